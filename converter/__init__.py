@@ -1,0 +1,7 @@
+"""Offline: JSON model -> checked document -> scikit-learn estimator -> ONNX artifact."""
+
+from .artifact import convert, to_artifact
+from .documents import DocumentWarning, load_document
+from .estimators import build_estimator
+
+__all__ = ["DocumentWarning", "build_estimator", "convert", "load_document", "to_artifact"]

@@ -1,0 +1,49 @@
+"""Converts and checks the sample models, then routes the sample queries and tells why; run by `make demo`."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from modelpick.converter import build_estimator, convert, load_document
+from modelpick.runtime import Selector
+
+FOLDER = Path(__file__).parent
+
+
+def reason(explained):
+    """Tell in a few words why a model was picked."""
+    if "neighbours" in explained:
+        votes = [f"row {n['row']} {n['model']} {n['vote']:.2f}" for n in explained["neighbours"]]
+        return "; ".join(votes)
+    if "cluster" in explained:
+        return f"cluster {explained['cluster']} at distance {explained['distance']:.3f}"
+    best = sorted(explained["scores"].items(), key=lambda item: -item[1])
+    return "; ".join(f"{model} {score:.3f}" for model, score in best)
+
+
+def main():
+    """Convert, check, route."""
+    queries = [json.loads(line) for line in (FOLDER / "queries.jsonl").read_text().splitlines()]
+    console = Console()
+    with tempfile.TemporaryDirectory() as folder:
+        for source in sorted(FOLDER.glob("*.json")):
+            target = Path(folder) / f"{source.stem}.onnx"
+            convert(source, target)
+            expected = build_estimator(load_document(source)).predict(np.array(queries))
+            table = Table("query", "picked", "why", title=source.name, title_justify="left")
+            with Selector.load(target) as selector:
+                if selector.select_batch(queries) != list(expected):
+                    raise SystemExit(f"{source}: the artifact disagrees with its estimator")
+                for number, query in enumerate(queries):
+                    explained = selector.explain(query)
+                    table.add_row(str(number), explained["model"], reason(explained))
+            console.print(table)
+            console.print(f"verified: {len(queries)} of {len(queries)} selections equal the estimator's\n")
+
+
+if __name__ == "__main__":
+    main()

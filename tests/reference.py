@@ -1,0 +1,68 @@
+"""The reference answers in float64 and plain numpy, from the JSON itself: none of the product's code."""
+
+import numpy as np
+
+TIED = 1e-12
+
+
+def knn_order(document, query):
+    """Rows by (distance, row), and their distances."""
+    rows = np.array(document["embeddings"], dtype=np.float64)
+    distances = np.sqrt(((rows - query) ** 2).sum(axis=1))
+    return np.argsort(distances, kind="stable"), distances
+
+
+def knn_weights(document):
+    n = len(document["labels"])
+    qualities = np.array(document.get("qualities") or [0.5] * n, dtype=np.float64)
+    speeds = np.ones(n)
+    if document.get("latencies"):
+        latencies = document["latencies"]
+        low, high = min(latencies), max(latencies)
+        speeds = np.array([1 - (latency - low) / max(high - low, 1) for latency in latencies])
+    return 0.9 * np.maximum(qualities, 0.01) + 0.1 * speeds
+
+
+def knn(document, query):
+    order, _ = knn_order(document, query)
+    nearest = order[: min(document["k"], len(order))]
+    weights = knn_weights(document)
+    sums = {}
+    for row in nearest:
+        label = document["labels"][row]
+        sums[label] = sums.get(label, 0.0) + weights[row]
+    best = max(sums.values())
+    return next(label for label, total in sums.items() if total >= best * (1 - TIED))
+
+
+def kmeans(document, query):
+    centroids = np.array(document["centroids"], dtype=np.float64)
+    distances = np.sqrt(((centroids - query) ** 2).sum(axis=1))
+    models = document["cluster_models"]
+    nearest = int(distances.argmin())
+    return models[str(nearest)] if isinstance(models, dict) else models[nearest]
+
+
+def svm_scores(document, query):
+    norm = np.linalg.norm(query)
+    x = query / norm if norm > 1e-10 else np.asarray(query, dtype=np.float64)
+    scores = [
+        (c["model_name"], float(np.dot(c["weights"], x)) - c["rho"])
+        for c in document.get("linear_classifiers") or []
+    ]
+    for c in document.get("rbf_classifiers") or []:
+        squared = ((np.array(c["support_vectors"], dtype=np.float64) - x) ** 2).sum(axis=1)
+        scores.append((c["model_name"], float(np.dot(c["alpha"], np.exp(-c["gamma"] * squared))) - c["rho"]))
+    return scores
+
+
+def svm(document, query):
+    scores = svm_scores(document, query)
+    return scores[int(np.argmax([score for _, score in scores]))][0]
+
+
+SELECT = {"knn": knn, "kmeans": kmeans, "svm": svm}
+
+
+def select(document, queries):
+    return [SELECT[document["algorithm"]](document, np.asarray(query, dtype=np.float64)) for query in queries]
