@@ -1,0 +1,60 @@
+"""The original library's selector classes, for those who move over: JSON in, a selector out."""
+
+from typing import ClassVar, Self
+
+from modelpick.runtime import DocumentError, Selector
+
+from .artifact import to_artifact
+from .documents import load_document
+from .estimators import build_estimator
+
+
+class _JSONSelector(Selector):
+    """A `modelpick.runtime.Selector` made straight from a JSON model, without an artifact file."""
+
+    _expected: ClassVar[str]
+    _json: str
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Convert a JSON model in memory and load it.
+
+        Raises
+        ------
+        DocumentError
+            When the JSON is refused, see `modelpick.converter.load_document`, or is of another
+            algorithm.
+        """
+        document = load_document(text.encode("utf-8", "surrogatepass"))
+        selector = cls.load(to_artifact(build_estimator(document), source_sha256=document.source_sha256))
+        if selector.algorithm != cls._expected:
+            raise DocumentError(f'$.algorithm: expected "{cls._expected}", got "{selector.algorithm}"')
+        selector._json = text
+        return selector
+
+    @property
+    def is_trained(self) -> bool:
+        """Always true: `from_json` refuses a model that is not trained."""
+        return True
+
+    def to_json(self) -> str:
+        """Give back the JSON that the selector was made from."""
+        return self._json
+
+
+class KNNSelector(_JSONSelector):
+    """Quality-weighted vote of the nearest rows."""
+
+    _expected = "knn"
+
+
+class KMeansSelector(_JSONSelector):
+    """Model of the nearest centroid."""
+
+    _expected = "kmeans"
+
+
+class SVMSelector(_JSONSelector):
+    """Model of the highest-scoring classifier."""
+
+    _expected = "svm"
