@@ -34,8 +34,8 @@ class _JSONSelector(Selector):
 
     @property
     def is_trained(self) -> bool:
-        """Always true: `from_json` refuses a model that is not trained."""
-        return True
+        """True until the selector is closed: `from_json` refuses a model that is not trained."""
+        return not self.closed
 
     def to_json(self) -> str:
         """Give back the JSON that the selector was made from."""

@@ -105,6 +105,11 @@ class Selector:
         """What the artifact says of itself."""
         return self._metadata
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._session is None
+
     def select(self, features: npt.ArrayLike) -> str:
         """Pick the model for one query.
 

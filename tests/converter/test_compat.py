@@ -18,6 +18,7 @@ def test_gives_back_its_json_and_selects(selector_class, name):
         assert selector.is_trained
         assert selector.to_json() == text
         assert selector.select([0.01] * 1038) in selector.model_names
+    assert not selector.is_trained
 
 
 def test_refuses_json_of_another_algorithm():

@@ -1,0 +1,55 @@
+"""Every command and snippet of the README runs."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = [
+    line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()
+]
+MODELPICK = [command for command in COMMANDS if command.startswith("modelpick ")]
+ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("readme")
+    shutil.copytree(ROOT / "models", folder / "models")
+    run(MODELPICK[0], folder)
+    return folder
+
+
+def run(command, folder):
+    subprocess.run(command, shell=True, cwd=folder, env=ENVIRONMENT, check=True, timeout=120)
+
+
+@pytest.mark.parametrize("command", MODELPICK)
+def test_modelpick_commands(command, folder):
+    run(command, folder)
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS)
+def test_python_snippets(snippet, folder):
+    subprocess.run([sys.executable, "-c", snippet], cwd=folder, check=True, timeout=120)
+
+
+def test_make_targets_exist_and_the_demo_runs():
+    targets = [command.removeprefix("make ") for command in COMMANDS if command.startswith("make ")]
+    makefile = (ROOT / "Makefile").read_text()
+    assert set(targets) <= set(re.findall(r"^(\w+):", makefile, re.MULTILINE))
+    demo = subprocess.run(
+        [sys.executable, ROOT / "models/demo.py"], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert demo.stdout.count("verified: 8 of 8") == 4
+
+
+def test_every_command_is_covered():
+    assert all(command.startswith(("make ", "modelpick ")) for command in COMMANDS)
