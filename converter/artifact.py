@@ -6,15 +6,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType
 
 from modelpick.runtime.artifact import CONTRACT, PREFIX, seal
 
 from . import graphs as graphs  # registers the converters
-from .documents import load_document
+from .documents import Document, load_document
 from .estimators import (
     Estimator,
     KMeansModelSelector,
@@ -23,6 +22,7 @@ from .estimators import (
     build_estimator,
 )
 from .paths import write_atomically
+from .restore import stored_rows
 
 TARGET_OPSET = 17
 TOOLS = ("modelpick", "numpy", "onnx", "scikit-learn", "skl2onnx")
@@ -46,19 +46,19 @@ def convert(source: str | Path | bytes, target: str | Path) -> None:
         When the target cannot be written.
     """
     document = load_document(source)
-    data = to_artifact(build_estimator(document), source_sha256=document.source_sha256)
+    data = to_artifact(build_estimator(document), document=document)
     write_atomically(Path(target), data)
 
 
-def to_artifact(estimator: Estimator, *, source_sha256: str = "", target_opset: int = TARGET_OPSET) -> bytes:
+def to_artifact(estimator: Estimator, *, document: Document | None = None, target_opset: int = TARGET_OPSET) -> bytes:
     """Export a fitted estimator as the bytes of an artifact.
 
     Parameters
     ----------
     estimator
         As `build_estimator` gives it.
-    source_sha256
-        SHA-256 of the JSON that the estimator was built from, in hex.
+    document
+        The document that the estimator was built from: kept so that the JSON can be restored.
     target_opset
         ONNX opset of the graph, 17 to 21.
     """
@@ -69,29 +69,39 @@ def to_artifact(estimator: Estimator, *, source_sha256: str = "", target_opset: 
         "contract": CONTRACT,
         "algorithm": algorithm,
         "n_features_in": estimator.n_features_in_,
-        "source_sha256": source_sha256,
+        "source_sha256": document.source.sha256 if document else "",
         "tools": {tool: version(tool) for tool in TOOLS},
+        "candidates": _open_candidates(model),
         **describe(estimator),
-        **_open_candidates(model),
     }
+    if document:
+        metadata |= {"document": document.source.fields, "vectors": stored_rows(estimator)}
     helper.set_model_props(model, {PREFIX + key: json.dumps(value) for key, value in metadata.items()})
     return seal(model.SerializeToString(deterministic=True))
 
 
-def _open_candidates(model: ModelProto) -> dict[str, int]:
-    """Let a caller override the number of KNN candidates: an initializer that is an input as well."""
-    sizes = {tensor.name: tensor.dims[0] for tensor in model.graph.initializer if tensor.dims}
-    if "candidates" not in sizes:
-        return {}
-    model.graph.input.append(helper.make_tensor_value_info("candidates", TensorProto.INT64, [1]))
-    return {"distinct_rows": sizes["members"]}
+def _open_candidates(model: ModelProto) -> int:
+    """Let a caller override which KNN candidates are looked at, by initializers that are inputs as well.
+
+    Returns their number, 0 where the graph has none.
+    """
+    values = {
+        tensor.name: numpy_helper.to_array(tensor).item()
+        for tensor in model.graph.initializer
+        if tensor.name in ("candidates", "first")
+    }
+    for name in values:
+        model.graph.input.append(helper.make_tensor_value_info(name, TensorProto.INT64, [1]))
+    return int(values.get("candidates", 0))
 
 
 def _describe_knn(estimator: KNNModelSelector) -> dict[str, Any]:
     return {
         "model_names": list(estimator.model_names_),
-        "k": min(estimator.n_neighbors, estimator.n_samples_fit_),
+        "choices": list(estimator.model_names_),
         "rows": estimator.n_samples_fit_,
+        "distinct_rows": int(estimator.row_groups_.max()) + 1,
+        "k": min(estimator.n_neighbors, estimator.n_samples_fit_),
         "metric": "euclidean",
         "weights": "0.9 * max(quality, 0.01) + 0.1 * speed",
         "tie_rule": "distance, then row; vote, then best-ranked neighbour",
@@ -101,8 +111,10 @@ def _describe_knn(estimator: KNNModelSelector) -> dict[str, Any]:
 def _describe_kmeans(estimator: KMeansModelSelector) -> dict[str, Any]:
     return {
         "model_names": list(dict.fromkeys(estimator.cluster_models_)),
+        "choices": list(estimator.cluster_models_),
         "rows": len(estimator.cluster_models_),
-        "cluster_models": list(estimator.cluster_models_),
+        "distinct_rows": 0,
+        "k": 0,
         "metric": "euclidean",
         "tie_rule": "distance, then cluster",
     }
@@ -111,8 +123,10 @@ def _describe_kmeans(estimator: KMeansModelSelector) -> dict[str, Any]:
 def _describe_svm(estimator: SVMModelSelector) -> dict[str, Any]:
     return {
         "model_names": list(dict.fromkeys(estimator.classifier_models_)),
-        "rows": int(np.sum([len(machine.support_vectors_) for machine in estimator.machines_])),
-        "classifier_models": list(estimator.classifier_models_),
+        "choices": list(estimator.classifier_models_),
+        "rows": sum(len(machine.support_vectors_) for machine in estimator.machines_),
+        "distinct_rows": 0,
+        "k": 0,
         "tie_rule": "score, then classifier",
     }
 

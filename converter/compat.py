@@ -26,7 +26,7 @@ class _JSONSelector(Selector):
             algorithm.
         """
         document = load_document(text.encode("utf-8", "surrogatepass"))
-        selector = cls.load(to_artifact(build_estimator(document), source_sha256=document.source_sha256))
+        selector = cls.load(to_artifact(build_estimator(document), document=document))
         if selector.algorithm != cls._expected:
             raise DocumentError(f'$.algorithm: expected "{cls._expected}", got "{selector.algorithm}"')
         selector._json = text

@@ -6,14 +6,15 @@ the form is checked into a *document* (one shape per algorithm, numpy arrays, no
 
 import hashlib
 import warnings
-from collections.abc import Callable, Sequence, Sized
+from codecs import BOM_UTF8
+from collections.abc import Callable, Sized
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from modelpick.runtime.errors import DocumentError
 
@@ -21,16 +22,28 @@ from .paths import read_bytes
 
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
-ModelName = Annotated[str, Meta(min_length=1)]
-Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+# A name is printed on a line of its own, and crosses C strings: no control characters.
+Name = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]+$")]
+Count = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Nanoseconds = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 NANOSECONDS_PER_MILLISECOND = 1_000_000
 DEFAULT_QUALITY = 0.5
 LOW_QUALITY = 0.01
+# Stands for each feature vector that `Source.fields` leaves out; no string of a document holds it.
+VECTOR = "\0"
 
 
 class DocumentWarning(UserWarning):
     """A JSON model that is accepted although part of it is odd."""
+
+
+class Source(Struct, frozen=True, eq=False):
+    """What a document was made from."""
+
+    sha256: str
+    """SHA-256 of the JSON, in hex."""
+    fields: dict[str, Any]
+    """Every field that a selector reads, as in the JSON, with `VECTOR` for each feature vector."""
 
 
 class KNNDocument(Struct, frozen=True, eq=False):
@@ -46,7 +59,7 @@ class KNNDocument(Struct, frozen=True, eq=False):
     """Quality of each row, float64, shape (n,)."""
     latencies: npt.NDArray[np.int64]
     """Latency of each row in nanoseconds, int64, shape (n,), or (0,) where the file has none."""
-    source_sha256: str
+    source: Source
 
 
 class KMeansDocument(Struct, frozen=True, eq=False):
@@ -56,7 +69,7 @@ class KMeansDocument(Struct, frozen=True, eq=False):
     """Float64, shape (c, d)."""
     cluster_models: tuple[str, ...]
     """Language model of each cluster, length c."""
-    source_sha256: str
+    source: Source
 
 
 class LinearClassifier(Struct, frozen=True, eq=False):
@@ -85,7 +98,7 @@ class SVMDocument(Struct, frozen=True, eq=False):
 
     linear_classifiers: tuple[LinearClassifier, ...]
     rbf_classifiers: tuple[RBFClassifier, ...]
-    source_sha256: str
+    source: Source
 
 
 Document = KNNDocument | KMeansDocument | SVMDocument
@@ -110,16 +123,18 @@ def load_document(source: str | Path | bytes) -> Document:
         disagree. The message names the file, the JSON path and what was expected, in one line.
     """
     name, data = read_bytes(source, DocumentError)
+    if data.startswith(BOM_UTF8):
+        raise DocumentError(f"{name}: expected UTF-8 without a byte order mark")
     try:
         data.decode()
-        form: _Form = msgspec.json.decode(data, type=_Form)
+        form = msgspec.json.decode(data, type=_AnyForm)
+        _check_fields_once(data, "$")
         if not form.trained:
             _refuse("$.trained", "expected true: the model is not trained")
-        return form.checked(hashlib.sha256(data).hexdigest())
+        document: Document = form.checked(hashlib.sha256(data).hexdigest())
+        return document
     except UnicodeDecodeError as error:
-        raise DocumentError(
-            f"{name}: expected UTF-8, got byte 0x{data[error.start]:02x} at {error.start}"
-        ) from None
+        raise DocumentError(f"{name}: expected UTF-8, got byte 0x{data[error.start]:02x} at {error.start}") from None
     except msgspec.ValidationError as error:
         raise DocumentError(f"{name}: {_located(error)}") from None
     except (msgspec.DecodeError, RecursionError) as error:
@@ -131,6 +146,10 @@ def _located(error: msgspec.ValidationError, prefix: str = "$") -> str:
     text, _, path = str(error).partition(" - at `$")
     if text.startswith("$"):
         return text
+    if text == "Number out of range":
+        text = "Expected a finite number"
+    if text.startswith("Invalid value"):  # only the tag has a list of values
+        text = f"Expected one of {_ALGORITHMS}, got{text.removeprefix('Invalid value')}"
     return f"{prefix}{path.removesuffix('`')}: {text[:1].lower()}{text[1:]}"
 
 
@@ -142,9 +161,17 @@ def _warn(path: str, message: str) -> None:
     warnings.warn(f"{path}: {message}", DocumentWarning, stacklevel=4)
 
 
+class _FieldName:
+    """A field's name, hashed by identity: a dict keeps every occurrence."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
 _T = TypeVar("_T")
 _DECODERS: dict[Any, Callable[[Raw], Any]] = {
-    kind: msgspec.json.Decoder(kind).decode for kind in (list[float], list[Raw])
+    kind: msgspec.json.Decoder(kind, dec_hook=lambda to, value: to(value)).decode
+    for kind in (list[float], list[Raw], dict[_FieldName, Raw])
 }
 
 
@@ -156,35 +183,35 @@ def _decode(raw: Raw, kind: type[_T], path: str) -> _T:
     return decoded
 
 
-def _vector(values: Sequence[float], path: str) -> Vector:
-    vector = np.array(values, dtype=np.float64)
-    if not np.isfinite(vector).all():
-        _refuse(f"{path}[{int(np.argmin(np.isfinite(vector)))}]", "expected a finite number")
-    return vector
+def _check_fields_once(value: Raw | bytes, path: str) -> None:
+    """Refuse an object that names a field twice: parsers differ on which of the two counts."""
+    start = bytes(memoryview(value)[:64]).lstrip()
+    if start.startswith(b"{"):
+        seen = set()
+        for field, inner in _decode(Raw(value), dict[_FieldName, Raw], path).items():
+            if field.name in seen:
+                _refuse(f"{path}.{field.name}", "expected once, found again")
+            seen.add(field.name)
+            _check_fields_once(inner, f"{path}.{field.name}")
+    elif start.startswith(b"[") and start[1:].lstrip().startswith(b"{"):
+        for index, inner in enumerate(_decode(Raw(value), list[Raw], path)):
+            _check_fields_once(inner, f"{path}[{index}]")
 
 
-def _matrix(raw: Raw, path: str) -> Matrix:
+def _matrix(rows: list[Raw], path: str, field: str = "") -> Matrix:
     """Decode rows one by one: a list of lists would take four times the memory of the array."""
-    rows = _decode(raw, list[Raw], path)
     matrix = np.empty((0, 0))
     for index, row in enumerate(rows):
-        values = _decode(row, list[float], f"{path}[{index}]")
+        place = f"{path}[{index}]{field}"
+        values = _decode(row, list[float], place)
         if index == 0:
             matrix = np.empty((len(rows), len(values)))
         if len(values) != matrix.shape[1]:
-            _refuse(f"{path}[{index}]", f"expected {matrix.shape[1]} numbers, got {len(values)}")
+            _refuse(place, f"expected {matrix.shape[1]} numbers, got {len(values)}")
         matrix[index] = values
-    _check_matrix(matrix, path)
-    return matrix
-
-
-def _check_matrix(matrix: Matrix, path: str) -> None:
     if matrix.size == 0:
         _refuse(path, "expected at least one row of at least one number")
-    finite = np.isfinite(matrix).all(axis=1)
-    if not finite.all():
-        row = int(finite.argmin())
-        _refuse(f"{path}[{row}][{int(np.isfinite(matrix[row]).argmin())}]", "expected a finite number")
+    return matrix
 
 
 def _check_length(values: Sized, length: int, path: str, of: str) -> None:
@@ -192,81 +219,68 @@ def _check_length(values: Sized, length: int, path: str, of: str) -> None:
         _refuse(path, f"expected {length} values, one per {of}, got {len(values)}")
 
 
-class _FormBase(Struct, tag_field="algorithm"):
+class _Form(Struct, tag_field="algorithm"):
     trained: bool
+
+    def source(self, sha256: str) -> Source:
+        return Source(sha256, msgspec.to_builtins(self, enc_hook=lambda raw: VECTOR))
 
 
 class _Sample(Struct):
-    feature_vector: list[float]
-    model_name: ModelName
-    quality: float = DEFAULT_QUALITY
-    latency_ms: float | None = None
+    feature_vector: Raw
+    model_name: Name
+    quality: float | UnsetType = UNSET
+    latency_ms: float | UnsetType | None = UNSET
 
 
-class _KNNForm(_FormBase, tag="knn"):
+class _KNNForm(_Form, tag="knn"):
     k: Count
-    embeddings: Raw = Raw(b"[]")
-    labels: list[ModelName] = []
-    qualities: list[float] | None = None
-    latencies: list[Nanoseconds] | None = None
-    samples: list[_Sample] | None = None
+    embeddings: list[Raw] | UnsetType | None = UNSET
+    labels: list[Name] | UnsetType | None = UNSET
+    qualities: list[float] | UnsetType | None = UNSET
+    latencies: list[Nanoseconds] | UnsetType | None = UNSET
+    samples: list[_Sample] | UnsetType | None = UNSET
 
-    def checked(self, source_sha256: str) -> KNNDocument:
-        if self.samples and self.embeddings in (b"[]", b"null"):
-            embeddings = _sample_matrix(self.samples)
+    def checked(self, sha256: str) -> KNNDocument:
+        if self.samples and not self.embeddings:
+            embeddings = _matrix([s.feature_vector for s in self.samples], "$.samples", ".feature_vector")
             labels = [sample.model_name for sample in self.samples]
-            qualities, where = [sample.quality for sample in self.samples], "$.samples"
+            qualities = [DEFAULT_QUALITY if s.quality is UNSET else s.quality for s in self.samples]
             latencies = _sample_latencies(self.samples)
         else:
-            embeddings = _matrix(self.embeddings, "$.embeddings")
-            labels = self.labels
-            qualities, where = self.qualities or [], "$.qualities"
+            embeddings = _matrix(self.embeddings or [], "$.embeddings")
+            labels = self.labels or []
+            qualities = self.qualities or [DEFAULT_QUALITY] * len(embeddings)
             latencies = self.latencies or []
         n = len(embeddings)
-        _check_length(labels, n, "$.labels", "row of $.embeddings")
-        if qualities:
-            _check_length(qualities, n, where, "row of $.embeddings")
-        if latencies:
-            _check_length(latencies, n, "$.latencies", "row of $.embeddings")
-        quality = _vector(qualities or [DEFAULT_QUALITY] * n, where)
-        if (quality < LOW_QUALITY).any():
-            _warn(
-                where,
-                f"{int((quality < LOW_QUALITY).sum())} values below {LOW_QUALITY} count as {LOW_QUALITY}",
-            )
+        lengths: dict[str, Sized] = {"labels": labels, "qualities": qualities, "latencies": latencies or labels}
+        for field, values in lengths.items():
+            _check_length(values, n, f"$.{field}", "row of $.embeddings")
+        low = sum(quality < LOW_QUALITY for quality in qualities)
+        if low:
+            _warn("$", f"{low} qualities below {LOW_QUALITY} count as {LOW_QUALITY}")
+        if self.samples and self.embeddings:
+            _warn("$.samples", "ignored beside $.embeddings")
+            self.samples = UNSET
         if self.k > n:
             _warn("$.k", f"{self.k} neighbours asked of {n} rows: all rows vote")
         return KNNDocument(
             k=self.k,
             embeddings=embeddings,
             labels=tuple(labels),
-            qualities=quality,
+            qualities=np.array(qualities, dtype=np.float64),
             latencies=np.array(latencies, dtype=np.int64),
-            source_sha256=source_sha256,
+            source=self.source(sha256),
         )
 
 
-def _sample_matrix(samples: list[_Sample]) -> Matrix:
-    width = len(samples[0].feature_vector)
-    for index, sample in enumerate(samples):
-        if len(sample.feature_vector) != width:
-            _refuse(
-                f"$.samples[{index}].feature_vector",
-                f"expected {width} numbers, got {len(sample.feature_vector)}",
-            )
-    matrix = np.array([sample.feature_vector for sample in samples], dtype=np.float64)
-    _check_matrix(matrix, "$.samples")
-    return matrix
-
-
 def _sample_latencies(samples: list[_Sample]) -> list[int]:
-    known = [sample.latency_ms is not None for sample in samples]
-    if not any(known):
+    if all(sample.latency_ms is UNSET or sample.latency_ms is None for sample in samples):
         return []
     latencies = []
     for index, sample in enumerate(samples):
         path = f"$.samples[{index}].latency_ms"
-        if sample.latency_ms is None:
+        if sample.latency_ms is UNSET or sample.latency_ms is None:
             _refuse(path, "expected a number: other samples have one")
         nanoseconds = sample.latency_ms * NANOSECONDS_PER_MILLISECOND
         if not abs(nanoseconds) < 2**63:
@@ -275,103 +289,81 @@ def _sample_latencies(samples: list[_Sample]) -> list[int]:
     return latencies
 
 
-class _KMeansForm(_FormBase, tag="kmeans"):
+class _KMeansForm(_Form, tag="kmeans"):
     num_clusters: Count
-    centroids: Raw
-    cluster_models: list[ModelName] | dict[str, ModelName]
+    centroids: list[Raw]
+    cluster_models: list[Name] | dict[str, Name]
 
-    def checked(self, source_sha256: str) -> KMeansDocument:
+    def checked(self, sha256: str) -> KMeansDocument:
         centroids = _matrix(self.centroids, "$.centroids")
         _check_length(centroids, self.num_clusters, "$.centroids", "cluster of $.num_clusters")
         models = _cluster_models(self.cluster_models, len(centroids))
-        return KMeansDocument(centroids, tuple(models), source_sha256)
+        return KMeansDocument(centroids, tuple(models), self.source(sha256))
 
 
 def _cluster_models(models: list[str] | dict[str, str], clusters: int) -> list[str]:
     path = "$.cluster_models"
-    if isinstance(models, dict):
-        missing = next((key for key in map(str, range(clusters)) if key not in models), None)
-        if missing is not None:
-            _refuse(path, f'expected a model for each of {clusters} clusters, got none for "{missing}"')
-        found, models = len(models), [models[str(cluster)] for cluster in range(clusters)]
-    else:
-        found = len(models)
-        if found < clusters:
-            _refuse(path, f"expected at least {clusters} values, one per centroid, got {found}")
-    if found > clusters:
-        _warn(path, f"{found} models for {clusters} centroids: the rest is ignored")
-    return models[:clusters]
+    if isinstance(models, list):
+        models = {str(cluster): model for cluster, model in enumerate(models)}
+    missing = next((key for key in map(str, range(clusters)) if key not in models), None)
+    if missing is not None:
+        _refuse(path, f'expected a model for each of {clusters} centroids, got none for "{missing}"')
+    if len(models) > clusters:
+        _warn(path, f"{len(models)} models for {clusters} centroids: the rest is ignored")
+    return [models[str(cluster)] for cluster in range(clusters)]
 
 
 class _LinearForm(Struct):
-    model_name: ModelName
-    weights: list[float]
+    model_name: Name
+    weights: Raw
     rho: float
+
+    def checked(self, path: str) -> LinearClassifier:
+        weights = np.array(_decode(self.weights, list[float], f"{path}.weights"), dtype=np.float64)
+        if weights.size == 0:
+            _refuse(f"{path}.weights", "expected at least one number")
+        return LinearClassifier(self.model_name, weights, self.rho)
 
 
 class _RBFForm(Struct):
-    model_name: ModelName
+    model_name: Name
     alpha: list[float]
-    support_vectors: Raw
+    support_vectors: list[Raw]
     rho: float
     gamma: Annotated[float, Meta(ge=0)]
 
+    def checked(self, path: str) -> RBFClassifier:
+        support_vectors = _matrix(self.support_vectors, f"{path}.support_vectors")
+        _check_length(self.alpha, len(support_vectors), f"{path}.alpha", "row of support_vectors")
+        alpha = np.array(self.alpha, dtype=np.float64)
+        return RBFClassifier(self.model_name, alpha, support_vectors, self.rho, self.gamma)
 
-class _SVMForm(_FormBase, tag="svm"):
-    kernel_type: str | None = None
-    linear_classifiers: list[_LinearForm] | None = None
-    rbf_classifiers: list[_RBFForm] | None = None
 
-    def checked(self, source_sha256: str) -> SVMDocument:
+class _SVMForm(_Form, tag="svm"):
+    model_names: list[Name] | UnsetType | None = UNSET
+    kernel_type: Name | UnsetType | None = UNSET
+    gamma: float | UnsetType | None = UNSET
+    linear_classifiers: list[_LinearForm] | UnsetType | None = UNSET
+    rbf_classifiers: list[_RBFForm] | UnsetType | None = UNSET
+
+    def checked(self, sha256: str) -> SVMDocument:
         linear = [
-            _linear_classifier(form, f"$.linear_classifiers[{index}]")
-            for index, form in enumerate(self.linear_classifiers or [])
+            form.checked(f"$.linear_classifiers[{index}]") for index, form in enumerate(self.linear_classifiers or [])
         ]
-        rbf = [
-            _rbf_classifier(form, f"$.rbf_classifiers[{index}]")
-            for index, form in enumerate(self.rbf_classifiers or [])
-        ]
-        widths = [
-            (f"$.linear_classifiers[{index}].weights", len(classifier.weights))
-            for index, classifier in enumerate(linear)
-        ] + [
-            (f"$.rbf_classifiers[{index}].support_vectors", classifier.support_vectors.shape[1])
-            for index, classifier in enumerate(rbf)
-        ]
+        rbf = [form.checked(f"$.rbf_classifiers[{index}]") for index, form in enumerate(self.rbf_classifiers or [])]
+        widths = {f"$.linear_classifiers[{i}].weights": c.weights.shape[0] for i, c in enumerate(linear)}
+        widths |= {f"$.rbf_classifiers[{i}].support_vectors": c.support_vectors.shape[1] for i, c in enumerate(rbf)}
         if not widths:
             _refuse("$", "expected at least one of linear_classifiers or rbf_classifiers")
-        for path, width in widths:
-            if width != widths[0][1]:
-                _refuse(path, f"expected {widths[0][1]} columns as in {widths[0][0]}, got {width}")
+        first, expected = next(iter(widths.items()))
+        for path, width in widths.items():
+            if width != expected:
+                _refuse(path, f"expected {expected} columns as in {first}, got {width}")
         held = {"Linear": bool(linear), "Rbf": bool(rbf)}
-        if self.kernel_type is not None and held != {kernel: kernel == self.kernel_type for kernel in held}:
+        if self.kernel_type and held != {kernel: kernel == self.kernel_type for kernel in held}:
             _warn("$.kernel_type", f"{self.kernel_type!r} disagrees with the classifiers, which are scored")
-        return SVMDocument(tuple(linear), tuple(rbf), source_sha256)
+        return SVMDocument(tuple(linear), tuple(rbf), self.source(sha256))
 
 
-def _finite(value: float, path: str) -> float:
-    if not np.isfinite(value):
-        _refuse(path, "expected a finite number")
-    return value
-
-
-def _linear_classifier(form: _LinearForm, path: str) -> LinearClassifier:
-    weights = _vector(form.weights, f"{path}.weights")
-    if weights.size == 0:
-        _refuse(f"{path}.weights", "expected at least one number")
-    return LinearClassifier(form.model_name, weights, _finite(form.rho, f"{path}.rho"))
-
-
-def _rbf_classifier(form: _RBFForm, path: str) -> RBFClassifier:
-    support_vectors = _matrix(form.support_vectors, f"{path}.support_vectors")
-    _check_length(form.alpha, len(support_vectors), f"{path}.alpha", "row of support_vectors")
-    return RBFClassifier(
-        form.model_name,
-        _vector(form.alpha, f"{path}.alpha"),
-        support_vectors,
-        _finite(form.rho, f"{path}.rho"),
-        _finite(form.gamma, f"{path}.gamma"),
-    )
-
-
-_Form = _KNNForm | _KMeansForm | _SVMForm
+_AnyForm = _KNNForm | _KMeansForm | _SVMForm
+_ALGORITHMS = "knn, kmeans, svm"

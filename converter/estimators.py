@@ -63,6 +63,8 @@ class KNNModelSelector(NearestNeighbors):
         Index into ``model_names_`` of each row.
     qualities_, speeds_ : ndarray of float64, shape (n,)
         What each row's vote weighs, see `modelpick.runtime.voting.vote_weights`.
+    row_groups_ : ndarray of int64, shape (n,)
+        Number of each row among the distinct rows, which count in order of their first appearance.
     """
 
     def __init__(self, n_neighbors: int = 5) -> None:
@@ -95,11 +97,10 @@ class KNNModelSelector(NearestNeighbors):
         self.model_indices_ = np.array([index[name] for name in y], dtype=np.int64)
         self.qualities_ = np.full(len(X), 0.5) if qualities is None else qualities
         self.speeds_ = np.ones(len(X)) if latencies is None else relative_speeds(latencies)
+        self.row_groups_ = _numbered(X)
         return self
 
-    def kneighbors(
-        self, X: npt.ArrayLike, n_neighbors: int | None = None, return_distance: bool = True
-    ) -> Any:
+    def kneighbors(self, X: npt.ArrayLike, n_neighbors: int | None = None, return_distance: bool = True) -> Any:
         """Find the nearest rows by (Euclidean distance, row).
 
         Unlike the base class this computes each distance from the difference of the vectors, and
@@ -113,8 +114,7 @@ class KNNModelSelector(NearestNeighbors):
         k = min(n_neighbors or self.n_neighbors, self.n_samples_fit_)
         chunk = max(1, CHUNK_VALUES // self.n_samples_fit_)
         parts = [
-            _nearest(cdist(features[start : start + chunk], self._fit_X), k)
-            for start in range(0, len(features), chunk)
+            _nearest(cdist(features[start : start + chunk], self._fit_X), k) for start in range(0, len(features), chunk)
         ]
         distances, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
         return (distances, rows) if return_distance else rows
@@ -133,6 +133,13 @@ class KNNModelSelector(NearestNeighbors):
         rows = self.kneighbors(X, return_distance=False)
         weights = vote_weights(self.qualities_[rows], self.speeds_[rows])
         return vote(self.model_indices_[rows], weights, len(self.model_names_))
+
+
+def _numbered(rows: Matrix) -> npt.NDArray[np.int64]:
+    first: dict[bytes, int] = {}
+    # Adding 0.0 makes -0.0 and 0.0, which are equal, the same bytes.
+    groups = [first.setdefault((row + 0.0).tobytes(), len(first)) for row in np.asarray(rows)]
+    return np.array(groups, dtype=np.int64)
 
 
 def _nearest(distances: Matrix, k: int) -> tuple[Matrix, npt.NDArray[np.int64]]:
@@ -189,14 +196,10 @@ class SVMModelSelector(ClassifierMixin, BaseEstimator):
         Model of each classifier, linear ones first, in file order.
     """
 
-    def fit(
-        self, linear_classifiers: Sequence[LinearClassifier], rbf_classifiers: Sequence[RBFClassifier]
-    ) -> Self:
+    def fit(self, linear_classifiers: Sequence[LinearClassifier], rbf_classifiers: Sequence[RBFClassifier]) -> Self:
         """Take over classifiers trained elsewhere."""
         self.linear_ = _linear_model(linear_classifiers) if linear_classifiers else None
-        self.machines_ = [
-            _kernel_machine(c.alpha, c.support_vectors, c.rho, c.gamma) for c in rbf_classifiers
-        ]
+        self.machines_ = [_kernel_machine(c.alpha, c.support_vectors, c.rho, c.gamma) for c in rbf_classifiers]
         models = [c.model_name for c in linear_classifiers] + [c.model_name for c in rbf_classifiers]
         self.classifier_models_ = _name_array(models)
         self.n_features_in_ = (self.linear_ or self.machines_[0]).n_features_in_
@@ -228,9 +231,7 @@ def build_estimator(document: Document) -> Estimator:
 
 def _build_knn(document: KNNDocument) -> KNNModelSelector:
     latencies = document.latencies if document.latencies.size else None
-    return KNNModelSelector(document.k).fit(
-        document.embeddings, document.labels, document.qualities, latencies
-    )
+    return KNNModelSelector(document.k).fit(document.embeddings, document.labels, document.qualities, latencies)
 
 
 def _build_kmeans(document: KMeansDocument) -> KMeansModelSelector:

@@ -85,9 +85,7 @@ def main():
     linear = [
         {
             "model_name": name,
-            "weights": (rows[won == index].sum(axis=0) - rows[won != index].mean(axis=0))
-            .round(DECIMALS)
-            .tolist(),
+            "weights": (rows[won == index].sum(axis=0) - rows[won != index].mean(axis=0)).round(DECIMALS).tolist(),
             "rho": 0.1,
         }
         for index, name in enumerate(MODELS)

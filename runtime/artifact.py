@@ -9,12 +9,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import ArtifactError
+from .onnx_file import MalformedError, read_properties
 
 CONTRACT = 1
 PREFIX = "modelpick."
+# The seal is no JSON; the others can be large, and only restoring needs them.
+_UNDECODED = {"sha256", "document", "vectors"}
+_T = TypeVar("_T")
 _SEAL_KEY = b"modelpick.sha256"
 # Protobuf: field 14 (metadata_props) of ModelProto, a message of key (field 1) and value (field 2).
 _SEAL_HEAD = bytes([0x72, len(_SEAL_KEY) + 68, 0x0A, len(_SEAL_KEY)]) + _SEAL_KEY + bytes([0x12, 64])
@@ -39,8 +43,12 @@ class Metadata:
     """Model of each cluster or classifier, in file order; the models themselves for KNN."""
     k: int
     """Neighbours that vote; 0 where the algorithm has none."""
+    distinct_rows: int
+    """Rows that differ; 0 where the algorithm has no rows to search."""
+    candidates: int
+    """Distinct rows whose distances are computed in float64; 0 likewise."""
     raw: Mapping[str, Any]
-    """Every metadata entry, decoded, without the ``modelpick.`` prefix."""
+    """Every metadata entry, decoded, without the ``modelpick.`` prefix; but not those for restoring."""
 
 
 def seal(content: bytes) -> bytes:
@@ -77,34 +85,47 @@ def read_artifact(source: str | Path | bytes) -> tuple[str, bytes]:
     return name, data
 
 
-def parse_metadata(name: str, properties: Mapping[str, str]) -> Metadata:
+def read_metadata(name: str, data: bytes) -> Metadata:
     """Decode the metadata of an artifact.
 
     Raises
     ------
     ArtifactError
-        When an entry is missing or malformed, or the contract is newer than this runtime.
+        When the file is malformed or refers to another, an entry is missing or malformed, or the
+        contract is newer than this runtime.
     """
-    entries = {key.removeprefix(PREFIX): value for key, value in properties.items() if key.startswith(PREFIX)}
-    entries.pop("sha256", None)
     try:
-        raw: dict[str, Any] = {key: json.loads(value) for key, value in entries.items()}
-        if raw["contract"] > CONTRACT:
-            raise ArtifactError(
-                f"{name}: expected contract {CONTRACT} or older, got {raw['contract']}: upgrade modelpick"
-            )
-        names = tuple(raw["model_names"])
-        return Metadata(
-            algorithm=raw["algorithm"],
-            model_names=names,
-            n_features_in=int(raw["n_features_in"]),
-            rows=int(raw["rows"]),
-            source_sha256=raw["source_sha256"],
-            choices=tuple(raw.get("cluster_models") or raw.get("classifier_models") or names),
-            k=int(raw.get("k", 0)),
-            raw=raw,
-        )
-    except KeyError as missing:
-        raise ArtifactError(f"{name}: expected the metadata entry {PREFIX}{missing.args[0]}") from None
-    except (TypeError, json.JSONDecodeError) as cause:
-        raise ArtifactError(f"{name}: malformed metadata: {cause}") from None
+        entries = {key.removeprefix(PREFIX): value for key, value in read_properties(data).items()}
+        raw = {key: json.loads(value) for key, value in entries.items() if key not in _UNDECODED}
+    except (MalformedError, ValueError, RecursionError) as cause:
+        raise ArtifactError(f"{name}: malformed: {cause}") from None
+    contract = _entry(name, raw, "contract", int)
+    if contract > CONTRACT:
+        raise ArtifactError(f"{name}: expected contract {CONTRACT} or older, got {contract}: upgrade modelpick")
+    model_names = tuple(_entry(name, raw, "model_names", list))
+    choices = tuple(_entry(name, raw, "choices", list))
+    if not model_names or not all(isinstance(model, str) for model in model_names):
+        raise ArtifactError(f"{name}: {PREFIX}model_names: expected names")
+    if not choices or not all(choice in model_names for choice in choices):
+        raise ArtifactError(f"{name}: {PREFIX}choices: expected names of {PREFIX}model_names")
+    return Metadata(
+        algorithm=_entry(name, raw, "algorithm", str),
+        model_names=model_names,
+        n_features_in=_entry(name, raw, "n_features_in", int),
+        rows=_entry(name, raw, "rows", int),
+        source_sha256=_entry(name, raw, "source_sha256", str),
+        choices=choices,
+        k=_entry(name, raw, "k", int),
+        distinct_rows=_entry(name, raw, "distinct_rows", int),
+        candidates=_entry(name, raw, "candidates", int),
+        raw=raw,
+    )
+
+
+def _entry(name: str, raw: Mapping[str, Any], key: str, kind: type[_T]) -> _T:
+    if key not in raw:
+        raise ArtifactError(f"{name}: expected the metadata entry {PREFIX}{key}")
+    value = raw[key]
+    if type(value) is not kind:
+        raise ArtifactError(f"{name}: {PREFIX}{key}: expected {kind.__name__}, got {type(value).__name__}")
+    return value

@@ -1,6 +1,7 @@
 """Selector: loads an artifact and picks the language model for a query embedding."""
 
 from collections.abc import Callable, Sequence
+from math import isfinite
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -9,14 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from .artifact import Metadata, parse_metadata, read_artifact
+from .artifact import Metadata, read_artifact, read_metadata
 from .errors import ArtifactError, FeatureError
-from .voting import vote, vote_weights
+from .voting import vote, vote_one, vote_weights
 
 Array = npt.NDArray[Any]
-# Float64 values that one run of the session may hold per intermediate tensor: 64 MiB.
-CHUNK_VALUES = 8 * 2**20
+# Float64 values that one run of the session may hold per intermediate tensor: 16 MiB.
+CHUNK_VALUES = 2 * 2**20
+# A search that is repeated looks at that many times more candidates, up to the latter at once.
 CANDIDATE_GROWTH = 8
+CANDIDATE_BLOCK = 4096
 
 
 class Outcome(NamedTuple):
@@ -37,10 +40,11 @@ class Selector:
         self._metadata = metadata
         self._algorithm = _ALGORITHMS[metadata.algorithm]
         index = {name: i for i, name in enumerate(metadata.model_names)}
+        self._names = np.array(metadata.model_names, dtype=object)
         self._choices = np.array([index[name] for name in metadata.choices], dtype=np.int64)
-        shapes = {node.name: node.shape for node in session.get_overridable_initializers()}
-        self._candidates = "candidates" in shapes
-        held = metadata.n_features_in * (2 * metadata.k + 32 if self._candidates else max(metadata.rows, 1))
+        self._shape = (metadata.n_features_in,)
+        self._complete = metadata.candidates >= metadata.distinct_rows
+        held = max(1, metadata.rows, 2 * metadata.candidates * metadata.n_features_in)
         self._chunk = max(1, CHUNK_VALUES // held)
 
     @classmethod
@@ -68,22 +72,22 @@ class Selector:
             When the artifact cannot be read, is cut, altered, not modelpick's, or of a newer contract.
         """
         name, data = read_artifact(path)
+        metadata = read_metadata(name, data)
+        if metadata.algorithm not in _ALGORITHMS:
+            raise ArtifactError(f"{name}: expected one of {', '.join(_ALGORITHMS)}, got {metadata.algorithm!r}")
         if sess_options is None:
             sess_options = onnxruntime.SessionOptions()
             sess_options.intra_op_num_threads = sess_options.inter_op_num_threads = 1
-            sess_options.log_severity_level = 3
+            sess_options.log_severity_level = 4
         try:
             session = onnxruntime.InferenceSession(
                 data, sess_options, providers=list(providers or ["CPUExecutionProvider"])
             )
+            selector = cls(session, metadata)
+            selector.explain(np.zeros(metadata.n_features_in))
         except Exception as cause:  # onnxruntime's errors have no common base
-            raise ArtifactError(f"{name}: onnxruntime refuses it: {str(cause).splitlines()[0]}") from None
-        metadata = parse_metadata(name, session.get_modelmeta().custom_metadata_map)
-        if metadata.algorithm not in _ALGORITHMS:
-            raise ArtifactError(
-                f"{name}: expected one of {', '.join(_ALGORITHMS)}, got {metadata.algorithm!r}"
-            )
-        return cls(session, metadata)
+            raise ArtifactError(f"{name}: cannot be run: {str(cause).splitlines()[0]}") from None
+        return selector
 
     @property
     def algorithm(self) -> str:
@@ -125,18 +129,23 @@ class Selector:
         ArtifactError
             When the selector is closed.
         """
-        outputs = self._run(self._query(features), self._algorithm.outputs)
-        winner = int(self._algorithm.outcome(self, outputs).winners[0])
-        return self.model_names[winner]
+        algorithm = self._algorithm
+        outputs = self._run(self._query(features), algorithm.winner_outputs)
+        return self._metadata.model_names[algorithm.winner(self, outputs)]
 
     def select_batch(self, matrix: npt.ArrayLike) -> list[str]:
         """Pick the model for each row of ``matrix``, shape (b, d); raises as `select` does."""
-        names = self.model_names
-        queries = self._check(matrix, 2)
+        queries = _numbers(matrix, f"rows of {self.n_features_in_} numbers")
+        if queries.shape == (0,):
+            return []
+        if queries.ndim != 2 or queries.shape[1:] != self._shape:
+            raise FeatureError(f"expected rows of {self.n_features_in_} numbers, got shape {queries.shape}")
+        algorithm = self._algorithm
         picked: list[str] = []
         for start in range(0, len(queries), self._chunk):
-            outputs = self._run(queries[start : start + self._chunk], self._algorithm.outputs)
-            picked += [names[winner] for winner in self._algorithm.outcome(self, outputs).winners]
+            chunk = _finite(queries[start : start + self._chunk], start)
+            outcome = algorithm.outcome(self, self._run(chunk, algorithm.score_outputs))
+            picked += self._names[outcome.winners].tolist()
         return picked
 
     def scores(self, features: npt.ArrayLike) -> dict[str, float]:
@@ -145,9 +154,9 @@ class Selector:
         KNN gives vote sums, KMeans minus the distance to the model's nearest centroid, SVM the
         highest score of the model's classifiers.
         """
-        outputs = self._run(self._query(features), self._algorithm.outputs)
-        scores = self._algorithm.outcome(self, outputs).scores[0]
-        return dict(zip(self.model_names, scores.tolist(), strict=True))
+        algorithm = self._algorithm
+        outcome = algorithm.outcome(self, self._run(self._query(features), algorithm.score_outputs))
+        return dict(zip(self.model_names, outcome.scores[0].tolist(), strict=True))
 
     def explain(self, features: npt.ArrayLike) -> dict[str, Any]:
         """Tell what is picked for one query and why. Raises as `select` does.
@@ -160,12 +169,13 @@ class Selector:
             for SVM ``classifiers``, each with model and score. All of it can be written as JSON.
         """
         algorithm = self._algorithm
-        outputs = self._run(self._query(features), (*algorithm.outputs, *algorithm.details))
-        outcome = algorithm.outcome(self, outputs)
+        names = (*algorithm.score_outputs, *algorithm.detail_outputs)
+        outputs = self._run(self._query(features), names)
+        outcome = algorithm.outcome(self, outputs[: len(algorithm.score_outputs)])
         return {
             "model": self.model_names[outcome.winners[0]],
             "scores": dict(zip(self.model_names, outcome.scores[0].tolist(), strict=True)),
-            **algorithm.explain(self, outputs),
+            **algorithm.explain(self, dict(zip(names, outputs, strict=True))),
         }
 
     def close(self) -> None:
@@ -184,57 +194,75 @@ class Selector:
         self.close()
 
     def _query(self, features: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        return self._check(features, 1)[None, :]
+        query = _numbers(features, f"{self._shape[0]} numbers")
+        if query.shape != self._shape:
+            raise FeatureError(f"expected {self._shape[0]} numbers, got shape {query.shape}")
+        return _finite(query[None], None)
 
-    def _check(self, features: npt.ArrayLike, dimensions: int) -> npt.NDArray[np.float64]:
-        width = self._metadata.n_features_in
-        expected = f"expected {width} numbers" if dimensions == 1 else f"expected rows of {width} numbers"
-        try:
-            given = np.asarray(features)
-        except ValueError:
-            raise FeatureError(f"{expected}, got ragged rows") from None
-        if given.dtype.kind not in "fiu":
-            raise FeatureError(f"{expected}, got dtype {given.dtype}")
-        if given.ndim != dimensions or given.shape[-1] != width:
-            raise FeatureError(f"{expected}, got shape {given.shape}")
-        checked = np.ascontiguousarray(given, dtype=np.float64)
-        if not np.isfinite(checked).all():
-            place = [int(i) for i in np.argwhere(~np.isfinite(checked))[0]]
-            raise FeatureError(f"{expected}, got NaN or infinity at {place}")
-        return checked
-
-    def _run(self, queries: npt.NDArray[np.float64], outputs: Sequence[str]) -> dict[str, Array]:
+    def _run(self, queries: npt.NDArray[np.float64], outputs: tuple[str, ...]) -> list[Array]:
         session = self._session
         if session is None:
             raise ArtifactError("the selector is closed")
-        found = dict(zip(outputs, session.run(outputs, {"features": queries}), strict=True))
-        if self._candidates:
-            self._certify(session, queries, outputs, found)
+        found: list[Array] = session.run(outputs, {"features": queries})
+        if outputs[0] == "certified" and not (self._complete or found[0].all()):
+            for query in np.flatnonzero(~found[0][:, 0]):
+                again = self._search_again(session, queries[query : query + 1])
+                for name, values in zip(outputs[1:], found[1:], strict=True):
+                    values[query] = again[name]
         return found
 
-    def _certify(
-        self,
-        session: onnxruntime.InferenceSession,
-        queries: npt.NDArray[np.float64],
-        outputs: Sequence[str],
-        found: dict[str, Array],
-    ) -> None:
-        """Search again, among ever more candidates, where the answer is not proven exact."""
-        candidates = self._metadata.k
-        while not found["certified"].all():
-            candidates = min(CANDIDATE_GROWTH * (candidates + 2), int(self._metadata.raw["distinct_rows"]))
-            for query in np.flatnonzero(~found["certified"][:, 0]):
-                feeds = {"features": queries[query : query + 1], "candidates": np.array([candidates])}
-                for name, value in zip(outputs, session.run(outputs, feeds), strict=True):
-                    found[name][query] = value[0]
+    def _search_again(self, session: onnxruntime.InferenceSession, query: npt.NDArray[np.float64]) -> dict[str, Array]:
+        """Search among ever more candidates, block by block, until the answer is proven exact."""
+        found: dict[str, Array] = {}
+        certified, first, block = False, 0, self._metadata.candidates
+        while not certified and first < self._metadata.distinct_rows:
+            left = self._metadata.distinct_rows - first
+            block = min(CANDIDATE_GROWTH * block, CANDIDATE_BLOCK)
+            if left < block + self._metadata.candidates:  # so that a block always holds k rows
+                block = left
+            feeds = {"features": query, "first": np.array([first]), "candidates": np.array([first + block])}
+            certified, *values = session.run(("certified", *_NEIGHBOUR_OUTPUTS), feeds)
+            block_found = {name: value[0] for name, value in zip(_NEIGHBOUR_OUTPUTS, values, strict=True)}
+            merged = {name: np.append(found.get(name, value[:0]), value) for name, value in block_found.items()}
+            nearest = np.lexsort((merged["row"], merged["distance"]))[: self._metadata.k]
+            found = {name: value[nearest] for name, value in merged.items()}
+            first += block
+        return found
+
+
+def _numbers(values: npt.ArrayLike, expected: str) -> Array:
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError, OverflowError):
+        raise FeatureError(f"expected {expected}, got ragged rows or what is no number") from None
+    if array.dtype.kind not in "fiu":
+        raise FeatureError(f"expected {expected}, got dtype {array.dtype}")
+    return array
+
+
+def _finite(queries: Array, first_row: int | None) -> npt.NDArray[np.float64]:
+    """Make contiguous float64 of queries, (b, d), and refuse NaN and infinity."""
+    if queries.dtype != np.float64:
+        with np.errstate(over="ignore"):  # long doubles may overflow
+            queries = queries.astype(np.float64)
+    queries = np.ascontiguousarray(queries)
+    flat = queries.reshape(-1)
+    # The dot product is finite only if every value is, and costs a fifth of looking at each.
+    if not isfinite(flat.dot(flat)) and not np.isfinite(flat).all():
+        row, column = (int(place[0]) for place in np.nonzero(~np.isfinite(queries)))
+        place = f"[{column}]" if first_row is None else f"[{first_row + row}][{column}]"
+        raise FeatureError(f"expected finite numbers, got {queries[row, column]} at {place}")
+    return queries
 
 
 class _Algorithm(NamedTuple):
-    """How the outputs of an algorithm's graph become scores."""
+    """How the outputs of an algorithm's graph become a winner, scores and an explanation."""
 
-    outputs: tuple[str, ...]
-    details: tuple[str, ...]
-    outcome: Callable[[Selector, dict[str, Array]], Outcome]
+    winner_outputs: tuple[str, ...]
+    winner: Callable[[Selector, list[Array]], int]
+    score_outputs: tuple[str, ...]
+    outcome: Callable[[Selector, list[Array]], Outcome]
+    detail_outputs: tuple[str, ...]
     explain: Callable[[Selector, dict[str, Array]], dict[str, Any]]
 
 
@@ -246,35 +274,48 @@ def _best(values: Array, choices: Array, n_models: int) -> npt.NDArray[np.float6
     return best
 
 
-def _knn_outcome(selector: Selector, outputs: dict[str, Array]) -> Outcome:
-    weights = vote_weights(outputs["quality"], outputs["speed"])
-    return Outcome(*vote(outputs["model"], weights, len(selector.model_names)))
+def _knn_winner(selector: Selector, outputs: list[Array]) -> int:
+    _, models, qualities, speeds = outputs
+    return vote_one(models[0].tolist(), qualities[0].tolist(), speeds[0].tolist())
+
+
+def _knn_outcome(selector: Selector, outputs: list[Array]) -> Outcome:
+    _, models, qualities, speeds = outputs
+    return Outcome(*vote(models, vote_weights(qualities, speeds), len(selector.model_names)))
 
 
 def _knn_explain(selector: Selector, outputs: dict[str, Array]) -> dict[str, Any]:
-    weights = vote_weights(outputs["quality"], outputs["speed"])
-    columns = ("row", "distance", "model", "quality", "speed", "vote")
-    rows = zip(*({**outputs, "vote": weights}[name][0].tolist() for name in columns), strict=True)
-    neighbours = [dict(zip(columns, row, strict=True)) for row in rows]
-    for neighbour in neighbours:
-        neighbour["model"] = selector.model_names[neighbour["model"]]
-    return {"neighbours": neighbours}
+    columns = {
+        "row": outputs["row"],
+        "distance": outputs["distance"],
+        "model": selector._names[outputs["model"]],
+        "quality": outputs["quality"],
+        "speed": outputs["speed"],
+        "vote": vote_weights(outputs["quality"], outputs["speed"]),
+    }
+    rows = zip(*(values[0].tolist() for values in columns.values()), strict=True)
+    return {"neighbours": [dict(zip(columns, row, strict=True)) for row in rows]}
 
 
-def _kmeans_outcome(selector: Selector, outputs: dict[str, Array]) -> Outcome:
-    scores = _best(-outputs["distance"], selector._choices, len(selector.model_names))
-    return Outcome(scores, selector._choices[outputs["cluster"]])
+def _choice_winner(selector: Selector, outputs: list[Array]) -> int:
+    return int(selector._choices[outputs[0].item()])
+
+
+def _kmeans_outcome(selector: Selector, outputs: list[Array]) -> Outcome:
+    clusters, distances = outputs
+    scores = _best(-distances, selector._choices, len(selector.model_names))
+    return Outcome(scores, selector._choices[clusters])
 
 
 def _kmeans_explain(selector: Selector, outputs: dict[str, Array]) -> dict[str, Any]:
-    cluster = int(outputs["cluster"][0])
+    cluster = outputs["cluster"].item()
     return {"cluster": cluster, "distance": float(outputs["distance"][0, cluster])}
 
 
-def _svm_outcome(selector: Selector, outputs: dict[str, Array]) -> Outcome:
-    scores = outputs["score"]
+def _svm_outcome(selector: Selector, outputs: list[Array]) -> Outcome:
+    classifiers, scores = outputs
     best = _best(scores, selector._choices, len(selector.model_names))
-    return Outcome(best, selector._choices[scores.argmax(axis=1)])
+    return Outcome(best, selector._choices[classifiers])
 
 
 def _svm_explain(selector: Selector, outputs: dict[str, Array]) -> dict[str, Any]:
@@ -282,10 +323,10 @@ def _svm_explain(selector: Selector, outputs: dict[str, Array]) -> dict[str, Any
     return {"classifiers": [{"model": model, "score": score} for model, score in pairs]}
 
 
+_VOTE_OUTPUTS = ("certified", "model", "quality", "speed")
+_NEIGHBOUR_OUTPUTS = ("row", "distance", "model", "quality", "speed")
 _ALGORITHMS = {
-    "knn": _Algorithm(
-        ("model", "quality", "speed", "certified"), ("row", "distance"), _knn_outcome, _knn_explain
-    ),
-    "kmeans": _Algorithm(("distance", "cluster"), (), _kmeans_outcome, _kmeans_explain),
-    "svm": _Algorithm(("score",), (), _svm_outcome, _svm_explain),
+    "knn": _Algorithm(_VOTE_OUTPUTS, _knn_winner, _VOTE_OUTPUTS, _knn_outcome, ("row", "distance"), _knn_explain),
+    "kmeans": _Algorithm(("cluster",), _choice_winner, ("cluster", "distance"), _kmeans_outcome, (), _kmeans_explain),
+    "svm": _Algorithm(("classifier",), _choice_winner, ("classifier", "score"), _svm_outcome, (), _svm_explain),
 }

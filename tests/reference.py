@@ -47,8 +47,7 @@ def svm_scores(document, query):
     norm = np.linalg.norm(query)
     x = query / norm if norm > 1e-10 else np.asarray(query, dtype=np.float64)
     scores = [
-        (c["model_name"], float(np.dot(c["weights"], x)) - c["rho"])
-        for c in document.get("linear_classifiers") or []
+        (c["model_name"], float(np.dot(c["weights"], x)) - c["rho"]) for c in document.get("linear_classifiers") or []
     ]
     for c in document.get("rbf_classifiers") or []:
         squared = ((np.array(c["support_vectors"], dtype=np.float64) - x) ** 2).sum(axis=1)

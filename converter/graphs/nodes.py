@@ -44,13 +44,12 @@ class Graph:
         name = self._scope.get_unique_operator_name(op_type)
         self._container.add_node(op_type, list(inputs), outputs, name=name, **attributes)
 
-    def sum_last(self, values: str) -> str:
-        """Sum over the last axis and keep it."""
-        return self.node("ReduceSum", values, self.constant("last_axis", np.array([-1])), keepdims=1)
-
-    def squared_norm(self, vectors: str) -> str:
-        """Sum of squares over the last axis, which is kept."""
-        return self.sum_last(self.node("Mul", vectors, vectors))
+    def squared_norm(self, vectors: str, keepdims: int = 1) -> str:
+        """Sum of squares over the last axis."""
+        axis = self.constant("last_axis", np.array([-1]))
+        if self._container.target_opset >= 18:
+            return self.node("ReduceSumSquare", vectors, axis, keepdims=keepdims)
+        return self.node("ReduceSumSquare", vectors, axes=[-1], keepdims=keepdims)
 
 
 def register(
