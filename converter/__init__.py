@@ -1,17 +1,29 @@
 """Offline: JSON model -> checked document -> scikit-learn estimator -> ONNX artifact."""
 
-from .artifact import convert, to_artifact
+try:
+    from .artifact import convert, to_artifact
+except ModuleNotFoundError as missing:
+    hint = f"modelpick.converter needs {missing.name}: pip install 'modelpick[converter]'"
+    raise ModuleNotFoundError(hint, name=missing.name) from None
+
 from .compat import KMeansSelector, KNNSelector, SVMSelector
 from .documents import DocumentWarning, load_document
 from .estimators import build_estimator
+from .restore import restore, to_json
+from .verify import Report, VerificationError, verify
 
 __all__ = [
     "DocumentWarning",
     "KMeansSelector",
     "KNNSelector",
+    "Report",
     "SVMSelector",
+    "VerificationError",
     "build_estimator",
     "convert",
     "load_document",
+    "restore",
     "to_artifact",
+    "to_json",
+    "verify",
 ]

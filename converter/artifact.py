@@ -10,6 +10,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType
 
+from modelpick.runtime import Selector
 from modelpick.runtime.artifact import CONTRACT, PREFIX, seal
 
 from . import graphs as graphs  # registers the converters
@@ -23,13 +24,14 @@ from .estimators import (
 )
 from .paths import write_atomically
 from .restore import stored_rows
+from .verify import SAMPLES, Report, VerificationError, compare, made_queries
 
 TARGET_OPSET = 17
 TOOLS = ("modelpick", "numpy", "onnx", "scikit-learn", "skl2onnx")
 
 
-def convert(source: str | Path | bytes, target: str | Path) -> None:
-    """Convert a JSON model to an artifact file, atomically.
+def convert(source: str | Path | bytes, target: str | Path, *, samples: int = SAMPLES) -> Report:
+    """Convert a JSON model to an artifact file, verified and atomically.
 
     Parameters
     ----------
@@ -37,17 +39,29 @@ def convert(source: str | Path | bytes, target: str | Path) -> None:
         Path or bytes of the JSON model.
     target
         Path of the artifact; replaced if it exists, untouched on any error.
+    samples
+        Number of queries on which the artifact is held against its estimator, see `modelpick.converter.verify`;
+        0 trusts it.
 
     Raises
     ------
     DocumentError
         When the JSON model is refused, see `load_document`.
+    VerificationError
+        When the artifact disagrees with its estimator on a query that is not tied.
     ModelpickError
         When the target cannot be written.
     """
     document = load_document(source)
-    data = to_artifact(build_estimator(document), document=document)
+    estimator = build_estimator(document)
+    data = to_artifact(estimator, document=document)
+    name = "<bytes>" if isinstance(source, bytes) else str(source)
+    with Selector.load(data) as selector:
+        report = compare(selector, estimator, made_queries(estimator, samples), str(target), name)
+    if not report.passed:
+        raise VerificationError(report)
     write_atomically(Path(target), data)
+    return report
 
 
 def to_artifact(estimator: Estimator, *, document: Document | None = None, target_opset: int = TARGET_OPSET) -> bytes:
@@ -68,6 +82,7 @@ def to_artifact(estimator: Estimator, *, document: Document | None = None, targe
     metadata = {
         "contract": CONTRACT,
         "algorithm": algorithm,
+        "model_names": list(estimator.model_names_),
         "n_features_in": estimator.n_features_in_,
         "source_sha256": document.source.sha256 if document else "",
         "tools": {tool: version(tool) for tool in TOOLS},
@@ -97,7 +112,6 @@ def _open_candidates(model: ModelProto) -> int:
 
 def _describe_knn(estimator: KNNModelSelector) -> dict[str, Any]:
     return {
-        "model_names": list(estimator.model_names_),
         "choices": list(estimator.model_names_),
         "rows": estimator.n_samples_fit_,
         "distinct_rows": int(estimator.row_groups_.max()) + 1,
@@ -110,9 +124,8 @@ def _describe_knn(estimator: KNNModelSelector) -> dict[str, Any]:
 
 def _describe_kmeans(estimator: KMeansModelSelector) -> dict[str, Any]:
     return {
-        "model_names": list(dict.fromkeys(estimator.cluster_models_)),
-        "choices": list(estimator.cluster_models_),
-        "rows": len(estimator.cluster_models_),
+        "choices": list(estimator.choice_models_),
+        "rows": len(estimator.cluster_centers_),
         "distinct_rows": 0,
         "k": 0,
         "metric": "euclidean",
@@ -122,8 +135,7 @@ def _describe_kmeans(estimator: KMeansModelSelector) -> dict[str, Any]:
 
 def _describe_svm(estimator: SVMModelSelector) -> dict[str, Any]:
     return {
-        "model_names": list(dict.fromkeys(estimator.classifier_models_)),
-        "choices": list(estimator.classifier_models_),
+        "choices": list(estimator.choice_models_),
         "rows": sum(len(machine.support_vectors_) for machine in estimator.machines_),
         "distinct_rows": 0,
         "k": 0,

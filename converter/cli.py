@@ -1,10 +1,10 @@
-"""The `modelpick` command: convert, select, inspect."""
+"""The `modelpick` command: convert, verify, restore, select, inspect."""
 
 import json
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +18,12 @@ from rich.table import Table
 from modelpick.runtime import FeatureError, ModelpickError, Selector
 
 from .artifact import convert as convert_file
+from .documents import DocumentWarning
+from .paths import write_atomically
+from .restore import restore as restore_file
+from .restore import to_json
+from .verify import SAMPLES, Report, VerificationError, write_junit
+from .verify import verify as verify_artifact
 
 app = typer.Typer(
     help="Convert trained model selectors to ONNX, and pick language models with them.",
@@ -25,38 +31,46 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+WIDE = 200
 Artifact = Annotated[Path, typer.Argument(help="An artifact written by `modelpick convert`.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one value per line.")]
+Samples = Annotated[int, typer.Option(min=1, help="Queries to make from the model.")]
+ReportFile = Annotated[Path | None, typer.Option("--report", help="Write the verification as JSON here.")]
+JUnitFile = Annotated[Path | None, typer.Option("--junit", help="Write the verification as JUnit XML here.")]
 
 
 @app.command()
 def convert(
     sources: Annotated[list[Path], typer.Argument(help="JSON models, or folders of them.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the artifacts.")],
+    verify: Annotated[bool, typer.Option(help="Hold each artifact against its estimator first.")] = True,
+    samples: Samples = SAMPLES,
+    report: ReportFile = None,
+    junit: JUnitFile = None,
 ) -> None:
-    """Convert JSON models to artifacts, one .onnx file each."""
-    columns = ("source", "algorithm", "rows", "width", "models", "JSON", "artifact", "seconds")
-    table = Table(*columns)
+    """Convert JSON models to artifacts, one .onnx file each, and verify them.
+
+    An artifact that disagrees with its estimator is not written; the worst query is, as NAME.worst.json. Exit codes:
+    1 for such an artifact, 2 for bad input.
+    """
+    table = Table("source", "algorithm", "rows", "width", "models", "JSON", "artifact", "seconds", "verified")
     console = Console(stderr=True)
     targets = _targets(sources, output)
-    for target, source in track(
-        targets.items(), "Converting", console=console, transient=True, disable=not console.is_terminal
-    ):
-        start = time.perf_counter()
-        convert_file(source, target)
-        seconds = time.perf_counter() - start
-        with Selector.load(target) as selector:
-            table.add_row(
-                source.name,
-                selector.algorithm,
-                f"{selector.metadata.rows:,}",
-                f"{selector.n_features_in_:,}",
-                str(len(selector.model_names)),
-                _size(source),
-                _size(target),
-                f"{seconds:.2f}",
-            )
-    Console().print(table)
+    reports: list[Report] = []
+    try:
+        for target, source in track(
+            targets.items(), "Converting", console=console, transient=True, disable=not console.is_terminal
+        ):
+            start = time.perf_counter()
+            reports.append(convert_file(source, target, samples=samples if verify else 0))
+            table.add_row(*_described(source, target, time.perf_counter() - start, reports[-1]))
+    except VerificationError as error:
+        reports.append(error.report)
+        raise
+    finally:
+        if verify:
+            _publish(reports, report, junit)
+    _show(table)
 
 
 def _targets(sources: list[Path], output: Path) -> dict[Path, Path]:
@@ -74,8 +88,72 @@ def _targets(sources: list[Path], output: Path) -> dict[Path, Path]:
     return targets
 
 
-def _size(path: Path) -> str:
-    return f"{path.stat().st_size / 1e6:,.2f} MB"
+def _described(source: Path, target: Path, seconds: float, report: Report) -> Iterator[str]:
+    with Selector.load(target) as selector:
+        yield from (source.name, selector.algorithm, f"{selector.metadata.rows:,}", f"{selector.n_features_in_:,}")
+        yield str(len(selector.model_names))
+    yield from (f"{path.stat().st_size / 1e6:,.2f} MB" for path in (source, target))
+    yield f"{seconds:.2f}"
+    yield f"{report.agreed} of {report.queries}" if report.queries else "no"
+
+
+def _show(table: Table) -> None:
+    """Print a table; cut to the width of a terminal, but not of a log file."""
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+
+
+def _publish(reports: Sequence[Report], report: Path | None, junit: Path | None) -> None:
+    """Write the reports, and the worst query of each that failed beside its artifact."""
+    if report is not None:
+        write_atomically(report, msgspec.json.format(msgspec.json.encode(reports)))
+    if junit is not None:
+        write_junit(reports, junit)
+    for failed in reports:
+        if failed.worst is not None:
+            write_atomically(Path(failed.artifact).with_suffix(".worst.json"), msgspec.json.encode(failed.worst.query))
+
+
+@app.command()
+def verify(
+    artifact: Artifact,
+    against: Annotated[Path, typer.Option(help="The JSON model that it was converted from.")],
+    queries: Annotated[Path | None, typer.Option(help="File of queries, instead of made ones.")] = None,
+    samples: Samples = SAMPLES,
+    report: ReportFile = None,
+    junit: JUnitFile = None,
+) -> None:
+    """Hold an artifact, run in onnxruntime, against the scikit-learn estimator of its JSON model.
+
+    Exit codes: 1 where they disagree on a query that is not tied, 2 for bad input. The worst query is written beside
+    the artifact, as NAME.worst.json.
+    """
+    given = None if queries is None else _matrix(queries)
+    found = verify_artifact(artifact, against, queries=given, samples=samples)
+    _publish([found], report, junit)
+    if not found.passed:
+        raise VerificationError(found)
+    table = Table("queries", "agreed", "tied", "score difference", "distance difference", "seconds")
+    table.add_row(
+        str(found.queries),
+        str(found.agreed),
+        str(found.tied),
+        f"{found.score_difference:.1e}",
+        f"{found.distance_difference:.1e}",
+        f"{found.seconds:.2f}",
+    )
+    _show(table)
+
+
+@app.command()
+def restore(
+    artifact: Artifact,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file; standard output if absent.")] = None,
+) -> None:
+    """Give back the JSON model that an artifact was converted from."""
+    if output is None:
+        print(to_json(artifact))
+    else:
+        restore_file(artifact, output)
 
 
 @app.command()
@@ -96,23 +174,25 @@ def select(
             print(json.dumps(found, ensure_ascii=False) if as_json else found)
 
 
+def _matrix(path: Path) -> Any:
+    """Read queries that must be of one width."""
+    rows = [query for _, query in _queries(path)]
+    if not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
+        raise FeatureError(f"{path}: expected queries of one width")
+    return rows
+
+
 def _queries(path: Path | None) -> Iterator[tuple[str, Any]]:
     name = "<stdin>" if path is None else str(path)
     try:
         data = sys.stdin.buffer.read() if path is None else path.read_bytes()
-    except OSError as cause:
-        raise FeatureError(f"{name}: cannot be read: {cause.strerror}") from None
+    except (OSError, ValueError) as cause:
+        raise FeatureError(f"{name}: cannot be read: {getattr(cause, 'strerror', None) or cause}") from None
     try:
         values = [(name, msgspec.json.decode(data))]
-    except msgspec.DecodeError:
-        values = []
-        for number, line in enumerate(data.splitlines(), 1):
-            place = f"{name}:{number}"
-            try:
-                if line.strip():
-                    values.append((place, msgspec.json.decode(line)))
-            except msgspec.DecodeError as error:
-                raise FeatureError(f"{place}: expected a JSON array of numbers: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        lines = ((f"{name}:{number}", line) for number, line in enumerate(data.splitlines(), 1) if line.strip())
+        values = [(place, _query(place, line)) for place, line in lines]
     if not values:
         raise FeatureError(f"{name}: expected at least one query")
     for place, value in values:
@@ -122,26 +202,34 @@ def _queries(path: Path | None) -> Iterator[tuple[str, Any]]:
             yield place, value
 
 
+def _query(place: str, line: bytes) -> Any:
+    try:
+        return msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise FeatureError(f"{place}: expected a JSON array of numbers: {error}") from None
+
+
 @app.command()
 def inspect(artifact: Artifact, as_json: Json = False) -> None:
     """Show what an artifact holds."""
     with Selector.load(artifact) as selector:
-        entries = dict(selector.metadata.raw)
+        entries = dict(sorted(selector.metadata.raw.items()))
     if as_json:
         print(json.dumps(entries, ensure_ascii=False))
         return
     table = Table("entry", "value")
     for key, value in entries.items():
         table.add_row(key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-    Console().print(table)
+    _show(table)
 
 
 def main() -> None:
-    """Run the command: exit 0, or 2 with one line on standard error for bad input."""
+    """Run the command: exit 0; 1 for an artifact that fails verification, 2 for bad input, each with one line."""
     np.seterr(all="ignore")
+    warnings.simplefilter("always", DocumentWarning)
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         app()
     except ModelpickError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, VerificationError) else 2)

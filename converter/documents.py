@@ -123,6 +123,10 @@ def load_document(source: str | Path | bytes) -> Document:
         disagree. The message names the file, the JSON path and what was expected, in one line.
     """
     name, data = read_bytes(source, DocumentError)
+
+    def warn(path: str, message: str) -> None:
+        warnings.warn(f"{name}: {path}: {message}", DocumentWarning, stacklevel=4)
+
     if data.startswith(BOM_UTF8):
         raise DocumentError(f"{name}: expected UTF-8 without a byte order mark")
     try:
@@ -131,7 +135,7 @@ def load_document(source: str | Path | bytes) -> Document:
         _check_fields_once(data, "$")
         if not form.trained:
             _refuse("$.trained", "expected true: the model is not trained")
-        document: Document = form.checked(hashlib.sha256(data).hexdigest())
+        document: Document = form.checked(hashlib.sha256(data).hexdigest(), warn)
         return document
     except UnicodeDecodeError as error:
         raise DocumentError(f"{name}: expected UTF-8, got byte 0x{data[error.start]:02x} at {error.start}") from None
@@ -157,8 +161,7 @@ def _refuse(path: str, message: str) -> NoReturn:
     raise msgspec.ValidationError(f"{path}: {message}")
 
 
-def _warn(path: str, message: str) -> None:
-    warnings.warn(f"{path}: {message}", DocumentWarning, stacklevel=4)
+_Warn = Callable[[str, str], None]
 
 
 class _FieldName:
@@ -241,7 +244,7 @@ class _KNNForm(_Form, tag="knn"):
     latencies: list[Nanoseconds] | UnsetType | None = UNSET
     samples: list[_Sample] | UnsetType | None = UNSET
 
-    def checked(self, sha256: str) -> KNNDocument:
+    def checked(self, sha256: str, warn: _Warn) -> KNNDocument:
         if self.samples and not self.embeddings:
             embeddings = _matrix([s.feature_vector for s in self.samples], "$.samples", ".feature_vector")
             labels = [sample.model_name for sample in self.samples]
@@ -258,12 +261,12 @@ class _KNNForm(_Form, tag="knn"):
             _check_length(values, n, f"$.{field}", "row of $.embeddings")
         low = sum(quality < LOW_QUALITY for quality in qualities)
         if low:
-            _warn("$", f"{low} qualities below {LOW_QUALITY} count as {LOW_QUALITY}")
+            warn("$", f"{low} qualities below {LOW_QUALITY} count as {LOW_QUALITY}")
         if self.samples and self.embeddings:
-            _warn("$.samples", "ignored beside $.embeddings")
+            warn("$.samples", "ignored beside $.embeddings")
             self.samples = UNSET
         if self.k > n:
-            _warn("$.k", f"{self.k} neighbours asked of {n} rows: all rows vote")
+            warn("$.k", f"{self.k} neighbours asked of {n} rows: all rows vote")
         return KNNDocument(
             k=self.k,
             embeddings=embeddings,
@@ -294,14 +297,14 @@ class _KMeansForm(_Form, tag="kmeans"):
     centroids: list[Raw]
     cluster_models: list[Name] | dict[str, Name]
 
-    def checked(self, sha256: str) -> KMeansDocument:
+    def checked(self, sha256: str, warn: _Warn) -> KMeansDocument:
         centroids = _matrix(self.centroids, "$.centroids")
         _check_length(centroids, self.num_clusters, "$.centroids", "cluster of $.num_clusters")
-        models = _cluster_models(self.cluster_models, len(centroids))
+        models = _cluster_models(self.cluster_models, len(centroids), warn)
         return KMeansDocument(centroids, tuple(models), self.source(sha256))
 
 
-def _cluster_models(models: list[str] | dict[str, str], clusters: int) -> list[str]:
+def _cluster_models(models: list[str] | dict[str, str], clusters: int, warn: _Warn) -> list[str]:
     path = "$.cluster_models"
     if isinstance(models, list):
         models = {str(cluster): model for cluster, model in enumerate(models)}
@@ -309,7 +312,7 @@ def _cluster_models(models: list[str] | dict[str, str], clusters: int) -> list[s
     if missing is not None:
         _refuse(path, f'expected a model for each of {clusters} centroids, got none for "{missing}"')
     if len(models) > clusters:
-        _warn(path, f"{len(models)} models for {clusters} centroids: the rest is ignored")
+        warn(path, f"{len(models)} models for {clusters} centroids: the rest is ignored")
     return [models[str(cluster)] for cluster in range(clusters)]
 
 
@@ -346,7 +349,7 @@ class _SVMForm(_Form, tag="svm"):
     linear_classifiers: list[_LinearForm] | UnsetType | None = UNSET
     rbf_classifiers: list[_RBFForm] | UnsetType | None = UNSET
 
-    def checked(self, sha256: str) -> SVMDocument:
+    def checked(self, sha256: str, warn: _Warn) -> SVMDocument:
         linear = [
             form.checked(f"$.linear_classifiers[{index}]") for index, form in enumerate(self.linear_classifiers or [])
         ]
@@ -361,7 +364,7 @@ class _SVMForm(_Form, tag="svm"):
                 _refuse(path, f"expected {expected} columns as in {first}, got {width}")
         held = {"Linear": bool(linear), "Rbf": bool(rbf)}
         if self.kernel_type and held != {kernel: kernel == self.kernel_type for kernel in held}:
-            _warn("$.kernel_type", f"{self.kernel_type!r} disagrees with the classifiers, which are scored")
+            warn("$.kernel_type", f"{self.kernel_type!r} disagrees with the classifiers, which are scored")
         return SVMDocument(tuple(linear), tuple(rbf), self.source(sha256))
 
 

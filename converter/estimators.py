@@ -15,7 +15,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.svm import SVR, LinearSVC
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from modelpick.runtime.voting import vote, vote_weights
+from modelpick.runtime.voting import Vote, best_per_model, vote, vote_weights
 
 from .documents import (
     Document,
@@ -121,16 +121,15 @@ class KNNModelSelector(NearestNeighbors):
 
     def decision_function(self, X: npt.ArrayLike) -> Matrix:
         """Vote sums per model, float64, shape (b, n_models)."""
-        scores: Matrix = self._vote(X).scores
-        return scores
+        return self.vote(self.kneighbors(X, return_distance=False)).scores
 
     def predict(self, X: npt.ArrayLike) -> Names:
         """Names of the picked models, shape (b,)."""
-        names: Names = self.model_names_[self._vote(X).winners]
+        names: Names = self.model_names_[self.vote(self.kneighbors(X, return_distance=False)).winners]
         return names
 
-    def _vote(self, X: npt.ArrayLike) -> Any:
-        rows = self.kneighbors(X, return_distance=False)
+    def vote(self, rows: npt.NDArray[np.int64]) -> Vote:
+        """Let rows vote, nearest first, int64, shape (b, k)."""
         weights = vote_weights(self.qualities_[rows], self.speeds_[rows])
         return vote(self.model_indices_[rows], weights, len(self.model_names_))
 
@@ -163,19 +162,50 @@ def relative_speeds(latencies: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]
     return speeds
 
 
-class KMeansModelSelector(KMeans):
-    """Picks the model of the nearest centroid.
+class _ChoiceSelector:
+    """Picks the model of the highest-scoring choice: of a cluster, or of a classifier.
+
+    Attributes
+    ----------
+    choice_models_ : ndarray of str, shape (n_choices,)
+        Model of each choice, in file order.
+    model_names_ : ndarray of str, shape (n_models,)
+        Language models, in order of their first choice.
+    """
+
+    choice_models_: Names
+    model_names_: Names
+
+    def choice_scores(self, X: npt.ArrayLike) -> Matrix:
+        """Scores of the choices, float64, shape (b, n_choices)."""
+        raise NotImplementedError
+
+    def decision_function(self, X: npt.ArrayLike) -> Matrix:
+        """Highest score among the choices of each model, float64, shape (b, n_models)."""
+        index = {name: i for i, name in enumerate(self.model_names_)}
+        return best_per_model(self.choice_scores(X), [index[name] for name in self.choice_models_], len(index))
+
+    def predict(self, X: npt.ArrayLike) -> Names:
+        """Names of the picked models, shape (b,); equal scores go to the first choice."""
+        names: Names = self.choice_models_[self.choice_scores(X).argmax(axis=1)]
+        return names
+
+    def _set_choices(self, models: Sequence[str]) -> None:
+        self.choice_models_ = _name_array(models)
+        self.model_names_ = _name_array(list(dict.fromkeys(models)))
+
+
+class KMeansModelSelector(_ChoiceSelector, KMeans):
+    """Picks the model of the nearest centroid; each centroid is a choice.
 
     Attributes
     ----------
     cluster_centers_ : ndarray of float64, shape (c, d)
-    cluster_models_ : ndarray of str, shape (c,)
     """
 
-    def predict(self, X: npt.ArrayLike) -> Names:
-        """Names of the picked models, shape (b,); equal distances go to the lower cluster."""
-        names: Names = self.cluster_models_[self.transform(X).argmin(axis=1)]
-        return names
+    def choice_scores(self, X: npt.ArrayLike) -> Matrix:
+        """Minus the Euclidean distances to the centroids, shape (b, c)."""
+        return -self.transform(X)
 
     def transform(self, X: npt.ArrayLike) -> Matrix:
         """Euclidean distances to the centroids, from the difference of the vectors, shape (b, c)."""
@@ -183,8 +213,10 @@ class KMeansModelSelector(KMeans):
         return distances
 
 
-class SVMModelSelector(ClassifierMixin, BaseEstimator):
+class SVMModelSelector(_ChoiceSelector, ClassifierMixin, BaseEstimator):
     """Picks the model whose classifier scores highest on the query scaled to unit length.
+
+    Each classifier is a choice, linear ones first.
 
     Attributes
     ----------
@@ -192,33 +224,32 @@ class SVMModelSelector(ClassifierMixin, BaseEstimator):
         One-vs-rest linear classifiers, one row of ``coef_`` each.
     machines_ : list of SVR
         One kernel machine per RBF classifier.
-    classifier_models_ : ndarray of str, shape (n_classifiers,)
-        Model of each classifier, linear ones first, in file order.
     """
 
     def fit(self, linear_classifiers: Sequence[LinearClassifier], rbf_classifiers: Sequence[RBFClassifier]) -> Self:
         """Take over classifiers trained elsewhere."""
         self.linear_ = _linear_model(linear_classifiers) if linear_classifiers else None
         self.machines_ = [_kernel_machine(c.alpha, c.support_vectors, c.rho, c.gamma) for c in rbf_classifiers]
-        models = [c.model_name for c in linear_classifiers] + [c.model_name for c in rbf_classifiers]
-        self.classifier_models_ = _name_array(models)
+        self._set_choices([c.model_name for c in linear_classifiers] + [c.model_name for c in rbf_classifiers])
         self.n_features_in_ = (self.linear_ or self.machines_[0]).n_features_in_
         return self
 
-    def decision_function(self, X: npt.ArrayLike) -> Matrix:
-        """Scores per classifier, float64, shape (b, n_classifiers)."""
-        features = _features(self, X)
-        norms = np.linalg.norm(features, axis=1, keepdims=True)
-        features = np.where(norms > MIN_NORM, features / np.maximum(norms, MIN_NORM), features)
+    def choice_scores(self, X: npt.ArrayLike) -> Matrix:
+        """Scores of the classifiers, float64, shape (b, n_classifiers)."""
+        features = unit_length(_features(self, X))
         columns = [machine.predict(features)[:, None] for machine in self.machines_]
         if self.linear_ is not None:
             columns.insert(0, features @ self.linear_.coef_.T + self.linear_.intercept_)
         return np.hstack(columns)
 
-    def predict(self, X: npt.ArrayLike) -> Names:
-        """Names of the picked models, shape (b,); equal scores go to the first classifier."""
-        names: Names = self.classifier_models_[self.decision_function(X).argmax(axis=1)]
-        return names
+
+def unit_length(features: Matrix) -> Matrix:
+    """Scale rows to unit length, but those whose norm is at most 1e-10."""
+    largest = np.maximum(np.abs(features).max(axis=1, keepdims=True), MIN_NORM)
+    # Divided by their largest value first, long rows can be squared.
+    norms = largest * np.linalg.norm(features / largest, axis=1, keepdims=True)
+    scaled: Matrix = np.where(norms > MIN_NORM, features / largest / (norms / largest), features)
+    return scaled
 
 
 Estimator = KNNModelSelector | KMeansModelSelector | SVMModelSelector
@@ -238,7 +269,7 @@ def _build_kmeans(document: KMeansDocument) -> KMeansModelSelector:
     clusters, width = document.centroids.shape
     estimator = KMeansModelSelector(n_clusters=clusters)
     estimator.cluster_centers_ = document.centroids
-    estimator.cluster_models_ = _name_array(document.cluster_models)
+    estimator._set_choices(document.cluster_models)
     estimator.n_features_in_ = width
     return estimator
 

@@ -4,11 +4,10 @@ import json
 import tempfile
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from modelpick.converter import build_estimator, convert, load_document
+from modelpick.converter import convert
 from modelpick.runtime import Selector
 
 FOLDER = Path(__file__).parent
@@ -32,17 +31,14 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for source in sorted(FOLDER.glob("*.json")):
             target = Path(folder) / f"{source.stem}.onnx"
-            convert(source, target)
-            expected = build_estimator(load_document(source)).predict(np.array(queries))
+            report = convert(source, target)
             table = Table("query", "picked", "why", title=source.name, title_justify="left")
             with Selector.load(target) as selector:
-                if selector.select_batch(queries) != list(expected):
-                    raise SystemExit(f"{source}: the artifact disagrees with its estimator")
                 for number, query in enumerate(queries):
                     explained = selector.explain(query)
                     table.add_row(str(number), explained["model"], reason(explained))
             console.print(table)
-            console.print(f"verified: {len(queries)} of {len(queries)} selections equal the estimator's\n")
+            console.print(f"verified: {report.agreed} of {report.queries} made queries answered as scikit-learn does\n")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,13 @@
 """The errors of modelpick: one family, one line each, naming the place and what was expected there."""
 
+_CONTROL_CHARACTERS = {code: f"\\u{code:04x}" for code in (*range(32), 127, 0x85, 0x2028, 0x2029)}
+
 
 class ModelpickError(ValueError):
     """Base of every error that modelpick raises about what it was given."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.translate(_CONTROL_CHARACTERS))  # one line, whatever the input held
 
 
 class DocumentError(ModelpickError):

@@ -12,7 +12,7 @@ import onnxruntime
 
 from .artifact import Metadata, read_artifact, read_metadata
 from .errors import ArtifactError, FeatureError
-from .voting import vote, vote_one, vote_weights
+from .voting import best_per_model, vote, vote_one, vote_weights
 
 Array = npt.NDArray[Any]
 # Float64 values that one run of the session may hold per intermediate tensor: 16 MiB.
@@ -164,9 +164,10 @@ class Selector:
         Returns
         -------
         dict
-            ``model`` and ``scores`` for every algorithm; for KNN ``neighbours``, nearest first, each
-            with row, distance, model, quality, speed and vote; for KMeans ``cluster`` and ``distance``;
-            for SVM ``classifiers``, each with model and score. All of it can be written as JSON.
+            ``model`` and ``scores`` for every algorithm; for KNN ``neighbours``, nearest first, each with row,
+            distance, model, quality, speed and vote; for KMeans ``cluster`` and ``distance``; for SVM
+            ``classifiers``, each with model and score, and ``classifier``, the index of the best. All of it can
+            be written as JSON.
         """
         algorithm = self._algorithm
         names = (*algorithm.score_outputs, *algorithm.detail_outputs)
@@ -266,14 +267,6 @@ class _Algorithm(NamedTuple):
     explain: Callable[[Selector, dict[str, Array]], dict[str, Any]]
 
 
-def _best(values: Array, choices: Array, n_models: int) -> npt.NDArray[np.float64]:
-    """Highest value among each model's choices: (b, n_choices) -> (b, n_models)."""
-    best = np.full((len(values), n_models), -np.inf)
-    for column, model in enumerate(choices):
-        np.maximum(best[:, model], values[:, column], out=best[:, model])
-    return best
-
-
 def _knn_winner(selector: Selector, outputs: list[Array]) -> int:
     _, models, qualities, speeds = outputs
     return vote_one(models[0].tolist(), qualities[0].tolist(), speeds[0].tolist())
@@ -303,7 +296,7 @@ def _choice_winner(selector: Selector, outputs: list[Array]) -> int:
 
 def _kmeans_outcome(selector: Selector, outputs: list[Array]) -> Outcome:
     clusters, distances = outputs
-    scores = _best(-distances, selector._choices, len(selector.model_names))
+    scores = best_per_model(-distances, selector._choices, len(selector.model_names))
     return Outcome(scores, selector._choices[clusters])
 
 
@@ -314,13 +307,14 @@ def _kmeans_explain(selector: Selector, outputs: dict[str, Array]) -> dict[str, 
 
 def _svm_outcome(selector: Selector, outputs: list[Array]) -> Outcome:
     classifiers, scores = outputs
-    best = _best(scores, selector._choices, len(selector.model_names))
+    best = best_per_model(scores, selector._choices, len(selector.model_names))
     return Outcome(best, selector._choices[classifiers])
 
 
 def _svm_explain(selector: Selector, outputs: dict[str, Array]) -> dict[str, Any]:
     pairs = zip(selector.metadata.choices, outputs["score"][0].tolist(), strict=True)
-    return {"classifiers": [{"model": model, "score": score} for model, score in pairs]}
+    classifiers = [{"model": model, "score": score} for model, score in pairs]
+    return {"classifier": outputs["classifier"].item(), "classifiers": classifiers}
 
 
 _VOTE_OUTPUTS = ("certified", "model", "quality", "speed")

@@ -75,3 +75,23 @@ def vote(models: npt.NDArray[np.int64], weights: npt.NDArray[np.float64], n_mode
     highest = best.max(axis=1, keepdims=True)
     tied = best >= highest - TIE_TOLERANCE * np.abs(highest)
     return Vote(scores, models[queries, tied.argmax(axis=1)])
+
+
+def best_per_model(
+    scores: npt.NDArray[np.float64], models: Sequence[int] | npt.NDArray[np.int64], n_models: int
+) -> npt.NDArray[np.float64]:
+    """Take the highest score among each model's choices: (b, n_choices) -> (b, n_models).
+
+    Parameters
+    ----------
+    scores
+        Scores of the choices, float64, shape (b, n_choices).
+    models
+        Model index of each choice, length n_choices.
+    n_models
+        Number of models.
+    """
+    best = np.full((len(scores), n_models), -np.inf)
+    for column, model in enumerate(models):
+        np.maximum(best[:, model], scores[:, column], out=best[:, model])
+    return best

@@ -44,12 +44,15 @@ class Graph:
         name = self._scope.get_unique_operator_name(op_type)
         self._container.add_node(op_type, list(inputs), outputs, name=name, **attributes)
 
+    def reduce_last(self, op_type: str, values: str, keepdims: int = 1) -> str:
+        """Reduce over the last axis, which is an attribute of the node or, since opset 18, an input."""
+        if self._container.target_opset < 18:
+            return self.node(op_type, values, axes=[-1], keepdims=keepdims)
+        return self.node(op_type, values, self.constant("last_axis", np.array([-1])), keepdims=keepdims)
+
     def squared_norm(self, vectors: str, keepdims: int = 1) -> str:
         """Sum of squares over the last axis."""
-        axis = self.constant("last_axis", np.array([-1]))
-        if self._container.target_opset >= 18:
-            return self.node("ReduceSumSquare", vectors, axis, keepdims=keepdims)
-        return self.node("ReduceSumSquare", vectors, axes=[-1], keepdims=keepdims)
+        return self.reduce_last("ReduceSumSquare", vectors, keepdims)
 
 
 def register(

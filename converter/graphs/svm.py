@@ -25,10 +25,7 @@ from .stored import stored_exactly
 
 def convert_svm(graph: Graph, estimator: SVMModelSelector, features: str, outputs: dict[str, str]) -> None:
     """Write the graph of an `SVMModelSelector`."""
-    norm = graph.node("Sqrt", graph.squared_norm(features))
-    scaled = graph.node("Greater", norm, graph.constant("min_norm", np.array(MIN_NORM)))
-    divisor = graph.node("Where", scaled, norm, graph.constant("one", np.array(1.0)))
-    query = graph.node("Div", features, divisor)
+    query = _unit_length(graph, features)
     parts = []
     if estimator.linear_ is not None:
         weights = stored_exactly(graph, "weights", estimator.linear_.coef_)
@@ -45,6 +42,16 @@ def convert_svm(graph: Graph, estimator: SVMModelSelector, features: str, output
         parts.append(_kernel_scores(graph, estimator.machines_, query))
     graph.output(outputs["score"], "Concat", *parts, axis=1)
     graph.output(outputs["classifier"], "ArgMax", outputs["score"], axis=1, keepdims=0)
+
+
+def _unit_length(graph: Graph, features: str) -> str:
+    """Scale as `unit_length` of the estimators does."""
+    min_norm = graph.constant("min_norm", np.array(MIN_NORM))
+    largest = graph.node("Max", graph.reduce_last("ReduceMax", graph.node("Abs", features)), min_norm)
+    shrunk = graph.node("Div", features, largest)
+    norm = graph.node("Sqrt", graph.squared_norm(shrunk))
+    scales = graph.node("Greater", graph.node("Mul", norm, largest), min_norm)
+    return graph.node("Where", scales, graph.node("Div", shrunk, norm), features)
 
 
 def _kernel_scores(graph: Graph, machines: Sequence[Any], query: str) -> str:

@@ -1,0 +1,252 @@
+"""Holds an artifact, run through `modelpick.runtime` in onnxruntime, against its scikit-learn estimator."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from modelpick.runtime import ArtifactError, ModelpickError, Selector
+
+from .documents import load_document
+from .estimators import Estimator, KMeansModelSelector, KNNModelSelector, SVMModelSelector, build_estimator
+from .paths import write_atomically
+
+Matrix = npt.NDArray[np.float64]
+SAMPLES = 200
+SEED = 0
+ONE_HOT_COLUMNS = 14
+# Scores and distances are float64 sums in another order: more than this, relative to 1 or more, is wrong.
+TOLERANCE = 1e-9
+
+
+class Disagreement(Struct):
+    """A query on which an artifact and its estimator disagree."""
+
+    query: list[float]
+    artifact: str
+    """Model that the artifact picks."""
+    estimator: str
+    """Model that the estimator picks."""
+    difference: float
+    """Largest difference of their scores and distances, relative to 1 or more."""
+
+
+class Report(Struct):
+    """What a verification found."""
+
+    artifact: str
+    source: str
+    algorithm: str
+    queries: int
+    agreed: int
+    """Queries with the same pick, the same scores and the same distances."""
+    tied: int
+    """Queries of those where float64's rounding decides, differently on the two sides."""
+    score_difference: float
+    """Largest difference of scores among those, relative to 1 or more."""
+    distance_difference: float
+    """Largest difference of distances among those, relative to 1 or more."""
+    seconds: float
+    worst: Disagreement | None
+    """The disagreement with the largest difference."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether every query agreed or was tied."""
+        return self.worst is None
+
+
+class VerificationError(ModelpickError):
+    """An artifact disagrees with its estimator; ``report`` tells how."""
+
+    def __init__(self, report: Report) -> None:
+        wrong = report.queries - report.agreed
+        super().__init__(
+            f"{report.artifact}: expected the selections of {report.source}, "
+            f"got {wrong} others in {report.queries} queries"
+        )
+        self.report = report
+
+
+def verify(
+    artifact: str | Path | bytes,
+    source: str | Path | bytes,
+    *,
+    queries: npt.ArrayLike | None = None,
+    samples: int = SAMPLES,
+) -> Report:
+    """Hold an artifact against the JSON model that it should have been converted from.
+
+    Parameters
+    ----------
+    artifact, source
+        Path or bytes of each.
+    queries
+        Queries to compare on, shape (b, d); by default they are made from the model, see `made_queries`.
+    samples
+        Number of queries to make.
+
+    Raises
+    ------
+    DocumentError, ArtifactError, FeatureError
+        When one of them is refused, or the artifact was converted from another JSON model.
+    """
+    document = load_document(source)
+    name = "<bytes>" if isinstance(artifact, bytes) else str(artifact)
+    with Selector.load(artifact) as selector:
+        made_of = selector.metadata.source_sha256
+        if made_of != document.source.sha256:
+            raise ArtifactError(f"{name}: expected it made from SHA-256 {document.source.sha256}, got {made_of!r}")
+        estimator = build_estimator(document)
+        given = made_queries(estimator, samples) if queries is None else np.asarray(queries)
+        return compare(selector, estimator, given, name, "<bytes>" if isinstance(source, bytes) else str(source))
+
+
+def compare(selector: Selector, estimator: Estimator, queries: Matrix, artifact: str, source: str) -> Report:
+    """Compare picks, scores and distances on queries, shape (b, d); the names are for the report."""
+    start = time.perf_counter()
+    picked = selector.select_batch(queries)
+    explained = [selector.explain(query) for query in queries]
+    report = Report(artifact, source, selector.algorithm, len(queries), 0, 0, 0.0, 0.0, 0.0, None)
+    expectations = _EXPECTATIONS[type(estimator)](estimator, queries, explained)
+    for query, pick, why, expected in zip(queries, picked, explained, expectations, strict=True):
+        score = _difference(_scores(why, estimator), expected.scores)
+        distance = _difference(_distances(why), expected.distances)
+        largest = max(score, distance)
+        if pick == why["model"] == expected.model and largest <= TOLERANCE:
+            report.agreed += 1
+            report.tied += expected.tied
+            report.score_difference = max(report.score_difference, score)
+            report.distance_difference = max(report.distance_difference, distance)
+        elif report.worst is None or report.worst.difference < largest:
+            report.worst = Disagreement(query.tolist(), pick, expected.model, largest)
+    report.seconds = time.perf_counter() - start
+    return report
+
+
+class _Expected(NamedTuple):
+    """What the estimator makes of a query.
+
+    Where float64's rounding decides between two neighbours or choices, it follows the artifact.
+    """
+
+    model: str
+    scores: Matrix
+    distances: Matrix
+    tied: bool
+
+
+def _expected_knn(
+    estimator: KNNModelSelector, queries: Matrix, explained: Sequence[dict[str, Any]]
+) -> Iterator[_Expected]:
+    distances, rows = estimator.kneighbors(queries)
+    for query, why, nearest, order in zip(queries, explained, distances, rows, strict=True):
+        chosen = np.array([neighbour["row"] for neighbour in why["neighbours"]])
+        tied = not np.array_equal(chosen, order) and _is_rounding(estimator, query, chosen, nearest)
+        outcome = estimator.vote(chosen[None] if tied else order[None])
+        yield _Expected(estimator.model_names_[outcome.winners[0]], outcome.scores[0], nearest, tied)
+
+
+def _is_rounding(estimator: KNNModelSelector, query: Matrix, chosen: npt.NDArray[np.int64], nearest: Matrix) -> bool:
+    if len(np.unique(chosen)) != len(nearest) or chosen.min() < 0 or chosen.max() >= estimator.n_samples_fit_:
+        return False
+    return _difference(np.linalg.norm(estimator._fit_X[chosen] - query, axis=1), nearest) <= TOLERANCE
+
+
+def _expected_choice(
+    estimator: KMeansModelSelector | SVMModelSelector, queries: Matrix, explained: Sequence[dict[str, Any]]
+) -> Iterator[_Expected]:
+    all_choices = estimator.choice_scores(queries)
+    all_models = estimator.decision_function(queries)
+    for why, choices, models in zip(explained, all_choices, all_models, strict=True):
+        best = int(choices.argmax())
+        chosen = why["cluster"] if "cluster" in why else why["classifier"]
+        tied = chosen != best and _difference(choices[[chosen]], choices[[best]]) <= TOLERANCE
+        decided = chosen if tied else best
+        distances = -choices[[decided]] if "cluster" in why else np.empty(0)
+        yield _Expected(estimator.choice_models_[decided], models, distances, tied)
+
+
+_EXPECTATIONS: dict[type, Callable[[Any, Matrix, Sequence[dict[str, Any]]], Iterator[_Expected]]] = {
+    KNNModelSelector: _expected_knn,
+    KMeansModelSelector: _expected_choice,
+    SVMModelSelector: _expected_choice,
+}
+
+
+def _scores(why: dict[str, Any], estimator: Estimator) -> Matrix:
+    return np.array([why["scores"].get(name, np.nan) for name in estimator.model_names_])
+
+
+def _distances(why: dict[str, Any]) -> Matrix:
+    if "neighbours" in why:
+        return np.array([neighbour["distance"] for neighbour in why["neighbours"]])
+    return np.array([why["distance"]] if "cluster" in why else [])
+
+
+def _difference(left: Matrix, right: Matrix) -> float:
+    """Largest difference, relative to 1 or more; infinity where the shapes differ or one is no number."""
+    if left.shape != right.shape:
+        return np.inf
+    with np.errstate(invalid="ignore"):
+        differences = np.where(left == right, 0.0, np.abs(left - right) / np.maximum(1.0, np.abs(right)))
+    return float(np.nan_to_num(differences, nan=np.inf).max(initial=0.0))
+
+
+def made_queries(estimator: Estimator, samples: int) -> Matrix:
+    """Make queries that try an estimator where it is likeliest to fail, float64, shape (samples, d).
+
+    In turn: its own vectors; the same, perturbed; midpoints between vectors of different models; random
+    directions as long as its vectors; one-hots alone; and the zero vector. The same each time.
+    """
+    rng = np.random.default_rng(SEED)
+    vectors, models = _VECTORS[type(estimator)](estimator)
+    width = vectors.shape[1]
+    one = rng.integers(len(vectors), size=samples)
+    other = rng.integers(len(vectors), size=samples)
+    other = np.where(models[one] == models[other], (one + 1) % len(vectors), other)
+    scale = np.sqrt((vectors[one] ** 2).mean(axis=1, keepdims=True))
+    noise = rng.normal(size=(samples, width)) * scale
+    kinds = (
+        vectors[one],
+        vectors[one] + noise * 10.0 ** rng.integers(-8, 0, (samples, 1)),
+        (vectors[one] + vectors[other]) / 2,
+        noise,
+        np.eye(width)[-1 - np.arange(samples) % min(width, ONE_HOT_COLUMNS)],
+        np.zeros((samples, width)),
+    )
+    return np.choose((np.arange(samples) % len(kinds))[:, None], kinds)
+
+
+def _svm_vectors(estimator: SVMModelSelector) -> tuple[Matrix, npt.NDArray[Any]]:
+    matrices = [machine.support_vectors_ for machine in estimator.machines_]
+    if estimator.linear_ is not None:
+        matrices = [*estimator.linear_.coef_[:, None], *matrices]
+    return np.vstack(matrices), np.repeat(estimator.choice_models_, [len(matrix) for matrix in matrices])
+
+
+_VECTORS: dict[type, Callable[[Any], tuple[Matrix, npt.NDArray[Any]]]] = {
+    KNNModelSelector: lambda estimator: (estimator._fit_X, estimator.model_indices_),
+    KMeansModelSelector: lambda estimator: (estimator.cluster_centers_, estimator.choice_models_),
+    SVMModelSelector: _svm_vectors,
+}
+
+
+def write_junit(reports: Sequence[Report], path: Path) -> None:
+    """Write reports as JUnit XML, a test case each."""
+    failures = sum(not report.passed for report in reports)
+    suite = ElementTree.Element("testsuite", name="modelpick verify", tests=str(len(reports)), failures=str(failures))
+    for report in reports:
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=report.algorithm, name=report.source, time=f"{report.seconds:.3f}"
+        )
+        if not report.passed:
+            failure = ElementTree.SubElement(case, "failure", message=str(VerificationError(report)))
+            failure.text = msgspec.json.encode(report.worst).decode()
+    write_atomically(path, ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True))
