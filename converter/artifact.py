@@ -1,7 +1,7 @@
 """The artifact: one self-contained ONNX file with everything the runtime needs in its metadata."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,20 @@ from .estimators import (
     SVMModelSelector,
     build_estimator,
 )
+from .graphs.svm import is_steep
 from .paths import write_atomically
 from .restore import stored_rows
 from .verify import SAMPLES, Report, VerificationError, compare, made_queries
 
+Tensors = Mapping[str, TensorProto]
 TARGET_OPSET = 17
+OVERRIDABLE = {"refine", "candidates", "kept", "first"}
 TOOLS = ("modelpick", "numpy", "onnx", "scikit-learn", "skl2onnx")
 
 
-def convert(source: str | Path | bytes, target: str | Path, *, samples: int = SAMPLES) -> Report:
+def convert(
+    source: str | Path | bytes, target: str | Path, *, samples: int = SAMPLES, exact_search: str = "auto"
+) -> Report:
     """Convert a JSON model to an artifact file, verified and atomically.
 
     Parameters
@@ -42,6 +47,8 @@ def convert(source: str | Path | bytes, target: str | Path, *, samples: int = SA
     samples
         Number of queries on which the artifact is held against its estimator, see `modelpick.converter.verify`;
         0 trusts it.
+    exact_search
+        See `to_artifact`.
 
     Raises
     ------
@@ -54,7 +61,7 @@ def convert(source: str | Path | bytes, target: str | Path, *, samples: int = SA
     """
     document = load_document(source)
     estimator = build_estimator(document)
-    data = to_artifact(estimator, document=document)
+    data = to_artifact(estimator, document=document, exact_search=exact_search)
     name = "<bytes>" if isinstance(source, bytes) else str(source)
     with Selector.load(data) as selector:
         report = compare(selector, estimator, made_queries(estimator, samples), str(target), name)
@@ -64,7 +71,13 @@ def convert(source: str | Path | bytes, target: str | Path, *, samples: int = SA
     return report
 
 
-def to_artifact(estimator: Estimator, *, document: Document | None = None, target_opset: int = TARGET_OPSET) -> bytes:
+def to_artifact(
+    estimator: Estimator,
+    *,
+    document: Document | None = None,
+    exact_search: str = "auto",
+    target_opset: int = TARGET_OPSET,
+) -> bytes:
     """Export a fitted estimator as the bytes of an artifact.
 
     Parameters
@@ -73,11 +86,18 @@ def to_artifact(estimator: Estimator, *, document: Document | None = None, targe
         As `build_estimator` gives it.
     document
         The document that the estimator was built from: kept so that the JSON can be restored.
+    exact_search
+        How a KNN graph finds candidates: "plain" in float32, "quantised" in 8-bit integers, which pays for many rows,
+        or "auto". The answers are the same.
     target_opset
         ONNX opset of the graph, 17 to 21.
     """
     features = [("features", DoubleTensorType([None, estimator.n_features_in_]))]
-    model = to_onnx(estimator, initial_types=features, target_opset={"": target_opset}, name="modelpick")
+    options = {id(estimator): {"exact_search": exact_search}} if isinstance(estimator, KNNModelSelector) else None
+    model = to_onnx(
+        estimator, initial_types=features, target_opset={"": target_opset}, name="modelpick", options=options
+    )
+    _open_inputs(model)
     algorithm, describe = _DESCRIPTIONS[type(estimator)]
     metadata = {
         "contract": CONTRACT,
@@ -86,8 +106,7 @@ def to_artifact(estimator: Estimator, *, document: Document | None = None, targe
         "n_features_in": estimator.n_features_in_,
         "source_sha256": document.source.sha256 if document else "",
         "tools": {tool: version(tool) for tool in TOOLS},
-        "candidates": _open_candidates(model),
-        **describe(estimator),
+        **describe(estimator, {tensor.name: tensor for tensor in model.graph.initializer}),
     }
     if document:
         metadata |= {"document": document.source.fields, "vectors": stored_rows(estimator)}
@@ -95,55 +114,50 @@ def to_artifact(estimator: Estimator, *, document: Document | None = None, targe
     return seal(model.SerializeToString(deterministic=True))
 
 
-def _open_candidates(model: ModelProto) -> int:
-    """Let a caller override which KNN candidates are looked at, by initializers that are inputs as well.
-
-    Returns their number, 0 where the graph has none.
-    """
-    values = {
-        tensor.name: numpy_helper.to_array(tensor).item()
-        for tensor in model.graph.initializer
-        if tensor.name in ("candidates", "first")
-    }
-    for name in values:
-        model.graph.input.append(helper.make_tensor_value_info(name, TensorProto.INT64, [1]))
-    return int(values.get("candidates", 0))
+def _open_inputs(model: ModelProto) -> None:
+    """Let a caller override what the KNN graph looks at: initializers that are inputs as well."""
+    for tensor in model.graph.initializer:
+        if tensor.name in OVERRIDABLE:
+            model.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
 
 
-def _describe_knn(estimator: KNNModelSelector) -> dict[str, Any]:
+def _describe_knn(estimator: KNNModelSelector, tensors: Tensors) -> dict[str, Any]:
+    distinct, width = tensors["rows"].dims
+    vectors = numpy_helper.to_array(tensors["candidates"]).item() if "kept" in tensors else 1
     return {
         "choices": list(estimator.model_names_),
         "rows": estimator.n_samples_fit_,
-        "distinct_rows": int(estimator.row_groups_.max()) + 1,
         "k": min(estimator.n_neighbors, estimator.n_samples_fit_),
         "metric": "euclidean",
         "weights": "0.9 * max(quality, 0.01) + 0.1 * speed",
         "tie_rule": "distance, then row; vote, then best-ranked neighbour",
+        "values_per_query": distinct + vectors * width,
     }
 
 
-def _describe_kmeans(estimator: KMeansModelSelector) -> dict[str, Any]:
+def _describe_kmeans(estimator: KMeansModelSelector, tensors: Tensors) -> dict[str, Any]:
     return {
         "choices": list(estimator.choice_models_),
         "rows": len(estimator.cluster_centers_),
-        "distinct_rows": 0,
         "k": 0,
         "metric": "euclidean",
         "tie_rule": "distance, then cluster",
+        "values_per_query": estimator.cluster_centers_.size,
     }
 
 
-def _describe_svm(estimator: SVMModelSelector) -> dict[str, Any]:
+def _describe_svm(estimator: SVMModelSelector, tensors: Tensors) -> dict[str, Any]:
+    vectors = sum(len(machine.support_vectors_) for machine in estimator.machines_)
     return {
         "choices": list(estimator.choice_models_),
-        "rows": sum(len(machine.support_vectors_) for machine in estimator.machines_),
-        "distinct_rows": 0,
+        "rows": vectors,
         "k": 0,
         "tie_rule": "score, then classifier",
+        "values_per_query": estimator.n_features_in_ * (vectors if is_steep(estimator.machines_) else 1) + vectors,
     }
 
 
-_DESCRIPTIONS: dict[type, tuple[str, Callable[[Any], dict[str, Any]]]] = {
+_DESCRIPTIONS: dict[type, tuple[str, Callable[[Any, Tensors], dict[str, Any]]]] = {
     KNNModelSelector: ("knn", _describe_knn),
     KMeansModelSelector: ("kmeans", _describe_kmeans),
     SVMModelSelector: ("svm", _describe_svm),

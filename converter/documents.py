@@ -5,6 +5,7 @@ the form is checked into a *document* (one shape per algorithm, numpy arrays, no
 """
 
 import hashlib
+import re
 import warnings
 from codecs import BOM_UTF8
 from collections.abc import Callable, Sized
@@ -23,7 +24,7 @@ from .paths import read_bytes
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
 # A name is printed on a line of its own, and crosses C strings: no control characters.
-Name = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]+$")]
+Name = Annotated[str, Meta(pattern=r"\A[^\x00-\x1f\x7f]+\Z")]
 Count = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Nanoseconds = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 NANOSECONDS_PER_MILLISECOND = 1_000_000
@@ -131,8 +132,8 @@ def load_document(source: str | Path | bytes) -> Document:
         raise DocumentError(f"{name}: expected UTF-8 without a byte order mark")
     try:
         data.decode()
-        form = msgspec.json.decode(data, type=_AnyForm)
         _check_fields_once(data, "$")
+        form = msgspec.json.decode(data, type=_AnyForm)
         if not form.trained:
             _refuse("$.trained", "expected true: the model is not trained")
         document: Document = form.checked(hashlib.sha256(data).hexdigest(), warn)
@@ -150,8 +151,7 @@ def _located(error: msgspec.ValidationError, prefix: str = "$") -> str:
     text, _, path = str(error).partition(" - at `$")
     if text.startswith("$"):
         return text
-    if text == "Number out of range":
-        text = "Expected a finite number"
+    text = _CLEARER.get(text, text)
     if text.startswith("Invalid value"):  # only the tag has a list of values
         text = f"Expected one of {_ALGORITHMS}, got{text.removeprefix('Invalid value')}"
     return f"{prefix}{path.removesuffix('`')}: {text[:1].lower()}{text[1:]}"
@@ -162,6 +162,14 @@ def _refuse(path: str, message: str) -> NoReturn:
 
 
 _Warn = Callable[[str, str], None]
+
+
+_CLEARER = {
+    "Number out of range": "Expected a finite number",
+    "Integer value out of range": f"Expected `int` <= {2**63 - 1}",
+}
+# An object, or an array that starts with one.
+_OBJECTS = re.compile(rb"\s*(?:\[\s*)?\{")
 
 
 class _FieldName:
@@ -175,7 +183,7 @@ _T = TypeVar("_T")
 _DECODERS: dict[Any, Callable[[Raw], Any]] = {
     kind: msgspec.json.Decoder(kind, dec_hook=lambda to, value: to(value)).decode
     for kind in (list[float], list[Raw], dict[_FieldName, Raw])
-}
+} | {str: msgspec.json.Decoder(Name).decode}
 
 
 def _decode(raw: Raw, kind: type[_T], path: str) -> _T:
@@ -188,17 +196,19 @@ def _decode(raw: Raw, kind: type[_T], path: str) -> _T:
 
 def _check_fields_once(value: Raw | bytes, path: str) -> None:
     """Refuse an object that names a field twice: parsers differ on which of the two counts."""
-    start = bytes(memoryview(value)[:64]).lstrip()
-    if start.startswith(b"{"):
-        seen = set()
-        for field, inner in _decode(Raw(value), dict[_FieldName, Raw], path).items():
-            if field.name in seen:
-                _refuse(f"{path}.{field.name}", "expected once, found again")
-            seen.add(field.name)
-            _check_fields_once(inner, f"{path}.{field.name}")
-    elif start.startswith(b"[") and start[1:].lstrip().startswith(b"{"):
+    found = _OBJECTS.match(memoryview(value))
+    if not found:
+        return
+    if b"[" in found[0]:
         for index, inner in enumerate(_decode(Raw(value), list[Raw], path)):
             _check_fields_once(inner, f"{path}[{index}]")
+        return
+    seen = set()
+    for field, inner in _decode(Raw(value), dict[_FieldName, Raw], path).items():
+        if field.name in seen:
+            _refuse(f"{path}.{field.name}", "expected once, found again")
+        seen.add(field.name)
+        _check_fields_once(inner, f"{path}.{field.name}")
 
 
 def _matrix(rows: list[Raw], path: str, field: str = "") -> Matrix:
@@ -295,25 +305,24 @@ def _sample_latencies(samples: list[_Sample]) -> list[int]:
 class _KMeansForm(_Form, tag="kmeans"):
     num_clusters: Count
     centroids: list[Raw]
-    cluster_models: list[Name] | dict[str, Name]
+    cluster_models: list[Name] | dict[str, Raw]
 
     def checked(self, sha256: str, warn: _Warn) -> KMeansDocument:
         centroids = _matrix(self.centroids, "$.centroids")
         _check_length(centroids, self.num_clusters, "$.centroids", "cluster of $.num_clusters")
-        models = _cluster_models(self.cluster_models, len(centroids), warn)
-        return KMeansDocument(centroids, tuple(models), self.source(sha256))
-
-
-def _cluster_models(models: list[str] | dict[str, str], clusters: int, warn: _Warn) -> list[str]:
-    path = "$.cluster_models"
-    if isinstance(models, list):
-        models = {str(cluster): model for cluster, model in enumerate(models)}
-    missing = next((key for key in map(str, range(clusters)) if key not in models), None)
-    if missing is not None:
-        _refuse(path, f'expected a model for each of {clusters} centroids, got none for "{missing}"')
-    if len(models) > clusters:
-        warn(path, f"{len(models)} models for {clusters} centroids: the rest is ignored")
-    return [models[str(cluster)] for cluster in range(clusters)]
+        path, source = "$.cluster_models", self.source(sha256)
+        if isinstance(self.cluster_models, dict):
+            models = {key: _decode(raw, str, f"{path}.{key}") for key, raw in self.cluster_models.items()}
+            source.fields["cluster_models"] = models
+        else:
+            models = {str(cluster): model for cluster, model in enumerate(self.cluster_models)}
+        clusters = [str(cluster) for cluster in range(len(centroids))]
+        missing = next((cluster for cluster in clusters if cluster not in models), None)
+        if missing is not None:
+            _refuse(path, f'expected a model for each of {len(clusters)} centroids, got none for "{missing}"')
+        if len(models) > len(clusters):
+            warn(path, f"{len(models)} models for {len(clusters)} centroids: the rest is ignored")
+        return KMeansDocument(centroids, tuple(models[cluster] for cluster in clusters), source)
 
 
 class _LinearForm(Struct):

@@ -246,10 +246,10 @@ class SVMModelSelector(_ChoiceSelector, ClassifierMixin, BaseEstimator):
 def unit_length(features: Matrix) -> Matrix:
     """Scale rows to unit length, but those whose norm is at most 1e-10."""
     largest = np.maximum(np.abs(features).max(axis=1, keepdims=True), MIN_NORM)
-    # Divided by their largest value first, long rows can be squared.
-    norms = largest * np.linalg.norm(features / largest, axis=1, keepdims=True)
-    scaled: Matrix = np.where(norms > MIN_NORM, features / largest / (norms / largest), features)
-    return scaled
+    shrunk = features / largest  # so that long rows can be squared
+    norms = np.linalg.norm(shrunk, axis=1, keepdims=True)
+    long = norms > MIN_NORM / largest
+    return np.where(long, shrunk / np.where(long, norms, 1.0), features)
 
 
 Estimator = KNNModelSelector | KMeansModelSelector | SVMModelSelector

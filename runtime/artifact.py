@@ -12,12 +12,25 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import ArtifactError
-from .onnx_file import MalformedError, read_properties
+from .onnx_file import MalformedError, Tensor, read_onnx
 
 CONTRACT = 1
 PREFIX = "modelpick."
 # The seal is no JSON; the others can be large, and only restoring needs them.
 _UNDECODED = {"sha256", "document", "vectors"}
+# Initializers of the KNN graph that tell what its outputs stand for.
+TABLES = frozenset(
+    {
+        "members",
+        "row_model",
+        "row_quality",
+        "row_speed",
+        "error_slope",
+        "error_constant",
+        "candidates",
+        "kept",
+    }
+)
 _T = TypeVar("_T")
 _SEAL_KEY = b"modelpick.sha256"
 # Protobuf: field 14 (metadata_props) of ModelProto, a message of key (field 1) and value (field 2).
@@ -43,10 +56,8 @@ class Metadata:
     """Model of each cluster or classifier, in file order; the models themselves for KNN."""
     k: int
     """Neighbours that vote; 0 where the algorithm has none."""
-    distinct_rows: int
-    """Rows that differ; 0 where the algorithm has no rows to search."""
-    candidates: int
-    """Distinct rows whose distances are computed in float64; 0 likewise."""
+    values_per_query: int
+    """Values that the graph holds at once for a query, by which large batches are split."""
     raw: Mapping[str, Any]
     """Every metadata entry, decoded, without the ``modelpick.`` prefix; but not those for restoring."""
 
@@ -85,8 +96,8 @@ def read_artifact(source: str | Path | bytes) -> tuple[str, bytes]:
     return name, data
 
 
-def read_metadata(name: str, data: bytes) -> Metadata:
-    """Decode the metadata of an artifact.
+def read_contents(name: str, data: bytes) -> tuple[Metadata, dict[str, Tensor]]:
+    """Decode the metadata of an artifact, and the small tensors that the runtime uses itself.
 
     Raises
     ------
@@ -95,7 +106,8 @@ def read_metadata(name: str, data: bytes) -> Metadata:
         contract is newer than this runtime.
     """
     try:
-        entries = {key.removeprefix(PREFIX): value for key, value in read_properties(data).items()}
+        properties, tensors = read_onnx(data, TABLES)
+        entries = {key.removeprefix(PREFIX): value for key, value in properties.items()}
         raw = {key: json.loads(value) for key, value in entries.items() if key not in _UNDECODED}
     except (MalformedError, ValueError, RecursionError) as cause:
         raise ArtifactError(f"{name}: malformed: {cause}") from None
@@ -108,7 +120,7 @@ def read_metadata(name: str, data: bytes) -> Metadata:
         raise ArtifactError(f"{name}: {PREFIX}model_names: expected names")
     if not choices or not all(choice in model_names for choice in choices):
         raise ArtifactError(f"{name}: {PREFIX}choices: expected names of {PREFIX}model_names")
-    return Metadata(
+    metadata = Metadata(
         algorithm=_entry(name, raw, "algorithm", str),
         model_names=model_names,
         n_features_in=_entry(name, raw, "n_features_in", int),
@@ -116,10 +128,10 @@ def read_metadata(name: str, data: bytes) -> Metadata:
         source_sha256=_entry(name, raw, "source_sha256", str),
         choices=choices,
         k=_entry(name, raw, "k", int),
-        distinct_rows=_entry(name, raw, "distinct_rows", int),
-        candidates=_entry(name, raw, "candidates", int),
+        values_per_query=_entry(name, raw, "values_per_query", int),
         raw=raw,
     )
+    return metadata, tensors
 
 
 def _entry(name: str, raw: Mapping[str, Any], key: str, kind: type[_T]) -> _T:

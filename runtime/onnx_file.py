@@ -1,48 +1,61 @@
-"""What is read of an ONNX file before onnxruntime sees it: its metadata, and that it needs no other file.
+"""What is read of an ONNX file before onnxruntime sees it: metadata, small tensors, and that it needs no other file.
 
 Field numbers are those of the messages in onnx.proto; the encoding is that of
 https://protobuf.dev/programming-guides/encoding/.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from math import prod
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+Tensor = npt.NDArray[Any]
 _MODEL_GRAPH, _MODEL_METADATA, _MODEL_TRAINING, _MODEL_FUNCTIONS = 7, 14, 20, 25
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE_INITIALIZER = 1, 5, 15
 _NODE_ATTRIBUTE = 5
-_ATTRIBUTE_TENSORS_AND_GRAPHS = {5, 6, 10, 11, 22, 23}
-_TENSOR_EXTERNAL = {13, 14}
+_ATTRIBUTE_GRAPH, _ATTRIBUTE_REFUSED = 6, {5, 10, 11, 22, 23}
+_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW, _TENSOR_EXTERNAL = 1, 2, 8, 9, {13, 14}
+_TENSOR_TYPES = {1: "<f4", 7: "<i8", 11: "<f8"}
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_DEEPEST = 4
 
 
 class MalformedError(Exception):
     """The bytes are not an ONNX file, or not one that can stand alone; says why."""
 
 
-def read_properties(data: bytes) -> dict[str, str]:
-    """Read the metadata of a serialized ModelProto, and check that it refers to no other file.
+def read_onnx(data: bytes, wanted: Collection[str]) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Read a serialized ModelProto's metadata and wanted initializers, and check that it refers to no other file.
+
+    Returns
+    -------
+    (metadata properties, name -> read-only array)
 
     Raises
     ------
     MalformedError
-        When the bytes cannot be decoded, or tensors stand anywhere but in the graph's initializers,
-        with their values in them.
+        When the bytes cannot be decoded, or tensors stand anywhere but in the graph's initializers, with their values
+        in them.
     """
-    properties = {}
+    properties: dict[str, str] = {}
+    tensors: dict[str, Tensor] = {}
     for number, value in _messages(memoryview(data)):
         if number == _MODEL_METADATA:
             entry = dict(_messages(value))
-            try:
-                properties[str(entry.get(1, b""), "utf-8")] = str(entry.get(2, b""), "utf-8")
-            except UnicodeDecodeError:
-                raise MalformedError("its metadata are not UTF-8") from None
+            properties[_text(entry.get(1))] = _text(entry.get(2))
         elif number == _MODEL_GRAPH:
-            _check_self_contained(value)
+            _check_graph(value, 0)
+            tensors |= dict(_tensors(value, wanted))
         elif number in (_MODEL_TRAINING, _MODEL_FUNCTIONS):
             raise MalformedError("it has functions or training information")
-    return properties
+    return properties, tensors
 
 
-def _check_self_contained(graph: memoryview) -> None:
+def _check_graph(graph: memoryview, depth: int) -> None:
+    if depth > _DEEPEST:
+        raise MalformedError("its graphs are nested too deep")
     for number, value in _messages(graph):
         if number == _GRAPH_SPARSE_INITIALIZER:
             raise MalformedError("it has a sparse initializer")
@@ -50,34 +63,67 @@ def _check_self_contained(graph: memoryview) -> None:
             raise MalformedError("it refers to another file")
         if number == _GRAPH_NODE:
             for inner, attribute in _messages(value):
-                if inner == _NODE_ATTRIBUTE and not _ATTRIBUTE_TENSORS_AND_GRAPHS.isdisjoint(
-                    n for n, _ in _fields(attribute)
-                ):
-                    raise MalformedError("a node holds a tensor or a graph")
+                if inner == _NODE_ATTRIBUTE:
+                    _check_attribute(attribute, depth)
+
+
+def _check_attribute(attribute: memoryview, depth: int) -> None:
+    for number, value in _fields(attribute):
+        if number in _ATTRIBUTE_REFUSED:
+            raise MalformedError("a node holds a tensor or many graphs")
+        if number == _ATTRIBUTE_GRAPH and isinstance(value, memoryview):
+            _check_graph(value, depth + 1)
+
+
+def _tensors(graph: memoryview, wanted: Collection[str]) -> Iterator[tuple[str, Tensor]]:
+    for number, value in _messages(graph):
+        if number == _GRAPH_INITIALIZER:
+            fields = list(_fields(value))
+            name = next((_text(inner) for n, inner in fields if n == _TENSOR_NAME), "")
+            if name in wanted:
+                yield name, _array(name, fields)
+
+
+def _array(name: str, fields: list[tuple[int, int | memoryview]]) -> Tensor:
+    shape = [inner for n, inner in fields if n == _TENSOR_DIMS and isinstance(inner, int)]
+    kind = next((_TENSOR_TYPES.get(inner) for n, inner in fields if n == _TENSOR_TYPE and isinstance(inner, int)), None)
+    raw = next((inner for n, inner in fields if n == _TENSOR_RAW and isinstance(inner, memoryview)), memoryview(b""))
+    if kind is None or len(raw) != prod(shape) * int(kind[-1]):
+        raise MalformedError(f"its tensor {name} is of another type or size")
+    return np.frombuffer(raw, kind).reshape(shape)
+
+
+def _text(value: int | memoryview | None) -> str:
+    try:
+        return str(value, "utf-8") if isinstance(value, memoryview) else ""
+    except UnicodeDecodeError:
+        raise MalformedError("its names or metadata are not UTF-8") from None
 
 
 def _messages(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     """Give the fields that are messages, strings or bytes."""
-    return ((number, value) for number, value in _fields(message) if value is not None)
+    return ((number, value) for number, value in _fields(message) if isinstance(value, memoryview))
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | None]]:
-    """Give each field's number and, where it has them, bytes."""
+def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Give each field's number and value."""
     position = 0
     while position < len(message):
         key, position = _varint(message, position)
-        kind, size = key & 7, 0
+        kind = key & 7
         if kind == _VARINT:
-            _, position = _varint(message, position)
+            number, position = _varint(message, position)
+            yield key >> 3, number
+            continue
+        if kind == _BYTES:
+            size, position = _varint(message, position)
         elif kind in (_FIXED64, _FIXED32):
             size = 8 if kind == _FIXED64 else 4
-        elif kind == _BYTES:
-            size, position = _varint(message, position)
         else:
             raise MalformedError("it is no protocol buffer")
         if position + size > len(message):
             raise MalformedError("it is cut")
-        yield key >> 3, message[position : position + size] if kind == _BYTES else None
+        yield key >> 3, message[position : position + size]
         position += size
 
 

@@ -1,32 +1,31 @@
 """Selector: loads an artifact and picks the language model for a query embedding."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from .artifact import Metadata, read_artifact, read_metadata
+from .algorithm import Algorithm, Run
+from .artifact import Metadata, read_artifact, read_contents
+from .choices import CLASSIFIERS, CLUSTERS, Choices
 from .errors import ArtifactError, FeatureError
-from .voting import best_per_model, vote, vote_one, vote_weights
+from .neighbours import Neighbours
+from .onnx_file import Tensor
 
 Array = npt.NDArray[Any]
-# Float64 values that one run of the session may hold per intermediate tensor: 16 MiB.
-CHUNK_VALUES = 2 * 2**20
-# A search that is repeated looks at that many times more candidates, up to the latter at once.
-CANDIDATE_GROWTH = 8
-CANDIDATE_BLOCK = 4096
-
-
-class Outcome(NamedTuple):
-    """Scores per model, float64 (b, n_models), and winning models, int64 (b,), of ``b`` queries."""
-
-    scores: npt.NDArray[np.float64]
-    winners: npt.NDArray[np.int64]
+# Values that one run of the session may hold at once: 8 Mi, of 4 or 8 bytes.
+CHUNK_VALUES = 8 * 2**20
+_ALGORITHMS: Mapping[str, Callable[[Metadata, Mapping[str, Tensor]], Algorithm]] = {
+    "knn": Neighbours,
+    "kmeans": partial(Choices, CLUSTERS),
+    "svm": partial(Choices, CLASSIFIERS),
+}
 
 
 class Selector:
@@ -35,17 +34,13 @@ class Selector:
     A selector is immutable: any number of threads may call it at once. Make one with `Selector.load`.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, metadata: Metadata) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, metadata: Metadata, tables: Mapping[str, Tensor]) -> None:
         self._session: onnxruntime.InferenceSession | None = session
         self._metadata = metadata
-        self._algorithm = _ALGORITHMS[metadata.algorithm]
-        index = {name: i for i, name in enumerate(metadata.model_names)}
+        self._algorithm = _ALGORITHMS[metadata.algorithm](metadata, tables)
         self._names = np.array(metadata.model_names, dtype=object)
-        self._choices = np.array([index[name] for name in metadata.choices], dtype=np.int64)
         self._shape = (metadata.n_features_in,)
-        self._complete = metadata.candidates >= metadata.distinct_rows
-        held = max(1, metadata.rows, 2 * metadata.candidates * metadata.n_features_in)
-        self._chunk = max(1, CHUNK_VALUES // held)
+        self._chunk = max(1, CHUNK_VALUES // metadata.values_per_query)
 
     @classmethod
     def load(
@@ -72,7 +67,7 @@ class Selector:
             When the artifact cannot be read, is cut, altered, not modelpick's, or of a newer contract.
         """
         name, data = read_artifact(path)
-        metadata = read_metadata(name, data)
+        metadata, tables = read_contents(name, data)
         if metadata.algorithm not in _ALGORITHMS:
             raise ArtifactError(f"{name}: expected one of {', '.join(_ALGORITHMS)}, got {metadata.algorithm!r}")
         if sess_options is None:
@@ -83,7 +78,7 @@ class Selector:
             session = onnxruntime.InferenceSession(
                 data, sess_options, providers=list(providers or ["CPUExecutionProvider"])
             )
-            selector = cls(session, metadata)
+            selector = cls(session, metadata, tables)
             selector.explain(np.zeros(metadata.n_features_in))
         except Exception as cause:  # onnxruntime's errors have no common base
             raise ArtifactError(f"{name}: cannot be run: {str(cause).splitlines()[0]}") from None
@@ -129,9 +124,8 @@ class Selector:
         ArtifactError
             When the selector is closed.
         """
-        algorithm = self._algorithm
-        outputs = self._run(self._query(features), algorithm.winner_outputs)
-        return self._metadata.model_names[algorithm.winner(self, outputs)]
+        query, q2 = self._query(features)
+        return self._metadata.model_names[self._algorithm.winner(self._run(), query, q2)]
 
     def select_batch(self, matrix: npt.ArrayLike) -> list[str]:
         """Pick the model for each row of ``matrix``, shape (b, d); raises as `select` does."""
@@ -140,12 +134,10 @@ class Selector:
             return []
         if queries.ndim != 2 or queries.shape[1:] != self._shape:
             raise FeatureError(f"expected rows of {self.n_features_in_} numbers, got shape {queries.shape}")
-        algorithm = self._algorithm
         picked: list[str] = []
         for start in range(0, len(queries), self._chunk):
-            chunk = _finite(queries[start : start + self._chunk], start)
-            outcome = algorithm.outcome(self, self._run(chunk, algorithm.score_outputs))
-            picked += self._names[outcome.winners].tolist()
+            chunk, _ = _finite(queries[start : start + self._chunk], start)
+            picked += self._names[self._algorithm.winners(self._run(), chunk)].tolist()
         return picked
 
     def scores(self, features: npt.ArrayLike) -> dict[str, float]:
@@ -154,9 +146,9 @@ class Selector:
         KNN gives vote sums, KMeans minus the distance to the model's nearest centroid, SVM the
         highest score of the model's classifiers.
         """
-        algorithm = self._algorithm
-        outcome = algorithm.outcome(self, self._run(self._query(features), algorithm.score_outputs))
-        return dict(zip(self.model_names, outcome.scores[0].tolist(), strict=True))
+        query, _ = self._query(features)
+        scores = self._algorithm.explain(self._run(), query).scores
+        return dict(zip(self.model_names, scores.tolist(), strict=True))
 
     def explain(self, features: npt.ArrayLike) -> dict[str, Any]:
         """Tell what is picked for one query and why. Raises as `select` does.
@@ -169,14 +161,12 @@ class Selector:
             ``classifiers``, each with model and score, and ``classifier``, the index of the best. All of it can
             be written as JSON.
         """
-        algorithm = self._algorithm
-        names = (*algorithm.score_outputs, *algorithm.detail_outputs)
-        outputs = self._run(self._query(features), names)
-        outcome = algorithm.outcome(self, outputs[: len(algorithm.score_outputs)])
+        query, _ = self._query(features)
+        explanation = self._algorithm.explain(self._run(), query)
         return {
-            "model": self.model_names[outcome.winners[0]],
-            "scores": dict(zip(self.model_names, outcome.scores[0].tolist(), strict=True)),
-            **algorithm.explain(self, dict(zip(names, outputs, strict=True))),
+            "model": self.model_names[explanation.winner],
+            "scores": dict(zip(self.model_names, explanation.scores.tolist(), strict=True)),
+            **explanation.details,
         }
 
     def close(self) -> None:
@@ -194,41 +184,19 @@ class Selector:
     ) -> None:
         self.close()
 
-    def _query(self, features: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def _query(self, features: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], float]:
+        """Check one query: the query, (1, d), and its squared norm."""
         query = _numbers(features, f"{self._shape[0]} numbers")
         if query.shape != self._shape:
             raise FeatureError(f"expected {self._shape[0]} numbers, got shape {query.shape}")
         return _finite(query[None], None)
 
-    def _run(self, queries: npt.NDArray[np.float64], outputs: tuple[str, ...]) -> list[Array]:
+    def _run(self) -> Run:
         session = self._session
         if session is None:
             raise ArtifactError("the selector is closed")
-        found: list[Array] = session.run(outputs, {"features": queries})
-        if outputs[0] == "certified" and not (self._complete or found[0].all()):
-            for query in np.flatnonzero(~found[0][:, 0]):
-                again = self._search_again(session, queries[query : query + 1])
-                for name, values in zip(outputs[1:], found[1:], strict=True):
-                    values[query] = again[name]
-        return found
-
-    def _search_again(self, session: onnxruntime.InferenceSession, query: npt.NDArray[np.float64]) -> dict[str, Array]:
-        """Search among ever more candidates, block by block, until the answer is proven exact."""
-        found: dict[str, Array] = {}
-        certified, first, block = False, 0, self._metadata.candidates
-        while not certified and first < self._metadata.distinct_rows:
-            left = self._metadata.distinct_rows - first
-            block = min(CANDIDATE_GROWTH * block, CANDIDATE_BLOCK)
-            if left < block + self._metadata.candidates:  # so that a block always holds k rows
-                block = left
-            feeds = {"features": query, "first": np.array([first]), "candidates": np.array([first + block])}
-            certified, *values = session.run(("certified", *_NEIGHBOUR_OUTPUTS), feeds)
-            block_found = {name: value[0] for name, value in zip(_NEIGHBOUR_OUTPUTS, values, strict=True)}
-            merged = {name: np.append(found.get(name, value[:0]), value) for name, value in block_found.items()}
-            nearest = np.lexsort((merged["row"], merged["distance"]))[: self._metadata.k]
-            found = {name: value[nearest] for name, value in merged.items()}
-            first += block
-        return found
+        run: Run = session.run
+        return run
 
 
 def _numbers(values: npt.ArrayLike, expected: str) -> Array:
@@ -241,86 +209,17 @@ def _numbers(values: npt.ArrayLike, expected: str) -> Array:
     return array
 
 
-def _finite(queries: Array, first_row: int | None) -> npt.NDArray[np.float64]:
-    """Make contiguous float64 of queries, (b, d), and refuse NaN and infinity."""
+def _finite(queries: Array, first_row: int | None) -> tuple[npt.NDArray[np.float64], float]:
+    """Make contiguous float64 of queries, (b, d), and refuse NaN and infinity; also gives the sum of squares."""
     if queries.dtype != np.float64:
         with np.errstate(over="ignore"):  # long doubles may overflow
             queries = queries.astype(np.float64)
     queries = np.ascontiguousarray(queries)
-    flat = queries.reshape(-1)
-    # The dot product is finite only if every value is, and costs a fifth of looking at each.
-    if not isfinite(flat.dot(flat)) and not np.isfinite(flat).all():
+    # The sum is finite only if every value is, costs half of looking at each, and warns of no overflow. For many values
+    # BLAS would start threads.
+    squares = np.vdot(queries, queries) if first_row is None else np.einsum("ij,ij", queries, queries)
+    if not isfinite(squares) and not np.isfinite(queries).all():
         row, column = (int(place[0]) for place in np.nonzero(~np.isfinite(queries)))
         place = f"[{column}]" if first_row is None else f"[{first_row + row}][{column}]"
         raise FeatureError(f"expected finite numbers, got {queries[row, column]} at {place}")
-    return queries
-
-
-class _Algorithm(NamedTuple):
-    """How the outputs of an algorithm's graph become a winner, scores and an explanation."""
-
-    winner_outputs: tuple[str, ...]
-    winner: Callable[[Selector, list[Array]], int]
-    score_outputs: tuple[str, ...]
-    outcome: Callable[[Selector, list[Array]], Outcome]
-    detail_outputs: tuple[str, ...]
-    explain: Callable[[Selector, dict[str, Array]], dict[str, Any]]
-
-
-def _knn_winner(selector: Selector, outputs: list[Array]) -> int:
-    _, models, qualities, speeds = outputs
-    return vote_one(models[0].tolist(), qualities[0].tolist(), speeds[0].tolist())
-
-
-def _knn_outcome(selector: Selector, outputs: list[Array]) -> Outcome:
-    _, models, qualities, speeds = outputs
-    return Outcome(*vote(models, vote_weights(qualities, speeds), len(selector.model_names)))
-
-
-def _knn_explain(selector: Selector, outputs: dict[str, Array]) -> dict[str, Any]:
-    columns = {
-        "row": outputs["row"],
-        "distance": outputs["distance"],
-        "model": selector._names[outputs["model"]],
-        "quality": outputs["quality"],
-        "speed": outputs["speed"],
-        "vote": vote_weights(outputs["quality"], outputs["speed"]),
-    }
-    rows = zip(*(values[0].tolist() for values in columns.values()), strict=True)
-    return {"neighbours": [dict(zip(columns, row, strict=True)) for row in rows]}
-
-
-def _choice_winner(selector: Selector, outputs: list[Array]) -> int:
-    return int(selector._choices[outputs[0].item()])
-
-
-def _kmeans_outcome(selector: Selector, outputs: list[Array]) -> Outcome:
-    clusters, distances = outputs
-    scores = best_per_model(-distances, selector._choices, len(selector.model_names))
-    return Outcome(scores, selector._choices[clusters])
-
-
-def _kmeans_explain(selector: Selector, outputs: dict[str, Array]) -> dict[str, Any]:
-    cluster = outputs["cluster"].item()
-    return {"cluster": cluster, "distance": float(outputs["distance"][0, cluster])}
-
-
-def _svm_outcome(selector: Selector, outputs: list[Array]) -> Outcome:
-    classifiers, scores = outputs
-    best = best_per_model(scores, selector._choices, len(selector.model_names))
-    return Outcome(best, selector._choices[classifiers])
-
-
-def _svm_explain(selector: Selector, outputs: dict[str, Array]) -> dict[str, Any]:
-    pairs = zip(selector.metadata.choices, outputs["score"][0].tolist(), strict=True)
-    classifiers = [{"model": model, "score": score} for model, score in pairs]
-    return {"classifier": outputs["classifier"].item(), "classifiers": classifiers}
-
-
-_VOTE_OUTPUTS = ("certified", "model", "quality", "speed")
-_NEIGHBOUR_OUTPUTS = ("row", "distance", "model", "quality", "speed")
-_ALGORITHMS = {
-    "knn": _Algorithm(_VOTE_OUTPUTS, _knn_winner, _VOTE_OUTPUTS, _knn_outcome, ("row", "distance"), _knn_explain),
-    "kmeans": _Algorithm(("cluster",), _choice_winner, ("cluster", "distance"), _kmeans_outcome, (), _kmeans_explain),
-    "svm": _Algorithm(("classifier",), _choice_winner, ("classifier", "score"), _svm_outcome, (), _svm_explain),
-}
+    return queries, float(squares)

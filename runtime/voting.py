@@ -48,7 +48,7 @@ def vote_one(models: Sequence[int], qualities: Sequence[float], speeds: Sequence
         weight = QUALITY_WEIGHT * max(quality, MIN_QUALITY) + (1.0 - QUALITY_WEIGHT) * speed
         sums[model] = sums.get(model, 0.0) + weight
     highest = max(sums.values())
-    least = highest - TIE_TOLERANCE * abs(highest)
+    least = highest * (1.0 - TIE_TOLERANCE)
     return next(model for model, total in sums.items() if total >= least)
 
 
@@ -73,7 +73,7 @@ def vote(models: npt.NDArray[np.int64], weights: npt.NDArray[np.float64], n_mode
         scores[queries, models[:, rank]] += weights[:, rank]
     best = scores[queries[:, None], models]
     highest = best.max(axis=1, keepdims=True)
-    tied = best >= highest - TIE_TOLERANCE * np.abs(highest)
+    tied = best >= highest * (1.0 - TIE_TOLERANCE)
     return Vote(scores, models[queries, tied.argmax(axis=1)])
 
 

@@ -1,25 +1,29 @@
-"""Exact nearest rows: a fast search for candidates, their distances in float64, and a certificate.
+"""Exact nearest rows: a fast search for candidates, then their distances in float64, and a certificate.
 
 ::
 
-    features ─────────┬─ search ─ TopK ─┬─ candidates (b, m), by row
-    (b, d) f64        │                 └──────────────────────────┐
-                      └─ Sub ◄─ Gather rows ◄─ candidates          │ bound on every other row
-                          │                                        │
-                      ReduceSumSquare ─ squared distances (b, m)   │
-                          │                                        │
-                      TopK ─ neighbours (b, k) ─ k-th distance ─ Greater ─ certified (b, 1)
+    features ─┬─ search ─┬─ score (b, c) ─────────────── bound on every other row ─┐
+    (b, d)    │          └─ candidate (b, c) ─ If refine                           │
+              │                                    │                               │
+              └──────── Sub ◄──── Gather rows ◄────┘                               │
+                         │                                                         │
+                  ReduceSumSquare ─ TopK ─ neighbours (b, k) ─ k-th distance ─ certified (b, 1)
 
-Identical embeddings are searched once and expanded to their rows afterwards: ``members`` lists the
-(at most k) rows of each distinct embedding. Candidates stand in ascending order of row before the stable TopK
-by distance, so equal distances go to the lower row.
+Identical embeddings are searched once and expanded to their rows afterwards: ``members`` lists the (at most k) rows of
+each distinct embedding. Candidates are put in ascending order of row before the stable TopK by distance, so equal
+distances go to the lower row.
 
-The search ranks by an approximation of ``|x_j|^2 - 2 q.x_j = |q - x_j|^2 - |q|^2`` with a known error bound E,
-see `search`. A row outside the m candidates scores at least as high as the last of them, so its squared distance
-is at least ``s_m - E + |q|^2``: where that exceeds the k-th exact one, no such row belongs to the k, and
-``certified`` is true. Where it is false the caller looks at more candidates, by overriding two initializers,
-int64 of shape (1,): of the ``candidates`` best scores those from ``first`` on are looked at. The k nearest of all
-blocks up to one that is certified, or of all distinct rows, are the answer.
+`search` ranks by an approximation of ``|x_j|^2 - 2 q.x_j = |q - x_j|^2 - |q|^2`` whose error is at most E, such that no
+row outside the candidates scores below the last of them. Such a row's squared distance is therefore at least
+``s_c - E + |q|^2``: where that exceeds the k-th exact one, no such row belongs to the k, and ``certified`` is true.
+
+What a caller may override, by initializers that are inputs as well:
+
+- ``refine`` (bool): false leaves it at the search, and the neighbours are empty. The scores alone prove which rows are
+  the k nearest wherever two that follow one another are more than 2 E apart.
+- ``candidates``, ``first`` and, in the quantised search, ``kept`` (int64, shape (1,)): where ``certified`` is false,
+  more rows are looked at. The k nearest of blocks of candidates, each from ``first`` on, up to one that is certified or
+  to the last distinct row, are the answer.
 """
 
 import numpy as np
@@ -27,11 +31,8 @@ import numpy.typing as npt
 
 from ..estimators import KNNModelSelector
 from .nodes import DOUBLE, Graph, register
-from .search import Search, plain_search
+from .search import EXACT_SEARCHES, Rows, Search, add_search
 from .stored import stored_exactly
-
-# More candidates than needed, so that the search's errors near the k-th distance are rarely felt.
-SPARE_CANDIDATES = 8
 
 OUTPUTS = {
     "row": "int64",
@@ -40,44 +41,48 @@ OUTPUTS = {
     "quality": "double",
     "speed": "double",
     "certified": "bool",
+    "score": "float",
+    "candidate": "int64",
 }
 
 
 def convert_knn(graph: Graph, estimator: KNNModelSelector, features: str, outputs: dict[str, str]) -> None:
-    """Write the graph of a `KNNModelSelector`; outputs are (b, k), ``certified`` is (b, 1)."""
-    k = min(estimator.n_neighbors, estimator.n_samples_fit_)
+    """Write the graph of a `KNNModelSelector`; neighbours are (b, k)."""
+    n_rows = estimator.n_samples_fit_
+    k = min(estimator.n_neighbors, n_rows)
     members = group_members(estimator.row_groups_, k)
-    distinct = np.asarray(estimator._fit_X, dtype=np.float64)[members[:, 0]]
-    smallest_group = int((members < estimator.n_samples_fit_).sum(axis=1).min())
-    enough = -(-k // smallest_group) + SPARE_CANDIDATES
-    candidates = graph.constant("candidates", np.array([min(enough, len(distinct))]))
+    smallest_group = int((members < n_rows).sum(axis=1).min())
+    rows = Rows(np.asarray(estimator._fit_X, dtype=np.float64)[members[:, 0]])
+    stored = stored_exactly(graph, "rows", rows.values)
+    search = Search(outputs["score"], outputs["candidate"])
+    add_search(graph, features, stored, rows, -(-k // smallest_group), search, graph.option("exact_search", "auto"))
 
-    first = graph.constant("first", np.array([0]))
-    everything = graph.constant("everything", np.array([len(distinct)]))
-    columns = graph.constant("columns", np.array([1]))
-
-    exact = stored_exactly(graph, "rows", distinct)
-    q2 = graph.squared_norm(features)
-    search = plain_search(graph, features, q2, exact, distinct)
-    scores, found = graph.nodes("TopK", [search.scores, candidates], 2, axis=1, largest=0, sorted=1)
-    found, _ = _ascending(graph, graph.node("Slice", found, first, everything, columns))
-    vectors = graph.node("Cast", graph.node("Gather", exact, found, axis=0), to=DOUBLE)
-    query = graph.node("Unsqueeze", features, columns)
-    squared = graph.squared_norm(graph.node("Sub", vectors, query), keepdims=0)
-    if members.shape[1] > 1:
-        squared, found = _expand(graph, squared, found, members, estimator.n_samples_fit_)
-    nearest, ranks = graph.nodes("TopK", [squared, graph.constant("k", np.array([k]))], 2, axis=1, largest=0, sorted=1)
-    neighbours = graph.node("GatherElements", found, ranks, axis=1)
-
-    graph.output(outputs["row"], "Identity", neighbours)
-    graph.output(outputs["distance"], "Sqrt", nearest)
+    refined = graph.branch()
+    squared = _squared_distances(refined, features, stored, search.candidates)
+    squared, by_row = _expand(refined, squared, search.candidates, members, n_rows)
+    size = refined.constant("k", np.array([k]))
+    nearest, ranks = refined.nodes("TopK", [squared, size], 2, axis=1, largest=0, sorted=1)
+    neighbours = refined.node("GatherElements", by_row, ranks, axis=1)
+    results = {"row": neighbours, "distance": refined.node("Sqrt", nearest)}
     for name, values in (
         ("model", estimator.model_indices_),
         ("quality", estimator.qualities_),
         ("speed", estimator.speeds_),
     ):
-        graph.output(outputs[name], "Gather", graph.constant(f"row_{name}", values), neighbours, axis=0)
-    _certify(graph, search, scores, nearest, q2, outputs["certified"])
+        results[name] = refined.node("Gather", refined.constant(f"row_{name}", values), neighbours, axis=0)
+    results["certified"] = _certified(refined, features, search, nearest, rows)
+    empty = graph.branch()
+    nothing = {
+        kind: empty.node("Identity", empty.constant(f"no_{kind}", np.empty((0, 0), dtype)))
+        for kind, dtype in (("int64", np.int64), ("double", np.float64), ("bool", np.bool_))
+    }
+    graph.choose(
+        graph.constant("refine", np.array(True)),
+        [outputs[name] for name in results],
+        [OUTPUTS[name] for name in results],
+        (refined, list(results.values())),
+        (empty, [nothing[OUTPUTS[name]] for name in results]),
+    )
 
 
 def group_members(groups: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int64]:
@@ -94,38 +99,50 @@ def group_members(groups: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int64
     return members
 
 
-def _expand(graph: Graph, squared: str, found: str, members: npt.NDArray[np.int64], n_rows: int) -> tuple[str, str]:
-    """Expand groups to rows, in ascending order of row: squared distances and rows, (b, m * g)."""
+def _squared_distances(graph: Graph, features: str, stored: str, candidates: str) -> str:
+    vectors = graph.node("Cast", graph.node("Gather", stored, candidates, axis=0), to=DOUBLE)
+    query = graph.node("Unsqueeze", features, graph.constant("candidate_axis", np.array([1])))
+    return graph.squared_norm(graph.node("Sub", vectors, query), keepdims=0)
+
+
+def _expand(
+    graph: Graph, squared: str, candidates: str, members: npt.NDArray[np.int64], n_rows: int
+) -> tuple[str, str]:
+    """Expand groups to rows, in ascending order of row: squared distances and rows, (b, c * g)."""
     flat = graph.constant("flat", np.array([0, -1]))
-    rows = graph.node("Gather", graph.constant("members", members), found, axis=0)
+    rows = graph.node("Gather", graph.constant("members", members), candidates, axis=0)
     # A row whose distance overflows must still come before padding, which sorts after every row.
     padding = graph.node("Equal", rows, graph.constant("no_row", np.array(n_rows)))
-    member_axis = graph.constant("member_axis", np.array([2]))
     distances = graph.node(
         "Where",
         padding,
         graph.constant("infinity", np.array(np.inf)),
-        graph.node("Unsqueeze", squared, member_axis),
+        graph.node("Unsqueeze", squared, graph.constant("member_axis", np.array([2]))),
     )
     distances, rows = (graph.node("Reshape", values, flat) for values in (distances, rows))
-    by_row, order = _ascending(graph, rows)
+    count = graph.node("Shape", rows, start=1)
+    by_row, order = graph.nodes("TopK", [rows, count], 2, axis=1, largest=0, sorted=1)
     return graph.node("GatherElements", distances, order, axis=1), by_row
 
 
-def _ascending(graph: Graph, values: str) -> list[str]:
-    """Sort along the columns: values and places, both of the shape of ``values``."""
-    count = graph.node("Shape", values, start=1)
-    return graph.nodes("TopK", [values, count], 2, axis=1, largest=0, sorted=1)
-
-
-def _certify(graph: Graph, search: Search, scores: str, nearest: str, q2: str, output: str) -> None:
+def _certified(graph: Graph, features: str, search: Search, nearest: str, rows: Rows) -> str:
     """Prove per query, (b, 1), that no row outside the candidates belongs to the k nearest."""
     last = graph.constant("last_column", np.array([-1]))
-    outside = graph.node("Cast", graph.node("Gather", scores, last, axis=1), to=DOUBLE)
+    outside = graph.node("Cast", graph.node("Gather", search.scores, last, axis=1), to=DOUBLE)
     farthest = graph.node("Gather", nearest, last, axis=1)
-    lower = graph.node("Add", outside, search.offset)
-    upper = graph.node("Mul", farthest, search.distance_factor)
-    graph.output(output, "Greater", lower, upper)
+    # Float64's own roundings, of at most d * 2^-53 each, are covered four times over.
+    slack = rows.width * 2.0**-51
+    square = rows.factor**2
+    q2, down = graph.squared_norm(features), graph.constant("down", np.array(square * (1 - slack)))
+    slope, constant = rows.error()
+    error = graph.node(
+        "Add",
+        graph.node("Mul", q2, graph.constant("error_slope", np.array(slope))),
+        graph.constant("error_constant", np.array(constant)),
+    )
+    lower = graph.node("Sub", graph.node("Add", outside, graph.node("Mul", q2, down)), error)
+    upper = graph.node("Mul", farthest, graph.constant("up", np.array(square * (1 + slack))))
+    return graph.node("Greater", lower, upper)
 
 
-register(KNNModelSelector, OUTPUTS, convert_knn)
+register(KNNModelSelector, OUTPUTS, convert_knn, {"exact_search": list(EXACT_SEARCHES)})

@@ -5,32 +5,45 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import TensorProto, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 from skl2onnx import update_registered_converter
-from skl2onnx.common.data_types import BooleanTensorType, DoubleTensorType, Int64TensorType
+from skl2onnx.common.data_types import BooleanTensorType, DoubleTensorType, FloatTensorType, Int64TensorType
 
-FLOAT, DOUBLE, INT64 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64
-VARIABLE_TYPES = {"double": DoubleTensorType, "int64": Int64TensorType, "bool": BooleanTensorType}
+FLOAT, DOUBLE, UINT8 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.UINT8
+VARIABLE_TYPES = {
+    "float": FloatTensorType,
+    "double": DoubleTensorType,
+    "int64": Int64TensorType,
+    "bool": BooleanTensorType,
+}
+ELEMENT_TYPES = {"double": DOUBLE, "int64": TensorProto.INT64, "bool": TensorProto.BOOL}
 
 
 class Graph:
     """Appends nodes to the graph that skl2onnx is making; a node is called like a function."""
 
-    def __init__(self, scope: Any, container: Any) -> None:
-        self._scope, self._container = scope, container
+    def __init__(self, scope: Any, container: Any, options: dict[str, Any]) -> None:
+        self._scope, self._container, self._options = scope, container, options
 
     def constant(self, name: str, value: npt.NDArray[Any]) -> str:
-        """Add an initializer and give its name."""
-        unique: str = self._scope.get_unique_variable_name(name)
-        tensor = numpy_helper.from_array(np.ascontiguousarray(value))
-        self._container.add_initializer(unique, tensor.data_type, list(value.shape), tensor)
+        """Add an initializer and give its name.
+
+        Past ``add_initializer`` of skl2onnx, which would make one of equal ones: some are read or overridden by name.
+        """
+        unique = self.name(name)
+        self._container.initializers.append(numpy_helper.from_array(np.asarray(value, order="C"), unique))
         return unique
 
-    def nodes(self, op_type: str, inputs: Sequence[str], outputs: int, **attributes: Any) -> list[str]:
-        """Add a node of several outputs and give their names."""
-        names = [self._scope.get_unique_variable_name(op_type.lower()) for _ in range(outputs)]
-        self._add(op_type, inputs, names, attributes)
-        return names
+    def name(self, hint: str) -> str:
+        """Give a name that nothing else has."""
+        unique: str = self._scope.get_unique_variable_name(hint)
+        return unique
+
+    def nodes(self, op_type: str, inputs: Sequence[str], outputs: int, *names: str, **attributes: Any) -> list[str]:
+        """Add a node of several outputs and give their names, of which the first may be given."""
+        new = [self.name(op_type.lower()) for _ in range(outputs - len(names))]
+        self._add(op_type, inputs, [*names, *new], attributes)
+        return [*names, *new]
 
     def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
         """Add a node of one output and give its name."""
@@ -44,6 +57,32 @@ class Graph:
         name = self._scope.get_unique_operator_name(op_type)
         self._container.add_node(op_type, list(inputs), outputs, name=name, **attributes)
 
+    def branch(self) -> "Graph":
+        """Start the graph of a branch of an ``If``: it sees this graph's names, and adds constants to it."""
+        return Graph(self._scope, _Branch(self._container), self._options)
+
+    def choose(
+        self,
+        condition: str,
+        outputs: Sequence[str],
+        kinds: Sequence[str],
+        then_branch: tuple["Graph", list[str]],
+        else_branch: tuple["Graph", list[str]],
+    ) -> None:
+        """Add an ``If`` with outputs of the given kinds; each branch comes with the names of its results."""
+        branches = {}
+        for name, (branch, results) in (("then_branch", then_branch), ("else_branch", else_branch)):
+            infos = [
+                helper.make_tensor_value_info(result, ELEMENT_TYPES[kind], None)
+                for result, kind in zip(results, kinds, strict=True)
+            ]
+            branches[name] = helper.make_graph(branch._container.nodes, name, [], infos)
+        self._add("If", [condition], list(outputs), branches)
+
+    def option(self, name: str, default: str) -> str:
+        """Give an option that the caller of skl2onnx may have set for the estimator."""
+        return str(self._options.get(name, default))
+
     def reduce_last(self, op_type: str, values: str, keepdims: int = 1) -> str:
         """Reduce over the last axis, which is an attribute of the node or, since opset 18, an input."""
         if self._container.target_opset < 18:
@@ -55,10 +94,23 @@ class Graph:
         return self.reduce_last("ReduceSumSquare", vectors, keepdims)
 
 
+class _Branch:
+    """Takes the nodes of a branch, and hands its constants to the container around it."""
+
+    def __init__(self, container: Any) -> None:
+        self.initializers = container.initializers
+        self.target_opset = container.target_opset
+        self.nodes: list[NodeProto] = []
+
+    def add_node(self, op_type: str, inputs: list[str], outputs: list[str], name: str, **attributes: Any) -> None:
+        self.nodes.append(helper.make_node(op_type, inputs, outputs, name=name, **attributes))
+
+
 def register(
     estimator_class: type,
     outputs: dict[str, str],
     convert: Callable[[Graph, Any, str, dict[str, str]], None],
+    options: dict[str, list[str]] | None = None,
 ) -> None:
     """Register a converter with skl2onnx for an estimator, alone or as the last step of a Pipeline.
 
@@ -71,6 +123,8 @@ def register(
     convert
         Called with the graph, the fitted estimator, the name of the float64 features, and the full
         name of each output.
+    options
+        Options that a caller of skl2onnx may set for an estimator -> their values.
     """
     alias = f"Modelpick{estimator_class.__name__}"
 
@@ -88,9 +142,9 @@ def register(
             raise ValueError(f"expected {expected} features, got {width}")
 
     def convert_operator(scope: Any, operator: Any, container: Any) -> None:
-        graph = Graph(scope, container)
+        graph = Graph(scope, container, container.get_options(operator.raw_operator, {}))
         features = graph.node("Cast", operator.inputs[0].full_name, to=DOUBLE)
         names = {output.raw_name: output.full_name for output in operator.outputs}
         convert(graph, operator.raw_operator, features, names)
 
-    update_registered_converter(estimator_class, alias, shape, convert_operator, parser=parse)
+    update_registered_converter(estimator_class, alias, shape, convert_operator, parser=parse, options=options)

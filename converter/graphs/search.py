@@ -1,14 +1,29 @@
-"""Scans over all distinct rows: approximate scores, with a proven bound on their error.
+"""Searches for the nearest of the distinct rows: approximate scores, with a proven bound on their error.
 
-A scan ranks rows by ``s_j ~ f^2 (|x_j|^2 - 2 q.x_j)``, where the factor ``f`` is 1 unless the rows are too large
-to square in float32.
+A search ranks rows by ``s_j ~ f^2 (|x_j|^2 - 2 q.x_j)``, where the factor ``f`` is 1 unless the rows are too large to
+square in float32. Below, x and q stand for rows and queries so scaled, ``L = max |x_j|``, ``u = 2^-24`` and
+``gamma_n = n u / (1 - n u)``.
 
-Plain, in float32: whatever the order of summation, the error of ``s_j`` is at most
-``gamma_n (2 |q| |x_j| + |x_j|^2)``, where ``gamma_n = n u / (1 - n u)``, ``u = 2^-24``, and n is the number of
-roundings on the longest path (N. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1,
-with Cauchy-Schwarz for ``sum |q_i x_i|``). With ``L = max |x_j|`` and ``2 |q| L <= |q|^2 + L^2`` that is at most
-``gamma_n (|q|^2 + 2 L^2)``. A query so long that its scores could overflow is clipped; ``gamma_n |q|^2`` alone
-exceeds every score then, so that nothing is proven for it.
+*Plain*, in float32: Gemm and TopK. Whatever the order of summation, the error of ``s_j`` is at most
+``gamma_n (2 |q| |x_j| + |x_j|^2)``, where n is the number of roundings on the longest path (N. Higham, Accuracy and
+Stability of Numerical Algorithms, 2nd ed., section 3.1, with Cauchy-Schwarz for ``sum |q_i x_i|``). As
+``2 |q| L <= |q|^2 + L^2``, that is at most ``E = gamma_n (|q|^2 + 2 L^2)``.
+
+*Quantised*, in 8-bit integers, and then in float32 for the best of them::
+
+    features ─ Cast f32 ─ Clip ─┬─ Gather heavy columns ─ Gemm ──────────────────────────────────┐
+                                └─ Mul light ─ Div s ─┬─ Round ──────────────┬─ MatMulInteger ─ Add ─ TopK ─ candidates
+                                                      └─ rest, Mul 126, Round┘
+
+A row's light columns are ``x^ = a_j w_j`` with integers ``|w| <= 127``; a query's are ``q^ = s (v + v' / 126)`` with
+integers ``|v|, |v'| <= 63``, shifted by 64 to be unsigned: products of two neighbours then add up within 16 bits, in
+which processors without VNNI instructions sum them. Few heavy columns, such as one-hot categories beside an embedding,
+would take up the range of all others: they stay in float32. From ``q.x = q^.x^ + q.(x - x^) + (q - q^).x^``,
+Cauchy-Schwarz, and at most half a level between a number and what stands for it, the integers add at most
+``2 (|q| max |x_j - x^_j| + s sqrt(d) / 252 max |x^_j|)`` to the error, over the light columns.
+
+A query so long that its scores could overflow is clipped; ``gamma_n |q|^2`` alone exceeds every score then, so that
+nothing is proven for it.
 """
 
 from typing import NamedTuple
@@ -16,73 +31,242 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .nodes import FLOAT, Graph
+from .nodes import FLOAT, UINT8, Graph
 
-# Roundings beside the d products and sums: casting both vectors, the norm, the last additions.
-EXTRA_ROUNDINGS = 8
+Matrix = npt.NDArray[np.float64]
+EXACT_SEARCHES = ("auto", "plain", "quantised")
+# More rows than wanted, so that the scores tell those near the last apart.
+SPARE = 4
+UNIT = 2.0**-24
+# Roundings beside the products and their sums: casting both vectors, the norm, scales, the last additions.
+EXTRA_ROUNDINGS = 16
 LARGEST_SCORE = 1e37
 # Rows up to this need no factor.
 LARGEST_VALUE = 1e12
 
+ROW_LEVELS, QUERY_LEVELS, REST_LEVELS, ZERO_POINT = 127, 63, 126, 64
+# A query's light columns count as that long at least.
+SHORTEST = 1e-30
+# A column is heavy where its largest value exceeds the median column's that many times.
+HEAVY = 8.0
+# Lengths computed in float32 are raised by this share, far above their rounding errors.
+NORM_SLACK = 1e-3
+# The candidates of the quantised search are counted on that many rows, to do for that share of them.
+SAMPLE, SAMPLE_SHARE, SAMPLE_MARGIN, CANDIDATE_STEP = 64, 0.97, 1.2, 16
+# Microseconds: per number of all rows, in float32 and in integers; per number of a candidate; and beside. Measured, see
+# benchmarks/README.md.
+PLAIN_COST, INTEGER_COST, CANDIDATE_COST, FIXED_COST = 1.2e-4, 3.5e-5, 4e-4, 15.0
+
 
 class Search(NamedTuple):
-    """Names in the graph.
-
-    A row whose score is at least ``t`` is at a squared distance of at least ``(t + offset) / distance_factor``.
-    """
+    """Names in the graph."""
 
     scores: str
-    """Float32, (b, u)."""
-    offset: str
-    """Float64, (b, 1)."""
-    distance_factor: str
-    """Float64, scalar."""
+    """Float32, (b, c), ascending; no row but the candidates scores below the last."""
+    candidates: str
+    """Distinct rows, int64, (b, c), or fewer where ``first`` is overridden."""
 
 
-def plain_search(graph: Graph, features: str, q2: str, stored: str, rows: npt.NDArray[np.float64]) -> Search:
-    """Scan in float32 with one Gemm.
+class Rows:
+    """Distinct rows, and the same scaled so that float32 can hold their squares."""
+
+    def __init__(self, values: Matrix) -> None:
+        self.values = values
+        largest = float(np.abs(values).max())
+        self.factor = 1.0 if largest < LARGEST_VALUE else float(2.0 ** -np.ceil(np.log2(largest)))
+        self.scaled = values if self.factor == 1.0 else values * self.factor
+        self.norms = np.einsum("ij,ij->i", self.scaled, self.scaled)
+        self.longest = float(np.sqrt(self.norms.max()))
+        self.count, self.width = values.shape
+
+    def error(self) -> tuple[float, float]:
+        """Bound the error of float32 scores by ``slope * |q|^2 + constant``, q as given: slope and constant."""
+        n = self.width + EXTRA_ROUNDINGS
+        gamma = n * UNIT / (1 - n * UNIT)
+        # Products below float32's normal range lose absolute, not relative, accuracy.
+        constant = 2 * gamma * self.longest**2 + n * 2.0**-124 * (1 + self.longest)
+        return gamma * self.factor**2, constant
+
+
+class Quantised(NamedTuple):
+    """Rows as integers: ``light * row ~ scale * integers``."""
+
+    light: npt.NDArray[np.bool_]
+    """Which columns are not heavy, shape (d,)."""
+    integers: npt.NDArray[np.int8]
+    """Shape (u, d)."""
+    scales: Matrix
+    """Shape (u,)."""
+    row_error: float
+    """Length of the longest difference between a row's light columns and what the integers stand for."""
+    row_norm: float
+    """Length of the longest row that the integers stand for."""
+
+
+def add_search(graph: Graph, features: str, stored: str, rows: Rows, wanted: int, search: Search, kind: str) -> None:
+    """Search for the nearest distinct rows.
 
     Parameters
     ----------
-    features, q2
-        Names of the float64 queries, (b, d), and of their squared norms, (b, 1).
+    features
+        Name of the float64 queries, (b, d).
     stored
-        Name of the initializer that holds ``rows``.
+        Name of the initializer that holds the rows.
     rows
-        Distinct rows, float64, shape (u, d).
+        Distinct rows.
+    wanted
+        Number of distinct rows that are wanted.
+    search
+        Names of the outputs.
+    kind
+        One of ``EXACT_SEARCHES``; "auto" takes the one that is likely to be faster.
     """
-    largest = float(np.abs(rows).max())
-    factor = 1.0 if largest < LARGEST_VALUE else float(2.0 ** -np.ceil(np.log2(largest)))
-    if factor == 1.0:
+    query = _query(graph, features, rows)
+    kept = min(wanted + SPARE, rows.count)
+    if kind != "plain" and kept < rows.count:
+        parts = quantise(rows.scaled)
+        candidates = min(max(kept, needed_candidates(rows, parts, wanted)), rows.count)
+        if kind == "quantised" or _pays(rows, parts, candidates):
+            _quantised_search(graph, query, stored, rows, parts, (candidates, kept), search)
+            return
+    _plain_search(graph, query, stored, rows, kept, search)
+
+
+def needed_candidates(rows: Rows, parts: Quantised, wanted: int) -> int:
+    """Tell how many of the lowest integer scores prove nearly every query.
+
+    Counted on rows of the model as queries, each without itself: those that the bound cannot exclude.
+    """
+    sample = np.linspace(0, rows.count - 1, min(SAMPLE, rows.count)).astype(np.int64)
+    queries = rows.scaled[sample]
+    exact = rows.norms - 2.0 * queries @ rows.scaled.T
+    exact[np.arange(len(sample)), sample] = np.inf
+    farthest = np.partition(exact, wanted - 1, axis=1)[:, wanted - 1 : wanted]
+    error = 2.0 * np.linalg.norm(queries * parts.light, axis=1, keepdims=True) * parts.row_error
+    within = (exact <= farthest + SAMPLE_MARGIN * error).sum(axis=1)
+    return -(-int(np.quantile(within, SAMPLE_SHARE)) // CANDIDATE_STEP) * CANDIDATE_STEP
+
+
+def _pays(rows: Rows, parts: Quantised, candidates: int) -> bool:
+    """Tell whether the quantised search is the faster one."""
+    heavy = int(np.count_nonzero(~parts.light))
+    plain = rows.count * rows.width * PLAIN_COST
+    integers = rows.count * (rows.width * INTEGER_COST + heavy * PLAIN_COST)
+    return bool(integers + candidates * rows.width * CANDIDATE_COST + FIXED_COST < plain)
+
+
+def _query(graph: Graph, features: str, rows: Rows) -> str:
+    """Scale, cast to float32 and clip."""
+    if rows.factor != 1.0:
+        features = graph.node("Mul", features, graph.constant("factor", np.array(rows.factor)))
+    limit = LARGEST_SCORE / (np.sqrt(rows.width) * max(rows.longest, 1.0))
+    return graph.node("Clip", graph.node("Cast", features, to=FLOAT), _scalar(graph, -limit), _scalar(graph, limit))
+
+
+def _plain_search(graph: Graph, query: str, stored: str, rows: Rows, kept: int, search: Search) -> None:
+    if rows.factor == 1.0:
         searched = graph.node("Cast", stored, to=FLOAT)
     else:
-        rows = rows * factor
-        features = graph.node("Mul", features, graph.constant("factor", np.array(factor)))
-        searched = graph.constant("search_rows", rows.astype(np.float32))
-    norms = np.einsum("ij,ij->i", rows, rows)
-    longest = float(np.sqrt(norms.max()))
-    width = rows.shape[1]
-    limit = np.array(LARGEST_SCORE / (np.sqrt(width) * max(longest, 1.0)), dtype=np.float32)
-    query = graph.node(
-        "Clip",
-        graph.node("Cast", features, to=FLOAT),
-        graph.constant("lowest", -limit),
-        graph.constant("highest", limit),
+        searched = graph.constant("search_rows", _single(rows.scaled))
+    norms = graph.constant("search_norms", _single(rows.norms))
+    scores = graph.node("Gemm", query, searched, norms, alpha=-2.0, transB=1)
+    found, *block = _lowest(graph, scores, kept, search.scores)
+    graph.output(search.candidates, "Slice", found, *block)
+
+
+def _quantised_search(
+    graph: Graph,
+    query: str,
+    stored: str,
+    rows: Rows,
+    parts: Quantised,
+    counts: tuple[int, int],
+    search: Search,
+) -> None:
+    candidates, kept = counts
+    norms = graph.constant("search_norms", _single(rows.norms))
+    integer_scores, integer_error = _integer_scores(graph, query, norms, rows, parts)
+    lowest = graph.name("lowest")
+    found = graph.node("Slice", *_lowest(graph, integer_scores, candidates, lowest))
+    vectors = graph.node("Cast", graph.node("Gather", stored, found, axis=0), to=FLOAT)
+    if rows.factor != 1.0:
+        vectors = graph.node("Mul", vectors, _scalar(graph, rows.factor))
+    column = graph.constant("column", np.array([2]))
+    products = graph.node("Squeeze", graph.node("MatMul", vectors, graph.node("Unsqueeze", query, column)), column)
+    doubled = graph.node("Mul", products, _scalar(graph, 2.0))
+    scores = graph.node("Sub", graph.node("Gather", norms, found, axis=0), doubled)
+    size = graph.constant("kept", np.array([kept]))
+    best, places = graph.nodes("TopK", [scores, size], 2, axis=1, largest=0, sorted=1)
+    # All rows that are not among the candidates score at least this.
+    last = graph.node("Gather", lowest, graph.constant("last_column", np.array([-1])), axis=1)
+    outside = graph.node("Sub", last, integer_error)
+    graph.output(search.scores, "Min", best, outside)
+    graph.output(search.candidates, "GatherElements", found, places, axis=1)
+
+
+def _lowest(graph: Graph, scores: str, count: int, lowest: str) -> list[str]:
+    """Take the ``candidates`` lowest scores, of the given name; gives what slices their rows from ``first`` on."""
+    size = graph.constant("candidates", np.array([count]))
+    _, found = graph.nodes("TopK", [scores, size], 2, lowest, axis=1, largest=0, sorted=1)
+    return [found, graph.constant("first", np.array([0])), size, graph.constant("columns", np.array([1]))]
+
+
+def _integer_scores(graph: Graph, query: str, norms: str, rows: Rows, parts: Quantised) -> tuple[str, str]:
+    """Score all rows, float32 (b, u), and bound what the integers add to the error, float32 (b, 1)."""
+    light = graph.node("Mul", query, graph.constant("light", _single(parts.light)))
+    largest = graph.node("Max", graph.reduce_last("ReduceMax", graph.node("Abs", light)), _scalar(graph, SHORTEST))
+    scale = graph.node("Div", largest, _scalar(graph, QUERY_LEVELS))
+    levels = graph.node("Div", light, scale)
+    whole = graph.node("Round", levels)
+    rest = graph.node("Round", graph.node("Mul", graph.node("Sub", levels, whole), _scalar(graph, REST_LEVELS)))
+    axis = graph.constant("part_axis", np.array([1]))
+    both = graph.node("Concat", *(graph.node("Unsqueeze", part, axis) for part in (whole, rest)), axis=1)
+    products = graph.node(
+        "MatMulInteger",
+        graph.node("Cast", graph.node("Add", both, _scalar(graph, ZERO_POINT)), to=UINT8),
+        graph.constant("search_integers", parts.integers.T),
+        graph.constant("search_zero_point", np.array(ZERO_POINT, dtype=np.uint8)),
     )
+    part_scales = graph.constant("part_scales", _single([[[1.0, 1.0 / REST_LEVELS]]]))
+    weights = graph.node("Mul", graph.node("Unsqueeze", scale, axis), part_scales)
+    summed = graph.node("Squeeze", graph.node("MatMul", weights, graph.node("Cast", products, to=FLOAT)), axis)
     scores = graph.node(
-        "Gemm",
-        query,
-        searched,
-        graph.constant("search_norms", norms.astype(np.float32)),
-        alpha=-2.0,
-        transB=1,
+        "Add",
+        graph.node("Mul", summed, graph.constant("search_scales", _single(-2.0 * parts.scales))),
+        _heavy_scores(graph, query, norms, rows, np.flatnonzero(~parts.light)),
     )
-    n = width + EXTRA_ROUNDINGS
-    gamma = n * 2.0**-24 / (1 - n * 2.0**-24)
-    # Products below float32's normal range lose absolute, not relative, accuracy.
-    error = 2 * gamma * longest**2 + n * 2.0**-125 * (1 + longest)
-    # Float64's own roundings, of at most n * 2^-53 each, are covered four times over.
-    slack = n * 2.0**-51
-    weight = graph.constant("query_weight", np.array(factor**2 * (1 - slack - gamma)))
-    offset = graph.node("Sub", graph.node("Mul", q2, weight), graph.constant("search_error", np.array(error)))
-    return Search(scores, offset, graph.constant("distance_factor", np.array(factor**2 * (1 + slack))))
+    row_error, row_norm = (2.0 * length * (1.0 + NORM_SLACK) for length in (parts.row_error, parts.row_norm))
+    query_error = _scalar(graph, np.sqrt(rows.width) / (2 * REST_LEVELS) * row_norm)
+    norm = graph.node("Sqrt", graph.squared_norm(levels))
+    error = graph.node("Add", graph.node("Mul", norm, _scalar(graph, row_error)), query_error)
+    return scores, graph.node("Mul", error, scale)
+
+
+def _heavy_scores(graph: Graph, query: str, norms: str, rows: Rows, heavy: npt.NDArray[np.int64]) -> str:
+    if not heavy.size:
+        return norms
+    columns = graph.node("Gather", query, graph.constant("heavy", heavy), axis=1)
+    heavy_rows = graph.constant("heavy_rows", _single(rows.scaled[:, heavy]))
+    return graph.node("Gemm", columns, heavy_rows, norms, alpha=-2.0, transB=1)
+
+
+def quantise(rows: Matrix) -> Quantised:
+    """Quantise each row, shape (u, d), with a scale of its own."""
+    largest = np.abs(rows).max(axis=0)
+    light = largest <= HEAVY * np.median(largest)
+    kept = rows * light
+    # Float32, as in the graph: what the integers stand for must be the same in both.
+    scales = _single(np.abs(kept).max(axis=1) / ROW_LEVELS).astype(np.float64)
+    levels = kept / np.where(scales > 0, scales, 1.0)[:, None]
+    integers = np.clip(np.rint(levels), -ROW_LEVELS, ROW_LEVELS).astype(np.int8)
+    meant = integers * scales[:, None]
+    row_error, row_norm = (float(np.linalg.norm(matrix, axis=1).max()) for matrix in (kept - meant, meant))
+    return Quantised(light, integers, scales, row_error, row_norm)
+
+
+def _single(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    return np.asarray(values, dtype=np.float32)
+
+
+def _scalar(graph: Graph, value: float) -> str:
+    return graph.constant("number", _single(value))

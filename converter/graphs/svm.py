@@ -9,7 +9,8 @@
 
 ``sum_i alpha_i exp(-gamma |x - sv_i|^2) - rho``, with ``|x - sv|^2 = |x|^2 + |sv|^2 - 2 x.sv``; support
 vectors that several classifiers share with the same gamma are stored once, and ``alpha`` has a column per
-classifier. Queries whose norm is at most 1e-10 are scored as they are.
+classifier. Queries whose norm is at most 1e-10 are scored as they are. Where gamma is so large that cancellation in the
+expanded square could be seen, squared distances are computed from the differences.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ import numpy.typing as npt
 from ..estimators import MIN_NORM, SVMModelSelector
 from .nodes import DOUBLE, Graph, register
 from .stored import stored_exactly
+
+# An expanded square of length up to L is off by a few 2^-53 L^2: below, the scores are by less than 1e-10.
+STEEP = 1e5
 
 
 def convert_svm(graph: Graph, estimator: SVMModelSelector, features: str, outputs: dict[str, str]) -> None:
@@ -54,17 +58,32 @@ def _unit_length(graph: Graph, features: str) -> str:
     return graph.node("Where", scales, graph.node("Div", shrunk, norm), features)
 
 
+def is_steep(machines: Sequence[Any]) -> bool:
+    """Tell whether cancellation in the expanded square could be seen in the scores."""
+    with np.errstate(over="ignore"):
+        longest = max((np.linalg.norm(machine.support_vectors_, axis=1).max() for machine in machines), default=0.0)
+        return any(machine._gamma * (1.0 + longest) ** 2 > STEEP for machine in machines)
+
+
 def _kernel_scores(graph: Graph, machines: Sequence[Any], query: str) -> str:
     vectors, gammas, alphas, _ = shared_support_vectors(machines)
     stored = graph.node("Cast", stored_exactly(graph, "support_vectors", vectors), to=DOUBLE)
-    products = graph.node("Gemm", query, stored, transB=1)
-    doubled = graph.node("Mul", products, graph.constant("minus_two", np.array(-2.0)))
+    distances = _differences if is_steep(machines) else _expanded_squares
+    exponents = graph.node("Mul", distances(graph, query, stored, vectors), graph.constant("minus_gamma", -gammas))
+    intercept = graph.constant("rbf_intercept", np.concatenate([machine.intercept_ for machine in machines]))
+    return graph.node("Gemm", graph.node("Exp", exponents), graph.constant("alpha", alphas), intercept)
+
+
+def _differences(graph: Graph, query: str, stored: str, vectors: npt.NDArray[np.float64]) -> str:
+    column = graph.node("Unsqueeze", query, graph.constant("vector_axis", np.array([1])))
+    return graph.squared_norm(graph.node("Sub", stored, column), keepdims=0)
+
+
+def _expanded_squares(graph: Graph, query: str, stored: str, vectors: npt.NDArray[np.float64]) -> str:
     norms = graph.constant("support_norms", np.einsum("ij,ij->i", vectors, vectors))
-    squared = graph.node("Add", graph.node("Add", doubled, norms), graph.squared_norm(query))
-    squared = graph.node("Max", squared, graph.constant("zero", np.array(0.0)))
-    kernel = graph.node("Exp", graph.node("Mul", squared, graph.constant("minus_gamma", -gammas)))
-    intercept = np.concatenate([machine.intercept_ for machine in machines])
-    return graph.node("Gemm", kernel, graph.constant("alpha", alphas), graph.constant("rbf_intercept", intercept))
+    products = graph.node("Gemm", query, stored, norms, alpha=-2.0, transB=1)
+    squared = graph.node("Add", products, graph.squared_norm(query))
+    return graph.node("Max", squared, graph.constant("zero", np.array(0.0)))
 
 
 class SharedVectors(NamedTuple):

@@ -1,0 +1,35 @@
+"""What an algorithm does with the session of an artifact."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Queries = npt.NDArray[np.float64]
+# Runs the session: names of outputs, and feeds, to arrays.
+Run = Callable[[Sequence[str], dict[str, Any]], list[Any]]
+
+
+class Explanation(NamedTuple):
+    """What an algorithm makes of one query."""
+
+    winner: int
+    """Index of the picked model."""
+    scores: npt.NDArray[np.float64]
+    """Score of each model, float64, shape (n_models,)."""
+    details: dict[str, Any]
+    """What `Selector.explain` tells beside."""
+
+
+class Algorithm(Protocol):
+    """Picks models by running a session. Queries are float64, (b, d), contiguous and finite."""
+
+    def winner(self, run: Run, query: Queries, q2: float) -> int:
+        """Pick the model for one query, (1, d), of squared norm ``q2``: its index."""
+
+    def winners(self, run: Run, queries: Queries) -> npt.NDArray[np.int64]:
+        """Pick the models for queries, (b, d): their indices, (b,)."""
+
+    def explain(self, run: Run, query: Queries) -> Explanation:
+        """Tell how the model for one query, (1, d), is picked."""

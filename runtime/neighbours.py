@@ -1,0 +1,126 @@
+"""The nearest rows of a query vote: by a search alone, else by exact distances, else by a look at more rows."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .algorithm import Explanation, Queries, Run
+from .artifact import Metadata
+from .onnx_file import Tensor
+from .shortcut import Shortcut
+from .voting import vote, vote_one, vote_weights
+
+SEARCH_OUTPUTS = ("score", "candidate")
+SEARCH_ONLY = np.array(False)
+VOTE_OUTPUTS = ("certified", "model", "quality", "speed")
+OUTPUTS = (*VOTE_OUTPUTS, "row", "distance")
+# Where the search alone proves nothing it has to be repeated: it is tried on so few numbers only.
+SHORTCUT_VALUES = 600_000
+# Float64 values that one run may compute distances from.
+DISTANCE_VALUES = 2**19
+# A search that is repeated looks at so many times more candidates, and then at blocks of so many.
+GROWTH, BLOCK = 8, 4096
+Table = dict[str, npt.NDArray[Any]]
+
+
+class Neighbours:
+    """Picks the model that the nearest rows vote for.
+
+    Parameters
+    ----------
+    metadata
+        Metadata of the artifact.
+    tables
+        Initializers of the artifact, see `modelpick.runtime.artifact.TABLES`.
+    """
+
+    def __init__(self, metadata: Metadata, tables: Mapping[str, Tensor]) -> None:
+        self._k, self._names = metadata.k, np.array(metadata.model_names, dtype=object)
+        self._distinct = len(tables["members"])
+        self._candidates, kept = int(tables["candidates"][0]), tables.get("kept")
+        self._kept = None if kept is None else int(kept[0])
+        self._complete = (self._kept or self._candidates) >= self._distinct
+        small = self._distinct * metadata.n_features_in <= SHORTCUT_VALUES
+        self._shortcut = Shortcut(tables, metadata.k, len(metadata.model_names)) if small else None
+        self._chunk = max(1, DISTANCE_VALUES // (metadata.n_features_in * (self._kept or self._candidates)))
+
+    def winner(self, run: Run, query: Queries, q2: float) -> int:
+        """See `Algorithm`."""
+        if self._shortcut is not None:
+            scores, candidates = run(SEARCH_OUTPUTS, {"features": query, "refine": SEARCH_ONLY})
+            winner = self._shortcut.winner(scores[0].tolist(), candidates[0].tolist(), q2)
+            if winner is not None:
+                return winner
+        _, models, qualities, speeds = self._nearest(run, query, VOTE_OUTPUTS)
+        return vote_one(models[0].tolist(), qualities[0].tolist(), speeds[0].tolist())
+
+    def winners(self, run: Run, queries: Queries) -> npt.NDArray[np.int64]:
+        """See `Algorithm`."""
+        if self._shortcut is None:
+            winners, left = np.empty(len(queries), dtype=np.int64), np.arange(len(queries))
+        else:
+            scores, candidates = run(SEARCH_OUTPUTS, {"features": queries, "refine": SEARCH_ONLY})
+            winners, proven = self._shortcut.winners(scores, candidates, np.einsum("ij,ij->i", queries, queries))
+            left = np.flatnonzero(~proven)
+        for start in range(0, len(left), self._chunk):
+            chunk = left[start : start + self._chunk]
+            _, models, qualities, speeds = self._nearest(run, queries[chunk], VOTE_OUTPUTS)
+            winners[chunk] = vote(models, vote_weights(qualities, speeds), len(self._names)).winners
+        return winners
+
+    def explain(self, run: Run, query: Queries) -> Explanation:
+        """See `Algorithm`."""
+        found = dict(zip(OUTPUTS, self._nearest(run, query, OUTPUTS), strict=True))
+        weights = vote_weights(found["quality"], found["speed"])
+        outcome = vote(found["model"], weights, len(self._names))
+        columns = {
+            "row": found["row"],
+            "distance": found["distance"],
+            "model": self._names[found["model"]],
+            "quality": found["quality"],
+            "speed": found["speed"],
+            "vote": weights,
+        }
+        rows = zip(*(values[0].tolist() for values in columns.values()), strict=True)
+        neighbours = [dict(zip(columns, row, strict=True)) for row in rows]
+        return Explanation(int(outcome.winners[0]), outcome.scores[0], {"neighbours": neighbours})
+
+    def _nearest(self, run: Run, queries: Queries, outputs: tuple[str, ...]) -> list[npt.NDArray[Any]]:
+        """Find the k nearest rows, nearest first: outputs of the graph, (b, k) each, the first of them `certified`."""
+        found = run(outputs, {"features": queries})
+        if not (self._complete or found[0].all()):
+            for query in np.flatnonzero(~found[0][:, 0]):
+                again = self._search_again(run, queries[query : query + 1])
+                for name, values in zip(outputs[1:], found[1:], strict=True):
+                    values[query] = again[name]
+        return found
+
+    def _search_again(self, run: Run, query: Queries) -> Table:
+        """Look at more candidates, and then at block after block of all rows, until the answer is proven."""
+        found: Table = {}
+        for first, candidates, kept in self._rounds():
+            feeds = {"features": query, "first": np.array([first]), "candidates": np.array([candidates])}
+            if self._kept is not None:
+                feeds["kept"] = np.array([kept])
+            certified, *values = run(OUTPUTS, feeds)
+            block = {name: value[0] for name, value in zip(OUTPUTS[1:], values, strict=True)}
+            if first:
+                block = {name: np.append(found[name], value) for name, value in block.items()}
+            nearest = np.lexsort((block["row"], block["distance"]))[: self._k]
+            found = {name: value[nearest] for name, value in block.items()}
+            if certified.all():
+                break
+        return found
+
+    def _rounds(self) -> Iterator[tuple[int, int, int]]:
+        """Give the first candidate, the end of the candidates, and how many of them are kept."""
+        end = min(GROWTH * self._candidates, self._distinct)
+        yield 0, end, min(GROWTH * (self._kept or 0), end)
+        end = 0
+        while end < self._distinct:
+            first, end = end, end + BLOCK
+            if self._distinct - end < self._candidates:  # a block holds k rows at least
+                end = self._distinct
+            yield first, end, end - first
