@@ -131,7 +131,8 @@ def load_document(source: str | Path | bytes) -> Document:
     if data.startswith(BOM_UTF8):
         raise DocumentError(f"{name}: expected UTF-8 without a byte order mark")
     try:
-        data.decode()
+        if not data.isascii():
+            data.decode()
         _check_fields_once(data, "$")
         form = msgspec.json.decode(data, type=_AnyForm)
         if not form.trained:

@@ -52,7 +52,7 @@ def convert_knn(graph: Graph, estimator: KNNModelSelector, features: str, output
     k = min(estimator.n_neighbors, n_rows)
     members = group_members(estimator.row_groups_, k)
     smallest_group = int((members < n_rows).sum(axis=1).min())
-    rows = Rows(np.asarray(estimator._fit_X, dtype=np.float64)[members[:, 0]])
+    rows = Rows(estimator._fit_X if len(members) == n_rows else estimator._fit_X[members[:, 0]])
     stored = stored_exactly(graph, "rows", rows.values)
     search = Search(outputs["score"], outputs["candidate"])
     add_search(graph, features, stored, rows, -(-k // smallest_group), search, graph.option("exact_search", "auto"))

@@ -51,6 +51,8 @@ SHORTEST = 1e-30
 HEAVY = 8.0
 # Lengths computed in float32 are raised by this share, far above their rounding errors.
 NORM_SLACK = 1e-3
+# Rows that fit the processor's caches.
+QUANTISED_AT_ONCE = 128
 # The candidates of the quantised search are counted on that many rows, to do for that share of them.
 SAMPLE, SAMPLE_SHARE, SAMPLE_MARGIN, CANDIDATE_STEP = 64, 0.97, 1.2, 16
 # Microseconds: per number of all rows, in float32 and in integers; per number of a candidate; and beside. Measured, see
@@ -72,7 +74,7 @@ class Rows:
 
     def __init__(self, values: Matrix) -> None:
         self.values = values
-        largest = float(np.abs(values).max())
+        largest = float(max(values.max(), -values.min()))
         self.factor = 1.0 if largest < LARGEST_VALUE else float(2.0 ** -np.ceil(np.log2(largest)))
         self.scaled = values if self.factor == 1.0 else values * self.factor
         self.norms = np.einsum("ij,ij->i", self.scaled, self.scaled)
@@ -252,15 +254,20 @@ def _heavy_scores(graph: Graph, query: str, norms: str, rows: Rows, heavy: npt.N
 
 def quantise(rows: Matrix) -> Quantised:
     """Quantise each row, shape (u, d), with a scale of its own."""
-    largest = np.abs(rows).max(axis=0)
+    largest = np.maximum(rows.max(axis=0), -rows.min(axis=0))
     light = largest <= HEAVY * np.median(largest)
-    kept = rows * light
-    # Float32, as in the graph: what the integers stand for must be the same in both.
-    scales = _single(np.abs(kept).max(axis=1) / ROW_LEVELS).astype(np.float64)
-    levels = kept / np.where(scales > 0, scales, 1.0)[:, None]
-    integers = np.clip(np.rint(levels), -ROW_LEVELS, ROW_LEVELS).astype(np.int8)
-    meant = integers * scales[:, None]
-    row_error, row_norm = (float(np.linalg.norm(matrix, axis=1).max()) for matrix in (kept - meant, meant))
+    integers, scales = np.empty(rows.shape, dtype=np.int8), np.empty(len(rows))
+    row_error = row_norm = 0.0
+    for start in range(0, len(rows), QUANTISED_AT_ONCE):
+        block = slice(start, start + QUANTISED_AT_ONCE)
+        kept = rows[block] * light
+        # Float32, as in the graph: what the integers stand for must be the same in both.
+        scales[block] = _single(np.abs(kept).max(axis=1) / ROW_LEVELS)
+        levels = kept / np.where(scales[block] > 0, scales[block], 1.0)[:, None]
+        integers[block] = np.clip(np.rint(levels), -ROW_LEVELS, ROW_LEVELS)
+        meant = integers[block] * scales[block, None]
+        row_error = max(row_error, float(np.linalg.norm(kept - meant, axis=1).max()))
+        row_norm = max(row_norm, float(np.linalg.norm(meant, axis=1).max()))
     return Quantised(light, integers, scales, row_error, row_norm)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import reference
 import strategies
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
@@ -710,6 +710,10 @@ def classifiers(model):
     return [*(model.get("linear_classifiers") or []), *(model.get("rbf_classifiers") or [])]
 
 
+ONE_OF_REPEATED = KNN | {"k": 1, "embeddings": [[1, 2], [1, 2], [3, 4]]}
+
+
+@example((ONE_OF_REPEATED, [[3, 4], [1, 2]]))
 @settings(max_examples=300, deadline=None)
 @given(strategies.models_with_queries())
 def test_any_model_answers_as_the_reference(pair):

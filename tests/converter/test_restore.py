@@ -85,6 +85,13 @@ SURVIVORS = {
     "float64 support vectors": SVM | {"rbf_classifiers": [RBF | {"alpha": WIDE[:2], "support_vectors": [WIDE, WIDE]}]},
     "shared support vectors": SVM
     | {"rbf_classifiers": [RBF, RBF | {"gamma": 2, "support_vectors": [[3, 4], [0.1, 2]]}]},
+    "equal matrices": SVM
+    | {
+        "linear_classifiers": [LINEAR],
+        "rbf_classifiers": [RBF | {"alpha": [0.1], "support_vectors": [LINEAR["weights"]]}],
+    },
+    "equal matrix and coefficients": SVM
+    | {"rbf_classifiers": [RBF | {"alpha": [0.1], "support_vectors": [[0.1]], "rho": 0.1}]},
     "svm nulls": SVM
     | {"model_names": None, "kernel_type": None, "gamma": None, "linear_classifiers": None, "rbf_classifiers": [RBF]},
     "svm empty lists": SVM | {"model_names": [], "linear_classifiers": [LINEAR], "rbf_classifiers": []},
