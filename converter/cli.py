@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import click
 import msgspec
 import numpy as np
 import typer
@@ -19,6 +20,7 @@ from modelpick.runtime import FeatureError, ModelpickError, Selector
 
 from .artifact import convert as convert_file
 from .documents import DocumentWarning
+from .graphs.search import EXACT_SEARCHES
 from .paths import write_atomically
 from .restore import restore as restore_file
 from .restore import to_json
@@ -45,6 +47,13 @@ def convert(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the artifacts.")],
     verify: Annotated[bool, typer.Option(help="Hold each artifact against its estimator first.")] = True,
     samples: Samples = SAMPLES,
+    exact_search: Annotated[
+        str,
+        typer.Option(
+            click_type=click.Choice(EXACT_SEARCHES),
+            help="How KNN finds candidates: in float32, in 8-bit integers, or as pays. The answers are the same.",
+        ),
+    ] = "auto",
     report: ReportFile = None,
     junit: JUnitFile = None,
 ) -> None:
@@ -62,7 +71,7 @@ def convert(
             targets.items(), "Converting", console=console, transient=True, disable=not console.is_terminal
         ):
             start = time.perf_counter()
-            reports.append(convert_file(source, target, samples=samples if verify else 0))
+            reports.append(convert_file(source, target, samples=samples if verify else 0, exact_search=exact_search))
             table.add_row(*_described(source, target, time.perf_counter() - start, reports[-1]))
     except VerificationError as error:
         reports.append(error.report)
