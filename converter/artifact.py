@@ -22,6 +22,7 @@ from .estimators import (
     SVMModelSelector,
     build_estimator,
 )
+from .graphs.search import ExactSearch
 from .graphs.svm import is_steep
 from .paths import write_atomically
 from .restore import stored_rows
@@ -34,7 +35,11 @@ TOOLS = ("modelpick", "numpy", "onnx", "scikit-learn", "skl2onnx")
 
 
 def convert(
-    source: str | Path | bytes, target: str | Path, *, samples: int = SAMPLES, exact_search: str = "auto"
+    source: str | Path | bytes,
+    target: str | Path,
+    *,
+    samples: int = SAMPLES,
+    exact_search: str = ExactSearch.auto,
 ) -> Report:
     """Convert a JSON model to an artifact file, verified and atomically.
 
@@ -75,7 +80,7 @@ def to_artifact(
     estimator: Estimator,
     *,
     document: Document | None = None,
-    exact_search: str = "auto",
+    exact_search: str = ExactSearch.auto,
     target_opset: int = TARGET_OPSET,
 ) -> bytes:
     """Export a fitted estimator as the bytes of an artifact.
@@ -93,7 +98,11 @@ def to_artifact(
         ONNX opset of the graph, 17 to 21.
     """
     features = [("features", DoubleTensorType([None, estimator.n_features_in_]))]
-    options = {id(estimator): {"exact_search": exact_search}} if isinstance(estimator, KNNModelSelector) else None
+    options = (
+        {id(estimator): {"exact_search": ExactSearch(exact_search)}}
+        if isinstance(estimator, KNNModelSelector)
+        else None
+    )
     model = to_onnx(
         estimator, initial_types=features, target_opset={"": target_opset}, name="modelpick", options=options
     )

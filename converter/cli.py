@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import msgspec
 import numpy as np
 import typer
@@ -20,7 +19,7 @@ from modelpick.runtime import FeatureError, ModelpickError, Selector
 
 from .artifact import convert as convert_file
 from .documents import DocumentWarning
-from .graphs.search import EXACT_SEARCHES
+from .graphs.search import ExactSearch
 from .paths import write_atomically
 from .restore import restore as restore_file
 from .restore import to_json
@@ -48,12 +47,9 @@ def convert(
     verify: Annotated[bool, typer.Option(help="Hold each artifact against its estimator first.")] = True,
     samples: Samples = SAMPLES,
     exact_search: Annotated[
-        str,
-        typer.Option(
-            click_type=click.Choice(EXACT_SEARCHES),
-            help="How KNN finds candidates: in float32, in 8-bit integers, or as pays. The answers are the same.",
-        ),
-    ] = "auto",
+        ExactSearch,
+        typer.Option(help="How KNN finds candidates: in float32, in 8-bit integers, or as pays. Answers are the same."),
+    ] = ExactSearch.auto,
     report: ReportFile = None,
     junit: JUnitFile = None,
 ) -> None:

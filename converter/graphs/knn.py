@@ -31,7 +31,7 @@ import numpy.typing as npt
 
 from ..estimators import KNNModelSelector
 from .nodes import DOUBLE, Graph, register
-from .search import EXACT_SEARCHES, Rows, Search, add_search
+from .search import ExactSearch, Rows, Search, add_search
 from .stored import stored_exactly
 
 OUTPUTS = {
@@ -55,7 +55,15 @@ def convert_knn(graph: Graph, estimator: KNNModelSelector, features: str, output
     rows = Rows(estimator._fit_X if len(members) == n_rows else estimator._fit_X[members[:, 0]])
     stored = stored_exactly(graph, "rows", rows.values)
     search = Search(outputs["score"], outputs["candidate"])
-    add_search(graph, features, stored, rows, -(-k // smallest_group), search, graph.option("exact_search", "auto"))
+    add_search(
+        graph,
+        features,
+        stored,
+        rows,
+        -(-k // smallest_group),
+        search,
+        graph.option("exact_search", ExactSearch.auto),
+    )
 
     refined = graph.branch()
     squared = _squared_distances(refined, features, stored, search.candidates)
@@ -145,4 +153,4 @@ def _certified(graph: Graph, features: str, search: Search, nearest: str, rows: 
     return graph.node("Greater", lower, upper)
 
 
-register(KNNModelSelector, OUTPUTS, convert_knn, {"exact_search": list(EXACT_SEARCHES)})
+register(KNNModelSelector, OUTPUTS, convert_knn, {"exact_search": list(ExactSearch)})

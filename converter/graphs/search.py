@@ -26,6 +26,7 @@ A query so long that its scores could overflow is clipped; ``gamma_n |q|^2`` alo
 nothing is proven for it.
 """
 
+from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +35,6 @@ import numpy.typing as npt
 from .nodes import FLOAT, UINT8, Graph
 
 Matrix = npt.NDArray[np.float64]
-EXACT_SEARCHES = ("auto", "plain", "quantised")
 # More rows than wanted, so that the scores tell those near the last apart.
 SPARE = 4
 UNIT = 2.0**-24
@@ -58,6 +58,14 @@ SAMPLE, SAMPLE_SHARE, SAMPLE_MARGIN, CANDIDATE_STEP = 64, 0.97, 1.2, 16
 # Microseconds: per number of all rows, in float32 and in integers; per number of a candidate; and beside. Measured, see
 # benchmarks/README.md.
 PLAIN_COST, INTEGER_COST, CANDIDATE_COST, FIXED_COST = 1.2e-4, 3.5e-5, 4e-4, 15.0
+
+
+class ExactSearch(StrEnum):
+    """How candidates are found; "auto" takes what is likely to be faster."""
+
+    auto = "auto"
+    plain = "plain"
+    quantised = "quantised"
 
 
 class Search(NamedTuple):
@@ -121,14 +129,14 @@ def add_search(graph: Graph, features: str, stored: str, rows: Rows, wanted: int
     search
         Names of the outputs.
     kind
-        One of ``EXACT_SEARCHES``; "auto" takes the one that is likely to be faster.
+        How candidates are found.
     """
     query = _query(graph, features, rows)
     kept = min(wanted + SPARE, rows.count)
-    if kind != "plain" and kept < rows.count:
+    if kind != ExactSearch.plain and kept < rows.count:
         parts = quantise(rows.scaled)
         candidates = min(max(kept, needed_candidates(rows, parts, wanted)), rows.count)
-        if kind == "quantised" or _pays(rows, parts, candidates):
+        if kind == ExactSearch.quantised or _pays(rows, parts, candidates):
             _quantised_search(graph, query, stored, rows, parts, (candidates, kept), search)
             return
     _plain_search(graph, query, stored, rows, kept, search)
