@@ -2,7 +2,7 @@
 
 ::
 
-    features (b, d) ─ Unsqueeze ─ Sub ─ ReduceSumSquare ─ Sqrt ─┬─ distances (b, c)
+    features (b, d) ─ Unsqueeze ─ Sub ─ sum of squares ─ Sqrt ─┬─ distances (b, c)
                              centroids (c, d)                   └─ ArgMin ─ cluster (b,)
 
 ``distance_j = sqrt(sum_i (q_i - c_ji)^2)``; centroids are few, so the plain difference costs

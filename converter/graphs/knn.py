@@ -7,7 +7,7 @@
               │                                    │                               │
               └──────── Sub ◄──── Gather rows ◄────┘                               │
                          │                                                         │
-                  ReduceSumSquare ─ TopK ─ neighbours (b, k) ─ k-th distance ─ certified (b, 1)
+                   sum of squares ─ TopK ─ neighbours (b, k) ─ k-th distance ─ certified (b, 1)
 
 Identical embeddings are searched once and expanded to their rows afterwards: ``members`` lists the (at most k) rows of
 each distinct embedding. Candidates are put in ascending order of row before the stable TopK by distance, so equal

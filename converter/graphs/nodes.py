@@ -83,15 +83,17 @@ class Graph:
         """Give an option that the caller of skl2onnx may have set for the estimator."""
         return str(self._options.get(name, default))
 
-    def reduce_last(self, op_type: str, values: str, keepdims: int = 1) -> str:
-        """Reduce over the last axis, which is an attribute of the node or, since opset 18, an input."""
-        if self._container.target_opset < 18:
-            return self.node(op_type, values, axes=[-1], keepdims=keepdims)
-        return self.node(op_type, values, self.constant("last_axis", np.array([-1])), keepdims=keepdims)
-
     def squared_norm(self, vectors: str, keepdims: int = 1) -> str:
-        """Sum of squares over the last axis."""
-        return self.reduce_last("ReduceSumSquare", vectors, keepdims)
+        """Sum of squares over the last axis; faster than ``ReduceSumSquare``."""
+        axis = self.constant("last_axis", np.array([-1]))
+        return self.node("ReduceSum", self.node("Mul", vectors, vectors), axis, keepdims=keepdims)
+
+    def largest(self, vectors: str) -> str:
+        """Largest absolute value over the last axis, which is kept."""
+        absolute = self.node("Abs", vectors)
+        if self._container.target_opset < 18:
+            return self.node("ReduceMax", absolute, axes=[-1], keepdims=1)
+        return self.node("ReduceMax", absolute, self.constant("last_axis", np.array([-1])), keepdims=1)
 
 
 class _Branch:

@@ -224,7 +224,7 @@ def _lowest(graph: Graph, scores: str, count: int, lowest: str) -> list[str]:
 def _integer_scores(graph: Graph, query: str, norms: str, rows: Rows, parts: Quantised) -> tuple[str, str]:
     """Score all rows, float32 (b, u), and bound what the integers add to the error, float32 (b, 1)."""
     light = graph.node("Mul", query, graph.constant("light", _single(parts.light)))
-    largest = graph.node("Max", graph.reduce_last("ReduceMax", graph.node("Abs", light)), _scalar(graph, SHORTEST))
+    largest = graph.node("Max", graph.largest(light), _scalar(graph, SHORTEST))
     scale = graph.node("Div", largest, _scalar(graph, QUERY_LEVELS))
     levels = graph.node("Div", light, scale)
     whole = graph.node("Round", levels)

@@ -2,10 +2,10 @@
 
 ::
 
-    features ─ unit length ─┬─ Gemm ─ Max 0 ─ Exp ─ Gemm ─┐
-    (b, d)                  │  support vectors    alpha   Concat ─┬─ scores (b, n_classifiers)
-                            └─ Gemm ──────────────────────┘       └─ ArgMax ─ classifier (b,)
-                               linear weights
+    features ─ Div ─┬─ Gemm ─ Mul ─ Add ─ Max 0 ─ Exp ─ Gemm ─┐
+    (b, d)          │  support vectors                  alpha  Concat ─┬─ scores (b, n_classifiers)
+                    └─ Gemm ─ Mul ─ Add ───────────────────────┘       └─ ArgMax ─ classifier (b,)
+                       linear weights
 
 ``sum_i alpha_i exp(-gamma |x - sv_i|^2) - rho``, with ``|x - sv|^2 = |x|^2 + |sv|^2 - 2 x.sv``; support
 vectors that several classifiers share with the same gamma are stored once, and ``alpha`` has a column per
@@ -27,35 +27,41 @@ from .stored import stored_exactly
 STEEP = 1e5
 
 
+class Query(NamedTuple):
+    """Names in the graph: a query of unit length is ``shrunk * factor``."""
+
+    shrunk: str
+    """The query divided by its largest absolute value, float64, (b, d)."""
+    factor: str
+    """Float64, (b, 1)."""
+    squared: str
+    """Squared norm of ``shrunk * factor``, float64, (b, 1)."""
+
+
 def convert_svm(graph: Graph, estimator: SVMModelSelector, features: str, outputs: dict[str, str]) -> None:
     """Write the graph of an `SVMModelSelector`."""
     query = _unit_length(graph, features)
     parts = []
     if estimator.linear_ is not None:
-        weights = stored_exactly(graph, "weights", estimator.linear_.coef_)
-        parts.append(
-            graph.node(
-                "Gemm",
-                query,
-                graph.node("Cast", weights, to=DOUBLE),
-                graph.constant("linear_intercept", estimator.linear_.intercept_),
-                transB=1,
-            )
-        )
+        weights = graph.node("Cast", stored_exactly(graph, "weights", estimator.linear_.coef_), to=DOUBLE)
+        products = graph.node("Mul", graph.node("Gemm", query.shrunk, weights, transB=1), query.factor)
+        parts.append(graph.node("Add", products, graph.constant("linear_intercept", estimator.linear_.intercept_)))
     if estimator.machines_:
         parts.append(_kernel_scores(graph, estimator.machines_, query))
     graph.output(outputs["score"], "Concat", *parts, axis=1)
     graph.output(outputs["classifier"], "ArgMax", outputs["score"], axis=1, keepdims=0)
 
 
-def _unit_length(graph: Graph, features: str) -> str:
-    """Scale as `unit_length` of the estimators does."""
+def _unit_length(graph: Graph, features: str) -> Query:
+    """Scale as `unit_length` of the estimators does, but multiply the products instead of the vectors."""
     min_norm = graph.constant("min_norm", np.array(MIN_NORM))
-    largest = graph.node("Max", graph.reduce_last("ReduceMax", graph.node("Abs", features)), min_norm)
+    largest = graph.node("Max", graph.largest(features), min_norm)
     shrunk = graph.node("Div", features, largest)
-    norm = graph.node("Sqrt", graph.squared_norm(shrunk))
-    scales = graph.node("Greater", graph.node("Mul", norm, largest), min_norm)
-    return graph.node("Where", scales, graph.node("Div", shrunk, norm), features)
+    squared = graph.squared_norm(shrunk)
+    norm = graph.node("Sqrt", squared)
+    scales = graph.node("Greater", norm, graph.node("Div", min_norm, largest))
+    factor = graph.node("Where", scales, graph.node("Reciprocal", norm), largest)
+    return Query(shrunk, factor, graph.node("Mul", squared, graph.node("Mul", factor, factor)))
 
 
 def is_steep(machines: Sequence[Any]) -> bool:
@@ -65,7 +71,7 @@ def is_steep(machines: Sequence[Any]) -> bool:
         return any(machine._gamma * (1.0 + longest) ** 2 > STEEP for machine in machines)
 
 
-def _kernel_scores(graph: Graph, machines: Sequence[Any], query: str) -> str:
+def _kernel_scores(graph: Graph, machines: Sequence[Any], query: Query) -> str:
     vectors, gammas, alphas, _ = shared_support_vectors(machines)
     stored = graph.node("Cast", stored_exactly(graph, "support_vectors", vectors), to=DOUBLE)
     distances = _differences if is_steep(machines) else _expanded_squares
@@ -74,15 +80,17 @@ def _kernel_scores(graph: Graph, machines: Sequence[Any], query: str) -> str:
     return graph.node("Gemm", graph.node("Exp", exponents), graph.constant("alpha", alphas), intercept)
 
 
-def _differences(graph: Graph, query: str, stored: str, vectors: npt.NDArray[np.float64]) -> str:
-    column = graph.node("Unsqueeze", query, graph.constant("vector_axis", np.array([1])))
+def _differences(graph: Graph, query: Query, stored: str, vectors: npt.NDArray[np.float64]) -> str:
+    unit = graph.node("Mul", query.shrunk, query.factor)
+    column = graph.node("Unsqueeze", unit, graph.constant("vector_axis", np.array([1])))
     return graph.squared_norm(graph.node("Sub", stored, column), keepdims=0)
 
 
-def _expanded_squares(graph: Graph, query: str, stored: str, vectors: npt.NDArray[np.float64]) -> str:
+def _expanded_squares(graph: Graph, query: Query, stored: str, vectors: npt.NDArray[np.float64]) -> str:
+    products = graph.node("Gemm", query.shrunk, stored, alpha=-2.0, transB=1)
     norms = graph.constant("support_norms", np.einsum("ij,ij->i", vectors, vectors))
-    products = graph.node("Gemm", query, stored, norms, alpha=-2.0, transB=1)
-    squared = graph.node("Add", products, graph.squared_norm(query))
+    squares = graph.node("Add", norms, query.squared)
+    squared = graph.node("Add", graph.node("Mul", products, query.factor), squares)
     return graph.node("Max", squared, graph.constant("zero", np.array(0.0)))
 
 
