@@ -6,7 +6,7 @@ except ModuleNotFoundError as missing:
     hint = f"modelpick.converter needs {missing.name}: pip install 'modelpick[converter]'"
     raise ModuleNotFoundError(hint, name=missing.name) from None
 
-from .compat import KMeansSelector, KNNSelector, SVMSelector
+from .compat import KMeansSelector, KNNSelector, MLPSelector, SVMSelector
 from .documents import DocumentWarning, load_document
 from .estimators import build_estimator
 from .restore import restore, to_json
@@ -16,6 +16,7 @@ __all__ = [
     "DocumentWarning",
     "KMeansSelector",
     "KNNSelector",
+    "MLPSelector",
     "Report",
     "SVMSelector",
     "VerificationError",

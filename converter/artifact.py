@@ -19,6 +19,7 @@ from .estimators import (
     Estimator,
     KMeansModelSelector,
     KNNModelSelector,
+    MLPModelSelector,
     SVMModelSelector,
     build_estimator,
 )
@@ -166,8 +167,19 @@ def _describe_svm(estimator: SVMModelSelector, tensors: Tensors) -> dict[str, An
     }
 
 
+def _describe_mlp(estimator: MLPModelSelector, tensors: Tensors) -> dict[str, Any]:
+    return {
+        "choices": list(estimator.choice_models_),
+        "rows": 0,
+        "k": 0,
+        "tie_rule": "score, then model",
+        "values_per_query": sum(len(bias) for bias in estimator.intercepts_) + estimator.n_features_in_,
+    }
+
+
 _DESCRIPTIONS: dict[type, tuple[str, Callable[[Any, Tensors], dict[str, Any]]]] = {
     KNNModelSelector: ("knn", _describe_knn),
     KMeansModelSelector: ("kmeans", _describe_kmeans),
     SVMModelSelector: ("svm", _describe_svm),
+    MLPModelSelector: ("mlp", _describe_mlp),
 }

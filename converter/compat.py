@@ -58,3 +58,9 @@ class SVMSelector(_JSONSelector):
     """Model of the highest-scoring classifier."""
 
     _expected = "svm"
+
+
+class MLPSelector(_JSONSelector):
+    """Model of the most probable class."""
+
+    _expected = "mlp"

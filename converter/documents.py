@@ -23,8 +23,8 @@ from .paths import read_bytes
 
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
-# A name is printed on a line of its own, and crosses C strings: no control characters.
-Name = Annotated[str, Meta(pattern=r"\A[^\x00-\x1f\x7f]+\Z")]
+# A name is printed on a line of its own, and crosses C strings: no control characters, no ends of lines.
+Name = Annotated[str, Meta(pattern=r"\A[^\x00-\x1f\x7f\x85\u2028\u2029]+\Z")]
 Count = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Nanoseconds = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 NANOSECONDS_PER_MILLISECOND = 1_000_000
@@ -102,7 +102,40 @@ class SVMDocument(Struct, frozen=True, eq=False):
     source: Source
 
 
-Document = KNNDocument | KMeansDocument | SVMDocument
+class DenseLayer(Struct, frozen=True, eq=False):
+    """A layer of an MLP: ``weights @ x + bias``."""
+
+    weights: Matrix
+    """Float64, shape (out, in)."""
+    bias: Vector
+    """Float64, shape (out,)."""
+
+
+class ReluLayer(Struct, frozen=True, eq=False):
+    """A layer of an MLP: ``max(x, 0)``."""
+
+
+class ScaleLayer(Struct, frozen=True, eq=False):
+    """A layer of an MLP: ``scale * x + shift``, which batch normalisation comes to once it is trained."""
+
+    scale: Vector
+    """Float64, shape (in,)."""
+    shift: Vector
+    """Float64, shape (in,)."""
+
+
+Layer = DenseLayer | ReluLayer | ScaleLayer
+
+
+class MLPDocument(Struct, frozen=True, eq=False):
+    """A checked MLP model: layers that chain, from the features to one output per language model."""
+
+    model_names: tuple[str, ...]
+    layers: tuple[Layer, ...]
+    source: Source
+
+
+Document = KNNDocument | KMeansDocument | SVMDocument | MLPDocument
 
 
 def load_document(source: str | Path | bytes) -> Document:
@@ -115,7 +148,7 @@ def load_document(source: str | Path | bytes) -> Document:
 
     Returns
     -------
-    KNNDocument, KMeansDocument or SVMDocument
+    KNNDocument, KMeansDocument, SVMDocument or MLPDocument
 
     Raises
     ------
@@ -153,8 +186,9 @@ def _located(error: msgspec.ValidationError, prefix: str = "$") -> str:
     if text.startswith("$"):
         return text
     text = _CLEARER.get(text, text)
-    if text.startswith("Invalid value"):  # only the tag has a list of values
-        text = f"Expected one of {_ALGORITHMS}, got{text.removeprefix('Invalid value')}"
+    if text.startswith("Invalid value"):  # only the tags have lists of values
+        tags = next(tags for field, tags in _TAGS.items() if path.endswith(f"{field}`"))
+        text = f"Expected one of {tags}, got{text.removeprefix('Invalid value')}"
     return f"{prefix}{path.removesuffix('`')}: {text[:1].lower()}{text[1:]}"
 
 
@@ -219,12 +253,14 @@ def _matrix(rows: list[Raw], path: str, field: str = "") -> Matrix:
         place = f"{path}[{index}]{field}"
         values = _decode(row, list[float], place)
         if index == 0:
+            if not values:
+                _refuse(place, "expected at least one number")
             matrix = np.empty((len(rows), len(values)))
         if len(values) != matrix.shape[1]:
             _refuse(place, f"expected {matrix.shape[1]} numbers, got {len(values)}")
         matrix[index] = values
-    if matrix.size == 0:
-        _refuse(path, "expected at least one row of at least one number")
+    if not rows:
+        _refuse(path, "expected at least one row")
     return matrix
 
 
@@ -378,5 +414,72 @@ class _SVMForm(_Form, tag="svm"):
         return SVMDocument(tuple(linear), tuple(rbf), self.source(sha256))
 
 
-_AnyForm = _KNNForm | _KMeansForm | _SVMForm
-_ALGORITHMS = "knn, kmeans, svm"
+class _LayerForm(Struct, tag_field="type"):
+    def checked(self, path: str, width: int) -> tuple[Layer | None, int]:
+        """Check the layer behind ``width`` values: what it computes, if anything, and how many values."""
+        raise NotImplementedError
+
+
+class _DenseForm(_LayerForm, tag="linear"):
+    weight: list[list[float]]
+    bias: list[float]
+
+    def checked(self, path: str, width: int) -> tuple[Layer | None, int]:
+        for index, row in enumerate(self.weight):
+            _check_length(row, width, f"{path}.weight[{index}]", "output of the layer before")
+        if not self.weight:
+            _refuse(f"{path}.weight", "expected at least one row")
+        _check_length(self.bias, len(self.weight), f"{path}.bias", "row of weight")
+        return DenseLayer(np.array(self.weight, dtype=np.float64), np.array(self.bias, dtype=np.float64)), len(
+            self.bias
+        )
+
+
+class _ReluForm(_LayerForm, tag="relu"):
+    def checked(self, path: str, width: int) -> tuple[Layer | None, int]:
+        return ReluLayer(), width
+
+
+class _DropoutForm(_LayerForm, tag="dropout"):
+    p: float | UnsetType = UNSET
+
+    def checked(self, path: str, width: int) -> tuple[Layer | None, int]:
+        return None, width
+
+
+class _BatchNormForm(_LayerForm, tag="batch_norm"):
+    weight: list[float]
+    bias: list[float]
+    running_mean: list[float]
+    running_var: list[Annotated[float, Meta(ge=0)]]
+    eps: Annotated[float, Meta(gt=0)]
+
+    def checked(self, path: str, width: int) -> tuple[Layer | None, int]:
+        vectors = {name: getattr(self, name) for name in ("weight", "bias", "running_mean", "running_var")}
+        for name, values in vectors.items():
+            _check_length(values, width, f"{path}.{name}", "output of the layer before")
+        weight, bias, mean, variance = (np.array(values, dtype=np.float64) for values in vectors.values())
+        scale = weight / np.sqrt(variance + self.eps)
+        return ScaleLayer(scale, bias - mean * scale), width
+
+
+class _MLPForm(_Form, tag="mlp"):
+    model_names: Annotated[list[Name], Meta(min_length=1)]
+    feature_dim: Annotated[int, Meta(ge=1, le=2**31 - 1)]
+    layers: list[_DenseForm | _ReluForm | _DropoutForm | _BatchNormForm]
+
+    def checked(self, sha256: str, warn: _Warn) -> MLPDocument:
+        layers, width = [], self.feature_dim
+        for index, form in enumerate(self.layers):
+            layer, width = form.checked(f"$.layers[{index}]", width)
+            if layer is not None:
+                layers.append(layer)
+        if not any(isinstance(layer, DenseLayer) for layer in layers):
+            _refuse("$.layers", "expected at least one linear layer")
+        if width != len(self.model_names):
+            _refuse("$.layers", f"expected {len(self.model_names)} outputs, one per $.model_names, got {width}")
+        return MLPDocument(tuple(self.model_names), tuple(layers), self.source(sha256))
+
+
+_AnyForm = _KNNForm | _KMeansForm | _SVMForm | _MLPForm
+_TAGS = {".algorithm": "knn, kmeans, svm, mlp", ".type": "linear, relu, batch_norm, dropout"}

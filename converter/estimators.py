@@ -12,17 +12,24 @@ from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.cluster import KMeans
 from sklearn.neighbors import NearestNeighbors
+from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVR, LinearSVC
 from sklearn.utils.validation import check_array, check_is_fitted
 
+from modelpick.runtime import DocumentError
 from modelpick.runtime.voting import Vote, best_per_model, vote, vote_weights
 
 from .documents import (
+    DenseLayer,
     Document,
     KMeansDocument,
     KNNDocument,
+    Layer,
     LinearClassifier,
+    MLPDocument,
     RBFClassifier,
+    ReluLayer,
+    ScaleLayer,
     SVMDocument,
 )
 
@@ -243,6 +250,21 @@ class SVMModelSelector(_ChoiceSelector, ClassifierMixin, BaseEstimator):
         return np.hstack(columns)
 
 
+class MLPModelSelector(_ChoiceSelector, MLPClassifier):
+    """Picks the model of the most probable class; each class is a choice.
+
+    Attributes
+    ----------
+    coefs_, intercepts_ : list of ndarray of float64
+        Dense layers, with batch normalisation folded into them.
+    """
+
+    def choice_scores(self, X: npt.ArrayLike) -> Matrix:
+        """Softmax probabilities, shape (b, n_models)."""
+        probabilities: Matrix = self._forward_pass_fast(_features(self, X), check_input=False)
+        return probabilities
+
+
 def unit_length(features: Matrix) -> Matrix:
     """Scale rows to unit length, but those whose norm is at most 1e-10."""
     largest = np.maximum(np.abs(features).max(axis=1, keepdims=True), MIN_NORM)
@@ -252,7 +274,7 @@ def unit_length(features: Matrix) -> Matrix:
     return np.where(long, shrunk / np.where(long, norms, 1.0), features)
 
 
-Estimator = KNNModelSelector | KMeansModelSelector | SVMModelSelector
+Estimator = KNNModelSelector | KMeansModelSelector | SVMModelSelector | MLPModelSelector
 
 
 def build_estimator(document: Document) -> Estimator:
@@ -276,6 +298,67 @@ def _build_kmeans(document: KMeansDocument) -> KMeansModelSelector:
 
 def _build_svm(document: SVMDocument) -> SVMModelSelector:
     return SVMModelSelector().fit(document.linear_classifiers, document.rbf_classifiers)
+
+
+def _build_mlp(document: MLPDocument) -> MLPModelSelector:
+    with np.errstate(over="ignore", invalid="ignore"):
+        layers = _folded(document.layers)
+    if not all(np.isfinite(layer.weights).all() and np.isfinite(layer.bias).all() for layer in layers):
+        raise DocumentError("$.layers: expected layers whose products are finite")
+    estimator = MLPModelSelector(hidden_layer_sizes=tuple(len(layer.bias) for layer in layers[:-1]))
+    estimator.coefs_ = [layer.weights.T for layer in layers]
+    estimator.intercepts_ = [layer.bias for layer in layers]
+    estimator.n_layers_, estimator.n_outputs_ = len(layers) + 1, len(document.model_names)
+    estimator.out_activation_ = "softmax"
+    estimator.classes_ = _name_array(document.model_names)
+    estimator.n_features_in_ = layers[0].weights.shape[1]
+    estimator._set_choices(document.model_names)
+    return estimator
+
+
+def _folded(layers: Sequence[Layer]) -> list[DenseLayer]:
+    """Fold layers into dense ones with a ReLU between each two, exactly.
+
+    A scale goes into the dense layer behind it, or into the one before where no ReLU stands between:
+    ``W (s x + t) + b = (W s) x + (W t + b)``.
+
+    Raises
+    ------
+    DocumentError
+        When a ReLU stands where a chain of dense layers has none.
+    """
+    dense: list[DenseLayer] = []
+    relu = False  # behind the last dense layer
+    scale: ScaleLayer | None = None  # behind that
+    for layer in layers:
+        if isinstance(layer, ScaleLayer):
+            scale = layer if scale is None else _scaled(scale, layer)
+        elif isinstance(layer, ReluLayer):
+            if not dense or (relu and scale is not None):
+                raise DocumentError("$.layers: expected a linear layer before each relu")
+            dense[-1], scale, relu = _behind(dense[-1], scale), None, True
+        else:
+            if scale is not None:
+                layer = DenseLayer(layer.weights * scale.scale, layer.bias + layer.weights @ scale.shift)
+            if dense and not relu:
+                before = dense.pop()
+                layer = DenseLayer(layer.weights @ before.weights, layer.weights @ before.bias + layer.bias)
+            dense.append(layer)
+            scale, relu = None, False
+    if relu:
+        raise DocumentError("$.layers: expected a linear layer behind the last relu")
+    dense[-1] = _behind(dense[-1], scale)
+    return dense
+
+
+def _scaled(first: ScaleLayer, second: ScaleLayer) -> ScaleLayer:
+    return ScaleLayer(second.scale * first.scale, second.scale * first.shift + second.shift)
+
+
+def _behind(layer: DenseLayer, scale: ScaleLayer | None) -> DenseLayer:
+    if scale is None:
+        return layer
+    return DenseLayer(scale.scale[:, None] * layer.weights, scale.scale * layer.bias + scale.shift)
 
 
 def _linear_model(classifiers: Sequence[LinearClassifier]) -> LinearSVC:
@@ -307,4 +390,5 @@ _BUILDERS: dict[type, Callable[[Any], Estimator]] = {
     KNNDocument: _build_knn,
     KMeansDocument: _build_kmeans,
     SVMDocument: _build_svm,
+    MLPDocument: _build_mlp,
 }

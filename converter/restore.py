@@ -1,7 +1,8 @@
 """The JSON model, given back by its artifact.
 
 An artifact keeps two metadata entries for this: ``document``, the JSON with `VECTOR` in place of each feature
-vector, and ``vectors``, the row of each of those vectors, in the document's order, in the stored matrices.
+vector, and ``vectors``, the row of each of those vectors, in the document's order, in the stored matrices. The layers
+of an MLP are not stored as they were, and stand in ``document``.
 """
 
 import json
@@ -19,12 +20,12 @@ from modelpick.runtime import ArtifactError
 from modelpick.runtime.artifact import PREFIX, read_artifact
 
 from .documents import VECTOR
-from .estimators import Estimator, KMeansModelSelector, KNNModelSelector, SVMModelSelector
+from .estimators import Estimator, KMeansModelSelector, KNNModelSelector, MLPModelSelector, SVMModelSelector
 from .graphs.svm import shared_support_vectors
 from .paths import write_atomically
 
 # Initializers that hold feature vectors exactly, one below the other.
-STORED = {"knn": ("rows",), "kmeans": ("centroids",), "svm": ("weights", "support_vectors")}
+STORED = {"knn": ("rows",), "kmeans": ("centroids",), "svm": ("weights", "support_vectors"), "mlp": ()}
 
 
 def to_json(artifact: str | Path | bytes) -> str:
@@ -68,6 +69,7 @@ _STORED_ROWS: dict[type, Callable[[Any], list[int]]] = {
     KNNModelSelector: lambda estimator: estimator.row_groups_.tolist(),
     KMeansModelSelector: lambda estimator: list(range(len(estimator.cluster_centers_))),
     SVMModelSelector: _svm_rows,
+    MLPModelSelector: lambda estimator: [],
 }
 
 

@@ -14,7 +14,14 @@ from msgspec import Struct
 from modelpick.runtime import ArtifactError, ModelpickError, Selector
 
 from .documents import load_document
-from .estimators import Estimator, KMeansModelSelector, KNNModelSelector, SVMModelSelector, build_estimator
+from .estimators import (
+    Estimator,
+    KMeansModelSelector,
+    KNNModelSelector,
+    MLPModelSelector,
+    SVMModelSelector,
+    build_estimator,
+)
 from .paths import write_atomically
 
 Matrix = npt.NDArray[np.float64]
@@ -160,7 +167,9 @@ def _is_rounding(estimator: KNNModelSelector, query: Matrix, chosen: npt.NDArray
 
 
 def _expected_choice(
-    estimator: KMeansModelSelector | SVMModelSelector, queries: Matrix, explained: Sequence[dict[str, Any]]
+    estimator: KMeansModelSelector | SVMModelSelector | MLPModelSelector,
+    queries: Matrix,
+    explained: Sequence[dict[str, Any]],
 ) -> Iterator[_Expected]:
     all_choices = estimator.choice_scores(queries)
     all_models = estimator.decision_function(queries)
@@ -177,6 +186,7 @@ _EXPECTATIONS: dict[type, Callable[[Any, Matrix, Sequence[dict[str, Any]]], Iter
     KNNModelSelector: _expected_knn,
     KMeansModelSelector: _expected_choice,
     SVMModelSelector: _expected_choice,
+    MLPModelSelector: _expected_choice,
 }
 
 
@@ -235,6 +245,7 @@ _VECTORS: dict[type, Callable[[Any], tuple[Matrix, npt.NDArray[Any]]]] = {
     KNNModelSelector: lambda estimator: (estimator._fit_X, estimator.model_indices_),
     KMeansModelSelector: lambda estimator: (estimator.cluster_centers_, estimator.choice_models_),
     SVMModelSelector: _svm_vectors,
+    MLPModelSelector: lambda estimator: (estimator.coefs_[0].T, np.arange(estimator.coefs_[0].shape[1])),
 }
 
 

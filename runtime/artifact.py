@@ -43,7 +43,7 @@ class Metadata:
     """What an artifact says of itself."""
 
     algorithm: str
-    """``knn``, ``kmeans`` or ``svm``."""
+    """``knn``, ``kmeans``, ``svm`` or ``mlp``."""
     model_names: tuple[str, ...]
     """Language models that can be picked."""
     n_features_in: int

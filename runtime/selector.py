@@ -25,6 +25,7 @@ _ALGORITHMS: Mapping[str, Callable[[Metadata, Mapping[str, Tensor]], Algorithm]]
     "knn": Neighbours,
     "kmeans": partial(Choices, CLUSTERS),
     "svm": partial(Choices, CLASSIFIERS),
+    "mlp": partial(Choices, CLASSIFIERS),
 }
 
 
@@ -86,7 +87,7 @@ class Selector:
 
     @property
     def algorithm(self) -> str:
-        """``knn``, ``kmeans`` or ``svm``."""
+        """``knn``, ``kmeans``, ``svm`` or ``mlp``."""
         return self._metadata.algorithm
 
     @property
@@ -144,7 +145,7 @@ class Selector:
         """Score every model for one query; the highest is picked. Raises as `select` does.
 
         KNN gives vote sums, KMeans minus the distance to the model's nearest centroid, SVM the
-        highest score of the model's classifiers.
+        highest score of the model's classifiers, MLP its softmax probability.
         """
         query, _ = self._query(features)
         scores = self._algorithm.explain(self._run(), query).scores
@@ -157,7 +158,7 @@ class Selector:
         -------
         dict
             ``model`` and ``scores`` for every algorithm; for KNN ``neighbours``, nearest first, each with row,
-            distance, model, quality, speed and vote; for KMeans ``cluster`` and ``distance``; for SVM
+            distance, model, quality, speed and vote; for KMeans ``cluster`` and ``distance``; for SVM and MLP
             ``classifiers``, each with model and score, and ``classifier``, the index of the best. All of it can
             be written as JSON.
         """

@@ -60,7 +60,25 @@ def svm(document, query):
     return scores[int(np.argmax([score for _, score in scores]))][0]
 
 
-SELECT = {"knn": knn, "kmeans": kmeans, "svm": svm}
+def mlp_probabilities(document, query):
+    x = np.asarray(query, dtype=np.float64)
+    for layer in document["layers"]:
+        if layer["type"] == "linear":
+            x = np.array(layer["weight"]) @ x + np.array(layer["bias"])
+        elif layer["type"] == "relu":
+            x = np.maximum(x, 0)
+        elif layer["type"] == "batch_norm":
+            mean, variance = np.array(layer["running_mean"]), np.array(layer["running_var"])
+            x = (x - mean) / np.sqrt(variance + layer["eps"]) * layer["weight"] + layer["bias"]
+    exponentials = np.exp(x - x.max())
+    return exponentials / exponentials.sum()
+
+
+def mlp(document, query):
+    return document["model_names"][int(mlp_probabilities(document, query).argmax())]
+
+
+SELECT = {"knn": knn, "kmeans": kmeans, "svm": svm, "mlp": mlp}
 
 
 def select(document, queries):

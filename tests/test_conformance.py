@@ -20,8 +20,16 @@ def read(path):
     return json.loads(gzip.decompress(path.read_bytes()))
 
 
-@pytest.mark.parametrize("algorithm", ["knn", "kmeans", "svm"])
-@pytest.mark.parametrize("folder", SETS, ids=lambda folder: folder.name)
+MODELS = [
+    pytest.param(folder, algorithm, id=f"{folder.name}-{algorithm}")
+    for folder in SETS
+    for algorithm in ("knn", "kmeans", "svm", "mlp")
+    if (folder / f"{algorithm}_model.json.gz").exists()
+]
+
+
+@pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")
+@pytest.mark.parametrize(("folder", "algorithm"), MODELS)
 def test_selects_as_the_original_and_the_reference(folder, algorithm):
     data = gzip.decompress((folder / f"{algorithm}_model.json.gz").read_bytes())
     recorded = read(folder / "expected.json.gz")
@@ -39,3 +47,13 @@ def test_selects_as_the_original_and_the_reference(folder, algorithm):
     assert [p for p, t in zip(picked, tied, strict=True) if not t] == [
         o for o, t in zip(original, tied, strict=True) if not t
     ]
+
+
+@pytest.mark.parametrize("folder", [folder for folder in SETS if (folder / "mlp_model.json.gz").exists()])
+def test_mlp_gives_the_probabilities_of_the_original(folder):
+    data = gzip.decompress((folder / "mlp_model.json.gz").read_bytes())
+    recorded = read(folder / "expected.json.gz")
+    selector = Selector.load(to_artifact(build_estimator(load_document(data))))
+
+    for query, expected in zip(recorded["queries"], recorded["expected"]["mlp_proba"], strict=False):
+        assert selector.scores(query) == pytest.approx(expected, abs=1e-5)

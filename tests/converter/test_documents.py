@@ -77,7 +77,8 @@ MODELS = {
 }
 MISSING = object()
 NAMED = f"expected `str` matching regex {Name.__metadata__[0].pattern!r}"
-FULL = "expected at least one row of at least one number"
+FULL = "expected at least one row"
+WIDE = "expected at least one number"
 LATENCY = "expected milliseconds that fit 64-bit nanoseconds"
 AT_LEAST_ONE = "expected `int` >= 1"
 INT64 = "expected `int` <= 9223372036854775807"
@@ -142,22 +143,22 @@ VALUES = [
     (KNN, "trained", False, "$.trained: expected true: the model is not trained"),
     (KMEANS, "trained", False, "$.trained: expected true: the model is not trained"),
     (SVM, "trained", False, "$.trained: expected true: the model is not trained"),
-    (KNN, "algorithm", "mlp?", "$.algorithm: expected one of knn, kmeans, svm, got 'mlp?'"),
-    (KNN, "algorithm", "KNN", "$.algorithm: expected one of knn, kmeans, svm, got 'KNN'"),
-    (KNN, "algorithm", "", "$.algorithm: expected one of knn, kmeans, svm, got ''"),
-    (KNN, "algorithm", "k\nnn", r"$.algorithm: expected one of knn, kmeans, svm, got 'k\u000ann'"),
+    (KNN, "algorithm", "mlp?", "$.algorithm: expected one of knn, kmeans, svm, mlp, got 'mlp?'"),
+    (KNN, "algorithm", "KNN", "$.algorithm: expected one of knn, kmeans, svm, mlp, got 'KNN'"),
+    (KNN, "algorithm", "", "$.algorithm: expected one of knn, kmeans, svm, mlp, got ''"),
+    (KNN, "algorithm", "k\nnn", r"$.algorithm: expected one of knn, kmeans, svm, mlp, got 'k\u000ann'"),
     (KNN, "algorithm", None, "$.algorithm: expected `str`"),
     (KNN, "algorithm", ["knn"], "$.algorithm: expected `str`"),
     # empty models
     (KNN, "embeddings", [], f"$.embeddings: {FULL}"),
-    (KNN, "embeddings", [[]], f"$.embeddings: {FULL}"),
-    (KNN, "embeddings", [[], [], []], f"$.embeddings: {FULL}"),
+    (KNN, "embeddings", [[]], f"$.embeddings[0]: {WIDE}"),
+    (KNN, "embeddings", [[], [1, 2], [3]], f"$.embeddings[0]: {WIDE}"),
     (KNN, "embeddings", None, f"$.embeddings: {FULL}"),
     (SAMPLES, "samples", [], f"$.embeddings: {FULL}"),
     (SAMPLES, "samples", None, f"$.embeddings: {FULL}"),
-    (SAMPLES, "samples", [{"feature_vector": [], "model_name": "a"}], f"$.samples: {FULL}"),
+    (SAMPLES, "samples", [{"feature_vector": [], "model_name": "a"}], f"$.samples[0].feature_vector: {WIDE}"),
     (KMEANS, "centroids", [], f"$.centroids: {FULL}"),
-    (KMEANS, "centroids", [[]], f"$.centroids: {FULL}"),
+    (KMEANS, "centroids", [[]], f"$.centroids[0]: {WIDE}"),
     (KMEANS, "num_clusters", 0, f"$.num_clusters: {AT_LEAST_ONE}"),
     (SVM, "rbf_classifiers", [], "$: expected at least one of linear_classifiers or rbf_classifiers"),
     (SVM, "rbf_classifiers", None, "$: expected at least one of linear_classifiers or rbf_classifiers"),
@@ -165,7 +166,7 @@ VALUES = [
     (LINEAR, "linear_classifiers", [], "$: expected at least one of linear_classifiers or rbf_classifiers"),
     (LINEAR, "linear_classifiers.1.weights", [], "$.linear_classifiers[1].weights: expected at least one number"),
     (SVM, "rbf_classifiers.0.support_vectors", [], f"$.rbf_classifiers[0].support_vectors: {FULL}"),
-    (SVM, "rbf_classifiers.0.support_vectors", [[]], f"$.rbf_classifiers[0].support_vectors: {FULL}"),
+    (SVM, "rbf_classifiers.0.support_vectors", [[]], f"$.rbf_classifiers[0].support_vectors[0]: {WIDE}"),
     # counts and integers
     (KNN, "k", 0, f"$.k: {AT_LEAST_ONE}"),
     (KNN, "k", -1, f"$.k: {AT_LEAST_ONE}"),
