@@ -19,6 +19,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from modelpick.runtime.errors import DocumentError
 
+from .layers import DenseLayer, Layer, ReluLayer, ScaleLayer, fold
 from .paths import read_bytes
 
 Matrix = npt.NDArray[np.float64]
@@ -102,36 +103,11 @@ class SVMDocument(Struct, frozen=True, eq=False):
     source: Source
 
 
-class DenseLayer(Struct, frozen=True, eq=False):
-    """A layer of an MLP: ``weights @ x + bias``."""
-
-    weights: Matrix
-    """Float64, shape (out, in)."""
-    bias: Vector
-    """Float64, shape (out,)."""
-
-
-class ReluLayer(Struct, frozen=True, eq=False):
-    """A layer of an MLP: ``max(x, 0)``."""
-
-
-class ScaleLayer(Struct, frozen=True, eq=False):
-    """A layer of an MLP: ``scale * x + shift``, which batch normalisation comes to once it is trained."""
-
-    scale: Vector
-    """Float64, shape (in,)."""
-    shift: Vector
-    """Float64, shape (in,)."""
-
-
-Layer = DenseLayer | ReluLayer | ScaleLayer
-
-
 class MLPDocument(Struct, frozen=True, eq=False):
-    """A checked MLP model: layers that chain, from the features to one output per language model."""
+    """A checked MLP model: dense layers with a ReLU between each two, and one output per language model."""
 
     model_names: tuple[str, ...]
-    layers: tuple[Layer, ...]
+    layers: tuple[DenseLayer, ...]
     source: Source
 
 
@@ -478,7 +454,11 @@ class _MLPForm(_Form, tag="mlp"):
             _refuse("$.layers", "expected at least one linear layer")
         if width != len(self.model_names):
             _refuse("$.layers", f"expected {len(self.model_names)} outputs, one per $.model_names, got {width}")
-        return MLPDocument(tuple(self.model_names), tuple(layers), self.source(sha256))
+        try:
+            folded = fold(layers)
+        except ValueError as error:
+            _refuse("$.layers", str(error))
+        return MLPDocument(tuple(self.model_names), tuple(folded), self.source(sha256))
 
 
 _AnyForm = _KNNForm | _KMeansForm | _SVMForm | _MLPForm

@@ -16,20 +16,15 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVR, LinearSVC
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from modelpick.runtime import DocumentError
 from modelpick.runtime.voting import Vote, best_per_model, vote, vote_weights
 
 from .documents import (
-    DenseLayer,
     Document,
     KMeansDocument,
     KNNDocument,
-    Layer,
     LinearClassifier,
     MLPDocument,
     RBFClassifier,
-    ReluLayer,
-    ScaleLayer,
     SVMDocument,
 )
 
@@ -301,10 +296,7 @@ def _build_svm(document: SVMDocument) -> SVMModelSelector:
 
 
 def _build_mlp(document: MLPDocument) -> MLPModelSelector:
-    with np.errstate(over="ignore", invalid="ignore"):
-        layers = _folded(document.layers)
-    if not all(np.isfinite(layer.weights).all() and np.isfinite(layer.bias).all() for layer in layers):
-        raise DocumentError("$.layers: expected layers whose products are finite")
+    layers = document.layers
     estimator = MLPModelSelector(hidden_layer_sizes=tuple(len(layer.bias) for layer in layers[:-1]))
     estimator.coefs_ = [layer.weights.T for layer in layers]
     estimator.intercepts_ = [layer.bias for layer in layers]
@@ -314,51 +306,6 @@ def _build_mlp(document: MLPDocument) -> MLPModelSelector:
     estimator.n_features_in_ = layers[0].weights.shape[1]
     estimator._set_choices(document.model_names)
     return estimator
-
-
-def _folded(layers: Sequence[Layer]) -> list[DenseLayer]:
-    """Fold layers into dense ones with a ReLU between each two, exactly.
-
-    A scale goes into the dense layer behind it, or into the one before where no ReLU stands between:
-    ``W (s x + t) + b = (W s) x + (W t + b)``.
-
-    Raises
-    ------
-    DocumentError
-        When a ReLU stands where a chain of dense layers has none.
-    """
-    dense: list[DenseLayer] = []
-    relu = False  # behind the last dense layer
-    scale: ScaleLayer | None = None  # behind that
-    for layer in layers:
-        if isinstance(layer, ScaleLayer):
-            scale = layer if scale is None else _scaled(scale, layer)
-        elif isinstance(layer, ReluLayer):
-            if not dense or (relu and scale is not None):
-                raise DocumentError("$.layers: expected a linear layer before each relu")
-            dense[-1], scale, relu = _behind(dense[-1], scale), None, True
-        else:
-            if scale is not None:
-                layer = DenseLayer(layer.weights * scale.scale, layer.bias + layer.weights @ scale.shift)
-            if dense and not relu:
-                before = dense.pop()
-                layer = DenseLayer(layer.weights @ before.weights, layer.weights @ before.bias + layer.bias)
-            dense.append(layer)
-            scale, relu = None, False
-    if relu:
-        raise DocumentError("$.layers: expected a linear layer behind the last relu")
-    dense[-1] = _behind(dense[-1], scale)
-    return dense
-
-
-def _scaled(first: ScaleLayer, second: ScaleLayer) -> ScaleLayer:
-    return ScaleLayer(second.scale * first.scale, second.scale * first.shift + second.shift)
-
-
-def _behind(layer: DenseLayer, scale: ScaleLayer | None) -> DenseLayer:
-    if scale is None:
-        return layer
-    return DenseLayer(scale.scale[:, None] * layer.weights, scale.scale * layer.bias + scale.shift)
 
 
 def _linear_model(classifiers: Sequence[LinearClassifier]) -> LinearSVC:
