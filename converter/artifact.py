@@ -24,7 +24,7 @@ from .estimators import (
     build_estimator,
 )
 from .graphs.search import ExactSearch
-from .graphs.svm import is_steep
+from .graphs.svm import is_fast
 from .paths import write_atomically
 from .restore import stored_rows
 from .verify import SAMPLES, Report, VerificationError, compare, made_queries
@@ -163,7 +163,8 @@ def _describe_svm(estimator: SVMModelSelector, tensors: Tensors) -> dict[str, An
         "rows": vectors,
         "k": 0,
         "tie_rule": "score, then classifier",
-        "values_per_query": estimator.n_features_in_ * (vectors if is_steep(estimator.machines_) else 1) + vectors,
+        "values_per_query": estimator.n_features_in_ * (1 if is_fast(estimator.machines_) else max(vectors, 1))
+        + vectors,
     }
 
 

@@ -117,10 +117,12 @@ def verify(
 
 def compare(selector: Selector, estimator: Estimator, queries: Matrix, artifact: str, source: str) -> Report:
     """Compare picks, scores and distances on queries, shape (b, d); the names are for the report."""
+    report = Report(artifact, source, selector.algorithm, len(queries), 0, 0, 0.0, 0.0, 0.0, None)
+    if not len(queries):
+        return report
     start = time.perf_counter()
     picked = selector.select_batch(queries)
     explained = [selector.explain(query) for query in queries]
-    report = Report(artifact, source, selector.algorithm, len(queries), 0, 0, 0.0, 0.0, 0.0, None)
     expectations = _EXPECTATIONS[type(estimator)](estimator, queries, explained)
     for query, pick, why, expected in zip(queries, picked, explained, expectations, strict=True):
         score = _difference(_scores(why, estimator), expected.scores)

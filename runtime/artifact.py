@@ -18,9 +18,10 @@ CONTRACT = 1
 PREFIX = "modelpick."
 # The seal is no JSON; the others can be large, and only restoring needs them.
 _UNDECODED = {"sha256", "document", "vectors"}
-# Initializers of the KNN graph that tell what its outputs stand for.
+# Initializers that tell what the outputs of a graph stand for.
 TABLES = frozenset(
     {
+        "refine",
         "members",
         "row_model",
         "row_quality",

@@ -34,6 +34,8 @@ def _classifier(index: int, scores: list[float], models: Sequence[str]) -> dict[
     return {"classifier": index, "classifiers": [{"model": model, "score": score} for model, score in pairs]}
 
 
+SEARCH_OUTPUTS = ("candidate", "certain")
+SEARCH_ONLY = np.array(False)
 CLUSTERS = Kind("cluster", "distance", -1.0, _cluster)
 CLASSIFIERS = Kind("classifier", "score", 1.0, _classifier)
 
@@ -47,23 +49,37 @@ class Choices:
         What the choices are.
     metadata
         Metadata of the artifact.
+    tables
+        Initializers of the artifact; with ``refine`` among them, a search settles most queries.
     """
 
     def __init__(self, kind: Kind, metadata: Metadata, tables: Mapping[str, Tensor]) -> None:
         self._kind, self._names, self._n_models = kind, metadata.choices, len(metadata.model_names)
         self._chosen = (kind.chosen,)
+        self._searches = "refine" in tables
         self._models = np.array([metadata.model_names.index(name) for name in metadata.choices], dtype=np.int64)
         self._model_list: list[int] = self._models.tolist()
 
     def winner(self, run: Run, query: Queries, q2: float) -> int:
         """See `Algorithm`."""
-        chosen: int = run(self._chosen, {"features": query})[0].item()
-        return self._model_list[chosen]
+        if self._searches:
+            chosen, certain = run(SEARCH_OUTPUTS, {"features": query, "refine": SEARCH_ONLY})
+            if not certain.item():
+                (chosen,) = run(self._chosen, {"features": query})
+        else:
+            (chosen,) = run(self._chosen, {"features": query})
+        index: int = chosen.item()
+        return self._model_list[index]
 
     def winners(self, run: Run, queries: Queries) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
-        winners: npt.NDArray[np.int64] = self._models[run(self._chosen, {"features": queries})[0]]
-        return winners
+        if not self._searches:
+            return self._models[run(self._chosen, {"features": queries})[0]]
+        chosen, certain = run(SEARCH_OUTPUTS, {"features": queries, "refine": SEARCH_ONLY})
+        left = np.flatnonzero(~certain)
+        if left.size:
+            chosen[left] = run(self._chosen, {"features": queries[left]})[0]
+        return self._models[chosen]
 
     def explain(self, run: Run, query: Queries) -> Explanation:
         """See `Algorithm`."""

@@ -19,7 +19,7 @@ OUTPUTS = (*VOTE_OUTPUTS, "row", "distance")
 # Where the search alone proves nothing it has to be repeated: it is tried on so few numbers only.
 SHORTCUT_VALUES = 600_000
 # Float64 values that one run may compute distances from.
-DISTANCE_VALUES = 2**19
+DISTANCE_VALUES = 2**18
 # A search that is repeated looks at so many times more candidates, and then at blocks of so many.
 GROWTH, BLOCK = 8, 4096
 Table = dict[str, npt.NDArray[Any]]

@@ -19,8 +19,9 @@ from .neighbours import Neighbours
 from .onnx_file import Tensor
 
 Array = npt.NDArray[Any]
-# Values that one run of the session may hold at once: 8 Mi, of 4 or 8 bytes.
-CHUNK_VALUES = 8 * 2**20
+# A batch is split into runs that hold about so many values at once, which fit the processor's caches, but answer so
+# many queries at least.
+CHUNK_VALUES, CHUNK_QUERIES = 2**21, 16
 _ALGORITHMS: Mapping[str, Callable[[Metadata, Mapping[str, Tensor]], Algorithm]] = {
     "knn": Neighbours,
     "kmeans": partial(Choices, CLUSTERS),
@@ -41,7 +42,7 @@ class Selector:
         self._algorithm = _ALGORITHMS[metadata.algorithm](metadata, tables)
         self._names = np.array(metadata.model_names, dtype=object)
         self._shape = (metadata.n_features_in,)
-        self._chunk = max(1, CHUNK_VALUES // metadata.values_per_query)
+        self._chunk = max(CHUNK_QUERIES, CHUNK_VALUES // metadata.values_per_query)
 
     @classmethod
     def load(

@@ -1,28 +1,47 @@
-"""Distances to all centroids, in float64.
+"""The nearest centroid: a float32 search that mostly proves it, and distances to all centroids in float64.
 
 ::
 
-    features (b, d) ─ Unsqueeze ─ Sub ─ sum of squares ─ Sqrt ─┬─ distances (b, c)
-                             centroids (c, d)                   └─ ArgMin ─ cluster (b,)
+    features ─┬─ Gemm f32 ─ TopK 2 ─┬─ candidate (b,)
+    (b, d)    │                     └─ gap > 2 E ─ certain (b,)
+              │
+              └─ If refine: Sub centroids (c, d) ─ sum of squares ─ Sqrt ─┬─ distance (b, c)
+                                                                          └─ ArgMin ─ cluster (b,)
 
-``distance_j = sqrt(sum_i (q_i - c_ji)^2)``; centroids are few, so the plain difference costs
-little and, unlike the expanded square, gives equidistant centroids equal distances. ArgMin takes the first.
+``distance_j = sqrt(sum_i (q_i - c_ji)^2)``; unlike the expanded square of the search, see `search`, the difference
+gives equidistant centroids equal distances. ArgMin takes the first. What the search's error E leaves open is for the
+caller to refine: overriding ``refine`` with false leaves it at the search.
 """
 
 import numpy as np
 
 from ..estimators import KMeansModelSelector
 from .nodes import DOUBLE, Graph, register
+from .search import Rows, float32_scores
 from .stored import stored_exactly
+
+OUTPUTS = {"distance": "double", "cluster": "index", "candidate": "index", "certain": "flag"}
 
 
 def convert_kmeans(graph: Graph, estimator: KMeansModelSelector, features: str, outputs: dict[str, str]) -> None:
     """Write the graph of a `KMeansModelSelector`."""
-    centroids = graph.node("Cast", stored_exactly(graph, "centroids", estimator.cluster_centers_), to=DOUBLE)
-    query = graph.node("Unsqueeze", features, graph.constant("cluster_axis", np.array([1])))
-    distances = graph.node("Sqrt", graph.squared_norm(graph.node("Sub", query, centroids), keepdims=0))
-    graph.output(outputs["distance"], "Identity", distances)
-    graph.output(outputs["cluster"], "ArgMin", distances, axis=1, keepdims=0)
+    rows = Rows(np.asarray(estimator.cluster_centers_, dtype=np.float64))
+    stored = stored_exactly(graph, "centroids", rows.values)
+    refined = graph.branch()
+    centroids = refined.node("Cast", stored, to=DOUBLE)
+    query = refined.node("Unsqueeze", features, refined.constant("cluster_axis", np.array([1])))
+    distances = refined.node("Sqrt", refined.squared_norm(refined.node("Sub", query, centroids), keepdims=0))
+    results = {"distance": distances, "cluster": refined.node("ArgMin", distances, axis=1, keepdims=0)}
+
+    slope, constant = rows.error()
+    squared = graph.squared_norm(features, keepdims=0)
+    error = graph.node(
+        "Add",
+        graph.node("Mul", squared, graph.constant("error_slope", np.array(2.0 * slope))),
+        graph.constant("error_constant", np.array(2.0 * constant)),
+    )
+    graph.settle(float32_scores(graph, features, stored, rows), rows.count, 0, error, outputs)
+    graph.refine(outputs, OUTPUTS, refined, results, outputs["certain"])
 
 
-register(KMeansModelSelector, {"distance": "double", "cluster": "int64"}, convert_kmeans)
+register(KMeansModelSelector, OUTPUTS, convert_kmeans)

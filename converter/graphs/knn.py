@@ -79,18 +79,7 @@ def convert_knn(graph: Graph, estimator: KNNModelSelector, features: str, output
     ):
         results[name] = refined.node("Gather", refined.constant(f"row_{name}", values), neighbours, axis=0)
     results["certified"] = _certified(refined, features, search, nearest, rows)
-    empty = graph.branch()
-    nothing = {
-        kind: empty.node("Identity", empty.constant(f"no_{kind}", np.empty((0, 0), dtype)))
-        for kind, dtype in (("int64", np.int64), ("double", np.float64), ("bool", np.bool_))
-    }
-    graph.choose(
-        graph.constant("refine", np.array(True)),
-        [outputs[name] for name in results],
-        [OUTPUTS[name] for name in results],
-        (refined, list(results.values())),
-        (empty, [nothing[OUTPUTS[name]] for name in results]),
-    )
+    graph.refine(outputs, OUTPUTS, refined, results, search.candidates)
 
 
 def group_members(groups: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int64]:

@@ -26,4 +26,4 @@ def convert_mlp(graph: Graph, estimator: MLPModelSelector, features: str, output
     graph.output(outputs["classifier"], "ArgMax", outputs["score"], axis=1, keepdims=0)
 
 
-register(MLPModelSelector, {"score": "double", "classifier": "int64"}, convert_mlp)
+register(MLPModelSelector, {"score": "double", "classifier": "index"}, convert_mlp)

@@ -1,7 +1,7 @@
 """What the graphs share: appending a node or a constant, and registering a converter."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +10,24 @@ from skl2onnx import update_registered_converter
 from skl2onnx.common.data_types import BooleanTensorType, DoubleTensorType, FloatTensorType, Int64TensorType
 
 FLOAT, DOUBLE, UINT8 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.UINT8
-VARIABLE_TYPES = {
-    "float": FloatTensorType,
-    "double": DoubleTensorType,
-    "int64": Int64TensorType,
-    "bool": BooleanTensorType,
+
+
+class Kind(NamedTuple):
+    """The type of an output."""
+
+    element_type: int
+    variable_type: type
+    rank: int
+
+
+KINDS = {
+    "float": Kind(FLOAT, FloatTensorType, 2),
+    "double": Kind(DOUBLE, DoubleTensorType, 2),
+    "int64": Kind(TensorProto.INT64, Int64TensorType, 2),
+    "bool": Kind(TensorProto.BOOL, BooleanTensorType, 2),
+    "index": Kind(TensorProto.INT64, Int64TensorType, 1),
+    "flag": Kind(TensorProto.BOOL, BooleanTensorType, 1),
 }
-ELEMENT_TYPES = {"double": DOUBLE, "int64": TensorProto.INT64, "bool": TensorProto.BOOL}
 
 
 class Graph:
@@ -73,11 +84,68 @@ class Graph:
         branches = {}
         for name, (branch, results) in (("then_branch", then_branch), ("else_branch", else_branch)):
             infos = [
-                helper.make_tensor_value_info(result, ELEMENT_TYPES[kind], None)
+                helper.make_tensor_value_info(result, KINDS[kind].element_type, [None] * KINDS[kind].rank)
                 for result, kind in zip(results, kinds, strict=True)
             ]
             branches[name] = helper.make_graph(branch._container.nodes, name, [], infos)
         self._add("If", [condition], list(outputs), branches)
+
+    def refine(
+        self, outputs: dict[str, str], kinds: dict[str, str], refined: "Graph", results: dict[str, str], behind: str
+    ) -> None:
+        """Add the branch that refines unless the initializer ``refine`` is overridden with false.
+
+        Parameters
+        ----------
+        outputs, kinds
+            Output names -> their full names, and their types.
+        refined, results
+            The branch, and output names -> its results; without it, these outputs are empty.
+        behind
+            Name of a value that is computed after all that the branch uses: skl2onnx sorts nodes by their inputs, and
+            does not look into branches.
+        """
+        empty = self.branch()
+        names = list(results)
+        nothing = {
+            kind: empty.node("Identity", empty.nothing(KINDS[kind])) for kind in {kinds[name]: 0 for name in names}
+        }
+        wanted = self.node("CastLike", self.constant("refine", np.array(True)), behind)
+        self.choose(
+            self.node("Cast", wanted, to=TensorProto.BOOL),
+            [outputs[name] for name in names],
+            [kinds[name] for name in names],
+            (refined, [results[name] for name in names]),
+            (empty, [nothing[kinds[name]] for name in names]),
+        )
+
+    def nothing(self, kind: Kind) -> str:
+        """Add an initializer without values."""
+        return self.constant("empty", np.empty((0,) * kind.rank, helper.tensor_dtype_to_np_dtype(kind.element_type)))
+
+    def settle(self, scores: str, count: int, largest: int, error: str, outputs: dict[str, str]) -> None:
+        """Tell the best of scores, (b, count), as ``candidate``, and whether it leads by ``error``, as ``certain``.
+
+        Parameters
+        ----------
+        scores, count
+            Their name, and how many there are for a query.
+        largest
+            1 where the largest score is the best, 0 where the lowest is.
+        error
+            Name of the lead that is needed, float64, (b,).
+        """
+        if count == 1:
+            self.output(outputs["candidate"], "ArgMax", scores, axis=1, keepdims=0)
+            self.output(outputs["certain"], "Equal", error, error)
+            return
+        two = self.constant("two", np.array([2]))
+        values, places = self.nodes("TopK", [scores, two], 2, axis=1, largest=largest, sorted=1)
+        first, second = (self.constant("place", np.array(place)) for place in range(2))
+        best, next_best = (self.node("Gather", values, place, axis=1) for place in (first, second))
+        lead = self.node("Abs", self.node("Sub", best, next_best))
+        self.output(outputs["candidate"], "Gather", places, first, axis=1)
+        self.output(outputs["certain"], "Greater", self.node("Cast", lead, to=DOUBLE), error)
 
     def option(self, name: str, default: str) -> str:
         """Give an option that the caller of skl2onnx may have set for the estimator."""
@@ -121,7 +189,7 @@ def register(
     estimator_class
         The estimator's class.
     outputs
-        Output names -> their type, one of ``VARIABLE_TYPES``.
+        Output names -> their type, one of ``KINDS``.
     convert
         Called with the graph, the fitted estimator, the name of the float64 features, and the full
         name of each output.
@@ -134,7 +202,8 @@ def register(
         operator = scope.declare_local_operator(alias, estimator)
         operator.inputs = inputs
         for name, kind in outputs.items():
-            operator.outputs.append(scope.declare_local_variable(name, VARIABLE_TYPES[kind]()))
+            shape = [None] * KINDS[kind].rank
+            operator.outputs.append(scope.declare_local_variable(name, KINDS[kind].variable_type(shape)))
         return operator.outputs
 
     def shape(operator: Any) -> None:

@@ -54,10 +54,17 @@ NORM_SLACK = 1e-3
 # Rows that fit the processor's caches.
 QUANTISED_AT_ONCE = 128
 # The candidates of the quantised search are counted on that many rows, to do for that share of them.
-SAMPLE, SAMPLE_SHARE, SAMPLE_MARGIN, CANDIDATE_STEP = 64, 0.97, 1.2, 16
+SAMPLE, SAMPLE_SHARE, SAMPLE_MARGIN, CANDIDATE_STEP = 64, 0.99, 1.2, 16
 # Microseconds: per number of all rows, in float32 and in integers; per number of a candidate; and beside. Measured, see
 # benchmarks/README.md.
 PLAIN_COST, INTEGER_COST, CANDIDATE_COST, FIXED_COST = 1.2e-4, 3.5e-5, 4e-4, 15.0
+
+
+def roundings(products: int) -> tuple[float, float]:
+    """Bound the error of a float32 sum of so many products, ``x.y``: ``relative * |x| |y| + absolute * (1 + |y|)``."""
+    n = products + EXTRA_ROUNDINGS
+    # Products below float32's normal range lose absolute, not relative, accuracy.
+    return n * UNIT / (1 - n * UNIT), n * 2.0**-124
 
 
 class ExactSearch(StrEnum):
@@ -91,11 +98,8 @@ class Rows:
 
     def error(self) -> tuple[float, float]:
         """Bound the error of float32 scores by ``slope * |q|^2 + constant``, q as given: slope and constant."""
-        n = self.width + EXTRA_ROUNDINGS
-        gamma = n * UNIT / (1 - n * UNIT)
-        # Products below float32's normal range lose absolute, not relative, accuracy.
-        constant = 2 * gamma * self.longest**2 + n * 2.0**-124 * (1 + self.longest)
-        return gamma * self.factor**2, constant
+        gamma, absolute = roundings(self.width)
+        return gamma * self.factor**2, 2 * gamma * self.longest**2 + absolute * (1 + self.longest)
 
 
 class Quantised(NamedTuple):
@@ -173,14 +177,22 @@ def _query(graph: Graph, features: str, rows: Rows) -> str:
     return graph.node("Clip", graph.node("Cast", features, to=FLOAT), _scalar(graph, -limit), _scalar(graph, limit))
 
 
-def _plain_search(graph: Graph, query: str, stored: str, rows: Rows, kept: int, search: Search) -> None:
+def float32_scores(graph: Graph, features: str, stored: str, rows: Rows) -> str:
+    """Score all rows by one Gemm, float32, (b, u)."""
+    return _gemm(graph, _query(graph, features, rows), stored, rows)
+
+
+def _gemm(graph: Graph, query: str, stored: str, rows: Rows) -> str:
     if rows.factor == 1.0:
         searched = graph.node("Cast", stored, to=FLOAT)
     else:
         searched = graph.constant("search_rows", _single(rows.scaled))
     norms = graph.constant("search_norms", _single(rows.norms))
-    scores = graph.node("Gemm", query, searched, norms, alpha=-2.0, transB=1)
-    found, *block = _lowest(graph, scores, kept, search.scores)
+    return graph.node("Gemm", query, searched, norms, alpha=-2.0, transB=1)
+
+
+def _plain_search(graph: Graph, query: str, stored: str, rows: Rows, kept: int, search: Search) -> None:
+    found, *block = _lowest(graph, _gemm(graph, query, stored, rows), kept, search.scores)
     graph.output(search.candidates, "Slice", found, *block)
 
 

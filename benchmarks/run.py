@@ -1,0 +1,283 @@
+"""Measures modelpick beside other libraries, one thread each, and writes tables, JSON and a plot; see README.md."""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import partial
+from importlib.metadata import version
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from data import KINDS, WIDTH, Data, Matrix
+from peers import KNN_PEERS, Call, K, estimator, select, size_on_disk, stock_kmeans, stock_machines
+from plot import plot_knn
+from reference import selections
+from rich.console import Console
+from rich.table import Table
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
+from timing import interleaved, percentiles
+
+from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.runtime import Selector
+
+PACKAGES = ("modelpick", "numpy", "onnxruntime", "scikit-learn", "skl2onnx", "faiss-cpu", "hnswlib")
+FULL = {
+    "rows": [200, 1_000, 5_000, 20_000, 100_000],
+    "batches": [1, 64, 1_024],
+    "queries": 20_000,
+    "calls": 20_000,
+    "turns": 5,
+}
+SMOKE = {"rows": [200, 1_000], "batches": [1, 64], "queries": 500, "calls": 1_000, "turns": 1}
+# Above, checking every query against the reference takes longer than all else.
+MOST_ROWS_OF_ALL_QUERIES, FEW_QUERIES = 20_000, 2_000
+console = Console(width=200)
+
+
+def measure_knn(kind: str, n_rows: int, plan: dict[str, Any]) -> dict[str, Any]:
+    """Measure one data set: seconds, ratios, exactness, certificate, percentiles, sizes."""
+    n_queries = plan["queries"] if n_rows <= MOST_ROWS_OF_ALL_QUERIES else min(plan["queries"], FEW_QUERIES)
+    data = KINDS[kind](n_rows, n_queries)
+    calls = {name: peer.make(data) for name, peer in KNN_PEERS.items() if n_rows <= peer.most_rows}
+    times = {}
+    for batch in plan["batches"]:
+        chunks = cycle([data.queries[i : i + batch] for i in range(0, min(n_queries, 64 * batch) - batch + 1, batch)])
+        taken = interleaved({name: partial(_next, call, chunks) for name, call in calls.items()}, plan["turns"])
+        times[batch] = {name: taken[name] / batch if name in taken else None for name in KNN_PEERS}
+    selector = Selector.load(to_artifact(estimator(data)))
+    return {
+        "kind": kind,
+        "rows": n_rows,
+        "microseconds": times,
+        "recall": _recall(calls, data),
+        "queries": n_queries,
+        "different": int((np.array(selector.select_batch(data.queries)) != _names(data)).sum()),
+        "certified": _certified(selector, data),
+        **_overhead(selector, data, plan),
+        "bytes": size_on_disk(data),
+    }
+
+
+def _next(call: Call, chunks: Iterator[Matrix]) -> Any:
+    return call(next(chunks))
+
+
+def _names(data: Data) -> Any:
+    return np.array([f"model-{model}" for model in selections(data, K)])
+
+
+def _recall(calls: dict[str, Any], data: Data) -> float | None:
+    """Share of FAISS's neighbours, by distance, that hnswlib finds too."""
+    if "~hnswlib" not in calls:
+        return None
+    queries = data.queries[:200]
+    exact, _ = calls["FAISS flat"](queries)
+    _, found = calls["~hnswlib"](queries)
+    return float((found <= exact[:, -1:] * (1 + 1e-5)).mean())
+
+
+def _certified(selector: Selector, data: Data) -> float:
+    queries = data.queries[:1_000].astype(np.float64)
+    certified: Any = selector._run()(["certified"], {"features": queries})[0]
+    return float(certified.mean())
+
+
+def _overhead(selector: Selector, data: Data, plan: dict[str, Any]) -> dict[str, Any]:
+    """Microseconds of ``select`` above the run of the session within it, and the percentiles of ``select``."""
+    queries = data.queries[:64].astype(np.float64)
+    run, made = selector._run(), []
+
+    def recorded(*run_arguments: Any) -> Any:
+        made.append(run_arguments)
+        return run(*run_arguments)
+
+    selector._algorithm.winner(recorded, queries[:1], float(queries[0] @ queries[0]))
+    taken = interleaved({"select": partial(selector.select, queries[0]), "run": partial(run, *made[0])}, plan["turns"])
+    return {
+        "runs": len(made),
+        "overhead": taken["select"] - taken["run"],
+        **percentiles(lambda number: selector.select(queries[number % len(queries)]), plan["calls"]),
+    }
+
+
+def measure_others(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """Measure SVM and KMeans beside skl2onnx's own graphs and scikit-learn."""
+    rng = np.random.default_rng(0)
+    vectors = KINDS["clustered"](9 * 500, 64)
+    support = vectors.rows[::9].astype(np.float64)
+    classifiers = [
+        {"model_name": f"m{i}", "alpha": rng.normal(size=500).tolist(), "support_vectors": support.tolist()}
+        | {"rho": 0.1, "gamma": 1.0}
+        for i in range(4)
+    ]
+    linear = [{"model_name": f"m{i}", "weights": rng.normal(size=WIDTH).tolist(), "rho": 0.1} for i in range(4)]
+    documents: dict[str, dict[str, Any]] = {
+        "SVM, 4 RBF classifiers, 500 support vectors": {"algorithm": "svm", "rbf_classifiers": classifiers},
+        "SVM, 4 linear classifiers": {"algorithm": "svm", "linear_classifiers": linear},
+    }
+    for clusters in (12, 100):
+        documents[f"KMeans, {clusters} clusters"] = {
+            "algorithm": "kmeans",
+            "num_clusters": clusters,
+            "centroids": support[:clusters].tolist(),
+            "cluster_models": [f"m{i % 4}" for i in range(clusters)],
+        }
+    measured = []
+    for name, document in documents.items():
+        built = build_estimator(load_document(json.dumps({"trained": True, **document}).encode()))
+        calls = {"modelpick": select(Selector.load(to_artifact(built))), "scikit-learn": built.predict}
+        if machines := getattr(built, "machines_", None):
+            calls["skl2onnx"] = stock_machines(machines)
+        elif hasattr(built, "cluster_centers_"):
+            calls["skl2onnx"] = stock_kmeans(_stock(built.cluster_centers_))
+        times = {}
+        for batch in plan["batches"][:2]:
+            queries = vectors.queries[:batch]
+            taken = interleaved({peer: partial(call, queries) for peer, call in calls.items()}, plan["turns"])
+            times[batch] = {peer: value / batch for peer, value in taken.items()}
+        measured.append({"model": name, "microseconds": times})
+    return measured
+
+
+def _stock(centres: Any) -> KMeans:
+    """Fit a KMeans that has these centroids."""
+    return KMeans(len(centres), init=centres.astype(np.float32), n_init=1, max_iter=1).fit(centres.astype(np.float32))
+
+
+def measure_memory(n_rows: int) -> dict[str, float]:
+    """Resident MB that loading an artifact, or a FAISS index, adds to a fresh process."""
+    data = KINDS["clustered"](n_rows, 1)
+    index = faiss.IndexFlatL2(WIDTH)
+    index.add(data.rows)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "artifact").write_bytes(to_artifact(estimator(data)))
+        faiss.write_index(index, str(Path(folder, "index")))
+        loads = {
+            "modelpick": ("from modelpick.runtime import Selector", "Selector.load(path)"),
+            "FAISS flat": ("import faiss", "faiss.read_index(path)"),
+        }
+        return {
+            name: _resident(imports, load, Path(folder, "artifact" if name == "modelpick" else "index"))
+            for name, (imports, load) in loads.items()
+        }
+
+
+def _resident(imports: str, load: str, path: Path) -> float:
+    code = f"""
+import os
+{imports}
+path = {str(path)!r}
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+before = resident()
+kept = {load}
+print(resident() - before)
+"""
+    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+
+def measure_conversion(n_rows: int) -> dict[str, float]:
+    """Seconds and peak MB to convert a JSON model in a fresh process, its size in MB, and seconds to load."""
+    data = KINDS["clustered"](n_rows * 9, 1)
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "knn.json"), Path(folder, "knn.onnx")
+        with source.open("w") as file:
+            file.write('{"algorithm": "knn", "trained": true, "k": 5, "embeddings": [')
+            for index, row in enumerate(data.rows[::9]):
+                file.write(("," if index else "") + json.dumps(row.astype(np.float64).tolist()))
+            labels = [f"m{index % 9}" for index in range(n_rows)]
+            file.write(f'], "labels": {json.dumps(labels)}}}')
+        code = f"from modelpick.converter import convert; convert({str(source)!r}, {str(target)!r}, samples=0)"
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        seconds = time.perf_counter() - start
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
+        start = time.perf_counter()
+        Selector.load(target)
+        load = time.perf_counter() - start
+        return {"json": source.stat().st_size / 1e6, "seconds": seconds, "peak": peak, "load": load}
+
+
+def show(results: dict[str, Any]) -> None:
+    """Print the tables."""
+    for batch in results["plan"]["batches"]:
+        table = Table("data", "rows", *KNN_PEERS, title=f"KNN, microseconds per query, batch {batch} (peer / ours)")
+        for row in results["knn"]:
+            times = row["microseconds"][batch]
+            mine = times["modelpick"]
+            cells = ["—" if t is None else f"{t:,.1f} ({t / mine:.1f})" for t in times.values()]
+            table.add_row(row["kind"], f"{row['rows']:,}", *cells)
+        console.print(table)
+    shares = ("p50", "p99", "p99.9")
+    table = Table("data", "rows", "different", "queries", "certified", "overhead", *shares, "MB", "FAISS MB")
+    for row in results["knn"]:
+        sizes = [f"{size / 1e6:.1f}" for size in row["bytes"].values()]
+        values = [f"{row[name]:.1f}" for name in ("overhead", *shares)]
+        counts = [f"{row['different']}", f"{row['queries']:,}", f"{row['certified']:.1%}"]
+        table.add_row(row["kind"], f"{row['rows']:,}", *counts, *values, *sizes)
+    console.print(table)
+    peers = ("scikit-learn", "skl2onnx")
+    table = Table("model", "batch", "modelpick", *peers, title="microseconds per query (peer / ours)")
+    for row in results["others"]:
+        for batch, times in row["microseconds"].items():
+            mine = times["modelpick"]
+            cells = [f"{times[peer]:,.1f} ({times[peer] / mine:.1f})" if peer in times else "—" for peer in peers]
+            table.add_row(row["model"], str(batch), f"{mine:,.1f}", *cells)
+    console.print(table)
+    console.print("resident MB after loading:", results["memory"])
+    console.print("conversion:", results["conversion"])
+
+
+def machine() -> dict[str, Any]:
+    """Describe the machine and the versions."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return {
+        "processor": names[0] if names else platform.processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+    }
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--smoke", action="store_true", help="small sizes only, in less than a minute")
+    parser.add_argument("--output", type=Path, help="folder for results.json and knn.svg")
+    arguments = parser.parse_args()
+    faiss.omp_set_num_threads(1)
+    with threadpool_limits(1):
+        measure(SMOKE if arguments.smoke else FULL, arguments.output)
+
+
+def measure(plan: dict[str, Any], output: Path | None) -> None:
+    """Measure by a plan, print, and write to a folder."""
+    results: dict[str, Any] = {"machine": machine(), "plan": plan, "knn": []}
+    for kind in KINDS:
+        for n_rows in plan["rows"]:
+            results["knn"].append(measure_knn(kind, n_rows, plan))
+            console.print(f"measured {n_rows:,} {kind} rows")
+    results["others"] = measure_others(plan)
+    results["memory"] = measure_memory(plan["rows"][-2])
+    results["conversion"] = measure_conversion(plan["rows"][-2])
+    show(results)
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+        plot_knn(results, output / "knn.svg")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,468 @@
+"""What verification finds, and what it lets pass."""
+
+import gzip
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import onnx
+import pytest
+import reference
+from onnx import helper, numpy_helper
+
+from modelpick.converter import VerificationError, build_estimator, convert, load_document, to_artifact, verify
+from modelpick.converter.verify import made_queries, write_junit
+from modelpick.runtime import ArtifactError, DocumentError, FeatureError, Selector
+from modelpick.runtime.artifact import seal
+
+pytestmark = pytest.mark.filterwarnings("error", "ignore::modelpick.converter.DocumentWarning")
+
+ROOT = Path(__file__).parents[2]
+FILES = [
+    *sorted((ROOT / "models").glob("*.json")),
+    *(
+        file
+        for name in ("knn", "kmeans", "svm", "mlp")
+        for file in sorted(ROOT.glob(f"tests/data/conformance/*/{name}_*"))
+    ),
+]
+RNG = np.random.default_rng(0)
+D = 16
+ROWS = RNG.normal(size=(24, D)).round(3).tolist()
+KNN = {
+    "algorithm": "knn",
+    "trained": True,
+    "k": 3,
+    "embeddings": ROWS,
+    "labels": [f"model-{i % 3}" for i in range(len(ROWS))],
+    "qualities": RNG.uniform(0.1, 1, len(ROWS)).round(3).tolist(),
+    "latencies": RNG.integers(10**9, size=len(ROWS)).tolist(),
+}
+KMEANS = {
+    "algorithm": "kmeans",
+    "trained": True,
+    "num_clusters": 6,
+    "centroids": ROWS[:6],
+    "cluster_models": ["a", "b", "c", "a", "b", "d"],
+}
+SVM = {"algorithm": "svm", "trained": True}
+LINEAR = SVM | {
+    "linear_classifiers": [{"model_name": f"linear-{i}", "weights": ROWS[i], "rho": 0.1 * i} for i in range(4)]
+}
+RBF = SVM | {
+    "rbf_classifiers": [
+        {
+            "model_name": f"rbf-{i}",
+            "alpha": [1, 0.5, -0.5, 1],
+            "support_vectors": ROWS[4 * i : 4 * i + 4],
+            "rho": 0.1,
+            "gamma": 0.1,
+        }
+        for i in range(3)
+    ]
+}
+MLP = {
+    "algorithm": "mlp",
+    "trained": True,
+    "model_names": ["a", "b", "c"],
+    "feature_dim": D,
+    "layers": [
+        {"type": "linear", "weight": ROWS[:8], "bias": [0.1] * 8},
+        {"type": "relu"},
+        {"type": "linear", "weight": RNG.normal(size=(3, 8)).round(3).tolist(), "bias": [0, 0.1, 0.2]},
+    ],
+}
+MODELS = {"knn": KNN, "kmeans": KMEANS, "svm linear": LINEAR, "svm rbf": RBF, "mlp": MLP}
+LINES = (ROOT / "models/queries.jsonl").read_text().splitlines()
+
+
+def encoded(model):
+    return json.dumps(model).encode()
+
+
+def converted(source):
+    document = load_document(source)
+    return to_artifact(build_estimator(document), document=document)
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_agrees_on_models(file):
+    source = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+    report = verify(converted(source), source)
+    assert report.passed
+    assert report.worst is None
+    assert (report.queries, report.agreed, report.algorithm) == (200, 200, json.loads(source)["algorithm"])
+    assert 0 <= report.score_difference <= 1e-9
+    assert 0 <= report.distance_difference <= 1e-9
+    assert report.seconds > 0
+
+
+@pytest.mark.parametrize("name", ["knn", "kmeans", "svm_linear", "svm_rbf"])
+def test_uses_the_queries_given(name):
+    source = (ROOT / f"models/{name}.json").read_bytes()
+    queries = [json.loads(line) for line in LINES]
+    report = verify(converted(source), source, queries=queries)
+    assert (report.passed, report.queries, report.agreed, report.tied) == (True, len(LINES), len(LINES), 0)
+    assert verify(converted(source), source, queries=np.array(queries, dtype=np.float32)).agreed == len(LINES)
+
+
+def test_names_paths_in_reports(tmp_path):
+    (tmp_path / "model.json").write_bytes(encoded(KNN))
+    artifact = tmp_path / "model.onnx"
+    made = convert(tmp_path / "model.json", artifact, samples=30)
+    found = verify(artifact, tmp_path / "model.json", samples=30)
+    for report in (made, found):
+        assert (report.artifact, report.source) == (str(artifact), str(tmp_path / "model.json"))
+        assert (report.queries, report.agreed) == (30, 30)
+
+
+BAD_QUERIES = {
+    "another width": [[1.0] * (D - 1)],
+    "ragged": [[1.0] * D, [1.0]],
+    "NaN": [[np.nan] * D],
+    "1-D": [1.0] * D,
+    "strings": [["a"] * D],
+    "none of another width": np.empty((0, D + 1)),
+}
+
+
+@pytest.mark.parametrize("queries", BAD_QUERIES.values(), ids=BAD_QUERIES)
+def test_refuses_queries(queries):
+    with pytest.raises(FeatureError):
+        verify(converted(encoded(KNN)), encoded(KNN), queries=queries)
+
+
+VECTORS = {
+    "knn": ROWS,
+    "kmeans": KMEANS["centroids"],
+    "svm linear": [c["weights"] for c in LINEAR["linear_classifiers"]],
+    "svm rbf": [row for c in RBF["rbf_classifiers"] for row in c["support_vectors"]],
+    "mlp": MLP["layers"][0]["weight"],
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_made_queries(name):
+    model = MODELS[name]
+    estimator = build_estimator(load_document(encoded(model)))
+    queries = made_queries(estimator, 200)
+    assert queries.shape == (200, D)
+    assert np.isfinite(queries).all()
+    np.testing.assert_array_equal(queries, made_queries(estimator, 200))
+    np.testing.assert_array_equal(
+        queries, made_queries(build_estimator(load_document(json.dumps(model, indent=1).encode())), 200)
+    )
+    made = {tuple(query) for query in queries.tolist()}
+    assert (0.0,) * D in made
+    own = {tuple(row) for row in VECTORS[name]}
+    assert len(own & made) > len(own) / 2
+    assert len(made - own) > 60
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_made_queries_hold_each_category_alone(model):
+    queries = made_queries(build_estimator(load_document(encoded(model))), 200).tolist()
+    one_hot = np.eye(D)[-14:].tolist()
+    assert [row for row in one_hot if row not in queries] == []
+
+
+@pytest.mark.parametrize("samples", [1, 2, 5, 6, 7, 199, 1000])
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_makes_as_many_queries_as_asked(model, samples):
+    estimator = build_estimator(load_document(encoded(model)))
+    assert made_queries(estimator, samples).shape == (samples, D)
+    assert verify(converted(encoded(model)), encoded(model), samples=samples).queries == samples
+
+
+def test_made_queries_of_the_smallest_model():
+    smallest = KMEANS | {"num_clusters": 1, "centroids": [[0.0]], "cluster_models": ["a"]}
+    report = verify(converted(encoded(smallest)), encoded(smallest))
+    assert (report.queries, report.agreed) == (200, 200)
+
+
+def edited(data, edit):
+    """Seal an artifact again after an edit."""
+    proto = onnx.load_model_from_string(data)
+    assert proto.metadata_props[-1].key == "modelpick.sha256"
+    del proto.metadata_props[-1]
+    edit(proto)
+    return seal(proto.SerializeToString())
+
+
+def tensor(name, place, change):
+    """Change one value of an initializer."""
+
+    def edit(proto):
+        (found,) = (tensor for tensor in proto.graph.initializer if tensor.name == name)
+        values = numpy_helper.to_array(found).copy()
+        before = values[place]
+        values[place] = change(before)
+        assert values[place] != before
+        found.CopyFrom(numpy_helper.from_array(values, name))
+
+    return edit
+
+
+def entry(key, change):
+    """Change a metadata entry."""
+
+    def edit(proto):
+        (found,) = (entry for entry in proto.metadata_props if entry.key == f"modelpick.{key}")
+        before, found.value = found.value, json.dumps(change(json.loads(found.value)))
+        assert found.value != before
+
+    return edit
+
+
+def attribute(op_type, name, value):
+    """Set an attribute of the only node of a type."""
+
+    def edit(proto):
+        (found,) = (node for node in proto.graph.node if node.op_type == op_type)
+        kept = [attribute for attribute in found.attribute if attribute.name != name]
+        del found.attribute[:]
+        found.attribute.extend([*kept, helper.make_attribute(name, value)])
+
+    return edit
+
+
+def slightly(value):
+    return value + 1e-6
+
+
+def swapped(names):
+    return [names[1], names[0], *names[2:]]
+
+
+TAMPERED = {
+    "a quality": (KNN, tensor("row_quality", 7, slightly)),
+    "the last quality": (KNN, tensor("row_quality", -1, slightly)),
+    "a speed": (KNN, tensor("row_speed", 3, slightly)),
+    "a value of a row": (KNN, tensor("rows", (11, 2), slightly)),
+    "a row moved away": (KNN, tensor("rows", (5, 0), lambda value: value + 1000)),
+    "a row's model": (KNN, tensor("row_model", 9, lambda index: (index + 1) % 3)),
+    "a row's place": (KNN, tensor("members", (4, 0), lambda row: row + 1)),
+    "k": (KNN, tensor("k", 0, lambda k: k - 1)),
+    "names of models": (KNN, entry("model_names", swapped)),
+    "a renamed model": (
+        KNN,
+        lambda proto: [entry(key, lambda names: ["other", *names[1:]])(proto) for key in ("model_names", "choices")],
+    ),
+    "a centroid": (KMEANS, tensor("centroids", (2, 3), slightly)),
+    "a cluster's model": (KMEANS, entry("choices", swapped)),
+    "the farthest cluster": (
+        KMEANS,
+        lambda proto: [setattr(node, "op_type", "ArgMax") for node in proto.graph.node if node.op_type == "ArgMin"],
+    ),
+    "a weight": (LINEAR, tensor("weights", (1, 2), slightly)),
+    "an intercept": (LINEAR, tensor("linear_intercept", 0, slightly)),
+    "a classifier's model": (LINEAR, entry("choices", swapped)),
+    "an alpha": (RBF, tensor("alpha", (0, 0), slightly)),
+    "an alpha of another classifier": (RBF, tensor("alpha", (5, 0), slightly)),
+    "a support vector": (RBF, tensor("support_vectors", (2, 3), slightly)),
+    "a gamma": (RBF, tensor("minus_gamma", 4, lambda gamma: gamma * 1.0001)),
+    "a rho": (RBF, tensor("rbf_intercept", 2, slightly)),
+    "the lowest score": (
+        RBF,
+        lambda proto: [setattr(node, "op_type", "ArgMin") for node in proto.graph.node if node.op_type == "ArgMax"],
+    ),
+    "a weight of a layer": (MLP, tensor("layer", (2, 3), slightly)),
+    "a weight of the last layer": (MLP, tensor("layer1", (1, 1), slightly)),
+    "a bias": (MLP, tensor("bias", 5, slightly)),
+    "an output's model": (MLP, entry("choices", swapped)),
+}
+
+
+@pytest.mark.parametrize(("model", "edit"), TAMPERED.values(), ids=TAMPERED)
+def test_finds_tampered_artifacts(model, edit):
+    tampered = edited(converted(encoded(model)), edit)
+    report = verify(tampered, encoded(model))
+    assert not report.passed
+    assert report.agreed < report.queries == 200
+    with Selector.load(tampered) as selector:
+        assert report.worst.artifact == selector.select(report.worst.query)
+    assert report.worst.estimator == reference.select(model, [report.worst.query])[0]
+    again = verify(tampered, encoded(model), queries=[report.worst.query]).worst
+    assert (again.artifact, again.estimator) == (report.worst.artifact, report.worst.estimator)
+    assert again.difference == pytest.approx(report.worst.difference)
+
+
+def test_reports_the_largest_difference():
+    queries = np.vstack([np.zeros(D), np.eye(D)])
+    tampered = edited(converted(encoded(KMEANS)), tensor("centroids", (2, 3), lambda value: value + 1))
+    report = verify(tampered, encoded(KMEANS), queries=queries)
+    change = np.zeros((6, D))
+    change[2, 3] = 1
+    centroids = np.array(KMEANS["centroids"])
+    before, after = (np.linalg.norm(queries[:, None] - c, axis=2) for c in (centroids, centroids + change))
+    differences = (np.abs(after - before) / np.maximum(1, before)).max(axis=1)
+    assert report.worst.query == queries[differences.argmax()].tolist()
+    assert report.worst.difference == pytest.approx(differences.max())
+
+
+REPEATED = {
+    "rows": (
+        KNN | {"k": 1, "embeddings": [ROWS[0], *ROWS[:-1]], "labels": ["a", "b"] + ["c"] * 22},
+        tensor("members", (0, 0), lambda row: row + 1),
+    ),
+    "centroids": (
+        KMEANS | {"centroids": [ROWS[0], *ROWS[:5]]},
+        attribute("ArgMin", "select_last_index", 1),
+    ),
+    "classifiers": (
+        LINEAR | {"linear_classifiers": [{"model_name": name, "weights": ROWS[0], "rho": 0.1} for name in ("a", "b")]},
+        attribute("ArgMax", "select_last_index", 1),
+    ),
+    "outputs": (
+        MLP
+        | {
+            "model_names": ["a", "b"],
+            "layers": [{"type": "linear", "weight": [ROWS[0], ROWS[0]], "bias": [0, 0]}],
+        },
+        attribute("ArgMax", "select_last_index", 1),
+    ),
+}
+
+
+@pytest.mark.parametrize(("model", "edit"), REPEATED.values(), ids=REPEATED)
+def test_equal_is_no_rounding(model, edit):
+    """Which of two identical vectors comes first is the tie rule's to say, not float64's."""
+    good = verify(converted(encoded(model)), encoded(model), queries=[ROWS[0]])
+    assert (good.passed, good.tied) == (True, 0)
+    bad = verify(edited(converted(encoded(model)), edit), encoded(model), queries=[ROWS[0]])
+    assert (bad.passed, bad.worst.artifact, bad.worst.estimator) == (False, "b", "a")
+
+
+VALUES = RNG.normal(size=40)
+SHUFFLED = [RNG.permutation(VALUES).tolist() for _ in range(64)]
+NAMES = [f"model-{i}" for i in range(64)]
+ROUNDED = {
+    "knn": KNN | {"k": 1, "embeddings": SHUFFLED, "labels": NAMES, "qualities": [], "latencies": []},
+    "kmeans": KMEANS | {"num_clusters": 64, "centroids": SHUFFLED, "cluster_models": NAMES},
+    "svm linear": SVM
+    | {
+        "linear_classifiers": [
+            {"model_name": name, "weights": row, "rho": 0} for name, row in zip(NAMES, SHUFFLED, strict=True)
+        ]
+    },
+    "svm rbf": SVM
+    | {
+        "rbf_classifiers": [
+            {"model_name": name, "alpha": [1], "support_vectors": [row], "rho": 0, "gamma": 0.1}
+            for name, row in zip(NAMES, SHUFFLED, strict=True)
+        ]
+    },
+    "mlp": MLP
+    | {
+        "model_names": NAMES,
+        "feature_dim": 40,
+        "layers": [{"type": "linear", "weight": SHUFFLED, "bias": [0] * 64}],
+    },
+}
+
+
+@pytest.mark.parametrize("model", ROUNDED.values(), ids=ROUNDED)
+def test_ties_that_rounding_decides_are_no_failures(model):
+    """Rows that hold the same values in another order are as far from a query of equal values."""
+    source = encoded(model)
+    queries = np.outer(np.linspace(-2, 2, 40), np.ones(40))
+    report = verify(converted(source), source, queries=queries)
+    picked = Selector.load(converted(source)).select_batch(queries)
+    estimated = list(build_estimator(load_document(source)).predict(queries))
+    assert report.passed
+    assert report.agreed == report.queries == 40
+    assert report.tied >= sum(p != e for p, e in zip(picked, estimated, strict=True)) > 0
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_refuses_an_artifact_of_another_model(name):
+    model = MODELS[name]
+    other = json.dumps(model, indent=1).encode()
+    with pytest.raises(ArtifactError, match="expected it made from SHA-256"):
+        verify(converted(encoded(model)), other)
+    document = load_document(encoded(model))
+    with pytest.raises(ArtifactError, match="expected it made from SHA-256"):
+        verify(to_artifact(build_estimator(document)), encoded(model))
+
+
+def test_refuses_what_it_cannot_read(tmp_path):
+    good = converted(encoded(KNN))
+    for bad in (good[:-1], good + b"\0", b"", tmp_path / "missing.onnx"):
+        with pytest.raises(ArtifactError):
+            verify(bad, encoded(KNN))
+    with pytest.raises(DocumentError):
+        verify(good, encoded(KNN)[:-1])
+
+
+OTHERS = {
+    "knn": KNN | {"labels": KNN["labels"][::-1]},
+    "kmeans": KMEANS | {"cluster_models": KMEANS["cluster_models"][::-1]},
+    "svm linear": LINEAR | {"linear_classifiers": [c | {"rho": -c["rho"]} for c in LINEAR["linear_classifiers"]]},
+    "svm rbf": RBF | {"rbf_classifiers": [c | {"rho": 0.2} for c in RBF["rbf_classifiers"]]},
+    "mlp": MLP | {"layers": [*MLP["layers"][:2], MLP["layers"][2] | {"bias": [0.2, 0.1, 0]}]},
+}
+
+
+@pytest.mark.parametrize("old", [None, b"old"], ids=["no artifact before", "an artifact before"])
+@pytest.mark.parametrize("name", MODELS)
+def test_convert_publishes_nothing_that_disagrees(name, old, tmp_path, monkeypatch):
+    wrong = to_artifact(build_estimator(load_document(encoded(OTHERS[name]))))
+    monkeypatch.setattr("modelpick.converter.artifact.to_artifact", lambda *args, **kwargs: wrong)
+    (tmp_path / "model.json").write_bytes(encoded(MODELS[name]))
+    if old is not None:
+        (tmp_path / "model.onnx").write_bytes(old)
+    before = contents(tmp_path)
+    with pytest.raises(VerificationError) as caught:
+        convert(tmp_path / "model.json", tmp_path / "model.onnx")
+    assert contents(tmp_path) == before
+    report = caught.value.report
+    assert not report.passed
+    assert report.worst is not None
+    assert str(tmp_path / "model.onnx") in str(caught.value)
+    assert str(tmp_path / "model.json") in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert report.agreed < report.queries == 200
+
+
+def failed_report():
+    tampered = edited(converted(encoded(KNN)), tensor("row_quality", 7, slightly))
+    return verify(tampered, encoded(KNN))
+
+
+def test_junit_counts_and_carries_the_worst_query(tmp_path):
+    reports = [verify(converted(encoded(model)), encoded(model)) for model in (KMEANS, RBF)] + [failed_report()]
+    write_junit(reports, tmp_path / "junit.xml")
+    suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    assert suite.tag == "testsuite"
+    assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
+    cases = list(suite)
+    assert [case.tag for case in cases] == ["testcase"] * 3
+    assert [case.get("classname") for case in cases] == ["kmeans", "svm", "knn"]
+    assert all(float(case.get("time")) >= 0 for case in cases)
+    assert [len(case) for case in cases] == [0, 0, 1]
+    (failure,) = cases[2]
+    assert (failure.tag, failure.get("message")) == ("failure", str(VerificationError(reports[2])))
+    worst = json.loads(failure.text)
+    assert worst["query"] == reports[2].worst.query
+    assert (worst["artifact"], worst["estimator"]) == (reports[2].worst.artifact, reports[2].worst.estimator)
+
+
+@pytest.mark.parametrize("name", ["<&>\"'.json", "模型.json", "a\x01b\n.json", "a]]>.json"])
+def test_junit_is_well_formed_for_any_name(name, tmp_path):
+    report = failed_report()
+    report.source = report.artifact = name
+    write_junit([report], tmp_path / "junit.xml")
+    (case,) = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    assert case.get("name").startswith(name[0])
+    assert json.loads(case[0].text)["query"] == report.worst.query
+
+
+def test_junit_of_nothing(tmp_path):
+    write_junit([], tmp_path / "junit.xml")
+    suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures"), len(suite)) == ("0", "0", 0)

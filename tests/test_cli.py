@@ -1,0 +1,667 @@
+"""The `modelpick` command: what it prints, what it writes, and how it ends."""
+
+import io
+import json
+import os
+import resource
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import numpy as np
+import onnx
+import pytest
+
+from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter.cli import main
+from modelpick.runtime import Selector
+from modelpick.runtime.artifact import seal
+
+ROOT = Path(__file__).parents[1]
+MODELS = ROOT / "models"
+COMMAND = Path(sys.executable).with_name("modelpick")
+NAMES = ("kmeans", "knn", "svm_linear", "svm_rbf")
+KNN = {
+    "algorithm": "knn",
+    "trained": True,
+    "k": 2,
+    "embeddings": [[1, 2], [3, 4], [5, 6.5], [7, -8]],
+    "labels": ["a", "b", "模型", "b"],
+    "qualities": [0.25, 0.5, 0.75, 0.3],
+    "latencies": [1, 2, 3, 4],
+}
+KMEANS = {
+    "algorithm": "kmeans",
+    "trained": True,
+    "num_clusters": 2,
+    "centroids": [[1, 2], [3, 4]],
+    "cluster_models": ["a", "b"],
+}
+LINEAR = {"model_name": "a", "weights": [1, 2], "rho": 0.5}
+RBF = {"model_name": "b", "alpha": [1, -1], "support_vectors": [[1, 2], [3, 4]], "rho": 0.1, "gamma": 1}
+SVM = {"algorithm": "svm", "trained": True, "linear_classifiers": [LINEAR], "rbf_classifiers": [RBF]}
+MLP = {
+    "algorithm": "mlp",
+    "trained": True,
+    "model_names": ["a", "b"],
+    "feature_dim": 2,
+    "layers": [{"type": "linear", "weight": [[0.1, 0.2], [0.3, -0.4]], "bias": [0.1, -0.1]}],
+}
+SMALL = {"knn": KNN, "kmeans": KMEANS, "svm": SVM, "mlp": MLP}
+QUERIES = [[1, 2], [4.5, 5], [0, 0], [-3, 1e3]]
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self):
+        """The one line of an error; nothing else was printed."""
+        assert self.out == ""
+        assert self.err.endswith("\n")
+        (line,) = self.err.splitlines()
+        assert line.startswith("error: ")
+        return line.removeprefix("error: ")
+
+
+def encoded(model):
+    return json.dumps(model).encode()
+
+
+def converted(model, **options):
+    document = load_document(encoded(model))
+    return to_artifact(build_estimator(document), document=document, **options)
+
+
+def contents(folder="."):
+    return {str(path.relative_to(folder)): path.is_file() and path.read_bytes() for path in Path(folder).rglob("*")}
+
+
+@pytest.fixture
+def modelpick(monkeypatch, capsys, tmp_path):
+    """Run the command in an empty folder, in this process."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, stdin=b""):
+        monkeypatch.setattr(sys, "argv", ["modelpick", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capsys.readouterr()
+        code = 0
+        with warnings.catch_warnings(), np.errstate():
+            try:
+                main()
+            except SystemExit as end:
+                code = end.code or 0
+        return Result(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def small(modelpick):
+    """JSON models and their artifacts, beside one another."""
+    for name, model in SMALL.items():
+        Path(f"{name}.json").write_bytes(encoded(model))
+        Path(f"{name}.onnx").write_bytes(converted(model))
+    return modelpick
+
+
+def real(*arguments, **options):
+    """Run the command as a user does."""
+    done = subprocess.run([COMMAND, *arguments], capture_output=True, timeout=60, **options)
+    return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def test_the_command_converts_and_selects(tmp_path):
+    done = real("convert", MODELS, "-o", tmp_path / "out")
+    assert (done.code, done.err) == (0, "")
+    assert all(f"{name}.json" in done.out for name in NAMES)
+    assert done.out.count("200 of 200") == 4
+    assert sorted(contents(tmp_path / "out")) == [f"{name}.onnx" for name in NAMES]
+
+    lines = (MODELS / "queries.jsonl").read_bytes()
+    picked = real("select", tmp_path / "out/knn.onnx", input=lines)
+    with Selector.load(tmp_path / "out/knn.onnx") as selector:
+        expected = [selector.select(json.loads(line)) for line in lines.splitlines()]
+    assert picked == (0, "".join(f"{model}\n" for model in expected), "")
+
+
+def test_the_command_ends_with_one_line(tmp_path):
+    (tmp_path / "bad.json").write_bytes(encoded(KNN | {"k": 0}))
+    done = real("convert", "bad.json", "-o", "out", cwd=tmp_path)
+    assert (done.code, done.error) == (2, "bad.json: $.k: expected `int` >= 1")
+    assert list(contents(tmp_path)) == ["bad.json"]
+
+
+def test_the_command_survives_a_full_disk(tmp_path):
+    (tmp_path / "knn.onnx").write_bytes(converted(KNN))
+    before = contents(tmp_path)
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+
+    done = real("convert", MODELS / "knn.json", "-o", tmp_path, preexec_fn=limit)
+    assert (done.code, done.error) == (2, f"{tmp_path}/knn.onnx: cannot be written: File too large")
+    assert contents(tmp_path) == before
+
+
+def test_converts_files_and_folders(small):
+    Path("folder/below").mkdir(parents=True)
+    for name in ("one.json", "two.json", "ignored.txt", "below/ignored.json"):
+        Path("folder", name).write_bytes(encoded(KMEANS))
+    done = small("convert", "knn.json", "folder", "svm.json", "knn.json", "--output", "new/out")
+    assert (done.code, done.err) == (0, "")
+    assert contents("new/out") == {
+        "knn.onnx": converted(KNN),
+        "one.onnx": converted(KMEANS),
+        "svm.onnx": converted(SVM),
+        "two.onnx": converted(KMEANS),
+    }
+    rows = [line.split("│") for line in done.out.splitlines() if ".json" in line]
+    assert [[row[i].strip() for i in (1, 2, 3, 4, 5, -2)] for row in rows] == [
+        ["knn.json", "knn", "4", "2", "3", "200 of 200"],
+        ["one.json", "kmeans", "2", "2", "2", "200 of 200"],
+        ["two.json", "kmeans", "2", "2", "2", "200 of 200"],
+        ["svm.json", "svm", "2", "2", "2", "200 of 200"],
+    ]
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    ("options", "verified"), [(["--no-verify"], "no"), (["--samples", "7"], "7 of 7"), (["--samples", "1"], "1 of 1")]
+)
+def test_converts_with_as_many_samples_as_asked(small, name, options, verified):
+    done = small("convert", f"{name}.json", "-o", "out", *options)
+    assert (done.code, done.err) == (0, "")
+    assert f"│ {verified} " in done.out
+    assert contents("out") == {f"{name}.onnx": converted(SMALL[name])}
+
+
+@pytest.mark.parametrize("search", ["auto", "plain", "quantised"])
+def test_converts_with_the_search_asked_for(modelpick, search):
+    done = modelpick("convert", MODELS / "knn.json", "-o", "out", "--exact-search", search)
+    assert (done.code, done.err) == (0, "")
+    document = load_document(MODELS / "knn.json")
+    expected = to_artifact(build_estimator(document), document=document, exact_search=search)
+    assert Path("out/knn.onnx").read_bytes() == expected
+
+
+def test_reports_what_passed(small):
+    done = small("convert", "knn.json", "svm.json", "-o", "out", "--report", "new/r.json", "--junit", "new/j.xml")
+    assert (done.code, done.err) == (0, "")
+    reports = json.loads(Path("new/r.json").read_bytes())
+    assert [(r["artifact"], r["source"], r["algorithm"], r["queries"], r["agreed"], r["worst"]) for r in reports] == [
+        ("out/knn.onnx", "knn.json", "knn", 200, 200, None),
+        ("out/svm.onnx", "svm.json", "svm", 200, 200, None),
+    ]
+    suite = ElementTree.parse("new/j.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "0")
+    assert [case.get("name") for case in suite] == ["knn.json", "svm.json"]
+
+
+BAD_SOURCES = {
+    "two sources of one artifact": (
+        ["a/m.json", "b/m.json"],
+        "b/m.json: expected another name: a/m.json makes out/m.onnx too",
+    ),
+    "two suffixes of one artifact": (
+        ["a/m.json", "a/m.txt"],
+        "a/m.txt: expected another name: a/m.json makes out/m.onnx too",
+    ),
+    "a folder and a file": (["a", "b/m.json"], "b/m.json: expected another name: a/m.json makes out/m.onnx too"),
+    "an empty folder": (["empty"], "empty: expected at least one .json file in this folder"),
+    "an empty folder among others": (
+        ["a/m.json", "empty"],
+        "empty: expected at least one .json file in this folder",
+    ),
+    "a missing file": (["missing.json"], "missing.json: cannot be read: No such file or directory"),
+    "a folder named as a file": (
+        ["folder"],
+        "folder/inner.json: cannot be read: Is a directory",
+    ),
+}
+
+
+@pytest.mark.parametrize(("sources", "message"), BAD_SOURCES.values(), ids=BAD_SOURCES)
+def test_refuses_sources(modelpick, sources, message):
+    for folder in ("a", "b", "empty", "folder/inner.json"):
+        Path(folder).mkdir(parents=True)
+    for name in ("a/m.json", "a/m.txt", "b/m.json"):
+        Path(name).write_bytes(encoded(KNN))
+    before = contents()
+    done = modelpick("convert", *sources, "-o", "out")
+    assert (done.code, done.error) == (2, message)
+    assert contents() == before
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("knn.json", "knn.json/knn.onnx: cannot be written: File exists"),
+        ("knn.json/below", "knn.json/below/knn.onnx: cannot be written: Not a directory"),
+        ("folder", "folder/knn.onnx: cannot be written: Is a directory"),
+    ],
+)
+def test_refuses_targets(small, output, message):
+    Path("folder/knn.onnx").mkdir(parents=True)
+    before = contents()
+    done = small("convert", "knn.json", "-o", output)
+    assert (done.code, done.error) == (2, message)
+    assert contents() == before
+
+
+BAD_DOCUMENTS = {
+    "not trained": (encoded(KNN | {"trained": False}), "$.trained: expected true"),
+    "another algorithm": (encoded(KNN | {"algorithm": "forest"}), "$.algorithm: expected one of knn, kmeans, svm"),
+    "no algorithm": (b'{"trained": true}', "$: object missing required field `algorithm`"),
+    "no object": (b"[1, 2]", "$: expected `object`"),
+    "empty": (b"", "expected JSON"),
+    "truncated": (encoded(KNN)[:-5], "expected JSON"),
+    "no JSON": (b"k = 3\n", "expected JSON"),
+    "binary": (bytes(range(256)), "expected UTF-8"),
+    "Latin-1": ("{'é'}".encode("latin-1"), "expected UTF-8"),
+    "UTF-16": (json.dumps(KNN).encode("utf-16"), "expected UTF-8"),
+    "byte order mark": (b"\xef\xbb\xbf" + encoded(KNN), "expected UTF-8"),
+    "too deep": (b'{"algorithm":' + b"[" * 100_000, "expected JSON"),
+    "a field twice": (b'{"k": 1, ' + encoded(KNN)[1:], "$.k: expected once"),
+    "no neighbours": (encoded(KNN | {"k": 0}), "$.k: expected `int` >= 1"),
+    "wrong type": (encoded(KNN | {"k": "2"}), "$.k: expected `int`"),
+    "no rows": (encoded(KNN | {"embeddings": [], "labels": []}), "$.embeddings: expected at least one row"),
+    "ragged": (encoded(KNN | {"embeddings": [[1, 2], [3], [4, 5, 6], [7, 8]]}), "$.embeddings[1]: expected 2 numbers"),
+    "NaN": (encoded(KNN).replace(b"6.5", b"NaN"), "expected JSON"),
+    "infinity": (encoded(KNN).replace(b"6.5", b"1e999"), "$.embeddings[2][1]: expected a finite number"),
+    "labels": (encoded(KNN | {"labels": ["a"]}), "$.labels: expected 4 values"),
+    "a name of two lines": (encoded(KNN | {"labels": ["a\nb", "b", "c", "d"]}), "$.labels[0]: expected `str`"),
+    "qualities": (encoded(KNN | {"qualities": [1]}), "$.qualities: expected 4 values"),
+    "latencies": (encoded(KNN | {"latencies": [1.5, 2, 3, 4]}), "$.latencies[0]: expected `int`"),
+    "clusters": (encoded(KMEANS | {"num_clusters": 3}), "$.centroids: expected 3 values"),
+    "cluster models": (encoded(KMEANS | {"cluster_models": ["a"]}), "$.cluster_models: expected a model for each"),
+    "no classifiers": (encoded({"algorithm": "svm", "trained": True}), "$: expected at least one of"),
+    "weights": (
+        encoded(SVM | {"linear_classifiers": [LINEAR | {"weights": [1, 2, 3]}]}),
+        "$.rbf_classifiers[0].support_vectors: expected 3 columns",
+    ),
+    "layers": (encoded(MLP | {"layers": []}), "$.layers: expected at least one linear layer"),
+    "layer": (
+        encoded(MLP | {"layers": [MLP["layers"][0] | {"bias": [1]}]}),
+        "$.layers[0].bias: expected 2 values",
+    ),
+    "alpha": (encoded(SVM | {"rbf_classifiers": [RBF | {"alpha": [1]}]}), "$.rbf_classifiers[0].alpha: expected 2"),
+}
+
+
+@pytest.mark.parametrize(("data", "message"), BAD_DOCUMENTS.values(), ids=BAD_DOCUMENTS)
+def test_refuses_documents(modelpick, data, message):
+    Path("bad.json").write_bytes(data)
+    Path("good.onnx").write_bytes(converted(KNN))
+    before = contents()
+    for arguments in (["convert", "bad.json", "-o", "out"], ["verify", "good.onnx", "--against", "bad.json"]):
+        done = modelpick(*arguments)
+        assert done.code == 2
+        assert done.error.startswith(f"bad.json: {message}")
+        assert contents() == before
+
+
+def test_a_refused_document_leaves_no_reports(modelpick):
+    Path("bad.json").write_bytes(encoded(KNN | {"k": 0}))
+    done = modelpick("convert", "bad.json", "-o", "out", "--report", "r.json", "--junit", "j.xml")
+    assert (done.code, done.error) == (2, "bad.json: $.k: expected `int` >= 1")
+    assert list(contents()) == ["bad.json"]
+
+
+def test_a_refused_document_keeps_its_artifact(small):
+    Path("knn.json").write_bytes(encoded(KNN | {"k": 0}))
+    before = contents()
+    assert small("convert", "knn.json", "-o", ".").code == 2
+    assert contents() == before
+
+
+def test_forced_colours_leave_one_line(modelpick, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    Path("bad.json").write_bytes(encoded(KNN | {"k": 0}))
+    assert modelpick("convert", "bad.json", "-o", "out").error == "bad.json: $.k: expected `int` >= 1"
+
+
+WARNINGS = {
+    "none": (KNN, []),
+    "k": (KNN | {"k": 9}, ["$.k: 9 neighbours asked of 4 rows: all rows vote"]),
+    "qualities": (KNN | {"qualities": [0, 1, -1, 1]}, ["$: 2 qualities below 0.01 count as 0.01"]),
+    "two": (
+        KNN | {"k": 9, "qualities": [0, 1, 1, 1]},
+        ["$: 1 qualities below 0.01 count as 0.01", "$.k: 9 neighbours asked of 4 rows: all rows vote"],
+    ),
+    "cluster models": (
+        KMEANS | {"cluster_models": ["a", "b", "c"]},
+        ["$.cluster_models: 3 models for 2 centroids: the rest is ignored"],
+    ),
+    "kernel": (
+        SVM | {"kernel_type": "Rbf"},
+        ["$.kernel_type: 'Rbf' disagrees with the classifiers, which are scored"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("model", "messages"), WARNINGS.values(), ids=WARNINGS)
+def test_warns(modelpick, model, messages):
+    Path("a.json").write_bytes(encoded(model))
+    Path("b.json").write_bytes(encoded(model))
+    done = modelpick("convert", "a.json", "b.json", "-o", "out")
+    assert done.code == 0
+    assert done.err == "".join(f"warning: {file}.json: {message}\n" for file in "ab" for message in messages)
+    assert sorted(contents("out")) == ["a.onnx", "b.onnx"]
+
+
+@pytest.mark.parametrize("name", ["a b", "模型", "[red]x", "<&>\"'", "a\x01b", "a\nb", "x.y", "-", "\udcff"])
+def test_takes_any_file_name(modelpick, name):
+    Path("in").mkdir()
+    Path(f"in/{name}.json").write_bytes(encoded(KNN | {"k": 9}))
+    done = modelpick("convert", "in", "-o", "out", "--report", "r.json", "--junit", "j.xml")
+    assert done.code == 0
+    assert len(done.err.splitlines()) == 1
+    assert done.err.startswith("warning: in/")
+    assert contents("out").keys() == {f"{name}.onnx"}
+    if name.isprintable():
+        assert f"│ {name}.json " in done.out
+        assert json.loads(Path("r.json").read_bytes())[0]["source"] == f"in/{name}.json"
+    (case,) = ElementTree.parse("j.xml").getroot()
+    assert case.get("name").startswith("in/")
+
+
+QUERY_FILES = {
+    "one": (b"[1, 2]", QUERIES[:1]),
+    "lines": ("\n".join(map(json.dumps, QUERIES)).encode(), QUERIES),
+    "blank lines": (b"\n[1, 2]\r\n\r\n \n[4.5, 5]\n", QUERIES[:2]),
+    "an array": (encoded(QUERIES), QUERIES),
+    "an array over lines": (json.dumps(QUERIES, indent=1).encode(), QUERIES),
+    "arrays, one a line": (b"[[1, 2], [4.5, 5]]\n[[0, 0]]\n[-3, 1e3]\n", QUERIES),
+}
+
+
+@pytest.mark.parametrize("stdin", [True, False], ids=["stdin", "file"])
+@pytest.mark.parametrize(("data", "queries"), QUERY_FILES.values(), ids=QUERY_FILES)
+@pytest.mark.parametrize("name", SMALL)
+def test_selects(small, name, data, queries, stdin):
+    Path("queries.jsonl").write_bytes(data)
+    arguments, options = ([], {"stdin": data}) if stdin else (["queries.jsonl"], {})
+    plain = small("select", f"{name}.onnx", *arguments, **options)
+    as_json = small("select", f"{name}.onnx", *arguments, "--json", **options)
+    with Selector.load(f"{name}.onnx") as selector:
+        expected = [selector.explain(query) for query in queries]
+    assert plain == (0, "".join(f"{why['model']}\n" for why in expected), "")
+    assert (as_json.code, as_json.err) == (0, "")
+    assert [json.loads(line) for line in as_json.out.splitlines()] == expected
+
+
+NUMBERS = "expected 2 numbers, got"
+ARRAY = "expected a JSON array of numbers: "
+BAD_QUERIES = {
+    "empty": (b"", "", "expected at least one query"),
+    "blank": (b"\n \r\n", "", "expected at least one query"),
+    "bad JSON": (b"[1, 2", ":1", ARRAY),
+    "bad JSON in line 2": (b"[1, 2]\n[1, 2", ":2", ARRAY),
+    "bad JSON behind a blank line": (b"[1, 2]\n\n1, 2", ":3", ARRAY),
+    "text": (b"hello\n", ":1", ARRAY),
+    "NaN": (b"[1, NaN]", ":1", ARRAY),
+    "infinity in line 2": (b"[1, 2]\n[1, 1e999]", ":2", ARRAY),
+    "binary": (bytes(range(256)), ":1", ARRAY),
+    "not UTF-8": (b'["\xff"]', ":1", ARRAY),
+    "UTF-16": ("[1, 2]".encode("utf-16"), ":1", ARRAY),
+    "too deep": (b"[" * 100_000, ":1", ARRAY),
+    "wider": (b"[1, 2, 3]", "", f"{NUMBERS} shape (3,)"),
+    "wider in line 2": (b"[1, 2]\n[1, 2, 3]", ":2", f"{NUMBERS} shape (3,)"),
+    "narrower in line 3": (b"[1, 2]\n\n[1]\n[1, 2]", ":3", f"{NUMBERS} shape (1,)"),
+    "no numbers": (b"[]", "", f"{NUMBERS} shape (0,)"),
+    "an empty query": (b"[[1, 2], []]", ": $[1]", f"{NUMBERS} shape (0,)"),
+    "wider in an array": (b"[[1, 2], [1, 2, 3]]", ": $[1]", f"{NUMBERS} shape (3,)"),
+    "wider in an array in line 2": (b"[1, 2]\n[[1, 2], [1, 2, 3]]", ":2: $[1]", f"{NUMBERS} shape (3,)"),
+    "nested too deep": (b"[[[1, 2]]]", ": $[0]", f"{NUMBERS} shape (1, 2)"),
+    "ragged": (b"[1, [2]]", "", NUMBERS[:18]),
+    "a number": (b"1", "", f"{NUMBERS} shape ()"),
+    "an object": (b'{"query": [1, 2]}', "", f"{NUMBERS} dtype object"),
+    "a string": (b'"[1, 2]"', "", f"{NUMBERS} dtype <U6"),
+    "strings": (b'["1", "2"]', "", f"{NUMBERS} dtype <U1"),
+    "null": (b"[1, null]", "", f"{NUMBERS} dtype object"),
+    "true": (b"[true, false]", "", f"{NUMBERS} dtype bool"),
+    "beyond 64 bit": (b"[1, 1" + b"0" * 30 + b"]", "", f"{NUMBERS} dtype object"),
+    "beyond Python": (b"[1, " + b"9" * 5000 + b"]", ":1", ARRAY),
+}
+
+
+@pytest.mark.parametrize(("data", "place", "message"), BAD_QUERIES.values(), ids=BAD_QUERIES)
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["plain", "json"])
+def test_refuses_queries(small, data, place, message, options):
+    Path("q.jsonl").write_bytes(data)
+    for name, done in (
+        ("q.jsonl", small("select", "knn.onnx", "q.jsonl", *options)),
+        ("<stdin>", small("select", "knn.onnx", *options, stdin=data)),
+    ):
+        assert done.code == 2
+        assert done._replace(out="").error.startswith(f"{name}{place}: {message}")
+
+
+@pytest.mark.parametrize(("data", "place", "message"), BAD_QUERIES.values(), ids=BAD_QUERIES)
+def test_refuses_to_verify_on_bad_queries(small, data, place, message):
+    Path("q.jsonl").write_bytes(data)
+    before = contents()
+    done = small("verify", "knn.onnx", "--against", "knn.json", "--queries", "q.jsonl", "--report", "r.json")
+    assert done.code == 2
+    assert done.error.startswith("q.jsonl:")
+    assert contents() == before
+
+
+@pytest.mark.parametrize(("path", "reason"), [("missing", "No such file or directory"), (".", "Is a directory")])
+def test_refuses_unreadable_queries(small, path, reason):
+    for arguments in (["select", "knn.onnx"], ["verify", "knn.onnx", "--against", "knn.json", "--queries"]):
+        done = small(*arguments, path)
+        assert (done.code, done.error) == (2, f"{path}: cannot be read: {reason}")
+
+
+GOOD = converted(KNN)
+BAD_ARTIFACTS = {
+    "missing": (None, "cannot be read"),
+    "empty": (b"", "expected an artifact sealed by modelpick"),
+    "cut": (GOOD[:-1], "expected an artifact sealed by modelpick"),
+    "altered": (GOOD[:50] + bytes([GOOD[50] ^ 1]) + GOOD[51:], "expected the bytes that modelpick sealed"),
+    "a JSON model": (encoded(KNN), "expected an artifact sealed by modelpick"),
+    "binary": (bytes(range(256)) * 9, "expected an artifact sealed by modelpick"),
+}
+ON_ARTIFACTS = {
+    "select": ["select", "bad.onnx", "q.jsonl"],
+    "verify": ["verify", "bad.onnx", "--against", "knn.json"],
+    "inspect": ["inspect", "bad.onnx"],
+    "restore": ["restore", "bad.onnx", "-o", "restored.json"],
+}
+
+
+@pytest.mark.parametrize(("data", "message"), BAD_ARTIFACTS.values(), ids=BAD_ARTIFACTS)
+@pytest.mark.parametrize("arguments", ON_ARTIFACTS.values(), ids=ON_ARTIFACTS)
+def test_refuses_artifacts(small, arguments, data, message):
+    Path("q.jsonl").write_bytes(b"[1, 2]")
+    if data is not None:
+        Path("bad.onnx").write_bytes(data)
+    before = contents()
+    done = small(*arguments)
+    assert done.code == 2
+    assert done.error.startswith(f"bad.onnx: {message}")
+    assert contents() == before
+
+
+def tampered():
+    """An artifact that votes with the qualities of other rows."""
+    proto = onnx.load_model_from_string(converted(KNN))
+    del proto.metadata_props[-1]
+    (qualities,) = (tensor for tensor in proto.graph.initializer if tensor.name == "row_quality")
+    values = onnx.numpy_helper.to_array(qualities)
+    qualities.CopyFrom(onnx.numpy_helper.from_array(values[::-1].copy(), qualities.name))
+    return seal(proto.SerializeToString())
+
+
+REPORTS = ["--report", "r.json", "--junit", "j.xml"]
+
+
+def check_failure(done, modelpick, artifact, source):
+    report = json.loads(Path("r.json").read_bytes())[-1]
+    wrong = report["queries"] - report["agreed"]
+    message = f"{artifact}.onnx: expected the selections of {source}, got {wrong} others in 200 queries"
+    assert (done.code, done.error) == (1, message)
+    assert wrong > 0
+    suite = ElementTree.parse("j.xml").getroot()
+    assert suite.get("failures") == "1"
+    assert json.loads(suite[-1][0].text) == report["worst"]
+    worst = json.loads(Path(f"{artifact}.worst.json").read_bytes())
+    assert worst == report["worst"]["query"]
+    replayed = modelpick("select", f"{artifact}.onnx", f"{artifact}.worst.json", "--json")
+    assert replayed.code == 0
+    return report["worst"], json.loads(replayed.out)
+
+
+def test_verify_agrees(small):
+    for name in SMALL:
+        done = small("verify", f"{name}.onnx", "--against", f"{name}.json", "--samples", "13", *REPORTS)
+        assert (done.code, done.err) == (0, "")
+        assert [cell.strip() for cell in done.out.splitlines()[3].split("│")[1:3]] == ["13", "13"]
+        (report,) = json.loads(Path("r.json").read_bytes())
+        assert (report["queries"], report["agreed"], report["worst"]) == (13, 13, None)
+        assert ElementTree.parse("j.xml").getroot().get("tests") == "1"
+        assert not Path(f"{name}.worst.json").exists()
+
+
+def test_verify_takes_queries(small):
+    Path("q.jsonl").write_text("\n".join(map(json.dumps, QUERIES)))
+    done = small("verify", "knn.onnx", "--against", "knn.json", "--queries", "q.jsonl", *REPORTS)
+    assert (done.code, done.err) == (0, "")
+    (report,) = json.loads(Path("r.json").read_bytes())
+    assert (report["queries"], report["agreed"]) == (4, 4)
+
+
+def test_verify_disagrees(small):
+    Path("knn.onnx").write_bytes(tampered())
+    done = small("verify", "knn.onnx", "--against", "knn.json", *REPORTS)
+    worst, replayed = check_failure(done, small, "knn", "knn.json")
+    assert replayed["model"] == worst["artifact"]
+
+
+def test_verify_refuses_an_artifact_of_another_model(small):
+    Path("other.json").write_bytes(encoded(KNN | {"k": 1}))
+    before = contents()
+    done = small("verify", "knn.onnx", "--against", "other.json", *REPORTS)
+    assert done.code == 2
+    assert done.error.startswith("knn.onnx: expected it made from SHA-256 ")
+    assert contents() == before
+
+
+def test_convert_publishes_what_agrees_alone(small, monkeypatch):
+    def broken(estimator, *, document, **options):
+        return tampered() if document.source.sha256 == sha256 else to_artifact(estimator, document=document, **options)
+
+    sha256 = load_document("knn.json").source.sha256
+    monkeypatch.setattr("modelpick.converter.artifact.to_artifact", broken)
+    before = contents()
+    done = small("convert", "kmeans.json", "knn.json", "-o", ".", *REPORTS)
+    check_failure(done, small, "knn", "knn.json")
+    assert contents().keys() - before.keys() == {"r.json", "j.xml", "knn.worst.json"}
+    assert Path("knn.onnx").read_bytes() == before["knn.onnx"]
+
+    done = small("convert", "kmeans.json", "knn.json", "-o", "out", *REPORTS)
+    assert done.code == 1
+    assert sorted(contents("out")) == ["kmeans.onnx", "knn.worst.json"]
+    assert [report["source"] for report in json.loads(Path("r.json").read_bytes())] == ["kmeans.json", "knn.json"]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_restores(small, name):
+    done = small("restore", f"{name}.onnx")
+    assert (done.code, done.err) == (0, "")
+    assert json.loads(done.out) == SMALL[name]
+    assert small("restore", f"{name}.onnx", "-o", "new/restored.json") == (0, "", "")
+    assert json.loads(Path("new/restored.json").read_bytes()) == SMALL[name]
+    assert small("convert", "new/restored.json", "-o", "again").code == 0
+
+
+def test_refuses_to_restore_what_was_no_json(small):
+    Path("bare.onnx").write_bytes(to_artifact(build_estimator(load_document("knn.json"))))
+    for arguments in ([], ["-o", "restored.json"]):
+        done = small("restore", "bare.onnx", *arguments)
+        assert (done.code, done.error) == (2, "bare.onnx: expected an artifact converted from a JSON model")
+    assert not Path("restored.json").exists()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_inspects(small, name):
+    done = small("inspect", f"{name}.onnx", "--json")
+    assert (done.code, done.err) == (0, "")
+    entries = json.loads(done.out)
+    with Selector.load(f"{name}.onnx") as selector:
+        assert entries == selector.metadata.raw
+    assert list(entries) == sorted(entries)
+    assert len(done.out.splitlines()) == 1
+
+    table = small("inspect", f"{name}.onnx")
+    assert (table.code, table.err) == (0, "")
+    shown = [[cell.strip() for cell in line.split("│")[1:3]] for line in table.out.splitlines() if "│" in line]
+    values = [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in entries.values()]
+    assert [key for key, _ in shown if key] == list(entries)
+    assert all(value in table.out for value in values if len(value) < 60)
+
+
+@pytest.mark.parametrize("name", ["[red]a", "a[/b]", "a[b]", ":smile:", "a │ b", "\\[a]"])
+def test_inspect_shows_names_as_they_are(modelpick, name):
+    Path("model.onnx").write_bytes(converted(KMEANS | {"cluster_models": [name, "b"]}))
+    done = modelpick("inspect", "model.onnx")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.count(json.dumps([name, "b"], ensure_ascii=False)) == 2
+
+
+@pytest.mark.parametrize("arguments", [["select", "m.onnx", "q"], ["inspect", "m.onnx"], ["restore", "m.onnx"]])
+def test_prints_names_that_the_terminal_cannot(modelpick, monkeypatch, arguments):
+    Path("m.onnx").write_bytes(converted(KMEANS | {"cluster_models": ["模型", "模型"]}))
+    Path("q").write_bytes(b"[1, 2]")
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert modelpick(*arguments).code in (0, 2)
+
+
+USAGE = {
+    "unknown command": ["transmogrify"],
+    "unknown option": ["convert", "knn.json", "-o", "out", "--bogus"],
+    "no arguments": ["convert"],
+    "no output": ["convert", "knn.json"],
+    "no samples": ["convert", "knn.json", "-o", "out", "--samples", "0"],
+    "samples of another type": ["convert", "knn.json", "-o", "out", "--samples", "many"],
+    "unknown search": ["convert", "knn.json", "-o", "out", "--exact-search", "fast"],
+    "nothing to verify against": ["verify", "knn.onnx"],
+    "no artifact": ["select"],
+}
+
+
+@pytest.mark.parametrize("arguments", USAGE.values(), ids=USAGE)
+def test_refuses_usage(small, arguments):
+    before = contents()
+    done = small(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert "Usage: " in done.err
+    assert contents() == before
+
+
+@pytest.mark.parametrize("command", [[], ["convert"], ["verify"], ["restore"], ["select"], ["inspect"]])
+def test_helps(modelpick, command):
+    done = modelpick(*command, "--help")
+    assert (done.code, done.err) == (0, "")
+    assert "Usage: " in done.out
+
+
+def test_the_command_leaves_a_closed_pipe_quietly(tmp_path):
+    (tmp_path / "knn.onnx").write_bytes(GOOD)
+    (tmp_path / "q.jsonl").write_text("[1, 2]\n" * 20_000)
+    reader, writer = os.pipe()
+    with subprocess.Popen(
+        [COMMAND, "select", "knn.onnx", "q.jsonl"], cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE
+    ) as process:
+        os.close(writer)
+        os.read(reader, 1)
+        os.close(reader)
+        assert process.communicate(timeout=60)[1] == b""
