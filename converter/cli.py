@@ -5,6 +5,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,8 +15,10 @@ import typer
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
 from modelpick.runtime import FeatureError, ModelpickError, Selector
+from modelpick.runtime.errors import one_line
 
 from .artifact import convert as convert_file
 from .documents import DocumentWarning
@@ -64,17 +67,16 @@ def convert(
     reports: list[Report] = []
     try:
         for target, source in track(
-            targets.items(), "Converting", console=console, transient=True, disable=not console.is_terminal
+            targets.items(), "Converting", console=console, transient=True, disable=not sys.stderr.isatty()
         ):
             start = time.perf_counter()
             reports.append(convert_file(source, target, samples=samples if verify else 0, exact_search=exact_search))
             table.add_row(*_described(source, target, time.perf_counter() - start, reports[-1]))
     except VerificationError as error:
-        reports.append(error.report)
+        _publish([*reports, error.report], report, junit)
         raise
-    finally:
-        if verify:
-            _publish(reports, report, junit)
+    if verify:
+        _publish(reports, report, junit)
     _show(table)
 
 
@@ -93,9 +95,14 @@ def _targets(sources: list[Path], output: Path) -> dict[Path, Path]:
     return targets
 
 
-def _described(source: Path, target: Path, seconds: float, report: Report) -> Iterator[str]:
+def _described(source: Path, target: Path, seconds: float, report: Report) -> Iterator[str | Text]:
     with Selector.load(target) as selector:
-        yield from (source.name, selector.algorithm, f"{selector.metadata.rows:,}", f"{selector.n_features_in_:,}")
+        yield from (
+            Text(one_line(source.name)),
+            selector.algorithm,
+            f"{selector.metadata.rows:,}",
+            f"{selector.n_features_in_:,}",
+        )
         yield str(len(selector.model_names))
     yield from (f"{path.stat().st_size / 1e6:,.2f} MB" for path in (source, target))
     yield f"{seconds:.2f}"
@@ -132,8 +139,11 @@ def verify(
     Exit codes: 1 where they disagree on a query that is not tied, 2 for bad input. The worst query is written beside
     the artifact, as NAME.worst.json.
     """
-    given = None if queries is None else _matrix(queries)
-    found = verify_artifact(artifact, against, queries=given, samples=samples)
+    try:
+        given = None if queries is None else [query for _, query in _queries(queries)]
+        found = verify_artifact(artifact, against, queries=given, samples=samples)
+    except FeatureError as error:
+        raise FeatureError(f"{queries}: {str(error).removeprefix(f'{queries}: ')}") from None
     _publish([found], report, junit)
     if not found.passed:
         raise VerificationError(found)
@@ -179,14 +189,6 @@ def select(
             print(json.dumps(found, ensure_ascii=False) if as_json else found)
 
 
-def _matrix(path: Path) -> Any:
-    """Read queries that must be of one width."""
-    rows = [query for _, query in _queries(path)]
-    if not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
-        raise FeatureError(f"{path}: expected queries of one width")
-    return rows
-
-
 def _queries(path: Path | None) -> Iterator[tuple[str, Any]]:
     name = "<stdin>" if path is None else str(path)
     try:
@@ -224,7 +226,7 @@ def inspect(artifact: Artifact, as_json: Json = False) -> None:
         return
     table = Table("entry", "value")
     for key, value in entries.items():
-        table.add_row(key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        table.add_row(key, Text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
     _show(table)
 
 
@@ -232,7 +234,10 @@ def main() -> None:
     """Run the command: exit 0; 1 for an artifact that fails verification, 2 for bad input, each with one line."""
     np.seterr(all="ignore")
     warnings.simplefilter("always", DocumentWarning)
-    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    warnings.showwarning = lambda message, *_: print(f"warning: {one_line(str(message))}", file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # model names may not fit its encoding
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except ModelpickError as error:

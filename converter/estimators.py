@@ -127,7 +127,8 @@ class KNNModelSelector(NearestNeighbors):
 
     def predict(self, X: npt.ArrayLike) -> Names:
         """Names of the picked models, shape (b,)."""
-        names: Names = self.model_names_[self.vote(self.kneighbors(X, return_distance=False)).winners]
+        winners = self.vote(self.kneighbors(X, return_distance=False)).winners
+        names: Names = self.model_names_[winners]
         return names
 
     def vote(self, rows: npt.NDArray[np.int64]) -> Vote:
@@ -184,12 +185,14 @@ class _ChoiceSelector:
 
     def decision_function(self, X: npt.ArrayLike) -> Matrix:
         """Highest score among the choices of each model, float64, shape (b, n_models)."""
+        scores = self.choice_scores(X)
         index = {name: i for i, name in enumerate(self.model_names_)}
-        return best_per_model(self.choice_scores(X), [index[name] for name in self.choice_models_], len(index))
+        return best_per_model(scores, [index[name] for name in self.choice_models_], len(index))
 
     def predict(self, X: npt.ArrayLike) -> Names:
         """Names of the picked models, shape (b,); equal scores go to the first choice."""
-        names: Names = self.choice_models_[self.choice_scores(X).argmax(axis=1)]
+        best = self.choice_scores(X).argmax(axis=1)
+        names: Names = self.choice_models_[best]
         return names
 
     def _set_choices(self, models: Sequence[str]) -> None:

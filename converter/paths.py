@@ -28,7 +28,7 @@ def write_atomically(target: Path, data: bytes) -> None:
     temporary = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        descriptor, temporary = tempfile.mkstemp(prefix=".modelpick-", dir=target.parent)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
@@ -37,8 +37,8 @@ def write_atomically(target: Path, data: bytes) -> None:
         os.umask(umask)
         Path(temporary).chmod(0o666 & ~umask)
         Path(temporary).replace(target)
-    except OSError as cause:
-        raise ModelpickError(f"{target}: cannot be written: {cause.strerror or cause}") from None
+    except (OSError, ValueError) as cause:
+        raise ModelpickError(f"{target}: cannot be written: {getattr(cause, 'strerror', None) or cause}") from None
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
