@@ -265,7 +265,7 @@ def write_junit(reports: Sequence[Report], path: Path) -> None:
     suite = ElementTree.Element("testsuite", name="modelpick verify", tests=str(len(reports)), failures=str(failures))
     for report in reports:
         case = ElementTree.SubElement(
-            suite, "testcase", classname=report.algorithm, name=report.source, time=f"{report.seconds:.3f}"
+            suite, "testcase", classname=report.algorithm, name=one_line(report.source), time=f"{report.seconds:.3f}"
         )
         if not report.passed:
             failure = ElementTree.SubElement(case, "failure", message=str(VerificationError(report)))

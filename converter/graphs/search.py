@@ -43,6 +43,8 @@ EXTRA_ROUNDINGS = 16
 LARGEST_SCORE = 1e37
 # Rows up to this need no factor.
 LARGEST_VALUE = 1e12
+# Squares of vectors up to this, and of their differences, do not overflow float64.
+LONGEST = 1e153
 
 ROW_LEVELS, QUERY_LEVELS, REST_LEVELS, ZERO_POINT = 127, 63, 126, 64
 # A query's light columns count as that long at least.
@@ -99,7 +101,9 @@ class Rows:
     def error(self) -> tuple[float, float]:
         """Bound the error of float32 scores by ``slope * |q|^2 + constant``, q as given: slope and constant."""
         gamma, absolute = roundings(self.width)
-        return gamma * self.factor**2, 2 * gamma * self.longest**2 + absolute * (1 + self.longest)
+        constant = 2 * gamma * self.longest**2 + absolute * (1 + self.longest)
+        # Distances that overflow float64 are equal in it, whatever the search finds.
+        return gamma * self.factor**2, constant if self.longest < LONGEST * self.factor else np.inf
 
 
 class Quantised(NamedTuple):
