@@ -119,6 +119,8 @@ def read_contents(name: str, data: bytes) -> tuple[Metadata, dict[str, Tensor]]:
     choices = tuple(_entry(name, raw, "choices", list))
     if not model_names or not all(isinstance(model, str) for model in model_names):
         raise ArtifactError(f"{name}: {PREFIX}model_names: expected names")
+    if len(set(model_names)) != len(model_names):
+        raise ArtifactError(f"{name}: {PREFIX}model_names: expected each name once")
     if not choices or not all(choice in model_names for choice in choices):
         raise ArtifactError(f"{name}: {PREFIX}choices: expected names of {PREFIX}model_names")
     metadata = Metadata(
@@ -141,4 +143,6 @@ def _entry(name: str, raw: Mapping[str, Any], key: str, kind: type[_T]) -> _T:
     value = raw[key]
     if type(value) is not kind:
         raise ArtifactError(f"{name}: {PREFIX}{key}: expected {kind.__name__}, got {type(value).__name__}")
+    if isinstance(value, int) and value < 0:
+        raise ArtifactError(f"{name}: {PREFIX}{key}: expected 0 or more, got {value}")
     return value

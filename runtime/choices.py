@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from .algorithm import Explanation, Queries, Run
 from .artifact import Metadata
+from .errors import ArtifactError
 from .onnx_file import Tensor
 from .voting import best_per_model
 
@@ -85,6 +86,8 @@ class Choices:
         """See `Algorithm`."""
         kind = self._kind
         chosen, values = run((kind.chosen, kind.values), {"features": query})
+        if values.shape != (1, len(self._models)):
+            raise ArtifactError(f"expected values of {len(self._models)} choices, got shape {values.shape}")
         scores = best_per_model(kind.sign * values, self._models, self._n_models)[0]
         details = kind.details(chosen.item(), values[0].tolist(), self._names)
         return Explanation(self._model_list[chosen.item()], scores, details)

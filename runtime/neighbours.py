@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from .algorithm import Explanation, Queries, Run
 from .artifact import Metadata
+from .errors import ArtifactError
 from .onnx_file import Tensor
 from .shortcut import Shortcut
 from .voting import vote, vote_one, vote_weights
@@ -73,6 +74,8 @@ class Neighbours:
     def explain(self, run: Run, query: Queries) -> Explanation:
         """See `Algorithm`."""
         found = dict(zip(OUTPUTS, self._nearest(run, query, OUTPUTS), strict=True))
+        if found["row"].shape != (1, self._k):
+            raise ArtifactError(f"expected {self._k} neighbours, got shape {found['row'].shape}")
         weights = vote_weights(found["quality"], found["speed"])
         outcome = vote(found["model"], weights, len(self._names))
         columns = {

@@ -59,7 +59,7 @@ class Selector:
         path
             Path of an artifact, or its bytes.
         providers
-            Execution providers, as onnxruntime takes them; the CPU by default.
+            Execution providers, as onnxruntime takes them; the CPU by default. Others never stand in for them.
         sess_options
             Session options; by default one thread and sequential execution.
 
@@ -78,7 +78,7 @@ class Selector:
             sess_options.log_severity_level = 4
         try:
             session = onnxruntime.InferenceSession(
-                data, sess_options, providers=list(providers or ["CPUExecutionProvider"])
+                data, sess_options, providers=list(providers or ["CPUExecutionProvider"]), enable_fallback=0
             )
             selector = cls(session, metadata, tables)
             selector.explain(np.zeros(metadata.n_features_in))

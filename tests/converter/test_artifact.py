@@ -30,7 +30,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from modelpick.converter import build_estimator, convert, load_document, restore, to_artifact
 from modelpick.converter.estimators import KMeansModelSelector, KNNModelSelector, MLPModelSelector, SVMModelSelector
-from modelpick.converter.verify import made_queries
 from modelpick.runtime import ModelpickError, Selector
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -170,14 +169,13 @@ def test_converts_to_the_same_bytes_in_every_process():
 @pytest.mark.parametrize("opset", OPSETS)
 def test_every_opset_selects_the_same(model, opset, search):
     estimator = built(model)
-    queries = made_queries(estimator, 60)
     data = to_artifact(estimator, exact_search=search, target_opset=opset)
     opsets = {entry.domain: entry.version for entry in onnx.load_model_from_string(data).opset_import}
     assert opsets == {"": opset}
     with Selector.load(data) as selector:
-        picked = selector.select_batch(queries)
-        assert picked == [selector.select(query) for query in queries]
-        assert picked == list(estimator.predict(queries)) == reference.select(model, queries)
+        picked = selector.select_batch(QUERIES)
+        assert picked == [selector.select(query) for query in QUERIES]
+        assert picked == list(estimator.predict(QUERIES)) == reference.select(model, QUERIES)
 
 
 def all_nodes(graph):

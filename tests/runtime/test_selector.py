@@ -1,0 +1,269 @@
+"""Selector: what it offers, and what it stands."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import reference
+
+from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter.estimators import KNNModelSelector
+from modelpick.runtime import ArtifactError, Selector
+
+MODELS = Path(__file__).parents[2] / "models"
+NAMES = ("knn", "kmeans", "svm_rbf", "svm_linear")
+QUERIES = np.array([json.loads(line) for line in (MODELS / "queries.jsonl").read_text().splitlines()])
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("artifacts")
+    for name in NAMES:
+        document = load_document(MODELS / f"{name}.json")
+        (folder / f"{name}.onnx").write_bytes(to_artifact(build_estimator(document), document=document))
+    return folder
+
+
+@pytest.fixture(params=NAMES)
+def name(request):
+    return request.param
+
+
+def test_tells_what_it_is(artifacts, name):
+    with Selector.load(artifacts / f"{name}.onnx") as selector:
+        document = json.loads((MODELS / f"{name}.json").read_text())
+        assert selector.algorithm == selector.metadata.algorithm == document["algorithm"]
+        assert selector.n_features_in_ == 1038
+        names = document.get("labels") or document.get("cluster_models") or document["model_names"]
+        assert set(selector.model_names) == set(names)
+
+
+def test_scores_and_explains_as_the_estimator(artifacts, name):
+    estimator = build_estimator(load_document(MODELS / f"{name}.json"))
+    with Selector.load(str(artifacts / f"{name}.onnx")) as selector:
+        for query, expected in zip(QUERIES, estimator.decision_function(QUERIES), strict=True):
+            scores, explained = selector.scores(query), selector.explain(query)
+            assert list(scores) == list(selector.model_names) == list(estimator.model_names_)
+            assert list(scores.values()) == pytest.approx(expected, rel=1e-12)
+            assert selector.select(query) == explained["model"] == max(scores, key=scores.get)
+            assert json.loads(json.dumps(explained))["scores"] == scores
+
+
+def test_explains_neighbours(artifacts):
+    document = json.loads((MODELS / "knn.json").read_text())
+    weights = reference.knn_weights(document)
+    with Selector.load(artifacts / "knn.onnx") as selector:
+        for query in QUERIES:
+            order, distances = reference.knn_order(document, query)
+            neighbours = selector.explain(query)["neighbours"]
+            assert [neighbour["row"] for neighbour in neighbours] == order[:5].tolist()
+            for neighbour in neighbours:
+                row = neighbour["row"]
+                assert neighbour["distance"] == pytest.approx(distances[row], rel=1e-12)
+                assert neighbour["model"] == document["labels"][row]
+                assert neighbour["quality"] == document["qualities"][row]
+                assert neighbour["vote"] == pytest.approx(weights[row], rel=1e-12)
+
+
+def test_refuses_every_call_once_closed(artifacts, name):
+    selector = Selector.load((artifacts / f"{name}.onnx").read_bytes())
+    assert not selector.closed
+    selector.close()
+    selector.close()
+    assert selector.closed
+    for call in (selector.select, selector.scores, selector.explain):
+        with pytest.raises(ArtifactError, match=r"^the selector is closed$"):
+            call(QUERIES[0])
+    with pytest.raises(ArtifactError, match=r"^the selector is closed$"):
+        selector.select_batch(QUERIES)
+
+
+def test_passes_options_on(artifacts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = onnxruntime.SessionOptions()
+    options.enable_profiling, options.profile_file_prefix = True, "profile"
+    Selector.load(artifacts / "knn.onnx", sess_options=options).select(QUERIES[0])
+    assert list(tmp_path.glob("profile*"))
+    Selector.load(artifacts / "knn.onnx", providers=["CPUExecutionProvider"])
+    with pytest.warns(UserWarning, match="NoSuchProvider"), pytest.raises(ArtifactError, match="cannot be run"):
+        Selector.load(artifacts / "knn.onnx", providers=["NoSuchProvider"])
+
+
+def python(code, *arguments):
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=120
+    )
+
+
+OTHERS = ("onnx", "sklearn", "skl2onnx", "scipy", "msgspec", "typer", "rich", "modelpick.converter")
+
+
+def test_runs_on_numpy_and_onnxruntime_alone(artifacts, name):
+    code = f"""
+import sys
+for other in {OTHERS}:
+    sys.modules[other] = None
+from modelpick.runtime import Selector
+print(Selector.load(sys.argv[1]).select([0.01] * 1038))
+"""
+    done = python(code, artifacts / f"{name}.onnx")
+    assert done.stderr == ""
+    assert done.stdout.strip() == Selector.load(artifacts / f"{name}.onnx").select([0.01] * 1038)
+    done = python(f"import sys, modelpick.runtime; print([o for o in {OTHERS} if o in sys.modules])")
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_converter_names_the_extra_it_needs():
+    done = python("import sys; sys.modules['msgspec'] = None\nimport modelpick.converter")
+    assert done.stderr.splitlines()[-1].endswith("needs msgspec: pip install 'modelpick[converter]'")
+
+
+def in_threads(work, count=8):
+    """Run in threads at once, and raise what any of them raised."""
+    errors = []
+
+    def guarded(number):
+        try:
+            work(number)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def test_eight_threads_select_as_one(artifacts, name):
+    queries = np.vstack([QUERIES, RNG.normal(size=(12, 1038))])
+    with Selector.load(artifacts / f"{name}.onnx") as selector:
+        expected = selector.select_batch(queries)
+
+        def work(number):
+            for turn in range(20_000 if name == "knn" else 5_000):
+                place = (turn + number) % len(queries)
+                assert selector.select(queries[place]) == expected[place]
+
+        in_threads(work)
+
+
+def test_closing_races_with_selecting(artifacts):
+    data = (artifacts / "svm_linear.onnx").read_bytes()
+    expected = Selector.load(data).select(QUERIES[0])
+    refused = []
+    for _ in range(50):
+        selector = Selector.load(data)
+
+        def work(number, selector=selector):
+            if number == 0:
+                selector.close()
+            for _ in range(20):
+                try:
+                    assert selector.select(QUERIES[0]) == expected
+                except ArtifactError as error:
+                    refused.append(str(error))
+
+        in_threads(work, 4)
+    assert set(refused) == {"the selector is closed"}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_selects(artifacts, name):
+    code = """
+import os, sys
+import numpy as np
+from modelpick.runtime import Selector
+selector = Selector.load(sys.argv[1])
+expected = selector.select(np.ones(1038))
+child = os.fork()
+if child == 0:
+    os._exit(0 if all(selector.select(np.ones(1038)) == expected for _ in range(1000)) else 1)
+assert os.waitpid(child, 0)[1] == 0
+assert selector.select(np.ones(1038)) == expected
+"""
+    assert python(code, artifacts / f"{name}.onnx").returncode == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc here")
+def test_memory_does_not_grow(artifacts):
+    code = """
+import sys
+import numpy as np
+from modelpick.runtime import Selector
+data, query = open(sys.argv[1], "rb").read(), np.ones(1038)
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+def cycle(count):
+    for _ in range(count):
+        with Selector.load(data) as selector:
+            for _ in range(50):
+                selector.select(query)
+cycle(100)
+before = resident()
+cycle(300)
+print(resident() - before)
+"""
+    assert int(python(code, artifacts / "knn.onnx").stdout) < 4 * 2**20
+
+
+BASE = RNG.normal(size=(1, 16))
+ROWS = {
+    "random": (RNG.normal(size=(500, 16)), RNG.normal(size=(40, 16)), 5),
+    "all but equal": (BASE + 1e-9 * RNG.normal(size=(500, 16)), BASE + 1e-9 * RNG.normal(size=(20, 16)), 5),
+    "far from zero": (1e6 + RNG.normal(size=(500, 8)), 1e6 + RNG.normal(size=(20, 8)), 5),
+    "grid": (RNG.integers(0, 3, size=(500, 6)), RNG.integers(0, 3, size=(40, 6)), 5),
+    "small grid": (RNG.integers(0, 3, size=(900, 3)), RNG.integers(0, 3, size=(40, 3)), 5),
+    "large": (RNG.normal(size=(300, 8)) * 1e150, RNG.normal(size=(20, 8)) * 1e150, 5),
+    "larger": (RNG.normal(size=(300, 8)) * 1e200, RNG.normal(size=(20, 8)) * 1e200, 5),
+    "long queries": (RNG.normal(size=(300, 8)), RNG.normal(size=(20, 8)) * 1e30, 5),
+    "longer queries": (RNG.normal(size=(300, 8)), RNG.normal(size=(20, 8)) * 1e200, 5),
+    "tiny": (RNG.normal(size=(300, 8)) * 1e-150, RNG.normal(size=(20, 8)) * 1e-150, 5),
+    "zeros": (np.zeros((300, 8)), RNG.normal(size=(20, 8)), 5),
+    "one row": (np.zeros((1, 8)), RNG.normal(size=(20, 8)), 1),
+    "many neighbours": (RNG.normal(size=(300, 8)), RNG.normal(size=(20, 8)), 100),
+    "all rows": (RNG.normal(size=(30, 8)), RNG.normal(size=(20, 8)), 30),
+    "repeated": (RNG.normal(size=(100, 16)).repeat(9, axis=0), RNG.normal(size=(40, 16)), 5),
+    "repeated, k above the repeats": (RNG.normal(size=(100, 16)).repeat(4, axis=0), RNG.normal(size=(40, 16)), 11),
+    "repeated apart": (np.tile(RNG.normal(size=(100, 16)), (5, 1)), RNG.normal(size=(40, 16)), 7),
+    "more than a block": (1.0 + 1e-9 * RNG.normal(size=(10_000, 4)), np.ones((2, 4)), 5),
+    "one-hot": (np.hstack([RNG.normal(size=(400, 32)) / 30, np.eye(4)[np.arange(400) % 4]]), np.eye(36)[-4:], 5),
+}
+
+
+@pytest.mark.parametrize("exact_search", ["plain", "quantised"])
+@pytest.mark.parametrize(("rows", "queries", "k"), ROWS.values(), ids=ROWS)
+def test_neighbours_are_exact_whatever_the_search_proves(rows, queries, k, exact_search):
+    n = len(rows)
+    document = {
+        "algorithm": "knn",
+        "k": k,
+        "embeddings": rows,
+        "labels": [f"m{i % 4}" for i in range(n)],
+        "qualities": RNG.random(n).tolist(),
+        "latencies": RNG.integers(0, 10**9, n).tolist(),
+    }
+    estimator = KNNModelSelector(k).fit(
+        np.asarray(rows, dtype=np.float64),
+        document["labels"],
+        np.array(document["qualities"]),
+        np.array(document["latencies"]),
+    )
+    queries = np.asarray(queries, dtype=np.float64)
+    with np.errstate(all="ignore"):
+        expected = reference.select(document, queries)
+        with Selector.load(to_artifact(estimator, exact_search=exact_search)) as selector:
+            assert selector.select_batch(queries) == expected
+            assert [selector.select(query) for query in queries] == expected
+            for query in queries:
+                found = [neighbour["row"] for neighbour in selector.explain(query)["neighbours"]]
+                assert found == reference.knn_order(document, query)[0][:k].tolist()
