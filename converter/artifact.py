@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType
 
@@ -31,7 +31,7 @@ from .verify import SAMPLES, Report, VerificationError, compare, made_queries
 
 Tensors = Mapping[str, TensorProto]
 TARGET_OPSET = 17
-OVERRIDABLE = {"refine", "candidates", "kept", "first"}
+OVERRIDABLE = {"refine", "candidates", "kept", "first", "known_score", "known_candidate"}
 TOOLS = ("modelpick", "numpy", "onnx", "scikit-learn", "skl2onnx")
 
 
@@ -125,15 +125,14 @@ def to_artifact(
 
 
 def _open_inputs(model: ModelProto) -> None:
-    """Let a caller override what the KNN graph looks at: initializers that are inputs as well."""
+    """Let a caller override what the KNN graph looks at, by initializers that are inputs as well."""
     for tensor in model.graph.initializer:
         if tensor.name in OVERRIDABLE:
-            model.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+            dims = [dim or None for dim in tensor.dims]
+            model.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, dims))
 
 
 def _describe_knn(estimator: KNNModelSelector, tensors: Tensors) -> dict[str, Any]:
-    distinct, width = tensors["rows"].dims
-    vectors = numpy_helper.to_array(tensors["candidates"]).item() if "kept" in tensors else 1
     return {
         "choices": list(estimator.model_names_),
         "rows": estimator.n_samples_fit_,
@@ -141,7 +140,7 @@ def _describe_knn(estimator: KNNModelSelector, tensors: Tensors) -> dict[str, An
         "metric": "euclidean",
         "weights": "0.9 * max(quality, 0.01) + 0.1 * speed",
         "tie_rule": "distance, then row; vote, then best-ranked neighbour",
-        "values_per_query": distinct + vectors * width,
+        "values_per_query": sum(tensors["rows"].dims),
     }
 
 

@@ -22,6 +22,7 @@ _UNDECODED = {"sha256", "document", "vectors"}
 TABLES = frozenset(
     {
         "refine",
+        "center",
         "members",
         "row_model",
         "row_quality",

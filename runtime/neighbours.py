@@ -1,7 +1,7 @@
 """The nearest rows of a query vote: by a search alone, else by exact distances, else by a look at more rows."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +17,12 @@ SEARCH_OUTPUTS = ("score", "candidate")
 SEARCH_ONLY = np.array(False)
 VOTE_OUTPUTS = ("certified", "model", "quality", "speed")
 OUTPUTS = (*VOTE_OUTPUTS, "row", "distance")
-# Where the search alone proves nothing it has to be repeated: it is tried on so few numbers only.
-SHORTCUT_VALUES = 600_000
 # Float64 values that one run may compute distances from.
-DISTANCE_VALUES = 2**18
+DISTANCE_VALUES = 2**16
 # A search that is repeated looks at so many times more candidates, and then at blocks of so many.
 GROWTH, BLOCK = 8, 4096
 Table = dict[str, npt.NDArray[Any]]
+_Value = TypeVar("_Value", float, npt.NDArray[np.float64])
 
 
 class Neighbours:
@@ -43,31 +42,37 @@ class Neighbours:
         self._candidates, kept = int(tables["candidates"][0]), tables.get("kept")
         self._kept = None if kept is None else int(kept[0])
         self._complete = (self._kept or self._candidates) >= self._distinct
-        small = self._distinct * metadata.n_features_in <= SHORTCUT_VALUES
-        self._shortcut = Shortcut(tables, metadata.k, len(metadata.model_names)) if small else None
+        self._center = tables.get("center")
+        if self._center is not None:
+            self._center2 = float(self._center @ self._center)
+            # More than all roundings of the three sums that expand the square.
+            self._slack = metadata.n_features_in * 2.0**-50
+        self._shortcut = Shortcut(tables, metadata.k, len(metadata.model_names))
         self._chunk = max(1, DISTANCE_VALUES // (metadata.n_features_in * (self._kept or self._candidates)))
 
     def winner(self, run: Run, query: Queries, q2: float) -> int:
         """See `Algorithm`."""
-        if self._shortcut is not None:
-            scores, candidates = run(SEARCH_OUTPUTS, {"features": query, "refine": SEARCH_ONLY})
-            winner = self._shortcut.winner(scores[0].tolist(), candidates[0].tolist(), q2)
-            if winner is not None:
-                return winner
-        _, models, qualities, speeds = self._nearest(run, query, VOTE_OUTPUTS)
+        scores, candidates = run(SEARCH_OUTPUTS, {"features": query, "refine": SEARCH_ONLY})
+        if self._center is not None:
+            q2 = self._moved(q2, float(np.vdot(query, self._center)))
+        winner = self._shortcut.winner(scores[0].tolist(), candidates[0].tolist(), q2)
+        if winner is not None:
+            return winner
+        _, models, qualities, speeds = self._nearest(run, query, VOTE_OUTPUTS, self._known(scores, candidates))
         return vote_one(models[0].tolist(), qualities[0].tolist(), speeds[0].tolist())
 
     def winners(self, run: Run, queries: Queries) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
-        if self._shortcut is None:
-            winners, left = np.empty(len(queries), dtype=np.int64), np.arange(len(queries))
-        else:
-            scores, candidates = run(SEARCH_OUTPUTS, {"features": queries, "refine": SEARCH_ONLY})
-            winners, proven = self._shortcut.winners(scores, candidates, np.einsum("ij,ij->i", queries, queries))
-            left = np.flatnonzero(~proven)
+        scores, candidates = run(SEARCH_OUTPUTS, {"features": queries, "refine": SEARCH_ONLY})
+        q2 = np.einsum("ij,ij->i", queries, queries)
+        if self._center is not None:
+            q2 = self._moved(q2, np.einsum("ij,j->i", queries, self._center))
+        winners, proven = self._shortcut.winners(scores, candidates, q2)
+        left = np.flatnonzero(~proven)
         for start in range(0, len(left), self._chunk):
             chunk = left[start : start + self._chunk]
-            _, models, qualities, speeds = self._nearest(run, queries[chunk], VOTE_OUTPUTS)
+            known = self._known(scores[chunk], candidates[chunk])
+            _, models, qualities, speeds = self._nearest(run, queries[chunk], VOTE_OUTPUTS, known)
             winners[chunk] = vote(models, vote_weights(qualities, speeds), len(self._names)).winners
         return winners
 
@@ -90,9 +95,19 @@ class Neighbours:
         neighbours = [dict(zip(columns, row, strict=True)) for row in rows]
         return Explanation(int(outcome.winners[0]), outcome.scores[0], {"neighbours": neighbours})
 
-    def _nearest(self, run: Run, queries: Queries, outputs: tuple[str, ...]) -> list[npt.NDArray[Any]]:
+    def _moved(self, q2: _Value, product: _Value) -> _Value:
+        """Bound ``|q - center|^2`` from above, given ``|q|^2`` and ``q.center``."""
+        return (q2 + self._center2) * (1.0 + self._slack) - 2.0 * product
+
+    def _known(self, scores: npt.NDArray[Any], candidates: npt.NDArray[Any]) -> Table:
+        """Tell a graph that can take it what it has found before; the others' search costs less than a branch."""
+        return {} if self._kept is None else {"known_score": scores, "known_candidate": candidates}
+
+    def _nearest(
+        self, run: Run, queries: Queries, outputs: tuple[str, ...], known: Table | None = None
+    ) -> list[npt.NDArray[Any]]:
         """Find the k nearest rows, nearest first: outputs of the graph, (b, k) each, the first of them `certified`."""
-        found = run(outputs, {"features": queries})
+        found = run(outputs, {"features": queries, **(known or {})})
         if not (self._complete or found[0].all()):
             for query in np.flatnonzero(~found[0][:, 0]):
                 again = self._search_again(run, queries[query : query + 1])

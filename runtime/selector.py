@@ -213,10 +213,10 @@ def _numbers(values: npt.ArrayLike, expected: str) -> Array:
 
 def _finite(queries: Array, first_row: int | None) -> tuple[npt.NDArray[np.float64], float]:
     """Make contiguous float64 of queries, (b, d), and refuse NaN and infinity; also gives the sum of squares."""
-    if queries.dtype != np.float64:
+    if queries.dtype.itemsize > 8:
         with np.errstate(over="ignore"):  # long doubles may overflow
             queries = queries.astype(np.float64)
-    queries = np.ascontiguousarray(queries)
+    queries = np.ascontiguousarray(queries, dtype=np.float64)
     # The sum is finite only if every value is, costs half of looking at each, and warns of no overflow. For many values
     # BLAS would start threads.
     squares = np.vdot(queries, queries) if first_row is None else np.einsum("ij,ij", queries, queries)

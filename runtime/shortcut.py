@@ -60,7 +60,7 @@ class Shortcut:
         scores, candidates
             Outputs of the search, length c each.
         q2
-            Squared norm of the query.
+            Squared norm of the query, moved by the artifact's ``center`` if it has one.
         """
         gap = self._slope * q2 + self._constant
         left, place = self._k - len(self._votes[candidates[0]]), 0
@@ -94,7 +94,7 @@ class Shortcut:
         scores, candidates
             Outputs of the search, (b, c).
         q2
-            Squared norms of the queries, (b,).
+            Squared norms of the queries, (b,), moved likewise.
 
         Returns
         -------

@@ -34,13 +34,14 @@ def convert_kmeans(graph: Graph, estimator: KMeansModelSelector, features: str, 
     results = {"distance": distances, "cluster": refined.node("ArgMin", distances, axis=1, keepdims=0)}
 
     slope, constant = rows.error()
-    squared = graph.squared_norm(features, keepdims=0)
+    moved = rows.moved(graph, features)
+    squared = graph.squared_norm(moved, keepdims=0)
     error = graph.node(
         "Add",
         graph.node("Mul", squared, graph.constant("error_slope", np.array(2.0 * slope))),
         graph.constant("error_constant", np.array(2.0 * constant)),
     )
-    graph.settle(float32_scores(graph, features, stored, rows), rows.count, 0, error, outputs)
+    graph.settle(float32_scores(graph, moved, rows.searched(graph, stored), rows), rows.count, 0, error, outputs)
     graph.refine(outputs, OUTPUTS, refined, results, outputs["certain"])
 
 

@@ -14,13 +14,16 @@ each distinct embedding. Candidates are put in ascending order of row before the
 distances go to the lower row.
 
 `search` ranks by an approximation of ``|x_j|^2 - 2 q.x_j = |q - x_j|^2 - |q|^2`` whose error is at most E, such that no
-row outside the candidates scores below the last of them. Such a row's squared distance is therefore at least
+row outside the candidates scores below the last of them. Queries and rows are moved alike if they lie far from zero,
+see `Rows`. Such a row's squared distance is therefore at least
 ``s_c - E + |q|^2``: where that exceeds the k-th exact one, no such row belongs to the k, and ``certified`` is true.
 
 What a caller may override, by initializers that are inputs as well:
 
 - ``refine`` (bool): false leaves it at the search, and the neighbours are empty. The scores alone prove which rows are
   the k nearest wherever two that follow one another are more than 2 E apart.
+- ``known_score`` and ``known_candidate`` (float32 and int64, (b, c)), in the quantised search: what it found before. It
+  is skipped then.
 - ``candidates``, ``first`` and, in the quantised search, ``kept`` (int64, shape (1,)): where ``certified`` is false,
   more rows are looked at. The k nearest of blocks of candidates, each from ``first`` on, up to one that is certified or
   to the last distinct row, are the answer.
@@ -55,10 +58,11 @@ def convert_knn(graph: Graph, estimator: KNNModelSelector, features: str, output
     rows = Rows(estimator._fit_X if len(members) == n_rows else estimator._fit_X[members[:, 0]])
     stored = stored_exactly(graph, "rows", rows.values)
     search = Search(outputs["score"], outputs["candidate"])
-    add_search(
+    moved = rows.moved(graph, features)
+    block = add_search(
         graph,
-        features,
-        stored,
+        moved,
+        rows.searched(graph, stored),
         rows,
         -(-k // smallest_group),
         search,
@@ -66,8 +70,9 @@ def convert_knn(graph: Graph, estimator: KNNModelSelector, features: str, output
     )
 
     refined = graph.branch()
-    squared = _squared_distances(refined, features, stored, search.candidates)
-    squared, by_row = _expand(refined, squared, search.candidates, members, n_rows)
+    candidates = refined.node("Slice", search.candidates, *block) if block else search.candidates
+    squared = _squared_distances(refined, features, stored, candidates)
+    squared, by_row = _expand(refined, squared, candidates, members, n_rows)
     size = refined.constant("k", np.array([k]))
     nearest, ranks = refined.nodes("TopK", [squared, size], 2, axis=1, largest=0, sorted=1)
     neighbours = refined.node("GatherElements", by_row, ranks, axis=1)
@@ -78,7 +83,7 @@ def convert_knn(graph: Graph, estimator: KNNModelSelector, features: str, output
         ("speed", estimator.speeds_),
     ):
         results[name] = refined.node("Gather", refined.constant(f"row_{name}", values), neighbours, axis=0)
-    results["certified"] = _certified(refined, features, search, nearest, rows)
+    results["certified"] = _certified(refined, moved, search, nearest, rows)
     graph.refine(outputs, OUTPUTS, refined, results, search.candidates)
 
 
@@ -122,15 +127,15 @@ def _expand(
     return graph.node("GatherElements", distances, order, axis=1), by_row
 
 
-def _certified(graph: Graph, features: str, search: Search, nearest: str, rows: Rows) -> str:
-    """Prove per query, (b, 1), that no row outside the candidates belongs to the k nearest."""
+def _certified(graph: Graph, moved: str, search: Search, nearest: str, rows: Rows) -> str:
+    """Prove per query, (b, 1), that no row outside the candidates belongs to the k nearest; moved as the rows are."""
     last = graph.constant("last_column", np.array([-1]))
     outside = graph.node("Cast", graph.node("Gather", search.scores, last, axis=1), to=DOUBLE)
     farthest = graph.node("Gather", nearest, last, axis=1)
     # Float64's own roundings, of at most d * 2^-53 each, are covered four times over.
     slack = rows.width * 2.0**-51
     square = rows.factor**2
-    q2, down = graph.squared_norm(features), graph.constant("down", np.array(square * (1 - slack)))
+    q2, down = graph.squared_norm(moved), graph.constant("down", np.array(square * (1 - slack)))
     slope, constant = rows.error()
     error = graph.node(
         "Add",

@@ -1,15 +1,16 @@
 """Searches for the nearest of the distinct rows: approximate scores, with a proven bound on their error.
 
-A search ranks rows by ``s_j ~ f^2 (|x_j|^2 - 2 q.x_j)``, where the factor ``f`` is 1 unless the rows are too large to
-square in float32. Below, x and q stand for rows and queries so scaled, ``L = max |x_j|``, ``u = 2^-24`` and
-``gamma_n = n u / (1 - n u)``.
+A search ranks rows by ``s_j ~ f^2 (|x_j - c|^2 - 2 (q - c).(x_j - c))``. The centre c is zero unless the rows lie far
+from zero for their spread, and the factor f is 1 unless they are too large to square in float32. Below, x and q stand
+for rows and queries so moved and scaled, ``L = max |x_j|``, ``u = 2^-24`` and ``gamma_n = n u / (1 - n u)``.
 
 *Plain*, in float32: Gemm and TopK. Whatever the order of summation, the error of ``s_j`` is at most
 ``gamma_n (2 |q| |x_j| + |x_j|^2)``, where n is the number of roundings on the longest path (N. Higham, Accuracy and
 Stability of Numerical Algorithms, 2nd ed., section 3.1, with Cauchy-Schwarz for ``sum |q_i x_i|``). As
 ``2 |q| L <= |q|^2 + L^2``, that is at most ``E = gamma_n (|q|^2 + 2 L^2)``.
 
-*Quantised*, in 8-bit integers, and then in float32 for the best of them::
+*Quantised*, in 8-bit integers, and then in float32 for the best of them; but many queries at once are searched for in
+float32 alone, since they share the reading of the rows::
 
     features ─ Cast f32 ─ Clip ─┬─ Gather heavy columns ─ Gemm ──────────────────────────────────┐
                                 └─ Mul light ─ Div s ─┬─ Round ──────────────┬─ MatMulInteger ─ Add ─ TopK ─ candidates
@@ -43,6 +44,8 @@ EXTRA_ROUNDINGS = 16
 LARGEST_SCORE = 1e37
 # Rows up to this need no factor.
 LARGEST_VALUE = 1e12
+# Rows are moved where that makes their largest squared norm so many times smaller.
+FAR = 2.0
 # Squares of vectors up to this, and of their differences, do not overflow float64.
 LONGEST = 1e153
 
@@ -57,6 +60,8 @@ NORM_SLACK = 1e-3
 QUANTISED_AT_ONCE = 128
 # The candidates of the quantised search are counted on that many rows, to do for that share of them.
 SAMPLE, SAMPLE_SHARE, SAMPLE_MARGIN, CANDIDATE_STEP = 64, 0.99, 1.2, 16
+# That many queries at once are searched for in float32.
+MANY_QUERIES = 12
 # Microseconds: per number of all rows, in float32 and in integers; per number of a candidate; and beside. Measured, see
 # benchmarks/README.md.
 PLAIN_COST, INTEGER_COST, CANDIDATE_COST, FIXED_COST = 1.2e-4, 3.5e-5, 4e-4, 15.0
@@ -83,23 +88,43 @@ class Search(NamedTuple):
     scores: str
     """Float32, (b, c), ascending; no row but the candidates scores below the last."""
     candidates: str
-    """Distinct rows, int64, (b, c), or fewer where ``first`` is overridden."""
+    """Distinct rows, int64, (b, c)."""
+
+
+SEARCH_KINDS = ("float", "int64")
 
 
 class Rows:
-    """Distinct rows, and the same scaled so that float32 can hold their squares."""
+    """Distinct rows, and the same moved and scaled so that float32 holds their squares well."""
 
     def __init__(self, values: Matrix) -> None:
-        self.values = values
+        self.values = self.scaled = values
+        self.factor, self.center = 1.0, None
         largest = float(max(values.max(), -values.min()))
-        self.factor = 1.0 if largest < LARGEST_VALUE else float(2.0 ** -np.ceil(np.log2(largest)))
-        self.scaled = values if self.factor == 1.0 else values * self.factor
+        if largest >= LARGEST_VALUE:
+            self.factor = float(2.0 ** -np.ceil(np.log2(largest)))
+            self.scaled = values * self.factor
+        else:
+            center = values.mean(axis=0)
+            norms = np.einsum("ij,ij->i", values, values)
+            moved = norms - 2.0 * values @ center + center @ center
+            if 0.0 < FAR * moved.max() < norms.max():
+                self.center = center
+                self.scaled = values - center
         self.norms = np.einsum("ij,ij->i", self.scaled, self.scaled)
         self.longest = float(np.sqrt(self.norms.max()))
         self.count, self.width = values.shape
 
+    def moved(self, graph: Graph, features: str) -> str:
+        """Move queries as the rows are, float64."""
+        return features if self.center is None else graph.node("Sub", features, graph.constant("center", self.center))
+
+    def searched(self, graph: Graph, stored: str) -> str:
+        """Name the initializer that is searched: the stored one, unless rows were moved or scaled."""
+        return stored if self.scaled is self.values else graph.constant("search_rows", _single(self.scaled))
+
     def error(self) -> tuple[float, float]:
-        """Bound the error of float32 scores by ``slope * |q|^2 + constant``, q as given: slope and constant."""
+        """Bound the error of float32 scores, ``slope * |q|^2 + constant`` with q moved, not scaled: slope, constant."""
         gamma, absolute = roundings(self.width)
         constant = 2 * gamma * self.longest**2 + absolute * (1 + self.longest)
         # Distances that overflow float64 are equal in it, whatever the search finds.
@@ -121,15 +146,17 @@ class Quantised(NamedTuple):
     """Length of the longest row that the integers stand for."""
 
 
-def add_search(graph: Graph, features: str, stored: str, rows: Rows, wanted: int, search: Search, kind: str) -> None:
+def add_search(
+    graph: Graph, features: str, searched: str, rows: Rows, wanted: int, search: Search, kind: str
+) -> list[str]:
     """Search for the nearest distinct rows.
 
     Parameters
     ----------
     features
-        Name of the float64 queries, (b, d).
-    stored
-        Name of the initializer that holds the rows.
+        Name of the float64 queries, (b, d), moved as the rows are.
+    searched
+        Name of the initializer that is searched, see `Rows.searched`.
     rows
         Distinct rows.
     wanted
@@ -138,6 +165,11 @@ def add_search(graph: Graph, features: str, stored: str, rows: Rows, wanted: int
         Names of the outputs.
     kind
         How candidates are found.
+
+    Returns
+    -------
+    list of str
+        Inputs of the Slice that takes the block of candidates that the caller asked for, where this is yet to be done.
     """
     query = _query(graph, features, rows)
     kept = min(wanted + SPARE, rows.count)
@@ -145,9 +177,9 @@ def add_search(graph: Graph, features: str, stored: str, rows: Rows, wanted: int
         parts = quantise(rows.scaled)
         candidates = min(max(kept, needed_candidates(rows, parts, wanted)), rows.count)
         if kind == ExactSearch.quantised or _pays(rows, parts, candidates):
-            _quantised_search(graph, query, stored, rows, parts, (candidates, kept), search)
-            return
-    _plain_search(graph, query, stored, rows, kept, search)
+            _by_batch(graph, query, searched, rows, parts, (candidates, kept), search)
+            return []
+    return _lowest(graph, _gemm(graph, query, searched, rows), kept, *search)[1:]
 
 
 def needed_candidates(rows: Rows, parts: Quantised, wanted: int) -> int:
@@ -181,59 +213,83 @@ def _query(graph: Graph, features: str, rows: Rows) -> str:
     return graph.node("Clip", graph.node("Cast", features, to=FLOAT), _scalar(graph, -limit), _scalar(graph, limit))
 
 
-def float32_scores(graph: Graph, features: str, stored: str, rows: Rows) -> str:
-    """Score all rows by one Gemm, float32, (b, u)."""
-    return _gemm(graph, _query(graph, features, rows), stored, rows)
+def float32_scores(graph: Graph, features: str, searched: str, rows: Rows) -> str:
+    """Score all rows by one Gemm, float32, (b, u); see `add_search`."""
+    return _gemm(graph, _query(graph, features, rows), searched, rows)
 
 
-def _gemm(graph: Graph, query: str, stored: str, rows: Rows) -> str:
-    if rows.factor == 1.0:
-        searched = graph.node("Cast", stored, to=FLOAT)
-    else:
-        searched = graph.constant("search_rows", _single(rows.scaled))
+def _gemm(graph: Graph, query: str, searched: str, rows: Rows) -> str:
     norms = graph.constant("search_norms", _single(rows.norms))
-    return graph.node("Gemm", query, searched, norms, alpha=-2.0, transB=1)
+    return graph.node("Gemm", query, graph.node("Cast", searched, to=FLOAT), norms, alpha=-2.0, transB=1)
 
 
-def _plain_search(graph: Graph, query: str, stored: str, rows: Rows, kept: int, search: Search) -> None:
-    found, *block = _lowest(graph, _gemm(graph, query, stored, rows), kept, search.scores)
-    graph.output(search.candidates, "Slice", found, *block)
-
-
-def _quantised_search(
+def _by_batch(
     graph: Graph,
     query: str,
-    stored: str,
+    searched: str,
     rows: Rows,
     parts: Quantised,
     counts: tuple[int, int],
     search: Search,
 ) -> None:
-    candidates, kept = counts
+    """Search in integers, but many queries at once in float32, and not at all for what the caller knows already."""
+    size = graph.constant("kept", np.array([counts[1]]))
+    known = [
+        graph.constant("known_score", np.empty((0, 0), dtype=np.float32)),
+        graph.constant("known_candidate", np.empty((0, 0), dtype=np.int64)),
+    ]
+    n_queries = graph.node("Shape", query, end=1)
+    are_many = graph.node("GreaterOrEqual", n_queries, graph.constant("many", np.array([MANY_QUERIES])))
+
+    def unless_found(
+        found: list[str], wanted: Graph, results: list[str], names: list[str], condition: str | None = None
+    ) -> None:
+        missing = graph.node("Less", graph.node("Shape", found[0], end=1), n_queries)
+        copies = graph.branch()
+        graph.choose(
+            graph.node("And", missing, condition) if condition else missing,
+            names,
+            SEARCH_KINDS,
+            (wanted, results),
+            (copies, [copies.node("Identity", values) for values in found]),
+        )
+
+    # One after the other: onnxruntime prepares matrices for their products in the outermost branches only.
+    many, few = graph.branch(), graph.branch()
+    found = [graph.name(name) for name in known]
+    unless_found(known, many, _plain_search(many, query, searched, rows, size), found, are_many)
+    unless_found(found, few, _quantised_search(few, query, searched, rows, parts, counts[0], size), list(search))
+
+
+def _plain_search(graph: Graph, query: str, searched: str, rows: Rows, size: str) -> list[str]:
+    """Give the scores and the candidates, of which ``size`` names the number."""
+    return graph.nodes("TopK", [_gemm(graph, query, searched, rows), size], 2, axis=1, largest=0, sorted=1)
+
+
+def _quantised_search(
+    graph: Graph, query: str, searched: str, rows: Rows, parts: Quantised, count: int, size: str
+) -> list[str]:
+    """Give the scores and the candidates; ``size`` names how many of ``count`` are kept."""
     norms = graph.constant("search_norms", _single(rows.norms))
     integer_scores, integer_error = _integer_scores(graph, query, norms, rows, parts)
     lowest = graph.name("lowest")
-    found = graph.node("Slice", *_lowest(graph, integer_scores, candidates, lowest))
-    vectors = graph.node("Cast", graph.node("Gather", stored, found, axis=0), to=FLOAT)
-    if rows.factor != 1.0:
-        vectors = graph.node("Mul", vectors, _scalar(graph, rows.factor))
+    found = graph.node("Slice", *_lowest(graph, integer_scores, count, lowest))
+    vectors = graph.node("Cast", graph.node("Gather", searched, found, axis=0), to=FLOAT)
     column = graph.constant("column", np.array([2]))
     products = graph.node("Squeeze", graph.node("MatMul", vectors, graph.node("Unsqueeze", query, column)), column)
     doubled = graph.node("Mul", products, _scalar(graph, 2.0))
     scores = graph.node("Sub", graph.node("Gather", norms, found, axis=0), doubled)
-    size = graph.constant("kept", np.array([kept]))
     best, places = graph.nodes("TopK", [scores, size], 2, axis=1, largest=0, sorted=1)
     # All rows that are not among the candidates score at least this.
     last = graph.node("Gather", lowest, graph.constant("last_column", np.array([-1])), axis=1)
     outside = graph.node("Sub", last, integer_error)
-    graph.output(search.scores, "Min", best, outside)
-    graph.output(search.candidates, "GatherElements", found, places, axis=1)
+    return [graph.node("Min", best, outside), graph.node("GatherElements", found, places, axis=1)]
 
 
-def _lowest(graph: Graph, scores: str, count: int, lowest: str) -> list[str]:
-    """Take the ``candidates`` lowest scores, of the given name; gives what slices their rows from ``first`` on."""
+def _lowest(graph: Graph, scores: str, count: int, *names: str) -> list[str]:
+    """Take the ``candidates`` lowest scores; gives their rows, and what slices these from ``first`` on."""
     size = graph.constant("candidates", np.array([count]))
-    _, found = graph.nodes("TopK", [scores, size], 2, lowest, axis=1, largest=0, sorted=1)
+    _, found = graph.nodes("TopK", [scores, size], 2, *names, axis=1, largest=0, sorted=1)
     return [found, graph.constant("first", np.array([0])), size, graph.constant("columns", np.array([1]))]
 
 

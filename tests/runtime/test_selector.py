@@ -220,6 +220,7 @@ BASE = RNG.normal(size=(1, 16))
 ROWS = {
     "random": (RNG.normal(size=(500, 16)), RNG.normal(size=(40, 16)), 5),
     "all but equal": (BASE + 1e-9 * RNG.normal(size=(500, 16)), BASE + 1e-9 * RNG.normal(size=(20, 16)), 5),
+    "at an offset": (100 + RNG.random((500, 16)), 100 + RNG.random((40, 16)), 5),
     "far from zero": (1e6 + RNG.normal(size=(500, 8)), 1e6 + RNG.normal(size=(20, 8)), 5),
     "grid": (RNG.integers(0, 3, size=(500, 6)), RNG.integers(0, 3, size=(40, 6)), 5),
     "small grid": (RNG.integers(0, 3, size=(900, 3)), RNG.integers(0, 3, size=(40, 3)), 5),
@@ -263,6 +264,7 @@ def test_neighbours_are_exact_whatever_the_search_proves(rows, queries, k, exact
         expected = reference.select(document, queries)
         with Selector.load(to_artifact(estimator, exact_search=exact_search)) as selector:
             assert selector.select_batch(queries) == expected
+            assert selector.select_batch(queries[:5]) == expected[:5]
             assert [selector.select(query) for query in queries] == expected
             for query in queries:
                 found = [neighbour["row"] for neighbour in selector.explain(query)["neighbours"]]
