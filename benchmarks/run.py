@@ -4,16 +4,17 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from copy import copy
 from functools import partial
 from importlib.metadata import version
 from itertools import cycle
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import faiss
@@ -94,19 +95,23 @@ def _certified(selector: Selector, data: Data) -> float:
 
 
 def _overhead(selector: Selector, data: Data, plan: dict[str, Any]) -> dict[str, Any]:
-    """Microseconds of ``select`` above the run of the session within it, and the percentiles of ``select``."""
+    """Microseconds of ``select`` but for the runs of the session within it, and the percentiles of ``select``."""
     queries = data.queries[:64].astype(np.float64)
-    run, made = selector._run(), []
+    run = selector._run()
+    answers: list[Any] = []
 
-    def recorded(*run_arguments: Any) -> Any:
-        made.append(run_arguments)
-        return run(*run_arguments)
+    def recorded(*arguments: Any) -> Any:
+        answers.append(run(*arguments))
+        return answers[-1]
 
-    selector._algorithm.winner(recorded, queries[:1], float(queries[0] @ queries[0]))
-    taken = interleaved({"select": partial(selector.select, queries[0]), "run": partial(run, *made[0])}, plan["turns"])
+    replayed = copy(selector)
+    replayed._session = SimpleNamespace(run=recorded)
+    replayed.select(queries[0])
+    again = cycle(answers)
+    replayed._session = SimpleNamespace(run=lambda *_: next(again))
+    taken = interleaved({"select": partial(replayed.select, queries[0])}, plan["turns"])
     return {
-        "runs": len(made),
-        "overhead": taken["select"] - taken["run"],
+        "overhead": taken["select"],
         **percentiles(lambda number: selector.select(queries[number % len(queries)]), plan["calls"]),
     }
 
@@ -198,11 +203,15 @@ def measure_conversion(n_rows: int) -> dict[str, float]:
                 file.write(("," if index else "") + json.dumps(row.astype(np.float64).tolist()))
             labels = [f"m{index % 9}" for index in range(n_rows)]
             file.write(f'], "labels": {json.dumps(labels)}}}')
-        code = f"from modelpick.converter import convert; convert({str(source)!r}, {str(target)!r}, samples=0)"
+        code = f"""
+from modelpick.converter import convert
+convert({str(source)!r}, {str(target)!r}, samples=0)
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(float(status["VmHWM"].split()[0]) / 1e3)
+"""
         start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True)
-        seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        seconds, peak = time.perf_counter() - start, float(done.stdout)
         start = time.perf_counter()
         Selector.load(target)
         load = time.perf_counter() - start

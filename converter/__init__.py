@@ -7,7 +7,7 @@ except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(hint, name=missing.name) from None
 
 from .compat import KMeansSelector, KNNSelector, MLPSelector, SVMSelector
-from .documents import DocumentWarning, load_document
+from .documents import DocumentWarning, Semantics, load_document
 from .estimators import build_estimator
 from .restore import restore, to_json
 from .verify import Report, VerificationError, verify
@@ -19,6 +19,7 @@ __all__ = [
     "MLPSelector",
     "Report",
     "SVMSelector",
+    "Semantics",
     "VerificationError",
     "build_estimator",
     "convert",

@@ -14,12 +14,14 @@ from modelpick.runtime import Selector
 from modelpick.runtime.artifact import CONTRACT, PREFIX, seal
 
 from . import graphs as graphs  # registers the converters
-from .documents import Document, load_document
+from .documents import Document, Semantics, load_document
 from .estimators import (
     Estimator,
     KMeansModelSelector,
     KNNModelSelector,
     MLPModelSelector,
+    QueryModelSelector,
+    SVCModelSelector,
     SVMModelSelector,
     build_estimator,
 )
@@ -31,7 +33,8 @@ from .verify import SAMPLES, Report, VerificationError, compare, made_queries
 
 Tensors = Mapping[str, TensorProto]
 TARGET_OPSET = 17
-OVERRIDABLE = {"refine", "candidates", "kept", "first", "known_score", "known_candidate"}
+OVERRIDABLE = {"refine", "k", "candidates", "kept", "first", "known_score", "known_candidate"}
+SEMANTICS_VERSION = 1
 TOOLS = ("modelpick", "numpy", "onnx", "scikit-learn", "skl2onnx")
 
 
@@ -41,6 +44,9 @@ def convert(
     *,
     samples: int = SAMPLES,
     exact_search: str = ExactSearch.auto,
+    semantics: str = Semantics.native,
+    k: int | None = None,
+    shrinkage: float | None = None,
 ) -> Report:
     """Convert a JSON model to an artifact file, verified and atomically.
 
@@ -55,6 +61,10 @@ def convert(
         0 trusts it.
     exact_search
         See `to_artifact`.
+    semantics
+        How the model picks, see `modelpick.converter.documents.Semantics`.
+    k, shrinkage
+        See `build_estimator`.
 
     Raises
     ------
@@ -65,8 +75,8 @@ def convert(
     ModelpickError
         When the target cannot be written.
     """
-    document = load_document(source)
-    estimator = build_estimator(document)
+    document = load_document(source, semantics=semantics)
+    estimator = build_estimator(document, k=k, shrinkage=shrinkage)
     data = to_artifact(estimator, document=document, exact_search=exact_search)
     name = "<bytes>" if isinstance(source, bytes) else str(source)
     with Selector.load(data) as selector:
@@ -101,7 +111,7 @@ def to_artifact(
     features = [("features", DoubleTensorType([None, estimator.n_features_in_]))]
     options = (
         {id(estimator): {"exact_search": ExactSearch(exact_search)}}
-        if isinstance(estimator, KNNModelSelector)
+        if isinstance(estimator, KNNModelSelector | QueryModelSelector)
         else None
     )
     model = to_onnx(
@@ -112,6 +122,7 @@ def to_artifact(
     metadata = {
         "contract": CONTRACT,
         "algorithm": algorithm,
+        "semantics": f"{getattr(estimator, 'semantics', Semantics.native)}/{SEMANTICS_VERSION}",
         "model_names": list(estimator.model_names_),
         "n_features_in": estimator.n_features_in_,
         "source_sha256": document.source.sha256 if document else "",
@@ -137,10 +148,23 @@ def _describe_knn(estimator: KNNModelSelector, tensors: Tensors) -> dict[str, An
         "choices": list(estimator.model_names_),
         "rows": estimator.n_samples_fit_,
         "k": min(estimator.n_neighbors, estimator.n_samples_fit_),
-        "metric": "euclidean",
+        "metric": "cosine" if estimator.semantics == Semantics.trainer else "euclidean",
         "weights": "0.9 * max(quality, 0.01) + 0.1 * speed",
         "tie_rule": "distance, then row; vote, then best-ranked neighbour",
         "values_per_query": sum(tensors["rows"].dims),
+    }
+
+
+def _describe_queries(estimator: QueryModelSelector, tensors: Tensors) -> dict[str, Any]:
+    return {
+        "choices": list(estimator.model_names_),
+        "rows": len(estimator.row_groups_),
+        "k": min(estimator.n_neighbors, estimator.n_samples_fit_),
+        "metric": "euclidean",
+        "weights": "0.9 * max(quality, 0.01) + 0.1 * speed",
+        "shrinkage": estimator.shrinkage,
+        "tie_rule": "distance, then row; score, then model",
+        "values_per_query": sum(tensors["rows"].dims) + estimator.n_neighbors * estimator.outcomes_[0].size,
     }
 
 
@@ -167,6 +191,16 @@ def _describe_svm(estimator: SVMModelSelector, tensors: Tensors) -> dict[str, An
     }
 
 
+def _describe_svc(estimator: SVCModelSelector, tensors: Tensors) -> dict[str, Any]:
+    return {
+        "choices": list(estimator.choice_models_),
+        "rows": len(estimator.support_vectors_),
+        "k": 0,
+        "tie_rule": "comparisons won, then model",
+        "values_per_query": estimator.support_vectors_.size,
+    }
+
+
 def _describe_mlp(estimator: MLPModelSelector, tensors: Tensors) -> dict[str, Any]:
     return {
         "choices": list(estimator.choice_models_),
@@ -179,7 +213,9 @@ def _describe_mlp(estimator: MLPModelSelector, tensors: Tensors) -> dict[str, An
 
 _DESCRIPTIONS: dict[type, tuple[str, Callable[[Any, Tensors], dict[str, Any]]]] = {
     KNNModelSelector: ("knn", _describe_knn),
+    QueryModelSelector: ("knn", _describe_queries),
     KMeansModelSelector: ("kmeans", _describe_kmeans),
     SVMModelSelector: ("svm", _describe_svm),
+    SVCModelSelector: ("svm", _describe_svc),
     MLPModelSelector: ("mlp", _describe_mlp),
 }

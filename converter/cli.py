@@ -21,7 +21,7 @@ from modelpick.runtime import FeatureError, ModelpickError, Selector
 from modelpick.runtime.errors import one_line
 
 from .artifact import convert as convert_file
-from .documents import DocumentWarning
+from .documents import DocumentWarning, Semantics
 from .graphs.search import ExactSearch
 from .paths import write_atomically
 from .restore import restore as restore_file
@@ -53,6 +53,18 @@ def convert(
         ExactSearch,
         typer.Option(help="How KNN finds candidates: in float32, in 8-bit integers, or as pays. Answers are the same."),
     ] = ExactSearch.auto,
+    semantics: Annotated[
+        Semantics,
+        typer.Option(
+            help="Pick as the original library; by the outcomes of the nearest queries (KNN); or as the Python code "
+            "that trains the models."
+        ),
+    ] = Semantics.native,
+    k: Annotated[int | None, typer.Option("--k", min=1, help="Neighbours, instead of the KNN model's.")] = None,
+    shrinkage: Annotated[
+        float | None,
+        typer.Option(help="Queries that a model's overall mean counts for, for the semantics queries; 1 by default."),
+    ] = None,
     report: ReportFile = None,
     junit: JUnitFile = None,
 ) -> None:
@@ -70,7 +82,17 @@ def convert(
             targets.items(), "Converting", console=console, transient=True, disable=not sys.stderr.isatty()
         ):
             start = time.perf_counter()
-            reports.append(convert_file(source, target, samples=samples if verify else 0, exact_search=exact_search))
+            reports.append(
+                convert_file(
+                    source,
+                    target,
+                    samples=samples if verify else 0,
+                    exact_search=exact_search,
+                    semantics=semantics,
+                    k=k,
+                    shrinkage=shrinkage,
+                )
+            )
             table.add_row(*_described(source, target, time.perf_counter() - start, reports[-1]))
     except VerificationError as error:
         _publish([*reports, error.report], report, junit)

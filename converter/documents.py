@@ -9,8 +9,9 @@ import re
 import warnings
 from codecs import BOM_UTF8
 from collections.abc import Callable, Sized
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 import msgspec
 import numpy as np
@@ -39,6 +40,17 @@ class DocumentWarning(UserWarning):
     """A JSON model that is accepted although part of it is odd."""
 
 
+class Semantics(StrEnum):
+    """How a model picks."""
+
+    native = "native"
+    """As the original library does."""
+    queries = "queries"
+    """KNN: the neighbours are the nearest queries, each with the outcomes of all its models."""
+    trainer = "trainer"
+    """As the Python code that trains the models predicts: KNN by cosine distance, SVM by the SVC in the file."""
+
+
 class Source(Struct, frozen=True, eq=False):
     """What a document was made from."""
 
@@ -46,6 +58,7 @@ class Source(Struct, frozen=True, eq=False):
     """SHA-256 of the JSON, in hex."""
     fields: dict[str, Any]
     """Every field that a selector reads, as in the JSON, with `VECTOR` for each feature vector."""
+    semantics: Semantics = Semantics.native
 
 
 class KNNDocument(Struct, frozen=True, eq=False):
@@ -103,6 +116,24 @@ class SVMDocument(Struct, frozen=True, eq=False):
     source: Source
 
 
+class SVCDocument(Struct, frozen=True, eq=False):
+    """A checked scikit-learn SVC: a machine for each two of n language models, which share their support vectors."""
+
+    model_names: tuple[str, ...]
+    """Language model of each class, length n."""
+    kernel: Literal["rbf", "linear"]
+    gamma: float
+    support_vectors: Matrix
+    """Float64, shape (s, d), class after class."""
+    n_support: tuple[int, ...]
+    """Support vectors of each class, length n."""
+    dual_coef: Matrix
+    """Float64, shape (n - 1, s)."""
+    intercept: Vector
+    """Float64, shape (n * (n - 1) / 2,)."""
+    source: Source
+
+
 class MLPDocument(Struct, frozen=True, eq=False):
     """A checked MLP model: dense layers with a ReLU between each two, and one output per language model."""
 
@@ -111,20 +142,22 @@ class MLPDocument(Struct, frozen=True, eq=False):
     source: Source
 
 
-Document = KNNDocument | KMeansDocument | SVMDocument | MLPDocument
+Document = KNNDocument | KMeansDocument | SVMDocument | SVCDocument | MLPDocument
 
 
-def load_document(source: str | Path | bytes) -> Document:
+def load_document(source: str | Path | bytes, *, semantics: str = Semantics.native) -> Document:
     """Decode and check a JSON model.
 
     Parameters
     ----------
     source
         Path of a JSON file, or its bytes.
+    semantics
+        How the model shall pick, see `Semantics`.
 
     Returns
     -------
-    KNNDocument, KMeansDocument, SVMDocument or MLPDocument
+    KNNDocument, KMeansDocument, SVMDocument, SVCDocument or MLPDocument
 
     Raises
     ------
@@ -143,10 +176,16 @@ def load_document(source: str | Path | bytes) -> Document:
         if not data.isascii():
             data.decode()
         _check_fields_once(data, "$")
-        form = msgspec.json.decode(data, type=_AnyForm)
+        form = msgspec.json.decode(data, type=_FORMS[Semantics(semantics)])
         if not form.trained:
             _refuse("$.trained", "expected true: the model is not trained")
+        if semantics == Semantics.queries and not isinstance(form, _KNNForm):
+            _refuse("$.algorithm", f"expected knn, which alone has the semantics {semantics!s}")
         document: Document = form.checked(hashlib.sha256(data).hexdigest(), warn)
+        if isinstance(document, KNNDocument | SVCDocument):  # the others pick alike by all that they know
+            document = msgspec.structs.replace(
+                document, source=msgspec.structs.replace(document.source, semantics=Semantics(semantics))
+            )
         return document
     except UnicodeDecodeError as error:
         raise DocumentError(f"{name}: expected UTF-8, got byte 0x{data[error.start]:02x} at {error.start}") from None
@@ -162,6 +201,8 @@ def _located(error: msgspec.ValidationError, prefix: str = "$") -> str:
     if text.startswith("$"):
         return text
     text = _CLEARER.get(text, text)
+    if text.startswith("Invalid enum value"):
+        text = f"Expected rbf or linear, got{text.removeprefix('Invalid enum value')}"
     if text.startswith("Invalid value"):  # only the tags have lists of values
         tags = next(tags for field, tags in _TAGS.items() if path.endswith(f"{field}`"))
         text = f"Expected one of {tags}, got{text.removeprefix('Invalid value')}"
@@ -390,6 +431,39 @@ class _SVMForm(_Form, tag="svm"):
         return SVMDocument(tuple(linear), tuple(rbf), self.source(sha256))
 
 
+class _SVCForm(_Form, tag="svm"):
+    model_names: Annotated[list[Name], Meta(min_length=2)]
+    kernel: Literal["rbf", "linear"]
+    gamma: Annotated[float, Meta(ge=0)]
+    support_vectors: list[Raw]
+    dual_coef: list[list[float]]
+    intercept: list[float]
+    n_support: list[Count]
+    classes: list[int]
+
+    def checked(self, sha256: str, warn: _Warn) -> SVCDocument:
+        n = len(self.classes)
+        if n < 2 or len(set(self.classes)) != n or not all(0 <= c < len(self.model_names) for c in self.classes):
+            _refuse("$.classes", f"expected two or more indices of the {len(self.model_names)} $.model_names")
+        support_vectors = _matrix(self.support_vectors, "$.support_vectors")
+        _check_length(self.n_support, n, "$.n_support", "class")
+        _check_length(support_vectors, sum(self.n_support), "$.support_vectors", "vector that $.n_support counts")
+        _check_length(self.dual_coef, n - 1, "$.dual_coef", "class but one")
+        for index, row in enumerate(self.dual_coef):
+            _check_length(row, len(support_vectors), f"$.dual_coef[{index}]", "row of $.support_vectors")
+        _check_length(self.intercept, n * (n - 1) // 2, "$.intercept", "pair of classes")
+        return SVCDocument(
+            model_names=tuple(self.model_names[c] for c in self.classes),
+            kernel=self.kernel,
+            gamma=self.gamma,
+            support_vectors=support_vectors,
+            n_support=tuple(self.n_support),
+            dual_coef=np.array(self.dual_coef, dtype=np.float64),
+            intercept=np.array(self.intercept, dtype=np.float64),
+            source=self.source(sha256),
+        )
+
+
 class _LayerForm(Struct, tag_field="type"):
     def checked(self, path: str, width: int) -> tuple[Layer | None, int]:
         """Check the layer behind ``width`` values: what it computes, if anything, and how many values."""
@@ -461,5 +535,6 @@ class _MLPForm(_Form, tag="mlp"):
         return MLPDocument(tuple(self.model_names), tuple(folded), self.source(sha256))
 
 
-_AnyForm = _KNNForm | _KMeansForm | _SVMForm | _MLPForm
+_FORMS: dict[Semantics, Any] = dict.fromkeys(Semantics, _KNNForm | _KMeansForm | _SVMForm | _MLPForm)
+_FORMS[Semantics.trainer] = _KNNForm | _KMeansForm | _SVCForm | _MLPForm
 _TAGS = {".algorithm": "knn, kmeans, svm, mlp", ".type": "linear, relu, batch_norm, dropout"}

@@ -20,7 +20,15 @@ from modelpick.runtime import ArtifactError
 from modelpick.runtime.artifact import PREFIX, read_artifact
 
 from .documents import VECTOR
-from .estimators import Estimator, KMeansModelSelector, KNNModelSelector, MLPModelSelector, SVMModelSelector
+from .estimators import (
+    Estimator,
+    KMeansModelSelector,
+    KNNModelSelector,
+    MLPModelSelector,
+    QueryModelSelector,
+    SVCModelSelector,
+    SVMModelSelector,
+)
 from .graphs.svm import shared_support_vectors
 from .paths import write_atomically
 
@@ -67,8 +75,10 @@ def _svm_rows(estimator: SVMModelSelector) -> list[int]:
 
 _STORED_ROWS: dict[type, Callable[[Any], list[int]]] = {
     KNNModelSelector: lambda estimator: estimator.row_groups_.tolist(),
+    QueryModelSelector: lambda estimator: estimator.row_groups_.tolist(),
     KMeansModelSelector: lambda estimator: list(range(len(estimator.cluster_centers_))),
     SVMModelSelector: _svm_rows,
+    SVCModelSelector: lambda estimator: list(range(len(estimator.support_vectors_))),
     MLPModelSelector: lambda estimator: [],
 }
 

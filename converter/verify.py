@@ -14,12 +14,14 @@ from msgspec import Struct
 from modelpick.runtime import ArtifactError, ModelpickError, Selector
 from modelpick.runtime.errors import one_line
 
-from .documents import load_document
+from .documents import KNNDocument, load_document
 from .estimators import (
     Estimator,
     KMeansModelSelector,
     KNNModelSelector,
     MLPModelSelector,
+    QueryModelSelector,
+    SVCModelSelector,
     SVMModelSelector,
     build_estimator,
 )
@@ -107,13 +109,15 @@ def verify(
     DocumentError, ArtifactError, FeatureError
         When one of them is refused, or the artifact was converted from another JSON model.
     """
-    document = load_document(source)
     name = "<bytes>" if isinstance(artifact, bytes) else str(artifact)
     with Selector.load(artifact) as selector:
+        metadata = selector.metadata
+        document = load_document(source, semantics=metadata.semantics.partition("/")[0])
         made_of = selector.metadata.source_sha256
         if made_of != document.source.sha256:
             raise ArtifactError(f"{name}: expected it made from SHA-256 {document.source.sha256}, got {made_of!r}")
-        estimator = build_estimator(document)
+        knn = {"k": metadata.k} if isinstance(document, KNNDocument) else {}
+        estimator = build_estimator(document, **knn, shrinkage=metadata.raw.get("shrinkage"))
         given = made_queries(estimator, samples) if queries is None else queries
         return compare(selector, estimator, given, name, "<bytes>" if isinstance(source, bytes) else str(source))
 
@@ -166,14 +170,50 @@ def _expected_knn(
 
 def _is_rounding(estimator: KNNModelSelector, query: Matrix, chosen: npt.NDArray[np.int64], nearest: Matrix) -> bool:
     """Tell whether other rows were chosen that are as near but for roundings, and of identical ones the lowest."""
-    if len(np.unique(chosen)) != len(nearest) or chosen.min() < 0 or chosen.max() >= estimator.n_samples_fit_:
+    if not _are_as_near(estimator, query, chosen, nearest):
         return False
     groups = estimator.row_groups_
     for group in np.unique(groups[chosen]):
         among = chosen[groups[chosen] == group]
         if not np.array_equal(among, np.flatnonzero(groups == group)[: len(among)]):
             return False
-    return _difference(np.linalg.norm(estimator._fit_X[chosen] - query, axis=1), nearest) <= TOLERANCE
+    return True
+
+
+def _expected_queries(
+    estimator: QueryModelSelector, queries: Matrix, explained: Sequence[dict[str, Any]]
+) -> Iterator[_Expected]:
+    distances, rows = estimator.kneighbors(queries)
+    number = {int(row): query for query, row in enumerate(estimator.first_row_)}
+    for query, why, nearest, order in zip(queries, explained, distances, rows, strict=True):
+        chosen = np.array([number.get(neighbour["row"], -1) for neighbour in why["neighbours"]])
+        rounded = not np.array_equal(chosen, order) and _are_as_near(estimator, query, chosen, nearest)
+        scores = estimator.scores((chosen if rounded else order)[None])[0]
+        close = scores >= scores.max() - TOLERANCE
+        yield _Expected(set(estimator.model_names_[close]), scores, nearest, rounded or close.sum() > 1)
+
+
+def _are_as_near(estimator: Any, query: Matrix, chosen: npt.NDArray[np.int64], nearest: Matrix) -> bool:
+    """Tell whether rows were chosen that are as near as the nearest but for roundings, and each once."""
+    if len(np.unique(chosen)) != len(nearest) or chosen.min() < 0 or chosen.max() >= estimator.n_samples_fit_:
+        return False
+    return _difference(estimator.distances(query[None])[0, chosen], nearest) <= TOLERANCE
+
+
+def _expected_svc(
+    estimator: SVCModelSelector, queries: Matrix, explained: Sequence[dict[str, Any]]
+) -> Iterator[_Expected]:
+    """Comparisons that are undecided but for roundings may go either way."""
+    first, second = (estimator.choice_models_[models] for models in np.triu_indices(len(estimator.classes_), 1))
+    for why, pairs in zip(explained, estimator.pair_scores(queries), strict=True):
+        close = np.abs(pairs) <= TOLERANCE * max(1.0, np.abs(pairs).max())
+        scores = estimator.wins(pairs[None])[0]
+        if close.any():
+            told = np.array([classifier["score"] for classifier in why["classifiers"]])
+            undecided = np.array([close[(first == m) | (second == m)].sum() for m in estimator.choice_models_])
+            scores = np.where(np.abs(told - scores) <= undecided, told, scores)
+        best = estimator.best_per_model(scores[None])[0]
+        yield _Expected({estimator.choice_models_[scores.argmax()]}, best, np.empty(0), bool(close.any()))
 
 
 def _expected_choice(
@@ -193,8 +233,10 @@ def _expected_choice(
 
 _EXPECTATIONS: dict[type, Callable[[Any, Matrix, Sequence[dict[str, Any]]], Iterator[_Expected]]] = {
     KNNModelSelector: _expected_knn,
+    QueryModelSelector: _expected_queries,
     KMeansModelSelector: _expected_choice,
     SVMModelSelector: _expected_choice,
+    SVCModelSelector: _expected_svc,
     MLPModelSelector: _expected_choice,
 }
 
@@ -253,6 +295,11 @@ def _svm_vectors(estimator: SVMModelSelector) -> tuple[Matrix, npt.NDArray[Any]]
 
 _VECTORS: dict[type, Callable[[Any], tuple[Matrix, npt.NDArray[Any]]]] = {
     KNNModelSelector: lambda estimator: (estimator._fit_X, estimator.model_indices_),
+    QueryModelSelector: lambda estimator: (estimator._fit_X, np.arange(estimator.n_samples_fit_)),
+    SVCModelSelector: lambda estimator: (
+        estimator.support_vectors_,
+        np.repeat(estimator.classes_, estimator._n_support),
+    ),
     KMeansModelSelector: lambda estimator: (estimator.cluster_centers_, estimator.choice_models_),
     SVMModelSelector: _svm_vectors,
     MLPModelSelector: lambda estimator: (estimator.coefs_[0].T, np.arange(estimator.coefs_[0].shape[1])),

@@ -31,6 +31,8 @@ TABLES = frozenset(
         "error_constant",
         "candidates",
         "kept",
+        "outcomes",
+        "first_row",
     }
 )
 _T = TypeVar("_T")
@@ -46,6 +48,8 @@ class Metadata:
 
     algorithm: str
     """``knn``, ``kmeans``, ``svm`` or ``mlp``."""
+    semantics: str
+    """How it picks: ``native``, ``queries`` or ``trainer``, a slash, and the version of these rules."""
     model_names: tuple[str, ...]
     """Language models that can be picked."""
     n_features_in: int
@@ -126,6 +130,7 @@ def read_contents(name: str, data: bytes) -> tuple[Metadata, dict[str, Tensor]]:
         raise ArtifactError(f"{name}: {PREFIX}choices: expected names of {PREFIX}model_names")
     metadata = Metadata(
         algorithm=_entry(name, raw, "algorithm", str),
+        semantics=_entry(name, raw, "semantics", str),
         model_names=model_names,
         n_features_in=_entry(name, raw, "n_features_in", int),
         rows=_entry(name, raw, "rows", int),

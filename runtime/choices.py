@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .algorithm import Explanation, Queries, Run
+from .algorithm import Ballot, Explanation, Queries, Run
 from .artifact import Metadata
 from .errors import ArtifactError
 from .onnx_file import Tensor
@@ -61,7 +61,7 @@ class Choices:
         self._models = np.array([metadata.model_names.index(name) for name in metadata.choices], dtype=np.int64)
         self._model_list: list[int] = self._models.tolist()
 
-    def winner(self, run: Run, query: Queries, q2: float) -> int:
+    def winner(self, run: Run, query: Queries, q2: float, ballot: Ballot) -> int:
         """See `Algorithm`."""
         if self._searches:
             chosen, certain = run(SEARCH_OUTPUTS, {"features": query, "refine": SEARCH_ONLY})
@@ -69,25 +69,44 @@ class Choices:
                 (chosen,) = run(self._chosen, {"features": query})
         else:
             (chosen,) = run(self._chosen, {"features": query})
-        index: int = chosen.item()
-        return self._model_list[index]
+        model: int = self._model_list[chosen.item()]
+        if ballot.allowed is not None and not ballot.allowed[model]:
+            return int(self._winners_among(run, query, ballot.allowed)[0])
+        return model
 
-    def winners(self, run: Run, queries: Queries) -> npt.NDArray[np.int64]:
+    def winners(self, run: Run, queries: Queries, ballot: Ballot) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
-        if not self._searches:
-            return self._models[run(self._chosen, {"features": queries})[0]]
-        chosen, certain = run(SEARCH_OUTPUTS, {"features": queries, "refine": SEARCH_ONLY})
-        left = np.flatnonzero(~certain)
-        if left.size:
-            chosen[left] = run(self._chosen, {"features": queries[left]})[0]
-        return self._models[chosen]
+        if self._searches:
+            chosen, certain = run(SEARCH_OUTPUTS, {"features": queries, "refine": SEARCH_ONLY})
+            left = np.flatnonzero(~certain)
+            if left.size:
+                chosen[left] = run(self._chosen, {"features": queries[left]})[0]
+        else:
+            (chosen,) = run(self._chosen, {"features": queries})
+        winners = self._models[chosen]
+        if ballot.allowed is not None:
+            left = np.flatnonzero(~ballot.allowed[winners])
+            if left.size:
+                winners[left] = self._winners_among(run, queries[left], ballot.allowed)
+        return winners
 
-    def explain(self, run: Run, query: Queries) -> Explanation:
+    def _winners_among(self, run: Run, queries: Queries, allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        (values,) = run((self._kind.values,), {"features": queries})
+        return self._models[self._best(values, allowed)]
+
+    def _best(self, values: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """Find the best choice among those of allowed models, the first of equal ones: (b, n_choices) -> (b,)."""
+        choices = np.flatnonzero(allowed[self._models])
+        best: npt.NDArray[np.int64] = choices[(self._kind.sign * values[:, choices]).argmax(axis=1)]
+        return best
+
+    def explain(self, run: Run, query: Queries, ballot: Ballot) -> Explanation:
         """See `Algorithm`."""
         kind = self._kind
         chosen, values = run((kind.chosen, kind.values), {"features": query})
         if values.shape != (1, len(self._models)):
             raise ArtifactError(f"expected values of {len(self._models)} choices, got shape {values.shape}")
+        choice = int(chosen[0] if ballot.allowed is None else self._best(values, ballot.allowed)[0])
         scores = best_per_model(kind.sign * values, self._models, self._n_models)[0]
-        details = kind.details(chosen.item(), values[0].tolist(), self._names)
-        return Explanation(self._model_list[chosen.item()], scores, details)
+        details = kind.details(choice, values[0].tolist(), self._names)
+        return Explanation(self._model_list[choice], scores, details)

@@ -1,7 +1,6 @@
 """Selector: loads an artifact and picks the language model for a query embedding."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from types import TracebackType
@@ -11,22 +10,33 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from .algorithm import Algorithm, Run
+from .algorithm import Algorithm, Ballot, Run
 from .artifact import Metadata, read_artifact, read_contents
-from .choices import CLASSIFIERS, CLUSTERS, Choices
+from .choices import CLASSIFIERS, CLUSTERS, Choices, Kind
 from .errors import ArtifactError, FeatureError
+from .neighbourhoods import Neighbourhoods
 from .neighbours import Neighbours
 from .onnx_file import Tensor
+from .voting import QUALITY_WEIGHT
 
 Array = npt.NDArray[Any]
-# A batch is split into runs that hold about so many values at once, which fit the processor's caches, but answer so
-# many queries at least.
-CHUNK_VALUES, CHUNK_QUERIES = 2**21, 16
-_ALGORITHMS: Mapping[str, Callable[[Metadata, Mapping[str, Tensor]], Algorithm]] = {
-    "knn": Neighbours,
-    "kmeans": partial(Choices, CLUSTERS),
-    "svm": partial(Choices, CLASSIFIERS),
-    "mlp": partial(Choices, CLASSIFIERS),
+# A batch is split into runs that hold about so many values at once, but answer so many queries at least.
+CHUNK_VALUES, CHUNK_QUERIES = 2**23, 16
+_Make = Callable[[Metadata, Mapping[str, Tensor], float], Algorithm]
+
+
+def _choices(kind: Kind) -> _Make:
+    return lambda metadata, tables, quality_weight: Choices(kind, metadata, tables)
+
+
+_ALGORITHMS: Mapping[tuple[str, str], _Make] = {
+    ("knn", "native/1"): Neighbours,
+    ("knn", "trainer/1"): Neighbours,
+    ("knn", "queries/1"): Neighbourhoods,
+    ("kmeans", "native/1"): _choices(CLUSTERS),
+    ("svm", "native/1"): _choices(CLASSIFIERS),
+    ("svm", "trainer/1"): _choices(CLASSIFIERS),
+    ("mlp", "native/1"): _choices(CLASSIFIERS),
 }
 
 
@@ -36,10 +46,18 @@ class Selector:
     A selector is immutable: any number of threads may call it at once. Make one with `Selector.load`.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, metadata: Metadata, tables: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        metadata: Metadata,
+        tables: Mapping[str, Tensor],
+        quality_weight: float = QUALITY_WEIGHT,
+    ) -> None:
         self._session: onnxruntime.InferenceSession | None = session
         self._metadata = metadata
-        self._algorithm = _ALGORITHMS[metadata.algorithm](metadata, tables)
+        self._ballot = Ballot(quality_weight)
+        self._algorithm = _ALGORITHMS[metadata.algorithm, metadata.semantics](metadata, tables, quality_weight)
+        self._index = {model: index for index, model in enumerate(metadata.model_names)}
         self._names = np.array(metadata.model_names, dtype=object)
         self._shape = (metadata.n_features_in,)
         self._chunk = max(CHUNK_QUERIES, CHUNK_VALUES // metadata.values_per_query)
@@ -51,6 +69,7 @@ class Selector:
         *,
         providers: Sequence[str | tuple[str, dict[str, Any]]] | None = None,
         sess_options: onnxruntime.SessionOptions | None = None,
+        quality_weight: float | None = None,
     ) -> Self:
         """Load an artifact.
 
@@ -62,16 +81,22 @@ class Selector:
             Execution providers, as onnxruntime takes them; the CPU by default. Others never stand in for them.
         sess_options
             Session options; by default one thread and sequential execution.
+        quality_weight
+            Share of the quality in the vote of KNN's neighbours, from 0 to 1; the rest is speed's. 0.9 by default.
 
         Raises
         ------
         ArtifactError
             When the artifact cannot be read, is cut, altered, not modelpick's, or of a newer contract.
+        FeatureError
+            When the quality weight is none.
         """
         name, data = read_artifact(path)
         metadata, tables = read_contents(name, data)
-        if metadata.algorithm not in _ALGORITHMS:
-            raise ArtifactError(f"{name}: expected one of {', '.join(_ALGORITHMS)}, got {metadata.algorithm!r}")
+        if (metadata.algorithm, metadata.semantics) not in _ALGORITHMS:
+            known = ", ".join(f"{algorithm} of {semantics}" for algorithm, semantics in _ALGORITHMS)
+            raise ArtifactError(f"{name}: expected {known}, got {metadata.algorithm} of {metadata.semantics}")
+        weight = QUALITY_WEIGHT if quality_weight is None else _checked_weight(quality_weight, metadata.algorithm)
         if sess_options is None:
             sess_options = onnxruntime.SessionOptions()
             sess_options.intra_op_num_threads = sess_options.inter_op_num_threads = 1
@@ -80,7 +105,7 @@ class Selector:
             session = onnxruntime.InferenceSession(
                 data, sess_options, providers=list(providers or ["CPUExecutionProvider"]), enable_fallback=0
             )
-            selector = cls(session, metadata, tables)
+            selector = cls(session, metadata, tables, weight)
             selector.explain(np.zeros(metadata.n_features_in))
         except Exception as cause:  # onnxruntime's errors have no common base
             raise ArtifactError(f"{name}: cannot be run: {str(cause).splitlines()[0]}") from None
@@ -111,26 +136,46 @@ class Selector:
         """Whether `close` was called."""
         return self._session is None
 
-    def select(self, features: npt.ArrayLike) -> str:
+    def select(
+        self,
+        features: npt.ArrayLike,
+        *,
+        candidates: Collection[str] | None = None,
+        quality_weight: float | None = None,
+    ) -> str:
         """Pick the model for one query.
 
         Parameters
         ----------
         features
             Shape (d,): a list of numbers, or an array of any real type. Computed in float64.
+        candidates
+            Models that may win; all by default. Votes and scores of others do not count: KMeans falls to the nearest
+            cluster whose model is a candidate, and KNN, where no neighbour's model is one, to the nearest row whose is.
+        quality_weight
+            Share of the quality in KNN's votes for this call, see `load`.
 
         Raises
         ------
         FeatureError
-            When the query is of another width, empty, not numeric, or holds NaN or infinity.
+            When the query is of another width, empty, not numeric, or holds NaN or infinity; when a candidate is
+            unknown or there is none; when the quality weight is none.
         ArtifactError
             When the selector is closed.
         """
+        ballot = self._asked(candidates, quality_weight)
         query, q2 = self._query(features)
-        return self._metadata.model_names[self._algorithm.winner(self._run(), query, q2)]
+        return self._metadata.model_names[self._algorithm.winner(self._run(), query, q2, ballot)]
 
-    def select_batch(self, matrix: npt.ArrayLike) -> list[str]:
-        """Pick the model for each row of ``matrix``, shape (b, d); raises as `select` does."""
+    def select_batch(
+        self,
+        matrix: npt.ArrayLike,
+        *,
+        candidates: Collection[str] | None = None,
+        quality_weight: float | None = None,
+    ) -> list[str]:
+        """Pick the model for each row of ``matrix``, shape (b, d); takes and raises what `select` does."""
+        ballot = self._asked(candidates, quality_weight)
         queries = _numbers(matrix, f"rows of {self.n_features_in_} numbers")
         if queries.shape == (0,):
             return []
@@ -139,37 +184,51 @@ class Selector:
         picked: list[str] = []
         for start in range(0, len(queries), self._chunk):
             chunk, _ = _finite(queries[start : start + self._chunk], start)
-            picked += self._names[self._algorithm.winners(self._run(), chunk)].tolist()
+            picked += self._names[self._algorithm.winners(self._run(), chunk, ballot)].tolist()
         return picked
 
-    def scores(self, features: npt.ArrayLike) -> dict[str, float]:
-        """Score every model for one query; the highest is picked. Raises as `select` does.
+    def scores(
+        self,
+        features: npt.ArrayLike,
+        *,
+        candidates: Collection[str] | None = None,
+        quality_weight: float | None = None,
+    ) -> dict[str, float]:
+        """Score every candidate for one query; the highest is picked. Takes and raises what `select` does.
 
-        KNN gives vote sums, KMeans minus the distance to the model's nearest centroid, SVM the
-        highest score of the model's classifiers, MLP its softmax probability.
+        KNN gives vote sums, or mean weights by its ``queries`` semantics; KMeans minus the distance to the model's
+        nearest centroid, SVM the highest score of the model's classifiers, or votes by its ``trainer`` semantics, MLP
+        its softmax probability.
         """
-        query, _ = self._query(features)
-        scores = self._algorithm.explain(self._run(), query).scores
-        return dict(zip(self.model_names, scores.tolist(), strict=True))
+        scores: dict[str, float] = self.explain(features, candidates=candidates, quality_weight=quality_weight)[
+            "scores"
+        ]
+        return scores
 
-    def explain(self, features: npt.ArrayLike) -> dict[str, Any]:
-        """Tell what is picked for one query and why. Raises as `select` does.
+    def explain(
+        self,
+        features: npt.ArrayLike,
+        *,
+        candidates: Collection[str] | None = None,
+        quality_weight: float | None = None,
+    ) -> dict[str, Any]:
+        """Tell what is picked for one query and why. Takes and raises what `select` does.
 
         Returns
         -------
         dict
             ``model`` and ``scores`` for every algorithm; for KNN ``neighbours``, nearest first, each with row,
-            distance, model, quality, speed and vote; for KMeans ``cluster`` and ``distance``; for SVM and MLP
-            ``classifiers``, each with model and score, and ``classifier``, the index of the best. All of it can
-            be written as JSON.
+            distance, model, quality, speed and vote, or by its ``queries`` semantics with row, distance and the outcome
+            of each model; for KMeans ``cluster`` and ``distance``; for SVM and MLP ``classifiers``, each with model and
+            score, and ``classifier``, the index of the best. All of it can be written as JSON.
         """
+        ballot = self._asked(candidates, quality_weight)
         query, _ = self._query(features)
-        explanation = self._algorithm.explain(self._run(), query)
-        return {
-            "model": self.model_names[explanation.winner],
-            "scores": dict(zip(self.model_names, explanation.scores.tolist(), strict=True)),
-            **explanation.details,
-        }
+        explanation = self._algorithm.explain(self._run(), query, ballot)
+        scores = dict(zip(self.model_names, explanation.scores.tolist(), strict=True))
+        if ballot.allowed is not None:
+            scores = {model: scores[model] for model, allowed in zip(scores, ballot.allowed, strict=True) if allowed}
+        return {"model": self.model_names[explanation.winner], "scores": scores, **explanation.details}
 
     def close(self) -> None:
         """Let go of the session; calls in flight finish, later ones raise `ArtifactError`."""
@@ -186,6 +245,22 @@ class Selector:
     ) -> None:
         self.close()
 
+    def _asked(self, candidates: Collection[str] | None, quality_weight: float | None) -> Ballot:
+        ballot = self._ballot
+        if quality_weight is not None:
+            ballot = Ballot(_checked_weight(quality_weight, self.algorithm))
+        if candidates is None:
+            return ballot
+        if isinstance(candidates, str) or len(candidates) == 0:
+            raise FeatureError(f"candidates: expected at least one of {', '.join(self.model_names)}")
+        allowed = np.zeros(len(self.model_names), dtype=np.bool_)
+        for candidate in candidates:
+            index = self._index.get(candidate) if isinstance(candidate, str) else None
+            if index is None:
+                raise FeatureError(f"candidates: expected some of {', '.join(self.model_names)}, got {candidate!r}")
+            allowed[index] = True
+        return ballot._replace(allowed=allowed)
+
     def _query(self, features: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], float]:
         """Check one query: the query, (1, d), and its squared norm."""
         query = _numbers(features, f"{self._shape[0]} numbers")
@@ -199,6 +274,14 @@ class Selector:
             raise ArtifactError("the selector is closed")
         run: Run = session.run
         return run
+
+
+def _checked_weight(quality_weight: float, algorithm: str) -> float:
+    if algorithm != "knn":
+        raise FeatureError(f"quality_weight: expected a KNN selector, whose rows vote, got {algorithm}")
+    if not isinstance(quality_weight, (int, float)) or not 0.0 <= quality_weight <= 1.0:
+        raise FeatureError(f"quality_weight: expected a number from 0 to 1, got {quality_weight!r}")
+    return float(quality_weight)
 
 
 def _numbers(values: npt.ArrayLike, expected: str) -> Array:

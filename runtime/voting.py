@@ -18,10 +18,12 @@ class Vote(NamedTuple):
     scores: npt.NDArray[np.float64]
     """Vote sums, shape (b, n_models); 0 for a model without a neighbour."""
     winners: npt.NDArray[np.int64]
-    """Indices of the winning models, shape (b,)."""
+    """Indices of the winning models, shape (b,); -1 where no neighbour's model may win."""
 
 
-def vote_weights(qualities: npt.NDArray[np.float64], speeds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def vote_weights(
+    qualities: npt.NDArray[np.float64], speeds: npt.NDArray[np.float64], quality_weight: float = QUALITY_WEIGHT
+) -> npt.NDArray[np.float64]:
     """Weigh neighbours: ``0.9 * max(quality, 0.01) + 0.1 * speed``, float64, elementwise.
 
     The formula is that of the original library's KNN selector; distance does not weigh.
@@ -31,28 +33,48 @@ def vote_weights(qualities: npt.NDArray[np.float64], speeds: npt.NDArray[np.floa
     qualities, speeds
         Quality and speed of each neighbour, float64, of one shape. Speed is 1 for the fastest row of
         the model and 0 for the slowest.
+    quality_weight
+        Share of the quality; the rest is speed's.
     """
-    return QUALITY_WEIGHT * np.maximum(qualities, MIN_QUALITY) + (1.0 - QUALITY_WEIGHT) * speeds
+    return quality_weight * np.maximum(qualities, MIN_QUALITY) + (1.0 - quality_weight) * speeds
 
 
-def vote_one(models: Sequence[int], qualities: Sequence[float], speeds: Sequence[float]) -> int:
+def vote_one(
+    models: Sequence[int],
+    qualities: Sequence[float],
+    speeds: Sequence[float],
+    quality_weight: float = QUALITY_WEIGHT,
+    allowed: npt.NDArray[np.bool_] | None = None,
+) -> int | None:
     """Pick the model for a single query: as `vote` of `vote_weights` does, in a quarter of the time.
 
     Parameters
     ----------
     models, qualities, speeds
         Model index, quality and speed of each neighbour, nearest first.
+    quality_weight
+        Share of the quality; the rest is speed's.
+    allowed
+        Which models may win, shape (n_models,); all by default. Without a neighbour of these, None is picked.
     """
     sums: dict[int, float] = {}
     for model, quality, speed in zip(models, qualities, speeds, strict=True):
-        weight = QUALITY_WEIGHT * max(quality, MIN_QUALITY) + (1.0 - QUALITY_WEIGHT) * speed
-        sums[model] = sums.get(model, 0.0) + weight
+        if allowed is None or allowed[model]:
+            weight = quality_weight * max(quality, MIN_QUALITY) + (1.0 - quality_weight) * speed
+            sums[model] = sums.get(model, 0.0) + weight
+    if not sums:
+        return None
     highest = max(sums.values())
     least = highest * (1.0 - TIE_TOLERANCE)
     return next(model for model, total in sums.items() if total >= least)
 
 
-def vote(models: npt.NDArray[np.int64], weights: npt.NDArray[np.float64], n_models: int) -> Vote:
+def vote(
+    models: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.float64],
+    n_models: int,
+    allowed: npt.NDArray[np.bool_] | None = None,
+) -> Vote:
     """Sum the neighbours' weights per model and pick the highest sum.
 
     Sums that are equal up to rounding are a tie, which goes to the tied model whose best-ranked
@@ -66,15 +88,59 @@ def vote(models: npt.NDArray[np.int64], weights: npt.NDArray[np.float64], n_mode
         Vote weight of each neighbour, float64, shape (b, k).
     n_models
         Number of models.
+    allowed
+        Which models may win, shape (n_models,); all by default. Without a neighbour of these, -1 is picked.
     """
     queries = np.arange(len(models))
     scores = np.zeros((len(models), n_models))
     for rank in range(models.shape[1]):
         scores[queries, models[:, rank]] += weights[:, rank]
     best = scores[queries[:, None], models]
+    if allowed is not None:
+        best = np.where(allowed[models], best, -1.0)
     highest = best.max(axis=1, keepdims=True)
     tied = best >= highest * (1.0 - TIE_TOLERANCE)
-    return Vote(scores, models[queries, tied.argmax(axis=1)])
+    winners = models[queries, tied.argmax(axis=1)]
+    return Vote(scores, np.where(highest[:, 0] >= 0.0, winners, -1))
+
+
+def shrunk_means(
+    outcomes: npt.NDArray[np.float64], overall: npt.NDArray[np.float64], quality_weight: float, shrinkage: float
+) -> npt.NDArray[np.float64]:
+    """Score models by what each came to in the neighbourhood of a query: (b, n_models).
+
+    The score of a model is the mean weight ``w`` over the n neighbours that know it, drawn toward its overall mean as
+    if ``shrinkage`` more neighbours had that: ``(sum(w) + shrinkage * mean) / (n + shrinkage)``. This is the m-estimate
+    of B. Cestnik, Estimating Probabilities: A Crucial Task in Machine Learning, ECAI 1990. A model that nothing is
+    known of scores 0.
+
+    Parameters
+    ----------
+    outcomes
+        Sums over the neighbours that know the model of its quality, at least 0.01, of its speed, and of 1, float64,
+        shape (b, 3, n_models).
+    overall
+        The same over all rows, shape (3, n_models).
+    quality_weight
+        Share of the quality in a weight; the rest is speed's.
+    shrinkage
+        How many neighbours the overall mean counts for, 0 or more.
+    """
+    weights = quality_weight * outcomes[:, 0] + (1.0 - quality_weight) * outcomes[:, 1]
+    means = (quality_weight * overall[0] + (1.0 - quality_weight) * overall[1]) / np.maximum(overall[2], 1.0)
+    counts = outcomes[:, 2] + shrinkage
+    scores: npt.NDArray[np.float64] = (weights + shrinkage * means) / np.where(counts > 0.0, counts, 1.0)
+    return scores
+
+
+def first_best(scores: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.int64]:
+    """Pick the highest score of each query, the first of those that are equal up to rounding: (b, n_models) -> (b,)."""
+    if allowed is not None:
+        scores = np.where(allowed, scores, -1.0)
+    winners: npt.NDArray[np.int64] = (scores >= scores.max(axis=1, keepdims=True) * (1.0 - TIE_TOLERANCE)).argmax(
+        axis=1
+    )
+    return winners
 
 
 def best_per_model(

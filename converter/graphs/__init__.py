@@ -3,6 +3,6 @@
 Importing this package registers them all with skl2onnx.
 """
 
-from . import kmeans, knn, mlp, svm
+from . import kmeans, knn, mlp, svc, svm
 
-__all__ = ["kmeans", "knn", "mlp", "svm"]
+__all__ = ["kmeans", "knn", "mlp", "svc", "svm"]

@@ -9,9 +9,9 @@
                          │                                                         │
                    sum of squares ─ TopK ─ neighbours (b, k) ─ k-th distance ─ certified (b, 1)
 
-Identical embeddings are searched once and expanded to their rows afterwards: ``members`` lists the (at most k) rows of
-each distinct embedding. Candidates are put in ascending order of row before the stable TopK by distance, so equal
-distances go to the lower row.
+Identical embeddings are searched once and expanded to their rows afterwards: ``members`` lists those rows of each
+distinct embedding that may count. Candidates are put in ascending order of row before the stable TopK by distance, so
+equal distances go to the lower row.
 
 `search` ranks by an approximation of ``|x_j|^2 - 2 q.x_j = |q - x_j|^2 - |q|^2`` whose error is at most E, such that no
 row outside the candidates scores below the last of them. Queries and rows are moved alike if they lie far from zero,
@@ -24,87 +24,120 @@ What a caller may override, by initializers that are inputs as well:
   the k nearest wherever two that follow one another are more than 2 E apart.
 - ``known_score`` and ``known_candidate`` (float32 and int64, (b, c)), in the quantised search: what it found before. It
   is skipped then.
+- ``k`` (int64, shape (1,)): how many neighbours; of padding, beyond the last row, the distance is infinite.
 - ``candidates``, ``first`` and, in the quantised search, ``kept`` (int64, shape (1,)): where ``certified`` is false,
   more rows are looked at. The k nearest of blocks of candidates, each from ``first`` on, up to one that is certified or
   to the last distinct row, are the answer.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from ..estimators import KNNModelSelector
+from ..documents import Semantics
+from ..estimators import KNNModelSelector, QueryModelSelector
 from .nodes import DOUBLE, Graph, register
 from .search import ExactSearch, Rows, Search, add_search
 from .stored import stored_exactly
 
-OUTPUTS = {
-    "row": "int64",
-    "distance": "double",
-    "model": "int64",
-    "quality": "double",
-    "speed": "double",
-    "certified": "bool",
-    "score": "float",
-    "candidate": "int64",
-}
+FOUND = {"row": "int64", "distance": "double", "certified": "bool", "score": "float", "candidate": "int64"}
+OUTPUTS = {"model": "int64", "quality": "double", "speed": "double", **FOUND}
 
 
 def convert_knn(graph: Graph, estimator: KNNModelSelector, features: str, outputs: dict[str, str]) -> None:
     """Write the graph of a `KNNModelSelector`; neighbours are (b, k)."""
-    n_rows = estimator.n_samples_fit_
-    k = min(estimator.n_neighbors, n_rows)
-    members = group_members(estimator.row_groups_, k)
-    smallest_group = int((members < n_rows).sum(axis=1).min())
-    rows = Rows(estimator._fit_X if len(members) == n_rows else estimator._fit_X[members[:, 0]])
+    k = min(estimator.n_neighbors, estimator.n_samples_fit_)
+    members = group_members(estimator.row_groups_, k, estimator.model_indices_)
+    distinct = len(members) == estimator.n_samples_fit_
+    rows = Rows(
+        estimator._fit_X if distinct else estimator._fit_X[members[:, 0]], estimator.semantics == Semantics.trainer
+    )
+    columns = {"model": estimator.model_indices_, "quality": estimator.qualities_, "speed": estimator.speeds_}
+    _add_neighbours(graph, features, outputs, rows, members, estimator.n_samples_fit_, k, columns)
+
+
+def convert_queries(graph: Graph, estimator: QueryModelSelector, features: str, outputs: dict[str, str]) -> None:
+    """Write the graph of a `QueryModelSelector`; neighbours are (b, k), and their outcomes stand beside the graph."""
+    count = estimator.n_samples_fit_
+    k = min(estimator.n_neighbors, count)
+    members = np.arange(count)[:, None]
+    _add_neighbours(graph, features, outputs, Rows(estimator._fit_X), members, count, k, {})
+    graph.constant("outcomes", estimator.outcomes_)
+    graph.constant("first_row", estimator.first_row_)
+
+
+def _add_neighbours(
+    graph: Graph,
+    features: str,
+    outputs: dict[str, str],
+    rows: Rows,
+    members: npt.NDArray[np.int64],
+    n_rows: int,
+    k: int,
+    columns: dict[str, npt.NDArray[Any]],
+) -> None:
+    """Write the search and what refines it.
+
+    Parameters
+    ----------
+    members
+        Rows of each distinct row, see `group_members`.
+    columns
+        Outputs that tell of each neighbour -> their values for all rows.
+    """
     stored = stored_exactly(graph, "rows", rows.values)
     search = Search(outputs["score"], outputs["candidate"])
-    moved = rows.moved(graph, features)
-    block = add_search(
-        graph,
-        moved,
-        rows.searched(graph, stored),
-        rows,
-        -(-k // smallest_group),
-        search,
-        graph.option("exact_search", ExactSearch.auto),
-    )
+    query = graph.unit_length(features) if rows.unit else features
+    moved = rows.moved(graph, query)
+    smallest_group = int((members < n_rows).sum(axis=1).min())
+    kind = graph.option("exact_search", ExactSearch.auto)
+    block = add_search(graph, moved, rows.searched(graph, stored), rows, -(-k // min(k, smallest_group)), search, kind)
 
     refined = graph.branch()
     candidates = refined.node("Slice", search.candidates, *block) if block else search.candidates
-    squared = _squared_distances(refined, features, stored, candidates)
+    squared = _squared_distances(refined, query, stored, candidates, rows)
     squared, by_row = _expand(refined, squared, candidates, members, n_rows)
     size = refined.constant("k", np.array([k]))
     nearest, ranks = refined.nodes("TopK", [squared, size], 2, axis=1, largest=0, sorted=1)
     neighbours = refined.node("GatherElements", by_row, ranks, axis=1)
-    results = {"row": neighbours, "distance": refined.node("Sqrt", nearest)}
-    for name, values in (
-        ("model", estimator.model_indices_),
-        ("quality", estimator.qualities_),
-        ("speed", estimator.speeds_),
-    ):
-        results[name] = refined.node("Gather", refined.constant(f"row_{name}", values), neighbours, axis=0)
+    halved = refined.node("Mul", nearest, refined.constant("half", np.array(0.5))) if rows.unit else None
+    results = {"row": neighbours, "distance": halved or refined.node("Sqrt", nearest)}
+    known = refined.node("Min", neighbours, refined.constant("last_row", np.array(n_rows - 1))) if columns else ""
+    for name, values in columns.items():
+        results[name] = refined.node("Gather", refined.constant(f"row_{name}", values), known, axis=0)
     results["certified"] = _certified(refined, moved, search, nearest, rows)
     graph.refine(outputs, OUTPUTS, refined, results, search.candidates)
 
 
-def group_members(groups: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int64]:
+def group_members(
+    groups: npt.NDArray[np.int64], k: int, models: npt.NDArray[np.int64] | None = None
+) -> npt.NDArray[np.int64]:
     """List the rows of each group: int64, shape (n_groups, g).
 
-    Ascending, at most k of them (no more can be among the k nearest), padded with the number of rows.
+    Ascending, the first k (no more can be among the k nearest) and beside them the first row of each model, padded
+    with the number of rows.
     """
     order = np.argsort(groups, kind="stable")
     sizes = np.bincount(groups)
     rank = np.arange(len(groups)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    members = np.full((len(sizes), min(k, int(sizes.max()))), len(groups), dtype=np.int64)
     kept = rank < k
-    members[groups[order][kept], rank[kept]] = order[kept]
+    if models is not None:
+        kept[np.unique(np.stack([groups, models])[:, order], axis=1, return_index=True)[1]] = True
+    place = np.cumsum(kept) - 1
+    starts = np.cumsum(sizes) - sizes
+    place -= np.repeat(place[starts], sizes)
+    members = np.full((len(sizes), int(place.max()) + 1), len(groups), dtype=np.int64)
+    members[groups[order][kept], place[kept]] = order[kept]
     return members
 
 
-def _squared_distances(graph: Graph, features: str, stored: str, candidates: str) -> str:
+def _squared_distances(graph: Graph, query: str, stored: str, candidates: str, rows: Rows) -> str:
     vectors = graph.node("Cast", graph.node("Gather", stored, candidates, axis=0), to=DOUBLE)
-    query = graph.node("Unsqueeze", features, graph.constant("candidate_axis", np.array([1])))
-    return graph.squared_norm(graph.node("Sub", vectors, query), keepdims=0)
+    if rows.unit:
+        vectors = graph.unit_length(vectors)
+    column = graph.node("Unsqueeze", query, graph.constant("candidate_axis", np.array([1])))
+    return graph.squared_norm(graph.node("Sub", vectors, column), keepdims=0)
 
 
 def _expand(
@@ -147,4 +180,6 @@ def _certified(graph: Graph, moved: str, search: Search, nearest: str, rows: Row
     return graph.node("Greater", lower, upper)
 
 
-register(KNNModelSelector, OUTPUTS, convert_knn, {"exact_search": list(ExactSearch)})
+EXACT_SEARCH: dict[str, list[str]] = {"exact_search": list(ExactSearch)}
+register(KNNModelSelector, OUTPUTS, convert_knn, EXACT_SEARCH)
+register(QueryModelSelector, FOUND, convert_queries, EXACT_SEARCH)

@@ -156,6 +156,15 @@ class Graph:
         axis = self.constant("last_axis", np.array([-1]))
         return self.node("ReduceSum", self.node("Mul", vectors, vectors), axis, keepdims=keepdims)
 
+    def unit_length(self, vectors: str) -> str:
+        """Scale to unit length over the last axis, but zeros; see `directions` of the estimators."""
+        zero, one = self.constant("zero", np.array(0.0)), self.constant("one", np.array(1.0))
+        largest = self.largest(vectors)
+        is_long = self.node("Greater", largest, zero)
+        shrunk = self.node("Div", vectors, self.node("Where", is_long, largest, one))
+        norm = self.node("Sqrt", self.squared_norm(shrunk))
+        return self.node("Div", shrunk, self.node("Where", is_long, norm, one))
+
     def largest(self, vectors: str) -> str:
         """Largest absolute value over the last axis, which is kept."""
         absolute = self.node("Abs", vectors)

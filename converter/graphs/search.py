@@ -33,6 +33,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..estimators import directions
 from .nodes import FLOAT, UINT8, Graph
 
 Matrix = npt.NDArray[np.float64]
@@ -95,10 +96,21 @@ SEARCH_KINDS = ("float", "int64")
 
 
 class Rows:
-    """Distinct rows, and the same moved and scaled so that float32 holds their squares well."""
+    """Distinct rows, and the same moved and scaled so that float32 holds their squares well.
 
-    def __init__(self, values: Matrix) -> None:
-        self.values = self.scaled = values
+    Parameters
+    ----------
+    values
+        Shape (u, d).
+    unit
+        Whether rows and queries are scaled to unit length before all else.
+    """
+
+    def __init__(self, values: Matrix, unit: bool = False) -> None:
+        self.values, self.unit = values, unit
+        if unit:
+            values = directions(values)
+        self.scaled = values
         self.factor, self.center = 1.0, None
         largest = float(max(values.max(), -values.min()))
         if largest >= LARGEST_VALUE:
@@ -116,7 +128,7 @@ class Rows:
         self.count, self.width = values.shape
 
     def moved(self, graph: Graph, features: str) -> str:
-        """Move queries as the rows are, float64."""
+        """Move queries, scaled to unit length where the rows are, as the rows are, float64."""
         return features if self.center is None else graph.node("Sub", features, graph.constant("center", self.center))
 
     def searched(self, graph: Graph, stored: str) -> str:

@@ -154,14 +154,15 @@ def _fast_scores(
     products = graph.node("Gemm", shrunk, graph.node("Cast", machines.vectors, to=FLOAT), alpha=-2.0, transB=1)
     squares = _expanded(graph, graph.node("Cast", products, to=DOUBLE), query, machines)
     kernel = _kernel(graph, squares, machines)
-    scores = graph.node("Concat", *linear, graph.node("Gemm", kernel, machines.alphas, machines.intercepts), axis=1)
+    scores = graph.node("Gemm", kernel, machines.alphas, machines.intercepts)
+    if linear:
+        scores = graph.node("Concat", *linear, scores, axis=1)
     lengths = np.linalg.norm(shared.vectors, axis=1)
     relative, absolute = roundings(shared.vectors.shape[1])
     product_errors = relative * lengths + absolute * (1.0 + lengths)
     shares = np.expm1(2.0 * shared.gammas * product_errors) * (1.0 + BOUND_SLACK) + BOUND_SLACK**2
-    bounds = graph.constant("alpha_error", 2.0 * np.abs(shared.alphas) * shares[:, None])
-    largest = graph.largest(graph.node("MatMul", kernel, bounds))
-    return scores, graph.node("Squeeze", largest, graph.constant("error_axis", np.array([1])))
+    bounds = graph.constant("alpha_error", 2.0 * np.abs(shared.alphas).max(axis=1) * shares)
+    return scores, graph.node("MatMul", kernel, bounds)
 
 
 class SharedVectors(NamedTuple):
