@@ -1,0 +1,164 @@
+"""Candidates and quality weights: who may win, and what a vote weighs."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.runtime import FeatureError, Selector
+
+MODELS = Path(__file__).parents[2] / "models"
+RNG = np.random.default_rng(1)
+D = 8
+NAMES = ["a", "b", "c", "d"]
+
+
+def encoded(**fields):
+    return json.dumps({"trained": True, **fields}).encode()
+
+
+def loaded(data, **options):
+    document = load_document(data)
+    return Selector.load(to_artifact(build_estimator(document), exact_search=options.pop("search", "auto")), **options)
+
+
+CENTROIDS = RNG.normal(size=(9, D))
+VECTORS = RNG.normal(size=(200, D))
+QUERIES = RNG.normal(size=(40, D))
+KNN = {
+    "algorithm": "knn",
+    "k": 4,
+    "embeddings": VECTORS.repeat(3, axis=0).tolist(),
+    "labels": [NAMES[min(3, i % 3 + i // 590)] for i in range(600)],
+    "qualities": RNG.uniform(0.01, 1, 600).tolist(),
+    "latencies": RNG.integers(0, 10**9, 600).tolist(),
+}
+SCORED = {
+    "kmeans": {
+        "algorithm": "kmeans",
+        "num_clusters": 9,
+        "centroids": CENTROIDS.tolist(),
+        "cluster_models": (NAMES * 3)[:9],
+    },
+    "svm": {
+        "algorithm": "svm",
+        "rbf_classifiers": [
+            {"model_name": NAMES[i % 4], "alpha": RNG.normal(size=20).tolist(), "rho": 0, "gamma": 1}
+            | {"support_vectors": VECTORS[20 * i : 20 * i + 20].tolist()}
+            for i in range(6)
+        ],
+    },
+    "mlp": {
+        "algorithm": "mlp",
+        "model_names": NAMES,
+        "feature_dim": D,
+        "layers": [{"type": "linear", "weight": RNG.normal(size=(4, D)).tolist(), "bias": [0.0] * 4}],
+    },
+}
+SUBSETS = st.sets(st.sampled_from(NAMES), min_size=1)
+
+
+@pytest.mark.parametrize("algorithm", SCORED)
+@settings(max_examples=25, deadline=None)
+@given(candidates=SUBSETS)
+def test_the_best_of_the_candidates_wins(algorithm, candidates):
+    with loaded(encoded(**SCORED[algorithm])) as selector:
+        picked = selector.select_batch(QUERIES, candidates=candidates)
+        for query, batch_pick in zip(QUERIES, picked, strict=True):
+            scores = {name: score for name, score in selector.scores(query).items() if name in candidates}
+            best = max(scores, key=scores.get)
+            assert selector.scores(query, candidates=candidates) == scores
+            explained = selector.explain(query, candidates=list(candidates))
+            assert selector.select(query, candidates=candidates) == batch_pick == explained["model"] == best
+            if algorithm == "kmeans":
+                assert SCORED["kmeans"]["cluster_models"][explained["cluster"]] == best
+                assert explained["distance"] == pytest.approx(-scores[best])
+
+
+def expected_pick(query, candidates, quality_weight):
+    """Votes of the k nearest rows for candidates; without any, the nearest row of a candidate."""
+    order, _ = reference.knn_order(KNN, query)
+    low, high = min(KNN["latencies"]), max(KNN["latencies"])
+    sums = {}
+    for row in order[: KNN["k"]]:
+        if KNN["labels"][row] in candidates:
+            speed = 1 - (KNN["latencies"][row] - low) / (high - low)
+            weight = quality_weight * max(KNN["qualities"][row], 0.01) + (1 - quality_weight) * speed
+            sums[KNN["labels"][row]] = sums.get(KNN["labels"][row], 0) + weight
+    if sums:
+        return max(sums, key=sums.get)
+    return next(KNN["labels"][row] for row in order if KNN["labels"][row] in candidates)
+
+
+@pytest.mark.parametrize("search", ["plain", "quantised"])
+@settings(max_examples=25, deadline=None)
+@given(candidates=SUBSETS, quality_weight=st.sampled_from([0.9, 0.0, 1.0, 0.5]))
+def test_neighbours_vote_for_candidates(search, candidates, quality_weight):
+    with loaded(encoded(**KNN), search=search) as selector:
+        asked = {"candidates": candidates, "quality_weight": quality_weight}
+        picked = selector.select_batch(QUERIES, **asked)
+        for query, batch_pick in zip(QUERIES, picked, strict=True):
+            explained = selector.explain(query, **asked)
+            expected = expected_pick(query, candidates, quality_weight)
+            assert selector.select(query, **asked) == batch_pick == explained["model"] == expected
+            assert set(explained["scores"]) == candidates
+            assert explained["scores"][expected] == max(explained["scores"].values()) > 0
+
+
+def test_a_candidate_far_away_is_found():
+    """Only the last rows, far from every query, are of the candidate: all rows have to be looked at."""
+    rows = np.vstack([RNG.normal(size=(9_000, 4)), 1e3 + RNG.normal(size=(5, 4))])
+    labels = ["near"] * 9_000 + ["far"] * 5
+    for search in ("plain", "quantised"):
+        data = encoded(algorithm="knn", k=3, embeddings=rows.tolist(), labels=labels)
+        with loaded(data, search=search) as selector:
+            query = np.zeros(4)
+            neighbours = selector.explain(query, candidates=["far"])["neighbours"]
+            nearest = 9_000 + np.linalg.norm(rows[9_000:], axis=1).argmin()
+            assert [neighbour["row"] for neighbour in neighbours] == [nearest]
+            assert selector.select(query, candidates=["far"]) == "far"
+            assert selector.select_batch([query] * 3, candidates=["far"]) == ["far"] * 3
+
+
+def test_the_quality_weight_is_set_at_load_and_per_call():
+    with loaded(encoded(**KNN), quality_weight=0.2) as selector:
+        for query in QUERIES:
+            assert selector.select(query) == expected_pick(query, NAMES, 0.2)
+            assert selector.select(query, quality_weight=1) == expected_pick(query, NAMES, 1)
+            assert selector.scores(query) == selector.scores(query, quality_weight=0.2)
+
+
+UNKNOWN = {
+    "unknown": ({"candidates": ["gpt-9"]}, "candidates: expected some of a, b, c, d, got 'gpt-9'"),
+    "one unknown": ({"candidates": ["a", "gpt-9"]}, "candidates: expected some of a, b, c, d, got 'gpt-9'"),
+    "no name": ({"candidates": [None]}, "candidates: expected some of a, b, c, d, got None"),
+    "unhashable": ({"candidates": [["a"]]}, r"got \['a'\]"),
+    "empty": ({"candidates": []}, "candidates: expected at least one of a, b, c, d"),
+    "a string": ({"candidates": "abc"}, "candidates: expected at least one of a, b, c, d"),
+    "a weight above 1": ({"quality_weight": 1.5}, "quality_weight: expected a number from 0 to 1, got 1.5"),
+    "NaN": ({"quality_weight": float("nan")}, "quality_weight: expected a number from 0 to 1, got nan"),
+    "no number": ({"quality_weight": "1"}, "quality_weight: expected a number from 0 to 1, got '1'"),
+}
+
+
+@pytest.mark.parametrize(("asked", "message"), UNKNOWN.values(), ids=UNKNOWN)
+def test_refuses_what_is_unknown(asked, message):
+    with loaded(encoded(**KNN)) as selector:
+        for call in (selector.select, selector.scores, selector.explain):
+            with pytest.raises(FeatureError, match=message):
+                call(QUERIES[0], **asked)
+        with pytest.raises(FeatureError, match=message):
+            selector.select_batch(QUERIES, **asked)
+
+
+def test_only_knn_weighs_quality():
+    data = encoded(**SCORED["kmeans"])
+    with pytest.raises(FeatureError, match="quality_weight: expected a KNN selector"):
+        loaded(data, quality_weight=0.5)
+    with loaded(data) as selector, pytest.raises(FeatureError, match="quality_weight: expected a KNN selector"):
+        selector.select(CENTROIDS[0], quality_weight=0.5)
