@@ -1,4 +1,4 @@
-"""The `modelpick` command: convert, verify, restore, select, inspect."""
+"""The `modelpick` command; see `cli_models` for training and evaluation."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -21,8 +21,11 @@ from modelpick.runtime import FeatureError, ModelpickError, Selector
 from modelpick.runtime.errors import one_line
 
 from .artifact import convert as convert_file
+from .cli_models import diff, evaluate, pull, push, train
+from .console import show
 from .documents import DocumentWarning, Semantics
 from .graphs.search import ExactSearch
+from .inputs import read_queries
 from .paths import write_atomically
 from .restore import restore as restore_file
 from .restore import to_json
@@ -35,7 +38,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-WIDE = 200
 Artifact = Annotated[Path, typer.Argument(help="An artifact written by `modelpick convert`.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one value per line.")]
 Samples = Annotated[int, typer.Option(min=1, help="Queries to make from the model.")]
@@ -99,7 +101,7 @@ def convert(
         raise
     if verify:
         _publish(reports, report, junit)
-    _show(table)
+    show(table)
 
 
 def _targets(sources: list[Path], output: Path) -> dict[Path, Path]:
@@ -131,11 +133,6 @@ def _described(source: Path, target: Path, seconds: float, report: Report) -> It
     yield f"{report.agreed} of {report.queries}" if report.queries else "no"
 
 
-def _show(table: Table) -> None:
-    """Print a table; cut to the width of a terminal, but not of a log file."""
-    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
-
-
 def _publish(reports: Sequence[Report], report: Path | None, junit: Path | None) -> None:
     """Write the reports, and the worst query of each that failed beside its artifact."""
     if report is not None:
@@ -162,7 +159,7 @@ def verify(
     the artifact, as NAME.worst.json.
     """
     try:
-        given = None if queries is None else [query for _, query in _queries(queries)]
+        given = None if queries is None else [query for _, query in read_queries(queries)]
         found = verify_artifact(artifact, against, queries=given, samples=samples)
     except FeatureError as error:
         raise FeatureError(f"{queries}: {str(error).removeprefix(f'{queries}: ')}") from None
@@ -178,7 +175,7 @@ def verify(
         f"{found.distance_difference:.1e}",
         f"{found.seconds:.2f}",
     )
-    _show(table)
+    show(table)
 
 
 @app.command()
@@ -203,7 +200,7 @@ def select(
 ) -> None:
     """Pick the model for each query: a JSON array of numbers, one a line, or an array of such arrays."""
     with Selector.load(artifact) as selector:
-        for place, query in _queries(queries):
+        for place, query in read_queries(queries):
             try:
                 found = selector.explain(query) if as_json else selector.select(query)
             except FeatureError as error:
@@ -211,31 +208,8 @@ def select(
             print(json.dumps(found, ensure_ascii=False) if as_json else found)
 
 
-def _queries(path: Path | None) -> Iterator[tuple[str, Any]]:
-    name = "<stdin>" if path is None else str(path)
-    try:
-        data = sys.stdin.buffer.read() if path is None else path.read_bytes()
-    except (OSError, ValueError) as cause:
-        raise FeatureError(f"{name}: cannot be read: {getattr(cause, 'strerror', None) or cause}") from None
-    try:
-        values = [(name, msgspec.json.decode(data))]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        lines = ((f"{name}:{number}", line) for number, line in enumerate(data.splitlines(), 1) if line.strip())
-        values = [(place, _query(place, line)) for place, line in lines]
-    if not values:
-        raise FeatureError(f"{name}: expected at least one query")
-    for place, value in values:
-        if isinstance(value, list) and value and all(isinstance(query, list) for query in value):
-            yield from ((f"{place}: $[{i}]", query) for i, query in enumerate(value))
-        else:
-            yield place, value
-
-
-def _query(place: str, line: bytes) -> Any:
-    try:
-        return msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise FeatureError(f"{place}: expected a JSON array of numbers: {error}") from None
+for command in (diff, evaluate, train, pull, push):
+    app.command()(command)
 
 
 @app.command()
@@ -249,7 +223,7 @@ def inspect(artifact: Artifact, as_json: Json = False) -> None:
     table = Table("entry", "value")
     for key, value in entries.items():
         table.add_row(key, Text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
-    _show(table)
+    show(table)
 
 
 def main() -> None:

@@ -26,17 +26,20 @@ def reason(explained):
 
 def main():
     """Convert, check, route."""
-    queries = [json.loads(line) for line in (FOLDER / "queries.jsonl").read_text().splitlines()]
+    queries, questions = (
+        [json.loads(line) for line in (FOLDER / name).read_text().splitlines()]
+        for name in ("queries.jsonl", "questions.jsonl")
+    )
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
         for source in sorted(FOLDER.glob("*.json")):
             target = Path(folder) / f"{source.stem}.onnx"
             report = convert(source, target)
-            table = Table("query", "picked", "why", title=source.name, title_justify="left")
+            table = Table("question", "picked", "why", title=source.name, title_justify="left")
             with Selector.load(target) as selector:
-                for number, query in enumerate(queries):
+                for query, question in zip(queries, questions, strict=True):
                     explained = selector.explain(query)
-                    table.add_row(str(number), explained["model"], reason(explained))
+                    table.add_row(question["query"], explained["model"], reason(explained))
             console.print(table)
             console.print(f"verified: {report.agreed} of {report.queries} made queries answered as scikit-learn does\n")
 

@@ -23,7 +23,7 @@ from modelpick.runtime.artifact import seal
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "models"
 COMMAND = Path(sys.executable).with_name("modelpick")
-NAMES = ("kmeans", "knn", "svm_linear", "svm_rbf")
+NAMES = ("kmeans", "knn", "mlp", "svm_linear", "svm_rbf")
 KNN = {
     "algorithm": "knn",
     "trained": True,
@@ -121,7 +121,7 @@ def test_the_command_converts_and_selects(tmp_path):
     done = real("convert", MODELS, "-o", tmp_path / "out")
     assert (done.code, done.err) == (0, "")
     assert all(f"{name}.json" in done.out for name in NAMES)
-    assert done.out.count("200 of 200") == 4
+    assert done.out.count("200 of 200") == len(NAMES)
     assert sorted(contents(tmp_path / "out")) == [f"{name}.onnx" for name in NAMES]
 
     lines = (MODELS / "queries.jsonl").read_bytes()

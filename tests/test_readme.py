@@ -46,7 +46,7 @@ def test_make_targets_exist_and_the_demo_runs():
     demo = subprocess.run(
         [sys.executable, ROOT / "models/demo.py"], capture_output=True, text=True, check=True, timeout=120
     )
-    assert demo.stdout.count("verified: 200 of 200") == 4
+    assert demo.stdout.count("verified: 200 of 200") == 5
 
 
 def test_every_command_is_covered():

@@ -19,6 +19,7 @@ FILES = [
     *(file for name in ("knn", "kmeans", "svm") for file in sorted(ROOT.glob(f"tests/data/conformance/*/{name}_*"))),
 ]
 READ = {
+    "mlp": {"model_names", "feature_dim", "layers"},
     "knn": {"k", "embeddings", "labels", "qualities", "latencies", "samples"},
     "kmeans": {"num_clusters", "centroids", "cluster_models"},
     "svm": {"model_names", "kernel_type", "gamma", "linear_classifiers", "rbf_classifiers"},
@@ -32,7 +33,11 @@ def restored(data):
 
 def read_fields(model):
     read = READ[model["algorithm"]] | {"algorithm", "trained"}
-    return {field: value for field, value in model.items() if field in read}
+    fields = {field: value for field, value in model.items() if field in read}
+    if "layers" in fields:
+        sizes = {"in_features", "out_features", "num_features"}
+        fields["layers"] = [{k: v for k, v in layer.items() if k not in sizes} for layer in fields["layers"]]
+    return fields
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.name}")

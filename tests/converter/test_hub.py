@@ -1,0 +1,113 @@
+"""pull and push, against a local server that answers as the hub does."""
+
+import base64
+import hashlib
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+FILES = {"knn.json": b'{"algorithm": "knn"}', "knn.onnx": bytes(range(256)) * 100, "README.md": b"# not ours"}
+COMMIT = "c" * 40
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def reply(self, value, headers=None, code=200):
+        data = value if isinstance(value, bytes) else json.dumps(value).encode()
+        self.send_response(code)
+        for name, content in ({"Content-Type": "application/json"} | (headers or {})).items():
+            self.send_header(name, content)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def do_GET(self):
+        path = self.path.partition("?")[0]
+        self.server.tokens.add(self.headers.get("Authorization"))
+        if "missing" in path:
+            self.reply({"error": "Repository not found"}, {"X-Error-Code": "RepoNotFound"}, 404)
+        elif "/resolve/" in path:
+            data = FILES[path.rpartition("/")[2]]
+            self.reply(data, {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT})
+        elif "/tree/" in path:
+            entries = ((name, data, hashlib.sha1(data).hexdigest()) for name, data in FILES.items())
+            self.reply([{"type": "file", "path": n, "size": len(d), "oid": oid} for n, d, oid in entries])
+        else:
+            self.reply({"_id": "1", "id": "owner/name", "sha": COMMIT, "siblings": [{"rfilename": n} for n in FILES]})
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.tokens.add(self.headers.get("Authorization"))
+        if self.path.endswith("/create"):
+            self.reply({"url": f"{self.server.url}/owner/name", "name": "owner/name"})
+        elif "/preupload/" in self.path:
+            files = json.loads(body)["files"]
+            self.reply({"files": [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in files]})
+        elif "/commit/" in self.path:
+            self.server.commits.append([json.loads(line) for line in body.splitlines()])
+            self.reply({"commitUrl": f"{self.server.url}/owner/name/commit/1", "commitOid": COMMIT})
+        else:
+            self.reply({})
+
+
+@pytest.fixture
+def hub():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        server.url = f"http://127.0.0.1:{server.server_port}"
+        server.commits, server.tokens = [], set()
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def modelpick(hub, tmp_path, *arguments):
+    environment = os.environ | {"HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_secret", "HF_HOME": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "modelpick.converter", *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_pulls_models_and_artifacts_alone(hub, tmp_path):
+    done = modelpick(hub, tmp_path, "pull", "owner/name", "-o", tmp_path / "models")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "models").glob("[!.]*")) == ["knn.json", "knn.onnx"]
+    assert (tmp_path / "models/knn.onnx").read_bytes() == FILES["knn.onnx"]
+    assert done.stdout.split() == [str(tmp_path / "models" / name) for name in ("knn.json", "knn.onnx")]
+    assert "Bearer hf_secret" in hub.tokens
+    assert "hf_secret" not in done.stdout + done.stderr
+
+
+def test_pushes_models_and_artifacts_alone(hub, tmp_path):
+    for name, data in FILES.items():
+        (tmp_path / name).write_bytes(data)
+    done = modelpick(hub, tmp_path, "push", tmp_path, "owner/name", "-m", "Retrain")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"{hub.url}/owner/name/commit/1"
+    (commit,) = hub.commits
+    assert commit[0]["value"]["summary"] == "Retrain"
+    sent = {entry["value"]["path"]: base64.b64decode(entry["value"]["content"]) for entry in commit[1:]}
+    assert sent == {name: FILES[name] for name in ("knn.json", "knn.onnx")}
+
+
+def test_tells_in_one_line_what_failed(hub, tmp_path):
+    for arguments, expected in (
+        (("pull", "owner/missing", "-o", tmp_path / "models"), "owner/missing: cannot be pulled: "),
+        (("push", tmp_path / "nothing", "owner/name"), "expected a folder with JSON models or artifacts"),
+    ):
+        done = modelpick(hub, tmp_path, *arguments)
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("error: ")
+        assert expected in line
