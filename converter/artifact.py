@@ -10,10 +10,12 @@ from onnx import ModelProto, TensorProto, helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType
 
-from modelpick.runtime import Selector
+from modelpick.runtime import DocumentError, Selector
 from modelpick.runtime.artifact import CONTRACT, PREFIX, seal
+from modelpick.runtime.features import CATEGORIES
 
 from . import graphs as graphs  # registers the converters
+from .distances import recorded_distances
 from .documents import Document, Semantics, load_document
 from .estimators import (
     Estimator,
@@ -47,6 +49,8 @@ def convert(
     semantics: str = Semantics.native,
     k: int | None = None,
     shrinkage: float | None = None,
+    embedding_model: str | None = None,
+    embedding_dim: int | None = None,
 ) -> Report:
     """Convert a JSON model to an artifact file, verified and atomically.
 
@@ -65,6 +69,8 @@ def convert(
         How the model picks, see `modelpick.converter.documents.Semantics`.
     k, shrinkage
         See `build_estimator`.
+    embedding_model, embedding_dim
+        See `to_artifact`.
 
     Raises
     ------
@@ -77,7 +83,13 @@ def convert(
     """
     document = load_document(source, semantics=semantics)
     estimator = build_estimator(document, k=k, shrinkage=shrinkage)
-    data = to_artifact(estimator, document=document, exact_search=exact_search)
+    data = to_artifact(
+        estimator,
+        document=document,
+        exact_search=exact_search,
+        embedding_model=embedding_model,
+        embedding_dim=embedding_dim,
+    )
     name = "<bytes>" if isinstance(source, bytes) else str(source)
     with Selector.load(data) as selector:
         report = compare(selector, estimator, made_queries(estimator, samples), str(target), name)
@@ -93,6 +105,8 @@ def to_artifact(
     document: Document | None = None,
     exact_search: str = ExactSearch.auto,
     target_opset: int = TARGET_OPSET,
+    embedding_model: str | None = None,
+    embedding_dim: int | None = None,
 ) -> bytes:
     """Export a fitted estimator as the bytes of an artifact.
 
@@ -107,6 +121,13 @@ def to_artifact(
         or "auto". The answers are the same.
     target_opset
         ONNX opset of the graph, 17 to 21.
+    embedding_model, embedding_dim
+        What the model was trained with: recorded for `modelpick.runtime.Contract` and `FeatureBuilder`.
+
+    Raises
+    ------
+    DocumentError
+        When embeddings of that width, alone or with the one-hot of a category, are not as wide as the model's vectors.
     """
     features = [("features", DoubleTensorType([None, estimator.n_features_in_]))]
     options = (
@@ -129,6 +150,17 @@ def to_artifact(
         "tools": {tool: version(tool) for tool in TOOLS},
         **describe(estimator, {tensor.name: tensor for tensor in model.graph.initializer}),
     }
+    if embedding_model is not None:
+        metadata["embedding_model"] = embedding_model
+    if embedding_dim is not None:
+        widths = (embedding_dim, embedding_dim + len(CATEGORIES))
+        if embedding_dim < 1 or estimator.n_features_in_ not in widths:
+            raise DocumentError(
+                f"embedding_dim: expected {estimator.n_features_in_} features, or {len(CATEGORIES)} fewer beside "
+                f"categories, got {embedding_dim}"
+            )
+        metadata["embedding_dim"] = embedding_dim
+    metadata["distances"] = recorded_distances(estimator)
     if document:
         metadata |= {"document": document.source.fields, "vectors": stored_rows(estimator)}
     helper.set_model_props(model, {PREFIX + key: json.dumps(value) for key, value in metadata.items()})

@@ -67,6 +67,10 @@ def convert(
         float | None,
         typer.Option(help="Queries that a model's overall mean counts for, for the semantics queries; 1 by default."),
     ] = None,
+    embedding_model: Annotated[
+        str | None, typer.Option(help="Record the model whose embeddings the selectors were trained with.")
+    ] = None,
+    embedding_dim: Annotated[int | None, typer.Option(help="Record the width of these embeddings.")] = None,
     report: ReportFile = None,
     junit: JUnitFile = None,
 ) -> None:
@@ -93,6 +97,8 @@ def convert(
                     semantics=semantics,
                     k=k,
                     shrinkage=shrinkage,
+                    embedding_model=embedding_model,
+                    embedding_dim=embedding_dim,
                 )
             )
             table.add_row(*_described(source, target, time.perf_counter() - start, reports[-1]))

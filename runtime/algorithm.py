@@ -40,5 +40,8 @@ class Algorithm(Protocol):
     def winners(self, run: Run, queries: Queries, ballot: Ballot) -> npt.NDArray[np.int64]:
         """Pick the models for queries, (b, d): their indices, (b,)."""
 
+    def distance(self, run: Run, query: Queries, q2: float) -> float:
+        """Measure one query, (1, d), to the nearest row or centroid; not for an artifact that records no distances."""
+
     def explain(self, run: Run, query: Queries, ballot: Ballot) -> Explanation:
         """Tell how the model for one query, (1, d), is picked."""

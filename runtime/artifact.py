@@ -23,6 +23,7 @@ TABLES = frozenset(
     {
         "refine",
         "center",
+        "factor",
         "members",
         "row_model",
         "row_quality",
@@ -64,6 +65,12 @@ class Metadata:
     """Neighbours that vote; 0 where the algorithm has none."""
     values_per_query: int
     """Values that the graph holds at once for a query, by which large batches are split."""
+    embedding_model: str | None
+    """Model whose embeddings it was trained with, if that was recorded."""
+    embedding_dim: int | None
+    """Width of these embeddings, if that was recorded."""
+    distances: tuple[float, ...]
+    """Quantiles, evenly spaced, of the distance from one row to the nearest other; empty where there is none."""
     raw: Mapping[str, Any]
     """Every metadata entry, decoded, without the ``modelpick.`` prefix; but not those for restoring."""
 
@@ -138,9 +145,19 @@ def read_contents(name: str, data: bytes) -> tuple[Metadata, dict[str, Tensor]]:
         choices=choices,
         k=_entry(name, raw, "k", int),
         values_per_query=_entry(name, raw, "values_per_query", int),
+        embedding_model=_entry(name, raw, "embedding_model", str) if "embedding_model" in raw else None,
+        embedding_dim=_entry(name, raw, "embedding_dim", int) if "embedding_dim" in raw else None,
+        distances=tuple(_numbers(name, raw, "distances")),
         raw=raw,
     )
     return metadata, tensors
+
+
+def _numbers(name: str, raw: Mapping[str, Any], key: str) -> list[float]:
+    values = _entry(name, raw, key, list) if key in raw else []
+    if not all(isinstance(value, (int, float)) for value in values):
+        raise ArtifactError(f"{name}: {PREFIX}{key}: expected numbers")
+    return [float(value) for value in values]
 
 
 def _entry(name: str, raw: Mapping[str, Any], key: str, kind: type[_T]) -> _T:

@@ -100,6 +100,11 @@ class Choices:
         best: npt.NDArray[np.int64] = choices[(self._kind.sign * values[:, choices]).argmax(axis=1)]
         return best
 
+    def distance(self, run: Run, query: Queries, q2: float) -> float:
+        """See `Algorithm`."""
+        (values,) = run((self._kind.values,), {"features": query})
+        return float(values.min())
+
     def explain(self, run: Run, query: Queries, ballot: Ballot) -> Explanation:
         """See `Algorithm`."""
         kind = self._kind

@@ -1,6 +1,7 @@
 """The nearest rows of a query: by a search alone, else by exact distances, else by a look at more rows."""
 
 from collections.abc import Iterator, Mapping
+from math import sqrt
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -13,6 +14,8 @@ SEARCH_OUTPUTS = ("score", "candidate")
 SEARCH_ONLY = np.array(False)
 # Float64 values that one run may compute distances from.
 DISTANCE_VALUES = 2**16
+# Shorter queries have no direction.
+TINY = 1e-150
 # A search that is repeated looks at so many times more candidates, and then at blocks of so many.
 GROWTH, BLOCK = 8, 4096
 Table = dict[str, npt.NDArray[Any]]
@@ -43,10 +46,15 @@ class Nearest:
         Width of a query.
     outputs
         Outputs that tell of each row, (b, k) each: ``row`` and ``distance`` among them.
+    unit
+        Whether the graph scales queries to unit length.
     """
 
-    def __init__(self, tables: Mapping[str, Tensor], k: int, width: int, outputs: tuple[str, ...]) -> None:
-        self._k, self._outputs = k, outputs
+    def __init__(
+        self, tables: Mapping[str, Tensor], k: int, width: int, outputs: tuple[str, ...], unit: bool = False
+    ) -> None:
+        self._k, self._outputs, self._unit = k, outputs, unit
+        self._scale = float(tables["factor"]) ** 2 if "factor" in tables else 1.0
         self._distinct, self._most_members = tables["members"].shape
         self._candidates, kept = int(tables["candidates"][0]), tables.get("kept")
         self._kept = None if kept is None else int(kept[0])
@@ -59,19 +67,36 @@ class Nearest:
             self._center2 = float(self._center @ self._center)
             # More than all roundings of the three sums that expand the square.
             self._slack = width * 2.0**-50
+        # No query of unit length is longer, once it is moved.
+        self._most = (1.0 + (0.0 if self._center is None else sqrt(self._center2))) ** 2 * (1.0 + width * 2.0**-50)
 
     def search(self, run: Run, queries: Queries) -> Found:
         """Find candidates without their exact distances."""
         return Found(*run(SEARCH_OUTPUTS, {"features": queries, "refine": SEARCH_ONLY}))
 
+    def distance(self, run: Run, query: Queries, q2: float) -> float:
+        """Measure one query to the nearest row, as closely as float32 scores tell."""
+        score = float(self.search(run, query).scores[0, 0])
+        if self._unit:
+            query, q2 = query / max(sqrt(q2), TINY), min(q2 / TINY, 1.0)
+        if self._center is not None:
+            query = query - self._center
+            q2 = float(np.vdot(query, query))
+        squared = max(score / self._scale + q2, 0.0)
+        return squared / 2.0 if self._unit else sqrt(squared)
+
     def gap(self, query: Queries, q2: float) -> float:
         """Tell how far apart the scores of two rows must be, for one query, to prove which is the nearer one."""
-        if self._center is not None:
+        if self._unit:
+            q2 = self._most
+        elif self._center is not None:
             q2 = self._moved(q2, float(np.vdot(query, self._center)))
         return self._slope * q2 + self._constant
 
     def gaps(self, queries: Queries) -> npt.NDArray[np.float64]:
         """Tell the same for each of many queries, (b,)."""
+        if self._unit:
+            return np.full(len(queries), self._slope * self._most + self._constant)
         q2 = np.einsum("ij,ij->i", queries, queries)
         if self._center is not None:
             q2 = self._moved(q2, np.einsum("ij,j->i", queries, self._center))

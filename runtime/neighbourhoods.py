@@ -61,6 +61,10 @@ class Neighbourhoods:
             rows[chunk] = self._nearest.rows(run, queries[chunk], found.of(chunk), ("row",))["row"]
         return first_best(self._scores(rows, ballot), ballot.allowed)
 
+    def distance(self, run: Run, query: Queries, q2: float) -> float:
+        """See `Algorithm`."""
+        return self._nearest.distance(run, query, q2)
+
     def explain(self, run: Run, query: Queries, ballot: Ballot) -> Explanation:
         """See `Algorithm`."""
         rows, distances = self._nearest.rows(run, query).values()

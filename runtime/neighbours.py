@@ -36,7 +36,7 @@ class Neighbours:
     def __init__(self, metadata: Metadata, tables: Mapping[str, Tensor], quality_weight: float) -> None:
         self._k, self._names = metadata.k, np.array(metadata.model_names, dtype=object)
         self._row_model = tables["row_model"]
-        self._nearest = Nearest(tables, metadata.k, metadata.n_features_in, OUTPUTS)
+        self._nearest = Nearest(tables, metadata.k, metadata.n_features_in, OUTPUTS, metadata.raw["metric"] == "cosine")
         self._shortcut = Shortcut(tables, metadata.k, len(self._names), self._nearest.complete, quality_weight)
 
     def winner(self, run: Run, query: Queries, q2: float, ballot: Ballot) -> int:
@@ -64,6 +64,10 @@ class Neighbours:
         for query in np.flatnonzero(winners < 0):
             winners[query] = self._nearest_allowed(run, queries[query : query + 1], ballot)["model"].item()
         return winners
+
+    def distance(self, run: Run, query: Queries, q2: float) -> float:
+        """See `Algorithm`."""
+        return self._nearest.distance(run, query, q2)
 
     def explain(self, run: Run, query: Queries, ballot: Ballot) -> Explanation:
         """See `Algorithm`."""

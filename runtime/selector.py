@@ -1,10 +1,13 @@
 """Selector: loads an artifact and picks the language model for a query embedding."""
 
+import asyncio
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
+from time import perf_counter
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +16,10 @@ import onnxruntime
 from .algorithm import Algorithm, Ballot, Run
 from .artifact import Metadata, read_artifact, read_contents
 from .choices import CLASSIFIERS, CLUSTERS, Choices, Kind
+from .contract import Contract
 from .errors import ArtifactError, FeatureError
+from .events import Observer, Selection, tell
+from .features import FeatureBuilder
 from .neighbourhoods import Neighbourhoods
 from .neighbours import Neighbours
 from .onnx_file import Tensor
@@ -40,6 +46,15 @@ _ALGORITHMS: Mapping[tuple[str, str], _Make] = {
 }
 
 
+class Drift(NamedTuple):
+    """How far a query is from what a model knows."""
+
+    distance: float
+    """Distance to the nearest row or centroid."""
+    rank: float
+    """Share of the distances recorded at conversion that are smaller, from 0 to 1."""
+
+
 class Selector:
     """Picks the language model for a query embedding by running an artifact in onnxruntime.
 
@@ -52,10 +67,14 @@ class Selector:
         metadata: Metadata,
         tables: Mapping[str, Tensor],
         quality_weight: float = QUALITY_WEIGHT,
+        name: str = "",
+        observer: Observer | None = None,
     ) -> None:
         self._session: onnxruntime.InferenceSession | None = session
         self._metadata = metadata
+        self._name, self._observer = name, observer
         self._ballot = Ballot(quality_weight)
+        self._features = FeatureBuilder(metadata.n_features_in, metadata.embedding_dim)
         self._algorithm = _ALGORITHMS[metadata.algorithm, metadata.semantics](metadata, tables, quality_weight)
         self._index = {model: index for index, model in enumerate(metadata.model_names)}
         self._names = np.array(metadata.model_names, dtype=object)
@@ -70,6 +89,8 @@ class Selector:
         providers: Sequence[str | tuple[str, dict[str, Any]]] | None = None,
         sess_options: onnxruntime.SessionOptions | None = None,
         quality_weight: float | None = None,
+        expect: Contract | None = None,
+        observer: Observer | None = None,
     ) -> Self:
         """Load an artifact.
 
@@ -83,11 +104,16 @@ class Selector:
             Session options; by default one thread and sequential execution.
         quality_weight
             Share of the quality in the vote of KNN's neighbours, from 0 to 1; the rest is speed's. 0.9 by default.
+        expect
+            What the artifact must be.
+        observer
+            Called with an `events.Selection` for each call that picks. It must not block.
 
         Raises
         ------
         ArtifactError
-            When the artifact cannot be read, is cut, altered, not modelpick's, or of a newer contract.
+            When the artifact cannot be read, is cut, altered, not modelpick's, of a newer contract, or not what is
+            expected.
         FeatureError
             When the quality weight is none.
         """
@@ -96,6 +122,8 @@ class Selector:
         if (metadata.algorithm, metadata.semantics) not in _ALGORITHMS:
             known = ", ".join(f"{algorithm} of {semantics}" for algorithm, semantics in _ALGORITHMS)
             raise ArtifactError(f"{name}: expected {known}, got {metadata.algorithm} of {metadata.semantics}")
+        if expect is not None:
+            expect.check(name, metadata)
         weight = QUALITY_WEIGHT if quality_weight is None else _checked_weight(quality_weight, metadata.algorithm)
         if sess_options is None:
             sess_options = onnxruntime.SessionOptions()
@@ -105,7 +133,7 @@ class Selector:
             session = onnxruntime.InferenceSession(
                 data, sess_options, providers=list(providers or ["CPUExecutionProvider"]), enable_fallback=0
             )
-            selector = cls(session, metadata, tables, weight)
+            selector = cls(session, metadata, tables, weight, Path(name).stem, observer)
             selector.explain(np.zeros(metadata.n_features_in))
         except Exception as cause:  # onnxruntime's errors have no common base
             raise ArtifactError(f"{name}: cannot be run: {str(cause).splitlines()[0]}") from None
@@ -132,14 +160,21 @@ class Selector:
         return self._metadata
 
     @property
+    def features(self) -> FeatureBuilder:
+        """Makes the feature vectors that it expects, of embeddings and categories."""
+        return self._features
+
+    @property
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._session is None
 
     def select(
         self,
-        features: npt.ArrayLike,
+        features: npt.ArrayLike | None = None,
         *,
+        embedding: npt.ArrayLike | None = None,
+        category: str | None = None,
         candidates: Collection[str] | None = None,
         quality_weight: float | None = None,
     ) -> str:
@@ -149,6 +184,9 @@ class Selector:
         ----------
         features
             Shape (d,): a list of numbers, or an array of any real type. Computed in float64.
+        embedding, category
+            Instead of the features: an embedding, shape (e,), and the category whose one-hot stands behind it, see
+            `FeatureBuilder.build`.
         candidates
             Models that may win; all by default. Votes and scores of others do not count: KMeans falls to the nearest
             cluster whose model is a candidate, and KNN, where no neighbour's model is one, to the nearest row whose is.
@@ -163,9 +201,20 @@ class Selector:
         ArtifactError
             When the selector is closed.
         """
+        start = perf_counter() if self._observer else 0.0
         ballot = self._asked(candidates, quality_weight)
-        query, q2 = self._query(features)
-        return self._metadata.model_names[self._algorithm.winner(self._run(), query, q2, ballot)]
+        query, q2 = self._query(features, embedding, category)
+        model = self._metadata.model_names[self._algorithm.winner(self._run(), query, q2, ballot)]
+        if self._observer:
+            tell(self._observer, Selection(self._name, (model,), perf_counter() - start))
+        return model
+
+    async def aselect(self, features: npt.ArrayLike | None = None, **asked: Any) -> str:
+        """Pick the model for one query in a thread, so that the event loop goes on; takes what `select` does.
+
+        A small artifact answers sooner than a thread starts: measure, and call `select` instead where that is so.
+        """
+        return await asyncio.to_thread(self.select, features, **asked)
 
     def select_batch(
         self,
@@ -181,16 +230,21 @@ class Selector:
             return []
         if queries.ndim != 2 or queries.shape[1:] != self._shape:
             raise FeatureError(f"expected rows of {self.n_features_in_} numbers, got shape {queries.shape}")
+        start = perf_counter()
         picked: list[str] = []
-        for start in range(0, len(queries), self._chunk):
-            chunk, _ = _finite(queries[start : start + self._chunk], start)
+        for first in range(0, len(queries), self._chunk):
+            chunk, _ = _finite(queries[first : first + self._chunk], first)
             picked += self._names[self._algorithm.winners(self._run(), chunk, ballot)].tolist()
+        if self._observer:
+            tell(self._observer, Selection(self._name, tuple(picked), perf_counter() - start))
         return picked
 
     def scores(
         self,
-        features: npt.ArrayLike,
+        features: npt.ArrayLike | None = None,
         *,
+        embedding: npt.ArrayLike | None = None,
+        category: str | None = None,
         candidates: Collection[str] | None = None,
         quality_weight: float | None = None,
     ) -> dict[str, float]:
@@ -200,15 +254,18 @@ class Selector:
         nearest centroid, SVM the highest score of the model's classifiers, or votes by its ``trainer`` semantics, MLP
         its softmax probability.
         """
-        scores: dict[str, float] = self.explain(features, candidates=candidates, quality_weight=quality_weight)[
-            "scores"
-        ]
+        explained = self.explain(
+            features, embedding=embedding, category=category, candidates=candidates, quality_weight=quality_weight
+        )
+        scores: dict[str, float] = explained["scores"]
         return scores
 
     def explain(
         self,
-        features: npt.ArrayLike,
+        features: npt.ArrayLike | None = None,
         *,
+        embedding: npt.ArrayLike | None = None,
+        category: str | None = None,
         candidates: Collection[str] | None = None,
         quality_weight: float | None = None,
     ) -> dict[str, Any]:
@@ -223,12 +280,44 @@ class Selector:
             score, and ``classifier``, the index of the best. All of it can be written as JSON.
         """
         ballot = self._asked(candidates, quality_weight)
-        query, _ = self._query(features)
+        query, _ = self._query(features, embedding, category)
         explanation = self._algorithm.explain(self._run(), query, ballot)
         scores = dict(zip(self.model_names, explanation.scores.tolist(), strict=True))
         if ballot.allowed is not None:
             scores = {model: scores[model] for model, allowed in zip(scores, ballot.allowed, strict=True) if allowed}
         return {"model": self.model_names[explanation.winner], "scores": scores, **explanation.details}
+
+    def checked(
+        self,
+        features: npt.ArrayLike | None = None,
+        *,
+        embedding: npt.ArrayLike | None = None,
+        category: str | None = None,
+        candidates: Collection[str] | None = None,
+        quality_weight: float | None = None,
+    ) -> npt.NDArray[np.float64]:
+        """Check what `select` takes, and raise what it raises, but pick nothing: gives the features, float64, (d,)."""
+        self._asked(candidates, quality_weight)
+        query, _ = self._query(features, embedding, category)
+        checked: npt.NDArray[np.float64] = query[0]
+        return checked
+
+    def drift(self, features: npt.ArrayLike | None = None, **query: Any) -> Drift:
+        """Tell how far one query is from what the model knows; takes and raises what `select` does of the query.
+
+        A KNN query is measured to its nearest row, by the float32 search alone, a KMeans query to its nearest centroid.
+        It is ranked among the distances recorded at conversion: from each row, or centroid, to the nearest other.
+
+        Raises
+        ------
+        ArtifactError
+            When the artifact records no distances.
+        """
+        vector, q2 = self._query(features, **query)
+        if not self._metadata.distances:
+            raise ArtifactError("expected an artifact that records distances: KNN or KMeans, of two rows or more")
+        distance = self._algorithm.distance(self._run(), vector, q2)
+        return Drift(distance, bisect_left(self._metadata.distances, distance) / len(self._metadata.distances))
 
     def close(self) -> None:
         """Let go of the session; calls in flight finish, later ones raise `ArtifactError`."""
@@ -261,8 +350,17 @@ class Selector:
             allowed[index] = True
         return ballot._replace(allowed=allowed)
 
-    def _query(self, features: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], float]:
+    def _query(
+        self,
+        features: npt.ArrayLike | None,
+        embedding: npt.ArrayLike | None = None,
+        category: str | None = None,
+    ) -> tuple[npt.NDArray[np.float64], float]:
         """Check one query: the query, (1, d), and its squared norm."""
+        if embedding is not None or category is not None:
+            if features is not None or embedding is None:
+                raise FeatureError("expected features, or an embedding and its category")
+            features = self._features.build(embedding, category)
         query = _numbers(features, f"{self._shape[0]} numbers")
         if query.shape != self._shape:
             raise FeatureError(f"expected {self._shape[0]} numbers, got shape {query.shape}")
@@ -284,9 +382,9 @@ def _checked_weight(quality_weight: float, algorithm: str) -> float:
     return float(quality_weight)
 
 
-def _numbers(values: npt.ArrayLike, expected: str) -> Array:
+def _numbers(values: npt.ArrayLike | None, expected: str) -> Array:
     try:
-        array = np.asarray(values)
+        array: Array = np.asarray(values)
     except (ValueError, TypeError, OverflowError):
         raise FeatureError(f"expected {expected}, got ragged rows or what is no number") from None
     if array.dtype.kind not in "fiu":

@@ -1,0 +1,48 @@
+"""What a selector and a store tell an observer."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+logger = logging.getLogger("modelpick")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Models were picked."""
+
+    selector: str
+    """Name of the selector: its file's, without the suffix."""
+    models: tuple[str, ...]
+    """What was picked for each query."""
+    seconds: float
+    """How long that took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """A store put a new selector in the place of an old one, or of none."""
+
+    selector: str
+    sha256: str
+    """SHA-256 of the JSON model that the new one was converted from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A store refused a new file; the old selector, if there is one, serves on."""
+
+    selector: str
+    reason: str
+
+
+Event = Selection | Swap | Refusal
+Observer = Callable[[Event], None]
+
+
+def tell(observer: Observer, event: Event) -> None:
+    """Tell an observer; what it raises is logged, and never reaches a request."""
+    try:
+        observer(event)
+    except Exception:
+        logger.exception("an observer failed on %s", event)
