@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, track
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +21,7 @@ from modelpick.runtime import FeatureError, ModelpickError, Selector
 from modelpick.runtime.errors import one_line
 
 from .artifact import convert as convert_file
+from .batch import select_file
 from .cli_models import diff, evaluate, pull, push, train
 from .console import show
 from .documents import DocumentWarning, Semantics
@@ -203,8 +204,24 @@ def select(
         Path | None, typer.Argument(help="File of queries, a JSON array each; standard input if absent.")
     ] = None,
     as_json: Json = False,
+    source: Annotated[
+        Path | None, typer.Option("--input", help="Large file of queries: .npy, .jsonl or .parquet; see --output.")
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Option("--output", help="Picks for --input, .jsonl or .parquet; bad rows go beside it.")
+    ] = None,
+    column: Annotated[str, typer.Option(help="Features in --input; else embedding and category.")] = "features",
 ) -> None:
-    """Pick the model for each query: a JSON array of numbers, one a line, or an array of such arrays."""
+    """Pick the model for each query: a JSON array of numbers, one a line, or an array of such arrays.
+
+    With --input and --output, of a file of any size; run again, it goes on where it was interrupted. Exit code 1 where
+    rows were bad.
+    """
+    if source is not None and target is not None:
+        _select_file(artifact, source, target, column)
+        return
+    if source is not None or target is not None:
+        raise ModelpickError("expected --input and --output together")
     with Selector.load(artifact) as selector:
         for place, query in read_queries(queries):
             try:
@@ -212,6 +229,23 @@ def select(
             except FeatureError as error:
                 raise FeatureError(f"{place}: {error}") from None
             print(json.dumps(found, ensure_ascii=False) if as_json else found)
+
+
+def _select_file(artifact: Path, source: Path, target: Path, column: str) -> None:
+    progress = Progress(
+        TextColumn("{task.completed:,} rows"),
+        SpinnerColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    with progress:
+        task = progress.add_task("", total=None)
+        found = select_file(artifact, source, target, column=column, done=lambda rows: progress.advance(task, rows))
+    print(f"{found.rows} rows, {found.bad} bad, {found.resumed} from an earlier run", file=sys.stderr)
+    if found.bad:
+        sys.exit(1)
 
 
 for command in (diff, evaluate, train, pull, push):

@@ -1,13 +1,17 @@
 """Online: artifact -> Selector. Needs numpy and onnxruntime, nothing else."""
 
+from typing import TYPE_CHECKING, Any
+
 from .artifact import Metadata
-from .batching import BatchingSelector
 from .contract import Contract
 from .drift import DriftMonitor
 from .errors import ArtifactError, DocumentError, FeatureError, ModelpickError
 from .features import FeatureBuilder
 from .selector import Drift, Selector
 from .store import SelectorStore
+
+if TYPE_CHECKING:
+    from .batching import BatchingSelector
 
 __all__ = [
     "ArtifactError",
@@ -23,3 +27,12 @@ __all__ = [
     "Selector",
     "SelectorStore",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs asyncio when it is asked for: that takes as long as all else here."""
+    if name == "BatchingSelector":
+        from .batching import BatchingSelector
+
+        return BatchingSelector
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,5 @@
 """Selector: loads an artifact and picks the language model for a query embedding."""
 
-import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
 from math import isfinite
@@ -214,6 +213,8 @@ class Selector:
 
         A small artifact answers sooner than a thread starts: measure, and call `select` instead where that is so.
         """
+        import asyncio  # takes as long as all other imports here
+
         return await asyncio.to_thread(self.select, features, **asked)
 
     def select_batch(

@@ -1,0 +1,24 @@
+"""Artifacts of the sample models."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from modelpick.converter import convert
+
+MODELS = Path(__file__).parents[2] / "models"
+
+
+@pytest.fixture(scope="session")
+def sample_artifacts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("samples")
+    for source in MODELS.glob("*.json"):
+        convert(source, folder / f"{source.stem}.onnx", samples=0, embedding_model="hashed", embedding_dim=1024)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample_queries():
+    return np.array([json.loads(line) for line in (MODELS / "queries.jsonl").read_text().splitlines()])

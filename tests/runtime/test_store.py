@@ -1,0 +1,140 @@
+"""SelectorStore: swaps under load, refusals, and vanishing files."""
+
+import logging
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.runtime import ArtifactError, SelectorStore
+from modelpick.runtime.events import Refusal, Selection, Swap
+
+ROWS = [[0.0, 1.0], [1.0, 0.0]]
+
+
+def artifact(model):
+    """An artifact that always picks one model."""
+    json = f'{{"algorithm":"kmeans","trained":true,"num_clusters":1,"centroids":[[0,0]],"cluster_models":["{model}"]}}'
+    document = load_document(json.encode())
+    return to_artifact(build_estimator(document), document=document)
+
+
+def put(path, data):
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def until(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("watching", [True, False])
+def test_swaps_200_times_under_load_without_a_failed_request(tmp_path, watching, monkeypatch):
+    if not watching:
+        monkeypatch.setitem(__import__("sys").modules, "watchfiles", None)
+    versions = [artifact("a"), artifact("b")]
+    path = tmp_path / "router.onnx"
+    put(path, versions[0])
+    failures, answered, stop, events = [], [0], threading.Event(), []
+
+    def ask(store):
+        while not stop.is_set():
+            try:
+                assert store["router"].select(ROWS[0]) in {"a", "b"}
+                answered[0] += 1
+            except Exception as error:
+                failures.append(error)
+
+    with SelectorStore(tmp_path, poll_seconds=0.005, observer=events.append) as store:
+        threads = [threading.Thread(target=ask, args=(store,)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for swap in range(1, 201):
+            put(path, versions[swap % 2])
+            until(lambda expected="ab"[swap % 2]: store["router"].select(ROWS[0]) == expected)
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+    assert answered[0] > 200
+    assert sum(isinstance(event, Swap) for event in events) >= 201
+    assert any(isinstance(event, Selection) and event.selector == "router" for event in events)
+    assert store.refusals == 0
+
+
+def test_refuses_a_bad_file_and_serves_on(tmp_path, caplog):
+    path, events = tmp_path / "router.onnx", []
+    put(path, artifact("a"))
+    with (
+        SelectorStore(path, poll_seconds=60, observer=events.append) as store,
+        caplog.at_level(logging.ERROR, "modelpick"),
+    ):
+        put(path, artifact("b")[:-7])
+        store.refresh()
+        store.refresh()
+        assert store["router"].select(ROWS[0]) == "a"
+        assert store.refusals == 1
+        (refusal,) = [event for event in events if isinstance(event, Refusal)]
+        assert (refusal.selector, "router.onnx" in refusal.reason) == ("router", True)
+        assert "router: refused" in caplog.text
+        put(path, artifact("c"))
+        store.refresh()
+        assert store["router"].select(ROWS[0]) == "c"
+        path.unlink()
+        store.refresh()
+        assert store["router"].select(ROWS[0]) == "c"
+
+
+def test_holds_a_selector_a_file_and_takes_new_ones(tmp_path):
+    for name in ("one", "two"):
+        put(tmp_path / f"{name}.onnx", artifact(name))
+    with SelectorStore(str(tmp_path), poll_seconds=60) as store:
+        assert store.names == ["one", "two"]
+        assert [store[name].select(ROWS[1]) for name in store.names] == ["one", "two"]
+        put(tmp_path / "three.onnx", artifact("three"))
+        store.refresh()
+        assert store["three"].select(ROWS[0]) == "three"
+        with pytest.raises(ArtifactError, match=r"^expected one of one, three, two, got 'four'$"):
+            store["four"]
+
+
+def test_a_selector_that_was_taken_outlives_the_swap(tmp_path):
+    path = tmp_path / "router.onnx"
+    put(path, artifact("a"))
+    with SelectorStore(path, poll_seconds=60) as store:
+        taken = store["router"]
+        put(path, artifact("b"))
+        store.refresh()
+        assert (taken.select(ROWS[0]), store["router"].select(ROWS[0])) == ("a", "b")
+    assert taken.select(ROWS[0]) == "a"
+
+
+def test_refuses_to_start_on_nothing_good(tmp_path):
+    with pytest.raises(ArtifactError, match=r"missing\.onnx: cannot be read"):
+        SelectorStore(tmp_path / "missing.onnx")
+    with pytest.raises(ArtifactError, match=r"expected at least one \.onnx file"):
+        SelectorStore(tmp_path)
+    (tmp_path / "bad.onnx").write_bytes(b"no")
+    with pytest.raises(ArtifactError, match=r"bad\.onnx: expected an artifact"):
+        SelectorStore(tmp_path)
+
+
+def test_goes_on_when_its_folder_vanishes(tmp_path):
+    folder = tmp_path / "artifacts"
+    folder.mkdir()
+    put(folder / "router.onnx", artifact("a"))
+    with SelectorStore(folder, poll_seconds=0.01) as store:
+        shutil.rmtree(folder)
+        time.sleep(0.05)
+        assert store["router"].select(np.zeros(2)) == "a"
+        folder.mkdir()
+        put(Path(folder) / "router.onnx", artifact("b"))
+        until(lambda: store["router"].select(np.zeros(2)) == "b")
