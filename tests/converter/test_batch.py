@@ -1,0 +1,195 @@
+"""`modelpick select --input --output`: files of any size, resumable, bad rows aside."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter.batch import select_file
+from modelpick.runtime import ModelpickError, Selector
+
+RNG = np.random.default_rng(0)
+CATEGORIES = ["math", "law", "other"]
+CENTROIDS = RNG.normal(size=(9, 20))
+QUERIES = RNG.normal(size=(1_000, 20)).astype(np.float32)
+EMBEDDINGS = QUERIES[:, :6]
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory):
+    names = [f"model-{i}" for i in range(9)]
+    model = {"algorithm": "kmeans", "trained": True, "num_clusters": 9, "centroids": CENTROIDS.tolist()}
+    document = load_document(json.dumps(model | {"cluster_models": names}).encode())
+    path = tmp_path_factory.mktemp("artifact") / "kmeans.onnx"
+    path.write_bytes(to_artifact(build_estimator(document), document=document))
+    return path
+
+
+@pytest.fixture(scope="module")
+def picks(artifact):
+    with Selector.load(artifact) as selector:
+        return selector.select_batch(QUERIES)
+
+
+def write(path, rows):
+    if path.suffix == ".npy":
+        np.save(path, np.array(rows))
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(np.asarray(row).tolist()) + "\n" for row in rows))
+    else:
+        parquet.write_table(pyarrow.table({"features": [np.asarray(row).tolist() for row in rows]}), path)
+
+
+def read(path):
+    if path.suffix == ".parquet":
+        table = parquet.read_table(path).to_pydict()
+        assert table["row"] == list(range(len(table["row"])))
+        return table["model"]
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["row"] for line in lines] == list(range(len(lines)))
+    return [line["model"] for line in lines]
+
+
+def modelpick(*arguments):
+    command = [sys.executable, "-m", "modelpick.converter", "select", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("target", ["jsonl", "parquet"])
+@pytest.mark.parametrize("source", ["npy", "jsonl", "parquet"])
+def test_picks_for_every_row(artifact, picks, tmp_path, source, target):
+    write(tmp_path / f"queries.{source}", QUERIES)
+    counted = []
+    found = select_file(
+        artifact, tmp_path / f"queries.{source}", tmp_path / f"picks.{target}", chunk=64, done=counted.append
+    )
+    assert found == (1_000, 0, 0)
+    assert (sum(counted), max(counted)) == (1_000, 64)
+    assert read(tmp_path / f"picks.{target}") == picks
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"picks.{target}", f"queries.{source}"]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_builds_features_of_embeddings_and_categories(artifact, tmp_path, kind):
+    source, rows = (
+        tmp_path / f"queries.{kind}",
+        [{"embedding": row.tolist(), "category": CATEGORIES[i % 3]} for i, row in enumerate(EMBEDDINGS)],
+    )
+    if kind == "jsonl":
+        source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        parquet.write_table(pyarrow.Table.from_pylist(rows), source)
+    select_file(artifact, source, tmp_path / "picks.jsonl")
+    with Selector.load(artifact) as selector:
+        assert read(tmp_path / "picks.jsonl") == [selector.select(**row) for row in rows]
+
+
+@pytest.mark.parametrize("source", ["npy", "jsonl", "parquet"])
+def test_bad_rows_go_aside(artifact, picks, tmp_path, source):
+    rows = [row.tolist() for row in QUERIES]
+    rows[7][3] = float("nan")
+    expected = {7: "expected finite numbers, got nan at [3]"}
+    if source != "npy":
+        rows[300] = [1.0, 2.0]
+        expected[300] = "expected 20 numbers, got shape (2,)"
+    path = tmp_path / f"queries.{source}"
+    write(path, rows)
+    if source == "jsonl":
+        expected[7] = "expected JSON: JSON is malformed: invalid character (byte "
+    done = modelpick(artifact, "--input", path, "--output", tmp_path / "picks.parquet")
+    assert done.returncode == 1
+    assert f"1000 rows, {len(expected)} bad" in done.stderr
+    aside = [json.loads(line) for line in (tmp_path / "picks.parquet.bad.jsonl").read_text().splitlines()]
+    assert [bad["row"] for bad in aside] == list(expected)
+    assert all(bad["error"].startswith(expected[bad["row"]]) for bad in aside)
+    assert read(tmp_path / "picks.parquet") == [None if row in expected else pick for row, pick in enumerate(picks)]
+
+    write(path, QUERIES)
+    assert modelpick(artifact, "--input", path, "--output", tmp_path / "picks.parquet").returncode == 0
+    assert not (tmp_path / "picks.parquet.bad.jsonl").exists()
+
+
+class StopHereError(Exception):
+    pass
+
+
+def test_goes_on_where_it_was_interrupted(artifact, picks, tmp_path):
+    source, target = tmp_path / "queries.npy", tmp_path / "picks.jsonl"
+    write(source, QUERIES)
+    answered = []
+
+    def interrupt(rows):
+        answered.append(rows)
+        if len(answered) == 5:
+            raise StopHereError
+
+    with pytest.raises(StopHereError):
+        select_file(artifact, source, target, chunk=100, done=interrupt)
+    assert not target.exists()
+    assert select_file(artifact, source, target, chunk=100) == (1_000, 0, 500)
+    assert read(target) == picks
+
+    answered.clear()
+    with pytest.raises(StopHereError):
+        select_file(artifact, source, target, chunk=100, done=interrupt)
+    write(source, QUERIES[::-1])
+    assert select_file(artifact, source, target, chunk=100) == (1_000, 0, 0), "another source is begun anew"
+    assert read(target) == picks[::-1]
+
+
+REFUSED = {
+    "another kind": ("queries.csv", "picks.jsonl", "expected a name that ends in one of .npy, .jsonl, .parquet"),
+    "another target": ("queries.npy", "picks.csv", "expected a name that ends in one of .jsonl, .parquet"),
+    "missing": ("missing.npy", "picks.jsonl", "missing.npy: cannot be read"),
+    "no npy": ("text.npy", "picks.jsonl", "text.npy: cannot be read"),
+    "one dimension": ("flat.npy", "picks.jsonl", "flat.npy: expected an array of shape (n, d), got (20,)"),
+    "objects": ("objects.npy", "picks.jsonl", "objects.npy: cannot be read"),
+    "no parquet": ("text.parquet", "picks.jsonl", "text.parquet: cannot be read"),
+    "no column": ("other.parquet", "picks.jsonl", "other.parquet: expected a column features, or embedding"),
+}
+
+
+@pytest.mark.parametrize(("source", "target", "message"), REFUSED.values(), ids=REFUSED)
+def test_refuses_files_of_other_kinds(artifact, tmp_path, source, target, message):
+    write(tmp_path / "queries.npy", QUERIES)
+    np.save(tmp_path / "flat.npy", QUERIES[0])
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    parquet.write_table(pyarrow.table({"x": [1]}), tmp_path / "other.parquet")
+    for name in ("queries.csv", "text.npy", "text.parquet"):
+        (tmp_path / name).write_text("text")
+    with pytest.raises(ModelpickError) as caught:
+        select_file(artifact, tmp_path / source, tmp_path / target)
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert not (tmp_path / target).exists()
+
+
+def test_needs_input_and_output_together(artifact, tmp_path):
+    done = modelpick(artifact, "--input", tmp_path / "queries.npy")
+    assert (done.returncode, done.stderr) == (2, "error: expected --input and --output together\n")
+
+
+def test_memory_is_bounded(artifact, tmp_path):
+    if not Path("/proc/self/status").exists():
+        pytest.skip("no /proc here")
+    np.save(tmp_path / "queries.npy", np.tile(QUERIES, (400, 1)))
+    code = f"""
+from pathlib import Path
+from modelpick.converter.batch import select_file
+from modelpick.runtime import Selector
+Selector.load({str(artifact)!r}).close()
+def held(*_):
+    sizes.append(int(dict(line.split(":") for line in open("/proc/self/status"))["RssAnon"].split()[0]))
+sizes = []
+held()
+select_file(Path({str(artifact)!r}), Path("{tmp_path}/queries.npy"), Path("{tmp_path}/picks.jsonl"), done=held)
+print(max(sizes) - sizes[0])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert int(done.stdout) < 20_000, "kilobytes, of queries that are 32,000"
