@@ -183,6 +183,7 @@ def _describe_knn(estimator: KNNModelSelector, tensors: Tensors) -> dict[str, An
         "metric": "cosine" if estimator.semantics == Semantics.trainer else "euclidean",
         "weights": "0.9 * max(quality, 0.01) + 0.1 * speed",
         "tie_rule": "distance, then row; vote, then best-ranked neighbour",
+        "distinct": tensors["rows"].dims[0],
         "values_per_query": sum(tensors["rows"].dims),
     }
 
@@ -196,6 +197,7 @@ def _describe_queries(estimator: QueryModelSelector, tensors: Tensors) -> dict[s
         "weights": "0.9 * max(quality, 0.01) + 0.1 * speed",
         "shrinkage": estimator.shrinkage,
         "tie_rule": "distance, then row; score, then model",
+        "distinct": tensors["rows"].dims[0],
         "values_per_query": sum(tensors["rows"].dims) + estimator.n_neighbors * estimator.outcomes_[0].size,
     }
 

@@ -16,6 +16,9 @@ COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) 
 MODELPICK = [command for command in COMMANDS if command.startswith("modelpick ")]
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
+# Later commands read what earlier ones wrote.
+pytestmark = pytest.mark.xdist_group("readme")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -1,8 +1,12 @@
 """Selections over a Ray dataset, on a real local cluster."""
 
+import logging
 import os
 import signal
+import threading
+import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,26 +22,47 @@ def cluster():
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        logging.getLogger("ray").setLevel(logging.ERROR)
         ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
         yield
         ray.shutdown()
 
 
+def kill_a_worker(flag, killed):
+    """Once the flag is there, kill an actor that selects."""
+    while not flag.exists():
+        time.sleep(0.01)
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if command.startswith(b"ray::") and b"_Worker" in command:
+            os.kill(int(process.name), signal.SIGKILL)
+            killed.append(command)
+            return
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
 def test_picks_as_one_selector_even_when_a_worker_is_killed(cluster, sample_artifacts, sample_queries, tmp_path):
     rng = np.random.default_rng(0)
     queries = sample_queries[rng.integers(len(sample_queries), size=3_000)] + rng.normal(0, 0.01, (3_000, 1038))
-    flag = tmp_path / "killed"
+    flag, killed = tmp_path / "half done", []
 
-    def kill_once(batch):
-        if batch["row"][0] >= 1_500 and not flag.exists():
+    def mark(batch):
+        if batch["row"][0] >= 1_500:
             flag.write_text("")
-            os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(0.3)
         return batch
 
+    killer = threading.Thread(target=kill_a_worker, args=(flag, killed))
+    killer.start()
     dataset = ray.data.from_items([{"row": i, "features": query} for i, query in enumerate(queries)])
-    picked = select_dataset(dataset, sample_artifacts / "knn.onnx", workers=2, batch_size=100)
-    rows = picked.map_batches(kill_once, batch_size=100).select_columns(["row", "model"]).take_all()
-    assert flag.exists()
+    marked = dataset.map_batches(mark, batch_size=100)
+    picked = select_dataset(marked, sample_artifacts / "knn.onnx", workers=2, batch_size=100)
+    rows = picked.select_columns(["row", "model"]).take_all()
+    killer.join(timeout=10)
+    assert len(killed) == 1
     rows.sort(key=lambda row: row["row"])
     assert [row["row"] for row in rows] == list(range(3_000))
     with Selector.load(sample_artifacts / "knn.onnx") as selector:

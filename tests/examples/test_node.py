@@ -1,0 +1,84 @@
+"""The Node.js client picks as the runtime does."""
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.runtime import Selector
+
+ROOT = Path(__file__).parents[2]
+SHARED = Path(os.environ.get("MODELPICK_SHARED", ROOT.parent / "shared"))
+MODELS = [*(ROOT / "models").glob("*.json"), *sorted((SHARED / "conformance").glob("*/*_model.json.gz"))]
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def client(tmp_path_factory):
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("needs node and npm")
+    folder = tmp_path_factory.mktemp("node") / "client"
+    shutil.copytree(ROOT / "examples/node", folder, ignore=shutil.ignore_patterns("node_modules"))
+    command = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    except subprocess.TimeoutExpired:
+        pytest.skip("onnxruntime-node cannot be installed here")
+    if done.returncode:
+        pytest.skip(f"onnxruntime-node cannot be installed here: {done.stderr[-200:]}")
+    return folder / "select.mjs"
+
+
+def node(client, artifact, queries):
+    lines = "".join(json.dumps(query) + "\n" for query in queries)
+    return subprocess.run(
+        ["node", str(client), str(artifact)], input=lines, capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")
+@pytest.mark.parametrize("search", ["plain", "quantised"])
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_picks_as_the_runtime(client, path, search, tmp_path):
+    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    document = load_document(raw)
+    if search == "quantised" and "embeddings" not in json.loads(raw):
+        pytest.skip("only KNN searches")
+    (tmp_path / "model.onnx").write_bytes(
+        to_artifact(build_estimator(document), document=document, exact_search=search)
+    )
+    if path.suffix == ".gz":
+        expected = json.loads(gzip.decompress((path.parent / "expected.json.gz").read_bytes()))
+        queries = expected["queries"]
+    else:
+        queries = [json.loads(line) for line in (path.parent / "queries.jsonl").read_text().splitlines()]
+    done = node(client, tmp_path / "model.onnx", queries)
+    assert done.returncode == 0, done.stderr
+    with Selector.load(tmp_path / "model.onnx") as selector:
+        assert done.stdout.splitlines() == selector.select_batch(queries)
+
+
+def test_looks_at_all_rows_where_nothing_is_certified(client, tmp_path):
+    rows = 1.0 + 1e-9 * RNG.normal(size=(500, 4))
+    document = {"algorithm": "knn", "trained": True, "k": 5, "embeddings": rows.tolist()}
+    text = json.dumps(document | {"labels": [f"m{i % 7}" for i in range(500)]}).encode()
+    (tmp_path / "model.onnx").write_bytes(to_artifact(build_estimator(load_document(text))))
+    queries = (1.0 + 1e-9 * RNG.normal(size=(20, 4))).tolist()
+    with Selector.load(tmp_path / "model.onnx") as selector:
+        assert node(client, tmp_path / "model.onnx", queries).stdout.splitlines() == selector.select_batch(queries)
+
+
+def test_refuses_an_altered_artifact(client, tmp_path):
+    document = load_document(ROOT / "models/kmeans.json")
+    data = bytearray(to_artifact(build_estimator(document)))
+    data[1000] ^= 1
+    (tmp_path / "model.onnx").write_bytes(data)
+    done = node(client, tmp_path / "model.onnx", [])
+    assert done.returncode != 0
+    assert "it was altered" in done.stderr
