@@ -138,7 +138,7 @@ class KNNModelSelector(_ExactNeighbors):
         self.qualities_ = np.full(len(X), 0.5) if qualities is None else qualities
         speeds = decaying_speeds if self.semantics == Semantics.trainer else relative_speeds
         self.speeds_ = np.ones(len(X)) if latencies is None else speeds(latencies)
-        self.row_groups_ = _numbered(X)
+        self.row_groups_ = row_groups(X)
         return self
 
     def distances(self, features: Matrix) -> Matrix:
@@ -203,7 +203,7 @@ class QueryModelSelector(_ExactNeighbors):
         latencies: npt.NDArray[np.int64] | None = None,
     ) -> Self:
         """Keep the queries; takes what `KNNModelSelector.fit` does."""
-        self.row_groups_ = _numbered(X)
+        self.row_groups_ = row_groups(X)
         self.first_row_ = np.unique(self.row_groups_, return_index=True)[1].astype(np.int64)
         super().fit(X[self.first_row_])
         self.model_names_, models = _indexed(y)
@@ -240,7 +240,8 @@ def _indexed(labels: Sequence[str]) -> tuple[Names, npt.NDArray[np.int64]]:
     return _name_array(names), np.array([index[name] for name in labels], dtype=np.int64)
 
 
-def _numbered(rows: Matrix) -> npt.NDArray[np.int64]:
+def row_groups(rows: Matrix) -> npt.NDArray[np.int64]:
+    """Give each row's number among the distinct rows, counted by first appearance: int64, shape (n,)."""
     first: dict[bytes, int] = {}
     # Adding 0.0 makes -0.0 and 0.0, which are equal, the same bytes.
     groups = [first.setdefault((row + 0.0).tobytes(), len(first)) for row in np.asarray(rows)]

@@ -15,7 +15,7 @@ caller to refine: overriding ``refine`` with false leaves it at the search.
 
 import numpy as np
 
-from ..estimators import KMeansModelSelector
+from ..estimators import KMeansModelSelector, row_groups
 from .nodes import DOUBLE, Graph, register
 from .search import Rows, float32_scores
 from .stored import stored_exactly
@@ -28,9 +28,14 @@ def convert_kmeans(graph: Graph, estimator: KMeansModelSelector, features: str, 
     rows = Rows(np.asarray(estimator.cluster_centers_, dtype=np.float64))
     stored = stored_exactly(graph, "centroids", rows.values)
     refined = graph.branch()
-    centroids = refined.node("Cast", stored, to=DOUBLE)
+    # Sums of the same squares may differ in their last bits: identical centroids are measured once.
+    groups = row_groups(rows.values)
+    first = np.unique(groups, return_index=True)[1]
+    centroids = refined.node("Gather", stored, refined.constant("distinct", first), axis=0)
     query = refined.node("Unsqueeze", features, refined.constant("cluster_axis", np.array([1])))
-    distances = refined.node("Sqrt", refined.squared_norm(refined.node("Sub", query, centroids), keepdims=0))
+    differences = refined.node("Sub", query, refined.node("Cast", centroids, to=DOUBLE))
+    distances = refined.node("Sqrt", refined.squared_norm(differences, keepdims=0))
+    distances = refined.node("Gather", distances, refined.constant("groups", groups), axis=1)
     results = {"distance": distances, "cluster": refined.node("ArgMin", distances, axis=1, keepdims=0)}
 
     slope, constant = rows.error()

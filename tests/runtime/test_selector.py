@@ -269,3 +269,17 @@ def test_neighbours_are_exact_whatever_the_search_proves(rows, queries, k, exact
             for query in queries:
                 found = [neighbour["row"] for neighbour in selector.explain(query)["neighbours"]]
                 assert found == reference.knn_order(document, query)[0][:k].tolist()
+
+
+@pytest.mark.parametrize("width", [1, 3, 7, 16, 33])
+def test_the_first_of_identical_centroids_wins(width):
+    centroids = RNG.normal(size=(5, width)).round(2)
+    order = RNG.integers(5, size=23)
+    models = [f"m{i}" for i in range(23)]
+    document = {"algorithm": "kmeans", "trained": True, "num_clusters": 23, "centroids": centroids[order].tolist()}
+    text = json.dumps(document | {"cluster_models": models}).encode()
+    queries = RNG.normal(size=(200, width))
+    with Selector.load(to_artifact(build_estimator(load_document(text)))) as selector:
+        expected = reference.select(document | {"cluster_models": models}, queries)
+        assert set(expected) <= {f"m{order.tolist().index(i)}" for i in set(order.tolist())}
+        assert selector.select_batch(queries) == [selector.select(query) for query in queries] == expected
