@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench bench-smoke clean
+.PHONY: demo test test-packages bench bench-smoke clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python models/demo.py
@@ -12,6 +12,17 @@ test: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto
+
+# The wheel with the newest versions of what it needs, the sdist with the oldest.
+test-packages: $(VENV)/installed
+	rm -rf dist .venv-wheel .venv-sdist
+	$(BIN)/python -m build --outdir dist
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[converter,dev]"
+	.venv-wheel/bin/python -m pytest -n auto
+	$(PYTHON) -m venv .venv-sdist
+	.venv-sdist/bin/pip install --quiet --disable-pip-version-check -c tests/oldest.txt "$$(ls dist/*.tar.gz)[converter,dev]"
+	.venv-sdist/bin/python -m pytest -n auto
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/run.py --output benchmarks/results
@@ -29,4 +40,4 @@ $(VENV)/installed: pyproject.toml $(wildcard converter/*.py converter/graphs/*.p
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) .venv-* build dist *.egg-info

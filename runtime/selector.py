@@ -129,9 +129,12 @@ class Selector:
             sess_options.intra_op_num_threads = sess_options.inter_op_num_threads = 1
             sess_options.log_severity_level = 4
         try:
-            session = onnxruntime.InferenceSession(
-                data, sess_options, providers=list(providers or ["CPUExecutionProvider"]), enable_fallback=0
-            )
+            asked = list(providers or ["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(data, sess_options, providers=asked, enable_fallback=0)
+            session.disable_fallback()  # older onnxruntime ignores enable_fallback
+            missing = {entry if isinstance(entry, str) else entry[0] for entry in asked} - set(session.get_providers())
+            if missing:
+                raise RuntimeError(f"no execution provider {', '.join(sorted(missing))}")
             selector = cls(session, metadata, tables, weight, Path(name).stem, observer)
             selector.explain(np.zeros(metadata.n_features_in))
         except Exception as cause:  # onnxruntime's errors have no common base
