@@ -26,9 +26,11 @@ test-packages: $(VENV)/installed
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/run.py --output benchmarks/results
+	$(BIN)/python benchmarks/service.py --output benchmarks/results
 
 bench-smoke: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/run.py --smoke
+	$(BIN)/python benchmarks/service.py --smoke
 
 $(VENV)/installed-bench: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]' --config-settings editable_mode=strict

@@ -24,8 +24,9 @@ _Asked = tuple[frozenset[str] | None, float | None]
 class BatchingSelector:
     """Answers concurrent requests by one `Selector.select_batch`, in a thread.
 
-    For use within one event loop. A request waits until ``max_batch`` are there or the first has waited ``max_wait_us``
-    microseconds. That pays for large artifacts and many callers; see benchmarks/README.md.
+    For use within one event loop. A request waits for others only while a run is under way, until it ends,
+    ``max_batch`` are there, or the first of them has waited ``max_wait_us``; then another run begins beside it. That
+    pays for large artifacts and many callers; see benchmarks/README.md.
 
     Parameters
     ----------
@@ -34,15 +35,15 @@ class BatchingSelector:
     max_batch
         Most requests in a run.
     max_wait_us
-        Longest wait of a request for others, in microseconds.
+        Longest wait of a request for others, in microseconds; event loops are exact to about a millisecond.
     """
 
-    def __init__(self, selector: Selector, *, max_batch: int = 64, max_wait_us: float = 200.0) -> None:
+    def __init__(self, selector: Selector, *, max_batch: int = 64, max_wait_us: float = 2_000.0) -> None:
         if max_batch < 1 or not max_wait_us >= 0:
             raise ValueError(f"expected max_batch >= 1 and max_wait_us >= 0, got {max_batch} and {max_wait_us}")
         self._selector, self._max_batch, self._max_wait = selector, max_batch, max_wait_us / 1e6
         self._waiting: dict[_Asked, list[_Waiting]] = {}
-        self._timers: dict[_Asked, asyncio.TimerHandle] = {}
+        self._starts: dict[_Asked, asyncio.Handle] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -62,22 +63,29 @@ class BatchingSelector:
             features, embedding=embedding, category=category, candidates=candidates, quality_weight=quality_weight
         )
         asked = (None if candidates is None else frozenset(candidates), quality_weight)
-        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[str] = loop.create_future()
         waiting = self._waiting.setdefault(asked, [])
         waiting.append(_Waiting(checked, answer))
         if len(waiting) >= self._max_batch:
             self._start(asked)
+        elif len(waiting) == 1 and self._running:
+            self._starts[asked] = loop.call_later(self._max_wait, self._start, asked)
         elif len(waiting) == 1:
-            self._timers[asked] = asyncio.get_running_loop().call_later(self._max_wait, self._start, asked)
+            self._starts[asked] = loop.call_soon(self._start, asked)
         return await answer
 
     def _start(self, asked: _Asked) -> None:
-        self._timers.pop(asked).cancel() if asked in self._timers else None
-        waiting = self._waiting.pop(asked, [])
-        if waiting:
-            task = asyncio.get_running_loop().create_task(self._answer(asked, waiting))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+        if start := self._starts.pop(asked, None):
+            start.cancel()
+        task = asyncio.get_running_loop().create_task(self._answer(asked, self._waiting.pop(asked)))
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._running.discard(task)
+        for asked in list(self._waiting):
+            self._start(asked)
 
     async def _answer(self, asked: _Asked, waiting: list[_Waiting]) -> None:
         candidates, quality_weight = asked

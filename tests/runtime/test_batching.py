@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from threading import Event
 
 import numpy as np
 import pytest
@@ -43,6 +44,35 @@ def test_requests_get_their_own_answers(selector, sample_queries, max_batch, mon
     assert asyncio.run(ask()) == [selector.select(query) for query in queries]
     assert max(sizes) == max_batch
     assert sum(sizes) == len(queries)
+
+
+@pytest.mark.parametrize(("max_wait_us", "first_waits"), [(1_000, True), (1e9, False)])
+def test_waits_while_a_run_is_under_way_but_not_for_ever(
+    selector, sample_queries, max_wait_us, first_waits, monkeypatch
+):
+    sizes, begun, others_begun = [], Event(), Event()
+    select_batch = Selector.select_batch
+
+    def held(self, matrix, **asked):
+        sizes.append(len(matrix))
+        begun.set()
+        if len(sizes) > 1:
+            others_begun.set()
+        elif first_waits:
+            assert others_begun.wait(10)
+        return select_batch(self, matrix, **asked)
+
+    monkeypatch.setattr(Selector, "select_batch", held)
+
+    async def ask():
+        async with BatchingSelector(selector, max_wait_us=max_wait_us) as batching:
+            first = asyncio.create_task(batching.select(sample_queries[0]))
+            while not begun.is_set():
+                await asyncio.sleep(0)
+            return await asyncio.gather(first, *(batching.select(query) for query in sample_queries[1:]))
+
+    assert asyncio.run(ask()) == [selector.select(query) for query in sample_queries]
+    assert sizes == [1, len(sample_queries) - 1]
 
 
 def test_bad_requests_fail_alone_and_candidates_stay_apart(selector, sample_queries):
