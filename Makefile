@@ -36,7 +36,7 @@ $(VENV)/installed-bench: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]' --config-settings editable_mode=strict
 	@touch $@
 
-$(VENV)/installed: pyproject.toml $(wildcard converter/*.py converter/graphs/*.py runtime/*.py)
+$(VENV)/installed: pyproject.toml $(wildcard package/*.py converter/*.py converter/*/*.py runtime/*.py runtime/*/*.py)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[converter,dev]' --config-settings editable_mode=strict
 	@touch $@

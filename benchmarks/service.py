@@ -24,7 +24,7 @@ from timing import interleaved
 
 from modelpick.converter import to_artifact
 from modelpick.runtime import BatchingSelector, DriftMonitor, Selector
-from modelpick.runtime.prometheus import PrometheusObserver
+from modelpick.runtime.serving.prometheus import PrometheusObserver
 
 CALLERS = (1, 8, 64)
 FULL = {"rows": [200, 5_000, 100_000], "seconds": 2.0, "turns": 5, "imports": 15}

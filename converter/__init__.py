@@ -1,16 +1,17 @@
 """Offline: JSON model -> checked document -> scikit-learn estimator -> ONNX artifact."""
 
 try:
-    from .artifact import convert, to_artifact
+    from .artifact.writer import to_artifact
 except ModuleNotFoundError as missing:
     hint = f"modelpick.converter needs {missing.name}: pip install 'modelpick[converter]'"
     raise ModuleNotFoundError(hint, name=missing.name) from None
 
+from .artifact.restore import restore, to_json
 from .compat import KMeansSelector, KNNSelector, MLPSelector, SVMSelector
+from .convert import convert
 from .documents import DocumentWarning, Semantics, load_document
 from .estimators import build_estimator
-from .restore import restore, to_json
-from .verify import Report, VerificationError, verify
+from .verification.verify import Report, VerificationError, verify
 
 __all__ = [
     "DocumentWarning",

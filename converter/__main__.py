@@ -1,5 +1,5 @@
 """``python -m modelpick.converter`` is the `modelpick` command."""
 
-from .cli import main
+from .cli.app import main
 
 main()

@@ -4,7 +4,7 @@ from typing import ClassVar, Self
 
 from modelpick.runtime import DocumentError, Selector
 
-from .artifact import to_artifact
+from .artifact.writer import to_artifact
 from .documents import load_document
 from .estimators import build_estimator
 

@@ -20,8 +20,8 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from modelpick.runtime.errors import DocumentError
 
-from .layers import DenseLayer, Layer, ReluLayer, ScaleLayer, fold
-from .paths import read_bytes
+from .algorithms.layers import DenseLayer, Layer, ReluLayer, ScaleLayer, fold
+from .files.io import read_bytes
 
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]

@@ -18,7 +18,7 @@ from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from modelpick.runtime import DocumentError
-from modelpick.runtime.voting import (
+from modelpick.runtime.decision.voting import (
     MIN_QUALITY,
     QUALITY_WEIGHT,
     Vote,

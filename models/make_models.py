@@ -11,8 +11,8 @@ import numpy as np
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.svm import LinearSVC
 
-from modelpick.converter.records import read_benchmark
-from modelpick.converter.train import train, training_data
+from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.train import train, training_data
 from modelpick.runtime.features import CATEGORIES, FeatureBuilder
 
 FOLDER = Path(__file__).parent

@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .artifact import Metadata
-from .contract import Contract
-from .drift import DriftMonitor
+from .artifact.metadata import Metadata
+from .artifact.requirements import Contract
 from .errors import ArtifactError, DocumentError, FeatureError, ModelpickError
 from .features import FeatureBuilder
 from .selector import Drift, Selector
-from .store import SelectorStore
+from .serving.drift import DriftMonitor
+from .serving.store import SelectorStore
 
 if TYPE_CHECKING:
-    from .batching import BatchingSelector
+    from .serving.microbatching import BatchingSelector
 
 __all__ = [
     "ArtifactError",
@@ -32,7 +32,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import what needs asyncio when it is asked for: that takes as long as all else here."""
     if name == "BatchingSelector":
-        from .batching import BatchingSelector
+        from .serving.microbatching import BatchingSelector
 
         return BatchingSelector
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

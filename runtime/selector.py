@@ -12,17 +12,17 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from .algorithm import Algorithm, Ballot, Run
-from .artifact import Metadata, read_artifact, read_contents
-from .choices import CLASSIFIERS, CLUSTERS, Choices, Kind
-from .contract import Contract
+from .algorithms.argmax import CLASSIFIERS, CLUSTERS, Choices, Kind
+from .algorithms.base import Algorithm, Ballot, Run
+from .algorithms.knn_regression import Neighbourhoods
+from .algorithms.knn_vote import Neighbours
+from .artifact.metadata import Metadata, read_artifact, read_contents
+from .artifact.onnx_reader import Tensor
+from .artifact.requirements import Contract
+from .decision.voting import QUALITY_WEIGHT
 from .errors import ArtifactError, FeatureError
 from .events import Observer, Selection, tell
 from .features import FeatureBuilder
-from .neighbourhoods import Neighbourhoods
-from .neighbours import Neighbours
-from .onnx_file import Tensor
-from .voting import QUALITY_WEIGHT
 
 Array = npt.NDArray[Any]
 # A batch is split into runs that hold about so many values at once, but answer so many queries at least.

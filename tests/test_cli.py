@@ -16,9 +16,9 @@ import onnx
 import pytest
 
 from modelpick.converter import build_estimator, load_document, to_artifact
-from modelpick.converter.cli import main
+from modelpick.converter.cli.app import main
 from modelpick.runtime import Selector
-from modelpick.runtime.artifact import seal
+from modelpick.runtime.artifact.metadata import seal
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "models"
@@ -560,7 +560,7 @@ def test_convert_publishes_what_agrees_alone(small, monkeypatch):
         return tampered() if document.source.sha256 == sha256 else to_artifact(estimator, document=document, **options)
 
     sha256 = load_document("knn.json").source.sha256
-    monkeypatch.setattr("modelpick.converter.artifact.to_artifact", broken)
+    monkeypatch.setattr(sys.modules["modelpick.converter.convert"], "to_artifact", broken)
     before = contents()
     done = small("convert", "kmeans.json", "knn.json", "-o", ".", *REPORTS)
     check_failure(done, small, "knn", "knn.json")

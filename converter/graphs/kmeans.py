@@ -16,8 +16,8 @@ caller to refine: overriding ``refine`` with false leaves it at the search.
 import numpy as np
 
 from ..estimators import KMeansModelSelector, row_groups
-from .nodes import DOUBLE, Graph, register
-from .search import Rows, float32_scores
+from .builder import DOUBLE, Graph, register
+from .exact_search import Rows, float32_scores
 from .stored import stored_exactly
 
 OUTPUTS = {"distance": "double", "cluster": "index", "candidate": "index", "certain": "flag"}

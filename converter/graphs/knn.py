@@ -37,8 +37,8 @@ import numpy.typing as npt
 
 from ..documents import Semantics
 from ..estimators import KNNModelSelector, QueryModelSelector
-from .nodes import DOUBLE, Graph, register
-from .search import ExactSearch, Rows, Search, add_search
+from .builder import DOUBLE, Graph, register
+from .exact_search import ExactSearch, Rows, Search, add_search
 from .stored import stored_exactly
 
 FOUND = {"row": "int64", "distance": "double", "certified": "bool", "score": "float", "candidate": "int64"}

@@ -10,7 +10,7 @@ estimator was built.
 """
 
 from ..estimators import MLPModelSelector
-from .nodes import DOUBLE, Graph, register
+from .builder import DOUBLE, Graph, register
 from .stored import stored_exactly
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from .nodes import Graph
+from .builder import Graph
 
 
 def stored_exactly(graph: Graph, name: str, values: npt.NDArray[np.float64]) -> str:

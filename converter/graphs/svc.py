@@ -12,7 +12,7 @@ Chang and C.-J. Lin, LIBSVM: A Library for Support Vector Machines, section 7, a
 import numpy as np
 
 from ..estimators import SVCModelSelector
-from .nodes import DOUBLE, Graph, register
+from .builder import DOUBLE, Graph, register
 from .stored import stored_exactly
 
 OUTPUTS = {"score": "double", "classifier": "index"}

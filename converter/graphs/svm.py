@@ -26,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..estimators import MIN_NORM, SVMModelSelector
-from .nodes import DOUBLE, FLOAT, Graph, register
-from .search import roundings
+from .builder import DOUBLE, FLOAT, Graph, register
+from .exact_search import roundings
 from .stored import stored_exactly
 
 OUTPUTS = {"score": "double", "classifier": "index", "candidate": "index", "certain": "flag"}

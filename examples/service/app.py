@@ -15,7 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
 from modelpick.runtime import FeatureError, ModelpickError, SelectorStore
-from modelpick.runtime.prometheus import PrometheusObserver
+from modelpick.runtime.serving.prometheus import PrometheusObserver
 
 
 class Query(BaseModel):

@@ -11,7 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from modelpick.converter import build_estimator, load_document, to_artifact
-from modelpick.converter.batch import select_file
+from modelpick.converter.files.bulk import select_file
 from modelpick.runtime import ModelpickError, Selector
 
 RNG = np.random.default_rng(0)
@@ -181,7 +181,7 @@ def test_memory_is_bounded(artifact, tmp_path):
     np.save(tmp_path / "queries.npy", np.tile(QUERIES, (400, 1)))
     code = f"""
 from pathlib import Path
-from modelpick.converter.batch import select_file
+from modelpick.converter.files.bulk import select_file
 from modelpick.runtime import Selector
 Selector.load({str(artifact)!r}).close()
 def held(*_):

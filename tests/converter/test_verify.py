@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,9 +12,9 @@ import pytest
 from onnx import numpy_helper
 
 from modelpick.converter import VerificationError, build_estimator, convert, load_document, to_artifact, verify
-from modelpick.converter.verify import made_queries, write_junit
+from modelpick.converter.verification.verify import made_queries, write_junit
 from modelpick.runtime import ArtifactError, DocumentError, FeatureError, Selector
-from modelpick.runtime.artifact import seal
+from modelpick.runtime.artifact.metadata import seal
 
 pytestmark = pytest.mark.filterwarnings("error", "ignore::modelpick.converter.DocumentWarning")
 
@@ -386,7 +387,7 @@ OTHERS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_convert_publishes_nothing_that_disagrees(name, old, tmp_path, monkeypatch):
     wrong = to_artifact(build_estimator(load_document(encoded(OTHERS[name]))))
-    monkeypatch.setattr("modelpick.converter.artifact.to_artifact", lambda *args, **kwargs: wrong)
+    monkeypatch.setattr(sys.modules["modelpick.converter.convert"], "to_artifact", lambda *args, **kwargs: wrong)
     (tmp_path / "model.json").write_bytes(encoded(MODELS[name]))
     if old is not None:
         (tmp_path / "model.onnx").write_bytes(old)

@@ -10,7 +10,7 @@ import numpy as np
 
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime import Selector
-from modelpick.runtime.artifact import CONTRACT
+from modelpick.runtime.artifact.metadata import CONTRACT
 
 FOLDER = Path(__file__).parent
 RNG = np.random.default_rng(0)

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime import ArtifactError, ModelpickError, Selector
-from modelpick.runtime.artifact import CONTRACT, read_contents, seal
+from modelpick.runtime.artifact.metadata import CONTRACT, read_contents, seal
 
 MODELS = Path(__file__).parents[2] / "models"
 SEED = 0

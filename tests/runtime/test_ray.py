@@ -14,7 +14,7 @@ import pytest
 ray = pytest.importorskip("ray", reason="needs the extra ray")
 
 from modelpick.runtime import ArtifactError, Selector  # noqa: E402
-from modelpick.runtime.ray import select_dataset  # noqa: E402
+from modelpick.runtime.serving.ray import select_dataset  # noqa: E402
 
 
 @pytest.fixture(scope="module")

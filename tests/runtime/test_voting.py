@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from modelpick.runtime.voting import vote, vote_one, vote_weights
+from modelpick.runtime.decision.voting import vote, vote_one, vote_weights
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime import ArtifactError, DriftMonitor, FeatureError, Selector
 from modelpick.runtime.events import Refusal, Selection, Swap
-from modelpick.runtime.opentelemetry import OpenTelemetryObserver
-from modelpick.runtime.prometheus import PrometheusObserver
+from modelpick.runtime.serving.opentelemetry import OpenTelemetryObserver
+from modelpick.runtime.serving.prometheus import PrometheusObserver
 
 
 def test_observers_are_told_what_was_picked(sample_artifacts, sample_queries):

@@ -1,0 +1,189 @@
+"""Commands of `modelpick` that make and judge models: train, evaluate, diff, pull, push."""
+
+import json
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from modelpick.runtime import FeatureError, Selector
+
+from ..documents import Semantics
+from ..evaluation.evaluate import Evaluation, plot
+from ..evaluation.evaluate import evaluate as evaluate_artifacts
+from ..files.hub import pull as pull_folder
+from ..files.hub import push as push_folder
+from ..files.io import write_atomically
+from ..files.queries import read_queries
+from ..training.embedder import embed
+from ..training.records import Benchmark, read_benchmark
+from ..training.train import TRAINERS, training_data
+from ..training.train import train as train_selector
+from ..training.train import tune as tune_neighbours
+from .console import show
+
+MOST_SHOWN = 20
+Algorithm = StrEnum("Algorithm", {name: name for name in TRAINERS})  # type: ignore[misc]
+Data = Annotated[Path, typer.Option(help="Benchmark records, JSON lines, gzipped or not.")]
+Embedder = Annotated[
+    str | None, typer.Option(help="Embed queries without an embedding by this sentence-transformers model or folder.")
+]
+Seed = Annotated[int, typer.Option(help="Seed of everything that is random.")]
+
+
+def train(
+    data: Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the JSON models.")],
+    algorithm: Annotated[list[Algorithm] | None, typer.Option(help="What to train; all by default.")] = None,
+    embedder: Embedder = None,
+    k: Annotated[int, typer.Option("--k", min=1, help="Neighbours of the KNN model.")] = 5,
+    tune: Annotated[
+        Semantics | None, typer.Option(help="Choose k by cross-validation for these semantics, native or queries.")
+    ] = None,
+    clusters: Annotated[int, typer.Option(min=1, help="Clusters of the KMeans model.")] = 8,
+    seed: Seed = 0,
+) -> None:
+    """Train selectors on benchmark records, and write them as JSON models that the original library reads.
+
+    A record has query, category, model_name, performance, response_time in seconds, and may have an embedding.
+    """
+    training = training_data(_read(data, embedder), k=k, clusters=clusters, seed=seed)
+    if tune is not None:
+        found = tune_neighbours(training, tune)
+        best = max(found, key=found.__getitem__)
+        table = Table("k", "mean quality on held-out queries")
+        for number, quality in found.items():
+            table.add_row(str(number), f"{quality:.4f}{' *' if number == best else ''}")
+        show(table)
+        training = training._replace(k=best)
+    table = Table("algorithm", "file", "MB", "seconds")
+    console = Console(stderr=True)
+    names = algorithm or list(Algorithm)
+    for name in track(names, "Training", console=console, transient=True, disable=not sys.stderr.isatty()):
+        start = time.perf_counter()
+        target = output / f"{name}.json"
+        document = msgspec.json.encode(train_selector(training, name))
+        write_atomically(target, document)
+        table.add_row(name, str(target), f"{len(document) / 1e6:,.2f}", f"{time.perf_counter() - start:.2f}")
+    show(table)
+
+
+def _read(data: Path, embedder: str | None) -> Benchmark:
+    benchmark = read_benchmark(data)
+    for bad in benchmark.bad[:MOST_SHOWN]:
+        print(f"warning: {bad}", file=sys.stderr)
+    if benchmark.bad:
+        print(f"warning: {len(benchmark.bad)} bad records are left out", file=sys.stderr)
+    if embedder is None or benchmark.embeddings is not None:
+        return benchmark
+    return benchmark._replace(embeddings=embed(benchmark.queries, embedder, progress=sys.stderr.isatty()))
+
+
+def evaluate(
+    artifacts: Annotated[list[Path], typer.Argument(help="Artifacts written by `modelpick convert`.")],
+    data: Data,
+    embedder: Embedder = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the evaluation as JSON.")] = False,
+    plot_file: Annotated[
+        Path | None, typer.Option("--plot", help="Plot quality against response time here, as .svg or .png.")
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Tell what artifacts come to on benchmark records that they were not trained on."""
+    evaluation = evaluate_artifacts(artifacts, _read(data, embedder), seed=seed)
+    if plot_file is not None:
+        plot(evaluation, plot_file)
+    if as_json:
+        print(msgspec.json.encode(evaluation).decode())
+    else:
+        _show_evaluation(evaluation)
+
+
+def _show_evaluation(evaluation: Evaluation) -> None:
+    table = Table(
+        "strategy",
+        "quality",
+        "95 %",
+        "seconds",
+        "best picks",
+        "gap from random",
+        "from best single",
+        title=f"{evaluation.queries:,} queries, {evaluation.left_out:,} left out",
+    )
+    for strategy in evaluation.strategies:
+        closed = (strategy.gap_from_random, strategy.gap_from_best_single)
+        table.add_row(
+            strategy.name,
+            f"{strategy.quality:.4f}",
+            "{:.4f} to {:.4f}".format(*strategy.interval),
+            f"{strategy.seconds:.3f}",
+            f"{strategy.best_share:.1%}",
+            *("—" if share is None else f"{share:.1%}" for share in closed),
+        )
+    show(table)
+    categories = list(evaluation.strategies[0].categories)
+    table = Table("strategy", *categories, title="mean quality by category")
+    for strategy in evaluation.strategies:
+        table.add_row(strategy.name, *(f"{strategy.categories[category]:.4f}" for category in categories))
+    show(table)
+    models = list(evaluation.strategies[0].selections)
+    table = Table("strategy", *models, title="share of selections")
+    for strategy in evaluation.strategies:
+        table.add_row(strategy.name, *(f"{strategy.selections[model]:.1%}" for model in models))
+    show(table)
+    if evaluation.differences:
+        table = Table("artifact", "is better than", "by", "95 %", title="paired differences of mean quality")
+        for pair in evaluation.differences:
+            low, high = pair.interval
+            table.add_row(pair.better, pair.than, f"{pair.quality:.4f}", f"{low:.4f} to {high:.4f}")
+        show(table)
+
+
+def diff(
+    a: Annotated[Path, typer.Argument(help="An artifact.")],
+    b: Annotated[Path, typer.Argument(help="Another one.")],
+    queries: Annotated[Path, typer.Option(help="File of queries, a JSON array each.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the disagreements as JSON.")] = False,
+) -> None:
+    """Tell on how many queries two artifacts disagree, and on which."""
+    places, given = zip(*read_queries(queries), strict=True)
+    with Selector.load(a) as one, Selector.load(b) as other:
+        try:
+            picks = [(one.select(query), other.select(query)) for query in given]
+        except FeatureError as error:
+            raise FeatureError(f"{queries}: {error}") from None
+    differing = [(number, *pair) for number, pair in enumerate(picks) if pair[0] != pair[1]]
+    if as_json:
+        found = [{"query": number, "a": first, "b": second} for number, first, second in differing]
+        print(json.dumps({"queries": len(picks), "different": len(found), "picks": found}, ensure_ascii=False))
+        return
+    table = Table("query", a.name, b.name, title=f"{len(differing)} of {len(picks)} queries differ")
+    for number, first, second in differing:
+        table.add_row(f"{number} ({places[number]})", first, second)
+    show(table)
+
+
+def pull(
+    repository: Annotated[str, typer.Argument(help="Repository on the hub, OWNER/NAME.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for its JSON models and artifacts.")],
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
+) -> None:
+    """Download the JSON models and artifacts of a repository on the Hugging Face hub."""
+    for file in pull_folder(repository, output, revision=revision):
+        print(file)
+
+
+def push(
+    folder: Annotated[Path, typer.Argument(help="Folder of JSON models or artifacts.")],
+    repository: Annotated[str, typer.Argument(help="Repository on the hub, OWNER/NAME.")],
+    message: Annotated[str, typer.Option("--message", "-m", help="Message of the commit.")] = "Update selectors",
+) -> None:
+    """Upload the JSON models and artifacts of a folder to a repository on the Hugging Face hub."""
+    print(push_folder(folder, repository, message=message))

@@ -1,0 +1,71 @@
+"""The whole way: bytes -> document -> estimator -> graph -> artifact -> verified file."""
+
+from pathlib import Path
+
+from modelpick.runtime import Selector
+
+from .artifact.writer import to_artifact
+from .documents import Semantics, load_document
+from .estimators import build_estimator
+from .files.io import write_atomically
+from .graphs.exact_search import ExactSearch
+from .verification.verify import SAMPLES, Report, VerificationError, compare, made_queries
+
+
+def convert(
+    source: str | Path | bytes,
+    target: str | Path,
+    *,
+    samples: int = SAMPLES,
+    exact_search: str = ExactSearch.auto,
+    semantics: str = Semantics.native,
+    k: int | None = None,
+    shrinkage: float | None = None,
+    embedding_model: str | None = None,
+    embedding_dim: int | None = None,
+) -> Report:
+    """Convert a JSON model to an artifact file, verified and atomically.
+
+    Parameters
+    ----------
+    source
+        Path or bytes of the JSON model.
+    target
+        Path of the artifact; replaced if it exists, untouched on any error.
+    samples
+        Number of queries on which the artifact is held against its estimator, see `compare`; 0 trusts
+        it.
+    exact_search
+        See `to_artifact`.
+    semantics
+        How the model picks, see `modelpick.converter.documents.Semantics`.
+    k, shrinkage
+        See `build_estimator`.
+    embedding_model, embedding_dim
+        See `to_artifact`.
+
+    Raises
+    ------
+    DocumentError
+        When the JSON model is refused, see `load_document`.
+    VerificationError
+        When the artifact disagrees with its estimator on a query that is not tied.
+    ModelpickError
+        When the target cannot be written.
+    """
+    document = load_document(source, semantics=semantics)
+    estimator = build_estimator(document, k=k, shrinkage=shrinkage)
+    data = to_artifact(
+        estimator,
+        document=document,
+        exact_search=exact_search,
+        embedding_model=embedding_model,
+        embedding_dim=embedding_dim,
+    )
+    name = "<bytes>" if isinstance(source, bytes) else str(source)
+    with Selector.load(data) as selector:
+        report = compare(selector, estimator, made_queries(estimator, samples), str(target), name)
+    if not report.passed:
+        raise VerificationError(report)
+    write_atomically(Path(target), data)
+    return report

@@ -1,0 +1,1 @@
+"""What selectors achieve on held-out records."""

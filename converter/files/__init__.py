@@ -1,0 +1,1 @@
+"""Files: whole reads, atomic writes, queries, bulk selections, the hub."""

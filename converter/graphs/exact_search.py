@@ -1,0 +1,371 @@
+"""Searches for the nearest of the distinct rows: approximate scores, with a proven bound on their error.
+
+A search ranks rows by ``s_j ~ f^2 (|x_j - c|^2 - 2 (q - c).(x_j - c))``. The centre c is zero unless the rows lie far
+from zero for their spread, and the factor f is 1 unless they are too large to square in float32. Below, x and q stand
+for rows and queries so moved and scaled, ``L = max |x_j|``, ``u = 2^-24`` and ``gamma_n = n u / (1 - n u)``.
+
+*Plain*, in float32: Gemm and TopK. Whatever the order of summation, the error of ``s_j`` is at most
+``gamma_n (2 |q| |x_j| + |x_j|^2)``, where n is the number of roundings on the longest path (N. Higham, Accuracy and
+Stability of Numerical Algorithms, 2nd ed., section 3.1, with Cauchy-Schwarz for ``sum |q_i x_i|``). As
+``2 |q| L <= |q|^2 + L^2``, that is at most ``E = gamma_n (|q|^2 + 2 L^2)``.
+
+*Quantised*, in 8-bit integers, and then in float32 for the best of them; but many queries at once are searched for in
+float32 alone, since they share the reading of the rows::
+
+    features ─ Cast f32 ─ Clip ─┬─ Gather heavy columns ─ Gemm ──────────────────────────────────┐
+                                └─ Mul light ─ Div s ─┬─ Round ──────────────┬─ MatMulInteger ─ Add ─ TopK ─ candidates
+                                                      └─ rest, Mul 126, Round┘
+
+A row's light columns are ``x^ = a_j w_j`` with integers ``|w| <= 127``; a query's are ``q^ = s (v + v' / 126)`` with
+integers ``|v|, |v'| <= 63``, shifted by 64 to be unsigned: products of two neighbours then add up within 16 bits, in
+which processors without VNNI instructions sum them. Few heavy columns, such as one-hot categories beside an embedding,
+would take up the range of all others: they stay in float32. From ``q.x = q^.x^ + q.(x - x^) + (q - q^).x^``,
+Cauchy-Schwarz, and at most half a level between a number and what stands for it, the integers add at most
+``2 (|q| max |x_j - x^_j| + s sqrt(d) / 252 max |x^_j|)`` to the error, over the light columns.
+
+A query so long that its scores could overflow is clipped; ``gamma_n |q|^2`` alone exceeds every score then, so that
+nothing is proven for it.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..estimators import directions
+from .builder import FLOAT, UINT8, Graph
+
+Matrix = npt.NDArray[np.float64]
+# More rows than wanted, so that the scores tell those near the last apart.
+SPARE = 4
+UNIT = 2.0**-24
+# Roundings beside the products and their sums: casting both vectors, the norm, scales, the last additions.
+EXTRA_ROUNDINGS = 16
+LARGEST_SCORE = 1e37
+# Rows up to this need no factor.
+LARGEST_VALUE = 1e12
+# Rows are moved where that makes their largest squared norm so many times smaller.
+FAR = 2.0
+# Squares of vectors up to this, and of their differences, do not overflow float64.
+LONGEST = 1e153
+
+ROW_LEVELS, QUERY_LEVELS, REST_LEVELS, ZERO_POINT = 127, 63, 126, 64
+# A query's light columns count as that long at least.
+SHORTEST = 1e-30
+# A column is heavy where its largest value exceeds the median column's that many times.
+HEAVY = 8.0
+# Lengths computed in float32 are raised by this share, far above their rounding errors.
+NORM_SLACK = 1e-3
+# Rows that fit the processor's caches.
+QUANTISED_AT_ONCE = 128
+# The candidates of the quantised search are counted on that many rows, to do for that share of them.
+SAMPLE, SAMPLE_SHARE, SAMPLE_MARGIN, CANDIDATE_STEP = 64, 0.99, 1.2, 16
+# That many queries at once are searched for in float32.
+MANY_QUERIES = 12
+# Microseconds: per number of all rows, in float32 and in integers; per number of a candidate; and beside. Measured, see
+# benchmarks/README.md.
+PLAIN_COST, INTEGER_COST, CANDIDATE_COST, FIXED_COST = 1.2e-4, 3.5e-5, 4e-4, 15.0
+
+
+def roundings(products: int) -> tuple[float, float]:
+    """Bound the error of a float32 sum of so many products, ``x.y``: ``relative * |x| |y| + absolute * (1 + |y|)``."""
+    n = products + EXTRA_ROUNDINGS
+    # Products below float32's normal range lose absolute, not relative, accuracy.
+    return n * UNIT / (1 - n * UNIT), n * 2.0**-124
+
+
+class ExactSearch(StrEnum):
+    """How candidates are found; "auto" takes what is likely to be faster."""
+
+    auto = "auto"
+    plain = "plain"
+    quantised = "quantised"
+
+
+class Search(NamedTuple):
+    """Names in the graph."""
+
+    scores: str
+    """Float32, (b, c), ascending; no row but the candidates scores below the last."""
+    candidates: str
+    """Distinct rows, int64, (b, c)."""
+
+
+SEARCH_KINDS = ("float", "int64")
+
+
+class Rows:
+    """Distinct rows, and the same moved and scaled so that float32 holds their squares well.
+
+    Parameters
+    ----------
+    values
+        Shape (u, d).
+    unit
+        Whether rows and queries are scaled to unit length before all else.
+    """
+
+    def __init__(self, values: Matrix, unit: bool = False) -> None:
+        self.values, self.unit = values, unit
+        if unit:
+            values = directions(values)
+        self.scaled = values
+        self.factor, self.center = 1.0, None
+        largest = float(max(values.max(), -values.min()))
+        if largest >= LARGEST_VALUE:
+            self.factor = float(2.0 ** -np.ceil(np.log2(largest)))
+            self.scaled = values * self.factor
+        else:
+            center = values.mean(axis=0)
+            norms = np.einsum("ij,ij->i", values, values)
+            moved = norms - 2.0 * values @ center + center @ center
+            if 0.0 < FAR * moved.max() < norms.max():
+                self.center = center
+                self.scaled = values - center
+        self.norms = np.einsum("ij,ij->i", self.scaled, self.scaled)
+        self.longest = float(np.sqrt(self.norms.max()))
+        self.count, self.width = values.shape
+
+    def moved(self, graph: Graph, features: str) -> str:
+        """Move queries, scaled to unit length where the rows are, as the rows are, float64."""
+        return features if self.center is None else graph.node("Sub", features, graph.constant("center", self.center))
+
+    def searched(self, graph: Graph, stored: str) -> str:
+        """Name the initializer that is searched: the stored one, unless rows were moved or scaled."""
+        return stored if self.scaled is self.values else graph.constant("search_rows", _single(self.scaled))
+
+    def error(self) -> tuple[float, float]:
+        """Bound the error of float32 scores, ``slope * |q|^2 + constant`` with q moved, not scaled: slope, constant."""
+        gamma, absolute = roundings(self.width)
+        constant = 2 * gamma * self.longest**2 + absolute * (1 + self.longest)
+        # Distances that overflow float64 are equal in it, whatever the search finds.
+        return gamma * self.factor**2, constant if self.longest < LONGEST * self.factor else np.inf
+
+
+class Quantised(NamedTuple):
+    """Rows as integers: ``light * row ~ scale * integers``."""
+
+    light: npt.NDArray[np.bool_]
+    """Which columns are not heavy, shape (d,)."""
+    integers: npt.NDArray[np.int8]
+    """Shape (u, d)."""
+    scales: Matrix
+    """Shape (u,)."""
+    row_error: float
+    """Length of the longest difference between a row's light columns and what the integers stand for."""
+    row_norm: float
+    """Length of the longest row that the integers stand for."""
+
+
+def add_search(
+    graph: Graph, features: str, searched: str, rows: Rows, wanted: int, search: Search, kind: str
+) -> list[str]:
+    """Search for the nearest distinct rows.
+
+    Parameters
+    ----------
+    features
+        Name of the float64 queries, (b, d), moved as the rows are.
+    searched
+        Name of the initializer that is searched, see `Rows.searched`.
+    rows
+        Distinct rows.
+    wanted
+        Number of distinct rows that are wanted.
+    search
+        Names of the outputs.
+    kind
+        How candidates are found.
+
+    Returns
+    -------
+    list of str
+        Inputs of the Slice that takes the block of candidates that the caller asked for, where this is yet to be done.
+    """
+    query = _query(graph, features, rows)
+    kept = min(wanted + SPARE, rows.count)
+    if kind != ExactSearch.plain and kept < rows.count:
+        parts = quantise(rows.scaled)
+        candidates = min(max(kept, needed_candidates(rows, parts, wanted)), rows.count)
+        if kind == ExactSearch.quantised or _pays(rows, parts, candidates):
+            _by_batch(graph, query, searched, rows, parts, (candidates, kept), search)
+            return []
+    return _lowest(graph, _gemm(graph, query, searched, rows), kept, *search)[1:]
+
+
+def needed_candidates(rows: Rows, parts: Quantised, wanted: int) -> int:
+    """Tell how many of the lowest integer scores prove nearly every query.
+
+    Counted on rows of the model as queries, each without itself: those that the bound cannot exclude.
+    """
+    sample = np.linspace(0, rows.count - 1, min(SAMPLE, rows.count)).astype(np.int64)
+    queries = rows.scaled[sample]
+    exact = rows.norms - 2.0 * queries @ rows.scaled.T
+    exact[np.arange(len(sample)), sample] = np.inf
+    farthest = np.partition(exact, wanted - 1, axis=1)[:, wanted - 1 : wanted]
+    error = 2.0 * np.linalg.norm(queries * parts.light, axis=1, keepdims=True) * parts.row_error
+    within = (exact <= farthest + SAMPLE_MARGIN * error).sum(axis=1)
+    return -(-int(np.quantile(within, SAMPLE_SHARE)) // CANDIDATE_STEP) * CANDIDATE_STEP
+
+
+def _pays(rows: Rows, parts: Quantised, candidates: int) -> bool:
+    """Tell whether the quantised search is the faster one."""
+    heavy = int(np.count_nonzero(~parts.light))
+    plain = rows.count * rows.width * PLAIN_COST
+    integers = rows.count * (rows.width * INTEGER_COST + heavy * PLAIN_COST)
+    return bool(integers + candidates * rows.width * CANDIDATE_COST + FIXED_COST < plain)
+
+
+def _query(graph: Graph, features: str, rows: Rows) -> str:
+    """Scale, cast to float32 and clip."""
+    if rows.factor != 1.0:
+        features = graph.node("Mul", features, graph.constant("factor", np.array(rows.factor)))
+    limit = LARGEST_SCORE / (np.sqrt(rows.width) * max(rows.longest, 1.0))
+    return graph.node("Clip", graph.node("Cast", features, to=FLOAT), _scalar(graph, -limit), _scalar(graph, limit))
+
+
+def float32_scores(graph: Graph, features: str, searched: str, rows: Rows) -> str:
+    """Score all rows by one Gemm, float32, (b, u); see `add_search`."""
+    return _gemm(graph, _query(graph, features, rows), searched, rows)
+
+
+def _gemm(graph: Graph, query: str, searched: str, rows: Rows) -> str:
+    norms = graph.constant("search_norms", _single(rows.norms))
+    return graph.node("Gemm", query, graph.node("Cast", searched, to=FLOAT), norms, alpha=-2.0, transB=1)
+
+
+def _by_batch(
+    graph: Graph,
+    query: str,
+    searched: str,
+    rows: Rows,
+    parts: Quantised,
+    counts: tuple[int, int],
+    search: Search,
+) -> None:
+    """Search in integers, but many queries at once in float32, and not at all for what the caller knows already."""
+    size = graph.constant("kept", np.array([counts[1]]))
+    known = [
+        graph.constant("known_score", np.empty((0, 0), dtype=np.float32)),
+        graph.constant("known_candidate", np.empty((0, 0), dtype=np.int64)),
+    ]
+    n_queries = graph.node("Shape", query, end=1)
+    are_many = graph.node("GreaterOrEqual", n_queries, graph.constant("many", np.array([MANY_QUERIES])))
+
+    def unless_found(
+        found: list[str], wanted: Graph, results: list[str], names: list[str], condition: str | None = None
+    ) -> None:
+        missing = graph.node("Less", graph.node("Shape", found[0], end=1), n_queries)
+        copies = graph.branch()
+        graph.choose(
+            graph.node("And", missing, condition) if condition else missing,
+            names,
+            SEARCH_KINDS,
+            (wanted, results),
+            (copies, [copies.node("Identity", values) for values in found]),
+        )
+
+    # One after the other: onnxruntime prepares matrices for their products in the outermost branches only.
+    many, few = graph.branch(), graph.branch()
+    found = [graph.name(name) for name in known]
+    unless_found(known, many, _plain_search(many, query, searched, rows, size), found, are_many)
+    unless_found(found, few, _quantised_search(few, query, searched, rows, parts, counts[0], size), list(search))
+
+
+def _plain_search(graph: Graph, query: str, searched: str, rows: Rows, size: str) -> list[str]:
+    """Give the scores and the candidates, of which ``size`` names the number."""
+    return graph.nodes("TopK", [_gemm(graph, query, searched, rows), size], 2, axis=1, largest=0, sorted=1)
+
+
+def _quantised_search(
+    graph: Graph, query: str, searched: str, rows: Rows, parts: Quantised, count: int, size: str
+) -> list[str]:
+    """Give the scores and the candidates; ``size`` names how many of ``count`` are kept."""
+    norms = graph.constant("search_norms", _single(rows.norms))
+    integer_scores, integer_error = _integer_scores(graph, query, norms, rows, parts)
+    lowest = graph.name("lowest")
+    found = graph.node("Slice", *_lowest(graph, integer_scores, count, lowest))
+    vectors = graph.node("Cast", graph.node("Gather", searched, found, axis=0), to=FLOAT)
+    column = graph.constant("column", np.array([2]))
+    products = graph.node("Squeeze", graph.node("MatMul", vectors, graph.node("Unsqueeze", query, column)), column)
+    doubled = graph.node("Mul", products, _scalar(graph, 2.0))
+    scores = graph.node("Sub", graph.node("Gather", norms, found, axis=0), doubled)
+    best, places = graph.nodes("TopK", [scores, size], 2, axis=1, largest=0, sorted=1)
+    # All rows that are not among the candidates score at least this.
+    last = graph.node("Gather", lowest, graph.constant("last_column", np.array([-1])), axis=1)
+    outside = graph.node("Sub", last, integer_error)
+    return [graph.node("Min", best, outside), graph.node("GatherElements", found, places, axis=1)]
+
+
+def _lowest(graph: Graph, scores: str, count: int, *names: str) -> list[str]:
+    """Take the ``candidates`` lowest scores; gives their rows, and what slices these from ``first`` on."""
+    size = graph.constant("candidates", np.array([count]))
+    _, found = graph.nodes("TopK", [scores, size], 2, *names, axis=1, largest=0, sorted=1)
+    return [found, graph.constant("first", np.array([0])), size, graph.constant("columns", np.array([1]))]
+
+
+def _integer_scores(graph: Graph, query: str, norms: str, rows: Rows, parts: Quantised) -> tuple[str, str]:
+    """Score all rows, float32 (b, u), and bound what the integers add to the error, float32 (b, 1)."""
+    light = graph.node("Mul", query, graph.constant("light", _single(parts.light)))
+    largest = graph.node("Max", graph.largest(light), _scalar(graph, SHORTEST))
+    scale = graph.node("Div", largest, _scalar(graph, QUERY_LEVELS))
+    levels = graph.node("Div", light, scale)
+    whole = graph.node("Round", levels)
+    rest = graph.node("Round", graph.node("Mul", graph.node("Sub", levels, whole), _scalar(graph, REST_LEVELS)))
+    axis = graph.constant("part_axis", np.array([1]))
+    both = graph.node("Concat", *(graph.node("Unsqueeze", part, axis) for part in (whole, rest)), axis=1)
+    products = graph.node(
+        "MatMulInteger",
+        graph.node("Cast", graph.node("Add", both, _scalar(graph, ZERO_POINT)), to=UINT8),
+        graph.constant("search_integers", parts.integers.T),
+        graph.constant("search_zero_point", np.array(ZERO_POINT, dtype=np.uint8)),
+    )
+    part_scales = graph.constant("part_scales", _single([[[1.0, 1.0 / REST_LEVELS]]]))
+    weights = graph.node("Mul", graph.node("Unsqueeze", scale, axis), part_scales)
+    summed = graph.node("Squeeze", graph.node("MatMul", weights, graph.node("Cast", products, to=FLOAT)), axis)
+    scores = graph.node(
+        "Add",
+        graph.node("Mul", summed, graph.constant("search_scales", _single(-2.0 * parts.scales))),
+        _heavy_scores(graph, query, norms, rows, np.flatnonzero(~parts.light)),
+    )
+    row_error, row_norm = (2.0 * length * (1.0 + NORM_SLACK) for length in (parts.row_error, parts.row_norm))
+    query_error = _scalar(graph, np.sqrt(rows.width) / (2 * REST_LEVELS) * row_norm)
+    norm = graph.node("Sqrt", graph.squared_norm(levels))
+    error = graph.node("Add", graph.node("Mul", norm, _scalar(graph, row_error)), query_error)
+    return scores, graph.node("Mul", error, scale)
+
+
+def _heavy_scores(graph: Graph, query: str, norms: str, rows: Rows, heavy: npt.NDArray[np.int64]) -> str:
+    if not heavy.size:
+        return norms
+    columns = graph.node("Gather", query, graph.constant("heavy", heavy), axis=1)
+    heavy_rows = graph.constant("heavy_rows", _single(rows.scaled[:, heavy]))
+    return graph.node("Gemm", columns, heavy_rows, norms, alpha=-2.0, transB=1)
+
+
+def quantise(rows: Matrix) -> Quantised:
+    """Quantise each row, shape (u, d), with a scale of its own."""
+    largest = np.maximum(rows.max(axis=0), -rows.min(axis=0))
+    light = largest <= HEAVY * np.median(largest)
+    integers, scales = np.empty(rows.shape, dtype=np.int8), np.empty(len(rows))
+    row_error = row_norm = 0.0
+    for start in range(0, len(rows), QUANTISED_AT_ONCE):
+        block = slice(start, start + QUANTISED_AT_ONCE)
+        kept = rows[block] * light
+        # Float32, as in the graph: what the integers stand for must be the same in both.
+        scales[block] = _single(np.abs(kept).max(axis=1) / ROW_LEVELS)
+        levels = kept / np.where(scales[block] > 0, scales[block], 1.0)[:, None]
+        integers[block] = np.clip(np.rint(levels), -ROW_LEVELS, ROW_LEVELS)
+        meant = integers[block] * scales[block, None]
+        row_error = max(row_error, float(np.linalg.norm(kept - meant, axis=1).max()))
+        row_norm = max(row_norm, float(np.linalg.norm(meant, axis=1).max()))
+    return Quantised(light, integers, scales, row_error, row_norm)
+
+
+def _single(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    return np.asarray(values, dtype=np.float32)
+
+
+def _scalar(graph: Graph, value: float) -> str:
+    return graph.constant("number", _single(value))

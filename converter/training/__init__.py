@@ -1,0 +1,1 @@
+"""Trains selectors on benchmark records."""

@@ -1,0 +1,274 @@
+"""Trains the four selectors on benchmark records, and writes them in the original library's JSON."""
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import KFold
+from sklearn.neural_network import MLPClassifier
+from sklearn.svm import SVC
+from threadpoolctl import threadpool_limits
+
+from modelpick.runtime import DocumentError
+from modelpick.runtime.decision.voting import vote_weights
+from modelpick.runtime.features import CATEGORIES, FeatureBuilder
+
+from ..documents import Semantics
+from ..estimators import KNNModelSelector, QueryModelSelector, decaying_speeds, directions
+from .records import Benchmark, Matrix
+
+NANOSECONDS = 1e9
+FOLDS = 5
+NEIGHBOURS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500)
+# Chosen by cross-validation over queries; a validation split inside the fit would share queries with the rest.
+HIDDEN_LAYERS = (64,)
+STEPS, BATCH, DECAY = 150, 200, 1.0
+GAMMA, C = 1.0, 1.0
+Labels = npt.NDArray[np.int64]
+
+
+class Training(NamedTuple):
+    """What the models are trained on."""
+
+    benchmark: Benchmark
+    features: Matrix
+    """Embedding and one-hot of the category, float64, shape (n_queries, d)."""
+    weights: Matrix
+    """``0.9 * quality + 0.1 * speed`` of each model on each query, shape (n_queries, n_models); -inf if unknown."""
+    k: int
+    """Neighbours of the KNN model."""
+    clusters: int
+    """Clusters of the KMeans model."""
+    seed: int
+
+    @property
+    def advantages(self) -> Matrix:
+        """By how much each model exceeds the mean of the models known on each query, shape (n_queries, n_models)."""
+        known = np.isfinite(self.weights)
+        weights = np.where(known, self.weights, 0.0)
+        means = weights.sum(axis=1, keepdims=True) / known.sum(axis=1, keepdims=True)
+        return np.where(known, weights - means, 0.0)
+
+    def examples(self) -> "Examples":
+        """Label each query with every model that exceeds the mean, weighted by how much: what it costs to miss it."""
+        advantages = self.advantages
+        if not (advantages > 0).any():
+            return Examples(np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1))
+        queries, models = np.nonzero(advantages > 0)
+        weights = advantages[queries, models]
+        return Examples(queries, models, weights / weights.mean())
+
+
+class Examples(NamedTuple):
+    """What a classifier learns, (m,) each: queries, the models that they are labelled with, and the weights of that."""
+
+    queries: Labels
+    models: Labels
+    weights: npt.NDArray[np.float64]
+
+
+def training_data(benchmark: Benchmark, *, k: int = 5, clusters: int = 8, seed: int = 0) -> Training:
+    """Prepare benchmark records for training.
+
+    Raises
+    ------
+    DocumentError
+        When a query has no embedding.
+    """
+    if benchmark.embeddings is None:
+        raise DocumentError("embedding: expected one for each query, or an embedder")
+    width = benchmark.embeddings.shape[1] + len(CATEGORIES)
+    features = FeatureBuilder(width).build_batch(benchmark.embeddings, benchmark.categories)
+    known = ~np.isnan(benchmark.quality)
+    nanoseconds = np.where(known, benchmark.seconds, 0.0) * NANOSECONDS
+    weights = vote_weights(np.where(known, benchmark.quality, 0.0), decaying_speeds(nanoseconds.astype(np.int64)))
+    return Training(benchmark, features, np.where(known, weights, -np.inf), k, clusters, seed)
+
+
+def train(training: Training, algorithm: str) -> dict[str, Any]:
+    """Train a selector: the JSON model, as the original library writes it.
+
+    Deterministic: the same records and seed give the same model.
+
+    Parameters
+    ----------
+    algorithm
+        "knn", "kmeans", "svm" or "mlp".
+    """
+    with threadpool_limits(1):
+        fields = TRAINERS[algorithm](training)
+    width = training.features.shape[1]
+    return {"algorithm": algorithm, "trained": True, **fields, "feature_dim": width}
+
+
+def _train_knn(training: Training) -> dict[str, Any]:
+    benchmark = training.benchmark
+    queries, models = np.nonzero(~np.isnan(benchmark.quality))
+    latencies = np.rint(benchmark.seconds[queries, models] * NANOSECONDS).astype(np.int64)
+    return {
+        "k": training.k,
+        "embeddings": training.features[queries].tolist(),
+        "labels": [benchmark.model_names[model] for model in models],
+        "qualities": benchmark.quality[queries, models].tolist(),
+        "latencies": latencies.tolist(),
+        "model_names": sorted(benchmark.model_names),
+        "num_samples": len(queries),
+    }
+
+
+def _train_kmeans(training: Training) -> dict[str, Any]:
+    """Each cluster goes to the model of the highest mean weight on its queries."""
+    clusters = min(training.clusters, len(np.unique(training.features, axis=0)))
+    fitted = KMeans(clusters, n_init=10, random_state=training.seed).fit(training.features)
+    known = np.isfinite(training.weights)
+    models = []
+    for cluster in range(clusters):
+        inside = fitted.labels_ == cluster
+        sums = np.where(known[inside], training.weights[inside], 0.0).sum(axis=0)
+        counts = known[inside].sum(axis=0)
+        models.append(training.benchmark.model_names[int((sums / np.maximum(counts, 1)).argmax())])
+    return {
+        "num_clusters": clusters,
+        "centroids": fitted.cluster_centers_.tolist(),
+        "cluster_models": models,
+        "n_clusters": clusters,
+        "efficiency_weight": 0.1,
+        "model_names": sorted(training.benchmark.model_names),
+    }
+
+
+def _train_svm(training: Training) -> dict[str, Any]:
+    """One kernel machine for each model, on unit vectors as they are scored; and an SVC beside them.
+
+    A machine tells the queries on which its model exceeds the mean from the rest, each weighted by how far it is from
+    the mean: the cost of a mistake (B. Zadrozny, J. Langford, N. Abe, Cost-Sensitive Learning by Cost-Proportionate
+    Example Weighting, ICDM 2003).
+    """
+    features, names, advantages = directions(training.features), training.benchmark.model_names, training.advantages
+    machines = []
+    for model, name in enumerate(names):
+        fields: dict[str, Any] = {"alpha": [0.0], "support_vectors": features[:1].tolist()}
+        ahead, costs = advantages[:, model] > 0, np.abs(advantages[:, model])
+        fields["rho"] = 1.0 - 2.0 * bool(ahead[costs > 0].any())
+        if len(set(ahead[costs > 0])) > 1:
+            fitted = SVC(C=C, gamma=GAMMA).fit(features[costs > 0], ahead[costs > 0], costs[costs > 0])
+            fields = {
+                "alpha": fitted.dual_coef_[0].tolist(),
+                "support_vectors": fitted.support_vectors_.tolist(),
+                "rho": -float(fitted.intercept_[0]),
+            }
+        machines.append({"model_name": name, **fields, "gamma": GAMMA})
+    examples = training.examples()
+    present, labels = np.unique(examples.models, return_inverse=True)
+    document = {
+        "model_names": names,
+        "kernel_type": "Rbf",
+        "gamma": GAMMA,
+        "linear_classifiers": [],
+        "rbf_classifiers": machines,
+        "kernel": "rbf",
+        "C": C,
+        "n_classes": len(present),
+    }
+    if len(present) > 1:
+        svc = SVC(C=C, gamma=GAMMA).fit(training.features[examples.queries], present[labels], examples.weights)
+        document |= {
+            "support_vectors": svc.support_vectors_.tolist(),
+            "dual_coef": svc.dual_coef_.tolist(),
+            "intercept": svc.intercept_.tolist(),
+            "n_support": svc.n_support_.tolist(),
+            "classes": svc.classes_.tolist(),
+        }
+    return document
+
+
+def _train_mlp(training: Training) -> dict[str, Any]:
+    examples = training.examples()
+    present, labels = np.unique(examples.models, return_inverse=True)
+    layers: list[tuple[Matrix, Matrix]] = [(np.zeros((training.features.shape[1], 1)), np.zeros(1))]
+    if len(present) > 1:
+        epochs = -(-STEPS * BATCH // len(labels))
+        network = MLPClassifier(HIDDEN_LAYERS, alpha=DECAY, max_iter=epochs, random_state=training.seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # it stops early on purpose
+            network.fit(training.features[examples.queries], labels, examples.weights)
+        layers = list(zip(network.coefs_, network.intercepts_, strict=True))
+        if len(present) == 2:  # one output, of the second class: the softmax of 0 and z is its logistic function
+            last, bias = layers[-1]
+            layers[-1] = (np.hstack([np.zeros_like(last), last]), np.append(0.0, bias))
+    written: list[dict[str, Any]] = []
+    for weights, bias in layers:
+        if written:
+            written.append({"type": "relu"})
+        shape = {"in_features": weights.shape[0], "out_features": weights.shape[1]}
+        written.append({"type": "linear", **shape, "weight": weights.T.tolist(), "bias": bias.tolist()})
+    return {
+        "model_names": [training.benchmark.model_names[model] for model in present],
+        "n_classes": len(present),
+        "hidden_sizes": [len(bias) for _, bias in layers[:-1]],
+        "layers": written,
+    }
+
+
+TRAINERS: Mapping[str, Callable[[Training], dict[str, Any]]] = {
+    "knn": _train_knn,
+    "kmeans": _train_kmeans,
+    "svm": _train_svm,
+    "mlp": _train_mlp,
+}
+
+
+def tune(training: Training, semantics: str, neighbours: Iterable[int] = NEIGHBOURS) -> dict[int, float]:
+    """Cross-validate k: k -> mean quality of the picks on queries that were held out, of five folds.
+
+    No query stands on both sides of a fold.
+
+    Parameters
+    ----------
+    semantics
+        "native" or "queries", see `modelpick.converter.documents.Semantics`.
+    neighbours
+        Values of k to try; those that exceed the queries of a fold are left out.
+    """
+    n = len(training.features)
+    folds = min(FOLDS, n)
+    if folds < 2:
+        raise DocumentError(f"tune: expected two queries or more, got {n}")
+    ks = [k for k in neighbours if k <= n - -(-n // folds)]
+    picked: dict[int, list[npt.NDArray[np.float64]]] = {k: [] for k in ks}
+    for learned, held_out in KFold(folds, shuffle=True, random_state=training.seed).split(training.features):
+        estimator = _fold_estimator(training, learned, semantics, max(ks))
+        rows = estimator.kneighbors(training.features[held_out], return_distance=False)
+        names = {name: model for model, name in enumerate(training.benchmark.model_names)}
+        for k in ks:
+            if isinstance(estimator, QueryModelSelector):
+                winners = estimator.scores(rows[:, :k]).argmax(axis=1)
+            else:
+                winners = estimator.vote(rows[:, :k]).winners
+            models = [names[name] for name in estimator.model_names_[winners]]
+            picked[k].append(training.benchmark.quality[held_out, models])
+    return {k: float(np.nanmean(np.concatenate(qualities))) for k, qualities in picked.items()}
+
+
+def _fold_estimator(
+    training: Training, learned: npt.NDArray[np.int64], semantics: str, k: int
+) -> KNNModelSelector | QueryModelSelector:
+    fields = _train_knn(
+        training._replace(
+            benchmark=training.benchmark._replace(
+                quality=training.benchmark.quality[learned], seconds=training.benchmark.seconds[learned]
+            ),
+            features=training.features[learned],
+        )
+    )
+    estimator = QueryModelSelector(k) if semantics == Semantics.queries else KNNModelSelector(k)
+    return estimator.fit(
+        np.array(fields["embeddings"]),
+        fields["labels"],
+        np.array(fields["qualities"]),
+        np.array(fields["latencies"], dtype=np.int64),
+    )

@@ -1,0 +1,1 @@
+"""Holds artifacts against the estimators that they were made from."""

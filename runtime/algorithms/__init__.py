@@ -1,0 +1,1 @@
+"""What each algorithm makes of the outputs of its graph."""

@@ -1,0 +1,1 @@
+"""What an artifact holds, read and checked before onnxruntime sees it."""

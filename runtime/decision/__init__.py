@@ -1,0 +1,1 @@
+"""How outcomes become a pick: pure numpy, and nothing above it."""

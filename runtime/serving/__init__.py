@@ -1,0 +1,1 @@
+"""What a service needs around a selector."""

@@ -1,0 +1,119 @@
+"""Merges concurrent requests of an event loop into one run."""
+
+import asyncio
+from collections.abc import Collection
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ArtifactError
+from ..selector import Selector
+
+
+class _Waiting(NamedTuple):
+    features: npt.NDArray[np.float64]
+    answer: "asyncio.Future[str]"
+
+
+# What the requests of one run have in common: candidates and quality weight.
+_Asked = tuple[frozenset[str] | None, float | None]
+
+
+class BatchingSelector:
+    """Answers concurrent requests by one `Selector.select_batch`, in a thread.
+
+    For use within one event loop. A request waits for others only while a run is under way, until it ends,
+    ``max_batch`` are there, or the first of them has waited ``max_wait_us``; then another run begins beside it. That
+    pays for large artifacts and many callers; see benchmarks/README.md.
+
+    Parameters
+    ----------
+    selector
+        What picks.
+    max_batch
+        Most requests in a run.
+    max_wait_us
+        Longest wait of a request for others, in microseconds; event loops are exact to about a millisecond.
+    """
+
+    def __init__(self, selector: Selector, *, max_batch: int = 64, max_wait_us: float = 2_000.0) -> None:
+        if max_batch < 1 or not max_wait_us >= 0:
+            raise ValueError(f"expected max_batch >= 1 and max_wait_us >= 0, got {max_batch} and {max_wait_us}")
+        self._selector, self._max_batch, self._max_wait = selector, max_batch, max_wait_us / 1e6
+        self._waiting: dict[_Asked, list[_Waiting]] = {}
+        self._starts: dict[_Asked, asyncio.Handle] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def select(
+        self,
+        features: npt.ArrayLike | None = None,
+        *,
+        embedding: npt.ArrayLike | None = None,
+        category: str | None = None,
+        candidates: Collection[str] | None = None,
+        quality_weight: float | None = None,
+    ) -> str:
+        """Pick the model for one query; takes and raises what `Selector.select` does. Bad requests fail alone."""
+        if self._closed:
+            raise ArtifactError("the selector is closed")
+        checked = self._selector.checked(
+            features, embedding=embedding, category=category, candidates=candidates, quality_weight=quality_weight
+        )
+        asked = (None if candidates is None else frozenset(candidates), quality_weight)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[str] = loop.create_future()
+        waiting = self._waiting.setdefault(asked, [])
+        waiting.append(_Waiting(checked, answer))
+        if len(waiting) >= self._max_batch:
+            self._start(asked)
+        elif len(waiting) == 1 and self._running:
+            self._starts[asked] = loop.call_later(self._max_wait, self._start, asked)
+        elif len(waiting) == 1:
+            self._starts[asked] = loop.call_soon(self._start, asked)
+        return await answer
+
+    def _start(self, asked: _Asked) -> None:
+        if start := self._starts.pop(asked, None):
+            start.cancel()
+        task = asyncio.get_running_loop().create_task(self._answer(asked, self._waiting.pop(asked)))
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._running.discard(task)
+        for asked in list(self._waiting):
+            self._start(asked)
+
+    async def _answer(self, asked: _Asked, waiting: list[_Waiting]) -> None:
+        candidates, quality_weight = asked
+        matrix = np.array([one.features for one in waiting])
+        try:
+            picked = await asyncio.to_thread(
+                self._selector.select_batch, matrix, candidates=candidates, quality_weight=quality_weight
+            )
+        except BaseException as error:
+            for one in waiting:
+                if not one.answer.done():
+                    one.answer.set_exception(error)
+            return
+        for one, model in zip(waiting, picked, strict=True):
+            if not one.answer.done():  # the caller may have given up
+                one.answer.set_result(model)
+
+    async def aclose(self) -> None:
+        """Answer what is waiting, and refuse what comes later."""
+        self._closed = True
+        for asked in list(self._waiting):
+            self._start(asked)
+        await asyncio.gather(*self._running)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Any:
+        await self.aclose()

@@ -1,0 +1,33 @@
+"""Metrics of selectors and stores for OpenTelemetry; needs opentelemetry-api, the extra ``opentelemetry``."""
+
+from collections import Counter
+
+from opentelemetry.metrics import Meter, get_meter
+
+from ..events import Event, Selection, Swap
+
+
+class OpenTelemetryObserver:
+    """Counts selections by model, calls by duration, and a store's swaps and refusals.
+
+    Parameters
+    ----------
+    meter
+        What makes the instruments; the global provider's by default.
+    """
+
+    def __init__(self, meter: Meter | None = None) -> None:
+        meter = meter or get_meter("modelpick")
+        self._selections = meter.create_counter("modelpick.selections", "1", "Queries answered, by picked model.")
+        self._seconds = meter.create_histogram("modelpick.call.duration", "s", "Duration of calls that pick.")
+        self._swaps = meter.create_counter("modelpick.swaps", "1", "New files of a store, by outcome.")
+
+    def __call__(self, event: Event) -> None:
+        """Take in an event."""
+        if isinstance(event, Selection):
+            self._seconds.record(event.seconds, {"selector": event.selector})
+            for model, count in Counter(event.models).items():
+                self._selections.add(count, {"selector": event.selector, "model": model})
+        else:
+            outcome = "swapped" if isinstance(event, Swap) else "refused"
+            self._swaps.add(1, {"selector": event.selector, "outcome": outcome})

@@ -1,0 +1,159 @@
+"""One current selector per name, swapped when its file changes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Event, Lock, Thread
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from ..errors import ArtifactError, ModelpickError
+from ..events import Observer, Refusal, Swap, logger, tell
+from ..selector import Selector
+
+SUFFIX = ".onnx"
+
+
+class _Seen(NamedTuple):
+    """What tells a file from its next version."""
+
+    inode: int
+    modified: int
+    size: int
+
+
+class SelectorStore:
+    """Holds the current selector of each artifact file, and swaps it when the file changes.
+
+    Requests in flight finish on the selector that they began with. A file that is refused is logged and counted, and
+    the selector before it serves on; so it does when a file vanishes. Threads may share a store.
+
+    Parameters
+    ----------
+    path
+        An artifact, or a folder of them. Names are those of the files, without ``.onnx``.
+    poll_seconds
+        How often files are looked at. With watchfiles installed (extra ``watch``), changes are seen at once as well.
+    observer
+        Called with an `events.Swap` or `events.Refusal`, and by the selectors with each `events.Selection`.
+    **load
+        What `Selector.load` takes, for every selector.
+
+    Raises
+    ------
+    ArtifactError
+        When a file that is there at first is refused, or none is.
+    """
+
+    def __init__(
+        self, path: str | Path, *, poll_seconds: float = 1.0, observer: Observer | None = None, **load: Any
+    ) -> None:
+        self._path, self._poll, self._observer, self._load = Path(path), poll_seconds, observer, load
+        self._current: Mapping[str, Selector] = {}
+        self._seen: dict[str, _Seen | None] = {}
+        self._refusals = 0
+        self._lock, self._stop = Lock(), Event()
+        self.refresh(strict=True)
+        if not self._current:
+            raise ArtifactError(f"{path}: expected at least one {SUFFIX} file in this folder")
+        self._threads = [Thread(target=target, name="modelpick store", daemon=True) for target in self._watchers()]
+        for thread in self._threads:
+            thread.start()
+
+    def __getitem__(self, name: str) -> Selector:
+        """Give the current selector of a name; call it once a request, and keep it for the whole of it."""
+        try:
+            return self._current[name]
+        except KeyError:
+            raise ArtifactError(f"expected one of {', '.join(sorted(self._current))}, got {name!r}") from None
+
+    @property
+    def names(self) -> list[str]:
+        """Names that have a selector."""
+        return sorted(self._current)
+
+    @property
+    def refusals(self) -> int:
+        """How many new files were refused so far."""
+        return self._refusals
+
+    def refresh(self, *, strict: bool = False) -> None:
+        """Look at the files now.
+
+        Raises
+        ------
+        ArtifactError
+            When a file is refused, only if ``strict``.
+        """
+        with self._lock:
+            for file in self._files():
+                seen = _look(file)
+                if seen is None and not strict:
+                    continue
+                if seen == self._seen.get(file.stem) and not strict:
+                    continue
+                try:
+                    selector = Selector.load(file, observer=self._observer, **self._load)
+                except ModelpickError as error:
+                    if strict:
+                        raise
+                    self._seen[file.stem] = seen
+                    self._refuse(file.stem, str(error))
+                    continue
+                self._seen[file.stem] = seen
+                self._current = {**self._current, file.stem: selector}
+                logger.info("%s: serves from %s", file.stem, file)
+                if self._observer:
+                    tell(self._observer, Swap(file.stem, selector.metadata.source_sha256))
+
+    def _files(self) -> list[Path]:
+        return sorted(self._path.glob(f"*{SUFFIX}")) if self._path.is_dir() else [self._path]
+
+    def _refuse(self, name: str, reason: str) -> None:
+        self._refusals += 1
+        logger.error("%s: refused, the old one serves on: %s", name, reason)
+        if self._observer:
+            tell(self._observer, Refusal(name, reason))
+
+    def _watchers(self) -> list[Any]:
+        try:
+            import watchfiles
+        except ModuleNotFoundError:
+            return [self._polling]
+
+        def watching() -> None:
+            for _ in watchfiles.watch(self._path, stop_event=self._stop, debounce=50, step=10):
+                self._refresh_logged()
+
+        return [self._polling, watching]
+
+    def _polling(self) -> None:
+        while not self._stop.wait(self._poll):
+            self._refresh_logged()
+
+    def _refresh_logged(self) -> None:
+        try:
+            self.refresh()
+        except Exception:  # whatever happens to the files, the watching goes on
+            logger.exception("%s: cannot be looked at", self._path)
+
+    def close(self) -> None:
+        """Stop looking at the files; the selectors serve on for whoever holds them."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _look(file: Path) -> _Seen | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return _Seen(status.st_ino, status.st_mtime_ns, status.st_size)
