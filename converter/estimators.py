@@ -19,9 +19,8 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from modelpick.runtime import DocumentError
 from modelpick.runtime.decision.voting import (
-    MIN_QUALITY,
-    QUALITY_WEIGHT,
     Vote,
+    Weights,
     best_per_model,
     first_best,
     shrunk_means,
@@ -43,6 +42,8 @@ from .documents import (
 
 Matrix = npt.NDArray[np.float64]
 Names = npt.NDArray[np.object_]
+NATIVE_1 = Weights(0.9, 0.1, 0.01)
+MIN_QUALITY = 0.01
 MIN_NORM = 1e-10
 # Distances from one chunk of queries to every row: 64 MiB of float64.
 CHUNK_VALUES = 8 * 2**20
@@ -161,7 +162,7 @@ class KNNModelSelector(_ExactNeighbors):
 
     def vote(self, rows: npt.NDArray[np.int64]) -> Vote:
         """Let rows vote, nearest first, int64, shape (b, k)."""
-        weights = vote_weights(self.qualities_[rows], self.speeds_[rows])
+        weights = vote_weights(self.qualities_[rows], self.speeds_[rows], NATIVE_1)
         return vote(self.model_indices_[rows], weights, len(self.model_names_))
 
 
@@ -221,7 +222,7 @@ class QueryModelSelector(_ExactNeighbors):
     def scores(self, rows: npt.NDArray[np.int64]) -> Matrix:
         """Score the models by neighbours, int64, shape (b, k): float64, (b, n_models)."""
         outcomes = self.outcomes_[rows].sum(axis=1)
-        return shrunk_means(outcomes, self.outcomes_.sum(axis=0), QUALITY_WEIGHT, self.shrinkage)
+        return shrunk_means(outcomes, self.outcomes_.sum(axis=0), NATIVE_1, self.shrinkage)
 
     def decision_function(self, X: npt.ArrayLike) -> Matrix:
         """Scores per model, float64, shape (b, n_models)."""

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from .artifact.metadata import Metadata
-from .artifact.requirements import Contract
+from .artifact.requirements import Requirements
 from .errors import ArtifactError, DocumentError, FeatureError, ModelpickError
 from .features import FeatureBuilder
 from .selector import Drift, Selector
@@ -12,6 +12,8 @@ from .serving.store import SelectorStore
 
 if TYPE_CHECKING:
     from .serving.microbatching import BatchingSelector
+
+    Contract = Requirements
 
 __all__ = [
     "ArtifactError",
@@ -24,15 +26,21 @@ __all__ = [
     "FeatureError",
     "Metadata",
     "ModelpickError",
+    "Requirements",
     "Selector",
     "SelectorStore",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs asyncio when it is asked for: that takes as long as all else here."""
+    """Import what needs asyncio when it is asked for: that takes as long as all else here. Resolve former names."""
     if name == "BatchingSelector":
         from .serving.microbatching import BatchingSelector
 
         return BatchingSelector
+    if name == "Contract":  # until 0.3
+        import warnings
+
+        warnings.warn("Contract is called Requirements now", DeprecationWarning, stacklevel=2)
+        return Requirements
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

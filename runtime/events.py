@@ -1,4 +1,4 @@
-"""What a selector and a store tell an observer."""
+"""What a selector and a store report to an observer."""
 
 import logging
 from collections.abc import Callable
@@ -40,8 +40,8 @@ Event = Selection | Swap | Refusal
 Observer = Callable[[Event], None]
 
 
-def tell(observer: Observer, event: Event) -> None:
-    """Tell an observer; what it raises is logged, and never reaches a request."""
+def notify(observer: Observer, event: Event) -> None:
+    """Call an observer; what it raises is logged, and never reaches a request."""
     try:
         observer(event)
     except Exception:

@@ -43,7 +43,7 @@ class FeatureBuilder:
     def __init__(
         self, n_features_in: int, embedding_dim: int | None = None, categories: Sequence[str] = CATEGORIES
     ) -> None:
-        self._width, self._dim, self._categories = n_features_in, embedding_dim, tuple(categories)
+        self.n_features_in, self._dim, self._categories = n_features_in, embedding_dim, tuple(categories)
         self._index = {category: place for place, category in enumerate(self._categories)}
         self._other = self._index.get(OTHER, len(self._categories) - 1)
 
@@ -66,9 +66,9 @@ class FeatureBuilder:
         if vector.ndim != 1 or vector.dtype.kind not in "fiu":
             raise FeatureError(f"embedding: expected numbers, got {vector.dtype} of shape {vector.shape}")
         count = 0 if category is None else len(self._categories)
-        if len(vector) + count != self._width or self._dim not in (None, len(vector)):
+        if len(vector) + count != self.n_features_in or self._dim not in (None, len(vector)):
             raise FeatureError(self._mismatch(len(vector), category))
-        features = np.zeros(self._width)
+        features = np.zeros(self.n_features_in)
         features[: len(vector)] = vector
         if category is not None:
             features[len(vector) + self._index.get(category, self._other)] = 1.0
@@ -77,12 +77,12 @@ class FeatureBuilder:
     def build_batch(self, embeddings: npt.ArrayLike, categories: Sequence[str]) -> npt.NDArray[np.float64]:
         """Make feature vectors, (b, n_features_in), of embeddings, (b, e); without the one-hot where they fill them."""
         matrix: npt.NDArray[Any] = np.asarray(embeddings)
-        whole = matrix.shape[1:] == (self._width,)
+        whole = matrix.shape[1:] == (self.n_features_in,)
         return np.array(
             [self.build(row, None if whole else category) for row, category in zip(matrix, categories, strict=True)]
-        ).reshape(len(matrix), self._width)
+        ).reshape(len(matrix), self.n_features_in)
 
     def _mismatch(self, width: int, category: str | None) -> str:
         categories = f"{len(self._categories)} categories" if category is not None else "no category"
         of = f" (embeddings of {self._dim})" if self._dim is not None else ""
-        return f"embedding: expected {self._width} features{of}, got {width} numbers and {categories}"
+        return f"embedding: expected {self.n_features_in} features{of}, got {width} numbers and {categories}"

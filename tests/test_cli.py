@@ -18,7 +18,7 @@ import pytest
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.converter.cli.app import main
 from modelpick.runtime import Selector
-from modelpick.runtime.artifact.metadata import seal
+from modelpick.runtime.artifact.seal import seal
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "models"

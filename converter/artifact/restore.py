@@ -17,7 +17,8 @@ from msgspec import Raw
 from onnx import ModelProto, load_model_from_string, numpy_helper
 
 from modelpick.runtime import ArtifactError
-from modelpick.runtime.artifact.metadata import PREFIX, read_artifact
+from modelpick.runtime.artifact.seal import read_sealed
+from modelpick.runtime.schema import PREFIX
 
 from ..documents import VECTOR
 from ..estimators import (
@@ -47,7 +48,7 @@ def to_json(artifact: str | Path | bytes) -> str:
     ArtifactError
         When the artifact is refused, or was not converted from a JSON model.
     """
-    name, data = read_artifact(artifact)
+    name, data = read_sealed(artifact)
     model = load_model_from_string(data)
     entries = {entry.key.removeprefix(PREFIX): entry.value for entry in model.metadata_props}
     if "document" not in entries:

@@ -10,8 +10,9 @@ from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType
 
 from modelpick.runtime import DocumentError
-from modelpick.runtime.artifact.metadata import CONTRACT, PREFIX, seal
+from modelpick.runtime.artifact.seal import seal
 from modelpick.runtime.features import CATEGORIES
+from modelpick.runtime.schema import FORMAT_VERSION, PREFIX
 
 from .. import graphs as graphs  # registers the converters
 from ..documents import Document, Semantics
@@ -78,7 +79,7 @@ def to_artifact(
     _open_inputs(model)
     algorithm, describe = _DESCRIPTIONS[type(estimator)]
     metadata = {
-        "contract": CONTRACT,
+        "format_version": FORMAT_VERSION,
         "algorithm": algorithm,
         "semantics": f"{getattr(estimator, 'semantics', Semantics.native)}/{SEMANTICS_VERSION}",
         "model_names": list(estimator.model_names_),
@@ -118,7 +119,9 @@ def _describe_knn(estimator: KNNModelSelector, tensors: Tensors) -> dict[str, An
         "rows": estimator.n_samples_fit_,
         "k": min(estimator.n_neighbors, estimator.n_samples_fit_),
         "metric": "cosine" if estimator.semantics == Semantics.trainer else "euclidean",
-        "weights": "0.9 * max(quality, 0.01) + 0.1 * speed",
+        "quality_weight": 0.9,
+        "speed_weight": 0.1,
+        "min_quality": 0.01,
         "tie_rule": "distance, then row; vote, then best-ranked neighbour",
         "distinct": tensors["rows"].dims[0],
         "values_per_query": sum(tensors["rows"].dims),
@@ -131,7 +134,9 @@ def _describe_queries(estimator: QueryModelSelector, tensors: Tensors) -> dict[s
         "rows": len(estimator.row_groups_),
         "k": min(estimator.n_neighbors, estimator.n_samples_fit_),
         "metric": "euclidean",
-        "weights": "0.9 * max(quality, 0.01) + 0.1 * speed",
+        "quality_weight": 0.9,
+        "speed_weight": 0.1,
+        "min_quality": 0.01,
         "shrinkage": estimator.shrinkage,
         "tie_rule": "distance, then row; score, then model",
         "distinct": tensors["rows"].dims[0],

@@ -18,7 +18,7 @@ from modelpick.runtime.decision.voting import vote_weights
 from modelpick.runtime.features import CATEGORIES, FeatureBuilder
 
 from ..documents import Semantics
-from ..estimators import KNNModelSelector, QueryModelSelector, decaying_speeds, directions
+from ..estimators import NATIVE_1, KNNModelSelector, QueryModelSelector, decaying_speeds, directions
 from .records import Benchmark, Matrix
 
 NANOSECONDS = 1e9
@@ -85,7 +85,9 @@ def training_data(benchmark: Benchmark, *, k: int = 5, clusters: int = 8, seed: 
     features = FeatureBuilder(width).build_batch(benchmark.embeddings, benchmark.categories)
     known = ~np.isnan(benchmark.quality)
     nanoseconds = np.where(known, benchmark.seconds, 0.0) * NANOSECONDS
-    weights = vote_weights(np.where(known, benchmark.quality, 0.0), decaying_speeds(nanoseconds.astype(np.int64)))
+    weights = vote_weights(
+        np.where(known, benchmark.quality, 0.0), decaying_speeds(nanoseconds.astype(np.int64)), NATIVE_1
+    )
     return Training(benchmark, features, np.where(known, weights, -np.inf), k, clusters, seed)
 
 

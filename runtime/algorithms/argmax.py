@@ -1,6 +1,7 @@
-"""Picks the model of the best choice: of the nearest cluster, or of the highest-scoring classifier."""
+"""KMeans, SVM and MLP: the model of the best choice, of the nearest cluster or the highest-scoring classifier."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,20 +11,26 @@ from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..decision.voting import best_per_model
 from ..errors import ArtifactError
-from .base import Ballot, Explanation, Queries, Run
+from ..query import Preferences, Queries
+from ..schema import Input, Output, Table
+from ..session import Run
+from .base import Explanation, Rule, Rules
+
+_SEARCH_OUTPUTS = (Output.CANDIDATE, Output.CERTAIN)
+_SEARCH_ONLY = np.array(False)
 
 
 class Kind(NamedTuple):
     """What choices there are."""
 
     chosen: str
-    """Output that tells the index of the best choice, int64, (b,)."""
+    """Output with the index of the best choice, int64, (b,)."""
     values: str
-    """Output that tells the value of each choice, float64, (b, n_choices)."""
+    """Output with the value of each choice, float64, (b, n_choices)."""
     sign: float
     """Minus one where the lowest value is the best."""
     details: Callable[[int, list[float], Sequence[str]], dict[str, Any]]
-    """Makes what an explanation tells from the index, the values and the models of the choices."""
+    """Makes the details of an explanation from the index, the values and the models of the choices."""
 
 
 def _cluster(index: int, distances: list[float], models: Sequence[str]) -> dict[str, Any]:
@@ -35,13 +42,7 @@ def _classifier(index: int, scores: list[float], models: Sequence[str]) -> dict[
     return {"classifier": index, "classifiers": [{"model": model, "score": score} for model, score in pairs]}
 
 
-SEARCH_OUTPUTS = ("candidate", "certain")
-SEARCH_ONLY = np.array(False)
-CLUSTERS = Kind("cluster", "distance", -1.0, _cluster)
-CLASSIFIERS = Kind("classifier", "score", 1.0, _classifier)
-
-
-class Choices:
+class Argmax:
     """Picks the model of the best choice.
 
     Parameters
@@ -51,47 +52,49 @@ class Choices:
     metadata
         Metadata of the artifact.
     tables
-        Initializers of the artifact; with ``refine`` among them, a search settles most queries.
+        Initializers of the artifact; with `Table.REFINE` among them, a search settles most queries.
+    preferences
+        Those of most calls; not needed here.
     """
 
-    def __init__(self, kind: Kind, metadata: Metadata, tables: Mapping[str, Tensor]) -> None:
+    def __init__(self, kind: Kind, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
         self._kind, self._names, self._n_models = kind, metadata.choices, len(metadata.model_names)
         self._chosen = (kind.chosen,)
-        self._searches = "refine" in tables
+        self._searches = Table.REFINE in tables
         self._models = np.array([metadata.model_names.index(name) for name in metadata.choices], dtype=np.int64)
         self._model_list: list[int] = self._models.tolist()
 
-    def winner(self, run: Run, query: Queries, q2: float, ballot: Ballot) -> int:
+    def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
         """See `Algorithm`."""
         if self._searches:
-            chosen, certain = run(SEARCH_OUTPUTS, {"features": query, "refine": SEARCH_ONLY})
+            chosen, certain = run(_SEARCH_OUTPUTS, {Input.FEATURES: query, Input.REFINE: _SEARCH_ONLY})
             if not certain.item():
-                (chosen,) = run(self._chosen, {"features": query})
+                (chosen,) = run(self._chosen, {Input.FEATURES: query})
         else:
-            (chosen,) = run(self._chosen, {"features": query})
+            (chosen,) = run(self._chosen, {Input.FEATURES: query})
         model: int = self._model_list[chosen.item()]
-        if ballot.allowed is not None and not ballot.allowed[model]:
-            return int(self._winners_among(run, query, ballot.allowed)[0])
+        if preferences.allowed is not None and not preferences.allowed[model]:
+            return int(self._winners_among(run, query, preferences.allowed)[0])
         return model
 
-    def winners(self, run: Run, queries: Queries, ballot: Ballot) -> npt.NDArray[np.int64]:
+    def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
         if self._searches:
-            chosen, certain = run(SEARCH_OUTPUTS, {"features": queries, "refine": SEARCH_ONLY})
+            chosen, certain = run(_SEARCH_OUTPUTS, {Input.FEATURES: queries, Input.REFINE: _SEARCH_ONLY})
             left = np.flatnonzero(~certain)
             if left.size:
-                chosen[left] = run(self._chosen, {"features": queries[left]})[0]
+                chosen[left] = run(self._chosen, {Input.FEATURES: queries[left]})[0]
         else:
-            (chosen,) = run(self._chosen, {"features": queries})
+            (chosen,) = run(self._chosen, {Input.FEATURES: queries})
         winners = self._models[chosen]
-        if ballot.allowed is not None:
-            left = np.flatnonzero(~ballot.allowed[winners])
+        if preferences.allowed is not None:
+            left = np.flatnonzero(~preferences.allowed[winners])
             if left.size:
-                winners[left] = self._winners_among(run, queries[left], ballot.allowed)
+                winners[left] = self._winners_among(run, queries[left], preferences.allowed)
         return winners
 
     def _winners_among(self, run: Run, queries: Queries, allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        (values,) = run((self._kind.values,), {"features": queries})
+        (values,) = run((self._kind.values,), {Input.FEATURES: queries})
         return self._models[self._best(values, allowed)]
 
     def _best(self, values: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
@@ -100,18 +103,29 @@ class Choices:
         best: npt.NDArray[np.int64] = choices[(self._kind.sign * values[:, choices]).argmax(axis=1)]
         return best
 
-    def distance(self, run: Run, query: Queries, q2: float) -> float:
+    def distance(self, run: Run, query: Queries, squared_norm: float) -> float:
         """See `Algorithm`."""
-        (values,) = run((self._kind.values,), {"features": query})
+        (values,) = run((self._kind.values,), {Input.FEATURES: query})
         return float(values.min())
 
-    def explain(self, run: Run, query: Queries, ballot: Ballot) -> Explanation:
+    def explain(self, run: Run, query: Queries, preferences: Preferences) -> Explanation:
         """See `Algorithm`."""
-        kind = self._kind
-        chosen, values = run((kind.chosen, kind.values), {"features": query})
+        kind, allowed = self._kind, preferences.allowed
+        chosen, values = run((kind.chosen, kind.values), {Input.FEATURES: query})
         if values.shape != (1, len(self._models)):
             raise ArtifactError(f"expected values of {len(self._models)} choices, got shape {values.shape}")
-        choice = int(chosen[0] if ballot.allowed is None else self._best(values, ballot.allowed)[0])
+        choice = int(chosen[0] if allowed is None else self._best(values, allowed)[0])
         scores = best_per_model(kind.sign * values, self._models, self._n_models)[0]
         details = kind.details(choice, values[0].tolist(), self._names)
         return Explanation(self._model_list[choice], scores, details)
+
+
+_CLUSTERS = Rule(partial(Argmax, Kind(Output.CLUSTER, Output.DISTANCE, -1.0, _cluster)))
+_CLASSIFIERS = Rule(partial(Argmax, Kind(Output.CLASSIFIER, Output.SCORE, 1.0, _classifier)))
+
+RULES: Rules = {
+    ("kmeans", "native/1"): _CLUSTERS,
+    ("svm", "native/1"): _CLASSIFIERS,
+    ("svm", "trainer/1"): _CLASSIFIERS,
+    ("mlp", "native/1"): _CLASSIFIERS,
+}

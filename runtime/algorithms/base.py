@@ -1,47 +1,60 @@
-"""What an algorithm does with the session of an artifact."""
+"""What an algorithm does with the session of an artifact, and how it is registered.
 
-from collections.abc import Callable, Sequence
+Each algorithm answers twice, for one query and for many. The two are twins on purpose: a call of numpy costs about a
+microsecond, so one query is answered in plain Python on short lists, and many by array operations that share that cost.
+Tests hold the two to the same picks.
+"""
+
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-Queries = npt.NDArray[np.float64]
-# Runs the session: names of outputs, and feeds, to arrays.
-Run = Callable[[Sequence[str], dict[str, Any]], list[Any]]
-
-
-class Ballot(NamedTuple):
-    """What a caller asks beside the query."""
-
-    quality_weight: float
-    """Share of the quality in a vote, from 0 to 1; the rest is speed's."""
-    allowed: npt.NDArray[np.bool_] | None = None
-    """Which models may win, shape (n_models,); all by default."""
+from ..artifact.metadata import Metadata
+from ..artifact.onnx_reader import Tensor
+from ..query import Preferences, Queries
+from ..session import Run
 
 
 class Explanation(NamedTuple):
-    """What an algorithm makes of one query."""
+    """How an algorithm decides on one query."""
 
     winner: int
     """Index of the picked model."""
     scores: npt.NDArray[np.float64]
-    """Score of each model, float64, shape (n_models,); of a model that may not win it counts for nothing."""
+    """Score of each model, float64, shape (n_models,); of a model that may not win it has no meaning."""
     details: dict[str, Any]
-    """What `Selector.explain` tells beside."""
+    """What `Selector.explain` returns beside."""
 
 
 class Algorithm(Protocol):
-    """Picks models by running a session. Queries are float64, (b, d), contiguous and finite."""
+    """Picks models by running a session. Queries are float64, (b, d), contiguous and finite.
 
-    def winner(self, run: Run, query: Queries, q2: float, ballot: Ballot) -> int:
-        """Pick the model for one query, (1, d), of squared norm ``q2``: its index."""
+    ``squared_norm`` is that of the one query: the check that it is finite computes it anyway, and bounds on the error
+    of a search need it.
+    """
 
-    def winners(self, run: Run, queries: Queries, ballot: Ballot) -> npt.NDArray[np.int64]:
+    def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
+        """Pick the model for one query, (1, d): its index."""
+
+    def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
         """Pick the models for queries, (b, d): their indices, (b,)."""
 
-    def distance(self, run: Run, query: Queries, q2: float) -> float:
-        """Measure one query, (1, d), to the nearest row or centroid; not for an artifact that records no distances."""
+    def distance(self, run: Run, query: Queries, squared_norm: float) -> float:
+        """Measure one query, (1, d), to the nearest row or centroid; only for an artifact that records distances."""
 
-    def explain(self, run: Run, query: Queries, ballot: Ballot) -> Explanation:
-        """Tell how the model for one query, (1, d), is picked."""
+    def explain(self, run: Run, query: Queries, preferences: Preferences) -> Explanation:
+        """Explain how the model for one query, (1, d), is picked."""
+
+
+class Rule(NamedTuple):
+    """A row of the table: how artifacts of one algorithm and semantics are answered."""
+
+    make: Callable[[Metadata, Mapping[str, Tensor], Preferences], Algorithm]
+    """Makes the algorithm from the artifact's metadata and initializers, and the preferences of most calls."""
+    votes: bool = False
+    """Whether quality and speed are weighed, so that `Asked.quality_weight` means something."""
+
+
+Rules = Mapping[tuple[str, str], Rule]

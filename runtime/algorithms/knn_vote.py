@@ -1,4 +1,4 @@
-"""The rows nearest to a query vote, each for its model."""
+"""KNN: the rows nearest to a query vote, each for its model."""
 
 from collections.abc import Mapping
 
@@ -7,17 +7,19 @@ import numpy.typing as npt
 
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
-from ..decision.voting import vote, vote_one, vote_weights
+from ..decision.voting import Weights, vote, vote_one, vote_weights
 from ..errors import ArtifactError
-from ..search.early_exit import Shortcut
-from ..search.exact import Nearest, Table
-from .base import Ballot, Explanation, Queries, Run
+from ..query import Preferences, Queries
+from ..schema import Output, Table
+from ..search.early_exit import EarlyExit
+from ..search.exact import Nearest
+from ..session import Run
+from .base import Explanation, Rule, Rules
 
-VOTE_OUTPUTS = ("model", "quality", "speed")
-OUTPUTS = ("row", "distance", *VOTE_OUTPUTS)
+_ROW = (Output.ROW,)
 
 
-class Neighbours:
+class KNNVote:
     """Picks the model that the nearest rows vote for.
 
     Among models that may win, only votes for these count; where none of the k rows has one, the nearest row that does
@@ -28,61 +30,93 @@ class Neighbours:
     metadata
         Metadata of the artifact.
     tables
-        Initializers of the artifact, see `modelpick.runtime.artifact.metadata.TABLES`.
-    quality_weight
-        Share of the quality in a vote that most calls will ask for.
+        Initializers of the artifact, see `modelpick.runtime.schema.Table`.
+    preferences
+        Those of most calls: for their weights, early exits are prepared.
     """
 
-    def __init__(self, metadata: Metadata, tables: Mapping[str, Tensor], quality_weight: float) -> None:
+    def __init__(self, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
         self._k, self._names = metadata.k, np.array(metadata.model_names, dtype=object)
-        self._row_model = tables["row_model"]
-        self._nearest = Nearest(tables, metadata.k, metadata.n_features_in, OUTPUTS, metadata.raw["metric"] == "cosine")
-        self._shortcut = Shortcut(tables, metadata.k, len(self._names), self._nearest.complete, quality_weight)
+        self._models, self._qualities = tables[Table.ROW_MODEL], tables[Table.ROW_QUALITY]
+        self._speeds = tables[Table.ROW_SPEED]
+        assert preferences.weights is not None
+        self._usual = preferences.weights
+        self._usual_votes = vote_weights(self._qualities, self._speeds, self._usual)
+        self._nearest = Nearest(tables, metadata.k, metadata.n_features_in, metadata.metric)
+        self._early_exit = EarlyExit(
+            tables[Table.MEMBERS], self._models, self._usual_votes, metadata.k, len(self._names), self._nearest.complete
+        )
 
-    def winner(self, run: Run, query: Queries, q2: float, ballot: Ballot) -> int:
+    def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
         """See `Algorithm`."""
-        found = self._nearest.search(run, query)
-        gap = self._nearest.gap(query, q2)
-        winner = self._shortcut.winner(found.scores[0].tolist(), found.candidates[0].tolist(), gap, ballot)
+        found, winner = self._nearest.search(run, query), None
+        if preferences.weights == self._usual:
+            gap = self._nearest.gap(query, squared_norm)
+            scores, candidates = found.scores[0].tolist(), found.candidates[0].tolist()
+            winner = self._early_exit.winner(scores, candidates, gap, preferences.allowed)
         if winner is None:
-            table = self._nearest.rows(run, query, found, VOTE_OUTPUTS)
-            models, qualities, speeds = (values[0].tolist() for values in table.values())
-            winner = vote_one(models, qualities, speeds, ballot.quality_weight, ballot.allowed)
-        return int(self._nearest_allowed(run, query, ballot)["model"].item()) if winner is None else winner
+            rows = self._nearest.rows(run, query, found, _ROW)[Output.ROW][0]
+            votes = self._votes(rows, preferences.weights).tolist()
+            winner = vote_one(self._models[rows].tolist(), votes, preferences.allowed)
+        return self._model_of_nearest(run, query, preferences) if winner is None else winner
 
-    def winners(self, run: Run, queries: Queries, ballot: Ballot) -> npt.NDArray[np.int64]:
+    def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
         found = self._nearest.search(run, queries)
-        winners, proven = self._shortcut.winners(*found, self._nearest.gaps(queries), ballot)
-        left = np.flatnonzero(~proven)
+        winners, left = np.full(len(queries), -1), np.arange(len(queries))
+        if preferences.weights == self._usual:
+            winners, proven = self._early_exit.winners(*found, self._nearest.gaps(queries), preferences.allowed)
+            left = np.flatnonzero(~proven)
         for start in range(0, len(left), self._nearest.chunk):
             chunk = left[start : start + self._nearest.chunk]
-            table = self._nearest.rows(run, queries[chunk], found.of(chunk), VOTE_OUTPUTS)
-            models, qualities, speeds = table.values()
-            weights = vote_weights(qualities, speeds, ballot.quality_weight)
-            winners[chunk] = vote(models, weights, len(self._names), ballot.allowed).winners
+            rows = self._nearest.rows(run, queries[chunk], found.of(chunk), _ROW)[Output.ROW]
+            votes = self._votes(rows, preferences.weights)
+            winners[chunk] = vote(self._models[rows], votes, len(self._names), preferences.allowed).winners
         for query in np.flatnonzero(winners < 0):
-            winners[query] = self._nearest_allowed(run, queries[query : query + 1], ballot)["model"].item()
+            winners[query] = self._model_of_nearest(run, queries[query : query + 1], preferences)
         return winners
 
-    def distance(self, run: Run, query: Queries, q2: float) -> float:
+    def distance(self, run: Run, query: Queries, squared_norm: float) -> float:
         """See `Algorithm`."""
-        return self._nearest.distance(run, query, q2)
+        return self._nearest.distance(run, query, squared_norm)
 
-    def explain(self, run: Run, query: Queries, ballot: Ballot) -> Explanation:
+    def explain(self, run: Run, query: Queries, preferences: Preferences) -> Explanation:
         """See `Algorithm`."""
         table = self._nearest.rows(run, query)
-        if table["row"].shape != (1, self._k):
-            raise ArtifactError(f"expected {self._k} neighbours, got shape {table['row'].shape}")
-        if ballot.allowed is not None and not ballot.allowed[table["model"]].any():
-            table = self._nearest_allowed(run, query, ballot)
-        weights = vote_weights(table["quality"], table["speed"], ballot.quality_weight)
-        outcome = vote(table["model"], weights, len(self._names), ballot.allowed)
-        columns = {**table, "model": self._names[table["model"]], "vote": weights}
-        rows = zip(*(values[0].tolist() for values in columns.values()), strict=True)
-        neighbours = [dict(zip(columns, row, strict=True)) for row in rows]
+        if table[Output.ROW].shape != (1, self._k):
+            raise ArtifactError(f"expected {self._k} neighbours, got shape {table[Output.ROW].shape}")
+        allowed = preferences.allowed
+        if allowed is not None and not allowed[self._models[table[Output.ROW]]].any():
+            table = self._nearest.nearest_of(run, query, allowed[self._models])
+        rows = table[Output.ROW]
+        models, votes = self._models[rows], self._votes(rows, preferences.weights)
+        outcome = vote(models, votes, len(self._names), allowed)
+        columns = {
+            "row": rows,
+            "distance": table[Output.DISTANCE],
+            "model": self._names[models],
+            "quality": self._qualities[rows],
+            "speed": self._speeds[rows],
+            "vote": votes,
+        }
+        neighbours = [
+            dict(zip(columns, row, strict=True))
+            for row in zip(*(values[0].tolist() for values in columns.values()), strict=True)
+        ]
         return Explanation(int(outcome.winners[0]), outcome.scores[0], {"neighbours": neighbours})
 
-    def _nearest_allowed(self, run: Run, query: Queries, ballot: Ballot) -> Table:
-        assert ballot.allowed is not None
-        return self._nearest.nearest_of(run, query, ballot.allowed[self._row_model])
+    def _votes(self, rows: npt.NDArray[np.int64], weights: Weights | None) -> npt.NDArray[np.float64]:
+        if weights is None or weights == self._usual:
+            return self._usual_votes[rows]
+        return vote_weights(self._qualities[rows], self._speeds[rows], weights)
+
+    def _model_of_nearest(self, run: Run, query: Queries, preferences: Preferences) -> int:
+        assert preferences.allowed is not None
+        row = self._nearest.nearest_of(run, query, preferences.allowed[self._models])[Output.ROW]
+        return int(self._models[row].item())
+
+
+RULES: Rules = {
+    ("knn", "native/1"): Rule(KNNVote, votes=True),
+    ("knn", "trainer/1"): Rule(KNNVote, votes=True),
+}

@@ -1,52 +1,28 @@
-"""The artifact's seal and metadata, read and checked.
+"""The metadata of an artifact, read and checked. Older versions of the format are upgraded in one place."""
 
-An artifact is an ONNX file whose last entry of ``metadata_props`` is a seal: the SHA-256 of every byte before
-it. Its metadata are JSON values under keys that start with ``modelpick.``.
-"""
-
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
+from ..decision.voting import Weights
 from ..errors import ArtifactError
+from ..schema import FORMAT_VERSION, PREFIX, Entry, Table, names
 from .onnx_reader import MalformedError, Tensor, read_onnx
 
-CONTRACT = 1
-PREFIX = "modelpick."
-# The seal is no JSON; the others can be large, and only restoring needs them.
-_UNDECODED = {"sha256", "document", "vectors"}
-# Initializers that tell what the outputs of a graph stand for.
-TABLES = frozenset(
-    {
-        "refine",
-        "center",
-        "factor",
-        "members",
-        "row_model",
-        "row_quality",
-        "row_speed",
-        "error_slope",
-        "error_constant",
-        "candidates",
-        "kept",
-        "outcomes",
-        "first_row",
-    }
-)
+# The seal is not JSON; the others can be large, and only restoring needs them.
+_UNDECODED = {Entry.SEAL, Entry.DOCUMENT, Entry.VECTORS}
+_TABLES = names(Table)
+_VERSION_1 = "contract"
 _T = TypeVar("_T")
-_SEAL_KEY = b"modelpick.sha256"
-# Protobuf: field 14 (metadata_props) of ModelProto, a message of key (field 1) and value (field 2).
-_SEAL_HEAD = bytes([0x72, len(_SEAL_KEY) + 68, 0x0A, len(_SEAL_KEY)]) + _SEAL_KEY + bytes([0x12, 64])
-_SEAL_LENGTH = len(_SEAL_HEAD) + 64
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
     """What an artifact says of itself."""
 
+    format_version: int
+    """Version of the file format."""
     algorithm: str
     """``knn``, ``kmeans``, ``svm`` or ``mlp``."""
     semantics: str
@@ -62,7 +38,13 @@ class Metadata:
     choices: tuple[str, ...]
     """Model of each cluster or classifier, in file order; the models themselves for KNN."""
     k: int
-    """Neighbours that vote; 0 where the algorithm has none."""
+    """Neighbours that count; 0 where the algorithm has none."""
+    metric: str
+    """Distance by which neighbours are ranked, see `modelpick.runtime.schema.Metric`; empty where there is none."""
+    weights: Weights | None
+    """Shares of quality and speed in a neighbour's weight; None where the algorithm has none."""
+    shrinkage: float
+    """How many neighbours the overall mean of a model counts for."""
     values_per_query: int
     """Values that the graph holds at once for a query, by which large batches are split."""
     embedding_model: str | None
@@ -75,97 +57,109 @@ class Metadata:
     """Every metadata entry, decoded, without the ``modelpick.`` prefix; but not those for restoring."""
 
 
-def seal(content: bytes) -> bytes:
-    """Append the seal to a serialized ONNX model. A parser sees one more metadata entry."""
-    return content + _SEAL_HEAD + hashlib.sha256(content).hexdigest().encode()
-
-
-def read_artifact(source: str | Path | bytes) -> tuple[str, bytes]:
-    """Read an artifact's bytes and check its seal.
-
-    Returns
-    -------
-    (name for messages, bytes)
-
-    Raises
-    ------
-    ArtifactError
-        When the file cannot be read, is cut or altered, or is not an artifact of modelpick.
-    """
-    if isinstance(source, bytes):
-        name, data = "<bytes>", source
-    else:
-        name = str(source)
-        try:
-            data = Path(source).read_bytes()
-        except (OSError, ValueError) as cause:
-            reason = getattr(cause, "strerror", None) or cause
-            raise ArtifactError(f"{name}: cannot be read: {reason}") from None
-    content, trailer = memoryview(data)[:-_SEAL_LENGTH], data[-_SEAL_LENGTH:]
-    if not trailer.startswith(_SEAL_HEAD):
-        raise ArtifactError(f"{name}: expected an artifact sealed by modelpick: it is another's, or cut")
-    if hashlib.sha256(content).hexdigest().encode() != trailer[len(_SEAL_HEAD) :]:
-        raise ArtifactError(f"{name}: expected the bytes that modelpick sealed: it was altered")
-    return name, data
-
-
 def read_contents(name: str, data: bytes) -> tuple[Metadata, dict[str, Tensor]]:
     """Decode the metadata of an artifact, and the small tensors that the runtime uses itself.
 
     Raises
     ------
     ArtifactError
-        When the file is malformed or refers to another, an entry is missing or malformed, or the
-        contract is newer than this runtime.
+        When the file is malformed or refers to another, an entry is missing or malformed, or the format version is
+        newer than this runtime.
     """
     try:
-        properties, tensors = read_onnx(data, TABLES)
-        entries = {key.removeprefix(PREFIX): value for key, value in properties.items()}
-        raw = {key: json.loads(value) for key, value in entries.items() if key not in _UNDECODED}
+        properties, tensors = read_onnx(data, _TABLES)
+        texts = {key.removeprefix(PREFIX): value for key, value in properties.items()}
+        raw = {key: json.loads(value) for key, value in texts.items() if key not in _UNDECODED}
     except (MalformedError, ValueError, RecursionError) as cause:
         raise ArtifactError(f"{name}: malformed: {cause}") from None
-    contract = _entry(name, raw, "contract", int)
-    if contract > CONTRACT:
-        raise ArtifactError(f"{name}: expected contract {CONTRACT} or older, got {contract}: upgrade modelpick")
-    model_names = tuple(_entry(name, raw, "model_names", list))
-    choices = tuple(_entry(name, raw, "choices", list))
-    if not model_names or not all(isinstance(model, str) for model in model_names):
-        raise ArtifactError(f"{name}: {PREFIX}model_names: expected names")
+    entries = _Entries(name, _upgraded(raw))
+    version = entries.required(Entry.FORMAT_VERSION, int)
+    if version > FORMAT_VERSION:
+        raise ArtifactError(
+            f"{name}: expected format version {FORMAT_VERSION} or older, got {version}: upgrade modelpick"
+        )
+    model_names = entries.names(Entry.MODEL_NAMES)
+    choices = entries.names(Entry.CHOICES)
     if len(set(model_names)) != len(model_names):
-        raise ArtifactError(f"{name}: {PREFIX}model_names: expected each name once")
-    if not choices or not all(choice in model_names for choice in choices):
-        raise ArtifactError(f"{name}: {PREFIX}choices: expected names of {PREFIX}model_names")
+        raise entries.refusal(Entry.MODEL_NAMES, "expected each name once")
+    if not set(choices) <= set(model_names):
+        raise entries.refusal(Entry.CHOICES, f"expected names of {PREFIX}{Entry.MODEL_NAMES}")
     metadata = Metadata(
-        algorithm=_entry(name, raw, "algorithm", str),
-        semantics=_entry(name, raw, "semantics", str),
+        format_version=version,
+        algorithm=entries.required(Entry.ALGORITHM, str),
+        semantics=entries.required(Entry.SEMANTICS, str),
         model_names=model_names,
-        n_features_in=_entry(name, raw, "n_features_in", int),
-        rows=_entry(name, raw, "rows", int),
-        source_sha256=_entry(name, raw, "source_sha256", str),
+        n_features_in=entries.required(Entry.N_FEATURES_IN, int),
+        rows=entries.required(Entry.ROWS, int),
+        source_sha256=entries.required(Entry.SOURCE_SHA256, str),
         choices=choices,
-        k=_entry(name, raw, "k", int),
-        values_per_query=_entry(name, raw, "values_per_query", int),
-        embedding_model=_entry(name, raw, "embedding_model", str) if "embedding_model" in raw else None,
-        embedding_dim=_entry(name, raw, "embedding_dim", int) if "embedding_dim" in raw else None,
-        distances=tuple(_numbers(name, raw, "distances")),
-        raw=raw,
+        k=entries.required(Entry.K, int),
+        metric=entries.optional(Entry.METRIC, str) or "",
+        weights=entries.weights(),
+        shrinkage=entries.number(Entry.SHRINKAGE) or 0.0,
+        values_per_query=entries.required(Entry.VALUES_PER_QUERY, int),
+        embedding_model=entries.optional(Entry.EMBEDDING_MODEL, str),
+        embedding_dim=entries.optional(Entry.EMBEDDING_DIM, int),
+        distances=entries.numbers(Entry.DISTANCES),
+        raw=entries.raw,
     )
     return metadata, tensors
 
 
-def _numbers(name: str, raw: Mapping[str, Any], key: str) -> list[float]:
-    values = _entry(name, raw, key, list) if key in raw else []
-    if not all(isinstance(value, (int, float)) for value in values):
-        raise ArtifactError(f"{name}: {PREFIX}{key}: expected numbers")
-    return [float(value) for value in values]
+def _upgraded(raw: dict[str, Any]) -> dict[str, Any]:
+    """Add what version 2 writes to the entries of version 1, whose weights stood in the code alone."""
+    if _VERSION_1 not in raw or Entry.FORMAT_VERSION in raw:
+        return raw
+    raw = {Entry.FORMAT_VERSION: raw[_VERSION_1], **raw}
+    if raw.get(Entry.ALGORITHM) == "knn":
+        raw |= {Entry.QUALITY_WEIGHT: 0.9, Entry.SPEED_WEIGHT: 0.1, Entry.MIN_QUALITY: 0.01}
+    return raw
 
 
-def _entry(name: str, raw: Mapping[str, Any], key: str, kind: type[_T]) -> _T:
-    if key not in raw:
-        raise ArtifactError(f"{name}: expected the metadata entry {PREFIX}{key}")
-    value = raw[key]
-    if type(value) is not kind:
-        raise ArtifactError(f"{name}: {PREFIX}{key}: expected {kind.__name__}, got {type(value).__name__}")
-    if isinstance(value, int) and value < 0:
-        raise ArtifactError(f"{name}: {PREFIX}{key}: expected 0 or more, got {value}")
-    return value
+class _Entries:
+    """Metadata entries, each checked when it is asked for."""
+
+    def __init__(self, name: str, raw: dict[str, Any]) -> None:
+        self.name, self.raw = name, raw
+
+    def refusal(self, key: str, reason: str) -> ArtifactError:
+        return ArtifactError(f"{self.name}: {PREFIX}{key}: {reason}")
+
+    def required(self, key: str, kind: type[_T]) -> _T:
+        if key not in self.raw:
+            raise ArtifactError(f"{self.name}: expected the metadata entry {PREFIX}{key}")
+        value = self.raw[key]
+        if type(value) is not kind:
+            raise self.refusal(key, f"expected {kind.__name__}, got {type(value).__name__}")
+        if isinstance(value, int) and value < 0:
+            raise self.refusal(key, f"expected 0 or more, got {value}")
+        return value
+
+    def optional(self, key: str, kind: type[_T]) -> _T | None:
+        return self.required(key, kind) if key in self.raw else None
+
+    def names(self, key: str) -> tuple[str, ...]:
+        values = self.required(key, list)
+        if not values or not all(isinstance(value, str) for value in values):
+            raise self.refusal(key, "expected names")
+        return tuple(values)
+
+    def number(self, key: str) -> float | None:
+        value = self.raw.get(key)
+        if value is None:
+            return None
+        if type(value) not in (int, float):
+            raise self.refusal(key, f"expected a number, got {type(value).__name__}")
+        return float(value)
+
+    def numbers(self, key: str) -> tuple[float, ...]:
+        values = self.optional(key, list) or []
+        if not all(isinstance(value, (int, float)) for value in values):
+            raise self.refusal(key, "expected numbers")
+        return tuple(float(value) for value in values)
+
+    def weights(self) -> Weights | None:
+        quality, speed = self.number(Entry.QUALITY_WEIGHT), self.number(Entry.SPEED_WEIGHT)
+        if quality is None or speed is None:
+            return None
+        return Weights(quality, speed, self.number(Entry.MIN_QUALITY))

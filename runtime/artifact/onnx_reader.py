@@ -101,12 +101,12 @@ def _text(value: int | memoryview | None) -> str:
 
 
 def _messages(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Give the fields that are messages, strings or bytes."""
+    """Yield the fields that are messages, strings or bytes."""
     return ((number, value) for number, value in _fields(message) if isinstance(value, memoryview))
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Give each field's number and value."""
+    """Yield each field's number and value."""
     position = 0
     while position < len(message):
         key, position = _varint(message, position)
@@ -120,7 +120,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         elif kind in (_FIXED64, _FIXED32):
             size = 8 if kind == _FIXED64 else 4
         else:
-            raise MalformedError("it is no protocol buffer")
+            raise MalformedError("it is not a protocol buffer")
         if position + size > len(message):
             raise MalformedError("it is cut")
         yield key >> 3, message[position : position + size]
@@ -138,4 +138,4 @@ def _varint(message: memoryview, position: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, position
-    raise MalformedError("it is no protocol buffer")
+    raise MalformedError("it is not a protocol buffer")

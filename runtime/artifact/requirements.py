@@ -8,7 +8,7 @@ from .metadata import Metadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contract:
+class Requirements:
     """What an artifact must be; what is None is not checked."""
 
     embedding_model: str | None = None
@@ -21,12 +21,12 @@ class Contract:
     """SHA-256 of the JSON model that it was converted from, in hex."""
 
     def check(self, name: str, metadata: Metadata) -> None:
-        """Refuse an artifact that is not what is expected.
+        """Refuse an artifact that does not meet them.
 
         Raises
         ------
         ArtifactError
-            Which names the artifact, what was expected, and what it says.
+            Names the artifact, what was expected, and what it says.
         """
         said = {
             "embedding_model": metadata.embedding_model,

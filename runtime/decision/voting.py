@@ -6,10 +6,23 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-QUALITY_WEIGHT = 0.9
-MIN_QUALITY = 0.01
 # Sums of the same weights in another order differ in their last bits: such sums count as equal.
 TIE_TOLERANCE = 1e-12
+
+
+class Weights(NamedTuple):
+    """How an outcome becomes one number: ``quality * max(q, min_quality) + speed * s``."""
+
+    quality: float
+    """Share of the quality."""
+    speed: float
+    """Share of the speed."""
+    min_quality: float | None = None
+    """Lower qualities count as that; None where there is no such floor."""
+
+    def with_quality(self, quality_weight: float) -> "Weights":
+        """Return weights with another share of the quality, from 0 to 1, and the rest for the speed."""
+        return self._replace(quality=quality_weight, speed=1.0 - quality_weight)
 
 
 class Vote(NamedTuple):
@@ -22,45 +35,41 @@ class Vote(NamedTuple):
 
 
 def vote_weights(
-    qualities: npt.NDArray[np.float64], speeds: npt.NDArray[np.float64], quality_weight: float = QUALITY_WEIGHT
+    qualities: npt.NDArray[np.float64], speeds: npt.NDArray[np.float64], weights: Weights
 ) -> npt.NDArray[np.float64]:
-    """Weigh neighbours: ``0.9 * max(quality, 0.01) + 0.1 * speed``, float64, elementwise.
+    """Return what each neighbour's vote weighs, float64, elementwise; see `Weights`.
 
     The formula is that of the original library's KNN selector; distance does not weigh.
 
     Parameters
     ----------
     qualities, speeds
-        Quality and speed of each neighbour, float64, of one shape. Speed is 1 for the fastest row of
-        the model and 0 for the slowest.
-    quality_weight
-        Share of the quality; the rest is speed's.
+        Quality and speed of each neighbour, float64, of one shape. Speed is 1 for the fastest and falls toward 0.
+    weights
+        Shares of the two.
     """
-    return quality_weight * np.maximum(qualities, MIN_QUALITY) + (1.0 - quality_weight) * speeds
+    if weights.min_quality is not None:
+        qualities = np.maximum(qualities, weights.min_quality)
+    return weights.quality * qualities + weights.speed * speeds
 
 
 def vote_one(
     models: Sequence[int],
-    qualities: Sequence[float],
-    speeds: Sequence[float],
-    quality_weight: float = QUALITY_WEIGHT,
+    votes: Sequence[float],
     allowed: npt.NDArray[np.bool_] | None = None,
 ) -> int | None:
-    """Pick the model for a single query: as `vote` of `vote_weights` does, in a quarter of the time.
+    """Pick the model for a single query, as `vote` does for many, in a quarter of the time.
 
     Parameters
     ----------
-    models, qualities, speeds
-        Model index, quality and speed of each neighbour, nearest first.
-    quality_weight
-        Share of the quality; the rest is speed's.
+    models, votes
+        Model index and vote weight of each neighbour, nearest first.
     allowed
         Which models may win, shape (n_models,); all by default. Without a neighbour of these, None is picked.
     """
     sums: dict[int, float] = {}
-    for model, quality, speed in zip(models, qualities, speeds, strict=True):
+    for model, weight in zip(models, votes, strict=True):
         if allowed is None or allowed[model]:
-            weight = quality_weight * max(quality, MIN_QUALITY) + (1.0 - quality_weight) * speed
             sums[model] = sums.get(model, 0.0) + weight
     if not sums:
         return None
@@ -105,31 +114,31 @@ def vote(
 
 
 def shrunk_means(
-    outcomes: npt.NDArray[np.float64], overall: npt.NDArray[np.float64], quality_weight: float, shrinkage: float
+    outcomes: npt.NDArray[np.float64], overall: npt.NDArray[np.float64], weights: Weights, shrinkage: float
 ) -> npt.NDArray[np.float64]:
-    """Score models by what each came to in the neighbourhood of a query: (b, n_models).
+    """Score models by their mean outcomes in the neighbourhood of a query: (b, n_models).
 
     The score of a model is the mean weight ``w`` over the n neighbours that know it, drawn toward its overall mean as
     if ``shrinkage`` more neighbours had that: ``(sum(w) + shrinkage * mean) / (n + shrinkage)``. This is the m-estimate
-    of B. Cestnik, Estimating Probabilities: A Crucial Task in Machine Learning, ECAI 1990. A model that nothing is
-    known of scores 0.
+    of B. Cestnik, Estimating Probabilities: A Crucial Task in Machine Learning, ECAI 1990. A model without any
+    outcome scores 0.
 
     Parameters
     ----------
     outcomes
-        Sums over the neighbours that know the model of its quality, at least 0.01, of its speed, and of 1, float64,
+        Sums over the neighbours that know the model of its quality, floor included, of its speed, and of 1, float64,
         shape (b, 3, n_models).
     overall
         The same over all rows, shape (3, n_models).
-    quality_weight
-        Share of the quality in a weight; the rest is speed's.
+    weights
+        Shares of quality and speed.
     shrinkage
         How many neighbours the overall mean counts for, 0 or more.
     """
-    weights = quality_weight * outcomes[:, 0] + (1.0 - quality_weight) * outcomes[:, 1]
-    means = (quality_weight * overall[0] + (1.0 - quality_weight) * overall[1]) / np.maximum(overall[2], 1.0)
+    sums = weights.quality * outcomes[:, 0] + weights.speed * outcomes[:, 1]
+    means = (weights.quality * overall[0] + weights.speed * overall[1]) / np.maximum(overall[2], 1.0)
     counts = outcomes[:, 2] + shrinkage
-    scores: npt.NDArray[np.float64] = (weights + shrinkage * means) / np.where(counts > 0.0, counts, 1.0)
+    scores: npt.NDArray[np.float64] = (sums + shrinkage * means) / np.where(counts > 0.0, counts, 1.0)
     return scores
 
 

@@ -7,18 +7,21 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..algorithms.base import Queries, Run
 from ..artifact.onnx_reader import Tensor
+from ..query import Queries
+from ..schema import Input, Metric, Output, Table
+from ..session import Run
 
-SEARCH_OUTPUTS = ("score", "candidate")
-SEARCH_ONLY = np.array(False)
+OUTPUTS = (Output.ROW, Output.DISTANCE)
+_SEARCH_OUTPUTS = (Output.SCORE, Output.CANDIDATE)
+_SEARCH_ONLY = np.array(False)
 # Float64 values that one run may compute distances from.
 DISTANCE_VALUES = 2**16
 # Shorter queries have no direction.
 TINY = 1e-150
 # A search that is repeated looks at so many times more candidates, and then at blocks of so many.
 GROWTH, BLOCK = 8, 4096
-Table = dict[str, npt.NDArray[Any]]
+Neighbours = dict[str, npt.NDArray[Any]]
 _Value = TypeVar("_Value", float, npt.NDArray[np.float64])
 
 
@@ -39,30 +42,26 @@ class Nearest:
     Parameters
     ----------
     tables
-        Initializers of the artifact, see `modelpick.runtime.artifact.metadata.TABLES`.
+        Initializers of the artifact, see `modelpick.runtime.schema.Table`.
     k
         Number of rows that are wanted.
     width
         Width of a query.
-    outputs
-        Outputs that tell of each row, (b, k) each: ``row`` and ``distance`` among them.
-    unit
-        Whether the graph scales queries to unit length.
+    metric
+        See `modelpick.runtime.schema.Metric`; by cosine, the graph scales queries to unit length.
     """
 
-    def __init__(
-        self, tables: Mapping[str, Tensor], k: int, width: int, outputs: tuple[str, ...], unit: bool = False
-    ) -> None:
-        self._k, self._outputs, self._unit = k, outputs, unit
-        self._scale = float(tables["factor"]) ** 2 if "factor" in tables else 1.0
-        self._distinct, self._most_members = tables["members"].shape
-        self._candidates, kept = int(tables["candidates"][0]), tables.get("kept")
+    def __init__(self, tables: Mapping[str, Tensor], k: int, width: int, metric: str) -> None:
+        self._k, self._unit = k, metric == Metric.COSINE
+        self._scale = float(tables[Table.FACTOR]) ** 2 if Table.FACTOR in tables else 1.0
+        self._distinct, self._most_members = tables[Table.MEMBERS].shape
+        self._candidates, kept = int(tables[Table.CANDIDATES][0]), tables.get(Table.KEPT)
         self._kept = None if kept is None else int(kept[0])
         # All distinct rows are candidates: none is outside.
         self.complete = (self._kept or self._candidates) >= self._distinct
         self.chunk = max(1, DISTANCE_VALUES // (width * (self._kept or self._candidates)))
-        self._slope, self._constant = 2.0 * float(tables["error_slope"]), 2.0 * float(tables["error_constant"])
-        self._center = tables.get("center")
+        self._slope, self._constant = 2.0 * float(tables[Table.ERROR_SLOPE]), 2.0 * float(tables[Table.ERROR_CONSTANT])
+        self._center = tables.get(Table.CENTER)
         if self._center is not None:
             self._center2 = float(self._center @ self._center)
             # More than all roundings of the three sums that expand the square.
@@ -72,10 +71,10 @@ class Nearest:
 
     def search(self, run: Run, queries: Queries) -> Found:
         """Find candidates without their exact distances."""
-        return Found(*run(SEARCH_OUTPUTS, {"features": queries, "refine": SEARCH_ONLY}))
+        return Found(*run(_SEARCH_OUTPUTS, {Input.FEATURES: queries, Input.REFINE: _SEARCH_ONLY}))
 
     def distance(self, run: Run, query: Queries, q2: float) -> float:
-        """Measure one query to the nearest row, as closely as float32 scores tell."""
+        """Measure one query to the nearest row, as closely as float32 scores allow."""
         score = float(self.search(run, query).scores[0, 0])
         if self._unit:
             query, q2 = query / max(sqrt(q2), TINY), min(q2 / TINY, 1.0)
@@ -86,7 +85,7 @@ class Nearest:
         return squared / 2.0 if self._unit else sqrt(squared)
 
     def gap(self, query: Queries, q2: float) -> float:
-        """Tell how far apart the scores of two rows must be, for one query, to prove which is the nearer one."""
+        """Return how far apart the scores of two rows must be, for one query, to prove which is the nearer one."""
         if self._unit:
             q2 = self._most
         elif self._center is not None:
@@ -94,7 +93,7 @@ class Nearest:
         return self._slope * q2 + self._constant
 
     def gaps(self, queries: Queries) -> npt.NDArray[np.float64]:
-        """Tell the same for each of many queries, (b,)."""
+        """Return the same for each of many queries, (b,)."""
         if self._unit:
             return np.full(len(queries), self._slope * self._most + self._constant)
         q2 = np.einsum("ij,ij->i", queries, queries)
@@ -107,7 +106,7 @@ class Nearest:
         """Bound ``|q - center|^2`` from above, given ``|q|^2`` and ``q.center``."""
         return (q2 + self._center2) * (1.0 + self._slack) - 2.0 * product
 
-    def rows(self, run: Run, queries: Queries, found: Found | None = None, outputs: tuple[str, ...] = ()) -> Table:
+    def rows(self, run: Run, queries: Queries, found: Found | None = None, outputs: tuple[str, ...] = ()) -> Neighbours:
         """Find the k nearest rows, nearest first: outputs, (b, k) each.
 
         Parameters
@@ -117,9 +116,9 @@ class Nearest:
         outputs
             Those that are wanted; all by default.
         """
-        wanted = ("certified", *(outputs or self._outputs))
-        table = dict(zip(wanted, run(wanted, {"features": queries, **self._known(found)}), strict=True))
-        certified = table.pop("certified")
+        wanted = (Output.CERTIFIED, *(outputs or OUTPUTS))
+        table = dict(zip(wanted, run(wanted, {Input.FEATURES: queries, **self._known(found)}), strict=True))
+        certified = table.pop(Output.CERTIFIED)
         if not (self.complete or certified.all()):
             for query in np.flatnonzero(~certified[:, 0]):
                 again = self._search_again(run, queries[query : query + 1])
@@ -127,38 +126,38 @@ class Nearest:
                     values[query] = again[name]
         return table
 
-    def _known(self, found: Found | None) -> Table:
-        """Tell a graph that can take it what it has found before; the others' search costs less than a branch."""
+    def _known(self, found: Found | None) -> Neighbours:
+        """Feed a graph that takes it what it found before; the others' search costs less than a branch."""
         if found is None or self._kept is None:
             return {}
-        return {"known_score": found.scores, "known_candidate": found.candidates}
+        return {Input.KNOWN_SCORE: found.scores, Input.KNOWN_CANDIDATE: found.candidates}
 
-    def _search_again(self, run: Run, query: Queries) -> Table:
+    def _search_again(self, run: Run, query: Queries) -> Neighbours:
         """Look at more candidates, and then at block after block of all rows, until the answer is proven."""
-        found: Table = {}
+        found: Neighbours = {}
         for first, candidates, kept in self._rounds():
             block, certified = self._block(run, query, first, candidates, kept)
             if first:
                 block = {name: np.append(found[name], value) for name, value in block.items()}
-            nearest = np.lexsort((block["row"], block["distance"]))[: self._k]
+            nearest = np.lexsort((block[Output.ROW], block[Output.DISTANCE]))[: self._k]
             found = {name: value[nearest] for name, value in block.items()}
             if certified:
                 break
         return found
 
-    def nearest_of(self, run: Run, query: Queries, wanted: npt.NDArray[np.bool_]) -> Table:
+    def nearest_of(self, run: Run, query: Queries, wanted: npt.NDArray[np.bool_]) -> Neighbours:
         """Find the nearest of the wanted rows, shape (n,): outputs, (1, 1) each."""
-        found: Table = {}
+        found: Neighbours = {}
         wanted = np.append(wanted, False)  # padding
         for number, (first, candidates, kept) in enumerate(self._rounds()):
             # Half of the candidates at first, so that there are others to prove them by; then all rows of each block.
             k = kept * self._most_members if number else max(1, kept // 2)
             block, certified = self._block(run, query, first, candidates, kept, k)
-            mine = np.flatnonzero(wanted[block["row"]])
+            mine = np.flatnonzero(wanted[block[Output.ROW]])
             if mine.size:
-                near = mine[np.lexsort((block["row"][mine], block["distance"][mine]))[0]]
+                near = mine[np.lexsort((block[Output.ROW][mine], block[Output.DISTANCE][mine]))[0]]
                 row = {name: value[near : near + 1] for name, value in block.items()}
-                if not found or (row["distance"][0], row["row"][0]) < (found["distance"][0], found["row"][0]):
+                if not found or _rank(row) < _rank(found):
                     found = row
                 if certified:
                     break
@@ -166,17 +165,21 @@ class Nearest:
 
     def _block(
         self, run: Run, query: Queries, first: int, candidates: int, kept: int, k: int | None = None
-    ) -> tuple[Table, bool]:
-        feeds = {"features": query, "first": np.array([first]), "candidates": np.array([candidates])}
+    ) -> tuple[Neighbours, bool]:
+        feeds = {
+            Input.FEATURES: query,
+            Input.FIRST: np.array([first]),
+            Input.CANDIDATES: np.array([candidates]),
+        }
         if self._kept is not None:
-            feeds["kept"] = np.array([kept])
+            feeds[Input.KEPT] = np.array([kept])
         if k is not None:
-            feeds["k"] = np.array([k])
-        certified, *values = run(("certified", *self._outputs), feeds)
-        return {name: value[0] for name, value in zip(self._outputs, values, strict=True)}, bool(certified.all())
+            feeds[Input.K] = np.array([k])
+        certified, *values = run((Output.CERTIFIED, *OUTPUTS), feeds)
+        return {name: value[0] for name, value in zip(OUTPUTS, values, strict=True)}, bool(certified.all())
 
     def _rounds(self) -> Iterator[tuple[int, int, int]]:
-        """Give the first candidate, the end of the candidates, and how many of them are kept."""
+        """Yield the first candidate, the end of the candidates, and how many of them are kept."""
         end = min(GROWTH * self._candidates, self._distinct)
         yield 0, end, min(GROWTH * (self._kept or self._candidates), end)
         end = 0
@@ -185,3 +188,7 @@ class Nearest:
             if self._distinct - end < self._candidates:  # a block holds k rows at least
                 end = self._distinct
             yield first, end, end - first
+
+
+def _rank(row: Neighbours) -> tuple[float, int]:
+    return float(row[Output.DISTANCE][0]), int(row[Output.ROW][0])

@@ -10,7 +10,7 @@ FAR = 0.99
 
 
 class DriftMonitor:
-    """Tells which share of the last requests lie farther out than nearly all of the model's own rows.
+    """Measures which share of the last requests lie farther out than nearly all of the model's own rows.
 
     About 0.01 while requests are like the rows, and 1.0 once nothing is. Threads may share it.
 
@@ -26,7 +26,7 @@ class DriftMonitor:
         self._lock = Lock()
 
     def observe(self, drift: Drift) -> float:
-        """Take in the `Selector.drift` of a request; gives the share."""
+        """Take in the `Selector.drift` of a request; returns the share."""
         is_far = drift.rank >= FAR
         with self._lock:
             if len(self._far) == self._far.maxlen:

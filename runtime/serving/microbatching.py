@@ -1,14 +1,14 @@
 """Merges concurrent requests of an event loop into one run."""
 
 import asyncio
-from collections.abc import Collection
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import ArtifactError
+from ..query import Request
 from ..selector import Selector
 
 
@@ -26,7 +26,7 @@ class BatchingSelector:
 
     For use within one event loop. A request waits for others only while a run is under way, until it ends,
     ``max_batch`` are there, or the first of them has waited ``max_wait_us``; then another run begins beside it. That
-    pays for large artifacts and many callers; see benchmarks/README.md.
+    helps with large artifacts and many callers; see benchmarks/README.md.
 
     Parameters
     ----------
@@ -47,22 +47,13 @@ class BatchingSelector:
         self._running: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    async def select(
-        self,
-        features: npt.ArrayLike | None = None,
-        *,
-        embedding: npt.ArrayLike | None = None,
-        category: str | None = None,
-        candidates: Collection[str] | None = None,
-        quality_weight: float | None = None,
-    ) -> str:
+    async def select(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> str:
         """Pick the model for one query; takes and raises what `Selector.select` does. Bad requests fail alone."""
         if self._closed:
             raise ArtifactError("the selector is closed")
-        checked = self._selector.checked(
-            features, embedding=embedding, category=category, candidates=candidates, quality_weight=quality_weight
-        )
-        asked = (None if candidates is None else frozenset(candidates), quality_weight)
+        checked = self._selector.checked(features, **request)
+        candidates = request.get("candidates")
+        asked = (None if candidates is None else frozenset(candidates), request.get("quality_weight"))
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[str] = loop.create_future()
         waiting = self._waiting.setdefault(asked, [])
@@ -115,5 +106,5 @@ class BatchingSelector:
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> Any:
+    ) -> None:
         await self.aclose()

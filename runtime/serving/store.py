@@ -7,14 +7,14 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from ..errors import ArtifactError, ModelpickError
-from ..events import Observer, Refusal, Swap, logger, tell
+from ..events import Observer, Refusal, Swap, logger, notify
 from ..selector import Selector
 
 SUFFIX = ".onnx"
 
 
 class _Seen(NamedTuple):
-    """What tells a file from its next version."""
+    """What distinguishes a file from its next version."""
 
     inode: int
     modified: int
@@ -60,7 +60,7 @@ class SelectorStore:
             thread.start()
 
     def __getitem__(self, name: str) -> Selector:
-        """Give the current selector of a name; call it once a request, and keep it for the whole of it."""
+        """Return the current selector of a name; call it once a request, and keep it for the whole of it."""
         try:
             return self._current[name]
         except KeyError:
@@ -103,7 +103,7 @@ class SelectorStore:
                 self._current = {**self._current, file.stem: selector}
                 logger.info("%s: serves from %s", file.stem, file)
                 if self._observer:
-                    tell(self._observer, Swap(file.stem, selector.metadata.source_sha256))
+                    notify(self._observer, Swap(file.stem, selector.metadata.source_sha256))
 
     def _files(self) -> list[Path]:
         return sorted(self._path.glob(f"*{SUFFIX}")) if self._path.is_dir() else [self._path]
@@ -112,7 +112,7 @@ class SelectorStore:
         self._refusals += 1
         logger.error("%s: refused, the old one serves on: %s", name, reason)
         if self._observer:
-            tell(self._observer, Refusal(name, reason))
+            notify(self._observer, Refusal(name, reason))
 
     def _watchers(self) -> list[Any]:
         try:

@@ -213,7 +213,9 @@ DESCRIPTIONS = {
         "model_names": list(dict.fromkeys(LABELS)),
         "k": 4,
         "metric": "euclidean",
-        "weights": "0.9 * max(quality, 0.01) + 0.1 * speed",
+        "quality_weight": 0.9,
+        "speed_weight": 0.1,
+        "min_quality": 0.01,
         "tie_rule": "distance, then row; vote, then best-ranked neighbour",
         "rows": 40,
     },
@@ -249,7 +251,7 @@ def test_metadata_describe_the_model(name, tmp_path):
     convert(tmp_path / "model.json", tmp_path / "model.onnx")
     entries = {entry.key: entry.value for entry in onnx.load(tmp_path / "model.onnx").metadata_props}
     common = {
-        "contract": 1,
+        "format_version": 2,
         "n_features_in": D,
         "source_sha256": hashlib.sha256(encoded(MODELS[name])).hexdigest(),
         "tools": {tool: version(tool) for tool in TOOLS},

@@ -14,7 +14,7 @@ from onnx import numpy_helper
 from modelpick.converter import VerificationError, build_estimator, convert, load_document, to_artifact, verify
 from modelpick.converter.verification.verify import made_queries, write_junit
 from modelpick.runtime import ArtifactError, DocumentError, FeatureError, Selector
-from modelpick.runtime.artifact.metadata import seal
+from modelpick.runtime.artifact.seal import seal
 
 pytestmark = pytest.mark.filterwarnings("error", "ignore::modelpick.converter.DocumentWarning")
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime import Selector
-from modelpick.runtime.artifact.metadata import CONTRACT
+from modelpick.runtime.schema import FORMAT_VERSION
 
 FOLDER = Path(__file__).parent
 RNG = np.random.default_rng(0)
@@ -49,7 +49,7 @@ def main():
     """Make the artifacts, and the picks that they must give for ever."""
     queries = RNG.normal(size=(50, D)).round(4)
     picks = {}
-    folder = FOLDER / f"contract-{CONTRACT}"
+    folder = FOLDER / f"format-{FORMAT_VERSION}"
     folder.mkdir(exist_ok=True)
     for name, (fields, semantics, search) in DOCUMENTS.items():
         document = load_document(json.dumps({"trained": True, **fields}).encode(), semantics=semantics)

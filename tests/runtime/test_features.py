@@ -1,4 +1,4 @@
-"""Features from embeddings and categories, and contracts."""
+"""Features from embeddings and categories, and requirements."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from modelpick.converter import build_estimator, convert, load_document, to_artifact
-from modelpick.runtime import ArtifactError, Contract, DocumentError, FeatureBuilder, FeatureError, Selector
+from modelpick.runtime import ArtifactError, DocumentError, FeatureBuilder, FeatureError, Requirements, Selector
 
 MODELS = Path(__file__).parents[2] / "models"
 QUESTIONS = [json.loads(line) for line in (MODELS / "questions.jsonl").read_text().splitlines()]
@@ -94,21 +94,29 @@ def test_refuses_embeddings_that_cannot_be(width, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_contracts_are_checked_at_load(sample_artifacts):
+def test_requirements_are_checked_at_load(sample_artifacts):
     path = sample_artifacts / "knn.onnx"
     with Selector.load(path) as selector:
         sha256, names = selector.metadata.source_sha256, selector.model_names
-    fits = Contract(embedding_model="hashed", embedding_dim=1024, candidates=names[:2], sha256=sha256)
-    for expected in (fits, Contract()):
+    fits = Requirements(embedding_model="hashed", embedding_dim=1024, candidates=names[:2], sha256=sha256)
+    for expected in (fits, Requirements()):
         Selector.load(path, expect=expected).close()
     broken = {
-        "expected embedding_model 'bge', got 'hashed'": Contract(embedding_model="bge"),
-        "expected embedding_dim 768, got 1024": Contract(embedding_dim=768),
-        "expected candidates gpt-9, zephyr, got an artifact of llama": Contract(candidates=["gpt-9", *names, "zephyr"]),
-        "expected sha256 'ab', got '": Contract(sha256="ab"),
+        "expected embedding_model 'bge', got 'hashed'": Requirements(embedding_model="bge"),
+        "expected embedding_dim 768, got 1024": Requirements(embedding_dim=768),
+        "expected candidates gpt-9, zephyr, got an artifact of llama": Requirements(
+            candidates=["gpt-9", *names, "zephyr"]
+        ),
+        "expected sha256 'ab', got '": Requirements(sha256="ab"),
     }
     for message, expected in broken.items():
         with pytest.raises(ArtifactError) as caught:
             Selector.load(path, expect=expected)
         assert str(caught.value).startswith(f"{path}: ")
         assert message in str(caught.value)
+
+
+def test_the_former_name_of_requirements_warns():
+    with pytest.warns(DeprecationWarning, match="Contract is called Requirements now"):
+        from modelpick.runtime import Contract
+    assert Contract is Requirements

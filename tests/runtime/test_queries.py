@@ -56,7 +56,7 @@ def refusal(call, query):
     return message
 
 
-RAGGED = "ragged rows or what is no number"
+RAGGED = "ragged rows or non-numeric values"
 NOT_NUMBERS = {
     "None": (None, "dtype object"),
     "string": ("x", "dtype <U1"),

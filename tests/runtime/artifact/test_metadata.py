@@ -12,9 +12,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime import ArtifactError, ModelpickError, Selector
-from modelpick.runtime.artifact.metadata import CONTRACT, read_contents, seal
+from modelpick.runtime.artifact.metadata import read_contents
+from modelpick.runtime.artifact.seal import seal
+from modelpick.runtime.schema import FORMAT_VERSION
 
-MODELS = Path(__file__).parents[2] / "models"
+MODELS = Path(__file__).parents[3] / "models"
 SEED = 0
 SMALL = {
     "knn": {"k": 2, "embeddings": [[1, 2], [3, 4.5], [1, 2], [0, 1]], "labels": ["a", "b", "c", "a"]},
@@ -142,7 +144,7 @@ def test_refuses_files_without_permission(artifacts, tmp_path):
 
 
 REQUIRED = {
-    "contract": int,
+    "format_version": int,
     "algorithm": str,
     "model_names": list,
     "n_features_in": int,
@@ -164,7 +166,7 @@ def test_refuses_missing_and_malformed_entries(artifacts, key):
 
 
 LIES = {
-    "a newer contract": ("knn", "contract", CONTRACT + 1),
+    "a newer format": ("knn", "format_version", FORMAT_VERSION + 1),
     "an unknown algorithm": ("knn", "algorithm", "forest"),
     "an unhashable algorithm": ("knn", "algorithm", ["knn"]),
     "knn called svm": ("knn", "algorithm", "svm"),
@@ -195,7 +197,7 @@ LIES = {
 @pytest.mark.parametrize(("name", "key", "value"), LIES.values(), ids=LIES)
 def test_refuses_lies(artifacts, name, key, value):
     message = refusal(edited(artifacts[name], entry(key, json.dumps(value))))
-    assert key != "contract" or "upgrade modelpick" in message
+    assert key != "format_version" or "upgrade modelpick" in message
 
 
 def test_accepts_more_entries(artifacts):

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from modelpick.runtime.decision.voting import vote, vote_one, vote_weights
+from modelpick.runtime.decision.voting import Weights, vote, vote_one, vote_weights
 
 pytestmark = pytest.mark.filterwarnings("error")
 
 N_MODELS = 5
+WEIGHTS = Weights(0.9, 0.1, 0.01)
 
 
 def voter(qualities, speeds):
@@ -31,7 +32,7 @@ ANY = voter(st.floats(allow_nan=False, allow_infinity=False), st.floats(0, 1))
 
 def vote_on(voters):
     models, qualities, speeds = (np.array([column]) for column in zip(*voters, strict=True))
-    return vote(models, vote_weights(qualities, speeds), N_MODELS)
+    return vote(models, vote_weights(qualities, speeds, WEIGHTS), N_MODELS)
 
 
 def rule(voters, exactly):
@@ -65,7 +66,9 @@ def test_follows_the_rule(voters):
 def test_one_query_votes_as_a_batch_does(voters):
     with np.errstate(over="ignore", invalid="ignore"):
         winners = vote_on(voters).winners
-    assert vote_one(*zip(*voters, strict=True)) == winners
+        models, qualities, speeds = (np.array(column) for column in zip(*voters, strict=True))
+        votes = vote_weights(qualities, speeds, WEIGHTS)
+    assert vote_one(models.tolist(), votes.tolist()) == winners
 
 
 @given(neighbours(USUAL), st.permutations(range(N_MODELS)))
@@ -79,7 +82,7 @@ def test_numbering_of_the_models_does_not_matter(voters, permutation):
 @given(st.integers(1, 12).flatmap(lambda k: st.lists(st.lists(USUAL, min_size=k, max_size=k), min_size=1)))
 def test_queries_do_not_mix(batch):
     models, qualities, speeds = np.moveaxis(np.array(batch), 2, 0)
-    scores, winners = vote(models.astype(np.int64), vote_weights(qualities, speeds), N_MODELS)
+    scores, winners = vote(models.astype(np.int64), vote_weights(qualities, speeds, WEIGHTS), N_MODELS)
     alone = [vote_on(voters) for voters in batch]
     assert winners.tolist() == [one.winners[0] for one in alone]
     assert scores.tolist() == [one.scores[0].tolist() for one in alone]
@@ -90,4 +93,10 @@ def test_scores_sum_to_the_weights(voters):
     _, qualities, speeds = (np.array(column) for column in zip(*voters, strict=True))
     scores = vote_on(voters).scores
     assert np.all(scores >= 0)
-    np.testing.assert_allclose(scores.sum(), vote_weights(qualities, speeds).sum(), rtol=1e-13)
+    np.testing.assert_allclose(scores.sum(), vote_weights(qualities, speeds, WEIGHTS).sum(), rtol=1e-13)
+
+
+def test_without_a_floor_qualities_count_as_they_are():
+    qualities, speeds = np.array([-1.0, 0.0, 0.5]), np.array([1.0, 0.0, 0.5])
+    assert vote_weights(qualities, speeds, Weights(0.5, 0.25)).tolist() == [-0.25, 0.0, 0.375]
+    assert vote_weights(qualities, speeds, WEIGHTS.with_quality(1.0)).tolist() == [0.01, 0.01, 0.5]

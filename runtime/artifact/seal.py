@@ -1,0 +1,47 @@
+"""The seal: the last entry of an artifact's ``metadata_props`` is the SHA-256 of every byte before it."""
+
+import hashlib
+from pathlib import Path
+
+from ..errors import ArtifactError
+from ..schema import PREFIX, Entry
+
+_KEY = (PREFIX + Entry.SEAL).encode()
+_HEX_DIGITS = 64
+# Protobuf: field 14 (metadata_props) of ModelProto, a message of key (field 1) and value (field 2).
+_HEAD = bytes([0x72, len(_KEY) + _HEX_DIGITS + 4, 0x0A, len(_KEY)]) + _KEY + bytes([0x12, _HEX_DIGITS])
+_LENGTH = len(_HEAD) + _HEX_DIGITS
+
+
+def seal(content: bytes) -> bytes:
+    """Append the seal to a serialized ONNX model. A parser sees one more metadata entry."""
+    return content + _HEAD + hashlib.sha256(content).hexdigest().encode()
+
+
+def read_sealed(source: str | Path | bytes) -> tuple[str, bytes]:
+    """Read an artifact's bytes and check its seal.
+
+    Returns
+    -------
+    (name for messages, bytes)
+
+    Raises
+    ------
+    ArtifactError
+        When the file cannot be read, is cut or altered, or is not an artifact of modelpick.
+    """
+    if isinstance(source, bytes):
+        name, data = "<bytes>", source
+    else:
+        name = str(source)
+        try:
+            data = Path(source).read_bytes()
+        except (OSError, ValueError) as cause:
+            reason = getattr(cause, "strerror", None) or cause
+            raise ArtifactError(f"{name}: cannot be read: {reason}") from None
+    content, trailer = memoryview(data)[:-_LENGTH], data[-_LENGTH:]
+    if not trailer.startswith(_HEAD):
+        raise ArtifactError(f"{name}: expected an artifact sealed by modelpick: it is another's, or cut")
+    if hashlib.sha256(content).hexdigest().encode() != trailer[len(_HEAD) :]:
+        raise ArtifactError(f"{name}: expected the bytes that modelpick sealed: it was altered")
+    return name, data

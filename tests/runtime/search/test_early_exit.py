@@ -1,0 +1,66 @@
+"""What scores alone prove, against every order of rows that the error leaves open."""
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelpick.runtime.search.early_exit import EarlyExit, lead, leads
+
+N_MODELS = 3
+SCORES = st.lists(st.sampled_from([0.0, 1.0, 1.5, 2.0, 4.0, 7.0, 11.0]), min_size=1, max_size=6).map(sorted)
+
+
+@given(SCORES, st.sampled_from([0.5, 1.0, 3.0]), st.booleans())
+def test_the_first_are_proven_where_the_next_is_a_gap_away(scores, gap, complete):
+    many = leads(np.array([scores, scores], dtype=np.float32), np.array([gap, np.inf]), complete)
+    for place in range(len(scores)):
+        expected = complete if place + 1 == len(scores) else scores[place + 1] - scores[place] > gap
+        assert lead(scores, place, gap, complete) == expected
+        assert many[:, place].tolist() == [expected, complete and place + 1 == len(scores)]
+
+
+@st.composite
+def searches(draw):
+    """Distinct rows with members, k, and scores of the distinct rows that the search returned."""
+    sizes = draw(st.lists(st.integers(1, 3), min_size=1, max_size=6))
+    n = sum(sizes)
+    order = draw(st.permutations(range(n)))
+    starts = np.cumsum([0, *sizes]).tolist()
+    groups = [sorted(order[start:end]) for start, end in pairwise(starts)]
+    members = np.array([group + [n] * (max(sizes) - len(group)) for group in groups])
+    models = np.array(draw(st.lists(st.integers(0, N_MODELS - 1), min_size=n, max_size=n)))
+    votes = np.array(draw(st.lists(st.sampled_from([0.1, 0.25, 0.5, 0.75]), min_size=n, max_size=n)))
+    scores = draw(st.lists(st.integers(0, 9).map(float), min_size=len(sizes), max_size=len(sizes)))
+    allowed = draw(st.none() | st.lists(st.booleans(), min_size=N_MODELS, max_size=N_MODELS).map(np.array))
+    return members, models, votes, draw(st.integers(1, n)), np.array(scores), allowed
+
+
+@given(searches(), st.sampled_from([0.5, 2.5]))
+def test_a_winner_is_the_winner_of_every_order_that_the_error_allows(search, gap):
+    members, models, votes, k, scores, allowed = search
+    order = np.argsort(scores, kind="stable")
+    early_exit = EarlyExit(members, models, votes, k, N_MODELS, complete=True)
+    winner = early_exit.winner(scores[order].tolist(), order.tolist(), gap, allowed)
+    many, proven = early_exit.winners(scores[order][None].astype(np.float32), order[None], np.array([gap]), allowed)
+    assert (winner is not None) == bool(proven[0])
+    if winner is None:
+        return
+    assert many[0] == winner
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        moved = scores + rng.uniform(-gap / 2, gap / 2, len(scores)) * 0.999
+        nearest = [row for group in np.argsort(moved) for row in members[group] if row < len(models)][:k]
+        sums = np.zeros(N_MODELS)
+        np.add.at(sums, models[nearest], votes[nearest])
+        if allowed is not None:
+            sums[~allowed] = -1.0
+        assert sums.argmax() == winner
+
+
+def test_a_tie_of_the_vote_is_not_proven():
+    members, models, votes = np.array([[0], [1]]), np.array([0, 1]), np.array([0.5, 0.5])
+    early_exit = EarlyExit(members, models, votes, 2, 2, complete=True)
+    assert early_exit.winner([0.0, 9.0], [0, 1], 1.0) is None
+    assert early_exit.winner([0.0, 9.0], [0, 1], 1.0, np.array([True, False])) == 0

@@ -1,0 +1,60 @@
+"""The nearest rows, exactly, where the search proves them and where it has to look again."""
+
+import json
+
+import numpy as np
+import onnxruntime
+import pytest
+import reference
+
+from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.runtime.artifact.metadata import read_contents
+from modelpick.runtime.search.exact import Nearest
+
+K = 4
+
+
+def searched(rows, search):
+    """The document, the search, and what runs its graph."""
+    document = {"algorithm": "knn", "trained": True, "k": K, "embeddings": rows.tolist()}
+    document["labels"] = [f"m{row % 3}" for row in range(len(rows))]
+    built = build_estimator(load_document(json.dumps(document).encode()))
+    data = to_artifact(built, exact_search=search)
+    metadata, tables = read_contents("test", data)
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    return document, Nearest(tables, metadata.k, metadata.n_features_in, metadata.metric), session.run
+
+
+@pytest.mark.parametrize("search", ["plain", "quantised"])
+@pytest.mark.parametrize(("place", "spread"), [(0.0, 1.0), (1e3, 1e-9), (1e8, 1.0), (0.0, 1e30)])
+def test_finds_the_nearest_rows_by_distance_then_row(search, place, spread):
+    rng = np.random.default_rng(0)
+    rows = place + spread * rng.normal(size=(300, 5))
+    rows[100:110] = rows[:10]
+    document, nearest, run = searched(rows, search)
+    queries = np.vstack([place + spread * rng.normal(size=(10, 5)), rows[:10]])
+    found = nearest.rows(run, queries)
+    for query, row, distance in zip(queries, found["row"], found["distance"], strict=True):
+        order, distances = reference.knn_order(document, query)
+        assert row.tolist() == order[:K].tolist()
+        np.testing.assert_allclose(distance, distances[order[:K]], rtol=1e-12)
+
+
+@pytest.mark.parametrize("search", ["plain", "quantised"])
+def test_finds_the_nearest_of_some_rows(search):
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(400, 6))
+    document, nearest, run = searched(rows, search)
+    for wanted in (np.arange(400) == 7, np.arange(400) > 390, np.ones(400, dtype=bool)):
+        query = rng.normal(size=(1, 6))
+        order, _ = reference.knn_order(document, query[0])
+        assert nearest.nearest_of(run, query, wanted)["row"].item() == next(row for row in order if wanted[row])
+
+
+def test_one_gap_is_that_of_the_batch():
+    rng = np.random.default_rng(2)
+    for rows in (rng.normal(size=(50, 4)), 1e4 + rng.normal(size=(50, 4))):
+        _, nearest, _ = searched(rows, "plain")
+        queries = rng.normal(size=(8, 4))
+        each = [nearest.gap(query[None], float(query @ query)) for query in queries]
+        np.testing.assert_allclose(nearest.gaps(queries), each, rtol=1e-12)
