@@ -6,12 +6,15 @@ except ModuleNotFoundError as missing:
     hint = f"modelpick.converter needs {missing.name}: pip install 'modelpick[converter]'"
     raise ModuleNotFoundError(hint, name=missing.name) from None
 
+from .algorithms.rules import Semantics
 from .artifact.restore import restore, to_json
 from .compat import KMeansSelector, KNNSelector, MLPSelector, SVMSelector
 from .convert import convert
-from .documents import DocumentWarning, Semantics, load_document
+from .documents import load_document
 from .estimators import build_estimator
-from .verification.verify import Report, VerificationError, verify
+from .formats.decoding import DocumentWarning
+from .verification.compare import verify
+from .verification.report import Report, VerificationError
 
 __all__ = [
     "DocumentWarning",

@@ -4,12 +4,15 @@ from pathlib import Path
 
 from modelpick.runtime import Selector
 
+from .algorithms.rules import Semantics
 from .artifact.writer import to_artifact
-from .documents import Semantics, load_document
+from .documents import load_document
 from .estimators import build_estimator
 from .files.io import write_atomically
 from .graphs.exact_search import ExactSearch
-from .verification.verify import SAMPLES, Report, VerificationError, compare, made_queries
+from .verification.compare import compare
+from .verification.probes import SAMPLES, made_queries
+from .verification.report import Report, VerificationError
 
 
 def convert(
@@ -38,7 +41,7 @@ def convert(
     exact_search
         See `to_artifact`.
     semantics
-        How the model picks, see `modelpick.converter.documents.Semantics`.
+        How the model picks, see `load_document`.
     k, shrinkage
         See `build_estimator`.
     embedding_model, embedding_dim

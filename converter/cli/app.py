@@ -20,16 +20,18 @@ from rich.text import Text
 from modelpick.runtime import FeatureError, ModelpickError, Selector
 from modelpick.runtime.errors import one_line
 
+from ..algorithms.rules import Semantics
 from ..artifact.restore import restore as restore_file
 from ..artifact.restore import to_json
 from ..convert import convert as convert_file
-from ..documents import DocumentWarning, Semantics
 from ..files.bulk import select_file
 from ..files.io import write_atomically
 from ..files.queries import read_queries
+from ..formats.decoding import DocumentWarning
 from ..graphs.exact_search import ExactSearch
-from ..verification.verify import SAMPLES, Report, VerificationError, write_junit
-from ..verification.verify import verify as verify_artifact
+from ..verification.compare import verify as verify_artifact
+from ..verification.probes import SAMPLES
+from ..verification.report import Report, VerificationError, write_junit
 from .console import show
 from .models import diff, evaluate, pull, push, train
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from modelpick.runtime import FeatureError, Selector
 
-from ..documents import Semantics
+from ..algorithms.rules import Semantics
 from ..evaluation.evaluate import Evaluation, plot
 from ..evaluation.evaluate import evaluate as evaluate_artifacts
 from ..files.hub import pull as pull_folder

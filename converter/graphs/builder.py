@@ -1,6 +1,6 @@
-"""What the graphs share: appending a node or a constant, and registering a converter."""
+"""What the graphs share: nodes and constants, branches and their outputs, and registration with skl2onnx."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +8,8 @@ import numpy.typing as npt
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 from skl2onnx import update_registered_converter
 from skl2onnx.common.data_types import BooleanTensorType, DoubleTensorType, FloatTensorType, Int64TensorType
+
+from modelpick.runtime.schema import Input, Output
 
 FLOAT, DOUBLE, UINT8 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.UINT8
 
@@ -37,7 +39,7 @@ class Graph:
         self._scope, self._container, self._options = scope, container, options
 
     def constant(self, name: str, value: npt.NDArray[Any]) -> str:
-        """Add an initializer and give its name.
+        """Add an initializer and return its name.
 
         Past ``add_initializer`` of skl2onnx, which would make one of equal ones: some are read or overridden by name.
         """
@@ -46,18 +48,18 @@ class Graph:
         return unique
 
     def name(self, hint: str) -> str:
-        """Give a name that nothing else has."""
+        """Return a name that nothing else has."""
         unique: str = self._scope.get_unique_variable_name(hint)
         return unique
 
     def nodes(self, op_type: str, inputs: Sequence[str], outputs: int, *names: str, **attributes: Any) -> list[str]:
-        """Add a node of several outputs and give their names, of which the first may be given."""
+        """Add a node of several outputs and return their names, of which the first may be given."""
         new = [self.name(op_type.lower()) for _ in range(outputs - len(names))]
         self._add(op_type, inputs, [*names, *new], attributes)
         return [*names, *new]
 
     def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node of one output and give its name."""
+        """Add a node of one output and return its name."""
         return self.nodes(op_type, inputs, 1, **attributes)[0]
 
     def output(self, name: str, op_type: str, *inputs: str, **attributes: Any) -> None:
@@ -91,9 +93,9 @@ class Graph:
         self._add("If", [condition], list(outputs), branches)
 
     def refine(
-        self, outputs: dict[str, str], kinds: dict[str, str], refined: "Graph", results: dict[str, str], behind: str
+        self, outputs: dict[str, str], kinds: Mapping[str, str], refined: "Graph", results: dict[str, str], behind: str
     ) -> None:
-        """Add the branch that refines unless the initializer ``refine`` is overridden with false.
+        """Add the branch that refines unless the initializer `Input.REFINE` is overridden with false.
 
         Parameters
         ----------
@@ -110,7 +112,7 @@ class Graph:
         nothing = {
             kind: empty.node("Identity", empty.nothing(KINDS[kind])) for kind in {kinds[name]: 0 for name in names}
         }
-        wanted = self.node("CastLike", self.constant("refine", np.array(True)), behind)
+        wanted = self.node("CastLike", self.constant(Input.REFINE, np.array(True)), behind)
         self.choose(
             self.node("Cast", wanted, to=TensorProto.BOOL),
             [outputs[name] for name in names],
@@ -124,7 +126,7 @@ class Graph:
         return self.constant("empty", np.empty((0,) * kind.rank, helper.tensor_dtype_to_np_dtype(kind.element_type)))
 
     def settle(self, scores: str, count: int, largest: int, error: str, outputs: dict[str, str]) -> None:
-        """Tell the best of scores, (b, count), as ``candidate``, and whether it leads by ``error``, as ``certain``.
+        """Output the best of scores, (b, count), as `Output.CANDIDATE`; whether it leads, as `Output.CERTAIN`.
 
         Parameters
         ----------
@@ -136,34 +138,31 @@ class Graph:
             Name of the lead that is needed, float64, (b,).
         """
         if count == 1:
-            self.output(outputs["candidate"], "ArgMax", scores, axis=1, keepdims=0)
-            self.output(outputs["certain"], "Equal", error, error)
+            self.output(outputs[Output.CANDIDATE], "ArgMax", scores, axis=1, keepdims=0)
+            self.output(outputs[Output.CERTAIN], "Equal", error, error)
             return
         two = self.constant("two", np.array([2]))
         values, places = self.nodes("TopK", [scores, two], 2, axis=1, largest=largest, sorted=1)
         first, second = (self.constant("place", np.array(place)) for place in range(2))
         best, next_best = (self.node("Gather", values, place, axis=1) for place in (first, second))
         lead = self.node("Abs", self.node("Sub", best, next_best))
-        self.output(outputs["candidate"], "Gather", places, first, axis=1)
-        self.output(outputs["certain"], "Greater", self.node("Cast", lead, to=DOUBLE), error)
+        self.output(outputs[Output.CANDIDATE], "Gather", places, first, axis=1)
+        self.output(outputs[Output.CERTAIN], "Greater", self.node("Cast", lead, to=DOUBLE), error)
 
     def option(self, name: str, default: str) -> str:
-        """Give an option that the caller of skl2onnx may have set for the estimator."""
+        """Return an option that the caller of skl2onnx may have set for the estimator."""
         return str(self._options.get(name, default))
+
+    def stored_exactly(self, name: str, values: npt.NDArray[np.float64]) -> str:
+        """Add an initializer of float32 where that holds every value exactly, else of float64."""
+        with np.errstate(over="ignore"):
+            narrow = values.astype(np.float32)
+        return self.constant(name, narrow if np.array_equal(narrow.astype(np.float64), values) else values)
 
     def squared_norm(self, vectors: str, keepdims: int = 1) -> str:
         """Sum of squares over the last axis; faster than ``ReduceSumSquare``."""
         axis = self.constant("last_axis", np.array([-1]))
         return self.node("ReduceSum", self.node("Mul", vectors, vectors), axis, keepdims=keepdims)
-
-    def unit_length(self, vectors: str) -> str:
-        """Scale to unit length over the last axis, but zeros; see `directions` of the estimators."""
-        zero, one = self.constant("zero", np.array(0.0)), self.constant("one", np.array(1.0))
-        largest = self.largest(vectors)
-        is_long = self.node("Greater", largest, zero)
-        shrunk = self.node("Div", vectors, self.node("Where", is_long, largest, one))
-        norm = self.node("Sqrt", self.squared_norm(shrunk))
-        return self.node("Div", shrunk, self.node("Where", is_long, norm, one))
 
     def largest(self, vectors: str) -> str:
         """Largest absolute value over the last axis, which is kept."""
@@ -187,9 +186,9 @@ class _Branch:
 
 def register(
     estimator_class: type,
-    outputs: dict[str, str],
+    outputs: Mapping[str, str],
     convert: Callable[[Graph, Any, str, dict[str, str]], None],
-    options: dict[str, list[str]] | None = None,
+    options: Mapping[str, list[str]] | None = None,
 ) -> None:
     """Register a converter with skl2onnx for an estimator, alone or as the last step of a Pipeline.
 
@@ -227,4 +226,6 @@ def register(
         names = {output.raw_name: output.full_name for output in operator.outputs}
         convert(graph, operator.raw_operator, features, names)
 
-    update_registered_converter(estimator_class, alias, shape, convert_operator, parser=parse, options=options)
+    update_registered_converter(
+        estimator_class, alias, shape, convert_operator, parser=parse, options=dict(options or {})
+    )

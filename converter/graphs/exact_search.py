@@ -33,11 +33,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..estimators import directions
+from modelpick.runtime.schema import Input, Table
+
 from .builder import FLOAT, UINT8, Graph
+from .unit_length import directions
 
 Matrix = npt.NDArray[np.float64]
-# More rows than wanted, so that the scores tell those near the last apart.
+# More rows than wanted, so that the scores separate those near the last.
 SPARE = 4
 UNIT = 2.0**-24
 # Roundings beside the products and their sums: casting both vectors, the norm, scales, the last additions.
@@ -129,10 +131,12 @@ class Rows:
 
     def moved(self, graph: Graph, features: str) -> str:
         """Move queries, scaled to unit length where the rows are, as the rows are, float64."""
-        return features if self.center is None else graph.node("Sub", features, graph.constant("center", self.center))
+        return (
+            features if self.center is None else graph.node("Sub", features, graph.constant(Table.CENTER, self.center))
+        )
 
     def searched(self, graph: Graph, stored: str) -> str:
-        """Name the initializer that is searched: the stored one, unless rows were moved or scaled."""
+        """Return the name of the initializer that is searched: the stored one, unless rows were moved or scaled."""
         return stored if self.scaled is self.values else graph.constant("search_rows", _single(self.scaled))
 
     def error(self) -> tuple[float, float]:
@@ -188,14 +192,14 @@ def add_search(
     if kind != ExactSearch.plain and kept < rows.count:
         parts = quantise(rows.scaled)
         candidates = min(max(kept, needed_candidates(rows, parts, wanted)), rows.count)
-        if kind == ExactSearch.quantised or _pays(rows, parts, candidates):
+        if kind == ExactSearch.quantised or _is_faster(rows, parts, candidates):
             _by_batch(graph, query, searched, rows, parts, (candidates, kept), search)
             return []
     return _lowest(graph, _gemm(graph, query, searched, rows), kept, *search)[1:]
 
 
 def needed_candidates(rows: Rows, parts: Quantised, wanted: int) -> int:
-    """Tell how many of the lowest integer scores prove nearly every query.
+    """Count how many of the lowest integer scores prove nearly every query.
 
     Counted on rows of the model as queries, each without itself: those that the bound cannot exclude.
     """
@@ -209,8 +213,8 @@ def needed_candidates(rows: Rows, parts: Quantised, wanted: int) -> int:
     return -(-int(np.quantile(within, SAMPLE_SHARE)) // CANDIDATE_STEP) * CANDIDATE_STEP
 
 
-def _pays(rows: Rows, parts: Quantised, candidates: int) -> bool:
-    """Tell whether the quantised search is the faster one."""
+def _is_faster(rows: Rows, parts: Quantised, candidates: int) -> bool:
+    """Return whether the quantised search is likely to be faster."""
     heavy = int(np.count_nonzero(~parts.light))
     plain = rows.count * rows.width * PLAIN_COST
     integers = rows.count * (rows.width * INTEGER_COST + heavy * PLAIN_COST)
@@ -220,7 +224,7 @@ def _pays(rows: Rows, parts: Quantised, candidates: int) -> bool:
 def _query(graph: Graph, features: str, rows: Rows) -> str:
     """Scale, cast to float32 and clip."""
     if rows.factor != 1.0:
-        features = graph.node("Mul", features, graph.constant("factor", np.array(rows.factor)))
+        features = graph.node("Mul", features, graph.constant(Table.FACTOR, np.array(rows.factor)))
     limit = LARGEST_SCORE / (np.sqrt(rows.width) * max(rows.longest, 1.0))
     return graph.node("Clip", graph.node("Cast", features, to=FLOAT), _scalar(graph, -limit), _scalar(graph, limit))
 
@@ -245,10 +249,10 @@ def _by_batch(
     search: Search,
 ) -> None:
     """Search in integers, but many queries at once in float32, and not at all for what the caller knows already."""
-    size = graph.constant("kept", np.array([counts[1]]))
+    size = graph.constant(Input.KEPT, np.array([counts[1]]))
     known = [
-        graph.constant("known_score", np.empty((0, 0), dtype=np.float32)),
-        graph.constant("known_candidate", np.empty((0, 0), dtype=np.int64)),
+        graph.constant(Input.KNOWN_SCORE, np.empty((0, 0), dtype=np.float32)),
+        graph.constant(Input.KNOWN_CANDIDATE, np.empty((0, 0), dtype=np.int64)),
     ]
     n_queries = graph.node("Shape", query, end=1)
     are_many = graph.node("GreaterOrEqual", n_queries, graph.constant("many", np.array([MANY_QUERIES])))
@@ -274,14 +278,14 @@ def _by_batch(
 
 
 def _plain_search(graph: Graph, query: str, searched: str, rows: Rows, size: str) -> list[str]:
-    """Give the scores and the candidates, of which ``size`` names the number."""
+    """Return the scores and the candidates, of which ``size`` names the number."""
     return graph.nodes("TopK", [_gemm(graph, query, searched, rows), size], 2, axis=1, largest=0, sorted=1)
 
 
 def _quantised_search(
     graph: Graph, query: str, searched: str, rows: Rows, parts: Quantised, count: int, size: str
 ) -> list[str]:
-    """Give the scores and the candidates; ``size`` names how many of ``count`` are kept."""
+    """Return the scores and the candidates; ``size`` names how many of ``count`` are kept."""
     norms = graph.constant("search_norms", _single(rows.norms))
     integer_scores, integer_error = _integer_scores(graph, query, norms, rows, parts)
     lowest = graph.name("lowest")
@@ -299,10 +303,10 @@ def _quantised_search(
 
 
 def _lowest(graph: Graph, scores: str, count: int, *names: str) -> list[str]:
-    """Take the ``candidates`` lowest scores; gives their rows, and what slices these from ``first`` on."""
-    size = graph.constant("candidates", np.array([count]))
+    """Take the ``candidates`` lowest scores: returns their rows, and what slices these from ``first`` on."""
+    size = graph.constant(Input.CANDIDATES, np.array([count]))
     _, found = graph.nodes("TopK", [scores, size], 2, *names, axis=1, largest=0, sorted=1)
-    return [found, graph.constant("first", np.array([0])), size, graph.constant("columns", np.array([1]))]
+    return [found, graph.constant(Input.FIRST, np.array([0])), size, graph.constant("columns", np.array([1]))]
 
 
 def _integer_scores(graph: Graph, query: str, norms: str, rows: Rows, parts: Quantised) -> tuple[str, str]:

@@ -12,8 +12,8 @@ from msgspec import Meta, Struct
 
 from modelpick.runtime import DocumentError
 
-from ..documents import Name
 from ..files.io import read_bytes
+from ..formats.decoding import Name
 
 Matrix = npt.NDArray[np.float64]
 # More bad records than that share stop the reading.

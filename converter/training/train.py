@@ -17,8 +17,11 @@ from modelpick.runtime import DocumentError
 from modelpick.runtime.decision.voting import vote_weights
 from modelpick.runtime.features import CATEGORIES, FeatureBuilder
 
-from ..documents import Semantics
-from ..estimators import NATIVE_1, KNNModelSelector, QueryModelSelector, decaying_speeds, directions
+from ..algorithms.knn import NATIVE_1, KNNModelSelector
+from ..algorithms.knn_regression import QueryModelSelector
+from ..algorithms.neighbours import decaying_speeds
+from ..algorithms.rules import Semantics
+from ..graphs.unit_length import directions
 from .records import Benchmark, Matrix
 
 NANOSECONDS = 1e9
@@ -85,9 +88,8 @@ def training_data(benchmark: Benchmark, *, k: int = 5, clusters: int = 8, seed: 
     features = FeatureBuilder(width).build_batch(benchmark.embeddings, benchmark.categories)
     known = ~np.isnan(benchmark.quality)
     nanoseconds = np.where(known, benchmark.seconds, 0.0) * NANOSECONDS
-    weights = vote_weights(
-        np.where(known, benchmark.quality, 0.0), decaying_speeds(nanoseconds.astype(np.int64)), NATIVE_1
-    )
+    speeds = decaying_speeds(nanoseconds.astype(np.int64))
+    weights = vote_weights(np.where(known, benchmark.quality, 0.0), speeds, NATIVE_1)
     return Training(benchmark, features, np.where(known, weights, -np.inf), k, clusters, seed)
 
 
@@ -232,7 +234,7 @@ def tune(training: Training, semantics: str, neighbours: Iterable[int] = NEIGHBO
     Parameters
     ----------
     semantics
-        "native" or "queries", see `modelpick.converter.documents.Semantics`.
+        "native" or "queries", see `modelpick.converter.Semantics`.
     neighbours
         Values of k to try; those that exceed the queries of a fold are left out.
     """

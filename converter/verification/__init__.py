@@ -1,1 +1,1 @@
-"""Holds artifacts against the estimators that they were made from."""
+"""Whether an artifact picks as the estimator does that it was made from."""

@@ -40,7 +40,8 @@ function readMetadata(bytes) {
     const name = key.toString().replace("modelpick.", "");
     if (!["sha256", "document", "vectors"].includes(name)) metadata[name] = JSON.parse(json.toString());
   }
-  if (metadata.contract > 1) throw new Error(`contract ${metadata.contract} is newer than this client`);
+  const version = metadata.format_version ?? metadata.contract;
+  if (version > 2) throw new Error(`format version ${version} is newer than this client`);
   return metadata;
 }
 

@@ -20,6 +20,10 @@ class Weights(NamedTuple):
     min_quality: float | None = None
     """Lower qualities count as that; None where there is no such floor."""
 
+    def floored(self, qualities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return qualities as they count."""
+        return qualities if self.min_quality is None else np.maximum(qualities, self.min_quality)
+
     def with_quality(self, quality_weight: float) -> "Weights":
         """Return weights with another share of the quality, from 0 to 1, and the rest for the speed."""
         return self._replace(quality=quality_weight, speed=1.0 - quality_weight)
@@ -48,9 +52,7 @@ def vote_weights(
     weights
         Shares of the two.
     """
-    if weights.min_quality is not None:
-        qualities = np.maximum(qualities, weights.min_quality)
-    return weights.quality * qualities + weights.speed * speeds
+    return weights.quality * weights.floored(qualities) + weights.speed * speeds
 
 
 def vote_one(

@@ -29,7 +29,10 @@ from sklearn.svm import SVR, LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
 from modelpick.converter import build_estimator, convert, load_document, restore, to_artifact
-from modelpick.converter.estimators import KMeansModelSelector, KNNModelSelector, MLPModelSelector, SVMModelSelector
+from modelpick.converter.algorithms.kmeans import KMeansModelSelector
+from modelpick.converter.algorithms.knn import KNNModelSelector
+from modelpick.converter.algorithms.mlp import MLPModelSelector
+from modelpick.converter.algorithms.svm import SVMModelSelector
 from modelpick.runtime import ModelpickError, Selector
 
 pytestmark = pytest.mark.filterwarnings("error")

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from modelpick.converter import DocumentWarning, build_estimator, load_document, to_artifact
-from modelpick.converter.documents import Document, Name
+from modelpick.converter.formats.decoding import Name
+from modelpick.converter.formats.document import Document
 from modelpick.runtime import DocumentError, ModelpickError, Selector
 
 pytestmark = pytest.mark.filterwarnings("error", "ignore::modelpick.converter.DocumentWarning")

@@ -12,7 +12,8 @@ import pytest
 from onnx import numpy_helper
 
 from modelpick.converter import VerificationError, build_estimator, convert, load_document, to_artifact, verify
-from modelpick.converter.verification.verify import made_queries, write_junit
+from modelpick.converter.verification.probes import made_queries
+from modelpick.converter.verification.report import write_junit
 from modelpick.runtime import ArtifactError, DocumentError, FeatureError, Selector
 from modelpick.runtime.artifact.seal import seal
 

@@ -1,6 +1,6 @@
-"""Makes the artifacts of this folder: those of a contract are made once, and loaded by every later version.
+"""Makes the artifacts of this folder: those of a format version are made once, and loaded by every later version.
 
-Run by hand when a new contract begins: python tests/data/make_artifacts.py
+Run by hand when a new version begins: python tests/data/make_artifacts.py
 """
 
 import json

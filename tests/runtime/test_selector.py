@@ -13,7 +13,7 @@ import pytest
 import reference
 
 from modelpick.converter import build_estimator, load_document, to_artifact
-from modelpick.converter.estimators import KNNModelSelector
+from modelpick.converter.algorithms.knn import KNNModelSelector
 from modelpick.runtime import ArtifactError, Selector
 
 MODELS = Path(__file__).parents[2] / "models"

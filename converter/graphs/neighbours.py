@@ -13,10 +13,10 @@ Identical embeddings are searched once and expanded to their rows afterwards: ``
 distinct embedding that may count. Candidates are put in ascending order of row before the stable TopK by distance, so
 equal distances go to the lower row.
 
-`search` ranks by an approximation of ``|x_j|^2 - 2 q.x_j = |q - x_j|^2 - |q|^2`` whose error is at most E, such that no
-row outside the candidates scores below the last of them. Queries and rows are moved alike if they lie far from zero,
-see `Rows`. Such a row's squared distance is therefore at least
-``s_c - E + |q|^2``: where that exceeds the k-th exact one, no such row belongs to the k, and ``certified`` is true.
+`exact_search` ranks by an approximation of ``|x_j|^2 - 2 q.x_j = |q - x_j|^2 - |q|^2`` whose error is at most E, such
+that no row outside the candidates scores below the last of them. Queries and rows are moved alike if they lie far from
+zero, see `Rows`. Such a row's squared distance is therefore at least ``s_c - E + |q|^2``: where that exceeds the k-th
+exact one, no such row belongs to the k, and ``certified`` is true.
 
 What a caller may override, by initializers that are inputs as well:
 
@@ -30,44 +30,40 @@ What a caller may override, by initializers that are inputs as well:
   to the last distinct row, are the answer.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ..documents import Semantics
-from ..estimators import KNNModelSelector, QueryModelSelector
-from .builder import DOUBLE, Graph, register
+from modelpick.runtime.schema import Input, Output, Stored, Table
+
+from .builder import DOUBLE, Graph
 from .exact_search import ExactSearch, Rows, Search, add_search
-from .stored import stored_exactly
+from .unit_length import add_directions
 
-FOUND = {"row": "int64", "distance": "double", "certified": "bool", "score": "float", "candidate": "int64"}
-OUTPUTS = {"model": "int64", "quality": "double", "speed": "double", **FOUND}
-
-
-def convert_knn(graph: Graph, estimator: KNNModelSelector, features: str, outputs: dict[str, str]) -> None:
-    """Write the graph of a `KNNModelSelector`; neighbours are (b, k)."""
-    k = min(estimator.n_neighbors, estimator.n_samples_fit_)
-    members = group_members(estimator.row_groups_, k, estimator.model_indices_)
-    distinct = len(members) == estimator.n_samples_fit_
-    rows = Rows(
-        estimator._fit_X if distinct else estimator._fit_X[members[:, 0]], estimator.semantics == Semantics.trainer
-    )
-    columns = {"model": estimator.model_indices_, "quality": estimator.qualities_, "speed": estimator.speeds_}
-    _add_neighbours(graph, features, outputs, rows, members, estimator.n_samples_fit_, k, columns)
+OUTPUTS = {
+    Output.ROW: "int64",
+    Output.DISTANCE: "double",
+    Output.CERTIFIED: "bool",
+    Output.SCORE: "float",
+    Output.CANDIDATE: "int64",
+}
+OPTIONS: Mapping[str, list[str]] = {"exact_search": list(ExactSearch)}
 
 
-def convert_queries(graph: Graph, estimator: QueryModelSelector, features: str, outputs: dict[str, str]) -> None:
-    """Write the graph of a `QueryModelSelector`; neighbours are (b, k), and their outcomes stand beside the graph."""
-    count = estimator.n_samples_fit_
-    k = min(estimator.n_neighbors, count)
-    members = np.arange(count)[:, None]
-    _add_neighbours(graph, features, outputs, Rows(estimator._fit_X), members, count, k, {})
-    graph.constant("outcomes", estimator.outcomes_)
-    graph.constant("first_row", estimator.first_row_)
+class Column(NamedTuple):
+    """Values of all rows, of which an output gives those of the neighbours."""
+
+    table: str
+    """Name of the initializer."""
+    values: npt.NDArray[Any]
+    """Shape (rows,)."""
+    kind: str
+    """Type of the output, one of `modelpick.converter.graphs.builder.KINDS`."""
 
 
-def _add_neighbours(
+def add_neighbours(
     graph: Graph,
     features: str,
     outputs: dict[str, str],
@@ -75,20 +71,28 @@ def _add_neighbours(
     members: npt.NDArray[np.int64],
     n_rows: int,
     k: int,
-    columns: dict[str, npt.NDArray[Any]],
+    columns: Mapping[str, Column],
 ) -> None:
     """Write the search and what refines it.
 
     Parameters
     ----------
+    features
+        Name of the float64 queries, (b, d).
+    outputs
+        Outputs -> their full names.
+    rows
+        Distinct rows.
     members
         Rows of each distinct row, see `group_members`.
+    n_rows, k
+        Number of rows, and how many of them are wanted.
     columns
-        Outputs that tell of each neighbour -> their values for all rows.
+        Outputs that describe each neighbour -> what they are taken from.
     """
-    stored = stored_exactly(graph, "rows", rows.values)
-    search = Search(outputs["score"], outputs["candidate"])
-    query = graph.unit_length(features) if rows.unit else features
+    stored = graph.stored_exactly(Stored.ROWS, rows.values)
+    search = Search(outputs[Output.SCORE], outputs[Output.CANDIDATE])
+    query = add_directions(graph, features).product(graph) if rows.unit else features
     moved = rows.moved(graph, query)
     smallest_group = int((members < n_rows).sum(axis=1).min())
     kind = graph.option("exact_search", ExactSearch.auto)
@@ -98,16 +102,17 @@ def _add_neighbours(
     candidates = refined.node("Slice", search.candidates, *block) if block else search.candidates
     squared = _squared_distances(refined, query, stored, candidates, rows)
     squared, by_row = _expand(refined, squared, candidates, members, n_rows)
-    size = refined.constant("k", np.array([k]))
+    size = refined.constant(Input.K, np.array([k]))
     nearest, ranks = refined.nodes("TopK", [squared, size], 2, axis=1, largest=0, sorted=1)
     neighbours = refined.node("GatherElements", by_row, ranks, axis=1)
     halved = refined.node("Mul", nearest, refined.constant("half", np.array(0.5))) if rows.unit else None
-    results = {"row": neighbours, "distance": halved or refined.node("Sqrt", nearest)}
+    results = {Output.ROW: neighbours, Output.DISTANCE: halved or refined.node("Sqrt", nearest)}
     known = refined.node("Min", neighbours, refined.constant("last_row", np.array(n_rows - 1))) if columns else ""
-    for name, values in columns.items():
-        results[name] = refined.node("Gather", refined.constant(f"row_{name}", values), known, axis=0)
-    results["certified"] = _certified(refined, moved, search, nearest, rows)
-    graph.refine(outputs, OUTPUTS, refined, results, search.candidates)
+    for name, column in columns.items():
+        results[name] = refined.node("Gather", refined.constant(column.table, column.values), known, axis=0)
+    results[Output.CERTIFIED] = _certified(refined, moved, search, nearest, rows)
+    kinds = OUTPUTS | {name: column.kind for name, column in columns.items()}
+    graph.refine(outputs, kinds, refined, results, search.candidates)
 
 
 def group_members(
@@ -135,7 +140,7 @@ def group_members(
 def _squared_distances(graph: Graph, query: str, stored: str, candidates: str, rows: Rows) -> str:
     vectors = graph.node("Cast", graph.node("Gather", stored, candidates, axis=0), to=DOUBLE)
     if rows.unit:
-        vectors = graph.unit_length(vectors)
+        vectors = add_directions(graph, vectors).product(graph)
     column = graph.node("Unsqueeze", query, graph.constant("candidate_axis", np.array([1])))
     return graph.squared_norm(graph.node("Sub", vectors, column), keepdims=0)
 
@@ -145,7 +150,7 @@ def _expand(
 ) -> tuple[str, str]:
     """Expand groups to rows, in ascending order of row: squared distances and rows, (b, c * g)."""
     flat = graph.constant("flat", np.array([0, -1]))
-    rows = graph.node("Gather", graph.constant("members", members), candidates, axis=0)
+    rows = graph.node("Gather", graph.constant(Table.MEMBERS, members), candidates, axis=0)
     # A row whose distance overflows must still come before padding, which sorts after every row.
     padding = graph.node("Equal", rows, graph.constant("no_row", np.array(n_rows)))
     distances = graph.node(
@@ -172,14 +177,9 @@ def _certified(graph: Graph, moved: str, search: Search, nearest: str, rows: Row
     slope, constant = rows.error()
     error = graph.node(
         "Add",
-        graph.node("Mul", q2, graph.constant("error_slope", np.array(slope))),
-        graph.constant("error_constant", np.array(constant)),
+        graph.node("Mul", q2, graph.constant(Table.ERROR_SLOPE, np.array(slope))),
+        graph.constant(Table.ERROR_CONSTANT, np.array(constant)),
     )
     lower = graph.node("Sub", graph.node("Add", outside, graph.node("Mul", q2, down)), error)
     upper = graph.node("Mul", farthest, graph.constant("up", np.array(square * (1 + slack))))
     return graph.node("Greater", lower, upper)
-
-
-EXACT_SEARCH: dict[str, list[str]] = {"exact_search": list(ExactSearch)}
-register(KNNModelSelector, OUTPUTS, convert_knn, EXACT_SEARCH)
-register(QueryModelSelector, FOUND, convert_queries, EXACT_SEARCH)

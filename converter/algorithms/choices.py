@@ -1,0 +1,105 @@
+"""What the estimators share that pick the best of some choices: of clusters, of classifiers, or of classes."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from modelpick.runtime.decision.voting import best_per_model
+from modelpick.runtime.schema import Entry
+
+from .estimator import Estimator, Matrix, Names, name_array
+from .rules import TOLERANCE, Answer, Expected, Explanation, difference, explained_scores
+
+
+class Choosing(Estimator, Protocol):
+    """An estimator that is a `ChoiceSelector`."""
+
+    choice_models_: Names
+
+    def choice_scores(self, X: npt.ArrayLike) -> Matrix:
+        """See `ChoiceSelector`."""
+
+
+class ChoiceSelector:
+    """Picks the model of the highest-scoring choice.
+
+    Attributes
+    ----------
+    choice_models_ : ndarray of str, shape (n_choices,)
+        Model of each choice, in file order.
+    model_names_ : ndarray of str, shape (n_models,)
+        Language models, in order of their first choice.
+    """
+
+    semantics: str = "native/1"
+    choice_models_: Names
+    model_names_: Names
+    n_features_in_: int
+
+    def choice_scores(self, X: npt.ArrayLike) -> Matrix:
+        """Scores of the choices, float64, shape (b, n_choices)."""
+        raise NotImplementedError
+
+    def decision_function(self, X: npt.ArrayLike) -> Matrix:
+        """Highest score among the choices of each model, float64, shape (b, n_models)."""
+        return self.best_per_model(self.choice_scores(X))
+
+    def best_per_model(self, scores: Matrix) -> Matrix:
+        """Take the highest score among the choices of each model: (b, n_choices) -> (b, n_models)."""
+        index = {name: i for i, name in enumerate(self.model_names_)}
+        return best_per_model(scores, [index[name] for name in self.choice_models_], len(index))
+
+    def predict(self, X: npt.ArrayLike) -> Names:
+        """Names of the picked models, shape (b,); equal scores go to the first choice."""
+        best = self.choice_scores(X).argmax(axis=1)
+        names: Names = self.choice_models_[best]
+        return names
+
+    def set_choices(self, models: Sequence[str]) -> None:
+        """Set the model of each choice."""
+        self.choice_models_ = name_array(models)
+        self.model_names_ = name_array(list(dict.fromkeys(models)))
+
+
+def describe_choices(estimator: Choosing, rows: int, tie_rule: str, values_per_query: int) -> dict[str, Any]:
+    """Return the metadata entries of an estimator that chooses."""
+    return {
+        Entry.CHOICES: list(estimator.choice_models_),
+        Entry.ROWS: rows,
+        Entry.K: 0,
+        Entry.TIE_RULE: tie_rule,
+        Entry.VALUES_PER_QUERY: values_per_query,
+    }
+
+
+class Choice(NamedTuple):
+    """What an estimator chooses for a query; where roundings decide, what the artifact does."""
+
+    models: set[str]
+    """Those of the choices whose scores are the highest, but for float64's roundings."""
+    scores: Matrix
+    """Of the models, shape (n_models,)."""
+    best: float
+    """Score of the choice."""
+    tied: bool
+    """Whether roundings decide."""
+
+
+def choices(estimator: Choosing, queries: Matrix, chosen: Sequence[int]) -> Iterator[Choice]:
+    """Yield what an estimator chooses for queries, (b, d), for which the artifact chose ``chosen``, length b."""
+    of_models = estimator.decision_function(queries)
+    for choice, scores, models in zip(chosen, estimator.choice_scores(queries), of_models, strict=True):
+        close = [difference(scores[[i]], scores[[scores.argmax()]]) <= TOLERANCE for i in range(len(scores))]
+        decided = choice if close[choice] else int(scores.argmax())
+        yield Choice(set(estimator.choice_models_[close]), models, float(scores[decided]), sum(close) > 1)
+
+
+def expect_classifiers(estimator: Choosing, queries: Matrix, explained: Sequence[Explanation]) -> Iterator[Expected]:
+    """Yield what an estimator whose choices are classifiers expects, see `Rules`."""
+    nothing = np.empty(0)
+    chosen = choices(estimator, queries, [why["classifier"] for why in explained])
+    for why, choice in zip(explained, chosen, strict=True):
+        answer = Answer(explained_scores(why, estimator.model_names_), nothing)
+        yield Expected(answer, Answer(choice.scores, nothing), choice.models, choice.tied)

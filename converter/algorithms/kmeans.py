@@ -1,0 +1,168 @@
+"""KMeans: the model of the nearest centroid."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Raw, Struct
+from scipy.spatial.distance import cdist
+from sklearn.cluster import KMeans
+
+from modelpick.runtime.schema import Entry, Metric, Output, Stored, Table
+
+from ..formats.decoding import Count, Name, Warn, check_length, matrix, refuse
+from ..formats.document import Document, Source
+from ..graphs.builder import DOUBLE, Graph
+from ..graphs.exact_search import Rows, float32_scores
+from .choices import ChoiceSelector, choices, describe_choices
+from .estimator import Matrix, checked_features
+from .neighbours import row_groups
+from .rules import Answer, Expected, Explanation, Probes, Rules, explained_scores
+
+
+class KMeansForm(Struct):
+    """Centroids; ``cluster_models`` is an object with the cluster's number as key in an old spelling."""
+
+    num_clusters: Count
+    centroids: list[Raw]
+    cluster_models: list[Name] | dict[str, Name]
+
+
+class KMeansDocument(Document, frozen=True, eq=False):
+    """A checked KMeans model: one language model per centroid."""
+
+    centroids: Matrix
+    """Float64, shape (c, d)."""
+    cluster_models: tuple[str, ...]
+    """Language model of each cluster, length c."""
+
+
+def _check(form: KMeansForm, source: Source, warn: Warn) -> KMeansDocument:
+    centroids = matrix(form.centroids, "$.centroids")
+    check_length(centroids, form.num_clusters, "$.centroids", "cluster of $.num_clusters")
+    models, path = form.cluster_models, "$.cluster_models"
+    if isinstance(models, list):
+        models = {str(cluster): model for cluster, model in enumerate(models)}
+    clusters = [str(cluster) for cluster in range(len(centroids))]
+    missing = next((cluster for cluster in clusters if cluster not in models), None)
+    if missing is not None:
+        refuse(path, f'expected a model for each of {len(clusters)} centroids, got none for "{missing}"')
+    if len(models) > len(clusters):
+        warn(path, f"{len(models)} models for {len(clusters)} centroids: the rest is ignored")
+    return KMeansDocument(source, centroids, tuple(models[cluster] for cluster in clusters))
+
+
+class KMeansModelSelector(ChoiceSelector, KMeans):
+    """Picks the model of the nearest centroid; each centroid is a choice.
+
+    Attributes
+    ----------
+    cluster_centers_ : ndarray of float64, shape (c, d)
+    """
+
+    def choice_scores(self, X: npt.ArrayLike) -> Matrix:
+        """Minus the Euclidean distances to the centroids, shape (b, c)."""
+        return -self.transform(X)
+
+    def transform(self, X: npt.ArrayLike) -> Matrix:
+        """Euclidean distances to the centroids, from the difference of the vectors, shape (b, c)."""
+        distances: Matrix = cdist(checked_features(self, X), self.cluster_centers_)
+        return distances
+
+
+def _build(document: KMeansDocument) -> KMeansModelSelector:
+    clusters, width = document.centroids.shape
+    estimator = KMeansModelSelector(n_clusters=clusters)
+    estimator.cluster_centers_ = document.centroids
+    estimator.set_choices(document.cluster_models)
+    estimator.n_features_in_ = width
+    return estimator
+
+
+OUTPUTS = {Output.DISTANCE: "double", Output.CLUSTER: "index", Output.CANDIDATE: "index", Output.CERTAIN: "flag"}
+
+
+def _add_graph(graph: Graph, estimator: KMeansModelSelector, features: str, outputs: dict[str, str]) -> None:
+    """Write a float32 search that mostly proves the nearest centroid, and distances to all centroids in float64.
+
+    ::
+
+        features ─┬─ Gemm f32 ─ TopK 2 ─┬─ candidate (b,)
+        (b, d)    │                     └─ gap > 2 E ─ certain (b,)
+                  │
+                  └─ If refine: Sub centroids (c, d) ─ sum of squares ─ Sqrt ─┬─ distance (b, c)
+                                                                              └─ ArgMin ─ cluster (b,)
+
+    ``distance_j = sqrt(sum_i (q_i - c_ji)^2)``; unlike the expanded square of the search, see `exact_search`, the
+    difference gives equidistant centroids equal distances. ArgMin takes the first. What the search's error E leaves
+    open is for the caller to refine: overriding ``refine`` with false leaves it at the search.
+    """
+    rows = Rows(np.asarray(estimator.cluster_centers_, dtype=np.float64))
+    stored = graph.stored_exactly(Stored.CENTROIDS, rows.values)
+    refined = graph.branch()
+    # Sums of the same squares may differ in their last bits: identical centroids are measured once.
+    groups = row_groups(rows.values)
+    first = np.unique(groups, return_index=True)[1]
+    centroids = refined.node("Gather", stored, refined.constant("distinct", first), axis=0)
+    query = refined.node("Unsqueeze", features, refined.constant("cluster_axis", np.array([1])))
+    differences = refined.node("Sub", query, refined.node("Cast", centroids, to=DOUBLE))
+    distances = refined.node("Sqrt", refined.squared_norm(differences, keepdims=0))
+    distances = refined.node("Gather", distances, refined.constant("groups", groups), axis=1)
+    results = {Output.DISTANCE: distances, Output.CLUSTER: refined.node("ArgMin", distances, axis=1, keepdims=0)}
+
+    slope, constant = rows.error()
+    moved = rows.moved(graph, features)
+    squared = graph.squared_norm(moved, keepdims=0)
+    error = graph.node(
+        "Add",
+        graph.node("Mul", squared, graph.constant(Table.ERROR_SLOPE, np.array(2.0 * slope))),
+        graph.constant(Table.ERROR_CONSTANT, np.array(2.0 * constant)),
+    )
+    graph.settle(float32_scores(graph, moved, rows.searched(graph, stored), rows), rows.count, 0, error, outputs)
+    graph.refine(outputs, OUTPUTS, refined, results, outputs[Output.CERTAIN])
+
+
+def _describe(estimator: KMeansModelSelector) -> dict[str, Any]:
+    centers = estimator.cluster_centers_
+    return {
+        **describe_choices(estimator, len(centers), "distance, then cluster", centers.size),
+        Entry.METRIC: Metric.EUCLIDEAN,
+    }
+
+
+def _probes(estimator: KMeansModelSelector) -> Probes:
+    return Probes(estimator.cluster_centers_, estimator.choice_models_)
+
+
+def _expect(estimator: KMeansModelSelector, queries: Matrix, explained: Sequence[Explanation]) -> Iterator[Expected]:
+    chosen = choices(estimator, queries, [why["cluster"] for why in explained])
+    for why, choice in zip(explained, chosen, strict=True):
+        answer = Answer(explained_scores(why, estimator.model_names_), np.array([why["distance"]]))
+        yield Expected(answer, Answer(choice.scores, np.array([-choice.best])), choice.models, choice.tied)
+
+
+def _distances(estimator: KMeansModelSelector) -> Matrix:
+    distances = estimator.transform(estimator.cluster_centers_)
+    distances[np.eye(len(distances), dtype=bool)] = np.inf
+    return distances
+
+
+RULES = (
+    Rules(
+        algorithm="kmeans",
+        semantics="native/1",
+        form=KMeansForm,
+        check=_check,
+        build=_build,
+        estimator=KMeansModelSelector,
+        outputs=OUTPUTS,
+        graph=_add_graph,
+        describe=_describe,
+        stored=(Stored.CENTROIDS,),
+        stored_rows=lambda estimator: list(range(len(estimator.cluster_centers_))),
+        probes=_probes,
+        expect=_expect,
+        distances=_distances,
+    ),
+)

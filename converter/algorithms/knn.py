@@ -1,0 +1,308 @@
+"""KNN: the k nearest rows vote, each for its model and with a weight of its quality and speed.
+
+``native`` ranks rows by Euclidean distance, ``trainer`` by cosine distance; each row is a recorded answer of a language
+model. See `modelpick.runtime.decision.voting.vote` for the vote.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from functools import partial
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from modelpick.runtime import DocumentError
+from modelpick.runtime.decision.voting import Vote, Weights, vote, vote_weights
+from modelpick.runtime.schema import Metric, Output, Stored, Table
+
+from ..formats.decoding import INT64, Count, Name, Nanoseconds, Warn, check_length, matrix, refuse
+from ..formats.document import Document, Source
+from ..graphs import neighbours as graph_of
+from ..graphs.builder import Graph
+from ..graphs.exact_search import Rows
+from .estimator import Matrix, Names
+from .neighbours import (
+    DEFAULT_QUALITY,
+    ExactNeighbors,
+    K,
+    are_as_near,
+    decaying_speeds,
+    describe_neighbours,
+    distances_between,
+    found_neighbours,
+    indexed,
+    relative_speeds,
+    row_groups,
+)
+from .rules import Answer, Expected, Explanation, Probes, Rules
+
+NANOSECONDS_PER_MILLISECOND = 1_000_000
+# Of the original library's KNN selector; distance does not weigh.
+NATIVE_1 = Weights(quality=0.9, speed=0.1, min_quality=0.01)
+
+
+class _Sample(Struct):
+    feature_vector: Raw
+    model_name: Name
+    quality: float | UnsetType = UNSET
+    latency_ms: float | UnsetType | None = UNSET
+
+
+class KNNForm(Struct):
+    """Columns of rows, or an old spelling: a list of samples."""
+
+    k: Count
+    embeddings: list[Raw] | UnsetType | None = UNSET
+    labels: list[Name] | UnsetType | None = UNSET
+    qualities: list[float] | UnsetType | None = UNSET
+    latencies: list[Nanoseconds] | UnsetType | None = UNSET
+    samples: list[_Sample] | UnsetType | None = UNSET
+
+
+class KNNDocument(Document, frozen=True, eq=False):
+    """A checked KNN model: one row per recorded answer of a language model."""
+
+    k: int
+    """Number of neighbours, as in the file: may exceed the number of rows."""
+    embeddings: Matrix
+    """Feature vectors, float64, shape (n, d)."""
+    labels: tuple[str, ...]
+    """Language model of each row, length n."""
+    qualities: npt.NDArray[np.float64]
+    """Quality of each row, float64, shape (n,)."""
+    latencies: npt.NDArray[np.int64]
+    """Latency of each row in nanoseconds, int64, shape (n,), or (0,) where the file has none."""
+
+
+def check_knn(form: KNNForm, source: Source, warn: Warn) -> KNNDocument:
+    """Check the rows of a KNN model."""
+    if form.samples and not form.embeddings:
+        embeddings = matrix([s.feature_vector for s in form.samples], "$.samples", ".feature_vector")
+        labels = [sample.model_name for sample in form.samples]
+        qualities = [DEFAULT_QUALITY if s.quality is UNSET else s.quality for s in form.samples]
+        latencies = _sample_latencies(form.samples)
+    else:
+        embeddings = matrix(form.embeddings or [], "$.embeddings")
+        labels = form.labels or []
+        qualities = form.qualities or [DEFAULT_QUALITY] * len(embeddings)
+        latencies = form.latencies or []
+    n = len(embeddings)
+    lengths: dict[str, Sized] = {"labels": labels, "qualities": qualities, "latencies": latencies or labels}
+    for field, values in lengths.items():
+        check_length(values, n, f"$.{field}", "row of $.embeddings")
+    floor = NATIVE_1.min_quality
+    low = sum(floor is not None and quality < floor for quality in qualities)
+    if low:
+        warn("$", f"{low} qualities below {floor} count as {floor}")
+    if form.samples and form.embeddings:
+        warn("$.samples", "ignored beside $.embeddings")
+        del source.fields["samples"]
+    if form.k > n:
+        warn("$.k", f"{form.k} neighbours asked of {n} rows: all rows vote")
+    return KNNDocument(
+        source=source,
+        k=form.k,
+        embeddings=embeddings,
+        labels=tuple(labels),
+        qualities=np.array(qualities, dtype=np.float64),
+        latencies=np.array(latencies, dtype=np.int64),
+    )
+
+
+def _sample_latencies(samples: list[_Sample]) -> list[int]:
+    if all(sample.latency_ms is UNSET or sample.latency_ms is None for sample in samples):
+        return []
+    latencies = []
+    for index, sample in enumerate(samples):
+        path = f"$.samples[{index}].latency_ms"
+        if sample.latency_ms is UNSET or sample.latency_ms is None:
+            refuse(path, "expected a number: other samples have one")
+        nanoseconds = sample.latency_ms * NANOSECONDS_PER_MILLISECOND
+        if not abs(nanoseconds) <= INT64[1]:
+            refuse(path, "expected milliseconds that fit 64-bit nanoseconds")
+        latencies.append(round(nanoseconds))
+    return latencies
+
+
+class _Voting(NamedTuple):
+    """How rows vote."""
+
+    ranking: str
+    """Metric of the distance to the query."""
+    speeds: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float64]]
+    """Of latencies in nanoseconds, shape (n,)."""
+    weights: Weights
+
+
+_VOTINGS: Mapping[str, _Voting] = {
+    "native/1": _Voting(Metric.EUCLIDEAN, relative_speeds, NATIVE_1),
+    "trainer/1": _Voting(Metric.COSINE, decaying_speeds, NATIVE_1),
+}
+
+
+class KNNModelSelector(ExactNeighbors):
+    """Picks a model by a quality-weighted vote of the k nearest rows.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=5
+        Neighbours that vote; more than there are rows means all rows.
+    semantics : {"native/1", "trainer/1"}, default="native/1"
+        Euclidean distance and `relative_speeds`, or cosine distance and `decaying_speeds`.
+
+    Attributes
+    ----------
+    model_names_ : ndarray of str, shape (n_models,)
+        Language models, in order of their first row.
+    model_indices_ : ndarray of int64, shape (n,)
+        Index into ``model_names_`` of each row.
+    qualities_, speeds_ : ndarray of float64, shape (n,)
+        What each row's vote weighs, see `modelpick.runtime.decision.voting.vote_weights`.
+    row_groups_ : ndarray of int64, shape (n,)
+        Number of each row among the distinct rows, which count in order of their first appearance.
+    """
+
+    model_names_: Names
+    row_groups_: npt.NDArray[np.int64]
+
+    def __init__(self, n_neighbors: int = 5, semantics: str = "native/1") -> None:
+        super().__init__(n_neighbors=n_neighbors, algorithm="brute")
+        self.semantics = semantics
+
+    @property
+    def ranking(self) -> str:
+        """One of `Metric`."""
+        return _VOTINGS[self.semantics].ranking
+
+    @property
+    def weights(self) -> Weights:
+        """Shares of quality and speed in a vote."""
+        return _VOTINGS[self.semantics].weights
+
+    def fit(
+        self,
+        X: Matrix,
+        y: Sequence[str],
+        qualities: npt.NDArray[np.float64] | None = None,
+        latencies: npt.NDArray[np.int64] | None = None,
+    ) -> Self:
+        """Keep the rows.
+
+        Parameters
+        ----------
+        X
+            Feature vectors, shape (n, d).
+        y
+            Language model of each row, length n.
+        qualities
+            Quality of each row, shape (n,); 0.5 by default.
+        latencies
+            Latency of each row in nanoseconds, int64, shape (n,); without them every speed is 1.
+        """
+        super().fit(X)
+        self.model_names_, self.model_indices_ = indexed(y)
+        self.qualities_ = np.full(len(X), DEFAULT_QUALITY) if qualities is None else qualities
+        self.speeds_ = np.ones(len(X)) if latencies is None else _VOTINGS[self.semantics].speeds(latencies)
+        self.row_groups_ = row_groups(X)
+        return self
+
+    def decision_function(self, X: npt.ArrayLike) -> Matrix:
+        """Vote sums per model, float64, shape (b, n_models)."""
+        return self.vote(self.kneighbors(X, return_distance=False)).scores
+
+    def predict(self, X: npt.ArrayLike) -> Names:
+        """Names of the picked models, shape (b,)."""
+        winners = self.vote(self.kneighbors(X, return_distance=False)).winners
+        names: Names = self.model_names_[winners]
+        return names
+
+    def vote(self, rows: npt.NDArray[np.int64]) -> Vote:
+        """Let rows vote, nearest first, int64, shape (b, k)."""
+        weights = vote_weights(self.qualities_[rows], self.speeds_[rows], self.weights)
+        return vote(self.model_indices_[rows], weights, len(self.model_names_))
+
+
+def _build(document: KNNDocument, k: int | None = None) -> KNNModelSelector:
+    estimator = KNNModelSelector(document.k if k is None else k, document.source.semantics)
+    if estimator.ranking == Metric.COSINE and not document.embeddings.any(axis=1).all():
+        row = int(document.embeddings.any(axis=1).argmin())
+        raise DocumentError(f"$.embeddings[{row}]: expected a vector that has a direction, got zeros")
+    latencies = document.latencies if document.latencies.size else None
+    return estimator.fit(document.embeddings, document.labels, document.qualities, latencies)
+
+
+OUTPUTS = graph_of.OUTPUTS | {Output.MODEL: "int64", Output.QUALITY: "double", Output.SPEED: "double"}
+
+
+def _add_graph(graph: Graph, estimator: KNNModelSelector, features: str, outputs: dict[str, str]) -> None:
+    """Write the graph of `modelpick.converter.graphs.neighbours`, and what each neighbour votes.
+
+    ::
+
+        features ─ nearest rows ─ row (b, k) ─┬─ Gather ─ model (b, k)
+        (b, d)                                ├─ Gather ─ quality (b, k)
+                                              └─ Gather ─ speed (b, k)
+    """
+    k = min(estimator.n_neighbors, estimator.n_samples_fit_)
+    members = graph_of.group_members(estimator.row_groups_, k, estimator.model_indices_)
+    values = estimator._fit_X
+    if len(members) < len(values):
+        values = values[members[:, 0]]
+    columns = {
+        Output.MODEL: graph_of.Column(Table.ROW_MODEL, estimator.model_indices_, OUTPUTS[Output.MODEL]),
+        Output.QUALITY: graph_of.Column(Table.ROW_QUALITY, estimator.qualities_, OUTPUTS[Output.QUALITY]),
+        Output.SPEED: graph_of.Column(Table.ROW_SPEED, estimator.speeds_, OUTPUTS[Output.SPEED]),
+    }
+    rows = Rows(values, unit=estimator.ranking == Metric.COSINE)
+    graph_of.add_neighbours(graph, features, outputs, rows, members, estimator.n_samples_fit_, k, columns)
+
+
+def _describe(estimator: KNNModelSelector) -> dict[str, Any]:
+    return describe_neighbours(estimator, "distance, then row; vote, then best-ranked neighbour")
+
+
+def _probes(estimator: KNNModelSelector) -> Probes:
+    return Probes(estimator._fit_X, estimator.model_indices_)
+
+
+def _expect(estimator: KNNModelSelector, queries: Matrix, explained: Sequence[Explanation]) -> Iterator[Expected]:
+    for found in found_neighbours(estimator, queries, explained):
+        chosen, order = found.explained_rows, found.rows
+        tied = not np.array_equal(chosen, order) and _is_rounding(estimator, found.query, chosen, found.distances)
+        outcome = estimator.vote(chosen[None] if tied else order[None])
+        models = {estimator.model_names_[outcome.winners[0]]}
+        yield Expected(found.explained, Answer(outcome.scores[0], found.distances), models, tied)
+
+
+def _is_rounding(estimator: KNNModelSelector, query: Matrix, chosen: npt.NDArray[np.int64], nearest: Matrix) -> bool:
+    """Return whether other rows were chosen that are as near but for roundings, and of identical ones the lowest."""
+    if not are_as_near(estimator, query, chosen, nearest):
+        return False
+    groups = estimator.row_groups_
+    for group in np.unique(groups[chosen]):
+        among = chosen[groups[chosen] == group]
+        if not np.array_equal(among, np.flatnonzero(groups == group)[: len(among)]):
+            return False
+    return True
+
+
+_rules = partial(
+    Rules,
+    algorithm="knn",
+    form=KNNForm,
+    check=check_knn,
+    build=_build,
+    estimator=KNNModelSelector,
+    outputs=OUTPUTS,
+    graph=_add_graph,
+    describe=_describe,
+    stored=(Stored.ROWS,),
+    stored_rows=lambda estimator: estimator.row_groups_.tolist(),
+    probes=_probes,
+    expect=_expect,
+    distances=lambda estimator: distances_between(estimator, estimator.row_groups_),
+    options=(K,),
+    graph_options=graph_of.OPTIONS,
+)
+RULES = tuple(_rules(semantics=semantics) for semantics in _VOTINGS)

@@ -1,0 +1,197 @@
+"""MLP: the model of the most probable class of a chain of dense layers."""
+
+from typing import Annotated, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, to_builtins
+from sklearn.neural_network import MLPClassifier
+
+from modelpick.runtime.schema import Output
+
+from ..formats.decoding import Name, Warn, check_length, decode, decode_choice, refuse
+from ..formats.document import Document, Source
+from ..graphs.builder import DOUBLE, Graph
+from .choices import ChoiceSelector, describe_choices, expect_classifiers
+from .estimator import Matrix, checked_features, name_array
+from .layers import DenseLayer, Layer, ReluLayer, ScaleLayer, fold
+from .rules import Probes, Rules
+
+
+class _LayerForm(Protocol):
+    def checked(self, path: str, width: int) -> tuple[Layer | None, int]:
+        """Check the layer behind ``width`` values: return what it computes, if anything, and how many values."""
+
+
+class _DenseForm(Struct, tag_field="type", tag="linear"):
+    weight: list[list[float]]
+    bias: list[float]
+
+    def checked(self, path: str, width: int) -> tuple[Layer | None, int]:
+        for index, row in enumerate(self.weight):
+            check_length(row, width, f"{path}.weight[{index}]", "output of the layer before")
+        if not self.weight:
+            refuse(f"{path}.weight", "expected at least one row")
+        check_length(self.bias, len(self.weight), f"{path}.bias", "row of weight")
+        layer = DenseLayer(np.array(self.weight, dtype=np.float64), np.array(self.bias, dtype=np.float64))
+        return layer, len(self.bias)
+
+
+class _ReluForm(Struct, tag_field="type", tag="relu"):
+    def checked(self, path: str, width: int) -> tuple[Layer | None, int]:
+        return ReluLayer(), width
+
+
+class _DropoutForm(Struct, tag_field="type", tag="dropout"):
+    p: float | UnsetType = UNSET
+
+    def checked(self, path: str, width: int) -> tuple[Layer | None, int]:
+        return None, width
+
+
+class _BatchNormForm(Struct, tag_field="type", tag="batch_norm"):
+    weight: list[float]
+    bias: list[float]
+    running_mean: list[float]
+    running_var: list[Annotated[float, Meta(ge=0)]]
+    eps: Annotated[float, Meta(gt=0)]
+
+    def checked(self, path: str, width: int) -> tuple[Layer | None, int]:
+        vectors = {name: getattr(self, name) for name in ("weight", "bias", "running_mean", "running_var")}
+        for name, values in vectors.items():
+            check_length(values, width, f"{path}.{name}", "output of the layer before")
+        weight, bias, mean, variance = (np.array(values, dtype=np.float64) for values in vectors.values())
+        scale = weight / np.sqrt(variance + self.eps)
+        return ScaleLayer(scale, bias - mean * scale), width
+
+
+_LAYERS: dict[str, type[_LayerForm]] = {
+    "linear": _DenseForm,
+    "relu": _ReluForm,
+    "batch_norm": _BatchNormForm,
+    "dropout": _DropoutForm,
+}
+
+
+class _LayerHeader(Struct):
+    type: Raw
+
+
+class MLPForm(Struct):
+    """Layers, of which each says its type."""
+
+    model_names: Annotated[list[Name], Meta(min_length=1)]
+    feature_dim: Annotated[int, Meta(ge=1, le=2**31 - 1)]
+    layers: list[Raw]
+
+
+class MLPDocument(Document, frozen=True, eq=False):
+    """A checked MLP model: dense layers with a ReLU between each two, and one output per language model."""
+
+    model_names: tuple[str, ...]
+    layers: tuple[DenseLayer, ...]
+
+
+def _check(form: MLPForm, source: Source, warn: Warn) -> MLPDocument:
+    forms = [_layer_form(layer, f"$.layers[{index}]") for index, layer in enumerate(form.layers)]
+    source.fields["layers"] = to_builtins(forms)
+    layers, width = [], form.feature_dim
+    for index, layer_form in enumerate(forms):
+        layer, width = layer_form.checked(f"$.layers[{index}]", width)
+        if layer is not None:
+            layers.append(layer)
+    if not any(isinstance(layer, DenseLayer) for layer in layers):
+        refuse("$.layers", "expected at least one linear layer")
+    if width != len(form.model_names):
+        refuse("$.layers", f"expected {len(form.model_names)} outputs, one per $.model_names, got {width}")
+    try:
+        folded = fold(layers)
+    except ValueError as error:
+        refuse("$.layers", str(error))
+    return MLPDocument(source, tuple(form.model_names), tuple(folded))
+
+
+def _layer_form(layer: Raw, path: str) -> _LayerForm:
+    kind = decode_choice(decode(layer, _LayerHeader, path).type, _LAYERS, f"{path}.type")
+    return decode(layer, _LAYERS[kind], path)
+
+
+class MLPModelSelector(ChoiceSelector, MLPClassifier):
+    """Picks the model of the most probable class; each class is a choice.
+
+    Attributes
+    ----------
+    coefs_, intercepts_ : list of ndarray of float64
+        Dense layers, with batch normalisation folded into them.
+    """
+
+    def choice_scores(self, X: npt.ArrayLike) -> Matrix:
+        """Softmax probabilities, shape (b, n_models)."""
+        probabilities: Matrix = self._forward_pass_fast(checked_features(self, X), check_input=False)
+        return probabilities
+
+
+def _build(document: MLPDocument) -> MLPModelSelector:
+    layers = document.layers
+    estimator = MLPModelSelector(hidden_layer_sizes=tuple(len(layer.bias) for layer in layers[:-1]))
+    estimator.coefs_ = [layer.weights.T for layer in layers]
+    estimator.intercepts_ = [layer.bias for layer in layers]
+    estimator.n_layers_, estimator.n_outputs_ = len(layers) + 1, len(document.model_names)
+    estimator.out_activation_ = "softmax"
+    estimator.classes_ = name_array(document.model_names)
+    estimator.n_features_in_ = layers[0].weights.shape[1]
+    estimator.set_choices(document.model_names)
+    return estimator
+
+
+OUTPUTS = {Output.SCORE: "double", Output.CLASSIFIER: "index"}
+
+
+def _add_graph(graph: Graph, estimator: MLPModelSelector, features: str, outputs: dict[str, str]) -> None:
+    """Write a chain of dense layers, in float64.
+
+    ::
+
+        features ─ Gemm ─ Relu ─ ... ─ Gemm ─ Softmax ─┬─ scores (b, n_models)
+        (b, d)                                         └─ ArgMax ─ classifier (b,)
+
+    ``softmax(W_n relu(... relu(W_1 x + b_1) ...) + b_n)``: batch normalisation was folded into the layers when the
+    estimator was built.
+    """
+    values = features
+    for index, (weights, bias) in enumerate(zip(estimator.coefs_, estimator.intercepts_, strict=True)):
+        if index:
+            values = graph.node("Relu", values)
+        stored = graph.node("Cast", graph.stored_exactly("layer", weights), to=DOUBLE)
+        values = graph.node("Gemm", values, stored, graph.constant("bias", bias))
+    graph.output(outputs[Output.SCORE], "Softmax", values, axis=1)
+    graph.output(outputs[Output.CLASSIFIER], "ArgMax", outputs[Output.SCORE], axis=1, keepdims=0)
+
+
+def _describe(estimator: MLPModelSelector) -> dict[str, Any]:
+    values = sum(len(bias) for bias in estimator.intercepts_) + estimator.n_features_in_
+    return describe_choices(estimator, 0, "score, then model", values)
+
+
+def _probes(estimator: MLPModelSelector) -> Probes:
+    return Probes(estimator.coefs_[0].T, np.arange(estimator.coefs_[0].shape[1]))
+
+
+RULES = (
+    Rules(
+        algorithm="mlp",
+        semantics="native/1",
+        form=MLPForm,
+        check=_check,
+        build=_build,
+        estimator=MLPModelSelector,
+        outputs=OUTPUTS,
+        graph=_add_graph,
+        describe=_describe,
+        # Layers are folded: they stand in `Source.fields` as they were.
+        stored=(),
+        stored_rows=lambda estimator: [],
+        probes=_probes,
+        expect=expect_classifiers,
+    ),
+)

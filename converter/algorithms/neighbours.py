@@ -1,0 +1,179 @@
+"""What estimators that pick by nearest rows share: exact distances, speeds, and how they are held to their graph."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.distance import cdist
+from sklearn.neighbors import NearestNeighbors
+
+from modelpick.runtime.decision.voting import Weights
+from modelpick.runtime.schema import Entry, Metric
+
+from ..graphs.unit_length import directions
+from .estimator import Estimator, Matrix, Names, checked_features, name_array
+from .rules import TOLERANCE, Answer, Explanation, Option, difference, explained_scores
+
+Rows = npt.NDArray[np.int64]
+# Quality of a row that has none.
+DEFAULT_QUALITY = 0.5
+# Distances from one chunk of queries to every row: 64 MiB of float64.
+CHUNK_VALUES = 8 * 2**20
+# Rows of a model whose distances to the others are recorded.
+MOST_ROWS = 128
+# Milliseconds at which the decaying speed is a half, in nanoseconds.
+HALF_SPEED = 1e10
+K = Option("k", "1 or more, for a KNN model", lambda k: k >= 1)
+
+
+class ExactNeighbors(NearestNeighbors):
+    """Finds the nearest rows by (distance, row); each distance is computed from the difference of two vectors."""
+
+    @property
+    def ranking(self) -> str:
+        """One of `Metric`."""
+        return Metric.EUCLIDEAN
+
+    def kneighbors(self, X: npt.ArrayLike, n_neighbors: int | None = None, return_distance: bool = True) -> Any:
+        """Find the nearest rows; equal distances go to the lower row.
+
+        Returns
+        -------
+        (distances, rows), each of shape (b, k); rows alone with ``return_distance=False``
+        """
+        features = checked_features(self, X)
+        k = min(n_neighbors or self.n_neighbors, self.n_samples_fit_)
+        chunk = max(1, CHUNK_VALUES // self.n_samples_fit_)
+        parts = [
+            _nearest(self.distances(features[start : start + chunk]), k) for start in range(0, len(features), chunk)
+        ]
+        distances, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return (distances, rows) if return_distance else rows
+
+    def distances(self, features: Matrix) -> Matrix:
+        """Return the distances to every row, by the metric of `ranking`, shape (b, n)."""
+        if self.ranking == Metric.COSINE:
+            # Half the squared distance of unit vectors, 2 - 2 a.b: it keeps its digits where they are close.
+            cosines: Matrix = cdist(directions(features), directions(self._fit_X)) ** 2 / 2
+            return cosines
+        distances: Matrix = cdist(features, self._fit_X)
+        return distances
+
+
+def _nearest(distances: Matrix, k: int) -> tuple[Matrix, Rows]:
+    reach = np.partition(distances, k - 1, axis=1)[:, k - 1 : k]
+    rows = np.empty((len(distances), k), dtype=np.int64)
+    for query, within in enumerate(distances <= reach):
+        candidates = np.flatnonzero(within)
+        order = np.argsort(distances[query, candidates], kind="stable")
+        rows[query] = candidates[order[:k]]
+    return np.take_along_axis(distances, rows, axis=1), rows
+
+
+def indexed(labels: Sequence[str]) -> tuple[Names, Rows]:
+    """Return the distinct labels in order of their first row, and the index of each row's, shape (n,)."""
+    names = list(dict.fromkeys(labels))
+    index = {name: i for i, name in enumerate(names)}
+    return name_array(names), np.array([index[name] for name in labels], dtype=np.int64)
+
+
+def row_groups(rows: Matrix) -> Rows:
+    """Return each row's number among the distinct rows, counted by first appearance: int64, shape (n,)."""
+    first: dict[bytes, int] = {}
+    # Adding 0.0 makes -0.0 and 0.0, which are equal, the same bytes.
+    groups = [first.setdefault((row + 0.0).tobytes(), len(first)) for row in np.asarray(rows)]
+    return np.array(groups, dtype=np.int64)
+
+
+def relative_speeds(latencies: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Map latencies to speeds, ``1 - (latency - min) / max(max - min, 1)``, float64.
+
+    The differences are taken modulo 2**64 so that they are exact for every pair of int64.
+    """
+    unsigned = latencies.view(np.uint64)
+    above = (unsigned - unsigned[latencies.argmin()]).astype(np.float64)
+    speeds: npt.NDArray[np.float64] = 1.0 - above / max(above.max(), 1.0)
+    return speeds
+
+
+def decaying_speeds(latencies: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Map latencies in nanoseconds to speeds, ``1 / (1 + milliseconds / 10000)``, float64; negative ones count as 0."""
+    return 1.0 / (1.0 + np.maximum(latencies, 0) / HALF_SPEED)
+
+
+class Weighing(Estimator, Protocol):
+    """An `ExactNeighbors` whose neighbours weigh by their qualities and speeds."""
+
+    ranking: str
+    weights: Weights
+    n_neighbors: int
+    n_samples_fit_: int
+    row_groups_: Rows
+
+    def kneighbors(self, X: npt.ArrayLike) -> tuple[Matrix, Rows]:
+        """See `ExactNeighbors`."""
+
+    def distances(self, features: Matrix) -> Matrix:
+        """See `ExactNeighbors`."""
+
+
+def describe_neighbours(estimator: Weighing, tie_rule: str) -> dict[str, Any]:
+    """Return the metadata entries of an estimator whose neighbours weigh."""
+    distinct = int(estimator.row_groups_.max()) + 1
+    return {
+        Entry.CHOICES: list(estimator.model_names_),
+        Entry.ROWS: len(estimator.row_groups_),
+        Entry.K: min(estimator.n_neighbors, estimator.n_samples_fit_),
+        Entry.METRIC: estimator.ranking,
+        Entry.QUALITY_WEIGHT: estimator.weights.quality,
+        Entry.SPEED_WEIGHT: estimator.weights.speed,
+        Entry.MIN_QUALITY: estimator.weights.min_quality,
+        Entry.TIE_RULE: tie_rule,
+        Entry.DISTINCT: distinct,
+        Entry.VALUES_PER_QUERY: distinct + estimator.n_features_in_,
+    }
+
+
+def distances_between(estimator: Any, groups: Rows) -> Matrix:
+    """Return the distances from some of an estimator's rows to all; infinite within a group: (s, n)."""
+    first = np.unique(groups, return_index=True)[1]
+    sample = first[np.linspace(0, len(first) - 1, min(MOST_ROWS, len(first))).astype(np.int64)]
+    is_cosine = estimator.ranking == Metric.COSINE
+    rows = directions(estimator._fit_X) if is_cosine else estimator._fit_X
+    norms = np.einsum("ij,ij->i", rows, rows)
+    # The expanded square loses digits that a rank does not need, and is many times faster than the difference.
+    squares: Matrix = np.maximum(norms[sample][:, None] + norms - 2.0 * rows[sample] @ rows.T, 0.0)
+    squares[groups[sample][:, None] == groups] = np.inf
+    return squares / 2.0 if is_cosine else np.sqrt(squares)
+
+
+class Found(NamedTuple):
+    """The neighbours of a query: those that the artifact explains, and those that the estimator finds."""
+
+    query: Matrix
+    """Float64, shape (d,)."""
+    explained: Answer
+    explained_rows: Rows
+    """Rows in the JSON model, shape (k,)."""
+    distances: Matrix
+    """By the estimator, ascending, shape (k,)."""
+    rows: Rows
+    """By the estimator, shape (k,)."""
+
+
+def found_neighbours(estimator: Weighing, queries: Matrix, explained: Sequence[Explanation]) -> Iterator[Found]:
+    """Yield the neighbours of each query on both sides."""
+    for query, why, distances, rows in zip(queries, explained, *estimator.kneighbors(queries), strict=True):
+        neighbours = why["neighbours"]
+        answer = Answer(
+            explained_scores(why, estimator.model_names_), np.array([neighbour["distance"] for neighbour in neighbours])
+        )
+        yield Found(query, answer, np.array([neighbour["row"] for neighbour in neighbours]), distances, rows)
+
+
+def are_as_near(estimator: Weighing, query: Matrix, chosen: Rows, nearest: Matrix) -> bool:
+    """Return whether rows, each once, are as near as the nearest distances, but for roundings."""
+    if len(np.unique(chosen)) != len(nearest) or chosen.min() < 0 or chosen.max() >= estimator.n_samples_fit_:
+        return False
+    return difference(estimator.distances(query[None])[0, chosen], nearest) <= TOLERANCE

@@ -1,0 +1,132 @@
+"""The row of the table: all that the converter knows of an algorithm under one rule set."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from ..formats.decoding import Warn
+from ..formats.document import Document, Source
+from ..graphs.builder import Graph
+from .estimator import Estimator, Matrix, Names
+
+# Scores and distances are float64 sums in another order: more than this, relative to 1 or more, is wrong.
+TOLERANCE = 1e-9
+# What `modelpick.runtime.Selector.explain` returns for a query.
+Explanation = Mapping[str, Any]
+F = TypeVar("F", bound=Struct)
+D = TypeVar("D", bound=Document)
+E = TypeVar("E", bound=Estimator)
+
+
+class Semantics(StrEnum):
+    """Rule sets by which models pick, without their versions."""
+
+    native = "native"
+    """As the original library does."""
+    queries = "queries"
+    """KNN: the neighbours are the nearest queries, each with the outcomes of all its models."""
+    trainer = "trainer"
+    """As the Python code that trains the models predicts: KNN by cosine distance, SVM by the SVC in the file."""
+
+
+class Option(NamedTuple):
+    """A choice of the user about how an estimator is built; artifacts record it under its name."""
+
+    name: str
+    expected: str
+    """What values it takes, of which models."""
+    is_valid: Callable[[Any], bool]
+
+
+class Probes(NamedTuple):
+    """Vectors of a model, of which `modelpick.converter.verification.probes.made_queries` makes queries."""
+
+    vectors: Matrix
+    """Float64, shape (n, d)."""
+    owners: npt.NDArray[Any]
+    """What each vector speaks for, shape (n,): queries between vectors of different owners are the hardest."""
+
+
+class Answer(NamedTuple):
+    """What one side computes for a query."""
+
+    scores: Matrix
+    """Shape (n_models,), in the estimator's order of models; NaN where there is none."""
+    distances: Matrix
+    """To the neighbours or to the centroid, shape (k,) or (1,); empty where there are none."""
+
+
+class Expected(NamedTuple):
+    """A query as the artifact explains it, and what the estimator expects.
+
+    Where float64's roundings decide, the estimator follows the artifact.
+    """
+
+    explained: Answer
+    expected: Answer
+    models: set[str]
+    """Models that may be picked: those whose scores are the highest, but for float64's roundings."""
+    tied: bool
+    """Whether roundings decide."""
+
+
+@dataclass(frozen=True)
+class Rules(Generic[F, D, E]):
+    """An algorithm under one version of one rule set."""
+
+    algorithm: str
+    """As the JSON names it."""
+    semantics: str
+    """Rule set and its version, ``native/1``."""
+    form: type[F]
+    """Mirrors the JSON."""
+    check: Callable[[F, Source, Warn], D]
+    """Checks a form: the document. May edit `Source.fields`, which hold the form's."""
+    build: Callable[..., E]
+    """Rebuilds the estimator of a document, which it takes beside the options that were set, by name."""
+    estimator: type[E]
+    """Class of the estimator; its ``semantics`` are those of this row."""
+    outputs: Mapping[str, str]
+    """Outputs of the graph -> their type, one of `modelpick.converter.graphs.builder.KINDS`."""
+    graph: Callable[[Graph, E, str, dict[str, str]], None]
+    """Writes the graph of an estimator: takes the name of the features, and the full name of each output."""
+    describe: Callable[[E], dict[str, Any]]
+    """Returns the metadata entries of an estimator beside those of all."""
+    stored: tuple[str, ...]
+    """Initializers that hold the feature vectors of the JSON exactly, one below the other, where they exist."""
+    stored_rows: Callable[[E], list[int]]
+    """Returns the row in these of each feature vector of the JSON."""
+    probes: Callable[[E], Probes]
+    """Returns vectors to make queries of."""
+    expect: Callable[[E, Matrix, Sequence[Explanation]], Iterator[Expected]]
+    """Yields what the estimator expects of queries, float64, (b, d), beside what their explanations hold."""
+    distances: Callable[[E], Matrix] | None = None
+    """Returns distances of some vectors to all others, infinite to itself, shape (s, n): what drift is ranked among."""
+    options: tuple[Option, ...] = ()
+    """Options that ``build`` takes."""
+    graph_options: Mapping[str, list[str]] | None = None
+    """Options that a caller of skl2onnx may set for the estimator -> their values."""
+
+    @property
+    def rule_set(self) -> str:
+        """The rule set without its version, one of `Semantics`; versions stand in ascending order in the table."""
+        return self.semantics.partition("/")[0]
+
+
+def explained_scores(explanation: Explanation, names: Names) -> Matrix:
+    """Return the scores of models in an explanation, shape (n_models,)."""
+    return np.array([explanation["scores"].get(name, np.nan) for name in names])
+
+
+def difference(left: Matrix, right: Matrix) -> float:
+    """Return the largest difference, relative to 1 or more; infinity where shapes differ or a value is non-numeric."""
+    if left.shape != right.shape:
+        return np.inf
+    with np.errstate(invalid="ignore"):
+        differences = np.where(left == right, 0.0, np.abs(left - right) / np.maximum(1.0, np.abs(right)))
+    return float(np.nan_to_num(differences, nan=np.inf).max(initial=0.0))

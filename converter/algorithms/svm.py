@@ -1,0 +1,357 @@
+"""SVM: the model whose classifier, linear or a kernel machine, scores highest on the query scaled to unit length."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.svm import SVR, LinearSVC
+
+from modelpick.runtime.schema import Output, Stored
+
+from ..formats.decoding import Matrix, Name, Vector, Warn, check_length, matrix, refuse, vector
+from ..formats.document import Document, Source
+from ..graphs.builder import DOUBLE, FLOAT, Graph
+from ..graphs.exact_search import roundings
+from ..graphs.unit_length import Scaled, add_directions, directions
+from .choices import ChoiceSelector, describe_choices, expect_classifiers
+from .estimator import checked_features
+from .rules import Probes, Rules
+
+# Queries whose norm is not above are scored as they are.
+MIN_NORM = 1e-10
+# An expanded square of length up to L is off by a few 2^-53 L^2: below, the scores are by less than 1e-10.
+STEEP = 1e5
+# Longer support vectors overflow float32.
+LONGEST = 1e15
+# The bound on the error is raised by this share, far above the roundings in its own computation.
+BOUND_SLACK = 1e-6
+
+
+class LinearClassifier(Struct, frozen=True, eq=False):
+    """One linear one-vs-rest classifier: ``weights . x - rho``."""
+
+    model_name: str
+    weights: Vector
+    """Float64, shape (d,)."""
+    rho: float
+
+
+class RBFClassifier(Struct, frozen=True, eq=False):
+    """One kernel machine: ``sum(alpha * exp(-gamma * |x - sv|^2)) - rho``."""
+
+    model_name: str
+    alpha: Vector
+    """Float64, shape (s,)."""
+    support_vectors: Matrix
+    """Float64, shape (s, d)."""
+    rho: float
+    gamma: float
+
+
+class _LinearForm(Struct):
+    model_name: Name
+    weights: Raw
+    rho: float
+
+    def checked(self, path: str) -> LinearClassifier:
+        return LinearClassifier(self.model_name, vector(self.weights, f"{path}.weights"), self.rho)
+
+
+class _RBFForm(Struct):
+    model_name: Name
+    alpha: list[float]
+    support_vectors: list[Raw]
+    rho: float
+    gamma: Annotated[float, Meta(ge=0)]
+
+    def checked(self, path: str) -> RBFClassifier:
+        support_vectors = matrix(self.support_vectors, f"{path}.support_vectors")
+        check_length(self.alpha, len(support_vectors), f"{path}.alpha", "row of support_vectors")
+        alpha = np.array(self.alpha, dtype=np.float64)
+        return RBFClassifier(self.model_name, alpha, support_vectors, self.rho, self.gamma)
+
+
+class SVMForm(Struct):
+    """Classifiers; ``model_names``, ``kernel_type`` and ``gamma`` are said again by each of them."""
+
+    model_names: list[Name] | UnsetType | None = UNSET
+    kernel_type: Name | UnsetType | None = UNSET
+    gamma: float | UnsetType | None = UNSET
+    linear_classifiers: list[_LinearForm] | UnsetType | None = UNSET
+    rbf_classifiers: list[_RBFForm] | UnsetType | None = UNSET
+
+
+class SVMDocument(Document, frozen=True, eq=False):
+    """A checked SVM model: linear classifiers and kernel machines, in file order."""
+
+    linear_classifiers: tuple[LinearClassifier, ...]
+    rbf_classifiers: tuple[RBFClassifier, ...]
+
+
+def _check(form: SVMForm, source: Source, warn: Warn) -> SVMDocument:
+    linear = [one.checked(f"$.linear_classifiers[{i}]") for i, one in enumerate(form.linear_classifiers or [])]
+    rbf = [one.checked(f"$.rbf_classifiers[{i}]") for i, one in enumerate(form.rbf_classifiers or [])]
+    widths = {f"$.linear_classifiers[{i}].weights": c.weights.shape[0] for i, c in enumerate(linear)}
+    widths |= {f"$.rbf_classifiers[{i}].support_vectors": c.support_vectors.shape[1] for i, c in enumerate(rbf)}
+    if not widths:
+        refuse("$", "expected at least one of linear_classifiers or rbf_classifiers")
+    first, expected = next(iter(widths.items()))
+    for path, width in widths.items():
+        if width != expected:
+            refuse(path, f"expected {expected} columns as in {first}, got {width}")
+    held = {"Linear": bool(linear), "Rbf": bool(rbf)}
+    if form.kernel_type and held != {kernel: kernel == form.kernel_type for kernel in held}:
+        warn("$.kernel_type", f"{form.kernel_type!r} disagrees with the classifiers, which are scored")
+    return SVMDocument(source, tuple(linear), tuple(rbf))
+
+
+class SVMModelSelector(ChoiceSelector, ClassifierMixin, BaseEstimator):
+    """Picks the model whose classifier scores highest on the query scaled to unit length.
+
+    Each classifier is a choice, linear ones first.
+
+    Attributes
+    ----------
+    linear_ : LinearSVC or None
+        One-vs-rest linear classifiers, one row of ``coef_`` each.
+    machines_ : list of SVR
+        One kernel machine per RBF classifier.
+    """
+
+    def fit(self, linear_classifiers: Sequence[LinearClassifier], rbf_classifiers: Sequence[RBFClassifier]) -> Self:
+        """Take over classifiers trained elsewhere."""
+        self.linear_ = _linear_model(linear_classifiers) if linear_classifiers else None
+        self.machines_ = [_kernel_machine(c.alpha, c.support_vectors, c.rho, c.gamma) for c in rbf_classifiers]
+        self.set_choices([c.model_name for c in linear_classifiers] + [c.model_name for c in rbf_classifiers])
+        self.n_features_in_ = (self.linear_ or self.machines_[0]).n_features_in_
+        return self
+
+    def choice_scores(self, X: npt.ArrayLike) -> Matrix:
+        """Scores of the classifiers, float64, shape (b, n_classifiers)."""
+        features = directions(checked_features(self, X), MIN_NORM)
+        columns = [machine.predict(features)[:, None] for machine in self.machines_]
+        if self.linear_ is not None:
+            columns.insert(0, features @ self.linear_.coef_.T + self.linear_.intercept_)
+        return np.hstack(columns)
+
+
+def _build(document: SVMDocument) -> SVMModelSelector:
+    return SVMModelSelector().fit(document.linear_classifiers, document.rbf_classifiers)
+
+
+def _linear_model(classifiers: Sequence[LinearClassifier]) -> LinearSVC:
+    """Rebuild a one-vs-rest LinearSVC, which scores ``coef_ . x + intercept_``."""
+    model = LinearSVC()
+    model.coef_ = np.array([classifier.weights for classifier in classifiers])
+    model.intercept_ = np.array([-classifier.rho for classifier in classifiers])
+    model.classes_ = np.arange(len(classifiers))
+    model.n_features_in_ = model.coef_.shape[1]
+    return model
+
+
+def _kernel_machine(alpha: Matrix, support_vectors: Matrix, rho: float, gamma: float) -> SVR:
+    """Rebuild an SVR, which scores ``sum(dual_coef * exp(-gamma * |x - sv|^2)) + intercept``."""
+    count, width = support_vectors.shape
+    machine = SVR(kernel="rbf", gamma=gamma)
+    machine.support_ = np.arange(count, dtype=np.int32)
+    machine.support_vectors_ = np.ascontiguousarray(support_vectors)
+    machine._n_support = np.array([count, count], dtype=np.int32)
+    machine.dual_coef_ = machine._dual_coef_ = alpha[None, :].copy()
+    machine.intercept_ = machine._intercept_ = np.array([-rho])
+    machine._probA = machine._probB = np.empty(0)
+    machine._gamma, machine._sparse = gamma, False
+    machine.shape_fit_, machine.n_features_in_, machine.fit_status_ = (count, width), width, 0
+    return machine
+
+
+OUTPUTS = {Output.SCORE: "double", Output.CLASSIFIER: "index", Output.CANDIDATE: "index", Output.CERTAIN: "flag"}
+
+
+class Machines(NamedTuple):
+    """Names of what all kernel machines hold together."""
+
+    vectors: str
+    norms: str
+    minus_gammas: str
+    alphas: str
+    intercepts: str
+
+
+def _add_graph(graph: Graph, estimator: SVMModelSelector, features: str, outputs: dict[str, str]) -> None:
+    """Write one Gemm for all support vectors, one for all coefficients: in float32 where that decides, else in float64.
+
+    ::
+
+        features ─ Div ─┬─ Gemm ─ Mul ─ Add ─ Max 0 ─ Exp ─ Gemm ─┐
+        (b, d)          │  support vectors                  alpha  Concat ─┬─ score (b, n_classifiers)
+                        └─ Gemm ─ Mul ─ Add ───────────────────────┘       └─ ArgMax ─ classifier (b,)
+                           linear weights
+
+    ``sum_i alpha_i exp(-gamma |x - sv_i|^2) - rho``, with ``|x - sv|^2 = |x|^2 + |sv|^2 - 2 x.sv``; support vectors
+    that several classifiers share with the same gamma are stored once, and ``alpha`` has a column per classifier.
+    Queries whose norm is at most 1e-10 are scored as they are. Where gamma is so large that cancellation in the
+    expanded square could be seen, all is computed in float64, and squared distances from the differences.
+
+    The products with the support vectors are most of the work. They are taken in float32 first: each is off by at most
+    ``e = gamma_n |x| |sv|``, see `exact_search`, and ``|x| <= 1``; so the kernel's value K by at most ``K (exp(2 gamma
+    e) - 1)``, and a score by the sum of that over the support vectors, weighed with ``|alpha|``. Where the best score
+    leads by more than twice that, it is the ``candidate`` and ``certain``. What this leaves open is for the caller to
+    refine: the whole is repeated in float64, unless the initializer ``refine`` is overridden with false.
+    """
+    query = add_directions(graph, features, MIN_NORM)
+    parts = [] if estimator.linear_ is None else [_linear_scores(graph, estimator.linear_, query)]
+    refined = graph.branch()
+    if is_fast(estimator.machines_):
+        shared = shared_support_vectors(estimator.machines_)
+        machines = _stored_machines(graph, shared, estimator.machines_)
+        exact = _scores(refined, _expanded_squares(refined, query, machines), machines)
+        scores = refined.node("Concat", *parts, exact, axis=1)
+        candidates, error = _fast_scores(graph, query, machines, shared, parts)
+    else:
+        if estimator.machines_:
+            machines = _stored_machines(graph, shared_support_vectors(estimator.machines_), estimator.machines_)
+            parts.append(_scores(graph, _differences(graph, query, machines), machines))
+        candidates, error = graph.node("Concat", *parts, axis=1), graph.constant("no_error", np.array([0.0]))
+        scores = refined.node("Identity", candidates)
+    graph.settle(candidates, len(estimator.choice_models_), 1, error, outputs)
+    results = {Output.SCORE: scores, Output.CLASSIFIER: refined.node("ArgMax", scores, axis=1, keepdims=0)}
+    graph.refine(outputs, OUTPUTS, refined, results, outputs[Output.CERTAIN])
+
+
+def is_fast(machines: Sequence[Any]) -> bool:
+    """Return whether there are kernel machines, all with scores in which cancellation cannot be seen."""
+    with np.errstate(over="ignore"):
+        longest = max((np.linalg.norm(machine.support_vectors_, axis=1).max() for machine in machines), default=np.inf)
+        return all(
+            machine._gamma * (1.0 + longest) ** 2 <= STEEP and longest <= LONGEST for machine in machines
+        ) and bool(machines)
+
+
+def _linear_scores(graph: Graph, model: Any, query: Scaled) -> str:
+    weights = graph.node("Cast", graph.stored_exactly(Stored.WEIGHTS, model.coef_), to=DOUBLE)
+    products = graph.node("Mul", graph.node("Gemm", query.shrunk, weights, transB=1), query.factor)
+    return graph.node("Add", products, graph.constant("linear_intercept", model.intercept_))
+
+
+def _stored_machines(graph: Graph, shared: "SharedVectors", machines: Sequence[Any]) -> Machines:
+    vectors = shared.vectors
+    return Machines(
+        vectors=graph.stored_exactly(Stored.SUPPORT_VECTORS, vectors),
+        norms=graph.constant("support_norms", np.einsum("ij,ij->i", vectors, vectors)),
+        minus_gammas=graph.constant("minus_gamma", -shared.gammas),
+        alphas=graph.constant("alpha", shared.alphas),
+        intercepts=graph.constant("rbf_intercept", np.concatenate([machine.intercept_ for machine in machines])),
+    )
+
+
+def _scores(graph: Graph, squares: str, machines: Machines) -> str:
+    return graph.node("Gemm", _kernel(graph, squares, machines), machines.alphas, machines.intercepts)
+
+
+def _kernel(graph: Graph, squares: str, machines: Machines) -> str:
+    return graph.node("Exp", graph.node("Mul", squares, machines.minus_gammas))
+
+
+def _differences(graph: Graph, query: Scaled, machines: Machines) -> str:
+    column = graph.node("Unsqueeze", query.product(graph), graph.constant("vector_axis", np.array([1])))
+    vectors = graph.node("Cast", machines.vectors, to=DOUBLE)
+    return graph.squared_norm(graph.node("Sub", vectors, column), keepdims=0)
+
+
+def _expanded_squares(graph: Graph, query: Scaled, machines: Machines) -> str:
+    vectors = graph.node("Cast", machines.vectors, to=DOUBLE)
+    return _expanded(graph, graph.node("Gemm", query.shrunk, vectors, alpha=-2.0, transB=1), query, machines)
+
+
+def _expanded(graph: Graph, products: str, query: Scaled, machines: Machines) -> str:
+    squares = graph.node("Add", machines.norms, query.squared)
+    squared = graph.node("Add", graph.node("Mul", products, query.factor), squares)
+    return graph.node("Max", squared, graph.constant("zero", np.array(0.0)))
+
+
+def _fast_scores(
+    graph: Graph, query: Scaled, machines: Machines, shared: "SharedVectors", linear: list[str]
+) -> tuple[str, str]:
+    """Return scores by products in float32, float64 (b, n_classifiers), and twice the bound on their error, (b,)."""
+    shrunk = graph.node("Cast", query.shrunk, to=FLOAT)
+    products = graph.node("Gemm", shrunk, graph.node("Cast", machines.vectors, to=FLOAT), alpha=-2.0, transB=1)
+    squares = _expanded(graph, graph.node("Cast", products, to=DOUBLE), query, machines)
+    kernel = _kernel(graph, squares, machines)
+    scores = graph.node("Gemm", kernel, machines.alphas, machines.intercepts)
+    if linear:
+        scores = graph.node("Concat", *linear, scores, axis=1)
+    lengths = np.linalg.norm(shared.vectors, axis=1)
+    relative, absolute = roundings(shared.vectors.shape[1])
+    product_errors = relative * lengths + absolute * (1.0 + lengths)
+    shares = np.expm1(2.0 * shared.gammas * product_errors) * (1.0 + BOUND_SLACK) + BOUND_SLACK**2
+    bounds = graph.constant("alpha_error", 2.0 * np.abs(shared.alphas).max(axis=1) * shares)
+    return scores, graph.node("MatMul", kernel, bounds)
+
+
+class SharedVectors(NamedTuple):
+    """The support vectors of several machines, each distinct one once."""
+
+    vectors: npt.NDArray[np.float64]
+    """Shape (s, d)."""
+    gammas: npt.NDArray[np.float64]
+    """Shape (s,)."""
+    alphas: npt.NDArray[np.float64]
+    """Shape (s, n_machines)."""
+    places: list[list[int]]
+    """Per machine, the row of each of its support vectors."""
+
+
+def shared_support_vectors(machines: Sequence[Any]) -> SharedVectors:
+    """Merge the machines' support vectors; those of another gamma stay apart."""
+    index: dict[tuple[float, bytes], int] = {}
+    places = [
+        [index.setdefault((machine._gamma, vector.tobytes()), len(index)) for vector in machine.support_vectors_]
+        for machine in machines
+    ]
+    alphas = np.zeros((len(index), len(machines)))
+    for column, (machine, place) in enumerate(zip(machines, places, strict=True)):
+        np.add.at(alphas[:, column], place, machine.dual_coef_[0])
+    vectors = np.array([np.frombuffer(data) for _, data in index])
+    return SharedVectors(vectors, np.array([gamma for gamma, _ in index]), alphas, places)
+
+
+def _describe(estimator: SVMModelSelector) -> dict[str, Any]:
+    vectors = sum(len(machine.support_vectors_) for machine in estimator.machines_)
+    widths = 1 if is_fast(estimator.machines_) else max(vectors, 1)
+    values = estimator.n_features_in_ * widths + vectors
+    return describe_choices(estimator, vectors, "score, then classifier", values)
+
+
+def _stored_rows(estimator: SVMModelSelector) -> list[int]:
+    linear = 0 if estimator.linear_ is None else len(estimator.linear_.coef_)
+    places = shared_support_vectors(estimator.machines_).places if estimator.machines_ else []
+    return [*range(linear), *(linear + row for place in places for row in place)]
+
+
+def _probes(estimator: SVMModelSelector) -> Probes:
+    matrices = [machine.support_vectors_ for machine in estimator.machines_]
+    if estimator.linear_ is not None:
+        matrices = [*estimator.linear_.coef_[:, None], *matrices]
+    return Probes(np.vstack(matrices), np.repeat(estimator.choice_models_, [len(vectors) for vectors in matrices]))
+
+
+RULES = (
+    Rules(
+        algorithm="svm",
+        semantics="native/1",
+        form=SVMForm,
+        check=_check,
+        build=_build,
+        estimator=SVMModelSelector,
+        outputs=OUTPUTS,
+        graph=_add_graph,
+        describe=_describe,
+        stored=(Stored.WEIGHTS, Stored.SUPPORT_VECTORS),
+        stored_rows=_stored_rows,
+        probes=_probes,
+        expect=expect_classifiers,
+    ),
+)

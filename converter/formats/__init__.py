@@ -1,0 +1,1 @@
+"""What the JSON files of all algorithms have in common."""

@@ -1,0 +1,214 @@
+"""From JSON to values: a failure names its place, and what was expected there.
+
+msgspec decodes and checks types. Where it fails, the type and the JSON are walked together to the first place that is
+invalid by itself; what it lacks is described there.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sized
+from functools import cache
+from math import isinf
+from types import UnionType
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from msgspec import Meta, Raw, Struct, structs
+
+Matrix = npt.NDArray[np.float64]
+Vector = npt.NDArray[np.float64]
+INT64 = (-(2**63), 2**63 - 1)
+# A name is printed on a line of its own, and crosses C strings: no control characters, no ends of lines.
+Name = Annotated[str, Meta(pattern=r"\A[^\x00-\x1f\x7f\x85\u2028\u2029]+\Z")]
+Count = Annotated[int, Meta(ge=1, le=INT64[1])]
+Nanoseconds = Annotated[int, Meta(ge=INT64[0], le=INT64[1])]
+# Takes the place of something odd in a document, and what is odd about it.
+Warn = Callable[[str, str], None]
+_T = TypeVar("_T")
+_NUMBER = re.compile(r"-?\d+(?P<fraction>[.eE].*)?")
+# An object, or an array that starts with one.
+_OBJECTS = re.compile(rb"\s*(?:\[\s*)?\{")
+
+
+class DocumentWarning(UserWarning):
+    """A JSON model that is accepted although part of it is odd."""
+
+
+class Refusal(Exception):  # noqa: N818
+    """A place in a document that is invalid, and what was expected there: `load_document` adds the file's name."""
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(f"{path}: {message}")
+
+
+def refuse(path: str, message: str) -> NoReturn:
+    """Raise a `Refusal`."""
+    raise Refusal(path, message)
+
+
+def decode(data: Raw | bytes, kind: type[_T], path: str = "$") -> _T:
+    """Decode JSON that stands at a path of a document.
+
+    Raises
+    ------
+    Refusal
+        When it is not of that type.
+    msgspec.DecodeError, RecursionError
+        When it is not JSON.
+    """
+    try:
+        decoded: _T = _decoder(kind).decode(data)  # type: ignore[arg-type]
+    except msgspec.ValidationError:
+        raise _refusal(Raw(data), kind, path) from None
+    return decoded
+
+
+def decode_choice(value: Raw, choices: Iterable[str], path: str) -> str:
+    """Decode a string that must be one of some, as those that say what the rest of an object is."""
+    if not _text(value).startswith('"'):
+        refuse(path, "expected `str`")
+    found = decode(value, str, path)
+    if found not in choices:
+        refuse(path, f"expected one of {', '.join(choices)}, got '{found}'")
+    return found
+
+
+def matrix(rows: list[Raw], path: str, field: str = "") -> Matrix:
+    """Decode rows one by one, float64, shape (n, d): a list of lists would take four times the memory of the array.
+
+    Parameters
+    ----------
+    rows
+        JSON arrays of numbers.
+    path, field
+        Place of the rows, and of the array within each.
+    """
+    decoded = np.empty((0, 0))
+    for index, row in enumerate(rows):
+        place = f"{path}[{index}]{field}"
+        values = decode(row, list[float], place)
+        if index == 0:
+            if not values:
+                refuse(place, "expected at least one number")
+            decoded = np.empty((len(rows), len(values)))
+        if len(values) != decoded.shape[1]:
+            refuse(place, f"expected {decoded.shape[1]} numbers, got {len(values)}")
+        decoded[index] = values
+    if not rows:
+        refuse(path, "expected at least one row")
+    return decoded
+
+
+def vector(value: Raw, path: str) -> Vector:
+    """Decode an array of one number or more, float64, shape (d,)."""
+    values = decode(value, list[float], path)
+    if not values:
+        refuse(path, "expected at least one number")
+    return np.array(values, dtype=np.float64)
+
+
+def check_length(values: Sized, length: int, path: str, of: str) -> None:
+    """Refuse values unless there is one for each ``of``."""
+    if len(values) != length:
+        refuse(path, f"expected {length} values, one per {of}, got {len(values)}")
+
+
+class _FieldName:
+    """A field's name, hashed by identity: a dict keeps every occurrence."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+_FIELDS = msgspec.json.Decoder(dict[_FieldName, Raw], dec_hook=lambda kind, name: kind(name))
+_ITEMS = msgspec.json.Decoder(list[Raw])
+
+
+def check_fields_once(value: Raw | bytes, path: str = "$") -> None:
+    """Refuse an object that names a field twice: parsers differ on which of the two counts."""
+    found = _OBJECTS.match(memoryview(value))
+    if not found:
+        return
+    if b"[" in found[0]:
+        for index, inner in enumerate(_ITEMS.decode(value)):
+            check_fields_once(inner, f"{path}[{index}]")
+        return
+    seen = set()
+    for field, inner in _FIELDS.decode(value).items():
+        if field.name in seen:
+            refuse(f"{path}.{field.name}", "expected once, found again")
+        seen.add(field.name)
+        check_fields_once(inner, f"{path}.{field.name}")
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def _refusal(value: Raw, kind: Any, path: str) -> Refusal:
+    """Return the refusal of the first part of an invalid value that is invalid by itself, or else of the whole."""
+    for step, part, part_kind in _parts(value, kind):
+        try:
+            _decoder(part_kind).decode(part)
+        except msgspec.ValidationError:
+            return _refusal(part, part_kind, path + step)
+    return Refusal(path, _expectation(value, kind))
+
+
+def _parts(value: Raw, kind: Any) -> Iterator[tuple[str, Raw, Any]]:
+    """Walk what a value holds: the step to each part, the part, and its type."""
+    opening = _text(value)[:1]
+    for option, _ in _options(kind):
+        if opening == "{" and isinstance(option, type) and issubclass(option, Struct):
+            kinds = {field.encode_name: field.type for field in structs.fields(option)}
+            for field, part in _decoder(dict[str, Raw]).decode(value).items():
+                if field in kinds:
+                    yield f".{field}", part, kinds[field]
+        elif opening == "{" and get_origin(option) is dict:
+            for field, part in _decoder(dict[str, Raw]).decode(value).items():
+                yield f".{field}", part, get_args(option)[1]
+        elif opening == "[" and get_origin(option) is list:
+            for index, part in enumerate(_ITEMS.decode(value)):
+                yield f"[{index}]", part, get_args(option)[0]
+
+
+def _expectation(value: Raw, kind: Any) -> str:
+    """Describe what was expected of a value whose parts, if any, are valid."""
+    text = _text(value)
+    number = _NUMBER.fullmatch(text)
+    for option, metas in _options(kind):
+        if get_origin(option) is Literal and text.startswith('"'):
+            return f"expected {' or '.join(get_args(option))}, got '{_decoder(str).decode(value)}'"
+        if number and option in (int, float):
+            size = float(text)
+            if isinf(size) and (option is float or number["fraction"]):
+                return "expected a finite number"
+            # Longer integers than int() takes are beyond these bounds as well.
+            if option is int and not number["fraction"] and size >= 2.0**63:
+                return f"expected `int` <= {next((meta.le for meta in metas if meta.le is not None), INT64[1])}"
+            if option is int and not number["fraction"] and size < -(2.0**63):
+                return f"expected `int` >= {next((meta.ge for meta in metas if meta.ge is not None), INT64[0])}"
+    try:
+        _decoder(kind).decode(value)
+    except msgspec.ValidationError as error:
+        message = str(error)
+        return message[:1].lower() + message[1:]
+    raise AssertionError("only an invalid value is described")
+
+
+def _options(kind: Any) -> Iterator[tuple[Any, tuple[Meta, ...]]]:
+    """List the types of a union, or the one type, each with the constraints on it."""
+    if get_origin(kind) in (Union, UnionType):
+        for option in get_args(kind):
+            yield from _options(option)
+    elif get_origin(kind) is Annotated:
+        option, *metas = get_args(kind)
+        yield option, tuple(meta for meta in metas if isinstance(meta, Meta))
+    else:
+        yield kind, ()
+
+
+def _text(value: Raw) -> str:
+    return bytes(value).decode().strip()

@@ -1,0 +1,27 @@
+"""What every checked document has."""
+
+from typing import Any
+
+from msgspec import Struct
+
+# Stands for each feature vector that `Source.fields` leaves out; no string of a document holds it.
+VECTOR = "\0"
+
+
+class Source(Struct, frozen=True, eq=False):
+    """What a document was made from, and the rules by which it picks."""
+
+    sha256: str
+    """SHA-256 of the JSON, in hex."""
+    algorithm: str
+    """As the JSON names it."""
+    semantics: str
+    """Rule set and its version, ``native/1``."""
+    fields: dict[str, Any]
+    """Every field that a selector reads, as in the JSON, with `VECTOR` for each feature vector."""
+
+
+class Document(Struct, frozen=True, eq=False):
+    """A checked JSON model: one shape per algorithm, numpy arrays, nothing left to doubt."""
+
+    source: Source

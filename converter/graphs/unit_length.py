@@ -1,0 +1,50 @@
+"""Scaling to unit length, in numpy and in a graph, by the same steps.
+
+A vector is first divided by its largest absolute value, so that its square neither overflows nor vanishes. Vectors of
+a norm up to ``min_norm`` stay as they are; by default only zeros do.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .builder import Graph
+
+Matrix = npt.NDArray[np.float64]
+SMALLEST = 5e-324
+
+
+def directions(vectors: Matrix, min_norm: float = 0.0) -> Matrix:
+    """Scale rows, float64, (n, d), to unit length, but those whose norm is ``min_norm`` or less."""
+    largest = np.maximum(np.abs(vectors).max(axis=1, keepdims=True), min_norm or SMALLEST)
+    shrunk = vectors / largest
+    norms = np.linalg.norm(shrunk, axis=1, keepdims=True)
+    is_long = norms > min_norm / largest
+    return np.where(is_long, shrunk / np.where(is_long, norms, 1.0), vectors)
+
+
+class Scaled(NamedTuple):
+    """Names in a graph of vectors of unit length, ``shrunk * factor``: products with them need only scale once."""
+
+    shrunk: str
+    """The vectors divided by their largest absolute value, float64, (..., d)."""
+    factor: str
+    """Float64, (..., 1)."""
+    squared: str
+    """Squared norm of ``shrunk * factor``, float64, (..., 1)."""
+
+    def product(self, graph: Graph) -> str:
+        """Return the name of the vectors themselves."""
+        return graph.node("Mul", self.shrunk, self.factor)
+
+
+def add_directions(graph: Graph, vectors: str, min_norm: float = 0.0) -> Scaled:
+    """Scale float64 vectors to unit length over the last axis, as `directions` does."""
+    largest = graph.node("Max", graph.largest(vectors), graph.constant("floor", np.array(min_norm or SMALLEST)))
+    shrunk = graph.node("Div", vectors, largest)
+    squared = graph.squared_norm(shrunk)
+    norm = graph.node("Sqrt", squared)
+    is_long = graph.node("Greater", norm, graph.node("Div", graph.constant("min_norm", np.array(min_norm)), largest))
+    factor = graph.node("Where", is_long, graph.node("Reciprocal", norm), largest)
+    return Scaled(shrunk, factor, graph.node("Mul", squared, graph.node("Mul", factor, factor)))

@@ -1,0 +1,80 @@
+"""Holds an artifact, run through `modelpick.runtime` in onnxruntime, against its scikit-learn estimator."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from modelpick.runtime import ArtifactError, Selector
+from modelpick.runtime.errors import one_line
+
+from ..algorithms import TABLE, rules_of
+from ..algorithms.estimator import Estimator
+from ..algorithms.rules import TOLERANCE, difference
+from ..documents import load_document
+from ..estimators import build_estimator
+from .probes import SAMPLES, made_queries
+from .report import Disagreement, Report
+
+
+def verify(
+    artifact: str | Path | bytes,
+    source: str | Path | bytes,
+    *,
+    queries: npt.ArrayLike | None = None,
+    samples: int = SAMPLES,
+) -> Report:
+    """Hold an artifact against the JSON model that it should have been converted from, by the rules that it names.
+
+    Parameters
+    ----------
+    artifact, source
+        Path or bytes of each.
+    queries
+        Queries to compare on, shape (b, d); by default they are made from the model, see `made_queries`.
+    samples
+        Number of queries to make.
+
+    Raises
+    ------
+    DocumentError, ArtifactError, FeatureError
+        When one of them is refused, or the artifact was converted from another JSON model.
+    """
+    name = "<bytes>" if isinstance(artifact, bytes) else str(artifact)
+    with Selector.load(artifact) as selector:
+        metadata = selector.metadata
+        document = load_document(source, semantics=metadata.semantics)
+        made_of = metadata.source_sha256
+        if made_of != document.source.sha256:
+            raise ArtifactError(f"{name}: expected it made from SHA-256 {document.source.sha256}, got {made_of!r}")
+        options = TABLE[document.source.algorithm, document.source.semantics].options
+        estimator = build_estimator(document, **{option.name: metadata.raw[option.name] for option in options})
+        given = made_queries(estimator, samples) if queries is None else queries
+        return compare(selector, estimator, given, name, "<bytes>" if isinstance(source, bytes) else str(source))
+
+
+def compare(selector: Selector, estimator: Estimator, queries: npt.ArrayLike, artifact: str, source: str) -> Report:
+    """Compare picks, scores and distances on queries, shape (b, d); the names are for the report."""
+    start = time.perf_counter()
+    picked = selector.select_batch(queries)
+    report = Report(one_line(artifact), one_line(source), selector.algorithm, len(picked), 0, 0, 0.0, 0.0, 0.0, None)
+    if not picked:
+        return report
+    matrix = np.asarray(queries, dtype=np.float64)
+    explanations = [selector.explain(query) for query in matrix]
+    expectations = rules_of(estimator).expect(estimator, matrix, explanations)
+    for query, pick, explanation, expectation in zip(matrix, picked, explanations, expectations, strict=True):
+        explained, expected = expectation.explained, expectation.expected
+        score = difference(explained.scores, expected.scores)
+        distance = difference(explained.distances, expected.distances)
+        largest = max(score, distance)
+        if {pick, explanation["model"]} <= expectation.models and largest <= TOLERANCE:
+            report.agreed += 1
+            report.tied += expectation.tied
+            report.score_difference = max(report.score_difference, score)
+            report.distance_difference = max(report.distance_difference, distance)
+        elif report.worst is None or report.worst.difference < largest:
+            report.worst = Disagreement(query.tolist(), pick, " or ".join(sorted(expectation.models)), largest)
+    report.seconds = time.perf_counter() - start
+    return report

@@ -1,0 +1,76 @@
+"""What a verification finds, and how it is written for others."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+import msgspec
+from msgspec import Struct
+
+from modelpick.runtime import ModelpickError
+from modelpick.runtime.errors import one_line
+
+from ..files.io import write_atomically
+
+
+class Disagreement(Struct):
+    """A query on which an artifact and its estimator disagree."""
+
+    query: list[float]
+    artifact: str
+    """Model that the artifact picks."""
+    estimator: str
+    """Model that the estimator picks."""
+    difference: float
+    """Largest difference of their scores and distances, relative to 1 or more."""
+
+
+class Report(Struct):
+    """What a verification found."""
+
+    artifact: str
+    source: str
+    algorithm: str
+    queries: int
+    agreed: int
+    """Queries with the same pick, the same scores and the same distances."""
+    tied: int
+    """Queries of those where float64's rounding decides, differently on the two sides."""
+    score_difference: float
+    """Largest difference of scores among those, relative to 1 or more."""
+    distance_difference: float
+    """Largest difference of distances among those, relative to 1 or more."""
+    seconds: float
+    worst: Disagreement | None
+    """The disagreement with the largest difference."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether every query agreed or was tied."""
+        return self.worst is None
+
+
+class VerificationError(ModelpickError):
+    """An artifact disagrees with its estimator; ``report`` says on what."""
+
+    def __init__(self, report: Report) -> None:
+        wrong = report.queries - report.agreed
+        super().__init__(
+            f"{report.artifact}: expected the selections of {report.source}, "
+            f"got {wrong} others in {report.queries} queries"
+        )
+        self.report = report
+
+
+def write_junit(reports: Sequence[Report], path: Path) -> None:
+    """Write reports as JUnit XML, a test case each."""
+    failures = sum(not report.passed for report in reports)
+    suite = ElementTree.Element("testsuite", name="modelpick verify", tests=str(len(reports)), failures=str(failures))
+    for report in reports:
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=report.algorithm, name=one_line(report.source), time=f"{report.seconds:.3f}"
+        )
+        if not report.passed:
+            failure = ElementTree.SubElement(case, "failure", message=str(VerificationError(report)))
+            failure.text = msgspec.json.encode(report.worst).decode()
+    write_atomically(path, ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True))
