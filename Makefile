@@ -1,8 +1,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PIP_INSTALL := pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-packages bench bench-smoke clean
+# $(call make-venv,FOLDER): Debian keeps ensurepip, without which venv stops, in a package of its own; virtualenv brings
+# its own pip, and pip may put it into a folder of the project.
+make-venv = if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(1); else \
+	$(PYTHON) -m $(PIP_INSTALL) --upgrade --target .tools virtualenv && PYTHONPATH=.tools $(PYTHON) -m virtualenv --quiet $(1); fi
+
+.PHONY: demo test test-packages bench bench-smoke bench-tables clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python models/demo.py
@@ -17,11 +23,11 @@ test: $(VENV)/installed
 test-packages: $(VENV)/installed
 	rm -rf dist .venv-wheel .venv-sdist
 	$(BIN)/python -m build --outdir dist
-	$(PYTHON) -m venv .venv-wheel
-	.venv-wheel/bin/pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[converter,dev]"
+	@$(call make-venv,.venv-wheel)
+	.venv-wheel/bin/$(PIP_INSTALL) "$$(ls dist/*.whl)[converter,dev]"
 	.venv-wheel/bin/python -m pytest -n auto
-	$(PYTHON) -m venv .venv-sdist
-	.venv-sdist/bin/pip install --quiet --disable-pip-version-check -c tests/oldest.txt "$$(ls dist/*.tar.gz)[converter,dev]"
+	@$(call make-venv,.venv-sdist)
+	.venv-sdist/bin/$(PIP_INSTALL) -c tests/oldest.txt "$$(ls dist/*.tar.gz)[converter,dev]"
 	.venv-sdist/bin/python -m pytest -n auto
 
 bench: $(VENV)/installed-bench
@@ -33,13 +39,13 @@ bench-smoke: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/service.py --smoke
 
 $(VENV)/installed-bench: $(VENV)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]' --config-settings editable_mode=strict
+	$(BIN)/$(PIP_INSTALL) -e '.[bench]' --config-settings editable_mode=strict
 	@touch $@
 
 $(VENV)/installed: pyproject.toml $(wildcard package/*.py converter/*.py converter/*/*.py runtime/*.py runtime/*/*.py)
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[converter,dev]' --config-settings editable_mode=strict
+	@$(call make-venv,$(VENV))
+	$(BIN)/$(PIP_INSTALL) -e '.[converter,dev]' --config-settings editable_mode=strict
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-* build dist *.egg-info
+	rm -rf $(VENV) .venv-* .tools build dist *.egg-info
