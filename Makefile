@@ -34,6 +34,10 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/run.py --output benchmarks/results
 	$(BIN)/python benchmarks/service.py --output benchmarks/results
 
+# Writes the tables of README.md and docs/ anew, from benchmarks/results.
+bench-tables:
+	$(PYTHON) benchmarks/tables.py
+
 bench-smoke: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/run.py --smoke
 	$(BIN)/python benchmarks/service.py --smoke

@@ -1,0 +1,176 @@
+"""Writes the measured tables of README.md and docs/ from results/: `make bench-tables`.
+
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``; what is there is replaced.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+Row = Sequence[str]
+
+
+def _knn() -> Any:
+    return json.loads((ROOT / "benchmarks/results/results.json").read_text())
+
+
+def _service() -> Any:
+    return json.loads((ROOT / "benchmarks/results/service.json").read_text())
+
+
+def _number(value: float) -> str:
+    return f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def _ratio(peer: float | None, ours: float) -> str:
+    if peer is None:
+        return "—"
+    ratio = peer / ours
+    return f"{ratio:.2f}" if ratio < 1 else f"{ratio:.1f}" if ratio < 10 else f"{ratio:,.0f}"
+
+
+def machine() -> Iterator[Row]:
+    """Describe what the numbers were measured on."""
+    yield ("measured on", "version")
+    for name, value in _knn()["machine"].items():
+        yield (name, str(value))
+
+
+def knn_ratios() -> Iterator[Row]:
+    """Compare with FAISS, by size of batch: microseconds a query, and FAISS's as multiples of ours."""
+    batches = {"1": "single queries", "64": "batches of 64", "1024": "of 1,024"}
+    yield ("rows", *(f"{peer}, {size}" for size in batches.values() for peer in ("modelpick", "FAISS")))
+    for row in _knn()["knn"]:
+        cells = [f"{row['rows']:,} {row['kind']}"]
+        for batch in batches:
+            ours, theirs = (row["microseconds"][batch][name] for name in ("modelpick", "FAISS flat"))
+            cells += [_number(ours), f"{_number(theirs)} ({_ratio(theirs, ours)}×)"]
+        yield cells
+
+
+def _knn_times(batch: str) -> Iterator[Row]:
+    """Compare all peers in batches of one size: microseconds a query, and their ratios to ours."""
+    results = _knn()["knn"]
+    yield ("rows", *results[0]["microseconds"][batch])
+    for row in results:
+        times = row["microseconds"][batch]
+        ours = times["modelpick"]
+        peers = [
+            "—" if time is None else f"{_number(time)} ({_ratio(time, ours)})"
+            for name, time in times.items()
+            if name != "modelpick"
+        ]
+        yield (f"{row['rows']:,} {row['kind']}", _number(ours), *peers)
+
+
+def knn_exactness() -> Iterator[Row]:
+    """Show how many picks differ from the reference, and what an exact pick takes."""
+    yield (
+        "rows",
+        "queries",
+        "wrong picks",
+        "proven at once",
+        "p50, µs",
+        "p99, µs",
+        "MB",
+        "FAISS, MB",
+        "~hnswlib recall",
+    )
+    for row in _knn()["knn"]:
+        recall = "—" if row["recall"] is None else f"{row['recall']:.1%}"
+        yield (
+            f"{row['rows']:,} {row['kind']}",
+            f"{row['queries']:,}",
+            str(row["different"]),
+            f"{row['certified']:.1%}",
+            _number(row["p50"]),
+            _number(row["p99"]),
+            *(_number(size / 1e6) for size in row["bytes"].values()),
+            recall,
+        )
+
+
+def other_algorithms() -> Iterator[Row]:
+    """Compare SVM and KMeans with scikit-learn and skl2onnx's own graphs."""
+    peers = ("scikit-learn", "skl2onnx")
+    yield ("model", "batch", "modelpick, µs", *(f"{peer}, ×" for peer in peers))
+    for row in _knn()["others"]:
+        for batch, times in row["microseconds"].items():
+            ours = times["modelpick"]
+            yield (row["model"], batch, _number(ours), *(_ratio(times.get(peer), ours) for peer in peers))
+
+
+def callers() -> Iterator[Row]:
+    """Show requests a second, and the slowest of a hundred, of concurrent callers of an event loop."""
+    results = _service()["callers"]
+    first = next(iter(next(iter(results.values())).values()))
+    yield ("rows", "called by", *(f"{n} at once: a second (p99, µs)" for n in first))
+    for rows, measured in results.items():
+        for name, by_callers in measured.items():
+            cells = [f"{found['per_second']:,.0f} ({_number(found['p99'])})" for found in by_callers.values()]
+            yield (f"{int(rows):,}", f"`{name}`", *cells)
+
+
+def watching() -> Iterator[Row]:
+    """Show what observers, features and drift add to a request, in microseconds."""
+    results = _service()["watching"]
+    yield ("µs of one call", *(f"{int(rows):,} rows" for rows in results))
+    for name in next(iter(results.values())):
+        yield (name, *(_number(measured[name]) for measured in results.values()))
+
+
+def imports() -> Iterator[Row]:
+    """Show what importing takes in a fresh process."""
+    yield ("import", "milliseconds", "resident MB")
+    for module, measured in _service()["imports"].items():
+        yield (f"`{module}`", f"{measured['milliseconds']:.0f}", f"{measured['resident']:.0f}")
+
+
+TABLES: dict[str, Callable[[], Iterator[Row]]] = {
+    "machine": machine,
+    "knn-ratios": knn_ratios,
+    "knn-single": lambda: _knn_times("1"),
+    "knn-batch-64": lambda: _knn_times("64"),
+    "knn-batch-1024": lambda: _knn_times("1024"),
+    "knn-exactness": knn_exactness,
+    "other-algorithms": other_algorithms,
+    "callers": callers,
+    "watching": watching,
+    "imports": imports,
+}
+
+
+def markdown(rows: Iterator[Row]) -> str:
+    """Write a table, its first row the heading; all columns but the first are numbers."""
+    header, *body = rows
+    ruler = ("---", *("--:" for _ in header[1:]))
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (header, ruler, *body))
+
+
+def filled(text: str) -> str:
+    """Return a page with its tables written anew.
+
+    Raises
+    ------
+    KeyError
+        When a block names a table that does not exist.
+    """
+    return BLOCK.sub(lambda block: block[1] + markdown(TABLES[block[2]]()) + block[3], text)
+
+
+def main() -> None:
+    """Write the tables of every page."""
+    for page in PAGES:
+        text = page.read_text()
+        if text != filled(text):
+            page.write_text(filled(text))
+            print(f"{page.relative_to(ROOT)}: written")
+
+
+if __name__ == "__main__":
+    main()
