@@ -4,7 +4,9 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import * as ort from "onnxruntime-node";
 
-const QUALITY_WEIGHT = 0.9;
+const FORMAT_VERSION = 2;
+// What version 1 leaves out.
+const VERSION_1 = { quality_weight: 0.9, speed_weight: 0.1, min_quality: 0.01 };
 const TIE = 1 - 1e-12;
 
 function varint(bytes, at) {
@@ -41,14 +43,16 @@ function readMetadata(bytes) {
     if (!["sha256", "document", "vectors"].includes(name)) metadata[name] = JSON.parse(json.toString());
   }
   const version = metadata.format_version ?? metadata.contract;
-  if (version > 2) throw new Error(`format version ${version} is newer than this client`);
-  return metadata;
+  if (!(version <= FORMAT_VERSION)) throw new Error(`format version ${version} is not known here`);
+  return version === 1 ? { ...VERSION_1, ...metadata } : metadata;
 }
 
-function vote(models, qualities, speeds) {
+function vote(metadata, models, qualities, speeds) {
+  const { quality_weight, speed_weight, min_quality } = metadata;
   const sums = new Map();
   models.forEach((model, rank) => {
-    const weight = QUALITY_WEIGHT * Math.max(qualities[rank], 0.01) + (1 - QUALITY_WEIGHT) * speeds[rank];
+    const quality = Math.max(qualities[rank], min_quality ?? -Infinity);
+    const weight = quality_weight * quality + speed_weight * speeds[rank];
     sums.set(model, (sums.get(model) ?? 0) + weight);
   });
   const least = Math.max(...sums.values()) * TIE;
@@ -68,7 +72,7 @@ async function select(session, metadata, query) {
   const features = new ort.Tensor("float64", Float64Array.from(query), [1, metadata.n_features_in]);
   if (metadata.algorithm === "knn") {
     const { model, quality, speed } = await nearest(session, metadata, features, ["model", "quality", "speed"]);
-    return metadata.model_names[vote(Array.from(model.data, Number), quality.data, speed.data)];
+    return metadata.model_names[vote(metadata, Array.from(model.data, Number), quality.data, speed.data)];
   }
   const output = metadata.algorithm === "kmeans" ? "cluster" : "classifier";
   const found = await session.run({ features }, [output]);

@@ -16,6 +16,8 @@ from modelpick.runtime import Selector
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("MODELPICK_SHARED", ROOT.parent / "shared"))
 MODELS = [*(ROOT / "models").glob("*.json"), *sorted((SHARED / "conformance").glob("*/*_model.json.gz"))]
+# The client knows no other rules.
+RECORDED = [path for path in sorted((ROOT / "tests/data").glob("*-*/*.onnx")) if path.stem != "knn_queries"]
 RNG = np.random.default_rng(0)
 
 
@@ -72,6 +74,13 @@ def test_looks_at_all_rows_where_nothing_is_certified(client, tmp_path):
     queries = (1.0 + 1e-9 * RNG.normal(size=(20, 4))).tolist()
     with Selector.load(tmp_path / "model.onnx") as selector:
         assert node(client, tmp_path / "model.onnx", queries).stdout.splitlines() == selector.select_batch(queries)
+
+
+@pytest.mark.parametrize("artifact", RECORDED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_picks_as_recorded_of_every_format_version(client, artifact):
+    recorded = json.loads((artifact.parent / "picks.json").read_text())
+    done = node(client, artifact, recorded["queries"])
+    assert done.stdout.splitlines() == recorded["picks"][artifact.stem], done.stderr
 
 
 def test_refuses_an_altered_artifact(client, tmp_path):
