@@ -1,6 +1,6 @@
-"""Makes the artifacts of this folder: those of a format version are made once, and loaded by every later version.
+"""Makes the artifacts of this folder: each is made once, and loaded by every later version.
 
-Run by hand when a new version begins: python tests/data/make_artifacts.py
+Run by hand when there is a new document below, or a new format version: python tests/data/make_artifacts.py
 """
 
 import json
@@ -43,21 +43,24 @@ DOCUMENTS = {
     "svm": ({"algorithm": "svm", "rbf_classifiers": MACHINES}, "native", "auto"),
     "mlp": ({"algorithm": "mlp", "model_names": NAMES, "feature_dim": D, "layers": [LAYER]}, "native", "auto"),
 }
+QUERIES = RNG.normal(size=(50, D)).round(4).tolist()
 
 
 def main():
-    """Make the artifacts, and the picks that they must give for ever."""
-    queries = RNG.normal(size=(50, D)).round(4)
-    picks = {}
+    """Make the artifacts that are missing, and the picks that they must give for ever."""
     folder = FOLDER / f"format-{FORMAT_VERSION}"
     folder.mkdir(exist_ok=True)
+    record = folder / "picks.json"
+    recorded = json.loads(record.read_text()) if record.exists() else {"queries": QUERIES, "picks": {}}
     for name, (fields, semantics, search) in DOCUMENTS.items():
+        if name in recorded["picks"]:
+            continue
         document = load_document(json.dumps({"trained": True, **fields}).encode(), semantics=semantics)
         data = to_artifact(build_estimator(document), document=document, exact_search=search)
         (folder / f"{name}.onnx").write_bytes(data)
         with Selector.load(data) as selector:
-            picks[name] = selector.select_batch(queries)
-    (folder / "picks.json").write_text(json.dumps({"queries": queries.tolist(), "picks": picks}) + "\n")
+            recorded["picks"][name] = selector.select_batch(recorded["queries"])
+    record.write_text(json.dumps(recorded) + "\n")
 
 
 if __name__ == "__main__":
