@@ -8,16 +8,21 @@ PIP_INSTALL := pip install --quiet --disable-pip-version-check
 make-venv = if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(1); else \
 	$(PYTHON) -m $(PIP_INSTALL) --upgrade --target .tools virtualenv && PYTHONPATH=.tools $(PYTHON) -m virtualenv --quiet $(1); fi
 
-.PHONY: demo test test-packages bench bench-smoke bench-tables clean
+.PHONY: demo lint test test-docs test-packages bench bench-smoke bench-tables clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python models/demo.py
 
-test: $(VENV)/installed
+lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n auto
+
+test: lint
+	$(BIN)/python -m pytest -n auto --cov
+
+test-docs: $(VENV)/installed
+	$(BIN)/python -m pytest -n auto tests/test_docs.py
 
 # The wheel with the newest versions of what it needs, the sdist with the oldest.
 test-packages: $(VENV)/installed
