@@ -1,0 +1,106 @@
+"""The rules of docs/architecture.md: layers of imports, third parties, and a tree that is complete."""
+
+import ast
+import re
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# From the lowest to the highest. A unit is a folder or a module right below the package; it may import units of lower
+# layers, and of its own, though not in a circle.
+LAYERS = {
+    "runtime": [
+        {"decision", "errors", "schema"},
+        {"artifact", "events", "features", "session"},
+        {"query"},
+        {"search"},
+        {"algorithms"},
+        {"selector"},
+        {"serving", "text"},
+        {"__init__"},
+    ],
+    "converter": [
+        {"files"},
+        {"formats", "graphs"},
+        {"algorithms"},
+        {"artifact", "documents", "estimators", "training"},
+        {"encoders", "evaluation", "verification"},
+        {"convert"},
+        {"cli", "compat"},
+        {"__init__", "__main__"},
+    ],
+}
+# These import nothing of their package.
+LEAVES = {"runtime": {"decision", "errors", "schema"}, "converter": {"files"}}
+# What units of the runtime may import beside the standard library, where that is not what all may.
+RUNTIME_NEEDS = {"numpy", "onnxruntime"}
+EXCEPTIONS = {
+    "decision": {"numpy"},
+    "serving": RUNTIME_NEEDS | {"opentelemetry", "prometheus_client", "ray", "watchfiles"},
+    "text": RUNTIME_NEEDS | {"tokenizers"},
+}
+
+
+def imported(file, package):
+    """Yield the full name, as a tuple, of what each import of a file names."""
+    place = ("modelpick", package, *file.relative_to(ROOT / package).with_suffix("").parts)
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (tuple(alias.name.split(".")) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            origin = (*(place[: -node.level] if node.level else ()), *filter(None, [node.module]))
+            yield from (tuple(".".join((*origin, alias.name)).split(".")) for alias in node.names)
+
+
+def imports(package):
+    """Return unit -> full names that it imports."""
+    found = {}
+    for file in (ROOT / package).rglob("*.py"):
+        unit = file.relative_to(ROOT / package).with_suffix("").parts[0]
+        found.setdefault(unit, set()).update(imported(file, package))
+    return found
+
+
+def inner_imports(package):
+    """Return unit -> other units of its package that it imports; what is not a unit stands in ``__init__``."""
+    found = imports(package)
+    inner = {}
+    for unit, names in found.items():
+        others = {"".join(name[2:3]) for name in names if name[:2] == ("modelpick", package)}
+        inner[unit] = {other if other in found else "__init__" for other in others} - {unit}
+    return inner
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_no_unit_imports_from_a_higher_layer_or_in_a_circle(package):
+    level = {unit: number for number, units in enumerate(LAYERS[package]) for unit in units}
+    found = inner_imports(package)
+    assert set(found) <= set(level)
+    assert [(unit, other) for unit in found for other in found[unit] if level[other] > level[unit]] == []
+    TopologicalSorter(found).prepare()
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_leaves_import_nothing_of_their_package(package):
+    found = inner_imports(package)
+    assert {leaf: found[leaf] for leaf in LEAVES[package]} == {leaf: set() for leaf in LEAVES[package]}
+
+
+def test_the_runtime_imports_neither_the_converter_nor_what_that_needs():
+    for unit, names in imports("runtime").items():
+        others = {name[0] for name in names if name[:2] != ("modelpick", "runtime")} - sys.stdlib_module_names
+        assert others <= EXCEPTIONS.get(unit, RUNTIME_NEEDS), unit
+
+
+def test_the_tree_in_the_documentation_is_complete():
+    page = (ROOT / "docs/architecture.md").read_text()
+    tree = page.split("```\n")[1]
+    place, shown = [], set()
+    for indent, name in re.findall(r"^( *)(\S+)", tree, re.MULTILINE):
+        place[len(indent) // 2 :] = [name.rstrip("/")]
+        shown |= {"/".join(place)} if name.endswith(".py") else set()
+    modules = {str(file.relative_to(ROOT)) for package in LAYERS for file in (ROOT / package).rglob("[!_]*.py")}
+    assert shown == modules
