@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import pytest
 
+from modelpick import __version__
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.converter.cli.app import main
 from modelpick.runtime import Selector
@@ -379,6 +380,14 @@ QUERY_FILES = {
     "an array": (encoded(QUERIES), QUERIES),
     "an array over lines": (json.dumps(QUERIES, indent=1).encode(), QUERIES),
     "arrays, one a line": (b"[[1, 2], [4.5, 5]]\n[[0, 0]]\n[-3, 1e3]\n", QUERIES),
+    "objects": (b"".join(encoded({"features": query}) + b"\n" for query in QUERIES), QUERIES),
+    "embeddings": (b"".join(encoded({"embedding": query}) + b"\n" for query in QUERIES), QUERIES),
+    "an array of objects": (
+        encoded([{"features": QUERIES[0], "embedding": 1}, {"embedding": QUERIES[1]}]),
+        QUERIES[:2],
+    ),
+    "a byte order mark": (b"\xef\xbb\xbf[1, 2]\r\n[4.5, 5]\r\n", QUERIES[:2]),
+    "U+2028 and others": ('{"features": [1, 2], "note": "\u2028\x85"}\n\n[4.5,\r5]'.encode(), QUERIES[:2]),
 }
 
 
@@ -397,21 +406,39 @@ def test_selects(small, name, data, queries, stdin):
     assert [json.loads(line) for line in as_json.out.splitlines()] == expected
 
 
+@pytest.mark.parametrize(("data", "queries"), QUERY_FILES.values(), ids=QUERY_FILES)
+def test_commands_read_the_same_queries(small, data, queries):
+    Path("q.jsonl").write_bytes(data)
+    with Selector.load("knn.onnx") as knn, Selector.load("mlp.onnx") as mlp:
+        expected, others = ([selector.select(query) for query in queries] for selector in (knn, mlp))
+    assert small("select", "knn.onnx", "--input", "q.jsonl", "--output", "picks.jsonl").code == 0
+    assert [json.loads(line)["model"] for line in Path("picks.jsonl").read_text().splitlines()] == expected
+    assert small("verify", "knn.onnx", "--against", "knn.json", "--queries", "q.jsonl", "--report", "r.json").code == 0
+    assert json.loads(Path("r.json").read_bytes())[0]["queries"] == len(queries)
+    found = json.loads(small("diff", "knn.onnx", "mlp.onnx", "--queries", "q.jsonl", "--json").out)
+    assert found["queries"] == len(queries)
+    assert [(pick["a"], pick["b"]) for pick in found["picks"]] == [
+        (a, b) for a, b in zip(expected, others, strict=True) if a != b
+    ]
+
+
 NUMBERS = "expected 2 numbers, got"
-ARRAY = "expected a JSON array of numbers: "
+NO_JSON = "expected JSON: "
+OBJECT = "expected an object with features, or with embedding and category"
+EMBEDDING = "expected an embedding of numbers, and a category that is a string"
 BAD_QUERIES = {
     "empty": (b"", "", "expected at least one query"),
     "blank": (b"\n \r\n", "", "expected at least one query"),
-    "bad JSON": (b"[1, 2", ":1", ARRAY),
-    "bad JSON in line 2": (b"[1, 2]\n[1, 2", ":2", ARRAY),
-    "bad JSON behind a blank line": (b"[1, 2]\n\n1, 2", ":3", ARRAY),
-    "text": (b"hello\n", ":1", ARRAY),
-    "NaN": (b"[1, NaN]", ":1", ARRAY),
-    "infinity in line 2": (b"[1, 2]\n[1, 1e999]", ":2", ARRAY),
-    "binary": (bytes(range(256)), ":1", ARRAY),
-    "not UTF-8": (b'["\xff"]', ":1", ARRAY),
-    "UTF-16": ("[1, 2]".encode("utf-16"), ":1", ARRAY),
-    "too deep": (b"[" * 100_000, ":1", ARRAY),
+    "bad JSON": (b"[1, 2", ":1", NO_JSON),
+    "bad JSON in line 2": (b"[1, 2]\n[1, 2", ":2", NO_JSON),
+    "bad JSON behind a blank line": (b"[1, 2]\n\n1, 2", ":3", NO_JSON),
+    "text": (b"hello\n", ":1", NO_JSON),
+    "NaN": (b"[1, NaN]", ":1", NO_JSON),
+    "infinity in line 2": (b"[1, 2]\n[1, 1e999]", ":2", NO_JSON),
+    "binary": (bytes(range(256)), ":1", NO_JSON),
+    "not UTF-8": (b'["\xff"]', ":1", NO_JSON),
+    "UTF-16": ("[1, 2]".encode("utf-16"), ":1", NO_JSON),
+    "too deep": (b"[" * 100_000, ":1", NO_JSON),
     "wider": (b"[1, 2, 3]", "", f"{NUMBERS} shape (3,)"),
     "wider in line 2": (b"[1, 2]\n[1, 2, 3]", ":2", f"{NUMBERS} shape (3,)"),
     "narrower in line 3": (b"[1, 2]\n\n[1]\n[1, 2]", ":3", f"{NUMBERS} shape (1,)"),
@@ -422,13 +449,20 @@ BAD_QUERIES = {
     "nested too deep": (b"[[[1, 2]]]", ": $[0]", f"{NUMBERS} shape (1, 2)"),
     "ragged": (b"[1, [2]]", "", NUMBERS[:18]),
     "a number": (b"1", "", f"{NUMBERS} shape ()"),
-    "an object": (b'{"query": [1, 2]}', "", f"{NUMBERS} dtype object"),
+    "another object": (b'{"query": [1, 2]}', "", OBJECT),
+    "null features": (b'[1, 2]\n{"features": null}', ":2", OBJECT),
+    "an object in an array": (b'[[1, 2], {"category": "law"}]', ": $[1]", OBJECT),
+    "an embedding of strings": (b'{"embedding": ["1"], "category": "law"}', "", EMBEDDING),
+    "a ragged embedding": (b'{"embedding": [1, [2]], "category": "law"}', "", EMBEDDING),
+    "a category of another type": (b'{"embedding": [1, 2], "category": ["law"]}', "", EMBEDDING),
+    "a wider embedding": (b'{"embedding": [1, 2, 3]}', "", "embedding: expected 2 features, got 3 numbers and no"),
+    "U+2028 before an error": ('{"features": [1, 2], "note": "\u2028"}\n[1]'.encode(), ":2", f"{NUMBERS} shape (1,)"),
     "a string": (b'"[1, 2]"', "", f"{NUMBERS} dtype <U6"),
     "strings": (b'["1", "2"]', "", f"{NUMBERS} dtype <U1"),
     "null": (b"[1, null]", "", f"{NUMBERS} dtype object"),
     "true": (b"[true, false]", "", f"{NUMBERS} dtype bool"),
     "beyond 64 bit": (b"[1, 1" + b"0" * 30 + b"]", "", f"{NUMBERS} dtype object"),
-    "beyond Python": (b"[1, " + b"9" * 5000 + b"]", ":1", ARRAY),
+    "beyond Python": (b"[1, " + b"9" * 5000 + b"]", ":1", NO_JSON),
 }
 
 
@@ -450,8 +484,9 @@ def test_refuses_to_verify_on_bad_queries(small, data, place, message):
     before = contents()
     done = small("verify", "knn.onnx", "--against", "knn.json", "--queries", "q.jsonl", "--report", "r.json")
     assert done.code == 2
-    assert done.error.startswith("q.jsonl:")
+    assert done.error.startswith(f"q.jsonl{place}: {message}")
     assert contents() == before
+    assert small("diff", "knn.onnx", "knn.onnx", "--queries", "q.jsonl").error == done.error
 
 
 @pytest.mark.parametrize(("path", "reason"), [("missing", "No such file or directory"), (".", "Is a directory")])
@@ -652,6 +687,13 @@ def test_helps(modelpick, command):
     done = modelpick(*command, "--help")
     assert (done.code, done.err) == (0, "")
     assert "Usage: " in done.out
+
+
+def test_names_its_version(modelpick):
+    assert modelpick("--version") == (0, f"modelpick {__version__}\n", "")
+    assert modelpick("-h") == modelpick("--help")
+    done = subprocess.run([sys.executable, "-m", "modelpick", "--version"], capture_output=True, timeout=60, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"modelpick {__version__}\n", "")
 
 
 def test_the_command_leaves_a_closed_pipe_quietly(tmp_path):

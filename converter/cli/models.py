@@ -1,4 +1,4 @@
-"""Commands of `modelpick` that make and judge models: train, evaluate, diff, pull, push."""
+"""Commands that make and judge models: train, evaluate, diff."""
 
 import json
 import sys
@@ -13,21 +13,20 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from modelpick.runtime import FeatureError, Selector
+from modelpick.runtime import Selector
 
 from ..algorithms.rules import Semantics
 from ..evaluation.evaluate import Evaluation, plot
 from ..evaluation.evaluate import evaluate as evaluate_artifacts
-from ..files.hub import pull as pull_folder
-from ..files.hub import push as push_folder
 from ..files.io import write_atomically
-from ..files.queries import read_queries
+from ..files.queries import ask, read_queries
 from ..training.embedder import embed
 from ..training.records import Benchmark, read_benchmark
 from ..training.train import TRAINERS, training_data
 from ..training.train import train as train_selector
-from ..training.train import tune as tune_neighbours
+from ..training.tune import tune as tune_neighbours
 from .console import show
+from .options import Artifact, AsJson
 
 MOST_SHOWN = 20
 Algorithm = StrEnum("Algorithm", {name: name for name in TRAINERS})  # type: ignore[misc]
@@ -90,13 +89,13 @@ def evaluate(
     artifacts: Annotated[list[Path], typer.Argument(help="Artifacts written by `modelpick convert`.")],
     data: Data,
     embedder: Embedder = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the evaluation as JSON.")] = False,
+    as_json: AsJson = False,
     plot_file: Annotated[
         Path | None, typer.Option("--plot", help="Plot quality against response time here, as .svg or .png.")
     ] = None,
     seed: Seed = 0,
 ) -> None:
-    """Tell what artifacts come to on benchmark records that they were not trained on."""
+    """Measure artifacts on benchmark records that they were not trained on."""
     evaluation = evaluate_artifacts(artifacts, _read(data, embedder), seed=seed)
     if plot_file is not None:
         plot(evaluation, plot_file)
@@ -147,18 +146,15 @@ def _show_evaluation(evaluation: Evaluation) -> None:
 
 
 def diff(
-    a: Annotated[Path, typer.Argument(help="An artifact.")],
-    b: Annotated[Path, typer.Argument(help="Another one.")],
-    queries: Annotated[Path, typer.Option(help="File of queries, a JSON array each.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the disagreements as JSON.")] = False,
+    a: Artifact,
+    b: Artifact,
+    queries: Annotated[Path, typer.Option(help="File of queries, see `modelpick select`.")],
+    as_json: AsJson = False,
 ) -> None:
-    """Tell on how many queries two artifacts disagree, and on which."""
-    places, given = zip(*read_queries(queries), strict=True)
+    """Show on how many queries two artifacts disagree, and on which."""
+    given = list(read_queries(queries))
     with Selector.load(a) as one, Selector.load(b) as other:
-        try:
-            picks = [(one.select(query), other.select(query)) for query in given]
-        except FeatureError as error:
-            raise FeatureError(f"{queries}: {error}") from None
+        picks = [(ask(one.select, query), ask(other.select, query)) for query in given]
     differing = [(number, *pair) for number, pair in enumerate(picks) if pair[0] != pair[1]]
     if as_json:
         found = [{"query": number, "a": first, "b": second} for number, first, second in differing]
@@ -166,24 +162,5 @@ def diff(
         return
     table = Table("query", a.name, b.name, title=f"{len(differing)} of {len(picks)} queries differ")
     for number, first, second in differing:
-        table.add_row(f"{number} ({places[number]})", first, second)
+        table.add_row(f"{number} ({given[number].place})", first, second)
     show(table)
-
-
-def pull(
-    repository: Annotated[str, typer.Argument(help="Repository on the hub, OWNER/NAME.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for its JSON models and artifacts.")],
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
-) -> None:
-    """Download the JSON models and artifacts of a repository on the Hugging Face hub."""
-    for file in pull_folder(repository, output, revision=revision):
-        print(file)
-
-
-def push(
-    folder: Annotated[Path, typer.Argument(help="Folder of JSON models or artifacts.")],
-    repository: Annotated[str, typer.Argument(help="Repository on the hub, OWNER/NAME.")],
-    message: Annotated[str, typer.Option("--message", "-m", help="Message of the commit.")] = "Update selectors",
-) -> None:
-    """Upload the JSON models and artifacts of a folder to a repository on the Hugging Face hub."""
-    print(push_folder(folder, repository, message=message))

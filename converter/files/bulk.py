@@ -21,10 +21,11 @@ from msgspec import Struct
 from modelpick.runtime import FeatureError, ModelpickError, Selector
 
 from .io import read_bytes, write_atomically
+from .queries import FEATURES, Query, parse_file, parse_query
 
 CHUNK = 8_192
-# Rows as a matrix, or one by one: features, or an object with features, or with embedding and category.
-Rows = npt.NDArray[Any] | Sequence[Any]
+# Rows of features as a matrix, or queries one by one.
+Rows = npt.NDArray[Any] | Sequence[Query]
 
 
 class Pick(Struct):
@@ -49,7 +50,7 @@ def select_file(
     source: Path,
     target: Path,
     *,
-    column: str = "features",
+    column: str = FEATURES,
     chunk: int = CHUNK,
     done: Callable[[int], None] = lambda rows: None,
 ) -> Outcome:
@@ -60,7 +61,7 @@ def select_file(
     artifact
         Path of an artifact.
     source
-        ``.npy``, shape (n, d); ``.jsonl``, an array of numbers or an object a line; or ``.parquet``.
+        ``.npy``, shape (n, d); ``.jsonl``, as `modelpick.converter.files.queries` reads it; or ``.parquet``.
     target
         ``.jsonl`` or ``.parquet``, with ``row`` and ``model``; written when all is done. Bad rows have no model, and
         stand with their errors in TARGET.bad.jsonl.
@@ -99,7 +100,7 @@ def select_file(
             if part.exists():
                 resumed += len(values)
             else:
-                picks = _picks(selector, values, rows, column)
+                picks = _picks(selector, values, rows)
                 write_atomically(part, b"".join(msgspec.json.encode(pick) + b"\n" for pick in picks))
             rows += len(values)
             done(len(values))
@@ -119,25 +120,19 @@ def _prepare(parts: Path, manifest: bytes) -> None:
     write_atomically(parts / "manifest.json", manifest)
 
 
-def _picks(selector: Selector, values: Rows, first: int, column: str) -> list[Pick]:
+def _picks(selector: Selector, values: Rows, first: int) -> list[Pick]:
     """Pick for all rows at once, or where that is refused one by one."""
     if isinstance(values, np.ndarray):
         try:
             return [Pick(first + place, model) for place, model in enumerate(selector.select_batch(values))]
         except FeatureError:
-            pass
-    return [_pick(selector, value, first + place, column) for place, value in enumerate(values)]
+            values = [Query("", row) for row in values]
+    return [_pick(selector, query, row) for row, query in enumerate(values, first)]
 
 
-def _pick(selector: Selector, value: Any, row: int, column: str) -> Pick:
+def _pick(selector: Selector, query: Query, row: int) -> Pick:
     try:
-        if isinstance(value, ModelpickError):
-            raise value
-        if not isinstance(value, dict):
-            return Pick(row, selector.select(value))
-        if value.get(column) is not None:
-            return Pick(row, selector.select(value[column]))
-        return Pick(row, selector.select(embedding=value.get("embedding"), category=value.get("category")))
+        return Pick(row, query.given_to(selector.select))
     except FeatureError as error:
         return Pick(row, error=str(error))
 
@@ -154,17 +149,14 @@ def _read_npy(source: Path, column: str, chunk: int) -> Iterator[Rows]:
 
 
 def _read_jsonl(source: Path, column: str, chunk: int) -> Iterator[Rows]:
-    with source.open("rb") as file:
-        lines = (line for line in file if line.strip())
-        while rows := [_decoded(line) for line in islice(lines, chunk)]:
-            yield rows
-
-
-def _decoded(line: bytes) -> Any:
     try:
-        return msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return FeatureError(f"expected JSON: {error}")
+        file = source.open("rb")
+    except OSError as cause:
+        raise ModelpickError(f"{source}: cannot be read: {cause.strerror}") from None
+    with file:
+        queries = parse_file(str(source), file, column)
+        while rows := list(islice(queries, chunk)):
+            yield rows
 
 
 def _read_parquet(source: Path, column: str, chunk: int) -> Iterator[Rows]:
@@ -175,23 +167,26 @@ def _read_parquet(source: Path, column: str, chunk: int) -> Iterator[Rows]:
         if not {column, "embedding"} & set(wanted):
             raise ModelpickError(f"{source}: expected a column {column}, or embedding")
         for batch in file.iter_batches(batch_size=chunk, columns=[column] if column in wanted else wanted):
-            yield _matrix(batch) if wanted[0] == column else batch.to_pylist()
+            values = _matrix(batch.column(0)) if wanted[0] == column else None
+            yield values if values is not None else [parse_query("", row, column) for row in batch.to_pylist()]
     except (OSError, ValueError) as cause:
         if isinstance(cause, ModelpickError):
             raise
         raise ModelpickError(f"{source}: cannot be read: {str(cause).splitlines()[0]}") from None
 
 
-def _matrix(batch: Any) -> Rows:
-    """Make a matrix of a column of lists, if they are of one length and without nulls, past Python objects."""
-    values = batch.column(0)
+def _matrix(values: Any) -> npt.NDArray[Any] | None:
+    """Make a matrix of a column of lists, past Python objects; None where their lengths differ or some are null."""
+    import pyarrow
+
+    types = pyarrow.types
+    if not any(is_list(values.type) for is_list in (types.is_list, types.is_large_list, types.is_fixed_size_list)):
+        return None
     flat = values.flatten()
     if values.null_count or flat.null_count or not len(values) or len(flat) % len(values):
-        return [row if row is not None else [] for row in values.to_pylist()]
-    lengths = set(values.value_lengths().to_pylist()) if hasattr(values, "value_lengths") else {0}
-    if len(lengths) > 1:
-        rows: list[Any] = values.to_pylist()
-        return rows
+        return None
+    if not types.is_fixed_size_list(values.type) and len(set(values.value_lengths().to_pylist())) > 1:
+        return None
     matrix: npt.NDArray[Any] = flat.to_numpy(zero_copy_only=False).reshape(len(values), -1)
     return matrix
 

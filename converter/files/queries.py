@@ -1,44 +1,128 @@
-"""Queries for the command, from a file or standard input."""
+"""The grammar of query files, for every command that reads them.
 
+A file holds queries one a line, or several of them in an array, or one such array over many lines. A query is an array
+of numbers, its features; or an object with ``features``, or with ``embedding`` and ``category``.
+"""
+
+import io
 import sys
-from collections.abc import Iterator
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from modelpick.runtime import FeatureError
 
+FEATURES = "features"
+# A value over many lines is decoded whole, if the file is no larger; a larger one is read line by line.
+WHOLE_BYTES = 2**26
+Answer = TypeVar("Answer")
 
-def read_queries(path: Path | None) -> Iterator[tuple[str, Any]]:
-    """Read queries, JSON arrays of numbers, one a line or an array of arrays: each with its place, for messages.
+
+class Query(Struct, frozen=True):
+    """Features; or an embedding and its category; or the reason why it is neither."""
+
+    place: str
+    """File, line and JSON path."""
+    features: Any = None
+    embedding: list[float] | None = None
+    category: str | None = None
+    error: str | None = None
+
+    def given_to(self, method: Callable[..., Answer]) -> Answer:
+        """Call a method of a selector with this query.
+
+        Raises
+        ------
+        FeatureError
+            When the query has an error, or the method refuses it.
+        """
+        if self.error is not None:
+            raise FeatureError(self.error)
+        if self.embedding is not None:
+            return method(embedding=self.embedding, category=self.category)
+        return method(self.features)
+
+
+def ask(method: Callable[..., Answer], query: Query) -> Answer:
+    """Call a method of a selector with a query; a `FeatureError` names the query's place."""
+    try:
+        return query.given_to(method)
+    except FeatureError as error:
+        raise FeatureError(f"{query.place}: {error}") from None
+
+
+def read_queries(path: Path | None) -> Iterator[Query]:
+    """Read the queries of a file, of standard input if None.
 
     Raises
     ------
     FeatureError
-        When the file, standard input if None, cannot be read or holds anything else.
+        When the file cannot be read, or has no queries.
     """
     name = "<stdin>" if path is None else str(path)
     try:
-        data = sys.stdin.buffer.read() if path is None else path.read_bytes()
+        file: IO[bytes] = sys.stdin.buffer if path is None else path.open("rb")
+        queries = parse_file(name, file)
+        first = next(queries, None)
     except (OSError, ValueError) as cause:
         raise FeatureError(f"{name}: cannot be read: {getattr(cause, 'strerror', None) or cause}") from None
-    try:
-        values = [(name, msgspec.json.decode(data))]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        lines = ((f"{name}:{number}", line) for number, line in enumerate(data.splitlines(), 1) if line.strip())
-        values = [(place, _query(place, line)) for place, line in lines]
-    if not values:
+    if first is None:
         raise FeatureError(f"{name}: expected at least one query")
-    for place, value in values:
-        if isinstance(value, list) and value and all(isinstance(query, list) for query in value):
-            yield from ((f"{place}: $[{i}]", query) for i, query in enumerate(value))
-        else:
-            yield place, value
+    return chain([first], queries)
 
 
-def _query(place: str, line: bytes) -> Any:
+def parse_file(name: str, file: IO[bytes], column: str = FEATURES) -> Iterator[Query]:
+    r"""Parse the queries of an open file; its lines end in "\n" or "\r\n", and blank ones are skipped.
+
+    Parameters
+    ----------
+    name
+        Name of the file, for the queries' places.
+    column
+        Name of the features in objects.
+    """
+    head = file.read(WHOLE_BYTES + 1).removeprefix(BOM_UTF8)
+    if len(head) <= WHOLE_BYTES:
+        try:
+            yield from _queries(name, msgspec.json.decode(head), column)
+            return
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass
+    else:
+        head += file.readline()
+    for number, line in enumerate(chain(io.BytesIO(head), file), 1):
+        if line.strip():
+            yield from _line(f"{name}:{number}", line, column)
+
+
+def _line(place: str, line: bytes, column: str) -> Iterator[Query]:
     try:
-        return msgspec.json.decode(line)
+        value = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise FeatureError(f"{place}: expected a JSON array of numbers: {error}") from None
+        return iter([Query(place, error=f"expected JSON: {error}")])
+    return _queries(place, value, column)
+
+
+def _queries(place: str, value: Any, column: str) -> Iterator[Query]:
+    if isinstance(value, list) and value and all(isinstance(query, list | dict) for query in value):
+        return (parse_query(f"{place}: $[{i}]", query, column) for i, query in enumerate(value))
+    return iter([parse_query(place, value, column)])
+
+
+def parse_query(place: str, value: Any, column: str = FEATURES) -> Query:
+    """Parse the value of one query. What is no object is taken as features, which a selector checks."""
+    if not isinstance(value, dict):
+        return Query(place, value)
+    if value.get(column) is not None:
+        return Query(place, value[column])
+    if value.get("embedding") is None:
+        return Query(place, error=f"expected an object with {column}, or with embedding and category")
+    try:
+        return msgspec.convert({**value, "place": place, "features": None, "error": None}, Query)
+    except msgspec.ValidationError:
+        return Query(place, error="expected an embedding of numbers, and a category that is a string")

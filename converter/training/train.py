@@ -1,14 +1,13 @@
 """Trains the four selectors on benchmark records, and writes them in the original library's JSON."""
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import KFold
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
@@ -17,16 +16,12 @@ from modelpick.runtime import DocumentError
 from modelpick.runtime.decision.voting import vote_weights
 from modelpick.runtime.features import CATEGORIES, FeatureBuilder
 
-from ..algorithms.knn import NATIVE_1, KNNModelSelector
-from ..algorithms.knn_regression import QueryModelSelector
+from ..algorithms.knn import NATIVE_1
 from ..algorithms.neighbours import decaying_speeds
-from ..algorithms.rules import Semantics
 from ..graphs.unit_length import directions
 from .records import Benchmark, Matrix
 
 NANOSECONDS = 1e9
-FOLDS = 5
-NEIGHBOURS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500)
 # Chosen by cross-validation over queries; a validation split inside the fit would share queries with the rest.
 HIDDEN_LAYERS = (64,)
 STEPS, BATCH, DECAY = 150, 200, 1.0
@@ -109,7 +104,8 @@ def train(training: Training, algorithm: str) -> dict[str, Any]:
     return {"algorithm": algorithm, "trained": True, **fields, "feature_dim": width}
 
 
-def _train_knn(training: Training) -> dict[str, Any]:
+def knn_fields(training: Training) -> dict[str, Any]:
+    """Make the KNN model's fields: a row for each outcome."""
     benchmark = training.benchmark
     queries, models = np.nonzero(~np.isnan(benchmark.quality))
     latencies = np.rint(benchmark.seconds[queries, models] * NANOSECONDS).astype(np.int64)
@@ -148,9 +144,9 @@ def _train_kmeans(training: Training) -> dict[str, Any]:
 def _train_svm(training: Training) -> dict[str, Any]:
     """One kernel machine for each model, on unit vectors as they are scored; and an SVC beside them.
 
-    A machine tells the queries on which its model exceeds the mean from the rest, each weighted by how far it is from
-    the mean: the cost of a mistake (B. Zadrozny, J. Langford, N. Abe, Cost-Sensitive Learning by Cost-Proportionate
-    Example Weighting, ICDM 2003).
+    A machine separates the queries on which its model exceeds the mean from the rest, each weighted by how far it is
+    from the mean: the cost of a mistake (B. Zadrozny, J. Langford, N. Abe, Cost-Sensitive Learning by
+    Cost-Proportionate Example Weighting, ICDM 2003).
     """
     features, names, advantages = directions(training.features), training.benchmark.model_names, training.advantages
     machines = []
@@ -219,60 +215,8 @@ def _train_mlp(training: Training) -> dict[str, Any]:
 
 
 TRAINERS: Mapping[str, Callable[[Training], dict[str, Any]]] = {
-    "knn": _train_knn,
+    "knn": knn_fields,
     "kmeans": _train_kmeans,
     "svm": _train_svm,
     "mlp": _train_mlp,
 }
-
-
-def tune(training: Training, semantics: str, neighbours: Iterable[int] = NEIGHBOURS) -> dict[int, float]:
-    """Cross-validate k: k -> mean quality of the picks on queries that were held out, of five folds.
-
-    No query stands on both sides of a fold.
-
-    Parameters
-    ----------
-    semantics
-        "native" or "queries", see `modelpick.converter.Semantics`.
-    neighbours
-        Values of k to try; those that exceed the queries of a fold are left out.
-    """
-    n = len(training.features)
-    folds = min(FOLDS, n)
-    if folds < 2:
-        raise DocumentError(f"tune: expected two queries or more, got {n}")
-    ks = [k for k in neighbours if k <= n - -(-n // folds)]
-    picked: dict[int, list[npt.NDArray[np.float64]]] = {k: [] for k in ks}
-    for learned, held_out in KFold(folds, shuffle=True, random_state=training.seed).split(training.features):
-        estimator = _fold_estimator(training, learned, semantics, max(ks))
-        rows = estimator.kneighbors(training.features[held_out], return_distance=False)
-        names = {name: model for model, name in enumerate(training.benchmark.model_names)}
-        for k in ks:
-            if isinstance(estimator, QueryModelSelector):
-                winners = estimator.scores(rows[:, :k]).argmax(axis=1)
-            else:
-                winners = estimator.vote(rows[:, :k]).winners
-            models = [names[name] for name in estimator.model_names_[winners]]
-            picked[k].append(training.benchmark.quality[held_out, models])
-    return {k: float(np.nanmean(np.concatenate(qualities))) for k, qualities in picked.items()}
-
-
-def _fold_estimator(
-    training: Training, learned: npt.NDArray[np.int64], semantics: str, k: int
-) -> KNNModelSelector | QueryModelSelector:
-    fields = _train_knn(
-        training._replace(
-            benchmark=training.benchmark._replace(
-                quality=training.benchmark.quality[learned], seconds=training.benchmark.seconds[learned]
-            ),
-            features=training.features[learned],
-        )
-    )
-    estimator = QueryModelSelector(k) if semantics == Semantics.queries else KNNModelSelector(k)
-    return estimator.fit(
-        np.array(fields["embeddings"]),
-        fields["labels"],
-        np.array(fields["qualities"]),
-        np.array(fields["latencies"], dtype=np.int64),
-    )

@@ -11,6 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter.files import queries
 from modelpick.converter.files.bulk import select_file
 from modelpick.runtime import ModelpickError, Selector
 
@@ -170,6 +171,18 @@ def test_refuses_files_of_other_kinds(artifact, tmp_path, source, target, messag
     assert not (tmp_path / target).exists()
 
 
+def test_a_large_file_is_read_line_by_line(artifact, picks, tmp_path, monkeypatch):
+    monkeypatch.setattr(queries, "WHOLE_BYTES", 5_000)
+    write(tmp_path / "queries.jsonl", QUERIES)
+    assert select_file(artifact, tmp_path / "queries.jsonl", tmp_path / "picks.jsonl") == (1_000, 0, 0)
+    assert read(tmp_path / "picks.jsonl") == picks
+
+
+def test_a_column_of_another_type_holds_bad_rows(artifact, tmp_path):
+    parquet.write_table(pyarrow.table({"features": ["a", "b"]}), tmp_path / "queries.parquet")
+    assert select_file(artifact, tmp_path / "queries.parquet", tmp_path / "picks.jsonl") == (2, 2, 0)
+
+
 def test_needs_input_and_output_together(artifact, tmp_path):
     done = modelpick(artifact, "--input", tmp_path / "queries.npy")
     assert (done.returncode, done.stderr) == (2, "error: expected --input and --output together\n")
@@ -181,6 +194,7 @@ def test_memory_is_bounded(artifact, tmp_path):
     np.save(tmp_path / "queries.npy", np.tile(QUERIES, (400, 1)))
     code = f"""
 from pathlib import Path
+from modelpick.converter.files import queries
 from modelpick.converter.files.bulk import select_file
 from modelpick.runtime import Selector
 Selector.load({str(artifact)!r}).close()

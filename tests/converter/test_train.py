@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from modelpick.converter import build_estimator, convert, load_document
 from modelpick.converter.evaluation.evaluate import evaluate, plot
 from modelpick.converter.training.records import read_benchmark
-from modelpick.converter.training.train import TRAINERS, train, training_data, tune
+from modelpick.converter.training.train import TRAINERS, train, training_data
+from modelpick.converter.training.tune import tune
 from modelpick.runtime import DocumentError, FeatureError, ModelpickError, Selector
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,196 @@
+"""Commands that make, check and take apart artifacts: convert, verify, restore, inspect."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+
+from modelpick.runtime import ModelpickError, Selector
+from modelpick.runtime.errors import one_line
+
+from ..artifact.restore import restore as restore_file
+from ..artifact.restore import to_json
+from ..convert import convert as convert_file
+from ..algorithms.rules import Semantics
+from ..files.io import write_atomically
+from ..files.queries import ask, read_queries
+from ..graphs.exact_search import ExactSearch
+from ..verification.compare import verify as verify_artifact
+from ..verification.probes import SAMPLES
+from ..verification.report import Report, VerificationError, write_junit
+from .console import show
+from .options import Artifact, AsJson
+
+Samples = Annotated[int, typer.Option(min=1, help="Queries to make from the model.")]
+ReportFile = Annotated[Path | None, typer.Option("--report", help="Write the verification as JSON here.")]
+JUnitFile = Annotated[Path | None, typer.Option("--junit", help="Write the verification as JUnit XML here.")]
+
+
+def convert(
+    sources: Annotated[list[Path], typer.Argument(help="JSON models, or folders of them.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the artifacts.")],
+    verify: Annotated[bool, typer.Option(help="Hold each artifact against its estimator first.")] = True,
+    samples: Samples = SAMPLES,
+    exact_search: Annotated[
+        ExactSearch,
+        typer.Option(help="How KNN finds candidates: in float32, in 8-bit integers, or as pays. Answers are the same."),
+    ] = ExactSearch.auto,
+    semantics: Annotated[
+        Semantics,
+        typer.Option(
+            help="Pick as the original library; by the outcomes of the nearest queries (KNN); or as the Python code "
+            "that trains the models."
+        ),
+    ] = Semantics.native,
+    k: Annotated[int | None, typer.Option("--k", min=1, help="Neighbours, instead of the KNN model's.")] = None,
+    shrinkage: Annotated[
+        float | None,
+        typer.Option(help="Queries that a model's overall mean counts for, for the semantics queries; 1 by default."),
+    ] = None,
+    embedding_model: Annotated[
+        str | None, typer.Option(help="Record the model whose embeddings the selectors were trained with.")
+    ] = None,
+    embedding_dim: Annotated[int | None, typer.Option(help="Record the width of these embeddings.")] = None,
+    report: ReportFile = None,
+    junit: JUnitFile = None,
+) -> None:
+    """Convert JSON models to artifacts, one .onnx file each, and verify them.
+
+    An artifact that disagrees with its estimator is not written; the worst query is, as NAME.worst.json. Exit codes:
+    1 for such an artifact, 2 for bad input.
+    """
+    table = Table("source", "algorithm", "rows", "width", "models", "JSON", "artifact", "seconds", "verified")
+    console = Console(stderr=True)
+    targets = _targets(sources, output)
+    reports: list[Report] = []
+    try:
+        for target, source in track(
+            targets.items(), "Converting", console=console, transient=True, disable=not sys.stderr.isatty()
+        ):
+            start = time.perf_counter()
+            reports.append(
+                convert_file(
+                    source,
+                    target,
+                    samples=samples if verify else 0,
+                    exact_search=exact_search,
+                    semantics=semantics,
+                    k=k,
+                    shrinkage=shrinkage,
+                    embedding_model=embedding_model,
+                    embedding_dim=embedding_dim,
+                )
+            )
+            table.add_row(*_described(source, target, time.perf_counter() - start, reports[-1]))
+    except VerificationError as error:
+        _publish([*reports, error.report], report, junit)
+        raise
+    if verify:
+        _publish(reports, report, junit)
+    show(table)
+
+
+def _targets(sources: list[Path], output: Path) -> dict[Path, Path]:
+    """Map artifact -> source, folders expanded; two sources of one artifact are refused."""
+    targets: dict[Path, Path] = {}
+    for source in sources:
+        files = sorted(source.glob("*.json")) if source.is_dir() else [source]
+        if not files:
+            raise ModelpickError(f"{source}: expected at least one .json file in this folder")
+        for file in files:
+            target = output / f"{file.stem}.onnx"
+            if target in targets and targets[target].resolve() != file.resolve():
+                raise ModelpickError(f"{file}: expected another name: {targets[target]} makes {target} too")
+            targets[target] = file
+    return targets
+
+
+def _described(source: Path, target: Path, seconds: float, report: Report) -> Iterator[str | Text]:
+    with Selector.load(target) as selector:
+        yield from (
+            Text(one_line(source.name)),
+            selector.algorithm,
+            f"{selector.metadata.rows:,}",
+            f"{selector.n_features_in_:,}",
+        )
+        yield str(len(selector.model_names))
+    yield from (f"{path.stat().st_size / 1e6:,.2f} MB" for path in (source, target))
+    yield f"{seconds:.2f}"
+    yield f"{report.agreed} of {report.queries}" if report.queries else "no"
+
+
+def _publish(reports: Sequence[Report], report: Path | None, junit: Path | None) -> None:
+    """Write the reports, and the worst query of each that failed beside its artifact."""
+    if report is not None:
+        write_atomically(report, msgspec.json.format(msgspec.json.encode(reports)))
+    if junit is not None:
+        write_junit(reports, junit)
+    for failed in reports:
+        if failed.worst is not None:
+            write_atomically(Path(failed.artifact).with_suffix(".worst.json"), msgspec.json.encode(failed.worst.query))
+
+
+def verify(
+    artifact: Artifact,
+    against: Annotated[Path, typer.Option(help="The JSON model that it was converted from.")],
+    queries: Annotated[Path | None, typer.Option(help="File of queries, instead of made ones.")] = None,
+    samples: Samples = SAMPLES,
+    report: ReportFile = None,
+    junit: JUnitFile = None,
+) -> None:
+    """Hold an artifact, run in onnxruntime, against the scikit-learn estimator of its JSON model.
+
+    Exit codes: 1 where they disagree on a query that is not tied, 2 for bad input. The worst query is written beside
+    the artifact, as NAME.worst.json.
+    """
+    given = None
+    if queries is not None:
+        with Selector.load(artifact) as selector:
+            given = [ask(selector.checked, query) for query in read_queries(queries)]
+    found = verify_artifact(artifact, against, queries=given, samples=samples)
+    _publish([found], report, junit)
+    if not found.passed:
+        raise VerificationError(found)
+    table = Table("queries", "agreed", "tied", "score difference", "distance difference", "seconds")
+    table.add_row(
+        str(found.queries),
+        str(found.agreed),
+        str(found.tied),
+        f"{found.score_difference:.1e}",
+        f"{found.distance_difference:.1e}",
+        f"{found.seconds:.2f}",
+    )
+    show(table)
+
+
+def restore(
+    artifact: Artifact,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file; standard output if absent.")] = None,
+) -> None:
+    """Give back the JSON model that an artifact was converted from."""
+    if output is None:
+        print(to_json(artifact))
+    else:
+        restore_file(artifact, output)
+
+
+def inspect(artifact: Artifact, as_json: AsJson = False) -> None:
+    """Show what an artifact holds."""
+    with Selector.load(artifact) as selector:
+        entries = dict(sorted(selector.metadata.raw.items()))
+    if as_json:
+        print(json.dumps(entries, ensure_ascii=False))
+        return
+    table = Table("entry", "value")
+    for key, value in entries.items():
+        table.add_row(key, Text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
+    show(table)

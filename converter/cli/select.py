@@ -1,0 +1,64 @@
+"""The command that picks: select."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from modelpick.runtime import ModelpickError, Selector
+
+from ..files.bulk import select_file
+from ..files.queries import FEATURES, ask, read_queries
+from .options import Artifact, AsJson
+
+
+def select(
+    artifact: Artifact,
+    queries: Annotated[Path | None, typer.Argument(help="File of queries; standard input if absent.")] = None,
+    as_json: AsJson = False,
+    source: Annotated[
+        Path | None, typer.Option("--input", help="Large file of queries: .npy, .jsonl or .parquet; see --output.")
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Option("--output", help="Picks for --input, .jsonl or .parquet; bad rows go beside it.")
+    ] = None,
+    column: Annotated[str, typer.Option(help="Features in --input; else embedding and category.")] = FEATURES,
+) -> None:
+    """Pick the model for each query, one a line or in an array.
+
+    A query is a JSON array of numbers, or an object with features, or with embedding and category. With --input and
+    --output, a file of any size is answered; run again, the command continues where it was interrupted. Exit code 1
+    where rows were bad.
+    """
+    if source is not None and target is not None:
+        _select_file(artifact, source, target, column)
+        return
+    if source is not None or target is not None:
+        raise ModelpickError("expected --input and --output together")
+    with Selector.load(artifact) as selector:
+        for query in read_queries(queries):
+            if as_json:
+                print(json.dumps(ask(selector.explain, query), ensure_ascii=False))
+            else:
+                print(ask(selector.select, query))
+
+
+def _select_file(artifact: Path, source: Path, target: Path, column: str) -> None:
+    progress = Progress(
+        TextColumn("{task.completed:,} rows"),
+        SpinnerColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    with progress:
+        task = progress.add_task("", total=None)
+        found = select_file(artifact, source, target, column=column, done=lambda rows: progress.advance(task, rows))
+    print(f"{found.rows} rows, {found.bad} bad, {found.resumed} from an earlier run", file=sys.stderr)
+    if found.bad:
+        sys.exit(1)
