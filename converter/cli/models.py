@@ -123,8 +123,8 @@ def _show_evaluation(evaluation: Evaluation) -> None:
             f"{strategy.quality:.4f}",
             "{:.4f} to {:.4f}".format(*strategy.interval),
             f"{strategy.seconds:.3f}",
-            f"{strategy.best_share:.1%}",
-            *("—" if share is None else f"{share:.1%}" for share in closed),
+            f"{strategy.best_share:z.1%}",
+            *("—" if share is None else f"{share:z.1%}" for share in closed),
         )
     show(table)
     categories = list(evaluation.strategies[0].categories)
@@ -135,7 +135,7 @@ def _show_evaluation(evaluation: Evaluation) -> None:
     models = list(evaluation.strategies[0].selections)
     table = Table("strategy", *models, title="share of selections")
     for strategy in evaluation.strategies:
-        table.add_row(strategy.name, *(f"{strategy.selections[model]:.1%}" for model in models))
+        table.add_row(strategy.name, *(f"{strategy.selections[model]:z.1%}" for model in models))
     show(table)
     if evaluation.differences:
         table = Table("artifact", "is better than", "by", "95 %", title="paired differences of mean quality")

@@ -12,10 +12,9 @@ from modelpick.runtime import DocumentError, ModelpickError, Selector
 from modelpick.runtime.features import FeatureBuilder
 
 from ..training.records import Benchmark, Matrix
+from .bootstrap import Interval, interval, resampled_sums
 
 ORACLE, RANDOM = "oracle", "random"
-BOOTSTRAPS, CONFIDENCE = 2_000, 0.95
-Interval = tuple[float, float]
 
 
 class Strategy(Struct):
@@ -82,11 +81,8 @@ def evaluate(artifacts: Sequence[str | Path], benchmark: Benchmark, *, seed: int
     categories = np.array(benchmark.categories)[whole]
     embeddings = benchmark.embeddings[whole]
     names, n = benchmark.model_names, len(quality)
-    rng = np.random.default_rng(seed)
-    draws = rng.integers(n, size=(BOOTSTRAPS, n))
-
     # How likely each model is picked for each query: (n, n_models).
-    chances: dict[str, Matrix] = {ORACLE: np.eye(len(names))[(quality - 1e-9 * seconds / seconds.max()).argmax(axis=1)]}
+    chances: dict[str, Matrix] = {ORACLE: np.eye(len(names))[_fastest_best(quality, seconds)]}
     labels = _distinct_labels(artifacts)
     for label, artifact in zip(labels, artifacts, strict=True):
         chances[label] = np.eye(len(names))[_picks(artifact, embeddings, categories.tolist(), names)]
@@ -101,7 +97,7 @@ def evaluate(artifacts: Sequence[str | Path], benchmark: Benchmark, *, seed: int
         return Strategy(
             name=name,
             quality=float(got.mean()),
-            interval=_interval(got, draws),
+            interval=_interval_of_mean(got, seed),
             seconds=float((chances * seconds).sum(axis=1).mean()),
             best_share=float((chances * best).sum(axis=1).mean()),
             gap_from_random=_closed(got.mean(), chance, oracle),
@@ -111,7 +107,7 @@ def evaluate(artifacts: Sequence[str | Path], benchmark: Benchmark, *, seed: int
         )
 
     strategies = [strategy(name, chosen) for name, chosen in chances.items()]
-    return Evaluation(n, int((~whole).sum()), strategies, _differences(labels, chances, quality, draws))
+    return Evaluation(n, int((~whole).sum()), strategies, _differences(labels, chances, quality, seed))
 
 
 def _distinct_labels(artifacts: Sequence[str | Path]) -> list[str]:
@@ -129,26 +125,31 @@ def _picks(artifact: str | Path, embeddings: Matrix, categories: list[str], name
     return [names.index(name) for name in picked]
 
 
-def _interval(values: npt.NDArray[np.float64], draws: npt.NDArray[np.int64]) -> Interval:
-    """Give the percentile interval of a mean: B. Efron, R. Tibshirani, An Introduction to the Bootstrap, 13.3."""
-    tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.percentile(values[draws].mean(axis=1), [tail, 100 - tail])
-    return float(low), float(high)
+def _fastest_best(quality: Matrix, seconds: Matrix) -> npt.NDArray[np.int64]:
+    """Give each query's best model, of several the fastest, of those the first; unknown seconds are the slowest."""
+    slowest = np.finfo(np.float64).max
+    best = quality == quality.max(axis=1, keepdims=True)
+    waits: Matrix = np.where(best, np.nan_to_num(seconds, nan=slowest), np.inf)
+    picks: npt.NDArray[np.int64] = waits.argmin(axis=1)
+    return picks
+
+
+def _interval_of_mean(values: npt.NDArray[np.float64], seed: int) -> Interval:
+    return interval(resampled_sums(values[:, None], seed)[:, 0] / len(values))
 
 
 def _closed(got: float, start: float, end: float) -> float | None:
     return float((got - start) / (end - start)) if end > start else None
 
 
-def _differences(
-    labels: list[str], chances: Mapping[str, Matrix], quality: Matrix, draws: npt.NDArray[np.int64]
-) -> list[Difference]:
+def _differences(labels: list[str], chances: Mapping[str, Matrix], quality: Matrix, seed: int) -> list[Difference]:
     got = {label: (chances[label] * quality).sum(axis=1) for label in labels}
     ranked = sorted(labels, key=lambda label: -got[label].mean())
     pairs = [(better, than) for place, better in enumerate(ranked) for than in ranked[place + 1 :]]
+    gains = [got[better] - got[than] for better, than in pairs]
     return [
-        Difference(better, than, float((got[better] - got[than]).mean()), _interval(got[better] - got[than], draws))
-        for better, than in pairs
+        Difference(better, than, float(gain.mean()), _interval_of_mean(gain, seed))
+        for (better, than), gain in zip(pairs, gains, strict=True)
     ]
 
 

@@ -4,6 +4,7 @@ import gzip
 import json
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelpick.converter import build_estimator, convert, load_document
+from modelpick.converter.evaluation import bootstrap
 from modelpick.converter.evaluation.evaluate import evaluate, plot
 from modelpick.converter.training.records import read_benchmark
 from modelpick.converter.training.train import TRAINERS, train, training_data
@@ -228,6 +230,38 @@ def test_evaluates(artifacts, tmp_path):
     assert "codellama-7b" in (tmp_path / "plot.svg").read_text()
     with pytest.raises(ModelpickError, match=r"expected a name that ends in \.svg or \.png"):
         plot(evaluation, tmp_path / "plot.gif")
+
+
+def test_without_response_times_the_oracle_is_the_best(artifacts):
+    benchmark = read_benchmark(DATA)
+    evaluation = evaluate([artifacts / "kmeans.onnx"], benchmark._replace(seconds=benchmark.seconds * 0))
+    assert evaluation.strategies[0].quality == pytest.approx(benchmark.quality.max(axis=1).mean())
+    assert evaluation.strategies[0].best_share == 1
+
+
+def test_of_equally_good_models_the_oracle_takes_the_fastest(artifacts):
+    benchmark = read_benchmark(DATA)
+    seconds = np.tile([4.0, np.nan, 1.0, 2.0], (56, 1))
+    evaluation = evaluate([artifacts / "kmeans.onnx"], benchmark._replace(quality=np.ones((56, 4)), seconds=seconds))
+    assert evaluation.strategies[0].selections[benchmark.model_names[2]] == 1
+
+
+@pytest.mark.parametrize("block", [1, 56, 1_000, 10**9])
+def test_bootstrap_draws_the_same_in_any_blocks(block, monkeypatch):
+    monkeypatch.setattr(bootstrap, "BLOCK_VALUES", block)
+    columns = np.random.default_rng(1).normal(size=(56, 3))
+    draws = np.random.default_rng(7).integers(56, size=(bootstrap.BOOTSTRAPS, 56))
+    assert bootstrap.resampled_sums(columns, 7) == pytest.approx(columns[draws].sum(axis=1))
+
+
+def test_bootstrap_holds_few_draws_at_once():
+    columns = np.ones((36_000, 1))
+    tracemalloc.start()
+    try:
+        bootstrap.resampled_sums(columns, 0)
+        assert tracemalloc.get_traced_memory()[1] < 64e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_evaluates_only_where_every_model_is_known(artifacts):
