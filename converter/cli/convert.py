@@ -17,10 +17,10 @@ from rich.text import Text
 from modelpick.runtime import ModelpickError, Selector
 from modelpick.runtime.errors import one_line
 
+from ..algorithms.rules import Semantics
 from ..artifact.restore import restore as restore_file
 from ..artifact.restore import to_json
 from ..convert import convert as convert_file
-from ..algorithms.rules import Semantics
 from ..files.io import write_atomically
 from ..files.queries import ask, read_queries
 from ..graphs.exact_search import ExactSearch

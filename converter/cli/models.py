@@ -8,20 +8,23 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from modelpick.runtime import Selector
+from modelpick.runtime import ModelpickError, Selector
+from modelpick.runtime.errors import one_line
 
 from ..algorithms.rules import Semantics
 from ..evaluation.evaluate import Evaluation, plot
 from ..evaluation.evaluate import evaluate as evaluate_artifacts
 from ..files.io import write_atomically
-from ..files.queries import ask, read_queries
+from ..files.queries import Query, ask, read_queries
 from ..training.embedder import embed
-from ..training.records import Benchmark, read_benchmark
+from ..training.embeddings import read_embeddings
+from ..training.records import Benchmark, read_benchmark, required_embeddings
 from ..training.train import TRAINERS, training_data
 from ..training.train import train as train_selector
 from ..training.tune import tune as tune_neighbours
@@ -34,6 +37,13 @@ Data = Annotated[Path, typer.Option(help="Benchmark records, JSON lines, gzipped
 Embedder = Annotated[
     str | None, typer.Option(help="Embed queries without an embedding by this sentence-transformers model or folder.")
 ]
+Embeddings = Annotated[
+    Path | None,
+    typer.Option(
+        help="Take the queries' embeddings from this .npz: key, the first 16 hex digits of the SHA-1 of each query's "
+        "UTF-8, and embedding, a row each."
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is random.")]
 
 
@@ -42,6 +52,7 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the JSON models.")],
     algorithm: Annotated[list[Algorithm] | None, typer.Option(help="What to train; all by default.")] = None,
     embedder: Embedder = None,
+    embeddings: Embeddings = None,
     k: Annotated[int, typer.Option("--k", min=1, help="Neighbours of the KNN model.")] = 5,
     tune: Annotated[
         Semantics | None, typer.Option(help="Choose k by cross-validation for these semantics, native or queries.")
@@ -51,9 +62,10 @@ def train(
 ) -> None:
     """Train selectors on benchmark records, and write them as JSON models that the original library reads.
 
-    A record has query, category, model_name, performance, response_time in seconds, and may have an embedding.
+    A record has query, model_name and performance, and may have category, response_time in seconds or latency_ms, cost,
+    success and embedding.
     """
-    training = training_data(_read(data, embedder), k=k, clusters=clusters, seed=seed)
+    training = training_data(_read(data, embedder, embeddings), k=k, clusters=clusters, seed=seed)
     if tune is not None:
         found = tune_neighbours(training, tune)
         best = max(found, key=found.__getitem__)
@@ -74,13 +86,18 @@ def train(
     show(table)
 
 
-def _read(data: Path, embedder: str | None) -> Benchmark:
+def _read(data: Path, embedder: str | None = None, embeddings: Path | None = None) -> Benchmark:
+    """Read records with their embeddings; what is odd about them goes to standard error."""
+    if embedder is not None and embeddings is not None:
+        raise ModelpickError("expected one of --embedder and --embeddings")
     benchmark = read_benchmark(data)
-    for bad in benchmark.bad[:MOST_SHOWN]:
-        print(f"warning: {bad}", file=sys.stderr)
+    for warning in [*benchmark.warnings, *benchmark.bad[:MOST_SHOWN]]:
+        print(f"warning: {one_line(warning)}", file=sys.stderr)
     if benchmark.bad:
         print(f"warning: {len(benchmark.bad)} bad records are left out", file=sys.stderr)
-    if embedder is None or benchmark.embeddings is not None:
+    if embeddings is not None:
+        return benchmark._replace(embeddings=read_embeddings(embeddings, benchmark.queries))
+    if embedder is None or (benchmark.embeddings is not None and not np.isnan(benchmark.embeddings).any()):
         return benchmark
     return benchmark._replace(embeddings=embed(benchmark.queries, embedder, progress=sys.stderr.isatty()))
 
@@ -89,6 +106,7 @@ def evaluate(
     artifacts: Annotated[list[Path], typer.Argument(help="Artifacts written by `modelpick convert`.")],
     data: Data,
     embedder: Embedder = None,
+    embeddings: Embeddings = None,
     as_json: AsJson = False,
     plot_file: Annotated[
         Path | None, typer.Option("--plot", help="Plot quality against response time here, as .svg or .png.")
@@ -96,7 +114,7 @@ def evaluate(
     seed: Seed = 0,
 ) -> None:
     """Measure artifacts on benchmark records that they were not trained on."""
-    evaluation = evaluate_artifacts(artifacts, _read(data, embedder), seed=seed)
+    evaluation = evaluate_artifacts(artifacts, _read(data, embedder, embeddings), seed=seed)
     if plot_file is not None:
         plot(evaluation, plot_file)
     if as_json:
@@ -148,11 +166,13 @@ def _show_evaluation(evaluation: Evaluation) -> None:
 def diff(
     a: Artifact,
     b: Artifact,
-    queries: Annotated[Path, typer.Option(help="File of queries, see `modelpick select`.")],
+    queries: Annotated[Path | None, typer.Option(help="File of queries, see `modelpick select`.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Benchmark records, whose queries to take instead.")] = None,
+    embeddings: Embeddings = None,
     as_json: AsJson = False,
 ) -> None:
     """Show on how many queries two artifacts disagree, and on which."""
-    given = list(read_queries(queries))
+    given = _queries(queries, data, embeddings)
     with Selector.load(a) as one, Selector.load(b) as other:
         picks = [(ask(one.select, query), ask(other.select, query)) for query in given]
     differing = [(number, *pair) for number, pair in enumerate(picks) if pair[0] != pair[1]]
@@ -164,3 +184,13 @@ def diff(
     for number, first, second in differing:
         table.add_row(f"{number} ({given[number].place})", first, second)
     show(table)
+
+
+def _queries(queries: Path | None, data: Path | None, embeddings: Path | None) -> list[Query]:
+    if (queries is None) == (data is None):
+        raise ModelpickError("expected one of --queries and --data")
+    if data is None:
+        return list(read_queries(queries))
+    benchmark = _read(data, embeddings=embeddings)
+    rows = zip(benchmark.places, required_embeddings(benchmark), benchmark.categories, strict=True)
+    return [Query(place, embedding=row.tolist(), category=category) for place, row, category in rows]

@@ -11,7 +11,7 @@ from msgspec import Struct
 from modelpick.runtime import DocumentError, ModelpickError, Selector
 from modelpick.runtime.features import FeatureBuilder
 
-from ..training.records import Benchmark, Matrix
+from ..training.records import Benchmark, Matrix, required_embeddings
 from .bootstrap import Interval, interval, resampled_sums
 
 ORACLE, RANDOM = "oracle", "random"
@@ -72,14 +72,12 @@ def evaluate(artifacts: Sequence[str | Path], benchmark: Benchmark, *, seed: int
     ArtifactError, FeatureError
         When an artifact is refused, or expects features of another width.
     """
-    if benchmark.embeddings is None:
-        raise DocumentError("embedding: expected one for each query, or an embedder")
     whole = ~np.isnan(benchmark.quality).any(axis=1)
     if not whole.any():
         raise DocumentError("expected queries with an outcome of every model, got none")
     quality, seconds = benchmark.quality[whole], benchmark.seconds[whole]
     categories = np.array(benchmark.categories)[whole]
-    embeddings = benchmark.embeddings[whole]
+    embeddings = required_embeddings(benchmark)[whole]
     names, n = benchmark.model_names, len(quality)
     # How likely each model is picked for each query: (n, n_models).
     chances: dict[str, Matrix] = {ORACLE: np.eye(len(names))[_fastest_best(quality, seconds)]}

@@ -1,9 +1,19 @@
-"""Benchmark records: what each language model came to on each query, read from JSON lines."""
+"""Benchmark records: the outcome of each language model on each query, read from JSON lines.
+
+A record has ``query``, ``model_name`` and ``performance``, and may have ``category``, ``response_time`` in seconds (or
+``latency_ms``), ``cost`` in any currency, ``success`` and ``embedding``. Records of the original router's tools are
+read as its loader reads them, except that what is missing stays missing; `Benchmark.warnings` counts what is read so.
+"""
 
 import gzip
-from collections.abc import Iterator
+import json
+import zlib
+from codecs import BOM_UTF8
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from math import isfinite
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -11,42 +21,67 @@ import numpy.typing as npt
 from msgspec import Meta, Struct
 
 from modelpick.runtime import DocumentError
+from modelpick.runtime.features import CATEGORIES, OTHER
 
 from ..files.io import read_bytes
 from ..formats.decoding import Name
 
 Matrix = npt.NDArray[np.float64]
-# More bad records than that share stop the reading.
+# A larger share of bad records stops the reading.
 MOST_BAD = 0.01
 GZIP = b"\x1f\x8b"
+# Models answer within minutes: a larger median, in seconds, is more likely in milliseconds.
+LIKELY_MILLISECONDS = 600.0
+MILLISECONDS = 1e3
+NAMES_SHOWN = 5
+SHOWN_CHARACTERS = 60
 
 
 class Record(Struct):
     """One answer of a language model."""
 
     query: Annotated[str, Meta(min_length=1)]
-    category: str
     model_name: Name
-    performance: float
-    response_time: Annotated[float, Meta(ge=0, le=9e9)]
+    performance: float | None = None
+    category: str | None = None
+    response_time: Annotated[float, Meta(ge=0, le=9e9)] | None = None
     """Seconds."""
+    latency_ms: Annotated[float, Meta(ge=0, le=9e12)] | None = None
+    cost: Annotated[float, Meta(ge=0)] | None = None
+    success: bool | None = None
     embedding: list[float] | None = None
+
+    @property
+    def outcome(self) -> tuple[float | None, float | None, float | None]:
+        """Quality, 0 for an answer that failed; seconds; cost."""
+        late = self.latency_ms
+        seconds = self.response_time if self.response_time is not None or late is None else late / MILLISECONDS
+        return 0.0 if self.success is False else self.performance, seconds, self.cost
 
 
 class Benchmark(NamedTuple):
-    """Outcomes of models on queries; queries and models are in order of their first record."""
+    """Outcomes of models on queries; queries and models are in order of their first record.
+
+    A missing outcome is NaN, also the mean of none. Of several records of one query and model, the mean counts.
+    """
 
     queries: list[str]
     categories: list[str]
     model_names: list[str]
     quality: Matrix
-    """Performance, float64, shape (n_queries, n_models); NaN where a model has no record. Of several, the mean."""
+    """Performance, float64, shape (n_queries, n_models); NaN where a model has no record."""
     seconds: Matrix
-    """Response time likewise."""
+    """Response time likewise; NaN where it was not recorded."""
+    cost: Matrix
+    """Money likewise."""
     embeddings: Matrix | None
-    """Float64, shape (n_queries, e), if every query has one."""
+    """Float64, shape (n_queries, e), rows of NaN where a query has none; None where no query has one."""
     bad: list[str]
-    """What was wrong with each record that was left out, with its line."""
+    """The error of each record that was left out, with its line."""
+    warnings: list[str]
+    """One line for each kind of oddity: how many records have it, and how they count."""
+    places: list[str]
+    """File and line of each query's first record."""
 
 
 def read_benchmark(source: str | Path | bytes) -> Benchmark:
@@ -63,48 +98,186 @@ def read_benchmark(source: str | Path | bytes) -> Benchmark:
     if data.startswith(GZIP):
         try:
             data = gzip.decompress(data)
-        except (OSError, EOFError) as cause:
+        except (OSError, EOFError, zlib.error) as cause:
             raise DocumentError(f"{name}: expected gzip: {cause}") from None
-    bad: list[str] = []
-    records = list(_good_records(name, data, bad))
+    bad: dict[int, str] = {}
+    odd: Counter[str] = Counter()
+    records = dict(_decoded(data, bad, odd))
+    _leave_out_odd_widths(records, bad)
     total = len(records) + len(bad)
+    errors = [f"{name}:{number}: {bad[number]}" for number in sorted(bad)]
     if not records or len(bad) > MOST_BAD * total:
-        first = f", the first of them {bad[0]}" if bad else ""
+        first = f", the first of them {errors[0]}" if bad else ""
         raise DocumentError(f"{name}: expected records, at most 1 % bad, got {len(bad)} bad of {total}{first}")
-    return _collected(records, bad)
+    return _collected(name, records, odd)._replace(bad=errors)
 
 
-def _good_records(name: str, data: bytes, bad: list[str]) -> Iterator[Record]:
-    decoder = msgspec.json.Decoder(Record)
-    width = None
-    for number, line in enumerate(data.splitlines(), 1):
+def required_embeddings(benchmark: Benchmark) -> Matrix:
+    """Give the embeddings of all queries, float64, shape (n_queries, e).
+
+    Raises
+    ------
+    DocumentError
+        When a query has none; the first of them is named.
+    """
+    if benchmark.embeddings is None:
+        lacking = np.arange(len(benchmark.queries))
+    else:
+        lacking = np.flatnonzero(np.isnan(benchmark.embeddings).any(axis=1))
+        if not len(lacking):
+            return benchmark.embeddings
+    first = int(lacking[0])
+    raise DocumentError(
+        f"{benchmark.places[first]}: embedding: expected one in a record of query {_shown(benchmark.queries[first])}, "
+        f"or an embedder, or a file of embeddings; {len(lacking)} of {len(benchmark.queries)} queries have none"
+    )
+
+
+def _shown(query: str) -> str:
+    return repr(query if len(query) <= SHOWN_CHARACTERS else f"{query[:SHOWN_CHARACTERS]}...")
+
+
+def _decoded(data: bytes, bad: dict[int, str], odd: Counter[str]) -> Iterator[tuple[int, Record]]:
+    """Decode the records, with their lines; count what is odd."""
+    strict, lenient = msgspec.json.Decoder(Record), msgspec.json.Decoder(Record, strict=False)
+    for number, line in enumerate(data.removeprefix(BOM_UTF8).split(b"\n"), 1):
         if not line.strip():
             continue
         try:
-            record = decoder.decode(line)
+            try:
+                record = strict.decode(line)
+            except msgspec.ValidationError:
+                record = lenient.decode(line)
+                odd["have numbers that are strings: they are read as numbers"] += 1
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            bad.append(f"{name}:{number}: {error}")
+            bad[number] = _non_finite(line) or str(error)
             continue
-        if record.embedding is not None:
-            width = width or len(record.embedding)
-            if len(record.embedding) != width or not width:
-                bad.append(f"{name}:{number}: expected an embedding of {width} numbers, got {len(record.embedding)}")
-                continue
-        yield record
+        error_found = _error(record)
+        if error_found:
+            bad[number] = error_found
+        else:
+            yield number, record
 
 
-def _collected(records: list[Record], bad: list[str]) -> Benchmark:
-    queries = {query: place for place, query in enumerate(dict.fromkeys(record.query for record in records))}
-    models = {model: place for place, model in enumerate(dict.fromkeys(record.model_name for record in records))}
-    sums = np.zeros((3, len(queries), len(models)))
-    categories, embeddings = [""] * len(queries), [None] * len(queries)
-    for record in records:
-        place = queries[record.query]
-        sums[:, place, models[record.model_name]] += 1.0, record.performance, record.response_time
-        categories[place] = categories[place] or record.category
-        embeddings[place] = embeddings[place] or record.embedding  # type: ignore[assignment]
-    with np.errstate(invalid="ignore"):
-        quality, seconds = sums[1:] / sums[0]
-    complete = all(embedding is not None for embedding in embeddings)
-    matrix = np.array(embeddings, dtype=np.float64) if complete else None
-    return Benchmark(list(queries), categories, list(models), quality, seconds, matrix, bad)
+def _error(record: Record) -> str | None:
+    if record.outcome[0] is None:
+        return "performance: expected a number, or success false"
+    for field in ("performance", "response_time", "latency_ms", "cost"):
+        value = getattr(record, field)
+        if value is not None and not isfinite(value):
+            return f"{field}: expected a finite number, got {value}"
+    if record.embedding is None:
+        return None
+    if not record.embedding:
+        return "embedding: expected at least one number"
+    return None if np.isfinite(record.embedding).all() else "embedding: expected finite numbers"
+
+
+def _non_finite(line: bytes) -> str | None:
+    """Name the field that holds NaN or infinity, which JSON has no words for but Python's writer writes."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    for field, content in value.items() if isinstance(value, dict) else ():
+        for place, number in enumerate(content if isinstance(content, list) else [content]):
+            if isinstance(number, float) and not isfinite(number):
+                where = f"{field}[{place}]" if isinstance(content, list) else field
+                return f"{where}: expected a finite number, got {number}"
+    return None
+
+
+def _leave_out_odd_widths(records: dict[int, Record], bad: dict[int, str]) -> None:
+    """Move the records whose embedding is not as wide as most are to the bad ones."""
+    widths = Counter(len(record.embedding) for record in records.values() if record.embedding is not None)
+    if len(widths) < 2:
+        return
+    ((usual, _),) = widths.most_common(1)
+    for number, record in list(records.items()):
+        if record.embedding is not None and len(record.embedding) != usual:
+            bad[number] = f"embedding: expected {usual} numbers as in most records, got {len(record.embedding)}"
+            del records[number]
+
+
+def _collected(name: str, records: dict[int, Record], odd: Counter[str]) -> Benchmark:
+    queries = {query: place for place, query in enumerate(dict.fromkeys(r.query for r in records.values()))}
+    models = {model: place for place, model in enumerate(dict.fromkeys(r.model_name for r in records.values()))}
+    n, m = len(queries), len(models)
+    rows = np.fromiter((queries[record.query] for record in records.values()), np.int64, len(records))
+    columns = np.fromiter((models[record.model_name] for record in records.values()), np.int64, len(records))
+    outcomes = np.array([record.outcome for record in records.values()], dtype=np.float64)
+    quality, seconds, cost = (_means(rows * m + columns, values, n * m).reshape(n, m) for values in outcomes.T)
+
+    categories: list[str | None] = [None] * n
+    embeddings: list[list[float] | None] = [None] * n
+    places = [""] * n
+    for row, (number, record) in zip(rows.tolist(), records.items(), strict=True):
+        categories[row] = categories[row] or record.category
+        embeddings[row] = embeddings[row] if embeddings[row] is not None else record.embedding
+        places[row] = places[row] or f"{name}:{number}"
+    odd.update(_oddities(list(records.values()), outcomes, len(records) - len(np.unique(rows * m + columns))))
+    warnings = [f"{name}: {count:,} of {len(records):,} records {kind}" for kind, count in odd.items() if count]
+    warnings += [f"{name}: {text}" for text in _notes(outcomes[:, 1], list(models), n, categories)]
+    return Benchmark(
+        list(queries),
+        [category or OTHER for category in categories],
+        list(models),
+        quality,
+        seconds,
+        cost,
+        _matrix(embeddings),
+        [],
+        warnings,
+        places,
+    )
+
+
+def _means(cells: npt.NDArray[np.int64], values: Matrix, n_cells: int) -> Matrix:
+    """Average the values of each cell, NaN left out; NaN where there are none."""
+    known = ~np.isnan(values)
+    counts = np.bincount(cells[known], minlength=n_cells)
+    sums = np.bincount(cells[known], weights=values[known], minlength=n_cells)
+    return np.where(counts, sums / np.maximum(counts, 1), np.nan)
+
+
+def _matrix(embeddings: Sequence[list[float] | None]) -> Matrix | None:
+    width = next((len(embedding) for embedding in embeddings if embedding is not None), None)
+    if width is None:
+        return None
+    lacking = [np.nan] * width
+    return np.array([embedding if embedding is not None else lacking for embedding in embeddings], dtype=np.float64)
+
+
+def _oddities(records: Sequence[Record], outcomes: Matrix, repeated: int) -> dict[str, int]:
+    """Count the records that are not as they should be: how they count -> how many there are."""
+    unknown = np.isnan(outcomes).sum(axis=0)
+    return {
+        f"have no category: they count as {OTHER}": sum(not record.category for record in records),
+        "have latency_ms instead of response_time: it is read as seconds": sum(
+            record.response_time is None and record.latency_ms is not None for record in records
+        ),
+        "have no response time: it stays unknown, and training takes the model's mean": int(unknown[1]),
+        # Records without any cost are the usual kind.
+        "have no cost: it stays unknown": int(unknown[2]) % len(records),
+        "are failed answers: their quality counts as 0": sum(record.success is False for record in records),
+        "have a quality outside 0 to 1: it counts as it is": int(((outcomes[:, 0] < 0) | (outcomes[:, 0] > 1)).sum()),
+        "repeat a query and model: the mean counts": repeated,
+    }
+
+
+def _notes(seconds: Matrix, models: list[str], n_queries: int, categories: list[Any]) -> Iterator[str]:
+    known = seconds[~np.isnan(seconds)]
+    if len(known) and np.median(known) > LIKELY_MILLISECONDS:
+        yield (
+            f"the median response time is {np.median(known):,.0f}, which counts as seconds: write milliseconds as "
+            "latency_ms"
+        )
+    if len(models) == 1:
+        yield f"all records are of one model, {models[0]}: nothing else can be picked"
+    if n_queries == 1:
+        yield "all records are of one query: nothing can be learned of others"
+    names = Counter(category for category in categories if category and category not in CATEGORIES)
+    if names:
+        more = f" and {len(names) - NAMES_SHOWN} others" if len(names) > NAMES_SHOWN else ""
+        shown = ", ".join(repr(name) for name in list(names)[:NAMES_SHOWN])
+        yield f"{names.total():,} queries have an unknown category, {shown}{more}: its features are those of {OTHER}"

@@ -12,14 +12,13 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
-from modelpick.runtime import DocumentError
 from modelpick.runtime.decision.voting import vote_weights
 from modelpick.runtime.features import CATEGORIES, FeatureBuilder
 
 from ..algorithms.knn import NATIVE_1
 from ..algorithms.neighbours import decaying_speeds
 from ..graphs.unit_length import directions
-from .records import Benchmark, Matrix
+from .records import Benchmark, Matrix, required_embeddings
 
 NANOSECONDS = 1e9
 # Chosen by cross-validation over queries; a validation split inside the fit would share queries with the rest.
@@ -77,15 +76,26 @@ def training_data(benchmark: Benchmark, *, k: int = 5, clusters: int = 8, seed: 
     DocumentError
         When a query has no embedding.
     """
-    if benchmark.embeddings is None:
-        raise DocumentError("embedding: expected one for each query, or an embedder")
-    width = benchmark.embeddings.shape[1] + len(CATEGORIES)
-    features = FeatureBuilder(width).build_batch(benchmark.embeddings, benchmark.categories)
+    embeddings = required_embeddings(benchmark)
+    width = embeddings.shape[1] + len(CATEGORIES)
+    features = FeatureBuilder(width).build_batch(embeddings, benchmark.categories)
     known = ~np.isnan(benchmark.quality)
-    nanoseconds = np.where(known, benchmark.seconds, 0.0) * NANOSECONDS
+    nanoseconds = filled_seconds(benchmark) * NANOSECONDS
     speeds = decaying_speeds(nanoseconds.astype(np.int64))
     weights = vote_weights(np.where(known, benchmark.quality, 0.0), speeds, NATIVE_1)
     return Training(benchmark, features, np.where(known, weights, -np.inf), k, clusters, seed)
+
+
+def filled_seconds(benchmark: Benchmark) -> Matrix:
+    """Put the model's mean in the place of unknown response times, of a model without any the mean of all, or 0.
+
+    The original's files have no word for what is unknown.
+    """
+    known = ~np.isnan(benchmark.seconds)
+    seconds = np.where(known, benchmark.seconds, 0.0)
+    overall = seconds.sum() / max(1, known.sum())
+    means = np.where(known.any(axis=0), seconds.sum(axis=0) / np.maximum(1, known.sum(axis=0)), overall)
+    return np.where(known, seconds, means)
 
 
 def train(training: Training, algorithm: str) -> dict[str, Any]:
@@ -108,7 +118,7 @@ def knn_fields(training: Training) -> dict[str, Any]:
     """Make the KNN model's fields: a row for each outcome."""
     benchmark = training.benchmark
     queries, models = np.nonzero(~np.isnan(benchmark.quality))
-    latencies = np.rint(benchmark.seconds[queries, models] * NANOSECONDS).astype(np.int64)
+    latencies = np.rint(filled_seconds(benchmark)[queries, models] * NANOSECONDS).astype(np.int64)
     return {
         "k": training.k,
         "embeddings": training.features[queries].tolist(),

@@ -55,7 +55,9 @@ def _fold_estimator(
     fields = knn_fields(
         training._replace(
             benchmark=training.benchmark._replace(
-                quality=training.benchmark.quality[learned], seconds=training.benchmark.seconds[learned]
+                quality=training.benchmark.quality[learned],
+                seconds=training.benchmark.seconds[learned],
+                cost=training.benchmark.cost[learned],
             ),
             features=training.features[learned],
         )
