@@ -2,13 +2,14 @@
 
 from collections.abc import Collection
 from math import isfinite
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from .decision.voting import Weights
 from .errors import FeatureError
+from .events import logger
 from .features import FeatureBuilder
 
 Array = npt.NDArray[Any]
@@ -38,6 +39,9 @@ class Request(Features, Asked, total=False):
     """What `Selector.select` and the methods like it take beside the features; None is as if it was not given."""
 
 
+UnknownCandidates = Literal["error", "ignore"]
+
+
 class Preferences(NamedTuple):
     """What is asked beside the query, checked."""
 
@@ -45,6 +49,8 @@ class Preferences(NamedTuple):
     """Shares of quality and speed in a vote; None where the algorithm has none."""
     allowed: npt.NDArray[np.bool_] | None = None
     """Which models may win, shape (n_models,); all by default."""
+    order: tuple[int, ...] | None = None
+    """The same, as indices in the order of the candidates."""
 
 
 class Checks:
@@ -60,6 +66,8 @@ class Checks:
         Name of the algorithm, for messages.
     weights
         Shares of quality and speed by default; None where the algorithm takes none.
+    unknown_candidates
+        Whether a candidate that is not a name of ``model_names`` is an error, or is ignored and logged once.
 
     Raises
     ------
@@ -68,8 +76,17 @@ class Checks:
     """
 
     def __init__(
-        self, features: FeatureBuilder, model_names: tuple[str, ...], algorithm: str, weights: Weights | None
+        self,
+        features: FeatureBuilder,
+        model_names: tuple[str, ...],
+        algorithm: str,
+        weights: Weights | None,
+        unknown_candidates: UnknownCandidates = "error",
     ) -> None:
+        if unknown_candidates not in ("error", "ignore"):
+            raise FeatureError(f"unknown_candidates: expected 'error' or 'ignore', got {unknown_candidates!r}")
+        self._ignores_unknown = unknown_candidates == "ignore"
+        self._ignored: set[str] = set()
         self._features, self._names, self._algorithm = features, model_names, algorithm
         self._shape = (features.n_features_in,)
         self._index = {model: index for index, model in enumerate(model_names)}
@@ -91,13 +108,23 @@ class Checks:
             return preferences
         if isinstance(candidates, str) or len(candidates) == 0:
             raise FeatureError(f"candidates: expected at least one of {', '.join(self._names)}")
+        order = [index for candidate in candidates if (index := self._index_of(candidate)) is not None]
+        if not order:
+            raise FeatureError(f"candidates: expected at least one of {', '.join(self._names)}, got only unknown ones")
         allowed = np.zeros(len(self._names), dtype=np.bool_)
-        for candidate in candidates:
-            index = self._index.get(candidate) if isinstance(candidate, str) else None
-            if index is None:
-                raise FeatureError(f"candidates: expected some of {', '.join(self._names)}, got {candidate!r}")
-            allowed[index] = True
-        return preferences._replace(allowed=allowed)
+        allowed[order] = True
+        return preferences._replace(allowed=allowed, order=tuple(dict.fromkeys(order)))
+
+    def _index_of(self, candidate: object) -> int | None:
+        """Return the index of a candidate's model, or None where it is to be ignored."""
+        index = self._index.get(candidate) if isinstance(candidate, str) else None
+        if index is None and isinstance(candidate, str) and self._ignores_unknown:
+            if candidate not in self._ignored:
+                self._ignored.add(candidate)
+                logger.warning("the candidate %r is ignored: the artifact does not know it", candidate)
+        elif index is None:
+            raise FeatureError(f"candidates: expected some of {', '.join(self._names)}, got {candidate!r}")
+        return index
 
     def query(self, features: npt.ArrayLike | None, given: Features) -> tuple[Queries, float]:
         """Check one query: the query, float64, (1, d), and its squared norm."""

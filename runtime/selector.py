@@ -19,7 +19,7 @@ from .artifact.seal import read_sealed
 from .errors import ArtifactError
 from .events import Observer, Selection, notify
 from .features import FeatureBuilder
-from .query import Asked, Checks, Features, Request
+from .query import Asked, Checks, Features, Request, UnknownCandidates
 from .session import Providers, Run, cannot_run, open_session
 
 # A batch is split into runs that hold about so many values at once, but answer so many queries at least.
@@ -66,6 +66,7 @@ class Selector:
         providers: Providers | None = None,
         sess_options: onnxruntime.SessionOptions | None = None,
         quality_weight: float | None = None,
+        unknown_candidates: UnknownCandidates = "error",
         expect: Requirements | None = None,
         observer: Observer | None = None,
     ) -> Self:
@@ -82,6 +83,9 @@ class Selector:
         quality_weight
             Share of the quality in the vote of KNN's neighbours, from 0 to 1; the rest is speed's. By default as the
             artifact records it, 0.9.
+        unknown_candidates
+            Whether a candidate that the artifact does not know is an error, or is ignored and logged once a name. None
+            left is an error.
         expect
             What the artifact must be.
         observer
@@ -93,7 +97,7 @@ class Selector:
             When the artifact cannot be read, is cut, altered, not modelpick's, of a newer format version, or not what
             is expected.
         FeatureError
-            When the quality weight is invalid.
+            When the quality weight, or ``unknown_candidates``, is invalid.
         """
         name, data = read_sealed(path)
         metadata, tables = read_contents(name, data)
@@ -105,7 +109,7 @@ class Selector:
             expect.check(name, metadata)
         features = FeatureBuilder(metadata.n_features_in, metadata.embedding_dim)
         weights = metadata.weights if rule.votes else None
-        checks = Checks(features, metadata.model_names, metadata.algorithm, weights)
+        checks = Checks(features, metadata.model_names, metadata.algorithm, weights, unknown_candidates)
         if quality_weight is not None:
             checks.default = checks.with_quality(quality_weight)
         session = open_session(name, data, providers, sess_options)

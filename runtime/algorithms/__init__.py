@@ -3,7 +3,13 @@
 Twin of `modelpick.converter.algorithms`; a test holds both to the same rows.
 """
 
-from . import argmax, knn_regression, knn_vote
+from . import argmax, cluster_scores, hiershrink, knn_regression, knn_vote
 from .base import Rules
 
-TABLE: Rules = {**knn_vote.RULES, **knn_regression.RULES, **argmax.RULES}
+TABLE: Rules = {
+    **knn_vote.RULES,
+    **knn_regression.RULES,
+    **argmax.RULES,
+    **cluster_scores.RULES,
+    **hiershrink.RULES,
+}

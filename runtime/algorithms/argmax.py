@@ -1,4 +1,8 @@
-"""KMeans, SVM and MLP: the model of the best choice, of the nearest cluster or the highest-scoring classifier."""
+"""KMeans, SVM and MLP: the model of the best choice, of the nearest cluster or the highest-scoring classifier.
+
+A scikit-learn SVC has one machine for each two classes; a class's score is the number of comparisons that it wins, and
+among candidates only comparisons of two of these count.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -26,11 +30,15 @@ class Kind(NamedTuple):
     chosen: str
     """Output with the index of the best choice, int64, (b,)."""
     values: str
-    """Output with the value of each choice, float64, (b, n_choices)."""
+    """Output with the value of each choice, float64, (b, n_choices); or what `recount` makes them of."""
     sign: float
     """Minus one where the lowest value is the best."""
     details: Callable[[int, list[float], Sequence[str]], dict[str, Any]]
     """Makes the details of an explanation from the index, the values and the models of the choices."""
+    last: bool = False
+    """Whether of equally good choices the last wins."""
+    recount: Callable[[npt.NDArray[np.float64], npt.NDArray[np.bool_]], npt.NDArray[np.float64]] | None = None
+    """Counts the values of choices, (b, n_choices), where they depend on which choices may win, bool, (n_choices,)."""
 
 
 def _cluster(index: int, distances: list[float], models: Sequence[str]) -> dict[str, Any]:
@@ -40,6 +48,14 @@ def _cluster(index: int, distances: list[float], models: Sequence[str]) -> dict[
 def _classifier(index: int, scores: list[float], models: Sequence[str]) -> dict[str, Any]:
     pairs = zip(models, scores, strict=True)
     return {"classifier": index, "classifiers": [{"model": model, "score": score} for model, score in pairs]}
+
+
+def _comparisons_won(pairs: npt.NDArray[np.float64], among: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Count the comparisons that each class wins of those between two that may win; of others, minus infinity."""
+    first, second = np.triu_indices(len(among), 1)
+    winners = np.where(pairs > 0.0, first, second)
+    counts = (winners[:, :, None] == np.arange(len(among))) & (among[first] & among[second])[:, None]
+    return np.where(among, counts.sum(axis=1), -np.inf)
 
 
 class Argmax:
@@ -73,7 +89,7 @@ class Argmax:
         else:
             (chosen,) = run(self._chosen, {Input.FEATURES: query})
         model: int = self._model_list[chosen.item()]
-        if preferences.allowed is not None and not preferences.allowed[model]:
+        if preferences.allowed is not None and (self._kind.recount or not preferences.allowed[model]):
             return int(self._winners_among(run, query, preferences.allowed)[0])
         return model
 
@@ -88,18 +104,27 @@ class Argmax:
             (chosen,) = run(self._chosen, {Input.FEATURES: queries})
         winners = self._models[chosen]
         if preferences.allowed is not None:
-            left = np.flatnonzero(~preferences.allowed[winners])
+            left = np.flatnonzero(np.bool_(self._kind.recount is not None) | ~preferences.allowed[winners])
             if left.size:
                 winners[left] = self._winners_among(run, queries[left], preferences.allowed)
         return winners
 
     def _winners_among(self, run: Run, queries: Queries, allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         (values,) = run((self._kind.values,), {Input.FEATURES: queries})
-        return self._models[self._best(values, allowed)]
+        return self._models[self._best(self._counted(values, allowed), allowed)]
+
+    def _counted(
+        self, values: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_] | None
+    ) -> npt.NDArray[np.float64]:
+        if self._kind.recount is None:
+            return values
+        return self._kind.recount(
+            values, np.full(len(self._models), True) if allowed is None else allowed[self._models]
+        )
 
     def _best(self, values: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        """Find the best choice among those of allowed models, the first of equal ones: (b, n_choices) -> (b,)."""
-        choices = np.flatnonzero(allowed[self._models])
+        """Find the best choice among those of allowed models: (b, n_choices) -> (b,)."""
+        choices = np.flatnonzero(allowed[self._models])[:: -1 if self._kind.last else 1]
         best: npt.NDArray[np.int64] = choices[(self._kind.sign * values[:, choices]).argmax(axis=1)]
         return best
 
@@ -112,6 +137,7 @@ class Argmax:
         """See `Algorithm`."""
         kind, allowed = self._kind, preferences.allowed
         chosen, values = run((kind.chosen, kind.values), {Input.FEATURES: query})
+        values = self._counted(values, allowed)
         if values.shape != (1, len(self._models)):
             raise ArtifactError(f"expected values of {len(self._models)} choices, got shape {values.shape}")
         choice = int(chosen[0] if allowed is None else self._best(values, allowed)[0])
@@ -120,12 +146,17 @@ class Argmax:
         return Explanation(self._model_list[choice], scores, details)
 
 
+_CLASSIFIER = Kind(Output.CLASSIFIER, Output.SCORE, 1.0, _classifier)
 _CLUSTERS = Rule(partial(Argmax, Kind(Output.CLUSTER, Output.DISTANCE, -1.0, _cluster)))
-_CLASSIFIERS = Rule(partial(Argmax, Kind(Output.CLASSIFIER, Output.SCORE, 1.0, _classifier)))
+_CLASSIFIERS = Rule(partial(Argmax, _CLASSIFIER))
+_CLASSES = Rule(partial(Argmax, _CLASSIFIER._replace(last=True)))
+_COMPARED = Rule(partial(Argmax, _CLASSIFIER._replace(values=Output.PAIR, recount=_comparisons_won)))
 
 RULES: Rules = {
     ("kmeans", "native/1"): _CLUSTERS,
     ("svm", "native/1"): _CLASSIFIERS,
+    ("svm", "native/2"): _COMPARED,
     ("svm", "trainer/1"): _CLASSIFIERS,
-    ("mlp", "native/1"): _CLASSIFIERS,
+    ("mlp", "native/1"): _CLASSES,
+    ("mlp", "native/2"): _CLASSES,
 }

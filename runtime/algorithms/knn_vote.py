@@ -1,13 +1,14 @@
 """KNN: the rows nearest to a query vote, each for its model."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
-from ..decision.voting import Weights, vote, vote_one, vote_weights
+from ..decision.voting import Vote, Weights, vote, vote_one, vote_weights
 from ..errors import ArtifactError
 from ..query import Preferences, Queries
 from ..schema import Output, Table
@@ -33,12 +34,22 @@ class KNNVote:
         Initializers of the artifact, see `modelpick.runtime.schema.Table`.
     preferences
         Those of most calls: for their weights, early exits are prepared.
+    ties_by_name
+        Whether equal sums go to the lexicographically first name, instead of the model of the best-ranked neighbour.
     """
 
-    def __init__(self, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
+    def __init__(
+        self,
+        metadata: Metadata,
+        tables: Mapping[str, Tensor],
+        preferences: Preferences,
+        ties_by_name: bool = False,
+    ) -> None:
         self._k, self._names = metadata.k, np.array(metadata.model_names, dtype=object)
         self._models, self._qualities = tables[Table.ROW_MODEL], tables[Table.ROW_QUALITY]
         self._speeds = tables[Table.ROW_SPEED]
+        order = np.argsort(self._names, kind="stable")
+        self._preferred = np.argsort(order).astype(np.int64) if ties_by_name else None
         assert preferences.weights is not None
         self._usual = preferences.weights
         self._usual_votes = vote_weights(self._qualities, self._speeds, self._usual)
@@ -57,7 +68,7 @@ class KNNVote:
         if winner is None:
             rows = self._nearest.rows(run, query, found, _ROW)[Output.ROW][0]
             votes = self._votes(rows, preferences.weights).tolist()
-            winner = vote_one(self._models[rows].tolist(), votes, preferences.allowed)
+            winner = vote_one(self._models[rows].tolist(), votes, preferences.allowed, self._preferred)
         return self._model_of_nearest(run, query, preferences) if winner is None else winner
 
     def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
@@ -70,8 +81,7 @@ class KNNVote:
         for start in range(0, len(left), self._nearest.chunk):
             chunk = left[start : start + self._nearest.chunk]
             rows = self._nearest.rows(run, queries[chunk], found.of(chunk), _ROW)[Output.ROW]
-            votes = self._votes(rows, preferences.weights)
-            winners[chunk] = vote(self._models[rows], votes, len(self._names), preferences.allowed).winners
+            winners[chunk] = self._vote(rows, preferences).winners
         for query in np.flatnonzero(winners < 0):
             winners[query] = self._model_of_nearest(run, queries[query : query + 1], preferences)
         return winners
@@ -90,7 +100,7 @@ class KNNVote:
             table = self._nearest.nearest_of(run, query, allowed[self._models])
         rows = table[Output.ROW]
         models, votes = self._models[rows], self._votes(rows, preferences.weights)
-        outcome = vote(models, votes, len(self._names), allowed)
+        outcome = self._vote(rows, preferences)
         columns = {
             "row": rows,
             "distance": table[Output.DISTANCE],
@@ -110,6 +120,10 @@ class KNNVote:
             return self._usual_votes[rows]
         return vote_weights(self._qualities[rows], self._speeds[rows], weights)
 
+    def _vote(self, rows: npt.NDArray[np.int64], preferences: Preferences) -> Vote:
+        votes = self._votes(rows, preferences.weights)
+        return vote(self._models[rows], votes, len(self._names), preferences.allowed, self._preferred)
+
     def _model_of_nearest(self, run: Run, query: Queries, preferences: Preferences) -> int:
         assert preferences.allowed is not None
         row = self._nearest.nearest_of(run, query, preferences.allowed[self._models])[Output.ROW]
@@ -118,5 +132,6 @@ class KNNVote:
 
 RULES: Rules = {
     ("knn", "native/1"): Rule(KNNVote, votes=True),
+    ("knn", "native/2"): Rule(partial(KNNVote, ties_by_name=True), votes=True),
     ("knn", "trainer/1"): Rule(KNNVote, votes=True),
 }

@@ -24,7 +24,7 @@ class Metadata:
     format_version: int
     """Version of the file format."""
     algorithm: str
-    """``knn``, ``kmeans``, ``svm`` or ``mlp``."""
+    """``knn``, ``kmeans``, ``svm``, ``mlp`` or ``hiershrink``."""
     semantics: str
     """How it picks: ``native``, ``queries`` or ``trainer``, a slash, and the version of these rules."""
     model_names: tuple[str, ...]
@@ -44,7 +44,9 @@ class Metadata:
     weights: Weights | None
     """Shares of quality and speed in a neighbour's weight; None where the algorithm has none."""
     shrinkage: float
-    """How many neighbours the overall mean of a model counts for."""
+    """How many neighbours, or records, a model's mean one level up counts for."""
+    cost_weight: float
+    """HierShrink: weight of the relative mean latency."""
     values_per_query: int
     """Values that the graph holds at once for a query, by which large batches are split."""
     embedding_model: str | None
@@ -97,6 +99,7 @@ def read_contents(name: str, data: bytes) -> tuple[Metadata, dict[str, Tensor]]:
         metric=entries.optional(Entry.METRIC, str) or "",
         weights=entries.weights(),
         shrinkage=entries.number(Entry.SHRINKAGE) or 0.0,
+        cost_weight=entries.number(Entry.COST_WEIGHT) or 0.0,
         values_per_query=entries.required(Entry.VALUES_PER_QUERY, int),
         embedding_model=entries.optional(Entry.EMBEDDING_MODEL, str),
         embedding_dim=entries.optional(Entry.EMBEDDING_DIM, int),

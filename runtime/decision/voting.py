@@ -59,6 +59,7 @@ def vote_one(
     models: Sequence[int],
     votes: Sequence[float],
     allowed: npt.NDArray[np.bool_] | None = None,
+    preferred: npt.NDArray[np.int64] | None = None,
 ) -> int | None:
     """Pick the model for a single query, as `vote` does for many, in a quarter of the time.
 
@@ -66,8 +67,8 @@ def vote_one(
     ----------
     models, votes
         Model index and vote weight of each neighbour, nearest first.
-    allowed
-        Which models may win, shape (n_models,); all by default. Without a neighbour of these, None is picked.
+    allowed, preferred
+        See `vote`. Without a neighbour of an allowed model, None is picked.
     """
     sums: dict[int, float] = {}
     for model, weight in zip(models, votes, strict=True):
@@ -76,8 +77,9 @@ def vote_one(
     if not sums:
         return None
     highest = max(sums.values())
-    least = highest * (1.0 - TIE_TOLERANCE)
-    return next(model for model, total in sums.items() if total >= least)
+    least = highest * (1.0 - TIE_TOLERANCE if highest > 0.0 else 1.0 + TIE_TOLERANCE)
+    tied = [model for model, total in sums.items() if total >= least]
+    return tied[0] if preferred is None else min(tied, key=preferred.__getitem__)
 
 
 def vote(
@@ -85,11 +87,11 @@ def vote(
     weights: npt.NDArray[np.float64],
     n_models: int,
     allowed: npt.NDArray[np.bool_] | None = None,
+    preferred: npt.NDArray[np.int64] | None = None,
 ) -> Vote:
     """Sum the neighbours' weights per model and pick the highest sum.
 
-    Sums that are equal up to rounding are a tie, which goes to the tied model whose best-ranked
-    neighbour comes first.
+    Sums that are equal up to rounding are a tie.
 
     Parameters
     ----------
@@ -101,6 +103,9 @@ def vote(
         Number of models.
     allowed
         Which models may win, shape (n_models,); all by default. Without a neighbour of these, -1 is picked.
+    preferred
+        Place of each model in the order in which ties are broken, shape (n_models,); by default a tie goes to the tied
+        model whose best-ranked neighbour comes first.
     """
     queries = np.arange(len(models))
     scores = np.zeros((len(models), n_models))
@@ -108,11 +113,13 @@ def vote(
         scores[queries, models[:, rank]] += weights[:, rank]
     best = scores[queries[:, None], models]
     if allowed is not None:
-        best = np.where(allowed[models], best, -1.0)
+        best = np.where(allowed[models], best, -np.inf)
     highest = best.max(axis=1, keepdims=True)
-    tied = best >= highest * (1.0 - TIE_TOLERANCE)
-    winners = models[queries, tied.argmax(axis=1)]
-    return Vote(scores, np.where(highest[:, 0] >= 0.0, winners, -1))
+    tied = best >= highest * np.where(highest > 0.0, 1.0 - TIE_TOLERANCE, 1.0 + TIE_TOLERANCE)
+    ranks = np.arange(models.shape[1]) if preferred is None else preferred[models]
+    places = np.where(tied, ranks, max(n_models, models.shape[1])).argmin(axis=1)
+    winners = models[queries, places]
+    return Vote(scores, np.where(np.isneginf(highest[:, 0]), -1, winners))
 
 
 def shrunk_means(

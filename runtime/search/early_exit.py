@@ -14,7 +14,7 @@ from itertools import chain, islice
 import numpy as np
 import numpy.typing as npt
 
-# Sums of the same votes in another order differ by far less than this.
+# Sums of the same votes in another order differ by far less than this share of the sum of their magnitudes.
 CLEAR_LEAD = 1e-9
 
 
@@ -118,13 +118,15 @@ class EarlyExit:
     ) -> int | None:
         """Let the first k votes of groups count, and return the winner if it leads clearly."""
         sums: dict[int, float] = {}
+        magnitude = 0.0
         for model, weight in islice(chain.from_iterable(groups), self._k):
+            magnitude += abs(weight)
             if allowed is None or allowed[model]:
                 sums[model] = sums.get(model, 0.0) + weight
         if not sums:
             return None
         winner = max(sums, key=sums.__getitem__)
-        needed = sums.pop(winner) * (1.0 - CLEAR_LEAD)
+        needed = sums.pop(winner) - CLEAR_LEAD * magnitude
         return winner if all(total < needed for total in sums.values()) else None
 
     def winners(
@@ -162,9 +164,11 @@ class EarlyExit:
         places = queries[:, None, None] * self._n_models + self._models[candidates]
         votes = np.where(counted, self._weights[candidates], 0.0)
         sums = np.bincount(places.ravel(), votes.ravel(), len(scores) * self._n_models).reshape(len(scores), -1)
-        if allowed is not None:
-            sums[:, ~allowed] = -np.inf
+        # A model without a vote has no sum, which matters where others' sums are negative.
+        voted = np.zeros(sums.shape, dtype=np.bool_)
+        voted.ravel()[places[counted]] = True
+        sums[~voted if allowed is None else ~(voted & allowed)] = -np.inf
         winners = sums.argmax(axis=1)
-        clear = sums[queries, winners] * (1.0 - CLEAR_LEAD)
+        needed = sums[queries, winners] - CLEAR_LEAD * np.abs(votes).sum(axis=(1, 2))
         sums[queries, winners] = -np.inf
-        return winners, proven & (clear > 0.0) & (sums.max(axis=1) < clear)
+        return winners, proven & np.isfinite(needed) & (sums.max(axis=1) < needed)

@@ -48,11 +48,11 @@ class Nearest:
     width
         Width of a query.
     metric
-        See `modelpick.runtime.schema.Metric`; by cosine, the graph scales queries to unit length.
+        See `modelpick.runtime.schema.Metric`; but for the Euclidean one, the graph scales queries to unit length.
     """
 
     def __init__(self, tables: Mapping[str, Tensor], k: int, width: int, metric: str) -> None:
-        self._k, self._unit = k, metric == Metric.COSINE
+        self._k, self._unit, self._is_cosine = k, metric != Metric.EUCLIDEAN, metric == Metric.COSINE
         self._scale = float(tables[Table.FACTOR]) ** 2 if Table.FACTOR in tables else 1.0
         self._distinct, self._most_members = tables[Table.MEMBERS].shape
         self._candidates, kept = int(tables[Table.CANDIDATES][0]), tables.get(Table.KEPT)
@@ -82,7 +82,7 @@ class Nearest:
             query = query - self._center
             q2 = float(np.vdot(query, query))
         squared = max(score / self._scale + q2, 0.0)
-        return squared / 2.0 if self._unit else sqrt(squared)
+        return squared / 2.0 if self._is_cosine else sqrt(squared)
 
     def gap(self, query: Queries, q2: float) -> float:
         """Return how far apart the scores of two rows must be, for one query, to prove which is the nearer one."""

@@ -18,7 +18,7 @@ class _Waiting(NamedTuple):
 
 
 # What the requests of one run have in common: candidates and quality weight.
-_Asked = tuple[frozenset[str] | None, float | None]
+_Asked = tuple[tuple[str, ...] | None, float | None]
 
 
 class BatchingSelector:
@@ -53,7 +53,7 @@ class BatchingSelector:
             raise ArtifactError("the selector is closed")
         checked = self._selector.checked(features, **request)
         candidates = request.get("candidates")
-        asked = (None if candidates is None else frozenset(candidates), request.get("quality_weight"))
+        asked = (None if candidates is None else tuple(candidates), request.get("quality_weight"))
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[str] = loop.create_future()
         waiting = self._waiting.setdefault(asked, [])

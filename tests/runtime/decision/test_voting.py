@@ -100,3 +100,18 @@ def test_without_a_floor_qualities_count_as_they_are():
     qualities, speeds = np.array([-1.0, 0.0, 0.5]), np.array([1.0, 0.0, 0.5])
     assert vote_weights(qualities, speeds, Weights(0.5, 0.25)).tolist() == [-0.25, 0.0, 0.375]
     assert vote_weights(qualities, speeds, WEIGHTS.with_quality(1.0)).tolist() == [0.01, 0.01, 0.5]
+
+
+@given(
+    neighbours(voter(st.sampled_from([-1.0, -0.5, 0.0, 0.5]), st.sampled_from([0.0, 1.0]))),
+    st.permutations(range(N_MODELS)),
+)
+def test_equal_sums_go_to_the_preferred_model(voters, preferred):
+    models, qualities, speeds = (np.array([column]) for column in zip(*voters, strict=True))
+    votes = vote_weights(qualities, speeds, Weights(0.5, 0.25))
+    sums = {}
+    for model, weight in zip(models[0].tolist(), votes[0].tolist(), strict=True):  # multiples of 1/4 add up exactly
+        sums[model] = sums.get(model, 0.0) + weight
+    expected = min((m for m, total in sums.items() if total == max(sums.values())), key=preferred.__getitem__)
+    assert vote(models, votes, N_MODELS, None, np.array(preferred)).winners.tolist() == [expected]
+    assert vote_one(models[0].tolist(), votes[0].tolist(), None, np.array(preferred)) == expected

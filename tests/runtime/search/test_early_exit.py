@@ -31,7 +31,7 @@ def searches(draw):
     groups = [sorted(order[start:end]) for start, end in pairwise(starts)]
     members = np.array([group + [n] * (max(sizes) - len(group)) for group in groups])
     models = np.array(draw(st.lists(st.integers(0, N_MODELS - 1), min_size=n, max_size=n)))
-    votes = np.array(draw(st.lists(st.sampled_from([0.1, 0.25, 0.5, 0.75]), min_size=n, max_size=n)))
+    votes = np.array(draw(st.lists(st.sampled_from([-0.5, 0.1, 0.25, 0.5, 0.75]), min_size=n, max_size=n)))
     scores = draw(st.lists(st.integers(0, 9).map(float), min_size=len(sizes), max_size=len(sizes)))
     allowed = draw(st.none() | st.lists(st.booleans(), min_size=N_MODELS, max_size=N_MODELS).map(np.array))
     return members, models, votes, draw(st.integers(1, n)), np.array(scores), allowed
@@ -54,8 +54,9 @@ def test_a_winner_is_the_winner_of_every_order_that_the_error_allows(search, gap
         nearest = [row for group in np.argsort(moved) for row in members[group] if row < len(models)][:k]
         sums = np.zeros(N_MODELS)
         np.add.at(sums, models[nearest], votes[nearest])
+        sums[~np.isin(np.arange(N_MODELS), models[nearest])] = -np.inf
         if allowed is not None:
-            sums[~allowed] = -1.0
+            sums[~allowed] = -np.inf
         assert sums.argmax() == winner
 
 

@@ -1,0 +1,83 @@
+"""KMeans with scores: the model that scores highest in the nearest cluster."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from ..artifact.metadata import Metadata
+from ..artifact.onnx_reader import Tensor
+from ..errors import ArtifactError
+from ..query import Preferences, Queries
+from ..schema import Input, Output, Table
+from ..session import Run
+from .base import Explanation, Rule, Rules
+
+_CLUSTER = (Output.CLUSTER,)
+_SEARCH_OUTPUTS = (Output.CANDIDATE, Output.CERTAIN)
+_SEARCH_ONLY = np.array(False)
+
+
+class ClusterScores:
+    """Picks by a table of scores, a row for each cluster. Equal scores go to the first model.
+
+    Parameters
+    ----------
+    metadata
+        Metadata of the artifact.
+    tables
+        Initializers of the artifact, see `modelpick.runtime.schema.Table`.
+    preferences
+        Those of most calls; not needed here.
+    """
+
+    def __init__(self, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
+        self._names = metadata.model_names
+        self._scores, self._support = tables[Table.SCORES], tables[Table.SUPPORT]
+        self._best: npt.NDArray[np.int64] = self._scores.argmax(axis=1)
+
+    def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
+        """See `Algorithm`."""
+        cluster, certain = run(_SEARCH_OUTPUTS, {Input.FEATURES: query, Input.REFINE: _SEARCH_ONLY})
+        if not certain.item():
+            (cluster,) = run(_CLUSTER, {Input.FEATURES: query})
+        if preferences.allowed is None:
+            return int(self._best[cluster.item()])
+        return int(self._among(self._scores[cluster], preferences.allowed)[0])
+
+    def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
+        """See `Algorithm`."""
+        clusters, certain = run(_SEARCH_OUTPUTS, {Input.FEATURES: queries, Input.REFINE: _SEARCH_ONLY})
+        left = np.flatnonzero(~certain)
+        if left.size:
+            clusters[left] = run(_CLUSTER, {Input.FEATURES: queries[left]})[0]
+        if preferences.allowed is None:
+            return self._best[clusters]
+        return self._among(self._scores[clusters], preferences.allowed)
+
+    def _among(self, scores: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        best: npt.NDArray[np.int64] = np.where(allowed, scores, -np.inf).argmax(axis=1)
+        return best
+
+    def distance(self, run: Run, query: Queries, squared_norm: float) -> float:
+        """See `Algorithm`."""
+        (distances,) = run((Output.DISTANCE,), {Input.FEATURES: query})
+        return float(distances.min())
+
+    def explain(self, run: Run, query: Queries, preferences: Preferences) -> Explanation:
+        """See `Algorithm`."""
+        clusters, distances = run((Output.CLUSTER, Output.DISTANCE), {Input.FEATURES: query})
+        if distances.shape != (1, len(self._scores)):
+            raise ArtifactError(f"expected distances of {len(self._scores)} clusters, got shape {distances.shape}")
+        cluster = int(clusters[0])
+        scores = self._scores[cluster]
+        allowed = np.full(len(scores), True) if preferences.allowed is None else preferences.allowed
+        details = {
+            "cluster": cluster,
+            "distance": float(distances[0, cluster]),
+            "support": dict(zip(self._names, self._support[cluster].tolist(), strict=True)),
+        }
+        return Explanation(int(self._among(scores[None], allowed)[0]), scores, details)
+
+
+RULES: Rules = {("kmeans", "native/2"): Rule(ClusterScores)}
