@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from .artifact.metadata import Metadata
 from .artifact.requirements import Requirements
+from .decision.objective import Objective, OperatingPoint
 from .errors import ArtifactError, DocumentError, FeatureError, ModelpickError
 from .features import FeatureBuilder
 from .selector import Drift, Selector
@@ -26,6 +27,8 @@ __all__ = [
     "FeatureError",
     "Metadata",
     "ModelpickError",
+    "Objective",
+    "OperatingPoint",
     "Requirements",
     "Selector",
     "SelectorStore",

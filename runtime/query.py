@@ -1,12 +1,13 @@
 """What a caller asks: the query and the preferences beside it, and every check on them."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from typing import Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
+from .decision.objective import Objective, OperatingPoint, cheapest
 from .decision.voting import Weights
 from .errors import FeatureError
 from .events import logger
@@ -17,13 +18,25 @@ Queries = npt.NDArray[np.float64]
 
 
 class Asked(TypedDict, total=False):
-    """What may be asked of every call that picks, for one query or many."""
+    """What may be asked of every call that picks, for one query or many, and of `Selector.load` for all calls."""
 
-    candidates: Collection[str] | None
+    candidates: Iterable[str] | None
     """Models that may win; all by default. Votes and scores of others do not count: KMeans falls to the nearest cluster
     whose model is a candidate, and KNN, where no neighbour's model is one, to the nearest row whose is."""
     quality_weight: float | None
     """Share of the quality in the votes of KNN, from 0 to 1; the rest is speed's."""
+    objective: Objective | None
+    """What a unit of quality is worth, where outcomes are predicted; quality alone by default."""
+    keep: float | None
+    """Instead of an objective: that of the cheapest operating point which kept this share of the best single model's
+    quality in cross-validation."""
+    costs: Mapping[str, float] | None
+    """Cost of an answer of some models, in the place of what is predicted."""
+    seconds: Mapping[str, float] | None
+    """Seconds of an answer of some models, in the place of what is predicted."""
+    evidence: float | None
+    """Standard errors by which another model must lead the default one over the neighbours to be picked; 0 by
+    default, where the highest utility wins."""
 
 
 class Features(TypedDict, total=False):
@@ -45,12 +58,36 @@ UnknownCandidates = Literal["error", "ignore"]
 class Preferences(NamedTuple):
     """What is asked beside the query, checked."""
 
-    weights: Weights | None
+    weights: Weights | None = None
     """Shares of quality and speed in a vote; None where the algorithm has none."""
     allowed: npt.NDArray[np.bool_] | None = None
     """Which models may win, shape (n_models,); all by default."""
     order: tuple[int, ...] | None = None
     """The same, as indices in the order of the candidates."""
+    objective: Objective = Objective()
+    """What outcomes are worth."""
+    costs: npt.NDArray[np.float64] | None = None
+    """Cost of each model, shape (n_models,), NaN where the prediction counts."""
+    seconds: npt.NDArray[np.float64] | None = None
+    """Seconds likewise."""
+    evidence: float = 0.0
+    """Standard errors by which the default model must be led."""
+
+
+class Known(NamedTuple):
+    """What an artifact knows that checks need."""
+
+    model_names: tuple[str, ...]
+    takes: frozenset[str]
+    """Keys of `Asked` that mean something to its algorithm."""
+    able: Callable[[str], str]
+    """Names the algorithms that take a key of `Asked`."""
+    weights: Weights | None = None
+    """Shares of quality and speed by default."""
+    outcomes: tuple[str, ...] = ()
+    """Kinds of outcomes that it predicts."""
+    points: tuple[OperatingPoint, ...] = ()
+    """Operating points that were recorded."""
 
 
 class Checks:
@@ -60,14 +97,12 @@ class Checks:
     ----------
     features
         Makes feature vectors of the width that the selector expects.
-    model_names
-        Language models that can be picked.
-    algorithm
-        Name of the algorithm, for messages.
-    weights
-        Shares of quality and speed by default; None where the algorithm takes none.
+    known
+        What the artifact knows.
     unknown_candidates
-        Whether a candidate that is not a name of ``model_names`` is an error, or is ignored and logged once.
+        Whether a candidate that the artifact does not know is an error, or is ignored and logged once.
+    asked
+        What is asked of all calls that do not ask otherwise.
 
     Raises
     ------
@@ -78,52 +113,117 @@ class Checks:
     def __init__(
         self,
         features: FeatureBuilder,
-        model_names: tuple[str, ...],
-        algorithm: str,
-        weights: Weights | None,
+        known: Known,
         unknown_candidates: UnknownCandidates = "error",
+        asked: Asked | None = None,
     ) -> None:
         if unknown_candidates not in ("error", "ignore"):
             raise FeatureError(f"unknown_candidates: expected 'error' or 'ignore', got {unknown_candidates!r}")
         self._ignores_unknown = unknown_candidates == "ignore"
         self._ignored: set[str] = set()
-        self._features, self._names, self._algorithm = features, model_names, algorithm
+        self._features, self._known, self._names = features, known, known.model_names
         self._shape = (features.n_features_in,)
-        self._index = {model: index for index, model in enumerate(model_names)}
-        self.default = Preferences(weights)
-
-    def with_quality(self, quality_weight: float) -> Preferences:
-        """Check a quality weight: the default preferences with it."""
-        if self.default.weights is None:
-            raise FeatureError(f"quality_weight: expected a KNN selector, whose rows vote, got {self._algorithm}")
-        if not isinstance(quality_weight, (int, float)) or not 0.0 <= quality_weight <= 1.0:
-            raise FeatureError(f"quality_weight: expected a number from 0 to 1, got {quality_weight!r}")
-        return Preferences(self.default.weights.with_quality(float(quality_weight)))
+        self._index = {model: index for index, model in enumerate(known.model_names)}
+        self.default = Preferences(known.weights)
+        self.default = self.preferences(asked or {})
 
     def preferences(self, asked: Asked) -> Preferences:
         """Check what is asked beside the query."""
-        candidates, quality_weight = asked.get("candidates"), asked.get("quality_weight")
-        preferences = self.default if quality_weight is None else self.with_quality(quality_weight)
-        if candidates is None:
+        preferences = self.default
+        if not asked:
             return preferences
-        if isinstance(candidates, str) or len(candidates) == 0:
-            raise FeatureError(f"candidates: expected at least one of {', '.join(self._names)}")
-        order = [index for candidate in candidates if (index := self._index_of(candidate)) is not None]
+        for name, check in _CHECKS.items():
+            value = asked.get(name)
+            if value is not None:
+                if name not in self._known.takes:
+                    raise FeatureError(f"{name}: expected an algorithm that takes it, {self._known.able(name)}")
+                preferences = check(self, preferences, value)
+        if asked.get("objective") is not None and asked.get("keep") is not None:
+            raise FeatureError("keep: expected it without an objective, which it would choose")
+        if preferences.objective is not self.default.objective or preferences.allowed is not None:
+            self._check_outcomes(preferences)
+        return preferences
+
+    def _check_outcomes(self, preferences: Preferences) -> None:
+        """Refuse to weigh what is neither predicted nor given."""
+        for outcome, option, weight, given in (
+            ("cost", "costs", preferences.objective.cost_weight, preferences.costs),
+            ("seconds", "seconds", preferences.objective.seconds_weight, preferences.seconds),
+        ):
+            if not weight or outcome in self._known.outcomes:
+                continue
+            lacking = np.isnan(given) if given is not None else np.full(len(self._names), True)
+            if preferences.allowed is not None:
+                lacking &= preferences.allowed
+            if lacking.any():
+                model = self._names[int(lacking.argmax())]
+                raise FeatureError(f"objective: expected {option} of {model}: the artifact predicts no {outcome}")
+
+    def _with_quality(self, preferences: Preferences, quality_weight: object) -> Preferences:
+        weight = _number(quality_weight)
+        if weight is None or not 0.0 <= weight <= 1.0:
+            raise FeatureError(f"quality_weight: expected a number from 0 to 1, got {quality_weight!r}")
+        assert self._known.weights is not None
+        return preferences._replace(weights=self._known.weights.with_quality(weight))
+
+    def _with_objective(self, preferences: Preferences, objective: object) -> Preferences:
+        if not isinstance(objective, Objective):
+            raise FeatureError(f"objective: expected an Objective, got {objective!r}")
+        return preferences._replace(objective=objective)
+
+    def _with_keep(self, preferences: Preferences, keep: object) -> Preferences:
+        share = _number(keep)
+        if share is None or not 0.0 < share < np.inf:
+            raise FeatureError(f"keep: expected a positive number, got {keep!r}")
+        return preferences._replace(objective=cheapest(self._known.points, share).objective)
+
+    def _with_costs(self, preferences: Preferences, costs: object) -> Preferences:
+        return preferences._replace(costs=self._of_models("costs", costs))
+
+    def _with_seconds(self, preferences: Preferences, seconds: object) -> Preferences:
+        return preferences._replace(seconds=self._of_models("seconds", seconds))
+
+    def _of_models(self, name: str, given: object) -> npt.NDArray[np.float64]:
+        if not isinstance(given, Mapping):
+            raise FeatureError(f"{name}: expected a mapping of models to numbers, got {given!r}")
+        values = np.full(len(self._names), np.nan)
+        for model, value in given.items():
+            index, number = self._index_of(model, name), _number(value)
+            if number is None or not 0.0 <= number < np.inf:
+                raise FeatureError(f"{name}: expected a number, 0 or more, of {model}, got {value!r}")
+            if index is not None:
+                values[index] = number
+        return values
+
+    def _with_evidence(self, preferences: Preferences, evidence: object) -> Preferences:
+        errors = _number(evidence)
+        if errors is None or not 0.0 <= errors < np.inf:
+            raise FeatureError(f"evidence: expected a number, 0 or more, got {evidence!r}")
+        return preferences._replace(evidence=errors)
+
+    def _with_candidates(self, preferences: Preferences, candidates: object) -> Preferences:
+        expected = f"candidates: expected at least one of {', '.join(self._names)}"
+        if isinstance(candidates, str) or not isinstance(candidates, Iterable):
+            raise FeatureError(expected)
+        found = [self._index_of(candidate, "candidates") for candidate in candidates]
+        if not found:
+            raise FeatureError(expected)
+        order = [index for index in found if index is not None]
         if not order:
-            raise FeatureError(f"candidates: expected at least one of {', '.join(self._names)}, got only unknown ones")
+            raise FeatureError(f"{expected}, got only unknown ones")
         allowed = np.zeros(len(self._names), dtype=np.bool_)
         allowed[order] = True
         return preferences._replace(allowed=allowed, order=tuple(dict.fromkeys(order)))
 
-    def _index_of(self, candidate: object) -> int | None:
-        """Return the index of a candidate's model, or None where it is to be ignored."""
-        index = self._index.get(candidate) if isinstance(candidate, str) else None
-        if index is None and isinstance(candidate, str) and self._ignores_unknown:
-            if candidate not in self._ignored:
-                self._ignored.add(candidate)
-                logger.warning("the candidate %r is ignored: the artifact does not know it", candidate)
+    def _index_of(self, model: object, name: str) -> int | None:
+        """Return the index of a model, or None where it is to be ignored."""
+        index = self._index.get(model) if isinstance(model, str) else None
+        if index is None and isinstance(model, str) and self._ignores_unknown:
+            if model not in self._ignored:
+                self._ignored.add(model)
+                logger.warning("%s: %r is ignored: the artifact does not know it", name, model)
         elif index is None:
-            raise FeatureError(f"candidates: expected some of {', '.join(self._names)}, got {candidate!r}")
+            raise FeatureError(f"{name}: expected some of {', '.join(self._names)}, got {model!r}")
         return index
 
     def query(self, features: npt.ArrayLike | None, given: Features) -> tuple[Queries, float]:
@@ -151,6 +251,24 @@ class Checks:
     def finite(self, chunk: Array, first_row: int) -> Queries:
         """Check the values of some of many queries, of which the first is row ``first_row``: float64, (b, d)."""
         return _finite(chunk, first_row)[0]
+
+
+# How each key of `Asked` is checked, in order.
+_CHECKS: Mapping[str, Callable[[Checks, Preferences, object], Preferences]] = {
+    "quality_weight": Checks._with_quality,
+    "candidates": Checks._with_candidates,
+    "costs": Checks._with_costs,
+    "seconds": Checks._with_seconds,
+    "evidence": Checks._with_evidence,
+    "objective": Checks._with_objective,
+    "keep": Checks._with_keep,
+}
+
+
+def _number(value: object) -> float | None:
+    """Return a number as a float, None where it is something else."""
+    is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    return float(value) if is_number else None  # type: ignore[arg-type]
 
 
 def _numbers(values: npt.ArrayLike | None, expected: str) -> Array:

@@ -45,6 +45,12 @@ class Entry:
     """KNN by queries, HierShrink: how many neighbours, or records, a model's mean one level up counts for."""
     COST_WEIGHT: Final = "cost_weight"
     """HierShrink: weight of a model's mean latency, relative to the greatest among the candidates."""
+    OUTCOMES: Final = "outcomes"
+    """Kinds of outcomes that are predicted, of ``quality``, ``cost`` and ``seconds``."""
+    DEFAULT: Final = "default"
+    """Model that is best on average over the training queries."""
+    OPERATING_POINTS: Final = "operating_points"
+    """Objectives and what each achieved in cross-validation, beside the best single model."""
     DISTANCES: Final = "distances"
     """Quantiles, evenly spaced, of the distance between a row, or centroid, and the nearest other."""
     EMBEDDING_MODEL: Final = "embedding_model"
@@ -130,6 +136,12 @@ class Output:
     """SVM, one against one: decision value of each two classes, the first's where positive, float64, (b, n_pairs)."""
     CLASSIFIER: Final = "classifier"
     """SVM, MLP: the highest score's choice, int64, (b,)."""
+    PREDICTION: Final = "prediction"
+    """Kernel ridge: outcomes by the search, kind after kind, float64, (b, 3 * n_models)."""
+    PREDICTION_ERROR: Final = "prediction_error"
+    """Kernel ridge: bound on the error of `PREDICTION` for each kind of outcome, float64, (b, 3)."""
+    OUTCOME: Final = "outcome"
+    """Kernel ridge: outcomes, kind after kind, float64, (b, 3 * n_models); NaN where a kind is not predicted."""
 
 
 class Table:
@@ -158,7 +170,10 @@ class Table:
     ERROR_CONSTANT: Final = "error_constant"
     """See `ERROR_SLOPE`; float64, ()."""
     OUTCOMES: Final = "outcomes"
-    """KNN by queries: quality, speed and whether they are known, float64, (distinct, 3, n_models)."""
+    """KNN by queries/1: quality, speed and whether they are known, float64, (distinct, 3, n_models). By queries/2:
+    quality, cost and seconds, NaN where they are not known."""
+    MEAN_OUTCOMES: Final = "mean_outcomes"
+    """Kernel ridge: mean quality, cost and seconds of each model, float64, (3, n_models); NaN where unknown."""
     SCORES: Final = "scores"
     """KMeans with scores: of each model in each cluster, float64, (c, n_models)."""
     SUPPORT: Final = "support"

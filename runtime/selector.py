@@ -11,15 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from .algorithms import TABLE
+from .algorithms import TABLE, takers
 from .artifact.metadata import Metadata, read_contents
 from .artifact.onnx_reader import Tensor
 from .artifact.requirements import Requirements
 from .artifact.seal import read_sealed
+from .decision.objective import OperatingPoint
 from .errors import ArtifactError
 from .events import Observer, Selection, notify
 from .features import FeatureBuilder
-from .query import Asked, Checks, Features, Request, UnknownCandidates
+from .query import Asked, Checks, Features, Known, Request, UnknownCandidates
 from .session import Providers, Run, cannot_run, open_session
 
 # A batch is split into runs that hold about so many values at once, but answer so many queries at least.
@@ -65,10 +66,10 @@ class Selector:
         *,
         providers: Providers | None = None,
         sess_options: onnxruntime.SessionOptions | None = None,
-        quality_weight: float | None = None,
         unknown_candidates: UnknownCandidates = "error",
         expect: Requirements | None = None,
         observer: Observer | None = None,
+        **asked: Unpack[Asked],
     ) -> Self:
         """Load an artifact.
 
@@ -80,9 +81,6 @@ class Selector:
             Execution providers, as onnxruntime takes them; the CPU by default. Others never stand in for them.
         sess_options
             Session options; by default one thread and sequential execution.
-        quality_weight
-            Share of the quality in the vote of KNN's neighbours, from 0 to 1; the rest is speed's. By default as the
-            artifact records it, 0.9.
         unknown_candidates
             Whether a candidate that the artifact does not know is an error, or is ignored and logged once a name. None
             left is an error.
@@ -90,6 +88,9 @@ class Selector:
             What the artifact must be.
         observer
             Called with an `events.Selection` for each call that picks. It must not block.
+        **asked
+            ``candidates``, ``quality_weight``, ``objective``, ``keep``, ``costs``, ``seconds`` and ``evidence`` of all
+            calls that do not ask otherwise: see `modelpick.runtime.query.Asked`.
 
         Raises
         ------
@@ -97,21 +98,19 @@ class Selector:
             When the artifact cannot be read, is cut, altered, not modelpick's, of a newer format version, or not what
             is expected.
         FeatureError
-            When the quality weight, or ``unknown_candidates``, is invalid.
+            When what is asked is invalid, or means nothing to the algorithm.
         """
         name, data = read_sealed(path)
         metadata, tables = read_contents(name, data)
         rule = TABLE.get((metadata.algorithm, metadata.semantics))
         if rule is None:
-            known = ", ".join(f"{algorithm} of {semantics}" for algorithm, semantics in TABLE)
-            raise ArtifactError(f"{name}: expected {known}, got {metadata.algorithm} of {metadata.semantics}")
+            rows = ", ".join(f"{algorithm} of {semantics}" for algorithm, semantics in TABLE)
+            raise ArtifactError(f"{name}: expected {rows}, got {metadata.algorithm} of {metadata.semantics}")
         if expect is not None:
             expect.check(name, metadata)
         features = FeatureBuilder(metadata.n_features_in, metadata.embedding_dim)
-        weights = metadata.weights if rule.votes else None
-        checks = Checks(features, metadata.model_names, metadata.algorithm, weights, unknown_candidates)
-        if quality_weight is not None:
-            checks.default = checks.with_quality(quality_weight)
+        known = Known(metadata.model_names, rule.takes, takers, metadata.weights, metadata.outcomes, metadata.points)
+        checks = Checks(features, known, unknown_candidates, asked)
         session = open_session(name, data, providers, sess_options)
         try:
             selector = cls(session, metadata, tables, checks, features, Path(name).stem, observer)
@@ -146,6 +145,16 @@ class Selector:
         return self._features
 
     @property
+    def points(self) -> tuple[OperatingPoint, ...]:
+        """Operating points that training recorded, in the order of their weights; empty where it recorded none."""
+        return self._metadata.points
+
+    @property
+    def default(self) -> str | None:
+        """Model that is best on average over the training queries, if that was recorded."""
+        return self._metadata.default
+
+    @property
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._session is None
@@ -159,13 +168,14 @@ class Selector:
             Shape (d,): a list of numbers, or an array of any real type. Computed in float64. Or instead of it, an
             embedding and its category.
         **request
-            ``embedding``, ``category``, ``candidates`` and ``quality_weight``: see `modelpick.runtime.query.Request`.
+            ``embedding``, ``category``, ``candidates``, ``quality_weight``, ``objective``, ``keep``, ``costs``,
+            ``seconds`` and ``evidence``: see `modelpick.runtime.query.Request`.
 
         Raises
         ------
         FeatureError
             When the query is of another width, empty, not numeric, or holds NaN or infinity; when a candidate is
-            unknown or there is none; when the quality weight is invalid.
+            unknown or there is none; when anything else that is asked is invalid, or means nothing to the algorithm.
         ArtifactError
             When the selector is closed.
         """

@@ -18,7 +18,7 @@ from ..errors import ArtifactError
 from ..query import Preferences, Queries
 from ..schema import Input, Output, Table
 from ..session import Run
-from .base import Explanation, Rule, Rules
+from .base import CANDIDATES, Explanation, Rule, Rules
 
 _SEARCH_OUTPUTS = (Output.CANDIDATE, Output.CERTAIN)
 _SEARCH_ONLY = np.array(False)
@@ -147,10 +147,10 @@ class Argmax:
 
 
 _CLASSIFIER = Kind(Output.CLASSIFIER, Output.SCORE, 1.0, _classifier)
-_CLUSTERS = Rule(partial(Argmax, Kind(Output.CLUSTER, Output.DISTANCE, -1.0, _cluster)))
-_CLASSIFIERS = Rule(partial(Argmax, _CLASSIFIER))
-_CLASSES = Rule(partial(Argmax, _CLASSIFIER._replace(last=True)))
-_COMPARED = Rule(partial(Argmax, _CLASSIFIER._replace(values=Output.PAIR, recount=_comparisons_won)))
+_CLUSTERS = Rule(partial(Argmax, Kind(Output.CLUSTER, Output.DISTANCE, -1.0, _cluster)), CANDIDATES)
+_CLASSIFIERS = Rule(partial(Argmax, _CLASSIFIER), CANDIDATES)
+_CLASSES = Rule(partial(Argmax, _CLASSIFIER._replace(last=True)), CANDIDATES)
+_COMPARED = Rule(partial(Argmax, _CLASSIFIER._replace(values=Output.PAIR, recount=_comparisons_won)), CANDIDATES)
 
 RULES: Rules = {
     ("kmeans", "native/1"): _CLUSTERS,

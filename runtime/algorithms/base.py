@@ -6,7 +6,7 @@ Tests hold the two to the same picks.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -48,13 +48,20 @@ class Algorithm(Protocol):
         """Explain how the model for one query, (1, d), is picked."""
 
 
+CANDIDATES: Final = frozenset({"candidates"})
+# A vote of qualities and speeds.
+VOTES: Final = CANDIDATES | {"quality_weight"}
+# A prediction of outcomes, which an objective weighs.
+PREDICTS: Final = CANDIDATES | {"objective", "keep", "costs", "seconds"}
+
+
 class Rule(NamedTuple):
     """A row of the table: how artifacts of one algorithm and semantics are answered."""
 
     make: Callable[[Metadata, Mapping[str, Tensor], Preferences], Algorithm]
     """Makes the algorithm from the artifact's metadata and initializers, and the preferences of most calls."""
-    votes: bool = False
-    """Whether quality and speed are weighed, so that `Asked.quality_weight` means something."""
+    takes: frozenset[str]
+    """Keys of `modelpick.runtime.query.Asked` that mean something to it."""
 
 
 Rules = Mapping[tuple[str, str], Rule]

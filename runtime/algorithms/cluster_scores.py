@@ -11,7 +11,7 @@ from ..errors import ArtifactError
 from ..query import Preferences, Queries
 from ..schema import Input, Output, Table
 from ..session import Run
-from .base import Explanation, Rule, Rules
+from .base import CANDIDATES, Explanation, Rule, Rules
 
 _CLUSTER = (Output.CLUSTER,)
 _SEARCH_OUTPUTS = (Output.CANDIDATE, Output.CERTAIN)
@@ -80,4 +80,4 @@ class ClusterScores:
         return Explanation(int(self._among(scores[None], allowed)[0]), scores, details)
 
 
-RULES: Rules = {("kmeans", "native/2"): Rule(ClusterScores)}
+RULES: Rules = {("kmeans", "native/2"): Rule(ClusterScores, CANDIDATES)}

@@ -11,7 +11,7 @@ from ..errors import ArtifactError
 from ..query import Preferences, Queries
 from ..schema import Input, Output, Table
 from ..session import Run
-from .base import Explanation, Rule, Rules
+from .base import CANDIDATES, Explanation, Rule, Rules
 
 _CLUSTERS = (Output.COARSE_CLUSTER, Output.CLUSTER)
 _SEARCH_OUTPUTS = (Output.COARSE_CANDIDATE, Output.CANDIDATE, Output.CERTAIN)
@@ -89,4 +89,4 @@ class HierShrink:
         return Explanation(int(self._first_greatest(scores, preferences)[0]), scores[0], details)
 
 
-RULES: Rules = {("hiershrink", "native/1"): Rule(HierShrink)}
+RULES: Rules = {("hiershrink", "native/1"): Rule(HierShrink, CANDIDATES)}

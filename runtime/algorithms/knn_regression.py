@@ -13,13 +13,10 @@ from ..artifact.onnx_reader import Tensor
 from ..decision.voting import Weights, first_best, shrunk_means
 from ..errors import ArtifactError
 from ..query import Preferences, Queries
-from ..schema import Output, Table
-from ..search.early_exit import lead, leads
+from ..schema import Table
 from ..search.exact import Nearest
 from ..session import Run
-from .base import Explanation, Rule, Rules
-
-_ROW = (Output.ROW,)
+from .base import VOTES, Explanation, Rule, Rules
 
 
 class KNNRegression:
@@ -43,23 +40,12 @@ class KNNRegression:
 
     def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
         """See `Algorithm`."""
-        found = self._nearest.search(run, query)
-        gap = self._nearest.gap(query, squared_norm)
-        if lead(found.scores[0].tolist(), self._k - 1, gap, self._nearest.complete):
-            rows = found.candidates[:, : self._k]
-        else:
-            rows = self._nearest.rows(run, query, found, _ROW)[Output.ROW]
+        rows = self._nearest.row_set(run, query, squared_norm)
         return int(first_best(self._scores(rows, preferences.weights), preferences.allowed)[0])
 
     def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
-        found = self._nearest.search(run, queries)
-        proven = leads(found.scores, self._nearest.gaps(queries), self._nearest.complete)[:, self._k - 1]
-        left = np.flatnonzero(~proven)
-        rows = found.candidates[:, : self._k].copy()
-        for start in range(0, len(left), self._nearest.chunk):
-            chunk = left[start : start + self._nearest.chunk]
-            rows[chunk] = self._nearest.rows(run, queries[chunk], found.of(chunk), _ROW)[Output.ROW]
+        rows = self._nearest.row_sets(run, queries)
         return first_best(self._scores(rows, preferences.weights), preferences.allowed)
 
     def distance(self, run: Run, query: Queries, squared_norm: float) -> float:
@@ -88,4 +74,4 @@ class KNNRegression:
         return shrunk_means(self._outcomes[rows].sum(axis=1), self._overall, weights, self._shrinkage)
 
 
-RULES: Rules = {("knn", "queries/1"): Rule(KNNRegression, votes=True)}
+RULES: Rules = {("knn", "queries/1"): Rule(KNNRegression, VOTES)}

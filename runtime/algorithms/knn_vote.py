@@ -15,7 +15,7 @@ from ..schema import Output, Table
 from ..search.early_exit import EarlyExit
 from ..search.exact import Nearest
 from ..session import Run
-from .base import Explanation, Rule, Rules
+from .base import VOTES, Explanation, Rule, Rules
 
 _ROW = (Output.ROW,)
 
@@ -131,7 +131,7 @@ class KNNVote:
 
 
 RULES: Rules = {
-    ("knn", "native/1"): Rule(KNNVote, votes=True),
-    ("knn", "native/2"): Rule(partial(KNNVote, ties_by_name=True), votes=True),
-    ("knn", "trainer/1"): Rule(KNNVote, votes=True),
+    ("knn", "native/1"): Rule(KNNVote, VOTES),
+    ("knn", "native/2"): Rule(partial(KNNVote, ties_by_name=True), VOTES),
+    ("knn", "trainer/1"): Rule(KNNVote, VOTES),
 }

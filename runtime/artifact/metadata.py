@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from ..decision.objective import Estimate, Objective, OperatingPoint, Single
 from ..decision.voting import Weights
 from ..errors import ArtifactError
 from ..schema import FORMAT_VERSION, PREFIX, Entry, Table, names
@@ -47,6 +48,14 @@ class Metadata:
     """How many neighbours, or records, a model's mean one level up counts for."""
     cost_weight: float
     """HierShrink: weight of the relative mean latency."""
+    outcomes: tuple[str, ...]
+    """Kinds of outcomes that are predicted, see `modelpick.runtime.decision.objective.OUTCOMES`; mostly none."""
+    default: str | None
+    """Model that is best on average over the training queries, if that was recorded."""
+    points: tuple[OperatingPoint, ...]
+    """Operating points that training recorded."""
+    best_single: Single | None
+    """The best single model beside them."""
     values_per_query: int
     """Values that the graph holds at once for a query, by which large batches are split."""
     embedding_model: str | None
@@ -86,6 +95,7 @@ def read_contents(name: str, data: bytes) -> tuple[Metadata, dict[str, Tensor]]:
         raise entries.refusal(Entry.MODEL_NAMES, "expected each name once")
     if not set(choices) <= set(model_names):
         raise entries.refusal(Entry.CHOICES, f"expected names of {PREFIX}{Entry.MODEL_NAMES}")
+    points, best_single = entries.operating_points()
     metadata = Metadata(
         format_version=version,
         algorithm=entries.required(Entry.ALGORITHM, str),
@@ -100,6 +110,10 @@ def read_contents(name: str, data: bytes) -> tuple[Metadata, dict[str, Tensor]]:
         weights=entries.weights(),
         shrinkage=entries.number(Entry.SHRINKAGE) or 0.0,
         cost_weight=entries.number(Entry.COST_WEIGHT) or 0.0,
+        outcomes=tuple(entries.optional(Entry.OUTCOMES, list) or ()),
+        default=entries.optional(Entry.DEFAULT, str),
+        points=points,
+        best_single=best_single,
         values_per_query=entries.required(Entry.VALUES_PER_QUERY, int),
         embedding_model=entries.optional(Entry.EMBEDDING_MODEL, str),
         embedding_dim=entries.optional(Entry.EMBEDDING_DIM, int),
@@ -166,3 +180,19 @@ class _Entries:
         if quality is None or speed is None:
             return None
         return Weights(quality, speed, self.number(Entry.MIN_QUALITY))
+
+    def operating_points(self) -> tuple[tuple[OperatingPoint, ...], Single | None]:
+        recorded = self.optional(Entry.OPERATING_POINTS, dict)
+        if not recorded:
+            return (), None
+        try:
+            return tuple(_point(entry) for entry in recorded["points"]), Single(**recorded["best_single"])
+        except (KeyError, TypeError, ValueError) as cause:
+            raise self.refusal(Entry.OPERATING_POINTS, f"malformed: {cause!r}") from None
+
+
+def _point(entry: dict[str, Any]) -> OperatingPoint:
+    kinds = ("quality", "cost", "seconds", "kept", "saved")
+    estimates = {kind: Estimate(*entry[kind]) if entry[kind] is not None else None for kind in kinds}
+    objective = Objective(entry["cost_weight"], entry["seconds_weight"])
+    return OperatingPoint(objective=objective, shares=entry["shares"], **estimates)  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from ..artifact.onnx_reader import Tensor
 from ..query import Queries
 from ..schema import Input, Metric, Output, Table
 from ..session import Run
+from .early_exit import lead, leads
 
 OUTPUTS = (Output.ROW, Output.DISTANCE)
 _SEARCH_OUTPUTS = (Output.SCORE, Output.CANDIDATE)
@@ -125,6 +126,23 @@ class Nearest:
                 for name, values in table.items():
                     values[query] = again[name]
         return table
+
+    def row_set(self, run: Run, query: Queries, squared_norm: float) -> npt.NDArray[np.int64]:
+        """Find the k nearest rows of one query, (1, k), in any order, where all rows of the artifact are distinct."""
+        found = self.search(run, query)
+        if lead(found.scores[0].tolist(), self._k - 1, self.gap(query, squared_norm), self.complete):
+            return found.candidates[:, : self._k]
+        return self.rows(run, query, found, (Output.ROW,))[Output.ROW]
+
+    def row_sets(self, run: Run, queries: Queries) -> npt.NDArray[np.int64]:
+        """Find the same for many queries: (b, k)."""
+        found = self.search(run, queries)
+        left = np.flatnonzero(~leads(found.scores, self.gaps(queries), self.complete)[:, self._k - 1])
+        rows = found.candidates[:, : self._k].copy()
+        for start in range(0, len(left), self.chunk):
+            chunk = left[start : start + self.chunk]
+            rows[chunk] = self.rows(run, queries[chunk], found.of(chunk), (Output.ROW,))[Output.ROW]
+        return rows
 
     def _known(self, found: Found | None) -> Neighbours:
         """Feed a graph that takes it what it found before; the others' search costs less than a branch."""

@@ -1,14 +1,15 @@
 """Merges concurrent requests of an event loop into one run."""
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import NamedTuple, Self, Unpack
+from typing import Any, NamedTuple, Self, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import ArtifactError
-from ..query import Request
+from ..query import Asked, Request
 from ..selector import Selector
 
 
@@ -17,8 +18,8 @@ class _Waiting(NamedTuple):
     answer: "asyncio.Future[str]"
 
 
-# What the requests of one run have in common: candidates and quality weight.
-_Asked = tuple[tuple[str, ...] | None, float | None]
+# What the requests of one run have in common, as `_shared` makes it.
+_Shared = tuple[tuple[str, Any], ...]
 
 
 class BatchingSelector:
@@ -42,8 +43,8 @@ class BatchingSelector:
         if max_batch < 1 or not max_wait_us >= 0:
             raise ValueError(f"expected max_batch >= 1 and max_wait_us >= 0, got {max_batch} and {max_wait_us}")
         self._selector, self._max_batch, self._max_wait = selector, max_batch, max_wait_us / 1e6
-        self._waiting: dict[_Asked, list[_Waiting]] = {}
-        self._starts: dict[_Asked, asyncio.Handle] = {}
+        self._waiting: dict[_Shared, list[_Waiting]] = {}
+        self._starts: dict[_Shared, asyncio.Handle] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -51,9 +52,8 @@ class BatchingSelector:
         """Pick the model for one query; takes and raises what `Selector.select` does. Bad requests fail alone."""
         if self._closed:
             raise ArtifactError("the selector is closed")
-        checked = self._selector.checked(features, **request)
-        candidates = request.get("candidates")
-        asked = (None if candidates is None else tuple(candidates), request.get("quality_weight"))
+        asked = _shared(request)
+        checked = self._selector.checked(features, **{**request, **dict(asked)})
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[str] = loop.create_future()
         waiting = self._waiting.setdefault(asked, [])
@@ -66,7 +66,7 @@ class BatchingSelector:
             self._starts[asked] = loop.call_soon(self._start, asked)
         return await answer
 
-    def _start(self, asked: _Asked) -> None:
+    def _start(self, asked: _Shared) -> None:
         if start := self._starts.pop(asked, None):
             start.cancel()
         task = asyncio.get_running_loop().create_task(self._answer(asked, self._waiting.pop(asked)))
@@ -78,13 +78,10 @@ class BatchingSelector:
         for asked in list(self._waiting):
             self._start(asked)
 
-    async def _answer(self, asked: _Asked, waiting: list[_Waiting]) -> None:
-        candidates, quality_weight = asked
+    async def _answer(self, asked: _Shared, waiting: list[_Waiting]) -> None:
         matrix = np.array([one.features for one in waiting])
         try:
-            picked = await asyncio.to_thread(
-                self._selector.select_batch, matrix, candidates=candidates, quality_weight=quality_weight
-            )
+            picked = await asyncio.to_thread(self._selector.select_batch, matrix, **dict(asked))
         except BaseException as error:
             for one in waiting:
                 if not one.answer.done():
@@ -108,3 +105,22 @@ class BatchingSelector:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+class _Models(dict[str, float]):
+    """Numbers of models, which can be a key."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(tuple(sorted(self.items())))
+
+
+def _shared(request: Request) -> _Shared:
+    """Return what is asked beside the query, as `Selector.select_batch` takes it, but so that it can be a key."""
+    asked = ((name, request.get(name)) for name in sorted(Asked.__annotations__))
+    return tuple((name, _hashable(value)) for name, value in asked if value is not None)
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _Models(value)
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else value

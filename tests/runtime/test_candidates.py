@@ -158,7 +158,7 @@ def test_refuses_what_is_unknown(asked, message):
 
 def test_only_knn_weighs_quality():
     data = encoded(**SCORED["kmeans"])
-    with pytest.raises(FeatureError, match="quality_weight: expected a KNN selector"):
+    with pytest.raises(FeatureError, match="quality_weight: expected an algorithm that takes it, knn native/1"):
         loaded(data, quality_weight=0.5)
-    with loaded(data) as selector, pytest.raises(FeatureError, match="quality_weight: expected a KNN selector"):
+    with loaded(data) as selector, pytest.raises(FeatureError, match="quality_weight: expected an algorithm that takes it, knn native/1"):
         selector.select(CENTROIDS[0], quality_weight=0.5)

@@ -1,0 +1,105 @@
+"""Kernel ridge regression: one kernel predicts quality, cost and seconds of every model.
+
+The predictions of the search in float32 are off by a bound that the graph computes beside them. Where the best utility
+leads by more than twice that, the pick is proven; else the predictions are computed in float64.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from ..artifact.metadata import Metadata
+from ..artifact.onnx_reader import Tensor
+from ..decision.objective import OUTCOMES
+from ..errors import ArtifactError
+from ..query import Preferences, Queries
+from ..schema import Input, Output, Table
+from ..session import Run
+from .base import PREDICTS, Explanation, Rule, Rules
+from .outcomes import default_of, explained, pick, reason, utility_of
+
+_SEARCH_OUTPUTS = (Output.PREDICTION, Output.PREDICTION_ERROR)
+_EXACT_OUTPUTS = (Output.OUTCOME,)
+_SEARCH_ONLY = np.array(False)
+
+
+class KernelRidge:
+    """Picks the model of the highest predicted utility.
+
+    Parameters
+    ----------
+    metadata
+        Metadata of the artifact.
+    tables
+        Initializers of the artifact, see `modelpick.runtime.schema.Table`.
+    preferences
+        Those of most calls; calls say them again.
+    """
+
+    def __init__(self, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
+        self._names, self._base = metadata.model_names, tables[Table.MEAN_OUTCOMES]
+        self._searches = Table.REFINE in tables
+        if self._base.shape != (len(OUTCOMES), len(self._names)):
+            raise ArtifactError(f"expected outcomes of {len(self._names)} models, got shape {self._base.shape}")
+
+    def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
+        """See `Algorithm`."""
+        return int(self.winners(run, query, preferences)[0])
+
+    def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
+        """See `Algorithm`."""
+        if not self._searches:
+            return self._picked(self._exact(run, queries), preferences)
+        predicted, errors = run(_SEARCH_OUTPUTS, {Input.FEATURES: queries, Input.REFINE: _SEARCH_ONLY})
+        outcomes = self._shaped(predicted)
+        utility = utility_of(outcomes, preferences)
+        winners = pick(outcomes, utility, preferences)
+        left = np.flatnonzero(~self._proven(utility, winners, errors, preferences))
+        if left.size:
+            winners[left] = self._picked(self._exact(run, queries[left]), preferences)
+        return winners
+
+    def _shaped(self, predicted: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return predicted.reshape(len(predicted), len(OUTCOMES), len(self._names))
+
+    def _exact(self, run: Run, queries: Queries) -> npt.NDArray[np.float64]:
+        """Predict outcomes in float64: (b, 3, n_models)."""
+        (predicted,) = run(_EXACT_OUTPUTS, {Input.FEATURES: queries})
+        return self._shaped(predicted)
+
+    def _picked(self, outcomes: npt.NDArray[np.float64], preferences: Preferences) -> npt.NDArray[np.int64]:
+        return pick(outcomes, utility_of(outcomes, preferences), preferences)
+
+    def _proven(
+        self,
+        utility: npt.NDArray[np.float64],
+        winners: npt.NDArray[np.int64],
+        errors: npt.NDArray[np.float64],
+        preferences: Preferences,
+    ) -> npt.NDArray[np.bool_]:
+        """Whether each winner leads by more than the errors of two predictions, (b, 3) for each kind of outcome."""
+        objective = preferences.objective
+        bound = 2.0 * (errors[:, 0] + objective.cost_weight * errors[:, 1] + objective.seconds_weight * errors[:, 2])
+        others = utility if preferences.allowed is None else np.where(preferences.allowed, utility, -np.inf)
+        best = others[np.arange(len(others)), winners]
+        proven: npt.NDArray[np.bool_] = (others >= (best - bound)[:, None]).sum(axis=1) == 1
+        return proven
+
+    def distance(self, run: Run, query: Queries, squared_norm: float) -> float:
+        """See `Algorithm`: not recorded for kernel ridge."""
+        raise ArtifactError("expected an artifact that records distances")
+
+    def explain(self, run: Run, query: Queries, preferences: Preferences) -> Explanation:
+        """See `Algorithm`."""
+        outcomes = self._exact(run, query)
+        utility = utility_of(outcomes, preferences)
+        winner, default = int(pick(outcomes, utility, preferences)[0]), default_of(self._base, preferences)
+        details = {
+            "outcomes": explained(outcomes[0], self._names, preferences),
+            **reason(utility[0], winner, default, self._names),
+        }
+        return Explanation(winner, utility[0], details)
+
+
+RULES: Rules = {("kernel_ridge", "native/1"): Rule(KernelRidge, PREDICTS)}

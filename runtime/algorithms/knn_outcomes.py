@@ -1,0 +1,105 @@
+"""KNN by queries, second version: the nearest queries predict quality, cost and seconds of every model."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from ..artifact.metadata import Metadata
+from ..artifact.onnx_reader import Tensor
+from ..decision.guard import exceeds
+from ..decision.objective import OUTCOMES
+from ..decision.shrinkage import deviations, neighbour_means
+from ..errors import ArtifactError
+from ..query import Preferences, Queries
+from ..schema import Table
+from ..search.exact import Nearest
+from ..session import Run
+from .base import PREDICTS, Explanation, Rule, Rules
+from .outcomes import default_of, explained, pick, reason, utility_of
+
+
+class KNNOutcomes:
+    """Picks the model of the highest predicted utility.
+
+    With ``evidence``, another model than the one that is best on average is picked only where it did better on the
+    neighbours by so many standard errors, see `modelpick.runtime.decision.guard`.
+
+    Parameters
+    ----------
+    metadata
+        Metadata of the artifact.
+    tables
+        Initializers of the artifact, see `modelpick.runtime.schema.Table`.
+    preferences
+        Those of most calls; calls say them again.
+    """
+
+    def __init__(self, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
+        self._k, self._names, self._shrinkage = metadata.k, metadata.model_names, metadata.shrinkage
+        self._outcomes, self._first_row = tables[Table.OUTCOMES], tables[Table.FIRST_ROW]
+        if self._outcomes.shape[1:] != (len(OUTCOMES), len(self._names)):
+            raise ArtifactError(f"expected outcomes of {len(self._names)} models, got shape {self._outcomes.shape}")
+        self._split = [deviations(self._outcomes[:, kind]) for kind in range(len(OUTCOMES))]
+        self._base = np.array([split.base for split in self._split])
+        self._nearest = Nearest(tables, metadata.k, metadata.n_features_in, metadata.metric)
+
+    def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
+        """See `Algorithm`."""
+        return int(self._picked(self._nearest.row_set(run, query, squared_norm), preferences)[0])
+
+    def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
+        """See `Algorithm`."""
+        return self._picked(self._nearest.row_sets(run, queries), preferences)
+
+    def _picked(self, rows: npt.NDArray[np.int64], preferences: Preferences) -> npt.NDArray[np.int64]:
+        outcomes = self._predicted(rows)
+        utility = utility_of(outcomes, preferences)
+        return pick(outcomes, utility, self._guarded(rows, preferences))
+
+    def _predicted(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Predict outcomes by neighbours, (b, k): (b, 3, n_models)."""
+        return np.stack([neighbour_means(split, rows, self._shrinkage) for split in self._split], axis=1)
+
+    def _guarded(self, rows: npt.NDArray[np.int64], preferences: Preferences) -> Preferences:
+        """Allow only models with evidence, if it is asked for."""
+        if not preferences.evidence:
+            return preferences
+        default = np.full(len(rows), default_of(self._base, preferences))
+        outcomes = self._outcomes[rows]
+        observed = utility_of(outcomes.reshape(-1, *outcomes.shape[2:]), preferences).reshape(*rows.shape, -1)
+        passed = exceeds(observed, default, preferences.evidence)
+        return preferences._replace(allowed=passed if preferences.allowed is None else passed & preferences.allowed)
+
+    def distance(self, run: Run, query: Queries, squared_norm: float) -> float:
+        """See `Algorithm`."""
+        return self._nearest.distance(run, query, squared_norm)
+
+    def explain(self, run: Run, query: Queries, preferences: Preferences) -> Explanation:
+        """See `Algorithm`."""
+        rows, distances = self._nearest.rows(run, query).values()
+        if rows.shape != (1, self._k):
+            raise ArtifactError(f"expected {self._k} neighbours, got shape {rows.shape}")
+        outcomes = self._predicted(rows)
+        utility = utility_of(outcomes, preferences)
+        winner = int(pick(outcomes, utility, self._guarded(rows, preferences))[0])
+        default = default_of(self._base, preferences)
+        unproven = f"no model exceeds {self._names[default]}, which is best on average, by {preferences.evidence} "
+        kept = f"{unproven}standard errors over the {self._k} neighbours" if preferences.evidence else ""
+        neighbours = [
+            {
+                "row": int(self._first_row[row]),
+                "distance": distance,
+                "outcomes": explained(self._outcomes[row], self._names, Preferences()),
+            }
+            for row, distance in zip(rows[0].tolist(), distances[0].tolist(), strict=True)
+        ]
+        details = {
+            "outcomes": explained(outcomes[0], self._names, preferences),
+            **reason(utility[0], winner, default, self._names, kept),
+            "neighbours": neighbours,
+        }
+        return Explanation(winner, utility[0], details)
+
+
+RULES: Rules = {("knn", "queries/2"): Rule(KNNOutcomes, PREDICTS | {"evidence"})}
