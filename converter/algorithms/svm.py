@@ -15,6 +15,16 @@ from ..formats.decoding import Matrix, Name, Vector, Warn, check_length, matrix,
 from ..formats.document import Document, Source
 from ..graphs.builder import DOUBLE, FLOAT, Graph
 from ..graphs.exact_search import roundings
+from ..graphs.kernel import (
+    BOUND_SLACK,
+    LONGEST,
+    STEEP,
+    SupportVectors,
+    by_differences,
+    expanded,
+    products,
+    stored_support_vectors,
+)
 from ..graphs.unit_length import Scaled, add_directions, directions
 from .choices import ChoiceSelector, describe_choices, expect_classifiers
 from .estimator import checked_features
@@ -22,12 +32,6 @@ from .rules import Probes, Rules
 
 # Queries whose norm is not above are scored as they are.
 MIN_NORM = 1e-10
-# An expanded square of length up to L is off by a few 2^-53 L^2: below, the scores are by less than 1e-10.
-STEEP = 1e5
-# Longer support vectors overflow float32.
-LONGEST = 1e15
-# The bound on the error is raised by this share, far above the roundings in its own computation.
-BOUND_SLACK = 1e-6
 
 
 class LinearClassifier(Struct, frozen=True, eq=False):
@@ -170,14 +174,16 @@ def _kernel_machine(alpha: Matrix, support_vectors: Matrix, rho: float, gamma: f
 OUTPUTS = {Output.SCORE: "double", Output.CLASSIFIER: "index", Output.CANDIDATE: "index", Output.CERTAIN: "flag"}
 
 
-class Machines(NamedTuple):
+class _Machines(NamedTuple):
     """Names of what all kernel machines hold together."""
 
-    vectors: str
-    norms: str
-    minus_gammas: str
+    support: SupportVectors
     alphas: str
     intercepts: str
+
+    def scores(self, graph: Graph, kernel: str) -> str:
+        """Return the machines' scores, float64, (b, n_machines), of kernels, (b, s)."""
+        return graph.node("Gemm", kernel, self.alphas, self.intercepts)
 
 
 def _add_graph(graph: Graph, estimator: SVMModelSelector, features: str, outputs: dict[str, str]) -> None:
@@ -195,9 +201,8 @@ def _add_graph(graph: Graph, estimator: SVMModelSelector, features: str, outputs
     Queries whose norm is at most 1e-10 are scored as they are. Where gamma is so large that cancellation in the
     expanded square could be seen, all is computed in float64, and squared distances from the differences.
 
-    The products with the support vectors are most of the work. They are taken in float32 first: each is off by at most
-    ``e = gamma_n |x| |sv|``, see `exact_search`, and ``|x| <= 1``; so the kernel's value K by at most ``K (exp(2 gamma
-    e) - 1)``, and a score by the sum of that over the support vectors, weighed with ``|alpha|``. Where the best score
+    The products with the support vectors are taken in float32 first: a score is off by at most the sum of the kernels'
+    errors, see `modelpick.converter.graphs.kernel`, weighed with ``|alpha|``; here ``|x| <= 1``. Where the best score
     leads by more than twice that, it is the ``candidate`` and ``certain``. What this leaves open is for the caller to
     refine: the whole is repeated in float64, unless the initializer ``refine`` is overridden with false.
     """
@@ -207,13 +212,15 @@ def _add_graph(graph: Graph, estimator: SVMModelSelector, features: str, outputs
     if is_fast(estimator.machines_):
         shared = shared_support_vectors(estimator.machines_)
         machines = _stored_machines(graph, shared, estimator.machines_)
-        exact = _scores(refined, _expanded_squares(refined, query, machines), machines)
+        exact = machines.scores(refined, _expanded(refined, query, machines, DOUBLE))
         scores = refined.node("Concat", *parts, exact, axis=1)
-        candidates, error = _fast_scores(graph, query, machines, shared, parts)
+        kernel = _expanded(graph, query, machines, FLOAT)
+        candidates = graph.node("Concat", *parts, machines.scores(graph, kernel), axis=1)
+        error = graph.node("MatMul", kernel, graph.constant("alpha_error", _error_shares(shared)))
     else:
         if estimator.machines_:
             machines = _stored_machines(graph, shared_support_vectors(estimator.machines_), estimator.machines_)
-            parts.append(_scores(graph, _differences(graph, query, machines), machines))
+            parts.append(machines.scores(graph, by_differences(graph, query.product(graph), machines.support)))
         candidates, error = graph.node("Concat", *parts, axis=1), graph.constant("no_error", np.array([0.0]))
         scores = refined.node("Identity", candidates)
     graph.settle(candidates, len(estimator.choice_models_), 1, error, outputs)
@@ -236,59 +243,27 @@ def _linear_scores(graph: Graph, model: Any, query: Scaled) -> str:
     return graph.node("Add", products, graph.constant("linear_intercept", model.intercept_))
 
 
-def _stored_machines(graph: Graph, shared: "SharedVectors", machines: Sequence[Any]) -> Machines:
-    vectors = shared.vectors
-    return Machines(
-        vectors=graph.stored_exactly(Stored.SUPPORT_VECTORS, vectors),
-        norms=graph.constant("support_norms", np.einsum("ij,ij->i", vectors, vectors)),
-        minus_gammas=graph.constant("minus_gamma", -shared.gammas),
+def _stored_machines(graph: Graph, shared: "SharedVectors", machines: Sequence[Any]) -> _Machines:
+    return _Machines(
+        support=stored_support_vectors(graph, shared.vectors, shared.gammas),
         alphas=graph.constant("alpha", shared.alphas),
         intercepts=graph.constant("rbf_intercept", np.concatenate([machine.intercept_ for machine in machines])),
     )
 
 
-def _scores(graph: Graph, squares: str, machines: Machines) -> str:
-    return graph.node("Gemm", _kernel(graph, squares, machines), machines.alphas, machines.intercepts)
+def _expanded(graph: Graph, query: Scaled, machines: _Machines, element_type: int) -> str:
+    found = graph.node("Mul", products(graph, query.shrunk, machines.support, element_type), query.factor)
+    return expanded(graph, found, query.squared, machines.support)
 
 
-def _kernel(graph: Graph, squares: str, machines: Machines) -> str:
-    return graph.node("Exp", graph.node("Mul", squares, machines.minus_gammas))
-
-
-def _differences(graph: Graph, query: Scaled, machines: Machines) -> str:
-    column = graph.node("Unsqueeze", query.product(graph), graph.constant("vector_axis", np.array([1])))
-    vectors = graph.node("Cast", machines.vectors, to=DOUBLE)
-    return graph.squared_norm(graph.node("Sub", vectors, column), keepdims=0)
-
-
-def _expanded_squares(graph: Graph, query: Scaled, machines: Machines) -> str:
-    vectors = graph.node("Cast", machines.vectors, to=DOUBLE)
-    return _expanded(graph, graph.node("Gemm", query.shrunk, vectors, alpha=-2.0, transB=1), query, machines)
-
-
-def _expanded(graph: Graph, products: str, query: Scaled, machines: Machines) -> str:
-    squares = graph.node("Add", machines.norms, query.squared)
-    squared = graph.node("Add", graph.node("Mul", products, query.factor), squares)
-    return graph.node("Max", squared, graph.constant("zero", np.array(0.0)))
-
-
-def _fast_scores(
-    graph: Graph, query: Scaled, machines: Machines, shared: "SharedVectors", linear: list[str]
-) -> tuple[str, str]:
-    """Return scores by products in float32, float64 (b, n_classifiers), and twice the bound on their error, (b,)."""
-    shrunk = graph.node("Cast", query.shrunk, to=FLOAT)
-    products = graph.node("Gemm", shrunk, graph.node("Cast", machines.vectors, to=FLOAT), alpha=-2.0, transB=1)
-    squares = _expanded(graph, graph.node("Cast", products, to=DOUBLE), query, machines)
-    kernel = _kernel(graph, squares, machines)
-    scores = graph.node("Gemm", kernel, machines.alphas, machines.intercepts)
-    if linear:
-        scores = graph.node("Concat", *linear, scores, axis=1)
+def _error_shares(shared: "SharedVectors") -> Matrix:
+    """Return what each kernel adds to twice the bound on the error of the scores, float64, (s,)."""
     lengths = np.linalg.norm(shared.vectors, axis=1)
     relative, absolute = roundings(shared.vectors.shape[1])
     product_errors = relative * lengths + absolute * (1.0 + lengths)
     shares = np.expm1(2.0 * shared.gammas * product_errors) * (1.0 + BOUND_SLACK) + BOUND_SLACK**2
-    bounds = graph.constant("alpha_error", 2.0 * np.abs(shared.alphas).max(axis=1) * shares)
-    return scores, graph.node("MatMul", kernel, bounds)
+    bounds: Matrix = 2.0 * np.abs(shared.alphas).max(axis=1) * shares
+    return bounds
 
 
 class SharedVectors(NamedTuple):

@@ -1,0 +1,67 @@
+"""The Gaussian kernel of queries and support vectors, ``exp(-gamma |x - sv|^2)``, in a graph.
+
+``|x - sv|^2 = |x|^2 + |sv|^2 - 2 x.sv`` costs one Gemm; where cancellation in that could be seen, the square is taken
+of the differences. The products are most of the work: summed in float32 each is off by at most ``gamma_n |x| |sv|``,
+see `exact_search`, so that a bound e on the error of the square makes the kernel's value K wrong by at most
+``K (exp(gamma e) - 1)``, from where a machine's score is bounded.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from modelpick.runtime.schema import Stored
+
+from .builder import DOUBLE, Graph
+
+Matrix = npt.NDArray[np.float64]
+# A square expanded, of lengths up to L, is off by a few 2^-53 L^2: below, kernels are by less than 1e-10.
+STEEP = 1e5
+# Longer support vectors overflow float32.
+LONGEST = 1e15
+# Bounds on errors are raised by this share, far above the roundings in their own computation.
+BOUND_SLACK = 1e-6
+
+
+class SupportVectors(NamedTuple):
+    """Names of what the kernels of some support vectors are computed from."""
+
+    vectors: str
+    """Initializer `Stored.SUPPORT_VECTORS`, (s, d)."""
+    norms: str
+    """Squared norms, float64, (s,)."""
+    minus_gammas: str
+    """Float64, (s,)."""
+
+
+def stored_support_vectors(graph: Graph, vectors: Matrix, gammas: Matrix) -> SupportVectors:
+    """Add support vectors, (s, d), with a gamma each, (s,)."""
+    return SupportVectors(
+        vectors=graph.stored_exactly(Stored.SUPPORT_VECTORS, vectors),
+        norms=graph.constant("support_norms", np.einsum("ij,ij->i", vectors, vectors)),
+        minus_gammas=graph.constant("minus_gamma", -gammas),
+    )
+
+
+def products(graph: Graph, queries: str, support: SupportVectors, element_type: int) -> str:
+    """Return ``-2 x.sv``, float64, (b, s), summed in FLOAT or DOUBLE."""
+    left, right = (graph.node("Cast", side, to=element_type) for side in (queries, support.vectors))
+    return graph.node("Cast", graph.node("Gemm", left, right, alpha=-2.0, transB=1), to=DOUBLE)
+
+
+def expanded(graph: Graph, products: str, squared: str, support: SupportVectors) -> str:
+    """Return kernels, float64, (b, s), from products, ``-2 x.sv``, and the queries' squared norms, (b, 1)."""
+    squares = graph.node("Add", products, graph.node("Add", support.norms, squared))
+    return _kernel(graph, graph.node("Max", squares, graph.constant("zero", np.array(0.0))), support)
+
+
+def by_differences(graph: Graph, queries: str, support: SupportVectors) -> str:
+    """Return kernels, float64, (b, s), from the differences between queries and support vectors."""
+    column = graph.node("Unsqueeze", queries, graph.constant("vector_axis", np.array([1])))
+    vectors = graph.node("Cast", support.vectors, to=DOUBLE)
+    return _kernel(graph, graph.squared_norm(graph.node("Sub", vectors, column), keepdims=0), support)
+
+
+def _kernel(graph: Graph, squares: str, support: SupportVectors) -> str:
+    return graph.node("Exp", graph.node("Mul", squares, support.minus_gammas))
