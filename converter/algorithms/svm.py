@@ -14,13 +14,12 @@ from modelpick.runtime.schema import Output, Stored
 from ..formats.decoding import Matrix, Name, Vector, Warn, check_length, matrix, refuse, vector
 from ..formats.document import Document, Source
 from ..graphs.builder import DOUBLE, FLOAT, Graph
-from ..graphs.exact_search import roundings
 from ..graphs.kernel import (
-    BOUND_SLACK,
     LONGEST,
     STEEP,
     SupportVectors,
     by_differences,
+    error_shares,
     expanded,
     products,
     stored_support_vectors,
@@ -216,7 +215,7 @@ def _add_graph(graph: Graph, estimator: SVMModelSelector, features: str, outputs
         scores = refined.node("Concat", *parts, exact, axis=1)
         kernel = _expanded(graph, query, machines, FLOAT)
         candidates = graph.node("Concat", *parts, machines.scores(graph, kernel), axis=1)
-        error = graph.node("MatMul", kernel, graph.constant("alpha_error", _error_shares(shared)))
+        error = graph.node("MatMul", kernel, graph.constant("alpha_error", _error_bounds(shared)))
     else:
         if estimator.machines_:
             machines = _stored_machines(graph, shared_support_vectors(estimator.machines_), estimator.machines_)
@@ -256,13 +255,9 @@ def _expanded(graph: Graph, query: Scaled, machines: _Machines, element_type: in
     return expanded(graph, found, query.squared, machines.support)
 
 
-def _error_shares(shared: "SharedVectors") -> Matrix:
+def _error_bounds(shared: "SharedVectors") -> Matrix:
     """Return what each kernel adds to twice the bound on the error of the scores, float64, (s,)."""
-    lengths = np.linalg.norm(shared.vectors, axis=1)
-    relative, absolute = roundings(shared.vectors.shape[1])
-    product_errors = relative * lengths + absolute * (1.0 + lengths)
-    shares = np.expm1(2.0 * shared.gammas * product_errors) * (1.0 + BOUND_SLACK) + BOUND_SLACK**2
-    bounds: Matrix = 2.0 * np.abs(shared.alphas).max(axis=1) * shares
+    bounds: Matrix = 2.0 * np.abs(shared.alphas).max(axis=1) * error_shares(shared.vectors, shared.gammas)
     return bounds
 
 

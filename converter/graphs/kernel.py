@@ -14,6 +14,7 @@ import numpy.typing as npt
 from modelpick.runtime.schema import Stored
 
 from .builder import DOUBLE, Graph
+from .exact_search import roundings
 
 Matrix = npt.NDArray[np.float64]
 # A square expanded, of lengths up to L, is off by a few 2^-53 L^2: below, kernels are by less than 1e-10.
@@ -65,3 +66,16 @@ def by_differences(graph: Graph, queries: str, support: SupportVectors) -> str:
 
 def _kernel(graph: Graph, squares: str, support: SupportVectors) -> str:
     return graph.node("Exp", graph.node("Mul", squares, support.minus_gammas))
+
+
+def error_shares(vectors: Matrix, gammas: Matrix) -> Matrix:
+    """Bound the error of each kernel by products in float32, as a share of its value, for queries of unit length: (s,).
+
+    The product with a support vector is off by at most ``e = gamma_n |sv|``, its square by 2 e, and the kernel by
+    ``exp(2 gamma e) - 1`` of its value.
+    """
+    lengths = np.linalg.norm(vectors, axis=1)
+    relative, absolute = roundings(vectors.shape[1])
+    squares = 2.0 * (relative * lengths + absolute * (1.0 + lengths))
+    shares: Matrix = np.expm1(gammas * squares) * (1.0 + BOUND_SLACK) + BOUND_SLACK**2
+    return shares

@@ -156,9 +156,15 @@ def test_refuses_what_is_unknown(asked, message):
             selector.select_batch(QUERIES, **asked)
 
 
+NOT_WEIGHED = "quality_weight: expected an algorithm that takes it, knn native/1"
+
+
 def test_only_knn_weighs_quality():
     data = encoded(**SCORED["kmeans"])
-    with pytest.raises(FeatureError, match="quality_weight: expected an algorithm that takes it, knn native/1"):
+    with pytest.raises(FeatureError, match=NOT_WEIGHED):
         loaded(data, quality_weight=0.5)
-    with loaded(data) as selector, pytest.raises(FeatureError, match="quality_weight: expected an algorithm that takes it, knn native/1"):
+    with (
+        loaded(data) as selector,
+        pytest.raises(FeatureError, match=NOT_WEIGHED),
+    ):
         selector.select(CENTROIDS[0], quality_weight=0.5)

@@ -1,0 +1,267 @@
+"""Kernel ridge regression: one kernel predicts quality, cost and seconds of every model; the best utility is picked.
+
+Ours: the original has no such files. All models share the support vectors, which are queries of the training data or
+some of them, landmarks. scikit-learn's `KernelRidge` is the estimator, and its solution with landmarks is that of
+`Nystroem` followed by `Ridge`.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from sklearn.kernel_ridge import KernelRidge
+
+from modelpick.runtime.decision.objective import OUTCOMES, Objective, choose, utilities
+from modelpick.runtime.schema import Entry, Output, Stored, Table
+
+from ..formats.decoding import Name, Warn, check_length, matrix, refuse
+from ..formats.document import Document, Source
+from ..formats.operating_points import OperatingPoints, checked_points
+from ..graphs.builder import DOUBLE, FLOAT, Graph
+from ..graphs.kernel import (
+    LONGEST,
+    STEEP,
+    SupportVectors,
+    by_differences,
+    error_shares,
+    expanded,
+    products,
+    stored_support_vectors,
+)
+from ..graphs.unit_length import Scaled, add_directions, directions
+from .estimator import Matrix, Names, checked_features, name_array
+from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules
+
+QUALITY, COST = OUTCOMES[0], OUTCOMES[1]
+
+
+class OutcomeForm(Struct):
+    """How one kind of outcome is predicted."""
+
+    dual_coef: list[list[float]]
+    intercept: list[float]
+
+
+class KernelRidgeForm(Struct):
+    """Support vectors once, and coefficients for each kind of outcome."""
+
+    model_names: Annotated[list[Name], Meta(min_length=1)]
+    gamma: Annotated[float, Meta(ge=0)]
+    support_vectors: list[Raw]
+    outcomes: dict[str, OutcomeForm]
+    default: Name | UnsetType | None = UNSET
+    operating_points: OperatingPoints | UnsetType | None = UNSET
+
+
+class KernelRidgeDocument(Document, frozen=True, eq=False):
+    """A checked kernel ridge model."""
+
+    model_names: tuple[str, ...]
+    gamma: float
+    support_vectors: Matrix
+    """Float64, shape (s, d), of unit length as they were trained."""
+    dual_coef: Matrix
+    """Float64, shape (s, 3, n_models); 0 for kinds of outcomes that are not predicted."""
+    intercept: Matrix
+    """Mean outcomes, float64, shape (3, n_models); NaN for kinds of outcomes that are not predicted."""
+    default: str
+    """Model that is best on average."""
+    operating_points: dict[str, Any] | None
+
+
+def _check(form: KernelRidgeForm, source: Source, warn: Warn) -> KernelRidgeDocument:
+    names, n_models = tuple(form.model_names), len(form.model_names)
+    if len(set(names)) != n_models:
+        refuse("$.model_names", "expected each name once")
+    vectors = matrix(form.support_vectors, "$.support_vectors")
+    if QUALITY not in form.outcomes:
+        refuse("$.outcomes", f"expected {QUALITY} among them")
+    dual_coef = np.zeros((len(vectors), len(OUTCOMES), n_models))
+    intercept = np.full((len(OUTCOMES), n_models), np.nan)
+    for kind, outcome in form.outcomes.items():
+        path = f"$.outcomes.{kind}"
+        if kind not in OUTCOMES:
+            refuse(path, f"expected one of {', '.join(OUTCOMES)}")
+        check_length(outcome.intercept, n_models, f"{path}.intercept", "model of $.model_names")
+        check_length(outcome.dual_coef, len(vectors), f"{path}.dual_coef", "row of $.support_vectors")
+        for index, row in enumerate(outcome.dual_coef):
+            check_length(row, n_models, f"{path}.dual_coef[{index}]", "model of $.model_names")
+        dual_coef[:, OUTCOMES.index(kind)] = outcome.dual_coef
+        intercept[OUTCOMES.index(kind)] = outcome.intercept
+    if form.default and form.default not in names:
+        refuse("$.default", f"expected one of {', '.join(names)}, got '{form.default}'")
+    return KernelRidgeDocument(
+        source=source,
+        model_names=names,
+        gamma=form.gamma,
+        support_vectors=vectors,
+        dual_coef=dual_coef,
+        intercept=intercept,
+        default=form.default or names[int(intercept[0].argmax())],
+        operating_points=checked_points(form.operating_points or None, names, "$.operating_points"),
+    )
+
+
+class KernelRidgeModelSelector(KernelRidge):
+    """Picks the model of the highest predicted quality, or utility.
+
+    ``outcome = intercept + sum_i dual_coef_i exp(-gamma |x - sv_i|^2)``, x scaled to unit length.
+
+    Parameters
+    ----------
+    gamma : float, default=1.0
+
+    Attributes
+    ----------
+    X_fit_ : ndarray of float64, shape (s, d)
+        Support vectors.
+    dual_coef_ : ndarray of float64, shape (s, 3 * n_models)
+    intercept_ : ndarray of float64, shape (3 * n_models,)
+        Mean outcomes, kind after kind; NaN for kinds that are not predicted.
+    model_names_ : ndarray of str, shape (n_models,)
+    default_ : str
+        Model that is best on average.
+    operating_points_ : dict or None
+        See `modelpick.converter.formats.operating_points`.
+    """
+
+    semantics = "native/1"
+    model_names_: Names
+
+    def __init__(self, gamma: float = 1.0) -> None:
+        super().__init__(kernel="rbf", gamma=gamma)
+
+    def take(self, support_vectors: Matrix, dual_coef: Matrix, intercept: Matrix, model_names: Sequence[str]) -> Self:
+        """Take over what was trained elsewhere; coefficients (s, 3, n_models), intercepts (3, n_models)."""
+        self.X_fit_, self.n_features_in_ = support_vectors, support_vectors.shape[1]
+        self.dual_coef_ = dual_coef.reshape(len(support_vectors), -1)
+        self.intercept_ = intercept.ravel()
+        self.model_names_ = name_array(model_names)
+        return self
+
+    def outcomes(self, X: npt.ArrayLike) -> Matrix:
+        """Predict quality, cost and seconds of each model, float64, shape (b, 3, n_models)."""
+        features = directions(checked_features(self, X))
+        predicted: Matrix = super().predict(features) + self.intercept_
+        return predicted.reshape(len(features), len(OUTCOMES), -1)
+
+    def decision_function(self, X: npt.ArrayLike) -> Matrix:
+        """Predicted quality, float64, shape (b, n_models)."""
+        return utilities(self.outcomes(X), Objective())
+
+    def predict(self, X: npt.ArrayLike) -> Names:
+        """Names of the picked models, shape (b,): the highest quality; of equal ones the cheaper, then the first."""
+        outcomes = self.outcomes(X)
+        picked = choose(utilities(outcomes, Objective()), outcomes[:, OUTCOMES.index(COST)])
+        names: Names = self.model_names_[picked]
+        return names
+
+
+def _build(document: KernelRidgeDocument) -> KernelRidgeModelSelector:
+    estimator = KernelRidgeModelSelector(document.gamma)
+    estimator.take(document.support_vectors, document.dual_coef, document.intercept, document.model_names)
+    estimator.default_, estimator.operating_points_ = document.default, document.operating_points
+    return estimator
+
+
+OUTPUTS = {Output.PREDICTION: "double", Output.PREDICTION_ERROR: "double", Output.OUTCOME: "double"}
+
+
+def _add_graph(graph: Graph, estimator: KernelRidgeModelSelector, features: str, outputs: dict[str, str]) -> None:
+    """Write one Gemm for all support vectors, and one for all outcomes of all models.
+
+    ::
+
+        features ─ Div ─┬─ Gemm f32 ─ Mul ─ Add ─ Max 0 ─ Exp ─┬─ Gemm dual_coef ─ prediction (b, 3 m)
+        (b, d)          │  support vectors                     └─ MatMul bounds ─ prediction_error (b, 3)
+                        └─ If refine: the same in float64 ─────── Gemm dual_coef ─ outcome (b, 3 m)
+
+    The products with the support vectors are taken in float32 first. Each kernel is off by a share of its value, see
+    `modelpick.converter.graphs.kernel`, a prediction by the sum of these, weighed with the largest ``|dual_coef|`` of
+    any model. Where gamma is so large that cancellation in the expanded square could be seen, all is computed in
+    float64 from the differences, and there is no error.
+    """
+    query = add_directions(graph, features)
+    vectors, kinds = estimator.X_fit_, len(OUTCOMES)
+    gammas = np.full(len(vectors), float(estimator.gamma))
+    support = stored_support_vectors(graph, vectors, gammas)
+    dual_coef, intercept = (
+        graph.constant("dual_coef", estimator.dual_coef_),
+        graph.constant("intercept", estimator.intercept_),
+    )
+    refined = graph.branch()
+    coefficients = np.abs(estimator.dual_coef_).reshape(len(vectors), kinds, -1).max(axis=2)
+    if _is_fast(estimator):
+        kernel = _expanded(graph, query, support, FLOAT)
+        exact = refined.node("Gemm", _expanded(refined, query, support, DOUBLE), dual_coef, intercept)
+        bounds = coefficients * error_shares(vectors, gammas)[:, None]
+    else:
+        kernel = by_differences(graph, query.product(graph), support)
+        exact, bounds = "", np.zeros_like(coefficients)
+    graph.output(outputs[Output.PREDICTION], "Gemm", kernel, dual_coef, intercept)
+    graph.output(outputs[Output.PREDICTION_ERROR], "MatMul", kernel, graph.constant("dual_coef_error", bounds))
+    exact = exact or refined.node("Identity", outputs[Output.PREDICTION])
+    graph.refine(outputs, OUTPUTS, refined, {Output.OUTCOME: exact}, outputs[Output.PREDICTION_ERROR])
+    graph.constant(Table.MEAN_OUTCOMES, estimator.intercept_.reshape(kinds, -1))
+
+
+def _is_fast(estimator: KernelRidgeModelSelector) -> bool:
+    """Return whether cancellation in the expanded square cannot be seen."""
+    with np.errstate(over="ignore"):
+        longest = np.linalg.norm(estimator.X_fit_, axis=1).max()
+        return bool(estimator.gamma * (1.0 + longest) ** 2 <= STEEP and longest <= LONGEST)
+
+
+def _expanded(graph: Graph, query: Scaled, support: SupportVectors, element_type: int) -> str:
+    found = graph.node("Mul", products(graph, query.shrunk, support, element_type), query.factor)
+    return expanded(graph, found, query.squared, support)
+
+
+def _describe(estimator: KernelRidgeModelSelector) -> dict[str, Any]:
+    count, width = estimator.X_fit_.shape
+    intercept = estimator.intercept_.reshape(len(OUTCOMES), -1)
+    entries: dict[str, Any] = {
+        Entry.CHOICES: list(estimator.model_names_),
+        Entry.ROWS: count,
+        Entry.K: 0,
+        Entry.TIE_RULE: "utility, then cost, then model",
+        Entry.VALUES_PER_QUERY: count + width if _is_fast(estimator) else count * width,
+        Entry.OUTCOMES: [kind for kind, means in zip(OUTCOMES, intercept, strict=True) if not np.isnan(means).all()],
+        Entry.DEFAULT: estimator.default_,
+    }
+    if estimator.operating_points_ is not None:
+        entries[Entry.OPERATING_POINTS] = estimator.operating_points_
+    return entries
+
+
+def _expect(
+    estimator: KernelRidgeModelSelector, queries: Matrix, explained: Sequence[Explanation]
+) -> Iterator[Expected]:
+    names, nothing = estimator.model_names_, np.empty(0)
+    for why, outcomes in zip(explained, estimator.outcomes(queries), strict=True):
+        known = [kind for kind, values in enumerate(outcomes) if not np.isnan(values).all()]
+        found = [[why["outcomes"][name].get(OUTCOMES[kind], np.nan) for name in names] for kind in known]
+        close = outcomes[0] >= outcomes[0].max() - TOLERANCE
+        answer = Answer(np.array(found).ravel(), nothing)
+        yield Expected(answer, Answer(outcomes[known].ravel(), nothing), set(names[close]), bool(close.sum() > 1))
+
+
+RULES = (
+    Rules(
+        algorithm="kernel_ridge",
+        semantics="native/1",
+        form=KernelRidgeForm,
+        check=_check,
+        build=_build,
+        estimator=KernelRidgeModelSelector,
+        outputs=OUTPUTS,
+        graph=_add_graph,
+        describe=_describe,
+        stored=(Stored.SUPPORT_VECTORS,),
+        stored_rows=lambda estimator: list(range(len(estimator.X_fit_))),
+        probes=lambda estimator: Probes(estimator.X_fit_, np.arange(len(estimator.X_fit_))),
+        expect=_expect,
+    ),
+)
