@@ -4,6 +4,7 @@ import hashlib
 import warnings
 from codecs import BOM_UTF8
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
@@ -14,13 +15,17 @@ from .algorithms import ALGORITHMS, resolve
 from .algorithms.rules import Semantics
 from .files.io import read_bytes
 from .formats.decoding import DocumentWarning, Refusal, check_fields_once, decode, decode_choice, refuse
-from .formats.document import VECTOR, Document, Source
+from .formats.document import FORMAT_VERSIONS, VECTOR, Document, Source
 
 
 class _Header(Struct):
-    """The fields of every model, which say how to read the others."""
+    """The fields that say how to read the others."""
 
     algorithm: Raw
+    format_version: int | None = None
+
+
+class _Trained(Struct):
     trained: bool
 
 
@@ -36,7 +41,8 @@ def load_document(source: str | Path | bytes, *, semantics: str = Semantics.nati
     source
         Path of a JSON file, or its bytes.
     semantics
-        How the model shall pick: one of `Semantics`, or a rule set with its version, such as "native/1".
+        How the model shall pick: one of `Semantics`, or a rule set with its version, such as "native/1". Without a
+        version, "native" follows the file's ``format_version``, and others mean the newest.
 
     Returns
     -------
@@ -62,11 +68,17 @@ def load_document(source: str | Path | bytes, *, semantics: str = Semantics.nati
         check_fields_once(data)
         header = decode(data, _Header)
         algorithm = decode_choice(header.algorithm, ALGORITHMS, "$.algorithm")
-        if not header.trained:
-            refuse("$.trained", "expected true: the model is not trained")
-        rules = resolve(algorithm, semantics)
+        if header.format_version not in (None, *FORMAT_VERSIONS):
+            refuse("$.format_version", f"expected 1 or 2, got {header.format_version}")
+        rules = resolve(algorithm, semantics, header.format_version or 1)
+        fields: dict[str, Any] = {"algorithm": algorithm}
+        if rules.reads_trained:
+            if not decode(data, _Trained).trained:
+                refuse("$.trained", "expected true: the model is not trained")
+            fields["trained"] = True
+        if header.format_version is not None:
+            fields["format_version"] = header.format_version
         form = decode(data, rules.form)
-        fields = {"algorithm": algorithm, "trained": True}
         fields |= msgspec.to_builtins(form, enc_hook=lambda raw: VECTOR)
         made_of = Source(hashlib.sha256(data).hexdigest(), algorithm, rules.semantics, fields)
         document: Document = rules.check(form, made_of, warn)

@@ -42,13 +42,16 @@ def rules_of(estimator: Estimator) -> AnyRules:
     raise TypeError(f"expected an estimator of modelpick.converter, got {estimator!r}")
 
 
-def resolve(algorithm: str, semantics: str) -> AnyRules:
+def resolve(algorithm: str, semantics: str, format_version: int = 1) -> AnyRules:
     """Return the rules of an algorithm, of `ALGORITHMS`, that are asked for.
 
     Parameters
     ----------
     semantics
-        A rule set, which means its newest version, or a rule set and its version, ``native/1``.
+        A rule set and its version, ``native/1``; or a rule set: ``native`` means the version of the file, others mean
+        the newest.
+    format_version
+        Version of the file.
 
     Raises
     ------
@@ -59,6 +62,8 @@ def resolve(algorithm: str, semantics: str) -> AnyRules:
         return TABLE[algorithm, semantics]
     for rule_set in (semantics, FALLBACKS.get(semantics)):
         versions = [rules for rules in TABLE.values() if (rules.algorithm, rules.rule_set) == (algorithm, rule_set)]
+        if versions and rule_set == Semantics.native:
+            return _of_version(versions, format_version)
         if versions:
             return versions[-1]
     able = dict.fromkeys(rules.algorithm for rules in TABLE.values() if rules.rule_set == semantics)
@@ -66,3 +71,11 @@ def resolve(algorithm: str, semantics: str) -> AnyRules:
         refuse("$.algorithm", f"expected {' or '.join(able)}, which alone has the semantics {semantics}")
     known = ", ".join(rules.semantics for rules in TABLE.values() if rules.algorithm == algorithm)
     raise Refusal("semantics", f"expected one of {known} for {algorithm}, got '{semantics}'")
+
+
+def _of_version(versions: list[AnyRules], format_version: int) -> AnyRules:
+    found = next((rules for rules in versions if rules.semantics.endswith(f"/{format_version}")), None)
+    if found is None:
+        known = " or ".join(rules.semantics.partition("/")[2] for rules in versions)
+        raise Refusal("$.format_version", f"expected {known} for {versions[0].algorithm}, got {format_version}")
+    return found

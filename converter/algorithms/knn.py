@@ -1,16 +1,16 @@
 """KNN: the k nearest rows vote, each for its model and with a weight of its quality and speed.
 
-``native`` ranks rows by Euclidean distance, ``trainer`` by cosine distance; each row is a recorded answer of a language
-model. See `modelpick.runtime.decision.voting.vote` for the vote.
+Each row is a recorded answer of a language model. ``native/1`` ranks rows by Euclidean distance, ``native/2`` by that
+between directions, ``trainer`` by cosine distance. See `modelpick.runtime.decision.voting.vote` for the vote.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from functools import partial
-from typing import Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from modelpick.runtime import DocumentError
 from modelpick.runtime.decision.voting import Vote, Weights, vote, vote_weights
@@ -40,6 +40,8 @@ from .rules import Answer, Expected, Explanation, Probes, Rules
 NANOSECONDS_PER_MILLISECOND = 1_000_000
 # Of the original library's KNN selector; distance does not weigh.
 NATIVE_1 = Weights(quality=0.9, speed=0.1, min_quality=0.01)
+# The second generation has no floor.
+NATIVE_2 = Weights(quality=0.9, speed=0.1, min_quality=None)
 
 
 class _Sample(Struct):
@@ -58,6 +60,17 @@ class KNNForm(Struct):
     qualities: list[float] | UnsetType | None = UNSET
     latencies: list[Nanoseconds] | UnsetType | None = UNSET
     samples: list[_Sample] | UnsetType | None = UNSET
+
+
+class KNNForm2(Struct):
+    """Columns of rows, as the second generation reads them."""
+
+    k: Count
+    embeddings: list[Raw]
+    labels: list[Name]
+    qualities: list[float] | UnsetType | None = UNSET
+    latencies: list[Annotated[int, Meta(ge=0, le=INT64[1])]] | UnsetType | None = UNSET
+    format_version: int | UnsetType | None = UNSET
 
 
 class KNNDocument(Document, frozen=True, eq=False):
@@ -87,10 +100,6 @@ def check_knn(form: KNNForm, source: Source, warn: Warn) -> KNNDocument:
         labels = form.labels or []
         qualities = form.qualities or [DEFAULT_QUALITY] * len(embeddings)
         latencies = form.latencies or []
-    n = len(embeddings)
-    lengths: dict[str, Sized] = {"labels": labels, "qualities": qualities, "latencies": latencies or labels}
-    for field, values in lengths.items():
-        check_length(values, n, f"$.{field}", "row of $.embeddings")
     floor = NATIVE_1.min_quality
     low = sum(floor is not None and quality < floor for quality in qualities)
     if low:
@@ -98,11 +107,33 @@ def check_knn(form: KNNForm, source: Source, warn: Warn) -> KNNDocument:
     if form.samples and form.embeddings:
         warn("$.samples", "ignored beside $.embeddings")
         del source.fields["samples"]
-    if form.k > n:
-        warn("$.k", f"{form.k} neighbours asked of {n} rows: all rows vote")
+    return _document(form.k, embeddings, labels, qualities, latencies, source, warn)
+
+
+def _check_2(form: KNNForm2, source: Source, warn: Warn) -> KNNDocument:
+    embeddings = matrix(form.embeddings, "$.embeddings")
+    qualities = form.qualities or [DEFAULT_QUALITY] * len(embeddings)
+    return _document(form.k, embeddings, form.labels, qualities, form.latencies or [], source, warn)
+
+
+def _document(
+    k: int,
+    embeddings: Matrix,
+    labels: list[str],
+    qualities: list[float],
+    latencies: list[int],
+    source: Source,
+    warn: Warn,
+) -> KNNDocument:
+    n = len(embeddings)
+    lengths: dict[str, Sized] = {"labels": labels, "qualities": qualities, "latencies": latencies or labels}
+    for field, values in lengths.items():
+        check_length(values, n, f"$.{field}", "row of $.embeddings")
+    if k > n:
+        warn("$.k", f"{k} neighbours asked of {n} rows: all rows vote")
     return KNNDocument(
         source=source,
-        k=form.k,
+        k=k,
         embeddings=embeddings,
         labels=tuple(labels),
         qualities=np.array(qualities, dtype=np.float64),
@@ -126,18 +157,23 @@ def _sample_latencies(samples: list[_Sample]) -> list[int]:
 
 
 class _Voting(NamedTuple):
-    """How rows vote."""
+    """How rows are read, ranked, and vote."""
 
+    form: type[Struct]
+    check: Callable[[Any, Source, Warn], KNNDocument]
     ranking: str
     """Metric of the distance to the query."""
     speeds: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float64]]
     """Of latencies in nanoseconds, shape (n,)."""
     weights: Weights
+    ties_by_name: bool = False
+    """Whether equal sums go to the first name, instead of the model of the best-ranked neighbour."""
 
 
 _VOTINGS: Mapping[str, _Voting] = {
-    "native/1": _Voting(Metric.EUCLIDEAN, relative_speeds, NATIVE_1),
-    "trainer/1": _Voting(Metric.COSINE, decaying_speeds, NATIVE_1),
+    "native/1": _Voting(KNNForm, check_knn, Metric.EUCLIDEAN, relative_speeds, NATIVE_1),
+    "native/2": _Voting(KNNForm2, _check_2, Metric.CHORD, decaying_speeds, NATIVE_2, ties_by_name=True),
+    "trainer/1": _Voting(KNNForm, check_knn, Metric.COSINE, decaying_speeds, NATIVE_1),
 }
 
 
@@ -148,8 +184,8 @@ class KNNModelSelector(ExactNeighbors):
     ----------
     n_neighbors : int, default=5
         Neighbours that vote; more than there are rows means all rows.
-    semantics : {"native/1", "trainer/1"}, default="native/1"
-        Euclidean distance and `relative_speeds`, or cosine distance and `decaying_speeds`.
+    semantics : {"native/1", "native/2", "trainer/1"}, default="native/1"
+        Distance, speeds, weights and how ties are broken, as `_VOTINGS` lists them.
 
     Attributes
     ----------
@@ -220,7 +256,10 @@ class KNNModelSelector(ExactNeighbors):
     def vote(self, rows: npt.NDArray[np.int64]) -> Vote:
         """Let rows vote, nearest first, int64, shape (b, k)."""
         weights = vote_weights(self.qualities_[rows], self.speeds_[rows], self.weights)
-        return vote(self.model_indices_[rows], weights, len(self.model_names_))
+        preferred = None
+        if _VOTINGS[self.semantics].ties_by_name:
+            preferred = np.argsort(np.argsort(self.model_names_, kind="stable"), kind="stable").astype(np.int64)
+        return vote(self.model_indices_[rows], weights, len(self.model_names_), preferred=preferred)
 
 
 def _build(document: KNNDocument, k: int | None = None) -> KNNModelSelector:
@@ -254,12 +293,13 @@ def _add_graph(graph: Graph, estimator: KNNModelSelector, features: str, outputs
         Output.QUALITY: graph_of.Column(Table.ROW_QUALITY, estimator.qualities_, OUTPUTS[Output.QUALITY]),
         Output.SPEED: graph_of.Column(Table.ROW_SPEED, estimator.speeds_, OUTPUTS[Output.SPEED]),
     }
-    rows = Rows(values, unit=estimator.ranking == Metric.COSINE)
+    rows = Rows(values, estimator.ranking)
     graph_of.add_neighbours(graph, features, outputs, rows, members, estimator.n_samples_fit_, k, columns)
 
 
 def _describe(estimator: KNNModelSelector) -> dict[str, Any]:
-    return describe_neighbours(estimator, "distance, then row; vote, then best-ranked neighbour")
+    tied = "name" if _VOTINGS[estimator.semantics].ties_by_name else "best-ranked neighbour"
+    return describe_neighbours(estimator, f"distance, then row; vote, then {tied}")
 
 
 def _probes(estimator: KNNModelSelector) -> Probes:
@@ -290,8 +330,6 @@ def _is_rounding(estimator: KNNModelSelector, query: Matrix, chosen: npt.NDArray
 _rules = partial(
     Rules,
     algorithm="knn",
-    form=KNNForm,
-    check=check_knn,
     build=_build,
     estimator=KNNModelSelector,
     outputs=OUTPUTS,
@@ -305,4 +343,4 @@ _rules = partial(
     options=(K,),
     graph_options=graph_of.OPTIONS,
 )
-RULES = tuple(_rules(semantics=semantics) for semantics in _VOTINGS)
+RULES = tuple(_rules(semantics=name, form=voting.form, check=voting.check) for name, voting in _VOTINGS.items())

@@ -13,9 +13,13 @@ from ..formats.decoding import Name, Warn, check_length, decode, decode_choice, 
 from ..formats.document import Document, Source
 from ..graphs.builder import DOUBLE, Graph
 from .choices import ChoiceSelector, describe_choices, expect_classifiers
-from .estimator import Matrix, checked_features, name_array
+from .estimator import Matrix, Names, checked_features, name_array
 from .layers import DenseLayer, Layer, ReluLayer, ScaleLayer, fold
 from .rules import Probes, Rules
+
+# What stands for the fields of batch normalisation that are absent or null.
+_BATCH_NORM = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}
+EPSILON = 1e-5
 
 
 class _LayerForm(Protocol):
@@ -25,16 +29,17 @@ class _LayerForm(Protocol):
 
 class _DenseForm(Struct, tag_field="type", tag="linear"):
     weight: list[list[float]]
-    bias: list[float]
+    bias: list[float] | UnsetType | None = UNSET
 
     def checked(self, path: str, width: int) -> tuple[Layer | None, int]:
         for index, row in enumerate(self.weight):
             check_length(row, width, f"{path}.weight[{index}]", "output of the layer before")
         if not self.weight:
             refuse(f"{path}.weight", "expected at least one row")
-        check_length(self.bias, len(self.weight), f"{path}.bias", "row of weight")
-        layer = DenseLayer(np.array(self.weight, dtype=np.float64), np.array(self.bias, dtype=np.float64))
-        return layer, len(self.bias)
+        bias = self.bias or [0.0] * len(self.weight)
+        check_length(bias, len(self.weight), f"{path}.bias", "row of weight")
+        layer = DenseLayer(np.array(self.weight, dtype=np.float64), np.array(bias, dtype=np.float64))
+        return layer, len(bias)
 
 
 class _ReluForm(Struct, tag_field="type", tag="relu"):
@@ -50,18 +55,18 @@ class _DropoutForm(Struct, tag_field="type", tag="dropout"):
 
 
 class _BatchNormForm(Struct, tag_field="type", tag="batch_norm"):
-    weight: list[float]
-    bias: list[float]
-    running_mean: list[float]
-    running_var: list[Annotated[float, Meta(ge=0)]]
-    eps: Annotated[float, Meta(gt=0)]
+    weight: list[float] | UnsetType | None = UNSET
+    bias: list[float] | UnsetType | None = UNSET
+    running_mean: list[float] | UnsetType | None = UNSET
+    running_var: list[Annotated[float, Meta(ge=0)]] | UnsetType | None = UNSET
+    eps: Annotated[float, Meta(gt=0)] | UnsetType | None = UNSET
 
     def checked(self, path: str, width: int) -> tuple[Layer | None, int]:
-        vectors = {name: getattr(self, name) for name in ("weight", "bias", "running_mean", "running_var")}
+        vectors = {name: getattr(self, name) or [default] * width for name, default in _BATCH_NORM.items()}
         for name, values in vectors.items():
             check_length(values, width, f"{path}.{name}", "output of the layer before")
         weight, bias, mean, variance = (np.array(values, dtype=np.float64) for values in vectors.values())
-        scale = weight / np.sqrt(variance + self.eps)
+        scale = weight / np.sqrt(variance + (self.eps or EPSILON))
         return ScaleLayer(scale, bias - mean * scale), width
 
 
@@ -117,7 +122,7 @@ def _layer_form(layer: Raw, path: str) -> _LayerForm:
 
 
 class MLPModelSelector(ChoiceSelector, MLPClassifier):
-    """Picks the model of the most probable class; each class is a choice.
+    """Picks the model of the most probable class; each class is a choice. Of equal ones the last is picked.
 
     Attributes
     ----------
@@ -130,6 +135,11 @@ class MLPModelSelector(ChoiceSelector, MLPClassifier):
         probabilities: Matrix = self._forward_pass_fast(checked_features(self, X), check_input=False)
         return probabilities
 
+    def predict(self, X: npt.ArrayLike) -> Names:
+        """Names of the picked models, shape (b,)."""
+        names: Names = self.choice_models_[-1 - self.choice_scores(X)[:, ::-1].argmax(axis=1)]
+        return names
+
 
 def _build(document: MLPDocument) -> MLPModelSelector:
     layers = document.layers
@@ -141,6 +151,7 @@ def _build(document: MLPDocument) -> MLPModelSelector:
     estimator.classes_ = name_array(document.model_names)
     estimator.n_features_in_ = layers[0].weights.shape[1]
     estimator.set_choices(document.model_names)
+    estimator.semantics = document.source.semantics
     return estimator
 
 
@@ -156,7 +167,7 @@ def _add_graph(graph: Graph, estimator: MLPModelSelector, features: str, outputs
         (b, d)                                         └─ ArgMax ─ classifier (b,)
 
     ``softmax(W_n relu(... relu(W_1 x + b_1) ...) + b_n)``: batch normalisation was folded into the layers when the
-    estimator was built.
+    estimator was built. ArgMax takes the last.
     """
     values = features
     for index, (weights, bias) in enumerate(zip(estimator.coefs_, estimator.intercepts_, strict=True)):
@@ -165,22 +176,22 @@ def _add_graph(graph: Graph, estimator: MLPModelSelector, features: str, outputs
         stored = graph.node("Cast", graph.stored_exactly("layer", weights), to=DOUBLE)
         values = graph.node("Gemm", values, stored, graph.constant("bias", bias))
     graph.output(outputs[Output.SCORE], "Softmax", values, axis=1)
-    graph.output(outputs[Output.CLASSIFIER], "ArgMax", outputs[Output.SCORE], axis=1, keepdims=0)
+    graph.output(outputs[Output.CLASSIFIER], "ArgMax", outputs[Output.SCORE], axis=1, keepdims=0, select_last_index=1)
 
 
 def _describe(estimator: MLPModelSelector) -> dict[str, Any]:
     values = sum(len(bias) for bias in estimator.intercepts_) + estimator.n_features_in_
-    return describe_choices(estimator, 0, "score, then model", values)
+    return describe_choices(estimator, 0, "score, then the last model", values)
 
 
 def _probes(estimator: MLPModelSelector) -> Probes:
     return Probes(estimator.coefs_[0].T, np.arange(estimator.coefs_[0].shape[1]))
 
 
-RULES = (
+RULES = tuple(
     Rules(
         algorithm="mlp",
-        semantics="native/1",
+        semantics=semantics,
         form=MLPForm,
         check=_check,
         build=_build,
@@ -193,5 +204,7 @@ RULES = (
         stored_rows=lambda estimator: [],
         probes=_probes,
         expect=expect_classifiers,
-    ),
+    )
+    # Both generations pick alike.
+    for semantics in ("native/1", "native/2")
 )

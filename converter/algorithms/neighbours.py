@@ -53,12 +53,12 @@ class ExactNeighbors(NearestNeighbors):
 
     def distances(self, features: Matrix) -> Matrix:
         """Return the distances to every row, by the metric of `ranking`, shape (b, n)."""
-        if self.ranking == Metric.COSINE:
-            # Half the squared distance of unit vectors, 2 - 2 a.b: it keeps its digits where they are close.
-            cosines: Matrix = cdist(directions(features), directions(self._fit_X)) ** 2 / 2
-            return cosines
-        distances: Matrix = cdist(features, self._fit_X)
-        return distances
+        if self.ranking == Metric.EUCLIDEAN:
+            distances: Matrix = cdist(features, self._fit_X)
+            return distances
+        chords: Matrix = cdist(directions(features), directions(self._fit_X))
+        # Half the squared distance of unit vectors, 2 - 2 a.b: it keeps its digits where they are close.
+        return chords**2 / 2 if self.ranking == Metric.COSINE else chords
 
 
 def _nearest(distances: Matrix, k: int) -> tuple[Matrix, Rows]:
@@ -139,13 +139,12 @@ def distances_between(estimator: Any, groups: Rows) -> Matrix:
     """Return the distances from some of an estimator's rows to all; infinite within a group: (s, n)."""
     first = np.unique(groups, return_index=True)[1]
     sample = first[np.linspace(0, len(first) - 1, min(MOST_ROWS, len(first))).astype(np.int64)]
-    is_cosine = estimator.ranking == Metric.COSINE
-    rows = directions(estimator._fit_X) if is_cosine else estimator._fit_X
+    rows = estimator._fit_X if estimator.ranking == Metric.EUCLIDEAN else directions(estimator._fit_X)
     norms = np.einsum("ij,ij->i", rows, rows)
     # The expanded square loses digits that a rank does not need, and is many times faster than the difference.
     squares: Matrix = np.maximum(norms[sample][:, None] + norms - 2.0 * rows[sample] @ rows.T, 0.0)
     squares[groups[sample][:, None] == groups] = np.inf
-    return squares / 2.0 if is_cosine else np.sqrt(squares)
+    return squares / 2.0 if estimator.ranking == Metric.COSINE else np.sqrt(squares)
 
 
 class Found(NamedTuple):

@@ -107,6 +107,8 @@ class Rules(Generic[F, D, E]):
     """Yields what the estimator expects of queries, float64, (b, d), beside what their explanations hold."""
     distances: Callable[[E], Matrix] | None = None
     """Returns distances of some vectors to all others, infinite to itself, shape (s, n): what drift is ranked among."""
+    reads_trained: bool = True
+    """Whether the JSON says if it was trained."""
     options: tuple[Option, ...] = ()
     """Options that ``build`` takes."""
     graph_options: Mapping[str, list[str]] | None = None

@@ -33,7 +33,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from modelpick.runtime.schema import Input, Table
+from modelpick.runtime.schema import Input, Metric, Table
 
 from .builder import FLOAT, UINT8, Graph
 from .unit_length import directions
@@ -104,13 +104,14 @@ class Rows:
     ----------
     values
         Shape (u, d).
-    unit
-        Whether rows and queries are scaled to unit length before all else.
+    metric
+        See `modelpick.runtime.schema.Metric`; but for the Euclidean one, rows and queries are scaled to unit length
+        before all else.
     """
 
-    def __init__(self, values: Matrix, unit: bool = False) -> None:
-        self.values, self.unit = values, unit
-        if unit:
+    def __init__(self, values: Matrix, metric: str = Metric.EUCLIDEAN) -> None:
+        self.values, self.metric, self.unit = values, metric, metric != Metric.EUCLIDEAN
+        if self.unit:
             values = directions(values)
         self.scaled = values
         self.factor, self.center = 1.0, None

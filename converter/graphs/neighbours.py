@@ -36,7 +36,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from modelpick.runtime.schema import Input, Output, Stored, Table
+from modelpick.runtime.schema import Input, Metric, Output, Stored, Table
 
 from .builder import DOUBLE, Graph
 from .exact_search import ExactSearch, Rows, Search, add_search
@@ -105,8 +105,11 @@ def add_neighbours(
     size = refined.constant(Input.K, np.array([k]))
     nearest, ranks = refined.nodes("TopK", [squared, size], 2, axis=1, largest=0, sorted=1)
     neighbours = refined.node("GatherElements", by_row, ranks, axis=1)
-    halved = refined.node("Mul", nearest, refined.constant("half", np.array(0.5))) if rows.unit else None
-    results = {Output.ROW: neighbours, Output.DISTANCE: halved or refined.node("Sqrt", nearest)}
+    if rows.metric == Metric.COSINE:
+        distances = refined.node("Mul", nearest, refined.constant("half", np.array(0.5)))
+    else:
+        distances = refined.node("Sqrt", nearest)
+    results = {Output.ROW: neighbours, Output.DISTANCE: distances}
     known = refined.node("Min", neighbours, refined.constant("last_row", np.array(n_rows - 1))) if columns else ""
     for name, column in columns.items():
         results[name] = refined.node("Gather", refined.constant(column.table, column.values), known, axis=0)

@@ -1,0 +1,100 @@
+"""Selections against the answers of the original's second generation, recorded by running its code."""
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.runtime import Selector
+
+ROOT = Path(__file__).parents[1]
+SHARED = Path(os.environ.get("MODELPICK_SHARED", ROOT.parent / "shared"))
+RECORDED = ROOT / "tests/data/generation-2"
+# Those that the original picks for but that are refused here, as empty.
+REFUSED = {"svm_no_classifiers"}
+pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")
+
+
+def read(path):
+    return json.loads(gzip.decompress(path.read_bytes()))
+
+
+def loaded(raw):
+    """A selector by the rules of today's router, which reads files of both versions alike."""
+    if json.loads(raw)["algorithm"] == "hiershrink":
+        document = load_document(raw)
+    else:
+        document = load_document(raw, semantics=today(json.loads(raw)))
+    return Selector.load(to_artifact(build_estimator(document), document=document), unknown_candidates="ignore")
+
+
+def today(model):
+    """KMeans alone reads each version by its own rules."""
+    return f"native/{model.get('format_version') or 1}" if model["algorithm"] == "kmeans" else "native/2"
+
+
+def decided(entry, n, name=""):
+    """Queries that neither a tie, unless it is exact, nor rounding decides."""
+    tie, exact, near = (np.array(entry.get(name + key, [False] * n)) for key in ("tie", "tie_exact", "near"))
+    return np.flatnonzero(~(tie & ~exact) & ~near)
+
+
+FILES = {f"{path.name.split('.')[0]}": path for path in sorted(RECORDED.glob("*.json.gz"))}
+ARTIFACTS = [
+    pytest.param(name, artifact, id=f"{name}-{artifact}")
+    for name, path in FILES.items()
+    for artifact in read(path)["artifacts"]
+]
+
+
+@pytest.mark.parametrize(("file", "name"), ARTIFACTS)
+def test_picks_as_the_router_does_today(file, name):
+    recorded = read(FILES[file])
+    queries, entry = np.array(recorded["queries"]), recorded["artifacts"][name]
+    raw = json.dumps(entry["artifact"]).encode()
+    if name in REFUSED:
+        with pytest.raises(ValueError, match="expected at least one of linear_classifiers"):
+            loaded(raw)
+        return
+    with loaded(raw) as selector:
+        for run in entry.get("runs", []):
+            check_run(selector, queries, run)
+        for decision in entry.get("v2_decisions", []):
+            check_decision(selector, queries, decision)
+        if "expected" in entry:
+            kept = decided(entry, len(queries))
+            expected = [entry["expected"][query] for query in kept]
+            assert selector.select_batch(queries[kept]) == expected
+            assert [selector.select(query) for query in queries[kept]] == expected
+            assert [selector.explain(query)["model"] for query in queries[kept]] == expected
+
+
+def check_run(selector, queries, run):
+    raise NotImplementedError(run)
+
+
+def check_decision(selector, queries, decision):
+    candidates = decision["candidates"]
+    picked = selector.explain(queries[decision["query"]], candidates=candidates)
+    assert picked["model"] == decision["model"]
+
+
+SETS = sorted(path.parent for parent in ("conformance", "real") for path in SHARED.glob(f"{parent}/*/expected-gen*"))
+
+
+@pytest.mark.parametrize("algorithm", ["knn", "kmeans", "svm", "mlp"])
+@pytest.mark.parametrize("folder", SETS, ids=lambda folder: folder.name)
+def test_old_files_by_the_rules_of_today(folder, algorithm):
+    path = folder / f"{algorithm}_model.json.gz"
+    recorded = read(folder / "expected-generation-2.json.gz")
+    if not path.exists():
+        pytest.skip("has no such model")
+    queries = np.array(read(folder / "expected.json.gz")["queries"])
+    entry, n = recorded["expected"], len(queries)
+    kept = decided({key.removeprefix(f"{algorithm}_"): entry[key] for key in entry if key.startswith(algorithm)}, n)
+    with loaded(gzip.decompress(path.read_bytes())) as selector:
+        assert selector.select_batch(queries[kept]) == [entry[algorithm][query] for query in kept]
