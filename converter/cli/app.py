@@ -15,8 +15,9 @@ from modelpick.runtime.errors import one_line
 from ..formats.decoding import DocumentWarning
 from ..verification.report import VerificationError
 from .convert import convert, inspect, restore, verify
+from .evaluate import evaluate
 from .hub import pull, push
-from .models import diff, evaluate, train
+from .models import diff, train
 from .select import select
 
 app = typer.Typer(

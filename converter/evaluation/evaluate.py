@@ -1,179 +1,286 @@
-"""Evaluation: what selectors come to on held-out benchmark records, beside every single model, chance and the best."""
+"""Evaluation: what policies achieve on held-out records, beside every single model, their mixes, chance and the best.
+
+Records may be sparse. A policy's means run over the queries on which its pick has an outcome, their share is its
+coverage; what is compared is compared on the queries where both have one.
+"""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from itertools import chain, combinations
+from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from msgspec import Struct
 
-from modelpick.runtime import DocumentError, ModelpickError, Selector
-from modelpick.runtime.features import FeatureBuilder
+from modelpick.runtime import DocumentError
 
-from ..training.records import Benchmark, Matrix, required_embeddings
-from .bootstrap import Interval, interval, resampled_sums
+from ..training.records import Benchmark, Matrix
+from .bootstrap import Estimate, Vector, estimate, ratio, resampled
+from .frontier import Frontier, frontiers_of, heights, static_mix
+from .policies import Objective, Policy, best_models, chosen, mixed, roles, single_models, utilities
+from .recovery import Recovery
 
-ORACLE, RANDOM = "oracle", "random"
+Kind = Literal["oracle", "artifact", "mix", "single", "random"]
+Axis = Literal["cost", "seconds"]
+MIX_OF = "mix at {}"
 
 
-class Strategy(Struct):
-    """What a way of picking comes to."""
+class Slice(Struct):
+    """What a policy achieves on the queries of a category."""
+
+    quality: float | None
+    queries: int
+    """Queries whose pick has an outcome."""
+
+
+class Result(Struct):
+    """What a policy achieves. An estimate is NaN where what it needs was not recorded."""
 
     name: str
-    quality: float
-    """Mean quality of the picked models."""
-    interval: Interval
-    """Bootstrap 95 % interval of that, over queries."""
-    seconds: float
-    """Mean response time of the picked models."""
-    best_share: float
-    """Share of the queries on which no model did better than the one picked."""
-    gap_from_random: float | None
-    """Share of the way from random to the oracle; None where there is none."""
-    gap_from_best_single: float | None
-    """Share of the way from the best single model to the oracle; None where there is none."""
+    kind: Kind
+    artifact: str
+    """Of an artifact's policy, the artifact; its policies differ in their operating points."""
+    roles: list[str]
+    """Of a single model, whether it is the strongest, the cheapest, the best by the objective."""
+    coverage: float
+    """Share of the calls whose quality is known."""
+    quality: Estimate
+    cost: Estimate
+    seconds: Estimate
+    regret: Estimate
+    """Mean utility lost beside the best model of each query."""
+    best_share: Estimate
+    """Share of the queries on which no known model has a higher utility."""
+    gain: Estimate
+    """Mean utility over that of the best single model."""
+    kept: Estimate
+    """Quality, in parts of the best single model's."""
+    saved: Estimate
+    """Cost, or seconds where no cost is recorded, saved beside the best single model, in parts of its."""
+    gap_closed: Estimate
+    """Gain in parts of what the oracle gains."""
+    over_mix: Estimate
+    """Quality over the best static mix of two models at the same mean price."""
     selections: dict[str, float]
-    """Share of the queries for which each model is picked."""
-    categories: dict[str, float]
-    """Mean quality on the queries of each category."""
+    """Share of the queries for which each model is called."""
+    categories: dict[str, Slice]
 
 
 class Difference(Struct):
-    """How much better one artifact is than another on the same queries."""
+    """How much higher the quality of one artifact is than another's on the same queries."""
 
     better: str
     than: str
-    quality: float
-    """Difference of mean quality."""
-    interval: Interval
-    """Paired bootstrap 95 % interval of that."""
+    quality: Estimate
 
 
 class Evaluation(Struct):
     """The outcome of an evaluation."""
 
     queries: int
-    left_out: int
-    """Queries without an outcome of every model."""
-    strategies: list[Strategy]
+    objective: Objective
+    axis: Axis
+    """The price: cost, or response time where no cost is recorded."""
+    baseline: str
+    """The best single model, by the objective."""
+    learned: bool
+    """Whether the models' roles were learned on other records, or in hindsight on these."""
+    results: list[Result]
+    """The oracle; artifacts; static mixes at their prices, in the same order; single models; random."""
     differences: list[Difference]
+    frontiers: list[Frontier]
+    """The single models' and each artifact's."""
+    recoveries: list[Recovery] = []
+
+    def of(self, kind: Kind) -> list[Result]:
+        """Give the results of one kind."""
+        return [result for result in self.results if result.kind == kind]
 
 
-def evaluate(artifacts: Sequence[str | Path], benchmark: Benchmark, *, seed: int = 0) -> Evaluation:
-    """Evaluate artifacts on benchmark records that they were not trained on.
+class _Scale(NamedTuple):
+    """One outcome, shape (n_queries, n_models), and the best single model's column of it."""
 
-    Queries on which a model has no outcome are left out. "random" is the mean over all models.
+    values: Matrix
+    base: Vector
+
+    def columns(self, name: str, chances: Matrix) -> dict[str, Vector]:
+        """Sum over the models: what is got where it is known, and how likely it is known; likewise beside the base."""
+        known, base_known = ~np.isnan(self.values), ~np.isnan(self.base)
+        got = (chances * np.where(known, self.values, 0.0)).sum(axis=1)
+        weight = (chances * known).sum(axis=1)
+        return {
+            name: got,
+            f"{name} weight": weight,
+            f"{name} beside": got * base_known,
+            f"{name} base": weight * np.where(base_known, self.base, 0.0),
+            f"{name} both": weight * base_known,
+        }
+
+
+def evaluate(
+    policies: Sequence[Policy],
+    benchmark: Benchmark,
+    *,
+    objective: Objective = Objective(),  # noqa: B008 (immutable)
+    learned: Benchmark | None = None,
+    seed: int = 0,
+) -> Evaluation:
+    """Evaluate policies on benchmark records that they were not trained on.
+
+    Parameters
+    ----------
+    policies
+        Of artifacts, see `modelpick.converter.evaluation.policies.routed`.
+    objective
+        What regret, best picks and the oracle go by, and the best single model is best by.
+    learned
+        Records to learn from which model is the strongest, the cheapest and the best. By default it is known in
+        hindsight, which no service could.
+    seed
+        Seed of the bootstrap.
 
     Raises
     ------
     DocumentError
-        When there are no embeddings, no query has every model's outcome, or a pick has no outcome.
-    ArtifactError, FeatureError
-        When an artifact is refused, or expects features of another width.
+        When no model of ``learned`` has records, or no utility is known.
     """
-    whole = ~np.isnan(benchmark.quality).any(axis=1)
-    if not whole.any():
-        raise DocumentError("expected queries with an outcome of every model, got none")
-    quality, seconds = benchmark.quality[whole], benchmark.seconds[whole]
-    categories = np.array(benchmark.categories)[whole]
-    embeddings = required_embeddings(benchmark)[whole]
-    names, n = benchmark.model_names, len(quality)
-    # How likely each model is picked for each query: (n, n_models).
-    chances: dict[str, Matrix] = {ORACLE: np.eye(len(names))[_fastest_best(quality, seconds)]}
-    labels = _distinct_labels(artifacts)
-    for label, artifact in zip(labels, artifacts, strict=True):
-        chances[label] = np.eye(len(names))[_picks(artifact, embeddings, categories.tolist(), names)]
-    chances |= {name: np.tile(np.eye(len(names))[model], (n, 1)) for model, name in enumerate(names)}
-    chances[RANDOM] = np.full((n, len(names)), 1 / len(names))
+    names, (n, m) = benchmark.model_names, benchmark.quality.shape
+    utility = utilities(benchmark, objective)
+    if np.isnan(utility).all():
+        raise DocumentError("expected records with the cost or response time that the objective has a weight for")
+    known_roles = roles(_only(learned, names) if learned is not None else benchmark, objective)
+    base = names.index(known_roles["best"])
+    axis: Axis = "seconds" if np.isnan(benchmark.cost).all() else "cost"
+    outcomes = {"quality": benchmark.quality, "cost": benchmark.cost, "seconds": benchmark.seconds, "utility": utility}
+    scales = {name: _Scale(values, values[:, base]) for name, values in outcomes.items()}
 
-    oracle, chance, single = quality.max(axis=1).mean(), quality.mean(), quality.mean(axis=0).max()
-    best = quality >= quality.max(axis=1, keepdims=True)
+    singles = single_models(benchmark)
+    mixes = list(_mixes(policies, singles, outcomes[axis], benchmark.quality))
+    kinds: dict[Kind, Sequence[Policy]] = {
+        "oracle": [Policy("oracle", chosen(best_models(benchmark, utility), m))],
+        "artifact": policies,
+        "mix": mixes,
+        "single": singles,
+        "random": [Policy("random", np.full((n, m), 1 / m))],
+    }
+    everything = [(kind, policy) for kind, of_kind in kinds.items() for policy in of_kind]
+    best = np.where(np.isnan(utility), -np.inf, utility).max(axis=1)
+    best = np.where(np.isfinite(best), best, 0.0)
+    pairs = list(combinations([policy for policy in policies if policy.keep is None], 2))
+    tables = (_columns(policy.chances, scales, best) for _, policy in everything)
+    differing = (_difference_columns(first, second, benchmark.quality) for first, second in pairs)
+    sums = resampled(chain(tables, differing), seed)
+    sums, differences = sums[: len(everything)], sums[len(everything) :]
 
-    def strategy(name: str, chances: Matrix) -> Strategy:
-        got = (chances * quality).sum(axis=1)
-        return Strategy(
-            name=name,
-            quality=float(got.mean()),
-            interval=_interval_of_mean(got, seed),
-            seconds=float((chances * seconds).sum(axis=1).mean()),
-            best_share=float((chances * best).sum(axis=1).mean()),
-            gap_from_random=_closed(got.mean(), chance, oracle),
-            gap_from_best_single=_closed(got.mean(), single, oracle),
-            selections=dict(zip(names, chances.mean(axis=0).tolist(), strict=True)),
-            categories={c: float(got[categories == c].mean()) for c in sorted(set(categories.tolist()))},
+    quality = np.column_stack([ratio(found["quality"], found["quality weight"]) for found in sums])
+    price = np.column_stack([ratio(found[axis], found[f"{axis} weight"]) for found in sums])
+    of_single = np.array([kind == "single" for kind, _ in everything])
+    over = quality - heights(price[:, of_single], quality[:, of_single], price)
+    categories = np.array(benchmark.categories)
+    results = [
+        Result(
+            name=policy.label,
+            kind=kind,
+            artifact=policy.artifact,
+            roles=[role for role, name in known_roles.items() if kind == "single" and name == policy.label],
+            coverage=float(found["quality weight"][0] / n),
+            **_estimates(found, axis),
+            over_mix=estimate(over[:, place]),
+            selections=dict(zip(names, policy.chances.mean(axis=0).tolist(), strict=True)),
+            categories={
+                name: _slice(policy.chances[categories == name], benchmark.quality[categories == name])
+                for name in sorted(set(benchmark.categories))
+            },
         )
-
-    strategies = [strategy(name, chosen) for name, chosen in chances.items()]
-    return Evaluation(n, int((~whole).sum()), strategies, _differences(labels, chances, quality, seed))
-
-
-def _distinct_labels(artifacts: Sequence[str | Path]) -> list[str]:
-    stems = [Path(artifact).stem for artifact in artifacts]
-    return [stem if stems.count(stem) == 1 else str(artifact) for stem, artifact in zip(stems, artifacts, strict=True)]
-
-
-def _picks(artifact: str | Path, embeddings: Matrix, categories: list[str], names: list[str]) -> list[int]:
-    with Selector.load(artifact) as selector:
-        features = FeatureBuilder(selector.n_features_in_).build_batch(embeddings, categories)
-        picked = selector.select_batch(features)
-    unknown = sorted(set(picked) - set(names))
-    if unknown:
-        raise DocumentError(f"{artifact}: expected picks among {', '.join(names)}, got {', '.join(unknown)}")
-    return [names.index(name) for name in picked]
+        for place, ((kind, policy), found) in enumerate(zip(everything, sums, strict=True))
+    ]
+    return Evaluation(
+        queries=n,
+        objective=objective,
+        axis=axis,
+        baseline=names[base],
+        learned=learned is not None,
+        results=results,
+        differences=_differences(pairs, differences),
+        frontiers=frontiers_of(price, quality, of_single, [policy.artifact for _, policy in everything]),
+    )
 
 
-def _fastest_best(quality: Matrix, seconds: Matrix) -> npt.NDArray[np.int64]:
-    """Give each query's best model, of several the fastest, of those the first; unknown seconds are the slowest."""
-    slowest = np.finfo(np.float64).max
-    best = quality == quality.max(axis=1, keepdims=True)
-    waits: Matrix = np.where(best, np.nan_to_num(seconds, nan=slowest), np.inf)
-    picks: npt.NDArray[np.int64] = waits.argmin(axis=1)
-    return picks
+def _only(learned: Benchmark, names: Sequence[str]) -> Benchmark:
+    """Leave the models that are evaluated."""
+    columns = [column for column, name in enumerate(learned.model_names) if name in names]
+    if not columns:
+        raise DocumentError(
+            f"expected training records of {', '.join(names)}, got them of {', '.join(learned.model_names)}"
+        )
+    return learned._replace(
+        model_names=[learned.model_names[column] for column in columns],
+        quality=learned.quality[:, columns],
+        cost=learned.cost[:, columns],
+        seconds=learned.seconds[:, columns],
+    )
 
 
-def _interval_of_mean(values: npt.NDArray[np.float64], seed: int) -> Interval:
-    return interval(resampled_sums(values[:, None], seed)[:, 0] / len(values))
+def _mean(chances: Matrix, values: Matrix) -> float:
+    known = ~np.isnan(values)
+    weight = (chances * known).sum()
+    return float((chances * np.where(known, values, 0.0)).sum() / weight) if weight else np.nan
 
 
-def _closed(got: float, start: float, end: float) -> float | None:
-    return float((got - start) / (end - start)) if end > start else None
-
-
-def _differences(labels: list[str], chances: Mapping[str, Matrix], quality: Matrix, seed: int) -> list[Difference]:
-    got = {label: (chances[label] * quality).sum(axis=1) for label in labels}
-    ranked = sorted(labels, key=lambda label: -got[label].mean())
-    pairs = [(better, than) for place, better in enumerate(ranked) for than in ranked[place + 1 :]]
-    gains = [got[better] - got[than] for better, than in pairs]
+def _mixes(policies: Sequence[Policy], singles: Sequence[Policy], price: Matrix, quality: Matrix) -> list[Policy]:
+    """Mix two models at each policy's mean price, where it is known."""
+    at = [_mean(policy.chances, price) for policy in policies]
+    prices = np.array([_mean(single.chances, price) for single in singles])
+    qualities = np.array([_mean(single.chances, quality) for single in singles])
+    models = np.array([single.chances[0] for single in singles])
     return [
-        Difference(better, than, float(gain.mean()), _interval_of_mean(gain, seed))
-        for (better, than), gain in zip(pairs, gains, strict=True)
+        mixed(MIX_OF.format(policy.label), static_mix(prices, qualities, where) @ models, len(price))
+        for policy, where in zip(policies, at, strict=True)
+        if not np.isnan(where) and not np.isnan(prices).all()
     ]
 
 
-def plot(evaluation: Evaluation, target: Path) -> None:
-    """Plot quality against response time, one point a strategy, as SVG or PNG by the target's suffix.
+def _columns(chances: Matrix, scales: Mapping[str, _Scale], best: Vector) -> dict[str, Vector]:
+    table: dict[str, Vector] = {}
+    for name, scale in scales.items():
+        table |= scale.columns(name, chances)
+    utility = scales["utility"]
+    table["best"] = (chances * (utility.values == best[:, None])).sum(axis=1)
+    table["lost"] = table["utility weight"] * best - table["utility"]
+    table["gap"] = table["utility both"] * best - table["utility base"]
+    return table
 
-    Raises
-    ------
-    ModelpickError
-        When the target is neither or cannot be written, or matplotlib is missing.
-    """
-    if target.suffix not in {".svg", ".png"}:
-        raise ModelpickError(f"{target}: expected a name that ends in .svg or .png")
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise ModelpickError("a plot needs matplotlib: pip install 'modelpick[plot]'") from None
-    figure = Figure(figsize=(8, 5), layout="tight")
-    axes: Any = figure.subplots()
-    for strategy in evaluation.strategies:
-        axes.scatter(strategy.seconds, strategy.quality)
-        axes.annotate(strategy.name, (strategy.seconds, strategy.quality), fontsize=8)
-    axes.set_xlabel("mean response time, seconds")
-    axes.set_ylabel("mean quality")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(target)
-    except OSError as cause:
-        raise ModelpickError(f"{target}: cannot be written: {cause.strerror}") from None
+
+def _estimates(found: Mapping[str, Vector], axis: Axis) -> dict[str, Estimate]:
+    """Make the estimates of a policy from the sums of its `_columns`."""
+    gained = found["utility beside"] - found["utility base"]
+    samples = {name: ratio(found[name], found[f"{name} weight"]) for name in ("quality", "cost", "seconds")} | {
+        "regret": ratio(found["lost"], found["utility weight"]),
+        "best_share": ratio(found["best"], found["utility weight"]),
+        "gain": ratio(gained, found["utility both"]),
+        "kept": ratio(found["quality beside"], found["quality base"]),
+        "saved": 1 - ratio(found[f"{axis} beside"], found[f"{axis} base"]),
+        "gap_closed": ratio(gained, found["gap"]),
+    }
+    return {name: estimate(values) for name, values in samples.items()}
+
+
+def _slice(chances: Matrix, quality: Matrix) -> Slice:
+    mean = _mean(chances, quality)
+    covered = ((chances > 0) & ~np.isnan(quality)).any(axis=1)
+    return Slice(None if np.isnan(mean) else mean, int(covered.sum()))
+
+
+def _difference_columns(first: Policy, second: Policy, quality: Matrix) -> dict[str, Vector]:
+    """Weigh the difference of two policies on each query by how likely both are known."""
+    known, filled = ~np.isnan(quality), np.nan_to_num(quality)
+    got, weight = ([(p.chances * of).sum(axis=1) for p in (first, second)] for of in (filled, known))
+    return {"difference": got[0] * weight[1] - got[1] * weight[0], "weight": weight[0] * weight[1]}
+
+
+def _differences(pairs: Sequence[tuple[Policy, Policy]], sums: Sequence[Mapping[str, Vector]]) -> list[Difference]:
+    differences = []
+    for (first, second), found in zip(pairs, sums, strict=True):
+        samples = ratio(found["difference"], found["weight"])
+        better, than, sign = (first, second, 1) if samples[0] > 0 else (second, first, -1)
+        differences.append(Difference(better.label, than.label, estimate(sign * samples)))
+    return sorted(differences, key=lambda pair: -pair.quality.value)

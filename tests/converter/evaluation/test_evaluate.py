@@ -1,23 +1,29 @@
 """Evaluation on benchmark records, through the command and through Python."""
 
 import json
+import re
 import subprocess
 import sys
-import tracemalloc
 
 import numpy as np
 import pytest
 import reference
-from recorded import DATA, ROOT
+from recorded import DATA, ROOT, ROUTING, encoded, record
 
 from modelpick.converter import convert
-from modelpick.converter.evaluation import bootstrap
-from modelpick.converter.evaluation.evaluate import evaluate, plot
+from modelpick.converter.evaluation import policies
+from modelpick.converter.evaluation.bootstrap import BOOTSTRAPS
+from modelpick.converter.evaluation.evaluate import evaluate
+from modelpick.converter.evaluation.picks import picks_worst_first
+from modelpick.converter.evaluation.plot import plot
+from modelpick.converter.evaluation.policies import Objective, Policy, chosen, roles, routed
+from modelpick.converter.evaluation.verdict import all_pay, verdicts
+from modelpick.converter.training.means import model_means
 from modelpick.converter.training.records import read_benchmark
 from modelpick.converter.training.train import training_data
 from modelpick.runtime import DocumentError, FeatureError, ModelpickError, Selector
 
-LINES = DATA.read_bytes().splitlines(keepends=True)
+BENCHMARK = read_benchmark(DATA)
 pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")
 
 
@@ -31,38 +37,78 @@ def artifacts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("artifacts")
     for name in ("knn", "kmeans"):
         convert(ROOT / f"models/{name}.json", folder / f"{name}.onnx", samples=0)
-    return folder
+    return [folder / "knn.onnx", folder / "kmeans.onnx"]
+
+
+def evaluated(artifacts, benchmark=BENCHMARK, **asked):
+    return evaluate(routed(artifacts, benchmark), benchmark, **asked)
+
+
+def recorded(quality, cost=None, seconds=None, names="abc"):
+    """Benchmark of given outcomes, None for what is unknown."""
+    lines = []
+    for i, row in enumerate(quality):
+        for j, value in enumerate(row):
+            fields = {"cost": cost[i][j] if cost else None, "response_time": seconds[i][j] if seconds else None}
+            if value is not None:
+                lines.append(record(query=f"q{i}", model_name=names[j], performance=value, **fields))
+    return read_benchmark(encoded(*lines))
+
+
+def policy(picks, benchmark, label="p", keep=None):
+    models = np.array([benchmark.model_names.index(pick) for pick in picks])
+    return Policy(label, chosen(models, len(benchmark.model_names)), list(picks), "p", keep)
+
+
+def by_name(evaluation):
+    return {result.name: result for result in evaluation.results}
 
 
 def test_evaluates(artifacts, tmp_path):
-    benchmark = read_benchmark(DATA)
-    paths = [artifacts / "knn.onnx", artifacts / "kmeans.onnx"]
-    evaluation = evaluate(paths, benchmark)
-    assert (evaluation.queries, evaluation.left_out) == (56, 0)
-    strategies = {strategy.name: strategy for strategy in evaluation.strategies}
-    assert list(strategies) == ["oracle", "knn", "kmeans", *benchmark.model_names, "random"]
-    training = training_data(benchmark)
+    evaluation = evaluated(artifacts)
+    results = by_name(evaluation)
+    n, m = BENCHMARK.quality.shape
+    assert list(results) == [
+        *("oracle", "knn", "kmeans", "mix at knn", "mix at kmeans", *BENCHMARK.model_names, "random"),
+    ]
+    assert (evaluation.queries, evaluation.axis, evaluation.learned) == (56, "seconds", False)
     document = json.loads((ROOT / "models/kmeans.json").read_text())
-    picked = [benchmark.model_names.index(name) for name in reference.select(document, training.features)]
-    got, n = benchmark.quality[range(56), picked], 56
-    kmeans, best = strategies["kmeans"], benchmark.quality.max(axis=1)
-    assert kmeans.quality == pytest.approx(got.mean())
-    assert kmeans.seconds == pytest.approx(benchmark.seconds[range(n), picked].mean())
-    assert kmeans.best_share == pytest.approx((got == best).mean())
-    chance, single = benchmark.quality.mean(), benchmark.quality.mean(axis=0).max()
-    assert kmeans.gap_from_random == pytest.approx((got.mean() - chance) / (best.mean() - chance))
-    assert kmeans.gap_from_best_single == pytest.approx((got.mean() - single) / (best.mean() - single))
-    assert strategies["oracle"].quality == pytest.approx(best.mean())
-    assert strategies["random"].quality == pytest.approx(chance)
-    shares = np.bincount(picked, minlength=4) / n
-    assert kmeans.selections == pytest.approx(dict(zip(benchmark.model_names, shares, strict=True)))
-    math = np.array(benchmark.categories) == "math"
-    assert kmeans.categories["math"] == pytest.approx(got[math].mean())
-    low, high = kmeans.interval
-    assert low < kmeans.quality < high
-    assert high - low == pytest.approx(2 * 1.96 * got.std() / np.sqrt(n), rel=0.15)
+    picked = [
+        BENCHMARK.model_names.index(name) for name in reference.select(document, training_data(BENCHMARK).features)
+    ]
+    got, best = BENCHMARK.quality[range(n), picked], BENCHMARK.quality.max(axis=1)
+    time = BENCHMARK.seconds[range(n), picked]
+    base = int(BENCHMARK.quality.mean(axis=0).argmax())
+    single, single_time = BENCHMARK.quality[:, base], BENCHMARK.seconds[:, base]
+    assert evaluation.baseline == BENCHMARK.model_names[base]
+    draws = np.random.default_rng(0).integers(n, size=(BOOTSTRAPS, n))
+    statistics = {
+        "quality": lambda i: got[i].mean(),
+        "seconds": lambda i: time[i].mean(),
+        "regret": lambda i: (best - got)[i].mean(),
+        "best_share": lambda i: (got == best)[i].mean(),
+        "gain": lambda i: (got - single)[i].mean(),
+        "kept": lambda i: got[i].mean() / single[i].mean(),
+        "saved": lambda i: 1 - time[i].mean() / single_time[i].mean(),
+        "gap_closed": lambda i: (got - single)[i].mean() / (best - single)[i].mean(),
+    }
+    kmeans = results["kmeans"]
+    for name, statistic in statistics.items():
+        found = getattr(kmeans, name)
+        assert found.value == pytest.approx(statistic(np.arange(n))), name
+        samples = [statistic(draw) for draw in draws]
+        assert [found.low, found.high] == pytest.approx(np.percentile(samples, [2.5, 97.5])), name
+    assert np.isnan(kmeans.cost.value)
+    assert results["oracle"].quality.value == pytest.approx(best.mean())
+    assert results["oracle"].regret.value == 0
+    assert results["random"].quality.value == pytest.approx(BENCHMARK.quality.mean())
+    shares = np.bincount(picked, minlength=m) / n
+    assert kmeans.selections == pytest.approx(dict(zip(BENCHMARK.model_names, shares, strict=True)))
+    math = np.array(BENCHMARK.categories) == "math"
+    assert kmeans.categories["math"].quality == pytest.approx(got[math].mean())
+    assert kmeans.categories["math"].queries == math.sum()
     (pair,) = evaluation.differences
-    assert pair.quality == pytest.approx(abs(strategies["knn"].quality - kmeans.quality))
+    assert pair.quality.value == pytest.approx(abs(results["knn"].quality.value - kmeans.quality.value))
     for suffix in ("svg", "png"):
         plot(evaluation, tmp_path / f"plot.{suffix}")
         assert (tmp_path / f"plot.{suffix}").stat().st_size > 1000
@@ -71,73 +117,238 @@ def test_evaluates(artifacts, tmp_path):
         plot(evaluation, tmp_path / "plot.gif")
 
 
-def test_without_response_times_the_oracle_is_the_best(artifacts):
-    benchmark = read_benchmark(DATA)
-    evaluation = evaluate([artifacts / "kmeans.onnx"], benchmark._replace(seconds=benchmark.seconds * 0))
-    assert evaluation.strategies[0].quality == pytest.approx(benchmark.quality.max(axis=1).mean())
-    assert evaluation.strategies[0].best_share == 1
+def test_the_static_mix_is_at_the_mean_price_what_is_beaten():
+    benchmark = recorded([[0.0, 0.5, 1.0]] * 8, [[1, 2, 5]] * 8)
+    results = by_name(evaluate([policy("aaaaaacc", benchmark)], benchmark))
+    picked, mix = results["p"], results["mix at p"]
+    assert mix.cost.value == picked.cost.value == 2
+    assert mix.selections == {"a": 0, "b": 1, "c": 0}
+    assert picked.over_mix.value == pytest.approx(0.25 - 0.5)
+    dearest = by_name(evaluate([policy("cccccccc", benchmark)], benchmark))["mix at p"]
+    assert dearest.selections["c"] == 1
+    between = by_name(evaluate([policy("bbbbbbbc", benchmark)], benchmark))["mix at p"]
+    assert between.selections == pytest.approx({"a": 0, "b": 7 / 8, "c": 1 / 8})
 
 
-def test_of_equally_good_models_the_oracle_takes_the_fastest(artifacts):
-    benchmark = read_benchmark(DATA)
-    seconds = np.tile([4.0, np.nan, 1.0, 2.0], (56, 1))
-    evaluation = evaluate([artifacts / "kmeans.onnx"], benchmark._replace(quality=np.ones((56, 4)), seconds=seconds))
-    assert evaluation.strategies[0].selections[benchmark.model_names[2]] == 1
+def test_without_response_times_the_oracle_is_the_best(artifacts, tmp_path):
+    for seconds in (BENCHMARK.seconds * 0, BENCHMARK.seconds * np.nan):
+        evaluation = evaluated(artifacts, BENCHMARK._replace(seconds=seconds))
+        assert evaluation.results[0].quality.value == pytest.approx(BENCHMARK.quality.max(axis=1).mean())
+        assert evaluation.results[0].best_share.value == 1
+        assert verdicts(evaluation)
+        plot(evaluation, tmp_path / "plot.svg")
 
 
-@pytest.mark.parametrize("block", [1, 56, 1_000, 10**9])
-def test_bootstrap_draws_the_same_in_any_blocks(block, monkeypatch):
-    monkeypatch.setattr(bootstrap, "BLOCK_VALUES", block)
-    columns = np.random.default_rng(1).normal(size=(56, 3))
-    draws = np.random.default_rng(7).integers(56, size=(bootstrap.BOOTSTRAPS, 56))
-    assert bootstrap.resampled_sums(columns, 7) == pytest.approx(columns[draws].sum(axis=1))
+ORACLES = {
+    "the cheaper": ([[1, 1, 0]], [[2, 1, 0]], [[1, 2, 0]], "b"),
+    "then the faster": ([[1, 1, 0]], [[2, 2, 0]], [[2, 1, 0]], "b"),
+    "then the first": ([[0, 1, 1]], [[0, 2, 2]], [[0, 1, 1]], "b"),
+    "unknown costs most": ([[1, 1, 0]], [[None, 9, 0]], [[0, 9, 0]], "b"),
+}
 
 
-def test_bootstrap_holds_few_draws_at_once():
-    columns = np.ones((36_000, 1))
-    tracemalloc.start()
-    try:
-        bootstrap.resampled_sums(columns, 0)
-        assert tracemalloc.get_traced_memory()[1] < 64e6
-    finally:
-        tracemalloc.stop()
+@pytest.mark.parametrize(("quality", "cost", "seconds", "best"), ORACLES.values(), ids=ORACLES)
+def test_of_equally_good_models_the_oracle_takes(quality, cost, seconds, best):
+    benchmark = recorded(quality, cost, seconds)
+    found = evaluate([], benchmark).results[0]
+    assert [name for name, share in found.selections.items() if share] == [best]
 
 
-def test_evaluates_only_where_every_model_is_known(artifacts):
-    benchmark = read_benchmark(b"".join(LINES[:-1]))
-    evaluation = evaluate([artifacts / "kmeans.onnx"], benchmark)
-    assert (evaluation.queries, evaluation.left_out) == (55, 1)
+def test_the_objective_decides_what_is_best():
+    benchmark = recorded([[1.0, 0.75, 0.0]] * 4, [[4, 1, 0]] * 4, [[1, 1, 0]] * 4)
+    picked = policy("abab", benchmark)
+    plain, frugal, hasty = (
+        by_name(evaluate([picked], benchmark, objective=objective))
+        for objective in (Objective(), Objective(cost_weight=0.125), Objective(seconds_weight=2))
+    )
+    assert [list(found["oracle"].selections.values()).index(1) for found in (plain, frugal, hasty)] == [0, 1, 2]
+    assert plain["p"].regret.value == pytest.approx(0.125)
+    assert frugal["p"].regret.value == pytest.approx((0.625 - 0.5) / 2)
+    assert frugal["b"].roles == ["best"]
+    assert frugal["a"].roles == ["strongest"]
+    assert frugal["c"].roles == ["cheapest"]
+
+
+def test_sparse_records_count_where_they_are_known():
+    benchmark = recorded([[1.0, 0.0], [0.5, None], [None, 1.0], [0.0, 0.5]], names="ab")
+    results = by_name(evaluate([policy("bbba", benchmark)], benchmark))
+    found = results["p"]
+    assert found.coverage == 0.75
+    assert found.quality.value == pytest.approx((0 + 1 + 0) / 3)
+    assert found.regret.value == pytest.approx((1 + 0 + 0.5) / 3)
+    base = results["p"], evaluate([], benchmark).baseline
+    other = benchmark.quality[:, benchmark.model_names.index(base[1])]
+    got = np.array([0, np.nan, 1, 0])
+    assert found.gain.value == pytest.approx(np.nanmean(got - other))
+    assert results["oracle"].coverage == 1
+    assert results["oracle"].quality.value == pytest.approx((1 + 0.5 + 1 + 0.5) / 4)
+    assert (found.categories["math"].queries, results["a"].coverage) == (3, 0.75)
+
+
+def test_picks_without_any_record_lower_the_coverage(artifacts):
+    names = [f"not {name}" if name == "mistral-7b" else name for name in BENCHMARK.model_names]
+    found = by_name(evaluated(artifacts, BENCHMARK._replace(model_names=names)))["knn"]
+    whole = by_name(evaluated(artifacts))["knn"]
+    assert found.coverage == pytest.approx(1 - whole.selections["mistral-7b"])
+    assert 0 < found.coverage < 1
+
+
+def test_the_best_single_model_is_learned_elsewhere():
+    benchmark = recorded([[1.0, 0.0]] * 9, [[1, 2]] * 9, names="ab")
+    learned = recorded([[0.0, 0.5, 1.0]] * 9, [[2, 1, 0]] * 9)
+    evaluation = evaluate([policy("a" * 9, benchmark)], benchmark, learned=learned)
+    assert (evaluation.baseline, evaluation.learned) == ("b", True)
+    assert by_name(evaluation)["b"].roles == ["strongest", "cheapest", "best"]
+    assert by_name(evaluation)["p"].gain.value == 1
+    with pytest.raises(DocumentError, match="expected training records of a, b, got them of x"):
+        evaluate([], benchmark, learned=learned._replace(model_names=["x", "y", "z"]))
+
+
+def test_a_model_of_three_easy_records_is_not_the_best():
+    easy = np.arange(100) < 10
+    quality = np.column_stack(
+        [np.where(easy, 1.0, 0.4), np.where(easy, 0.9, 0.2), np.where(np.arange(100) < 3, 1.0, np.nan)]
+    )
+    means = model_means(quality)
+    assert means.argmax() == 0
+    assert np.nanmean(quality, axis=0).argmax() == 2
+    complete = quality[:, :2]
+    assert np.diff(model_means(complete)) == pytest.approx(np.diff(complete.mean(axis=0)), rel=0.2)
+    assert np.isnan(model_means(quality * np.nan)).all()
+
+
+@pytest.fixture
+def pointed(monkeypatch):
+    """A selector with operating points: it calls a for every query, and b for a share of them that keep leaves."""
+
+    class Pointed:
+        features = type("", (), {"build_batch": staticmethod(lambda embeddings, categories: np.asarray(embeddings))})
+
+        @classmethod
+        def load(cls, path):
+            return cls()
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def select_batch(self, matrix, *, candidates=None, keep=1.0):
+            return ["a" if i < keep * len(matrix) else "b" for i in range(len(matrix))]
+
+    monkeypatch.setattr(policies, "Selector", Pointed)
+
+
+def test_each_operating_point_is_a_policy(pointed):
+    n = 200
+    benchmark = recorded([[1.0, float(i >= n / 2)] for i in range(n)], [[4.0, 1.0]] * n, names="ab")._replace(
+        embeddings=np.zeros((n, 1))
+    )
+    points = routed(["x/one.onnx", "two.onnx"], benchmark, keeps=[0.5, 0.25])
+    labels = [f"{name}{keep}" for name in ("one", "two") for keep in ("", " keep=0.5", " keep=0.25")]
+    assert [point.label for point in points] == labels
+    evaluation = evaluate(points, benchmark)
+    assert [one.name for one in evaluation.frontiers] == ["single models", "one", "two"]
+    half = by_name(evaluation)["one keep=0.5"]
+    assert half.quality.value == 1
+    assert half.saved.value == pytest.approx(1 - 2.5 / 4)
+    # Its hull goes from b by keep=0.5 to a, beside the line from b to a.
+    one = evaluation.frontiers[1]
+    assert one.over_singles.value == pytest.approx((1 - 0.75) / 2)
+    found = verdicts(evaluation)
+    assert [verdict.pays for verdict in found] == [False, True, True] * 2
+    assert found[0].text == "call a instead: +0.000 [+0.000, +0.000] over it"
+    assert found[1].text.startswith("a's quality (100.0 % [100.0, 100.0]) for 37.5 % [3")
+    assert found[2].text.startswith("75.0 % [6")
+    assert "] of a's quality for 56.2 % [5" in found[2].text
+    assert found[2].text.endswith("] less cost")
+    assert all_pay(points, found)
+    assert not all_pay(points[:1], found[:1])
+
+
+def test_verdicts_are_plain():
+    rng = np.random.default_rng(0)
+    n = 400
+    quality = np.round(rng.random((n, 2)), 3) + np.array([0.125, 0.0])
+    dear, equal = (recorded(quality.tolist(), [[cost, 1.0]] * n, names="ab") for cost in (4.0, 1.0))
+    best, chance = ("".join("ab"[model] for model in models) for models in (quality.argmax(1), rng.integers(2, size=n)))
+    for benchmark, less in ((dear, True), (equal, False)):
+        good, bad = verdicts(evaluate([policy(best, benchmark), policy(chance, benchmark, "q")], benchmark))
+        assert good.pays
+        assert good.text.startswith("+0.1")
+        assert "] over always calling a" in good.text
+        assert good.text.endswith("] less cost") == less
+        assert not bad.pays
+        assert bad.text.startswith("send 5" if less else "call a instead: -0.")
+    utility = Objective(cost_weight=0.01)
+    (good,) = verdicts(evaluate([policy(best, dear)], dear, objective=utility))
+    assert "] utility over always calling a" in good.text
+
+
+def test_lists_picks_worst_first():
+    benchmark = recorded([[1.0, 0.25], [0.5, 0.5], [None, 1.0], [0.0, 0.5]], [[1, 2]] * 4, names="ab")
+    found = picks_worst_first([policy("baaa", benchmark)], benchmark, Objective())
+    assert [(pick.query, pick.pick, pick.best, pick.regret) for pick in found] == [
+        ("q0", "b", "a", 0.75),
+        ("q3", "a", "b", 0.5),
+        ("q1", "a", "a", 0.0),
+        ("q2", "a", "b", None),
+    ]
+    assert found[0].outcome.quality == 0.25
+    assert (found[0].outcome.cost, found[0].outcome.seconds) == (2, None)
+    assert found[3].outcome is None
 
 
 def test_refuses_to_evaluate_what_does_not_fit(artifacts):
-    benchmark = read_benchmark(DATA)
     with pytest.raises(DocumentError, match="expected picks among"):
-        evaluate([artifacts / "kmeans.onnx"], benchmark._replace(model_names=["a", "b", "c", "d"]))
+        evaluated(artifacts, BENCHMARK._replace(model_names=["a", "b", "c", "d"]))
     with pytest.raises(FeatureError, match="expected 1038 features, got 1000 numbers and 14 categories"):
-        evaluate([artifacts / "kmeans.onnx"], benchmark._replace(embeddings=benchmark.embeddings[:, :1000]))
-    with pytest.raises(DocumentError, match="an outcome of every model, got none"):
-        evaluate([artifacts / "kmeans.onnx"], benchmark._replace(quality=benchmark.quality * np.nan))
+        evaluated(artifacts, BENCHMARK._replace(embeddings=BENCHMARK.embeddings[:, :1000]))
+    with pytest.raises(DocumentError, match="expected records with the cost or response time"):
+        evaluated(artifacts, objective=Objective(cost_weight=1.0))
 
 
 def test_the_commands_evaluate_and_compare(artifacts, tmp_path):
-    paths = [artifacts / "knn.onnx", artifacts / "kmeans.onnx"]
-    done = modelpick("evaluate", *paths, "--data", DATA, "--json", "--plot", tmp_path / "plot.svg")
-    assert done.returncode == 0, done.stderr
-    strategies = {strategy["name"]: strategy for strategy in json.loads(done.stdout)["strategies"]}
-    evaluation = evaluate(paths, read_benchmark(DATA))
-    assert strategies["knn"]["quality"] == pytest.approx(evaluation.strategies[1].quality)
+    picks = tmp_path / "picks.jsonl"
+    shared = ["evaluate", *artifacts, "--data", DATA]
+    done = modelpick(*shared, "--json", "--plot", tmp_path / "plot.svg", "--picks", picks, "--train-data", DATA)
+    assert (done.returncode, done.stderr) == (0, "warning: 56 of 56 queries stand in the training data too\n")
+    found = json.loads(done.stdout)
+    results = {result["name"]: result for result in found["results"]}
+    assert results["knn"]["quality"]["value"] == pytest.approx(by_name(evaluated(artifacts))["knn"].quality.value)
+    assert results["knn"]["cost"] == {"value": None, "low": None, "high": None}
+    assert [verdict["policy"] for verdict in found["verdicts"]] == ["knn", "kmeans"]
     assert (tmp_path / "plot.svg").exists()
-    done = modelpick("evaluate", *paths, "--data", DATA)
-    for text in ("oracle", "random", "mistral-7b", "computer science", "share of selections", "is better than"):
+    lines = [json.loads(line) for line in picks.read_text().split("\n")[:-1]]
+    regrets = [line["regret"] for line in lines]
+    assert len(lines) == 2 * 56
+    assert regrets == sorted(regrets, reverse=True)
+    done = modelpick(*shared, "--pair", "codellama-7b", "mistral-7b", "--fail-unless-pays")
+    assert done.returncode == (0 if all(verdict["pays"] for verdict in found["verdicts"]) else 1)
+    for text in ("oracle", "random", "mistral-7b", "quality by category", "share of selections", "APGR"):
         assert text in done.stdout
+    assert done.stdout.splitlines()[-2:] == [f"{one['policy']}: {one['text']}" for one in found["verdicts"]]
+    assert not re.search(r"-0\.0+( %|%|\b(?!\d))", done.stdout)
 
+
+def test_the_command_compares_picks(artifacts, tmp_path):
     queries = ROOT / "models/queries.jsonl"
-    done = modelpick("diff", *paths, "--queries", queries, "--json")
+    done = modelpick("diff", *artifacts, "--queries", queries, "--json")
     found = json.loads(done.stdout)
     rows = [json.loads(line) for line in queries.read_text().splitlines()]
-    with Selector.load(paths[0]) as knn, Selector.load(paths[1]) as kmeans:
+    with Selector.load(artifacts[0]) as knn, Selector.load(artifacts[1]) as kmeans:
         picks = list(zip(knn.select_batch(rows), kmeans.select_batch(rows), strict=True))
     expected = [{"query": i, "a": a, "b": b} for i, (a, b) in enumerate(picks) if a != b]
     assert found == {"queries": 8, "different": len(expected), "picks": expected}
-    assert f"{len(expected)} of 8 queries differ" in modelpick("diff", *paths, "--queries", queries).stdout
-    assert modelpick("diff", *paths, "--queries", tmp_path / "none").returncode == 2
+    assert f"{len(expected)} of 8 queries differ" in modelpick("diff", *artifacts, "--queries", queries).stdout
+    assert modelpick("diff", *artifacts, "--queries", tmp_path / "none").returncode == 2
+
+
+@pytest.mark.skipif(not ROUTING.exists(), reason="needs the shared data")
+def test_on_real_records_singles_come_out_as_computed_apart():
+    benchmark = read_benchmark(ROUTING / "llmrouter_test500.jsonl.gz")
+    evaluation = evaluate([], benchmark)
+    assert evaluation.baseline == "llama-3.1-nemotron-51b-instruct"
+    assert roles(benchmark, Objective())["cheapest"] == "gemma-2-9b-it"
+    assert evaluation.frontiers[0].aiq.value == pytest.approx(0.5282, abs=5e-5)

@@ -1,0 +1,157 @@
+"""The command that judges artifacts: evaluate."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import numpy as np
+import typer
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from modelpick.runtime.errors import one_line
+
+from ..evaluation.bootstrap import Estimate
+from ..evaluation.evaluate import Evaluation, Result
+from ..evaluation.evaluate import evaluate as evaluate_policies
+from ..evaluation.picks import picks_worst_first
+from ..evaluation.plot import plot
+from ..evaluation.policies import Objective, routed
+from ..evaluation.recovery import recover
+from ..evaluation.verdict import Verdict, all_pay, percent, signed, verdicts
+from ..files.io import write_atomically
+from .console import show
+from .options import AsJson, Data, Embedder, Embeddings, Seed
+from .records import read_records
+
+
+def evaluate(
+    artifacts: Annotated[list[Path], typer.Argument(help="Artifacts written by `modelpick convert`.")],
+    data: Data,
+    train_data: Annotated[
+        Path | None,
+        typer.Option(help="Records that the artifacts were trained on: the best single model is learned there."),
+    ] = None,
+    embedder: Embedder = None,
+    embeddings: Embeddings = None,
+    keep: Annotated[
+        list[float] | None,
+        typer.Option(
+            min=0, help="Evaluate this operating point too: the part of the best single model's quality to keep."
+        ),
+    ] = None,
+    cost_weight: Annotated[float, typer.Option(min=0, help="Quality that a unit of cost is worth.")] = 0.0,
+    seconds_weight: Annotated[float, typer.Option(min=0, help="Quality that a second is worth.")] = 0.0,
+    pair: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="WEAK STRONG", help="Measure the choice between two models too, by APGR and CPT."),
+    ] = None,
+    as_json: AsJson = False,
+    plot_file: Annotated[
+        Path | None, typer.Option("--plot", help="Plot quality against cost here, as .svg or .png.")
+    ] = None,
+    picks: Annotated[Path | None, typer.Option(help="Write every pick here as JSON lines, the worst first.")] = None,
+    fail_unless_pays: Annotated[
+        bool, typer.Option("--fail-unless-pays", help="Exit with 1 unless each artifact is worth calling.")
+    ] = False,
+    seed: Seed = 0,
+) -> None:
+    """Measure artifacts on benchmark records that they were not trained on, and say whether they pay.
+
+    They are held against the best choice in hindsight (oracle), every single model, chance, and the best mix of two
+    models at the same mean cost. Of each artifact, every --keep must pay for --fail-unless-pays; without one, what it
+    picks unasked must.
+    """
+    benchmark = read_records(data, embedder, embeddings)
+    learned = None if train_data is None else read_records(train_data)
+    seen = len(set(benchmark.queries) & set(learned.queries)) if learned is not None else 0
+    if seen:
+        print(
+            f"warning: {seen:,} of {len(benchmark.queries):,} queries stand in the training data too", file=sys.stderr
+        )
+    objective, keeps = Objective(cost_weight, seconds_weight), keep or []
+    policies = routed(artifacts, benchmark, keeps=keeps)
+    evaluation = evaluate_policies(policies, benchmark, objective=objective, learned=learned, seed=seed)
+    if pair is not None:
+        paired = routed(artifacts, benchmark, keeps=keeps, candidates=pair)
+        evaluation.recoveries = recover(paired, benchmark, *pair, seed=seed)
+    found = verdicts(evaluation)
+    if plot_file is not None:
+        plot(evaluation, plot_file)
+    if picks is not None:
+        listed = picks_worst_first(policies, benchmark, objective)
+        write_atomically(picks, b"".join(msgspec.json.encode(pick) + b"\n" for pick in listed))
+    if as_json:
+        print(msgspec.json.encode({**msgspec.structs.asdict(evaluation), "verdicts": found}).decode())
+    else:
+        _show(evaluation, found)
+    if fail_unless_pays and not all_pay(policies, found):
+        sys.exit(1)
+
+
+def _show(evaluation: Evaluation, found: Sequence[Verdict]) -> None:
+    learned = "by the training records" if evaluation.learned else "in hindsight"
+    title = f"{evaluation.queries:,} queries, means and 95 % intervals"
+    table = Table("policy", "coverage", "quality", "cost", "seconds", "regret", "best picks", title=title)
+    for result in evaluation.results:
+        priced = (_number(estimate, ".3g") for estimate in (result.cost, result.seconds))
+        quality, regret = (_number(estimate, "z.4f") for estimate in (result.quality, result.regret))
+        table.add_row(
+            _name(result), f"{result.coverage:.1%}", quality, *priced, regret, _known(result.best_share, percent)
+        )
+    show(table)
+
+    title = f"beside always calling {evaluation.baseline}, the best single model {learned}"
+    saved = f"{evaluation.axis} saved"
+    table = Table("policy", "gain", "quality kept", saved, "gap closed", "over static mix", title=title)
+    for result in evaluation.results:
+        shares = (_known(estimate, percent) for estimate in (result.kept, result.saved, result.gap_closed))
+        table.add_row(_name(result), _known(result.gain, signed), *shares, _known(result.over_mix, signed))
+    show(table)
+
+    counts = evaluation.results[0].categories
+    table = Table("policy", *(f"{name} ({counts[name].queries:,})" for name in counts), title="quality by category")
+    for result in evaluation.results:
+        slices = result.categories.values()
+        table.add_row(_name(result), *("—" if one.quality is None else f"{one.quality:.4f}" for one in slices))
+    show(table)
+
+    table = Table("policy", *map(escape, evaluation.results[0].selections), title="share of selections")
+    for result in (one for one in evaluation.results if one.kind != "single"):
+        table.add_row(_name(result), *(f"{share:.1%}" for share in result.selections.values()))
+    show(table)
+
+    if evaluation.differences:
+        table = Table("artifact", "is better than", "by", title="paired differences of quality")
+        for pair in evaluation.differences:
+            table.add_row(Text(pair.better), Text(pair.than), signed(pair.quality))
+        show(table)
+    if evaluation.frontiers:
+        table = Table("frontier", "AIQ", "over single models", title=f"mean quality over {evaluation.axis}")
+        for frontier in evaluation.frontiers:
+            table.add_row(Text(frontier.name), _number(frontier.aiq, ".4f"), _known(frontier.over_singles, signed))
+        show(table)
+    if evaluation.recoveries:
+        thresholds = evaluation.recoveries[0].call_shares
+        table = Table("artifact", "APGR", *(f"CPT({part})" for part in thresholds), title="between the two models")
+        for recovery in evaluation.recoveries:
+            shares = (_known(share, percent) for share in recovery.call_shares.values())
+            table.add_row(Text(recovery.name), _number(recovery.apgr, ".4f"), *shares)
+        show(table)
+    for verdict in found:
+        print(one_line(f"{verdict.policy}: {verdict.text}"))
+
+
+def _name(result: Result) -> Text:
+    return Text(f"{result.name} ({', '.join(result.roles)})" if result.roles else result.name)
+
+
+def _known(estimate: Estimate, write: Callable[[Estimate], str]) -> str:
+    return "—" if np.isnan(estimate.value) else write(estimate)
+
+
+def _number(estimate: Estimate, style: str) -> str:
+    return _known(estimate, lambda known: f"{known.value:{style}} [{known.low:{style}}, {known.high:{style}}]")

@@ -1,0 +1,31 @@
+"""Benchmark records as the commands read them."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from modelpick.runtime import ModelpickError
+from modelpick.runtime.errors import one_line
+
+from ..training.embedder import embed
+from ..training.embeddings import read_embeddings
+from ..training.records import Benchmark, read_benchmark
+
+MOST_SHOWN = 20
+
+
+def read_records(data: Path, embedder: str | None = None, embeddings: Path | None = None) -> Benchmark:
+    """Read records with their embeddings; what is odd about them goes to standard error."""
+    if embedder is not None and embeddings is not None:
+        raise ModelpickError("expected one of --embedder and --embeddings")
+    benchmark = read_benchmark(data)
+    for warning in [*benchmark.warnings, *benchmark.bad[:MOST_SHOWN]]:
+        print(f"warning: {one_line(warning)}", file=sys.stderr)
+    if benchmark.bad:
+        print(f"warning: {len(benchmark.bad)} bad records are left out", file=sys.stderr)
+    if embeddings is not None:
+        return benchmark._replace(embeddings=read_embeddings(embeddings, benchmark.queries))
+    if embedder is None or (benchmark.embeddings is not None and not np.isnan(benchmark.embeddings).any()):
+        return benchmark
+    return benchmark._replace(embeddings=embed(benchmark.queries, embedder, progress=sys.stderr.isatty()))

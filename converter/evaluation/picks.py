@@ -1,0 +1,63 @@
+"""The picks of artifacts, query by query, so that one can read where they fail."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from msgspec import Struct
+
+from ..training.records import Benchmark
+from .policies import Objective, Policy, best_models, utilities
+
+
+class Outcome(Struct):
+    """What was recorded of a model's answer; None where it was not."""
+
+    quality: float | None
+    cost: float | None
+    seconds: float | None
+
+
+class Pick(Struct):
+    """A pick beside the best."""
+
+    policy: str
+    query: str
+    category: str
+    pick: str
+    outcome: Outcome | None
+    """None where the pick has no record."""
+    best: str | None
+    best_outcome: Outcome | None
+    regret: float | None
+    """Utility lost; None where that of the pick is unknown."""
+
+
+def picks_worst_first(policies: Sequence[Policy], benchmark: Benchmark, objective: Objective) -> list[Pick]:
+    """List all picks by regret, the highest first; last those whose regret is unknown."""
+    utility = utilities(benchmark, objective)
+    best = best_models(benchmark, utility)
+    names = {name: model for model, name in enumerate(benchmark.model_names)}
+
+    def outcome(query: int, model: int) -> Outcome | None:
+        values = [matrix[query, model] for matrix in (benchmark.quality, benchmark.cost, benchmark.seconds)]
+        known = [None if np.isnan(value) else float(value) for value in values]
+        return Outcome(*known) if model >= 0 and known[0] is not None else None
+
+    picks = []
+    for policy in policies:
+        for query, name in enumerate(policy.picks):
+            model, top = names.get(name, -1), int(best[query])
+            lost = utility[query, top] - utility[query, model] if model >= 0 and top >= 0 else np.nan
+            picks.append(
+                Pick(
+                    policy.label,
+                    benchmark.queries[query],
+                    benchmark.categories[query],
+                    name,
+                    outcome(query, model),
+                    benchmark.model_names[top] if top >= 0 else None,
+                    outcome(query, top),
+                    None if np.isnan(lost) else float(lost),
+                )
+            )
+    return sorted(picks, key=lambda pick: np.inf if pick.regret is None else -pick.regret)

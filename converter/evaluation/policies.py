@@ -1,0 +1,150 @@
+"""Policies: ways of picking a model for each of some queries, of artifacts and of those to compare them with."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from modelpick.runtime import DocumentError, Selector
+
+from ..training.means import model_means
+from ..training.records import Benchmark, Matrix, required_embeddings
+
+Indices = npt.NDArray[np.int64]
+
+
+class Objective(NamedTuple):
+    """Utility = quality - cost_weight * cost - seconds_weight * seconds."""
+
+    cost_weight: float = 0.0
+    seconds_weight: float = 0.0
+
+
+class Policy(NamedTuple):
+    """How likely each model is called for each query."""
+
+    label: str
+    chances: Matrix
+    """Float64, shape (n_queries, n_models), over the models of the records; rows sum to 1, or less where a model
+    without records is picked."""
+    picks: Sequence[str] = ()
+    """Of an artifact, the name picked for each query."""
+    artifact: str = ""
+    """Of an artifact, its label; the policies of one differ in their operating points."""
+    keep: float | None = None
+    """Operating point of the artifact; None is what it does unasked."""
+
+
+def utilities(benchmark: Benchmark, objective: Objective) -> Matrix:
+    """Give the utility of each outcome, (n_queries, n_models); NaN where one that has a weight is unknown."""
+    utility = benchmark.quality
+    for weight, price in ((objective.cost_weight, benchmark.cost), (objective.seconds_weight, benchmark.seconds)):
+        if weight:
+            utility = utility - weight * price
+    return utility
+
+
+def best_models(benchmark: Benchmark, utility: Matrix) -> Indices:
+    """Give each query's model of the highest known utility, shape (n_queries,); -1 where none is known.
+
+    Of equal ones the cheaper, then the faster, then the first; unknown prices are the highest.
+    """
+    known = np.where(np.isnan(utility), -np.inf, utility)
+    best = known == known.max(axis=1, keepdims=True)
+    for price in (benchmark.cost, benchmark.seconds):
+        paid = np.where(best, np.nan_to_num(price, nan=np.finfo(np.float64).max), np.inf)
+        best &= paid == paid.min(axis=1, keepdims=True)
+    return np.where(np.isnan(utility).all(axis=1), -1, best.argmax(axis=1))
+
+
+def chosen(models: Indices, n_models: int) -> Matrix:
+    """Make the chances of picks, shape (n_queries, n_models); of -1, all are 0."""
+    return np.vstack([np.eye(n_models), np.zeros(n_models)])[models]
+
+
+def routed(artifacts: Sequence[str | Path], benchmark: Benchmark, **asked: Any) -> list[Policy]:
+    """Give the policies of several artifacts, each named by its file's stem, or its path where that is ambiguous.
+
+    Takes and raises what `artifact_policies` does.
+    """
+    stems = Counter(Path(artifact).stem for artifact in artifacts)
+    return [
+        policy
+        for artifact in artifacts
+        for label in [Path(artifact).stem if stems[Path(artifact).stem] == 1 else str(artifact)]
+        for policy in artifact_policies(artifact, benchmark, label=label, **asked)
+    ]
+
+
+def artifact_policies(
+    artifact: str | Path,
+    benchmark: Benchmark,
+    *,
+    label: str,
+    keeps: Sequence[float] = (),
+    candidates: Sequence[str] | None = None,
+) -> list[Policy]:
+    """Pick for each query by an artifact: as it does unasked, and at each operating point.
+
+    Parameters
+    ----------
+    keeps
+        Operating points: shares of the best single model's quality to keep.
+    candidates
+        Models that may win; all by default.
+
+    Raises
+    ------
+    DocumentError
+        When a query has no embedding, or no pick is a model with records.
+    ArtifactError, FeatureError
+        When the artifact is refused, has no operating points, or expects features of another width.
+    """
+    names = {name: model for model, name in enumerate(benchmark.model_names)}
+    embeddings = required_embeddings(benchmark)
+    policies = []
+    with Selector.load(artifact) as selector:
+        features = selector.features.build_batch(embeddings, benchmark.categories)
+        for keep in (None, *keeps):
+            asked: dict[str, Any] = {} if keep is None else {"keep": keep}
+            picks = selector.select_batch(features, candidates=candidates, **asked)
+            models = np.array([names.get(pick, -1) for pick in picks], dtype=np.int64)
+            if (models < 0).all():
+                raise DocumentError(
+                    f"{artifact}: expected picks among {', '.join(names)}, got {', '.join(sorted(set(picks)))}"
+                )
+            point = label if keep is None else f"{label} keep={keep:g}"
+            policies.append(Policy(point, chosen(models, len(names)), picks, label, keep))
+    return policies
+
+
+def single_models(benchmark: Benchmark) -> list[Policy]:
+    """Give the policies that always call one model, of each with an outcome."""
+    n, m = benchmark.quality.shape
+    return [
+        Policy(name, chosen(np.full(n, model), m))
+        for model, name in enumerate(benchmark.model_names)
+        if not np.isnan(benchmark.quality[:, model]).all()
+    ]
+
+
+def mixed(label: str, shares: npt.NDArray[np.float64], n_queries: int) -> Policy:
+    """Make the policy that calls each model for a share of the queries, whatever they are."""
+    return Policy(label, np.tile(shares, (n_queries, 1)))
+
+
+def roles(benchmark: Benchmark, objective: Objective) -> dict[str, str]:
+    """Name the strongest and the cheapest model of records, and the best by an objective, by their `model_means`.
+
+    There is no cheapest where no cost is recorded.
+    """
+    means = {
+        "strongest": model_means(benchmark.quality),
+        "cheapest": -model_means(benchmark.cost),
+        "best": model_means(utilities(benchmark, objective)),
+    }
+    names = benchmark.model_names
+    return {role: names[int(np.nanargmax(values))] for role, values in means.items() if not np.isnan(values).all()}

@@ -1,0 +1,72 @@
+"""Verdicts: whether an artifact is worth calling, in a line."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from .bootstrap import Estimate
+from .evaluate import MIX_OF, Evaluation, Result
+from .policies import Policy
+
+ROUNDING = 1e-9
+
+
+class Verdict(Struct):
+    """Whether a policy is worth deploying, and why."""
+
+    policy: str
+    pays: bool
+    text: str
+
+
+def verdicts(evaluation: Evaluation) -> list[Verdict]:
+    """Judge the artifacts' policies.
+
+    A policy pays if its utility is surely higher than that of the best single model, or if it surely saves and its
+    quality is surely higher than that of any static mix of two models at the same price.
+    """
+    mixes = {mix.name: mix for mix in evaluation.of("mix")}
+    return [_verdict(one, mixes.get(MIX_OF.format(one.name)), evaluation) for one in evaluation.of("artifact")]
+
+
+def all_pay(policies: Sequence[Policy], found: Sequence[Verdict]) -> bool:
+    """Return whether every operating point that was asked for pays; what it does unasked, where none was."""
+    pays = {verdict.policy: verdict.pays for verdict in found}
+    pointed = {policy.artifact for policy in policies if policy.keep is not None}
+    return all(pays[p.label] for p in policies if p.keep is not None or p.artifact not in pointed)
+
+
+def _verdict(result: Result, mix: Result | None, evaluation: Evaluation) -> Verdict:
+    single, noun = evaluation.baseline, "time" if evaluation.axis == "seconds" else "cost"
+    unit = " utility" if any(evaluation.objective) else ""
+    saves = _surely(result.saved)
+    less = f"for {percent(result.saved)} less {noun}"
+    if _surely(result.gain):
+        text = f"{signed(result.gain)}{unit} over always calling {single}"
+        return Verdict(result.name, True, f"{text}, {less}" if saves else text)
+    if saves and _surely(result.over_mix):
+        same = round(result.kept.value, 2) >= 1
+        kept = (
+            f"{single}'s quality ({percent(result.kept)})" if same else f"{percent(result.kept)} of {single}'s quality"
+        )
+        return Verdict(result.name, True, f"{kept} {less}")
+    parts = sorted(((share, name) for name, share in mix.selections.items() if share), reverse=True) if mix else []
+    if saves and len(parts) > 1:
+        mixture = " and ".join(f"{100 * share:.0f} % to {name}" for share, name in parts)
+        return Verdict(result.name, False, f"send {mixture} instead: {signed(result.over_mix)} over that for as much")
+    return Verdict(result.name, False, f"call {single} instead: {signed(result.gain)}{unit} over it")
+
+
+def _surely(estimate: Estimate) -> bool:
+    """Whether it is above 0, by more than sums are rounded."""
+    return estimate.low > ROUNDING
+
+
+def signed(estimate: Estimate) -> str:
+    """Write an estimate and its interval with their signs."""
+    return f"{estimate.value:+z.3f} [{estimate.low:+z.3f}, {estimate.high:+z.3f}]"
+
+
+def percent(estimate: Estimate) -> str:
+    """Write an estimate and its interval in percent."""
+    return f"{100 * estimate.value:z.1f} % [{100 * estimate.low:z.1f}, {100 * estimate.high:z.1f}]"
