@@ -88,6 +88,8 @@ class Known(NamedTuple):
     """Kinds of outcomes that it predicts."""
     points: tuple[OperatingPoint, ...] = ()
     """Operating points that were recorded."""
+    evidence: float = 0.0
+    """Standard errors of evidence by default."""
 
 
 class Checks:
@@ -124,7 +126,7 @@ class Checks:
         self._features, self._known, self._names = features, known, known.model_names
         self._shape = (features.n_features_in,)
         self._index = {model: index for index, model in enumerate(known.model_names)}
-        self.default = Preferences(known.weights)
+        self.default = Preferences(known.weights, evidence=known.evidence)
         self.default = self.preferences(asked or {})
 
     def preferences(self, asked: Asked) -> Preferences:

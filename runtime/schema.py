@@ -49,6 +49,8 @@ class Entry:
     """Kinds of outcomes that are predicted, of ``quality``, ``cost`` and ``seconds``."""
     DEFAULT: Final = "default"
     """Model that is best on average over the training queries."""
+    EVIDENCE: Final = "evidence"
+    """KNN by queries: standard errors by which another model must lead the default one, unless a caller asks."""
     OPERATING_POINTS: Final = "operating_points"
     """Objectives and what each achieved in cross-validation, beside the best single model."""
     DISTANCES: Final = "distances"

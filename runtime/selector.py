@@ -109,7 +109,15 @@ class Selector:
         if expect is not None:
             expect.check(name, metadata)
         features = FeatureBuilder(metadata.n_features_in, metadata.embedding_dim)
-        known = Known(metadata.model_names, rule.takes, takers, metadata.weights, metadata.outcomes, metadata.points)
+        known = Known(
+            model_names=metadata.model_names,
+            takes=rule.takes,
+            able=takers,
+            weights=metadata.weights,
+            outcomes=metadata.outcomes,
+            points=metadata.points,
+            evidence=metadata.evidence,
+        )
         checks = Checks(features, known, unknown_candidates, asked)
         session = open_session(name, data, providers, sess_options)
         try:

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from modelpick.runtime import Objective
 from modelpick.runtime.errors import one_line
 
 from ..evaluation.bootstrap import Estimate
@@ -19,7 +20,7 @@ from ..evaluation.evaluate import Evaluation, Result
 from ..evaluation.evaluate import evaluate as evaluate_policies
 from ..evaluation.picks import picks_worst_first
 from ..evaluation.plot import plot
-from ..evaluation.policies import Objective, routed
+from ..evaluation.policies import routed
 from ..evaluation.recovery import recover
 from ..evaluation.verdict import Verdict, all_pay, percent, signed, verdicts
 from ..files.io import write_atomically

@@ -11,12 +11,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 from msgspec import Struct
 
-from modelpick.runtime import DocumentError
+from modelpick.runtime import DocumentError, Objective
 
 from ..training.records import Benchmark, Matrix
 from .bootstrap import Estimate, Vector, estimate, ratio, resampled
 from .frontier import Frontier, frontiers_of, heights, static_mix
-from .policies import Objective, Policy, best_models, chosen, mixed, roles, single_models, utilities
+from .policies import Policy, best_models, chosen, mixed, roles, single_models, utilities
 from .recovery import Recovery
 
 Kind = Literal["oracle", "artifact", "mix", "single", "random"]

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import Struct
 
+from modelpick.runtime import Objective
+
 from ..training.records import Benchmark
-from .policies import Objective, Policy, best_models, utilities
+from .policies import Policy, best_models, utilities
 
 
 class Outcome(Struct):

@@ -8,19 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from modelpick.runtime import DocumentError, Selector
+from modelpick.runtime import DocumentError, Objective, Selector
+from modelpick.runtime.decision.shrinkage import model_means
 
-from ..training.means import model_means
 from ..training.records import Benchmark, Matrix, required_embeddings
 
 Indices = npt.NDArray[np.int64]
-
-
-class Objective(NamedTuple):
-    """Utility = quality - cost_weight * cost - seconds_weight * seconds."""
-
-    cost_weight: float = 0.0
-    seconds_weight: float = 0.0
 
 
 class Policy(NamedTuple):

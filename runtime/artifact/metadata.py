@@ -52,6 +52,8 @@ class Metadata:
     """Kinds of outcomes that are predicted, see `modelpick.runtime.decision.objective.OUTCOMES`; mostly none."""
     default: str | None
     """Model that is best on average over the training queries, if that was recorded."""
+    evidence: float
+    """Standard errors by which another model must lead the default one, unless a caller asks otherwise."""
     points: tuple[OperatingPoint, ...]
     """Operating points that training recorded."""
     best_single: Single | None
@@ -112,6 +114,7 @@ def read_contents(name: str, data: bytes) -> tuple[Metadata, dict[str, Tensor]]:
         cost_weight=entries.number(Entry.COST_WEIGHT) or 0.0,
         outcomes=tuple(entries.optional(Entry.OUTCOMES, list) or ()),
         default=entries.optional(Entry.DEFAULT, str),
+        evidence=entries.number(Entry.EVIDENCE) or 0.0,
         points=points,
         best_single=best_single,
         values_per_query=entries.required(Entry.VALUES_PER_QUERY, int),

@@ -1,0 +1,256 @@
+"""KNN regression of outcomes: the k nearest queries predict quality, cost and seconds of every model.
+
+The second version of the ``queries`` semantics. Rows of one embedding are one query; neighbours are ranked by the
+distance between directions. See `modelpick.runtime.decision.shrinkage` for the prediction.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import UNSET, Meta, UnsetType
+
+from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY, Objective, choose, utilities
+from modelpick.runtime.decision.shrinkage import deviations, model_means, neighbour_means
+from modelpick.runtime.schema import Entry, Metric, Stored, Table
+
+from ..formats.decoding import Name, Warn, check_length, refuse
+from ..formats.document import Source
+from ..formats.operating_points import OperatingPoints, checked_points
+from ..graphs import neighbours as graph_of
+from ..graphs.builder import Graph
+from ..graphs.exact_search import Rows
+from .estimator import Matrix, Names
+from .knn import KNNDocument, KNNForm, check_knn
+from .knn_regression import SHRINKAGE
+from .neighbours import (
+    ExactNeighbors,
+    K,
+    are_as_near,
+    distances_between,
+    found_neighbours,
+    indexed,
+    row_groups,
+)
+from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules
+
+NANOSECONDS = 1e9
+# How many neighbours without a deviation the means of neighbours count beside, unless the user says otherwise.
+DEFAULT_SHRINKAGE = 3.0
+
+
+class KNNOutcomesForm(KNNForm):
+    """The original's columns, and ours beside them, which it ignores."""
+
+    costs: list[float | None] | UnsetType | None = UNSET
+    seconds: list[float | None] | UnsetType | None = UNSET
+    evidence: Annotated[float, Meta(ge=0)] | UnsetType | None = UNSET
+    default: Name | UnsetType | None = UNSET
+    operating_points: OperatingPoints | UnsetType | None = UNSET
+
+
+class KNNOutcomesDocument(KNNDocument, frozen=True, eq=False):
+    """A checked KNN model with costs."""
+
+    costs: Matrix
+    """Of each row, float64, shape (n,); NaN where it is not known."""
+    seconds: Matrix
+    """Likewise."""
+    evidence: float
+    """Standard errors by which the default model must be led, unless a caller says otherwise."""
+    default: str | None
+    """Model that is best on average, if the file says so."""
+    operating_points: dict[str, Any] | None
+
+
+def _check(form: KNNOutcomesForm, source: Source, warn: Warn) -> KNNOutcomesDocument:
+    rows = check_knn(form, source, warn)
+    n, names = len(rows.labels), tuple(dict.fromkeys(rows.labels))
+    recorded = rows.latencies / NANOSECONDS if rows.latencies.size else np.full(n, np.nan)
+    columns = {}
+    for field, values in (("costs", form.costs), ("seconds", form.seconds)):
+        if values:
+            check_length(values, n, f"$.{field}", "row of $.embeddings")
+        columns[field] = np.array([np.nan if value is None else value for value in values or []], dtype=np.float64)
+    if form.default and form.default not in names:
+        refuse("$.default", f"expected one of {', '.join(names)}, got '{form.default}'")
+    return KNNOutcomesDocument(
+        source=source,
+        k=rows.k,
+        embeddings=rows.embeddings,
+        labels=rows.labels,
+        qualities=rows.qualities,
+        latencies=rows.latencies,
+        costs=columns["costs"] if form.costs else np.full(n, np.nan),
+        seconds=columns["seconds"] if form.seconds else recorded,
+        evidence=form.evidence or 0.0,
+        default=form.default or None,
+        operating_points=checked_points(form.operating_points or None, names, "$.operating_points"),
+    )
+
+
+class OutcomeModelSelector(ExactNeighbors):
+    """Picks the model of the highest quality that the k nearest queries predict.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=50
+        Queries that count; more than there are means all.
+    shrinkage : float, default=3.0
+        How many neighbours without a deviation from a model's mean count beside them.
+
+    Attributes
+    ----------
+    model_names_ : ndarray of str, shape (n_models,)
+        Language models, in order of their first row.
+    outcomes_ : ndarray of float64, shape (n_queries, 3, n_models)
+        Quality, cost and seconds of each model on each query, means of its rows; NaN where they are not known.
+    row_groups_ : ndarray of int64, shape (n,)
+        Query of each row; queries count in order of their first row.
+    first_row_ : ndarray of int64, shape (n_queries,)
+    evidence_ : float
+    default_ : str
+    operating_points_ : dict or None
+    """
+
+    semantics = "queries/2"
+    model_names_: Names
+    row_groups_: npt.NDArray[np.int64]
+
+    def __init__(self, n_neighbors: int = 50, shrinkage: float = DEFAULT_SHRINKAGE) -> None:
+        super().__init__(n_neighbors=n_neighbors, algorithm="brute")
+        self.shrinkage = shrinkage
+
+    @property
+    def ranking(self) -> str:
+        """One of `Metric`."""
+        return Metric.CHORD
+
+    def fit(self, X: Matrix, y: Sequence[str], outcomes: Matrix) -> Self:
+        """Keep the queries.
+
+        Parameters
+        ----------
+        X
+            Feature vectors, shape (n, d).
+        y
+            Language model of each row, length n.
+        outcomes
+            Quality, cost and seconds of each row, float64, shape (n, 3); NaN where they are not known.
+        """
+        self.row_groups_ = row_groups(X)
+        self.first_row_ = np.unique(self.row_groups_, return_index=True)[1].astype(np.int64)
+        super().fit(X[self.first_row_])
+        self.model_names_, models = indexed(y)
+        shape = (len(self.first_row_), len(OUTCOMES), len(self.model_names_))
+        sums, counts = np.zeros(shape), np.zeros(shape)
+        for kind in range(len(OUTCOMES)):
+            known = ~np.isnan(outcomes[:, kind])
+            place = (self.row_groups_[known], models[known])
+            np.add.at(sums[:, kind], place, outcomes[known, kind])
+            np.add.at(counts[:, kind], place, 1.0)
+        with np.errstate(invalid="ignore"):
+            self.outcomes_ = sums / counts
+        self._split = [deviations(self.outcomes_[:, kind]) for kind in range(len(OUTCOMES))]
+        return self
+
+    def outcomes(self, rows: npt.NDArray[np.int64]) -> Matrix:
+        """Predict by neighbours, int64, (b, k): quality, cost and seconds of each model, (b, 3, n_models)."""
+        return np.stack([neighbour_means(split, rows, self.shrinkage) for split in self._split], axis=1)
+
+    def decision_function(self, X: npt.ArrayLike) -> Matrix:
+        """Predicted quality, float64, shape (b, n_models)."""
+        return utilities(self.outcomes(self.kneighbors(X, return_distance=False)), Objective())
+
+    def predict(self, X: npt.ArrayLike) -> Names:
+        """Names of the picked models, shape (b,), without evidence."""
+        outcomes = self.outcomes(self.kneighbors(X, return_distance=False))
+        names: Names = self.model_names_[choose(utilities(outcomes, Objective()), outcomes[:, COST])]
+        return names
+
+
+def _build(
+    document: KNNOutcomesDocument, k: int | None = None, shrinkage: float = DEFAULT_SHRINKAGE
+) -> OutcomeModelSelector:
+    estimator = OutcomeModelSelector(document.k if k is None else k, float(shrinkage))
+    outcomes = np.stack([document.qualities, document.costs, document.seconds], axis=1)
+    estimator.fit(document.embeddings, document.labels, outcomes)
+    means = model_means(estimator.outcomes_[:, QUALITY])
+    estimator.default_ = document.default or str(estimator.model_names_[int(means.argmax())])
+    estimator.evidence_, estimator.operating_points_ = document.evidence, document.operating_points
+    return estimator
+
+
+def _add_graph(graph: Graph, estimator: OutcomeModelSelector, features: str, outputs: dict[str, str]) -> None:
+    """Write the graph of `modelpick.converter.graphs.neighbours`; the queries' outcomes stand beside it."""
+    count = estimator.n_samples_fit_
+    k = min(estimator.n_neighbors, count)
+    members, rows = np.arange(count)[:, None], Rows(estimator._fit_X, estimator.ranking)
+    graph_of.add_neighbours(graph, features, outputs, rows, members, count, k, {})
+    graph.constant(Table.OUTCOMES, estimator.outcomes_)
+    graph.constant(Table.FIRST_ROW, estimator.first_row_)
+
+
+def _describe(estimator: OutcomeModelSelector) -> dict[str, Any]:
+    known = [kind for i, kind in enumerate(OUTCOMES) if not np.isnan(estimator.outcomes_[:, i]).all()]
+    distinct = estimator.n_samples_fit_
+    k = min(estimator.n_neighbors, distinct)
+    entries: dict[str, Any] = {
+        Entry.CHOICES: list(estimator.model_names_),
+        Entry.ROWS: len(estimator.row_groups_),
+        Entry.K: k,
+        Entry.METRIC: estimator.ranking,
+        Entry.SHRINKAGE: estimator.shrinkage,
+        Entry.TIE_RULE: "distance, then row; utility, then cost, then model",
+        Entry.DISTINCT: distinct,
+        Entry.VALUES_PER_QUERY: distinct + estimator.n_features_in_ + k * estimator.outcomes_[0].size,
+        Entry.OUTCOMES: known,
+        Entry.DEFAULT: estimator.default_,
+        Entry.EVIDENCE: estimator.evidence_,
+    }
+    if estimator.operating_points_ is not None:
+        entries[Entry.OPERATING_POINTS] = estimator.operating_points_
+    return entries
+
+
+def _expect(estimator: OutcomeModelSelector, queries: Matrix, explained: Sequence[Explanation]) -> Iterator[Expected]:
+    number = {int(row): query for query, row in enumerate(estimator.first_row_)}
+    names = estimator.model_names_
+    for found, why in zip(found_neighbours(estimator, queries, explained), explained, strict=True):
+        chosen = np.array([number.get(row, -1) for row in found.explained_rows.tolist()])
+        rounded = not np.array_equal(chosen, found.rows) and are_as_near(
+            estimator, found.query, chosen, found.distances
+        )
+        rows = chosen if rounded else found.rows
+        outcomes = estimator.outcomes(rows[None])[0]
+        known = [kind for kind, values in enumerate(outcomes) if not np.isnan(values).all()]
+        told = np.array([[why["outcomes"][name].get(OUTCOMES[kind], np.nan) for name in names] for kind in known])
+        close = outcomes[QUALITY] >= outcomes[QUALITY].max() - TOLERANCE
+        # Evidence may keep the default model, whatever the utilities.
+        models = set(names[close]) | ({why["default"]} if estimator.evidence_ else set())
+        answer = Answer(told.ravel(), found.explained.distances)
+        expected = Answer(outcomes[known].ravel(), found.distances)
+        yield Expected(answer, expected, models, bool(rounded or close.sum() > 1))
+
+
+RULES = (
+    Rules(
+        algorithm="knn",
+        semantics="queries/2",
+        form=KNNOutcomesForm,
+        check=_check,
+        build=_build,
+        estimator=OutcomeModelSelector,
+        outputs=graph_of.OUTPUTS,
+        graph=_add_graph,
+        describe=_describe,
+        stored=(Stored.ROWS,),
+        stored_rows=lambda estimator: estimator.row_groups_.tolist(),
+        probes=lambda estimator: Probes(estimator._fit_X, np.arange(estimator.n_samples_fit_)),
+        expect=_expect,
+        distances=lambda estimator: distances_between(estimator, np.arange(estimator.n_samples_fit_)),
+        options=(K, SHRINKAGE),
+        graph_options=graph_of.OPTIONS,
+    ),
+)
