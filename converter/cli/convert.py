@@ -42,7 +42,7 @@ def convert(
     samples: Samples = SAMPLES,
     exact_search: Annotated[
         ExactSearch,
-        typer.Option(help="How KNN finds candidates: in float32, in 8-bit integers, or as pays. Answers are the same."),
+        typer.Option(help="How KNN finds candidates: in float32, in 8-bit integers, or the faster; same answers."),
     ] = ExactSearch.auto,
     semantics: Annotated[
         Semantics,

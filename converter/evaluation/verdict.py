@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from .bootstrap import Estimate
 from .evaluate import MIX_OF, Evaluation, Result
-from .policies import Policy
+from .policies import Objective, Policy
 
 ROUNDING = 1e-9
 
@@ -38,7 +38,7 @@ def all_pay(policies: Sequence[Policy], found: Sequence[Verdict]) -> bool:
 
 def _verdict(result: Result, mix: Result | None, evaluation: Evaluation) -> Verdict:
     single, noun = evaluation.baseline, "time" if evaluation.axis == "seconds" else "cost"
-    unit = " utility" if any(evaluation.objective) else ""
+    unit = "" if evaluation.objective == Objective() else " utility"
     saves = _surely(result.saved)
     less = f"for {percent(result.saved)} less {noun}"
     if _surely(result.gain):

@@ -29,7 +29,7 @@ Rows = npt.NDArray[Any] | Sequence[Query]
 
 
 class Pick(Struct):
-    """The answer to a row, counted from 0: a model, or why there is none."""
+    """The answer to a row, counted from 0: a model, or the error of the row."""
 
     row: int
     model: str | None = None

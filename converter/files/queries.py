@@ -115,7 +115,7 @@ def _queries(place: str, value: Any, column: str) -> Iterator[Query]:
 
 
 def parse_query(place: str, value: Any, column: str = FEATURES) -> Query:
-    """Parse the value of one query. What is no object is taken as features, which a selector checks."""
+    """Parse the value of one query. Anything but an object is taken as features, which a selector checks."""
     if not isinstance(value, dict):
         return Query(place, value)
     if value.get(column) is not None:
