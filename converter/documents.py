@@ -57,8 +57,10 @@ def load_document(source: str | Path | bytes, *, semantics: str = Semantics.nati
     """
     name, data = read_bytes(source, DocumentError)
 
+    odd: list[str] = []
+
     def warn(path: str, message: str) -> None:
-        warnings.warn(f"{name}: {path}: {message}", DocumentWarning, stacklevel=4)
+        odd.append(f"{name}: {path}: {message}")
 
     if data.startswith(BOM_UTF8):
         raise DocumentError(f"{name}: expected UTF-8 without a byte order mark")
@@ -82,10 +84,12 @@ def load_document(source: str | Path | bytes, *, semantics: str = Semantics.nati
         fields |= msgspec.to_builtins(form, enc_hook=lambda raw: VECTOR)
         made_of = Source(hashlib.sha256(data).hexdigest(), algorithm, rules.semantics, fields)
         document: Document = rules.check(form, made_of, warn)
-        return document
     except Refusal as refusal:
         raise DocumentError(f"{name}: {refusal}") from None
     except UnicodeDecodeError as error:
         raise DocumentError(f"{name}: expected UTF-8, got byte 0x{data[error.start]:02x} at {error.start}") from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise DocumentError(f"{name}: expected JSON: {error}") from None
+    for message in odd:
+        warnings.warn(message, DocumentWarning, stacklevel=2)
+    return document

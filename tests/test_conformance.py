@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime import Selector
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("tests/data/conformance", "../shared/real")  # the latter lies beside a checkout, or not
-SETS = [folder for parent in FOLDERS for folder in sorted((ROOT / parent).glob("*-*")) if folder.is_dir()]
+SHARED = Path(os.environ.get("MODELPICK_SHARED", ROOT.parent / "shared"))
+FOLDERS = (ROOT / "tests/data/conformance", SHARED / "real")  # the latter lies beside a checkout, or not
+SETS = [folder for parent in FOLDERS for folder in sorted(parent.glob("*-*")) if folder.is_dir()]
 
 
 def read(path):

@@ -88,8 +88,8 @@ class KNNDocument(Document, frozen=True, eq=False):
     """Latency of each row in nanoseconds, int64, shape (n,), or (0,) where the file has none."""
 
 
-def check_knn(form: KNNForm, source: Source, warn: Warn) -> KNNDocument:
-    """Check the rows of a KNN model."""
+def check_rows(form: KNNForm, source: Source, warn: Warn) -> KNNDocument:
+    """Check the rows of a KNN model, in either spelling."""
     if form.samples and not form.embeddings:
         embeddings = matrix([s.feature_vector for s in form.samples], "$.samples", ".feature_vector")
         labels = [sample.model_name for sample in form.samples]
@@ -100,14 +100,19 @@ def check_knn(form: KNNForm, source: Source, warn: Warn) -> KNNDocument:
         labels = form.labels or []
         qualities = form.qualities or [DEFAULT_QUALITY] * len(embeddings)
         latencies = form.latencies or []
-    floor = NATIVE_1.min_quality
-    low = sum(floor is not None and quality < floor for quality in qualities)
-    if low:
-        warn("$", f"{low} qualities below {floor} count as {floor}")
     if form.samples and form.embeddings:
         warn("$.samples", "ignored beside $.embeddings")
         del source.fields["samples"]
     return _document(form.k, embeddings, labels, qualities, latencies, source, warn)
+
+
+def check_knn(form: KNNForm, source: Source, warn: Warn) -> KNNDocument:
+    """Check the rows of a KNN model whose low qualities count as more."""
+    document = check_rows(form, source, warn)
+    low = int((NATIVE_1.floored(document.qualities) > document.qualities).sum())
+    if low:
+        warn("$", f"{low} qualities below {NATIVE_1.min_quality} count as {NATIVE_1.min_quality}")
+    return document
 
 
 def _check_2(form: KNNForm2, source: Source, warn: Warn) -> KNNDocument:

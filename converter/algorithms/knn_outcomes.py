@@ -22,7 +22,7 @@ from ..graphs import neighbours as graph_of
 from ..graphs.builder import Graph
 from ..graphs.exact_search import Rows
 from .estimator import Matrix, Names
-from .knn import KNNDocument, KNNForm, check_knn
+from .knn import KNNDocument, KNNForm, check_rows
 from .knn_regression import SHRINKAGE
 from .neighbours import (
     ExactNeighbors,
@@ -65,7 +65,7 @@ class KNNOutcomesDocument(KNNDocument, frozen=True, eq=False):
 
 
 def _check(form: KNNOutcomesForm, source: Source, warn: Warn) -> KNNOutcomesDocument:
-    rows = check_knn(form, source, warn)
+    rows = check_rows(form, source, warn)
     n, names = len(rows.labels), tuple(dict.fromkeys(rows.labels))
     recorded = rows.latencies / NANOSECONDS if rows.latencies.size else np.full(n, np.nan)
     columns = {}

@@ -137,7 +137,8 @@ class MLPModelSelector(ChoiceSelector, MLPClassifier):
 
     def predict(self, X: npt.ArrayLike) -> Names:
         """Names of the picked models, shape (b,)."""
-        names: Names = self.choice_models_[-1 - self.choice_scores(X)[:, ::-1].argmax(axis=1)]
+        last = -1 - self.choice_scores(X)[:, ::-1].argmax(axis=1)
+        names: Names = self.choice_models_[last]
         return names
 
 

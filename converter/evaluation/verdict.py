@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from modelpick.runtime import Objective
+
 from .bootstrap import Estimate
 from .evaluate import MIX_OF, Evaluation, Result
-from .policies import Objective, Policy
+from .policies import Policy
 
 ROUNDING = 1e-9
 

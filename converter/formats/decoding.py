@@ -178,18 +178,18 @@ def _expectation(value: Raw, kind: Any) -> str:
     """Describe what was expected of a value whose parts, if any, are valid."""
     text = _text(value)
     number = _NUMBER.fullmatch(text)
-    for option, metas in _options(kind):
+    options = list(_options(kind))
+    is_integer = number and not number["fraction"] and any(option is int for option, _ in options)
+    if number and not is_integer and isinf(float(text)):
+        return "expected a finite number"
+    for option, metas in options:
         if get_origin(option) is Literal and text.startswith('"'):
             return f"expected {' or '.join(get_args(option))}, got '{_decoder(str).decode(value)}'"
-        if number and option in (int, float):
-            size = float(text)
-            if isinf(size) and (option is float or number["fraction"]):
-                return "expected a finite number"
-            # Longer integers than int() takes are beyond these bounds as well.
-            if option is int and not number["fraction"] and size >= 2.0**63:
-                return f"expected `int` <= {next((meta.le for meta in metas if meta.le is not None), INT64[1])}"
-            if option is int and not number["fraction"] and size < -(2.0**63):
-                return f"expected `int` >= {next((meta.ge for meta in metas if meta.ge is not None), INT64[0])}"
+        # Longer integers than int() takes are beyond these bounds as well.
+        if is_integer and option is int and float(text) >= 2.0**63:
+            return f"expected `int` <= {next((meta.le for meta in metas if meta.le is not None), INT64[1])}"
+        if is_integer and option is int and float(text) < -(2.0**63):
+            return f"expected `int` >= {next((meta.ge for meta in metas if meta.ge is not None), INT64[0])}"
     try:
         _decoder(kind).decode(value)
     except msgspec.ValidationError as error:

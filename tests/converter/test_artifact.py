@@ -242,7 +242,7 @@ DESCRIPTIONS = {
         "algorithm": "mlp",
         "model_names": ["a", "b", "c"],
         "choices": ["a", "b", "c"],
-        "tie_rule": "score, then model",
+        "tie_rule": "score, then the last model",
     },
 }
 TOOLS = ("modelpick", "numpy", "onnx", "scikit-learn", "skl2onnx")

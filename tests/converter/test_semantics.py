@@ -52,7 +52,7 @@ def artifact(model, semantics, search="auto", **options):
 @pytest.mark.parametrize("search", ["plain", "quantised"])
 @pytest.mark.parametrize(("k", "shrinkage"), [(1, 0), (5, 1), (5, 0), (20, 2.5), (40, 1), (100, 1)])
 def test_queries_are_neighbours_with_the_outcomes_of_their_models(k, shrinkage, search):
-    with Selector.load(artifact(KNN, "queries", search, k=k, shrinkage=shrinkage)) as selector:
+    with Selector.load(artifact(KNN, "queries/1", search, k=k, shrinkage=shrinkage)) as selector:
         picked = selector.select_batch(QUERIES)
         for query, batch_pick in zip(QUERIES, picked, strict=True):
             expected = reference.query_scores(KNN, query, k, shrinkage)
@@ -62,7 +62,7 @@ def test_queries_are_neighbours_with_the_outcomes_of_their_models(k, shrinkage, 
 
 def test_queries_are_explained_by_their_first_rows():
     weights = reference.knn_weights(KNN)
-    with Selector.load(artifact(KNN, "queries")) as selector:
+    with Selector.load(artifact(KNN, "queries/1")) as selector:
         explained = selector.explain(EMBEDDINGS[3])
         nearest = explained["neighbours"][0]
         rows = [row for row, embedding in enumerate(KNN["embeddings"]) if embedding == EMBEDDINGS[3].tolist()]
@@ -137,14 +137,23 @@ def test_the_trainers_svm_of_recorded_models(name):
         assert selector.select_batch(queries) == list(estimator.predict(queries))
 
 
-@pytest.mark.parametrize("semantics", ["native", "queries", "trainer"])
+NEWEST = {
+    "native": "native/1",
+    "native/2": "native/2",
+    "queries": "queries/2",
+    "queries/1": "queries/1",
+    "trainer": "trainer/1",
+}
+
+
+@pytest.mark.parametrize("semantics", NEWEST)
 def test_is_recorded_verified_and_restored(semantics, tmp_path):
     (tmp_path / "knn.json").write_bytes(encoded(KNN))
     report = convert(tmp_path / "knn.json", tmp_path / "knn.onnx", semantics=semantics, k=3)
     assert report.passed
     assert report.queries == 200
     with Selector.load(tmp_path / "knn.onnx") as selector:
-        assert (selector.metadata.semantics, selector.metadata.k) == (f"{semantics}/1", 3)
+        assert (selector.metadata.semantics, selector.metadata.k) == (NEWEST[semantics], 3)
     assert verify(tmp_path / "knn.onnx", tmp_path / "knn.json", samples=50).passed
     assert json.loads(to_json(tmp_path / "knn.onnx")) == KNN
 

@@ -18,10 +18,10 @@ from modelpick.converter.evaluation.picks import picks_worst_first
 from modelpick.converter.evaluation.plot import plot
 from modelpick.converter.evaluation.policies import Objective, Policy, chosen, roles, routed
 from modelpick.converter.evaluation.verdict import all_pay, verdicts
-from modelpick.converter.training.means import model_means
 from modelpick.converter.training.records import read_benchmark
 from modelpick.converter.training.train import training_data
 from modelpick.runtime import DocumentError, FeatureError, ModelpickError, Selector
+from modelpick.runtime.decision.shrinkage import model_means
 
 BENCHMARK = read_benchmark(DATA)
 pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")
