@@ -73,6 +73,10 @@ def load_document(source: str | Path | bytes, *, semantics: str = Semantics.nati
         if header.format_version not in (None, *FORMAT_VERSIONS):
             refuse("$.format_version", f"expected 1 or 2, got {header.format_version}")
         rules = resolve(algorithm, semantics, header.format_version or 1)
+        instead = rules.instead(data) if rules.instead else None
+        if instead:
+            warn("$", f"lacks what {rules.semantics} picks by: picks by {instead}")
+            rules = resolve(algorithm, instead)
         fields: dict[str, Any] = {"algorithm": algorithm}
         if rules.reads_trained:
             if not decode(data, _Trained).trained:

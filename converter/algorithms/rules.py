@@ -109,6 +109,8 @@ class Rules(Generic[F, D, E]):
     """Returns distances of some vectors to all others, infinite to itself, shape (s, n): what drift is ranked among."""
     reads_trained: bool = True
     """Whether the JSON says if it was trained."""
+    instead: Callable[[bytes], str | None] | None = None
+    """Takes the JSON: returns the semantics by which to read it instead, where it lacks what these rules pick by."""
     options: tuple[Option, ...] = ()
     """Options that ``build`` takes."""
     graph_options: Mapping[str, list[str]] | None = None

@@ -1,21 +1,42 @@
-"""SVC: the exact scikit-learn SVC in an SVM file, which compares each two models; most comparisons won wins."""
+"""SVC: the exact scikit-learn SVC in an SVM file, which compares each two models; most comparisons won wins.
+
+Two rule sets pick so: ``native/2``, as the original now does, and ``trainer/1``, as the code that trains the models
+predicts. They read other fields, and count comparisons among candidates differently.
+"""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from sklearn.svm import SVC
 
 from modelpick.runtime.schema import Output, Stored
 
-from ..formats.decoding import Count, Name, Vector, Warn, check_length, matrix, refuse
+from ..formats.decoding import INT64, Count, Name, Vector, Warn, check_length, decode, matrix, refuse
 from ..formats.document import Document, Source
-from ..graphs.builder import DOUBLE, Graph
+from ..graphs.builder import DOUBLE, FLOAT, Graph
+from ..graphs.exact_search import roundings
+from ..graphs.kernel import (
+    BOUND_SLACK,
+    LONGEST,
+    STEEP,
+    by_differences,
+    expanded,
+    products,
+    stored_support_vectors,
+)
 from .choices import ChoiceSelector, describe_choices
 from .estimator import Matrix, checked_features
 from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules, explained_scores
+
+KERNELS: dict[str, Literal["rbf", "linear"]] = {"Rbf": "rbf", "Linear": "linear"}
+# Below this gamma the bound on the error does not see queries that overflow float32.
+FLATTEST = 1e-30
+# Longer queries may overflow the products in float64: these count as that long, and their kernels are zero.
+FARTHEST = 1e290
 
 
 class SVCForm(Struct):
@@ -48,25 +69,119 @@ class SVCDocument(Document, frozen=True, eq=False):
     """Float64, shape (n * (n - 1) / 2,)."""
 
 
-def _check(form: SVCForm, source: Source, warn: Warn) -> SVCDocument:
+class Parameters(Struct):
+    """The parameters of a scikit-learn SVC, as files of version 2 hold them."""
+
+    support_vectors: list[Raw]
+    dual_coef: list[list[float]]
+    intercept: list[float]
+    n_support: list[Annotated[int, Meta(ge=0, le=INT64[1])]]
+
+
+class ExactForm(Struct):
+    """An SVM file of version 2, or an older one with the parameters at top level.
+
+    Stand-in classifiers, which some files hold beside, are not read.
+    """
+
+    model_names: Annotated[list[Name], Meta(min_length=2)]
+    kernel_type: Literal["Rbf", "Linear"]
+    gamma: Annotated[float, Meta(gt=0)]
+    format_version: int | UnsetType | None = UNSET
+    feature_dim: Count | UnsetType | None = UNSET
+    input_normalization: Literal["none"] | UnsetType | None = UNSET
+    svc: Parameters | UnsetType | None = UNSET
+    support_vectors: list[Raw] | UnsetType | None = UNSET
+    dual_coef: list[list[float]] | UnsetType | None = UNSET
+    intercept: list[float] | UnsetType | None = UNSET
+    n_support: list[Annotated[int, Meta(ge=0, le=INT64[1])]] | UnsetType | None = UNSET
+
+    def parameters(self, source: Source) -> tuple[Parameters, str]:
+        """Return the parameters, and their path; `Source.fields` keep these alone."""
+        if self.svc:
+            for name in Parameters.__struct_fields__:
+                source.fields.pop(name, None)
+            return self.svc, "$.svc"
+        values = {name: getattr(self, name) or [] for name in Parameters.__struct_fields__}
+        return Parameters(**values), "$"
+
+
+class _Parts(Struct):
+    """Which parts of an SVM file there are."""
+
+    format_version: int | None = None
+    svc: dict[str, Raw] | None = None
+    support_vectors: list[Raw] | None = None
+    dual_coef: list[Raw] | None = None
+    intercept: list[Raw] | None = None
+    n_support: list[Raw] | None = None
+
+
+def _one_against_rest(data: bytes) -> str | None:
+    """Return the first rules for an older file without the parameters of an SVC: the original scores its classifiers.
+
+    Raises
+    ------
+    Refusal
+        When a file of version 2 lacks the parameters.
+    """
+    parts = decode(data, _Parts)
+    if parts.svc is not None:
+        return None
+    if parts.format_version == 2:
+        refuse("$.svc", f"expected {', '.join(Parameters.__struct_fields__)}, which a file of version 2 has")
+    at_top_level = any(getattr(parts, name) for name in Parameters.__struct_fields__)
+    return None if at_top_level else "native/1"
+
+
+def _check_trainer(form: SVCForm, source: Source, warn: Warn) -> SVCDocument:
     n = len(form.classes)
     if n < 2 or len(set(form.classes)) != n or not all(0 <= c < len(form.model_names) for c in form.classes):
         refuse("$.classes", f"expected two or more indices of the {len(form.model_names)} $.model_names")
-    support_vectors = matrix(form.support_vectors, "$.support_vectors")
-    check_length(form.n_support, n, "$.n_support", "class")
-    check_length(support_vectors, sum(form.n_support), "$.support_vectors", "vector that $.n_support counts")
-    check_length(form.dual_coef, n - 1, "$.dual_coef", "class but one")
-    for index, row in enumerate(form.dual_coef):
-        check_length(row, len(support_vectors), f"$.dual_coef[{index}]", "row of $.support_vectors")
-    check_length(form.intercept, n * (n - 1) // 2, "$.intercept", "pair of classes")
+    parameters = Parameters(form.support_vectors, form.dual_coef, form.intercept, form.n_support)
+    names = tuple(form.model_names[c] for c in form.classes)
+    return _checked(parameters, "$", names, form.kernel, form.gamma, source)
+
+
+def _check_exact(form: ExactForm, source: Source, warn: Warn) -> SVCDocument:
+    for index, name in enumerate(form.model_names):
+        if name in form.model_names[:index]:
+            refuse(f"$.model_names[{index}]", f"expected each model once, got {name!r} again")
+    parameters, path = form.parameters(source)
+    names, kernel = tuple(form.model_names), KERNELS[form.kernel_type]
+    document = _checked(parameters, path, names, kernel, form.gamma, source)
+    width = document.support_vectors.shape[1]
+    if form.feature_dim and form.feature_dim != width:
+        refuse("$.feature_dim", f"expected {width} as in {path}.support_vectors, got {form.feature_dim}")
+    return document
+
+
+def _checked(
+    parameters: Parameters,
+    path: str,
+    names: tuple[str, ...],
+    kernel: Literal["rbf", "linear"],
+    gamma: float,
+    source: Source,
+) -> SVCDocument:
+    n = len(names)
+    support_vectors = matrix(parameters.support_vectors, f"{path}.support_vectors")
+    count = len(support_vectors)
+    check_length(parameters.n_support, n, f"{path}.n_support", "class")
+    of = f"vector that {path}.n_support counts"
+    check_length(support_vectors, sum(parameters.n_support), f"{path}.support_vectors", of)
+    check_length(parameters.dual_coef, n - 1, f"{path}.dual_coef", "class but one")
+    for index, row in enumerate(parameters.dual_coef):
+        check_length(row, count, f"{path}.dual_coef[{index}]", f"row of {path}.support_vectors")
+    check_length(parameters.intercept, n * (n - 1) // 2, f"{path}.intercept", "pair of classes")
     return SVCDocument(
-        model_names=tuple(form.model_names[c] for c in form.classes),
-        kernel=form.kernel,
-        gamma=form.gamma,
+        model_names=names,
+        kernel=kernel,
+        gamma=gamma,
         support_vectors=support_vectors,
-        n_support=tuple(form.n_support),
-        dual_coef=np.array(form.dual_coef, dtype=np.float64),
-        intercept=np.array(form.intercept, dtype=np.float64),
+        n_support=tuple(parameters.n_support),
+        dual_coef=np.array(parameters.dual_coef, dtype=np.float64),
+        intercept=np.array(parameters.intercept, dtype=np.float64),
         source=source,
     )
 
@@ -79,8 +194,6 @@ class SVCModelSelector(ChoiceSelector, SVC):
     pair_coef_ : ndarray of float64, shape (n_pairs, s)
         Coefficients of each pair's machine for all support vectors.
     """
-
-    semantics = "trainer/1"
 
     def choice_scores(self, X: npt.ArrayLike) -> Matrix:
         """Comparisons won, shape (b, n_models)."""
@@ -124,49 +237,131 @@ def _build(document: SVCDocument) -> SVCModelSelector:
         ]
     )
     estimator.set_choices(document.model_names)
+    estimator.semantics = document.source.semantics
     return estimator
 
 
-OUTPUTS = {Output.SCORE: "double", Output.CLASSIFIER: "index"}
+OUTPUTS = {
+    Output.SCORE: "double",
+    Output.PAIR: "double",
+    Output.CLASSIFIER: "index",
+    Output.CANDIDATE: "index",
+    Output.CERTAIN: "flag",
+}
 
 
 def _add_graph(graph: Graph, estimator: SVCModelSelector, features: str, outputs: dict[str, str]) -> None:
-    """Write comparisons of each two models by a kernel machine, in float64.
+    """Write comparisons of each two models by a kernel machine: in float32 where that decides, else in float64.
 
     ::
 
-        features ─ kernel ─ (b, s) ─ Gemm pair coefficients ─ > 0 ─ Gemm ─ score (b, n) ─ ArgMax ─ classifier (b,)
+        features ─ kernel ─ (b, s) ─ Gemm pair coefficients ─ pair ─ > 0 ─ Gemm ─ score ─ ArgMax ─ classifier (b,)
+        (b, d)                                      (b, n_pairs)            (b, n_models)
 
-    ``kernel_i = exp(-gamma |q - sv_i|^2)``, or ``q.sv_i``. A machine for two models i < j is positive where i wins; a
+    ``kernel_i = exp(-gamma |x - sv_i|^2)``, or ``x.sv_i``. A machine for two models i < j is positive where i wins; a
     model's score is the number of comparisons it wins, and of equal scores the first wins: the one-vs-one vote of C.-C.
     Chang and C.-J. Lin, LIBSVM: A Library for Support Vector Machines, section 7, as scikit-learn's SVC.predict holds
     it.
+
+    Of a linear kernel a pair's machine is one vector, the sum of its support vectors weighed: onnxruntime adds it up
+    once, when it opens the graph. Gaussian kernels are of products in float32 first, whose errors are bounded, see
+    `_error`. The ``candidate`` is ``certain`` where it wins whichever way the comparisons go that the bounds leave
+    open; the rest is for the caller to refine in float64, as that of `modelpick.converter.algorithms.svm`.
     """
-    vectors = graph.node("Cast", graph.stored_exactly(Stored.SUPPORT_VECTORS, estimator.support_vectors_), to=DOUBLE)
-    if estimator.kernel == "rbf":
-        column = graph.node("Unsqueeze", features, graph.constant("vector_axis", np.array([1])))
-        squares = graph.squared_norm(graph.node("Sub", vectors, column), keepdims=0)
-        kernel = graph.node(
-            "Exp", graph.node("Mul", squares, graph.constant("minus_gamma", np.array(-estimator.gamma)))
-        )
+    coefficients = graph.constant("pair_coef", estimator.pair_coef_)
+    intercepts = graph.constant("pair_intercept", estimator._intercept_)
+    vectors = estimator.support_vectors_
+    refined, error = graph.branch(), graph.constant("no_error", np.array(0.0))
+    if estimator.kernel == "linear":
+        stored = graph.node("Cast", graph.stored_exactly(Stored.SUPPORT_VECTORS, vectors), to=DOUBLE)
+        weights = graph.node("MatMul", coefficients, stored)
+        exact = pairs = graph.node("Gemm", features, weights, intercepts, transB=1)
     else:
-        kernel = graph.node("Gemm", features, vectors, transB=1)
-    coefficients, intercepts = (
-        graph.constant("pair_coef", estimator.pair_coef_),
-        graph.constant("pair_intercept", estimator._intercept_),
-    )
-    pairs = graph.node("Gemm", kernel, coefficients, intercepts, transB=1)
+        support = stored_support_vectors(graph, vectors, np.full(len(vectors), estimator.gamma))
+        if is_fast(estimator):
+            squared = graph.squared_norm(features)
+            kernel = expanded(graph, products(graph, features, support, FLOAT), squared, support)
+            error = _error(graph, estimator, kernel, squared)
+            far = [refined.constant("far", np.array(value)) for value in (-FARTHEST, FARTHEST)]
+            near = refined.node("Clip", features, *far)
+            exact_kernel = expanded(refined, products(refined, near, support, DOUBLE), squared, support)
+            exact = refined.node("Gemm", exact_kernel, coefficients, intercepts, transB=1)
+            pairs = graph.node("Gemm", kernel, coefficients, intercepts, transB=1)
+        else:
+            kernel = by_differences(graph, features, support)
+            exact = pairs = graph.node("Gemm", kernel, coefficients, intercepts, transB=1)
+    _settle(graph, pairs, error, len(estimator.classes_), outputs)
+    graph.refine(outputs, OUTPUTS, refined, _counted(refined, exact, len(estimator.classes_)), outputs[Output.CERTAIN])
+
+
+def is_fast(estimator: SVCModelSelector) -> bool:
+    """Return whether squares may be expanded: cancellation cannot be seen, and float32 only overflows far out.
+
+    A query so far from the support vectors that cancellation could be worse has kernels of zero.
+    """
+    with np.errstate(over="ignore"):
+        longest = np.linalg.norm(estimator.support_vectors_, axis=1).max()
+        return bool(estimator.gamma * longest**2 <= STEEP and longest <= LONGEST and estimator.gamma >= FLATTEST)
+
+
+def _error(graph: Graph, estimator: SVCModelSelector, kernel: str, squared: str) -> str:
+    """Bound the error of pairs whose products were summed in float32, float64, (b, n_pairs).
+
+    With ``L = max |sv|`` and ``2 |x| L <= |x|^2 + L^2``, the squared distances are off by at most ``slope |x|^2 +
+    constant``, to which adding them up in float64 is counted: their error grows with the query, which is not scaled.
+    A query that overflows float32 has an infinite bound.
+    """
+    count, width = estimator.support_vectors_.shape
+    longest = float(np.linalg.norm(estimator.support_vectors_, axis=1).max())
+    relative, absolute = roundings(width)
+    in_float64 = 4.0 * (width + 8) * 2.0**-53
+    raised = estimator.gamma * (1.0 + BOUND_SLACK)
+    slope = raised * (relative + absolute + in_float64)
+    constant = raised * ((relative + in_float64) * longest**2 + absolute * (3.0 + 2.0 * longest))
+    exponents = graph.node("Mul", squared, graph.constant("error_slope", np.array(slope)))
+    exponents = graph.node("Add", exponents, graph.constant("error_constant", np.array(constant)))
+    # Beside the kernels' own error, that of adding so many up.
+    slack = BOUND_SLACK**2 + count * 2.0**-52
+    shares = graph.node("Add", graph.node("Exp", exponents), graph.constant("minus_one", np.array(slack - 1.0)))
+    weights = np.abs(estimator.pair_coef_) * (1.0 + BOUND_SLACK)
+    # A kernel that vanishes in float64 is below the lowest normal number.
+    vanished = graph.constant("vanished", weights.sum(axis=1) * np.finfo(np.float64).tiny)
+    bounds = graph.node("Gemm", kernel, graph.constant("error_coef", weights), vanished, transB=1)
+    return graph.node("Mul", bounds, shares)
+
+
+def _settle(graph: Graph, pairs: str, error: str, n: int, outputs: dict[str, str]) -> None:
+    """Output the winner by pairs that are off by at most ``error``, and whether it wins whatever they hide.
+
+    Each model has comparisons that it surely wins, and some that it may win. The candidate may win the most, of equally
+    many the first; it is certain where it surely wins more than any other may. Fractions make equal counts differ.
+    """
+    sure = graph.node("Greater", pairs, error), graph.node("Less", pairs, graph.node("Neg", error))
+    decided = graph.node("Cast", graph.node("Concat", *sure, axis=1), to=DOUBLE)
+    first, second = (np.eye(n)[models] for models in np.triu_indices(n, 1))
+    order = np.arange(n)[::-1] / 2.0 ** np.ceil(np.log2(n))
+    won, lost = np.vstack([first, second]), np.vstack([second, first])
+    surely = graph.node("Gemm", decided, graph.constant("surely_won", won), graph.constant("order", order))
+    perhaps = graph.node("Gemm", decided, graph.constant("surely_lost", -lost), graph.constant("most", n - 1 + order))
+    open_ones = graph.node("Sub", graph.largest(perhaps), graph.largest(surely))
+    axis = graph.constant("model_axis", np.array([1]))
+    graph.settle(perhaps, n, 1, graph.node("Squeeze", open_ones, axis), outputs)
+
+
+def _counted(graph: Graph, pairs: str, n: int) -> dict[str, str]:
+    """Count the comparisons that each model wins: output names -> the names of the results."""
     won = graph.node("Cast", graph.node("Greater", pairs, graph.constant("zero", np.array(0.0))), to=DOUBLE)
-    n = len(estimator.classes_)
     first, second = (np.eye(n)[models] for models in np.triu_indices(n, 1))
     wins, losses = graph.constant("wins", first - second), graph.constant("losses", second.sum(axis=0))
-    graph.output(outputs[Output.SCORE], "Gemm", won, wins, losses)
-    graph.output(outputs[Output.CLASSIFIER], "ArgMax", outputs[Output.SCORE], axis=1, keepdims=0)
+    scores = graph.node("Gemm", won, wins, losses)
+    classifier = graph.node("ArgMax", scores, axis=1, keepdims=0)
+    return {Output.SCORE: scores, Output.PAIR: graph.node("Identity", pairs), Output.CLASSIFIER: classifier}
 
 
 def _describe(estimator: SVCModelSelector) -> dict[str, Any]:
-    vectors = estimator.support_vectors_
-    return describe_choices(estimator, len(vectors), "comparisons won, then model", vectors.size)
+    count, width = estimator.support_vectors_.shape
+    widths = 1 if estimator.kernel == "linear" or is_fast(estimator) else count
+    return describe_choices(estimator, count, "comparisons won, then model", width * widths + count)
 
 
 def _probes(estimator: SVCModelSelector) -> Probes:
@@ -177,8 +372,13 @@ def _expect(estimator: SVCModelSelector, queries: Matrix, explained: Sequence[Ex
     """Comparisons that are undecided but for roundings may go either way."""
     nothing, choices = np.empty(0), estimator.choice_models_
     first, second = (choices[models] for models in np.triu_indices(len(estimator.classes_), 1))
-    for why, pairs in zip(explained, estimator.pair_scores(queries), strict=True):
-        close = np.abs(pairs) <= TOLERANCE * max(1.0, np.abs(pairs).max())
+    largest = np.ones(len(queries))
+    if estimator.kernel == "linear":
+        largest = np.abs(queries @ estimator.support_vectors_.T).max(axis=1)
+    # Sums are off by a share of what they add up.
+    added_up = np.maximum(1.0, np.abs(estimator.pair_coef_).sum(axis=1) * largest[:, None])
+    for why, pairs, scale in zip(explained, estimator.pair_scores(queries), added_up, strict=True):
+        close = np.abs(pairs) <= TOLERANCE * scale
         scores = estimator.wins(pairs[None])[0]
         if close.any():
             won = np.array([classifier["score"] for classifier in why["classifiers"]])
@@ -189,20 +389,20 @@ def _expect(estimator: SVCModelSelector, queries: Matrix, explained: Sequence[Ex
         yield Expected(answer, expected, {choices[scores.argmax()]}, bool(close.any()))
 
 
+_rules = partial(
+    Rules,
+    algorithm="svm",
+    build=_build,
+    estimator=SVCModelSelector,
+    outputs=OUTPUTS,
+    graph=_add_graph,
+    describe=_describe,
+    stored=(Stored.SUPPORT_VECTORS,),
+    stored_rows=lambda estimator: list(range(len(estimator.support_vectors_))),
+    probes=_probes,
+    expect=_expect,
+)
 RULES = (
-    Rules(
-        algorithm="svm",
-        semantics="trainer/1",
-        form=SVCForm,
-        check=_check,
-        build=_build,
-        estimator=SVCModelSelector,
-        outputs=OUTPUTS,
-        graph=_add_graph,
-        describe=_describe,
-        stored=(Stored.SUPPORT_VECTORS,),
-        stored_rows=lambda estimator: list(range(len(estimator.support_vectors_))),
-        probes=_probes,
-        expect=_expect,
-    ),
+    _rules(semantics="native/2", form=ExactForm, check=_check_exact, instead=_one_against_rest),
+    _rules(semantics="trainer/1", form=SVCForm, check=_check_trainer),
 )
