@@ -75,7 +75,7 @@ def load_document(source: str | Path | bytes, *, semantics: str = Semantics.nati
         rules = resolve(algorithm, semantics, header.format_version or 1)
         instead = rules.instead(data) if rules.instead else None
         if instead:
-            warn("$", f"lacks what {rules.semantics} picks by: picks by {instead}")
+            warn("$", f"lacks what {rules.semantics} picks by, and picks by {instead}")
             rules = resolve(algorithm, instead)
         fields: dict[str, Any] = {"algorithm": algorithm}
         if rules.reads_trained:

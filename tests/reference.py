@@ -60,6 +60,47 @@ def svm(document, query):
     return scores[int(np.argmax([score for _, score in scores]))][0]
 
 
+def svc_pairs(document, query):
+    """Decision values of each two classes of an SVC, the first's where positive; and whether roundings decide."""
+    parameters = document.get("svc") or document
+    vectors = np.array(parameters["support_vectors"], dtype=np.float64)
+    coefficients = np.array(parameters["dual_coef"], dtype=np.float64)
+    owner = np.repeat(np.arange(len(document["model_names"])), parameters["n_support"])
+    with np.errstate(over="ignore"):
+        kernel = (
+            np.exp(-document["gamma"] * ((vectors - query) ** 2).sum(axis=1))
+            if document["kernel_type"] == "Rbf"
+            else (vectors * query).sum(axis=1)
+        )
+    values, near = {}, {}
+    for i in range(len(document["model_names"])):
+        for j in range(i + 1, len(document["model_names"])):
+            terms = np.array(
+                [
+                    *(coefficients[j - 1, s] * kernel[s] for s in np.flatnonzero(owner == i)),
+                    *(coefficients[i, s] * kernel[s] for s in np.flatnonzero(owner == j)),
+                    parameters["intercept"][len(values)],
+                ]
+            )
+            values[i, j] = terms.sum()
+            # Whole numbers add up exactly.
+            near[i, j] = not abs(values[i, j]) > TIED * np.abs(terms).sum() and (terms % 1).any()
+    if len(values) == 1:
+        values = {pair: -value for pair, value in values.items()}
+    return values, near
+
+
+def svc(document, query, candidates=None):
+    """The model that wins most comparisons of candidates, which may be all; and whether roundings decide."""
+    values, near = svc_pairs(document, query)
+    among = [i for i, name in enumerate(document["model_names"]) if candidates is None or name in candidates]
+    pairs = [pair for pair in values if set(pair) <= set(among)]
+    votes = dict.fromkeys(among, 0)
+    for i, j in pairs:
+        votes[i if values[i, j] > 0 else j] += 1
+    return document["model_names"][max(among, key=votes.get)], any(near[pair] for pair in pairs)
+
+
 def mlp_probabilities(document, query):
     x = np.asarray(query, dtype=np.float64)
     for layer in document["layers"]:

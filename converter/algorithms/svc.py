@@ -23,6 +23,7 @@ from ..graphs.kernel import (
     BOUND_SLACK,
     LONGEST,
     STEEP,
+    SupportVectors,
     by_differences,
     expanded,
     products,
@@ -270,38 +271,45 @@ def _add_graph(graph: Graph, estimator: SVCModelSelector, features: str, outputs
     """
     coefficients = graph.constant("pair_coef", estimator.pair_coef_)
     intercepts = graph.constant("pair_intercept", estimator._intercept_)
-    vectors = estimator.support_vectors_
-    refined, error = graph.branch(), graph.constant("no_error", np.array(0.0))
-    if estimator.kernel == "linear":
-        stored = graph.node("Cast", graph.stored_exactly(Stored.SUPPORT_VECTORS, vectors), to=DOUBLE)
-        weights = graph.node("MatMul", coefficients, stored)
-        exact = pairs = graph.node("Gemm", features, weights, intercepts, transB=1)
+    refined = graph.branch()
+    if is_fast(estimator):
+        support = _stored(graph, estimator)
+        squared = graph.squared_norm(features)
+        kernel = expanded(graph, products(graph, features, support, FLOAT), squared, support)
+        pairs = graph.node("Gemm", kernel, coefficients, intercepts, transB=1)
+        error = _error(graph, estimator, kernel, squared)
+        far = [refined.constant("far", np.array(value)) for value in (-FARTHEST, FARTHEST)]
+        near = refined.node("Clip", features, *far)
+        exact_kernel = expanded(refined, products(refined, near, support, DOUBLE), squared, support)
+        exact = refined.node("Gemm", exact_kernel, coefficients, intercepts, transB=1)
     else:
-        support = stored_support_vectors(graph, vectors, np.full(len(vectors), estimator.gamma))
-        if is_fast(estimator):
-            squared = graph.squared_norm(features)
-            kernel = expanded(graph, products(graph, features, support, FLOAT), squared, support)
-            error = _error(graph, estimator, kernel, squared)
-            far = [refined.constant("far", np.array(value)) for value in (-FARTHEST, FARTHEST)]
-            near = refined.node("Clip", features, *far)
-            exact_kernel = expanded(refined, products(refined, near, support, DOUBLE), squared, support)
-            exact = refined.node("Gemm", exact_kernel, coefficients, intercepts, transB=1)
-            pairs = graph.node("Gemm", kernel, coefficients, intercepts, transB=1)
+        if estimator.kernel == "rbf":
+            kernel, machines = by_differences(graph, features, _stored(graph, estimator)), coefficients
         else:
-            kernel = by_differences(graph, features, support)
-            exact = pairs = graph.node("Gemm", kernel, coefficients, intercepts, transB=1)
+            vectors = graph.node(
+                "Cast", graph.stored_exactly(Stored.SUPPORT_VECTORS, estimator.support_vectors_), to=DOUBLE
+            )
+            kernel, machines = features, graph.node("MatMul", coefficients, vectors)
+        exact = pairs = graph.node("Gemm", kernel, machines, intercepts, transB=1)
+        error = graph.constant("no_error", np.array(0.0))
     _settle(graph, pairs, error, len(estimator.classes_), outputs)
     graph.refine(outputs, OUTPUTS, refined, _counted(refined, exact, len(estimator.classes_)), outputs[Output.CERTAIN])
 
 
 def is_fast(estimator: SVCModelSelector) -> bool:
-    """Return whether squares may be expanded: cancellation cannot be seen, and float32 only overflows far out.
+    """Return whether the kernel is Gaussian, cancellation in it cannot be seen, and float32 overflows far out alone.
 
     A query so far from the support vectors that cancellation could be worse has kernels of zero.
     """
     with np.errstate(over="ignore"):
         longest = np.linalg.norm(estimator.support_vectors_, axis=1).max()
-        return bool(estimator.gamma * longest**2 <= STEEP and longest <= LONGEST and estimator.gamma >= FLATTEST)
+        is_flat = estimator.gamma * longest**2 <= STEEP and longest <= LONGEST
+    return bool(is_flat and estimator.kernel == "rbf" and estimator.gamma >= FLATTEST)
+
+
+def _stored(graph: Graph, estimator: SVCModelSelector) -> SupportVectors:
+    vectors = estimator.support_vectors_
+    return stored_support_vectors(graph, vectors, np.full(len(vectors), estimator.gamma))
 
 
 def _error(graph: Graph, estimator: SVCModelSelector, kernel: str, squared: str) -> str:

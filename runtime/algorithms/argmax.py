@@ -82,6 +82,8 @@ class Argmax:
 
     def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
         """See `Algorithm`."""
+        if self._kind.recount is not None and preferences.allowed is not None:
+            return int(self._winners_among(run, query, preferences.allowed)[0])
         if self._searches:
             chosen, certain = run(_SEARCH_OUTPUTS, {Input.FEATURES: query, Input.REFINE: _SEARCH_ONLY})
             if not certain.item():
@@ -89,12 +91,14 @@ class Argmax:
         else:
             (chosen,) = run(self._chosen, {Input.FEATURES: query})
         model: int = self._model_list[chosen.item()]
-        if preferences.allowed is not None and (self._kind.recount or not preferences.allowed[model]):
+        if preferences.allowed is not None and not preferences.allowed[model]:
             return int(self._winners_among(run, query, preferences.allowed)[0])
         return model
 
     def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
+        if self._kind.recount is not None and preferences.allowed is not None:
+            return self._winners_among(run, queries, preferences.allowed)
         if self._searches:
             chosen, certain = run(_SEARCH_OUTPUTS, {Input.FEATURES: queries, Input.REFINE: _SEARCH_ONLY})
             left = np.flatnonzero(~certain)
@@ -104,7 +108,7 @@ class Argmax:
             (chosen,) = run(self._chosen, {Input.FEATURES: queries})
         winners = self._models[chosen]
         if preferences.allowed is not None:
-            left = np.flatnonzero(np.bool_(self._kind.recount is not None) | ~preferences.allowed[winners])
+            left = np.flatnonzero(~preferences.allowed[winners])
             if left.size:
                 winners[left] = self._winners_among(run, queries[left], preferences.allowed)
         return winners
