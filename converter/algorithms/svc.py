@@ -119,7 +119,10 @@ class _Parts(Struct):
 
 
 def _one_against_rest(data: bytes) -> str | None:
-    """Return the first rules for an older file without the parameters of an SVC: the original scores its classifiers.
+    """Return the first rules for an older file without the parameters of an SVC, as the original does.
+
+    Its classifiers are one against the rest: another estimator, by rules that have a row already. The artifact records
+    these. A file without classifiers either is refused by them, where the original picks the first name.
 
     Raises
     ------

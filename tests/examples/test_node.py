@@ -66,6 +66,25 @@ def test_picks_as_the_runtime(client, path, search, tmp_path):
         assert done.stdout.splitlines() == selector.select_batch(queries)
 
 
+@pytest.mark.parametrize("kernel", ["Rbf", "Linear"])
+def test_compares_models_one_against_one(client, kernel, tmp_path):
+    parameters = {
+        "support_vectors": RNG.normal(size=(12, 4)).tolist(),
+        "dual_coef": RNG.normal(size=(2, 12)).tolist(),
+        "intercept": [0.1, 0.0, -0.1],
+        "n_support": [4, 4, 4],
+    }
+    fields = {"algorithm": "svm", "trained": True, "format_version": 2, "kernel_type": kernel, "gamma": 0.5}
+    model = fields | {"model_names": ["a", "b", "c"], "svc": parameters}
+    document = load_document(json.dumps(model).encode(), semantics="native/2")
+    (tmp_path / "model.onnx").write_bytes(to_artifact(build_estimator(document), document=document))
+    queries = RNG.normal(size=(20, 4)).tolist()
+    with Selector.load(tmp_path / "model.onnx") as selector:
+        picked = selector.select_batch(queries)
+    assert len(set(picked)) == 3
+    assert node(client, tmp_path / "model.onnx", queries).stdout.splitlines() == picked
+
+
 def test_looks_at_all_rows_where_nothing_is_certified(client, tmp_path):
     rows = 1.0 + 1e-9 * RNG.normal(size=(500, 4))
     document = {"algorithm": "knn", "trained": True, "k": 5, "embeddings": rows.tolist()}
