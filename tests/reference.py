@@ -159,3 +159,33 @@ def trainer_knn(document, query):
         label = document["labels"][row]
         sums[label] = sums.get(label, 0.0) + weights[row]
     return max(sums, key=sums.get)
+
+
+def nearest_centroid(centroids, query):
+    return int(((np.array(centroids, dtype=np.float64) - query) ** 2).sum(axis=1).argmin())
+
+
+def cluster_scores(document, query, candidates=None):
+    """Scores of the models in the nearest cluster, by name in ascending order; the first of the highest is picked."""
+    row = document["scores"][nearest_centroid(document["centroids"], query)]
+    scores = dict(zip(document["candidate_set"]["models"], row, strict=True))
+    return {name: scores[name] for name in scores if candidates is None or name in candidates}
+
+
+def hiershrink_scores(document, query, candidates=None):
+    """Scores of the candidates, in their order; the first of the highest is picked."""
+    records, levels = {}, (document["coarse_centroids"], document["fine_centroids"])
+    for record in document["training"]:
+        where = [nearest_centroid(centroids, record["query_embedding"]) for centroids in levels]
+        records.setdefault(record["selected_model"], []).append((*where, record))
+    candidates = [name for name in candidates or records if name in records]
+    coarse, fine = (nearest_centroid(centroids, query) for centroids in levels)
+    seconds = {name: np.mean([record["response_latency_ns"] for _, _, record in records[name]]) for name in candidates}
+    scores = {}
+    for name in candidates:
+        mean = np.mean([record["response_quality"] for _, _, record in records[name]])
+        for level, cluster in enumerate((coarse, fine)):
+            here = [entry[2]["response_quality"] for entry in records[name] if entry[level] == cluster]
+            mean = (sum(here) + 24 * mean) / (len(here) + 24)
+        scores[name] = mean - document.get("cost_weight", 0) * seconds[name] / (max(seconds.values()) or 1)
+    return scores

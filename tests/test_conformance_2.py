@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from modelpick.converter import build_estimator, load_document, to_artifact
-from modelpick.runtime import Selector
+from modelpick.runtime import FeatureError, Selector
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("MODELPICK_SHARED", ROOT.parent / "shared"))
@@ -74,13 +74,31 @@ def test_picks_as_the_router_does_today(file, name):
 
 
 def check_run(selector, queries, run):
-    raise NotImplementedError(run)
+    candidates = run["candidates"]
+    if run["errors"]:
+        with pytest.raises(FeatureError, match="candidates: expected at least one of"):
+            selector.select_batch(queries, candidates=candidates)
+        return
+    assert selector.select_batch(queries, candidates=candidates) == run["expected"]
+    # The scores of the first queries were recorded.
+    assert run["detail"]
+    for query, expected, detail in zip(queries, run["expected"], run["detail"], strict=False):
+        explained = selector.explain(query, candidates=candidates)
+        assert explained["model"] == selector.select(query, candidates=candidates) == expected
+        assert (explained["coarse_cluster"], explained["cluster"]) == (detail["coarse"], detail["fine"])
+        assert explained["scores"] == pytest.approx(detail["scores"], rel=1e-12, abs=1e-12)
 
 
 def check_decision(selector, queries, decision):
-    candidates = decision["candidates"]
-    picked = selector.explain(queries[decision["query"]], candidates=candidates)
-    assert picked["model"] == decision["model"]
+    query, candidates = queries[decision["query"]], decision["candidates"]
+    if "error" in decision:
+        with pytest.raises(FeatureError, match="candidates: expected at least one of"):
+            selector.select(query, candidates=candidates)
+        return
+    explained = selector.explain(query, candidates=candidates)
+    assert explained["model"] == selector.select(query, candidates=candidates) == decision["model"]
+    assert explained["cluster"] == decision["cluster_id"]
+    assert explained["scores"] == decision["scores"]
 
 
 SETS = sorted(path.parent for parent in ("conformance", "real") for path in SHARED.glob(f"{parent}/*/expected-gen*"))

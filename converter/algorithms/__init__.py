@@ -9,12 +9,23 @@ from typing import Any
 
 from ..formats.decoding import Refusal, refuse
 from ..graphs.builder import register
-from . import kernel_ridge, kmeans, knn, knn_outcomes, knn_regression, mlp, svc, svm
+from . import hiershrink, kernel_ridge, kmeans, kmeans_scores, knn, knn_outcomes, knn_regression, mlp, svc, svm
 from .estimator import Estimator
 from .rules import Option, Rules, Semantics
 
 AnyRules = Rules[Any, Any, Any]
-_MODULES = (knn, knn_regression, knn_outcomes, kmeans, svm, svc, mlp, kernel_ridge)
+_MODULES = (
+    knn,
+    knn_regression,
+    knn_outcomes,
+    kmeans,
+    kmeans_scores,
+    svm,
+    svc,
+    mlp,
+    hiershrink,
+    kernel_ridge,
+)
 
 TABLE: Mapping[tuple[str, str], AnyRules] = MappingProxyType(
     {(rules.algorithm, rules.semantics): rules for module in _MODULES for rules in module.RULES}

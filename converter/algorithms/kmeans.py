@@ -1,7 +1,7 @@
 """KMeans: the model of the nearest centroid."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,18 +11,22 @@ from sklearn.cluster import KMeans
 
 from modelpick.runtime.schema import Entry, Metric, Output, Stored, Table
 
-from ..formats.decoding import Count, Name, Warn, check_length, matrix, refuse
+from ..formats.decoding import Count, Name, Warn, matrix, refuse
 from ..formats.document import Document, Source
 from ..graphs.builder import DOUBLE, Graph
 from ..graphs.exact_search import Rows, float32_scores
 from .choices import ChoiceSelector, choices, describe_choices
 from .estimator import Matrix, checked_features
 from .neighbours import row_groups
-from .rules import Answer, Expected, Explanation, Probes, Rules, explained_scores
+from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules, explained_scores
 
 
 class KMeansForm(Struct):
-    """Centroids; ``cluster_models`` is an object with the cluster's number as key in an old spelling."""
+    """Centroids; ``cluster_models`` is an object with the cluster's number as key in an old spelling.
+
+    A trainer of the original wrote the number of clusters that was asked for, and as many models, where fewer
+    centroids were fitted.
+    """
 
     num_clusters: Count
     centroids: list[Raw]
@@ -40,7 +44,8 @@ class KMeansDocument(Document, frozen=True, eq=False):
 
 def _check(form: KMeansForm, source: Source, warn: Warn) -> KMeansDocument:
     centroids = matrix(form.centroids, "$.centroids")
-    check_length(centroids, form.num_clusters, "$.centroids", "cluster of $.num_clusters")
+    if len(centroids) > form.num_clusters:
+        refuse("$.centroids", f"expected {form.num_clusters} rows or fewer, $.num_clusters, got {len(centroids)}")
     models, path = form.cluster_models, "$.cluster_models"
     if isinstance(models, list):
         models = {str(cluster): model for cluster, model in enumerate(models)}
@@ -48,7 +53,9 @@ def _check(form: KMeansForm, source: Source, warn: Warn) -> KMeansDocument:
     missing = next((cluster for cluster in clusters if cluster not in models), None)
     if missing is not None:
         refuse(path, f'expected a model for each of {len(clusters)} centroids, got none for "{missing}"')
-    if len(models) > len(clusters):
+    if form.num_clusters > len(clusters):
+        warn("$.num_clusters", f"{form.num_clusters} clusters, {len(clusters)} centroids: the rest is ignored")
+    elif len(models) > len(clusters):
         warn(path, f"{len(models)} models for {len(clusters)} centroids: the rest is ignored")
     return KMeansDocument(source, centroids, tuple(models[cluster] for cluster in clusters))
 
@@ -67,8 +74,30 @@ class KMeansModelSelector(ChoiceSelector, KMeans):
 
     def transform(self, X: npt.ArrayLike) -> Matrix:
         """Euclidean distances to the centroids, from the difference of the vectors, shape (b, c)."""
-        distances: Matrix = cdist(checked_features(self, X), self.cluster_centers_)
-        return distances
+        return distances_to(checked_features(self, X), self.cluster_centers_)
+
+
+def distances_to(queries: Matrix, centroids: Matrix) -> Matrix:
+    """Measure queries, (b, d), to centroids, (c, d), from the difference of the vectors: (b, c)."""
+    distances: Matrix = cdist(queries, centroids)
+    return distances
+
+
+def near_clusters(distances: Matrix, chosen: int) -> tuple[npt.NDArray[np.int64], int]:
+    """Return the nearest clusters by distances, (c,), but for float64's roundings; and the one that counts.
+
+    That is the one which an artifact chose where roundings decide, or else the nearest.
+    """
+    least = distances.min()
+    close = np.flatnonzero((distances == least) | (distances - least <= TOLERANCE * max(1.0, least)))
+    return close, chosen if chosen in close else int(distances.argmin())
+
+
+def distances_between(centroids: Matrix) -> Matrix:
+    """Measure centroids, (c, d), to each other, infinite to themselves: (c, c)."""
+    distances = distances_to(centroids, centroids)
+    np.fill_diagonal(distances, np.inf)
+    return distances
 
 
 def _build(document: KMeansDocument) -> KMeansModelSelector:
@@ -83,7 +112,18 @@ def _build(document: KMeansDocument) -> KMeansModelSelector:
 OUTPUTS = {Output.DISTANCE: "double", Output.CLUSTER: "index", Output.CANDIDATE: "index", Output.CERTAIN: "flag"}
 
 
-def _add_graph(graph: Graph, estimator: KMeansModelSelector, features: str, outputs: dict[str, str]) -> None:
+class Nearest(NamedTuple):
+    """Names of what `add_nearest` computes."""
+
+    distances: str
+    """In the refined branch, float64, (b, c)."""
+    cluster: str
+    """The nearest centroid by them, in the refined branch, int64, (b,)."""
+
+
+def add_nearest(
+    graph: Graph, refined: Graph, features: str, centroids: Matrix, stored_as: str, outputs: dict[str, str]
+) -> Nearest:
     """Write a float32 search that mostly proves the nearest centroid, and distances to all centroids in float64.
 
     ::
@@ -97,19 +137,28 @@ def _add_graph(graph: Graph, estimator: KMeansModelSelector, features: str, outp
     ``distance_j = sqrt(sum_i (q_i - c_ji)^2)``; unlike the expanded square of the search, see `exact_search`, the
     difference gives equidistant centroids equal distances. ArgMin takes the first. What the search's error E leaves
     open is for the caller to refine: overriding ``refine`` with false leaves it at the search.
+
+    Parameters
+    ----------
+    graph, refined
+        The graph of the search, and the branch of it that refines.
+    features
+        Name of the float64 queries, (b, d).
+    centroids, stored_as
+        Shape (c, d), and the initializer that shall hold them.
+    outputs
+        Full names of `Output.CANDIDATE` and `Output.CERTAIN`.
     """
-    rows = Rows(np.asarray(estimator.cluster_centers_, dtype=np.float64))
-    stored = graph.stored_exactly(Stored.CENTROIDS, rows.values)
-    refined = graph.branch()
+    rows = Rows(np.asarray(centroids, dtype=np.float64))
+    stored = graph.stored_exactly(stored_as, rows.values)
     # Sums of the same squares may differ in their last bits: identical centroids are measured once.
     groups = row_groups(rows.values)
     first = np.unique(groups, return_index=True)[1]
-    centroids = refined.node("Gather", stored, refined.constant("distinct", first), axis=0)
+    distinct = refined.node("Gather", stored, refined.constant("distinct", first), axis=0)
     query = refined.node("Unsqueeze", features, refined.constant("cluster_axis", np.array([1])))
-    differences = refined.node("Sub", query, refined.node("Cast", centroids, to=DOUBLE))
+    differences = refined.node("Sub", query, refined.node("Cast", distinct, to=DOUBLE))
     distances = refined.node("Sqrt", refined.squared_norm(differences, keepdims=0))
     distances = refined.node("Gather", distances, refined.constant("groups", groups), axis=1)
-    results = {Output.DISTANCE: distances, Output.CLUSTER: refined.node("ArgMin", distances, axis=1, keepdims=0)}
 
     slope, constant = rows.error()
     moved = rows.moved(graph, features)
@@ -120,6 +169,14 @@ def _add_graph(graph: Graph, estimator: KMeansModelSelector, features: str, outp
         graph.constant(Table.ERROR_CONSTANT, np.array(2.0 * constant)),
     )
     graph.settle(float32_scores(graph, moved, rows.searched(graph, stored), rows), rows.count, 0, error, outputs)
+    return Nearest(distances, refined.node("ArgMin", distances, axis=1, keepdims=0))
+
+
+def add_graph(graph: Graph, estimator: KMeans, features: str, outputs: dict[str, str]) -> None:
+    """Write the search of `add_nearest`, and its outputs."""
+    refined = graph.branch()
+    nearest = add_nearest(graph, refined, features, estimator.cluster_centers_, Stored.CENTROIDS, outputs)
+    results = {Output.DISTANCE: nearest.distances, Output.CLUSTER: nearest.cluster}
     graph.refine(outputs, OUTPUTS, refined, results, outputs[Output.CERTAIN])
 
 
@@ -142,12 +199,6 @@ def _expect(estimator: KMeansModelSelector, queries: Matrix, explained: Sequence
         yield Expected(answer, Answer(choice.scores, np.array([-choice.best])), choice.models, choice.tied)
 
 
-def _distances(estimator: KMeansModelSelector) -> Matrix:
-    distances = estimator.transform(estimator.cluster_centers_)
-    distances[np.eye(len(distances), dtype=bool)] = np.inf
-    return distances
-
-
 RULES = (
     Rules(
         algorithm="kmeans",
@@ -157,12 +208,12 @@ RULES = (
         build=_build,
         estimator=KMeansModelSelector,
         outputs=OUTPUTS,
-        graph=_add_graph,
+        graph=add_graph,
         describe=_describe,
         stored=(Stored.CENTROIDS,),
         stored_rows=lambda estimator: list(range(len(estimator.cluster_centers_))),
         probes=_probes,
         expect=_expect,
-        distances=_distances,
+        distances=lambda estimator: distances_between(estimator.cluster_centers_),
     ),
 )

@@ -1,0 +1,272 @@
+"""KMeans with scores: the model that scores highest in the nearest cluster. The original's files of version 2."""
+
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from sklearn.cluster import KMeans
+
+from modelpick.runtime.schema import Entry, Metric, Stored, Table
+
+from ..formats.decoding import INT64, Count, Name, Warn, check_length, matrix, refuse
+from ..formats.digests import digest
+from ..formats.document import Document, Source
+from ..graphs.builder import Graph
+from .estimator import Matrix, Names, checked_features, name_array
+from .kmeans import OUTPUTS, add_graph, distances_between, distances_to, near_clusters
+from .rules import Answer, Expected, Explanation, Probes, Rules, explained_scores
+
+# JSON path -> the only value that is known.
+CONSTANTS = {
+    "format_version": 2,
+    "target_contract": "selector.model-choice/v1",
+    "objective.version": 1,
+    "feature.normalization": "none",
+    "distance": "squared_l2",
+    "tie_break": "lowest_index",
+}
+Support = Annotated[int, Meta(ge=0, le=INT64[1])]
+
+
+class Weights(Struct):
+    """What quality, latency and cost are worth."""
+
+    quality: float
+    latency: float
+    cost: float
+
+
+class Objective(Struct):
+    """What the scores are means of."""
+
+    id: str
+    version: int
+    weights: Weights
+    latency_scale_ms: float
+    cost_scale: float
+
+    def digest(self) -> str:
+        """Return the ``id`` that it should have."""
+        weights = self.weights
+        numbers = {"q": weights.quality, "l": weights.latency, "c": weights.cost}
+        numbers |= {"ls": self.latency_scale_ms, "cs": self.cost_scale}
+        return digest([f"v{self.version}", *(f"{name}{number!r}" for name, number in numbers.items())])
+
+
+class CandidateSet(Struct):
+    """The models that are scored."""
+
+    id: str
+    models: Annotated[list[Name], Meta(min_length=1)]
+
+
+class Feature(Struct):
+    """What feature vectors are."""
+
+    dim: int
+    normalization: str
+    snapshot_id: Name | UnsetType = UNSET
+
+
+class Clustering(Struct):
+    """How the centroids were found: but for the numbers of clusters, only kept."""
+
+    requested_k: int
+    effective_k: int
+    init: Name | UnsetType = UNSET
+    algorithm: Name | UnsetType = UNSET
+    dtype: Name | UnsetType = UNSET
+    seed: int | UnsetType | None = UNSET
+    n_init: int | Name | UnsetType = UNSET
+    max_iter: int | UnsetType = UNSET
+    tol: float | UnsetType = UNSET
+    library_versions: dict[str, Name] | UnsetType = UNSET
+    train_queries: int | UnsetType = UNSET
+
+
+class Fallback(Struct):
+    """Scores over all queries: they stand in the cells that few records support."""
+
+    min_support: Count
+    global_scores: list[float]
+    global_support: list[Count]
+
+
+class KMeansScoresForm(Struct):
+    """Centroids, and a table of scores: a row for each, a column for each model of ``candidate_set``."""
+
+    format_version: int
+    target_contract: str
+    objective: Objective
+    candidate_set: CandidateSet
+    feature: Feature
+    clustering: Clustering
+    distance: str
+    tie_break: str
+    num_clusters: int
+    centroids: list[Raw]
+    cluster_sizes: list[Count]
+    scores: list[list[float]]
+    support: list[list[Support]]
+    fallback: Fallback
+    cluster_models: list[Name]
+    model_names: list[Name] | UnsetType = UNSET
+    feature_dim: int | UnsetType = UNSET
+    training_snapshot_id: Name | UnsetType = UNSET
+
+
+class KMeansScoresDocument(Document, frozen=True, eq=False):
+    """A checked KMeans model with scores."""
+
+    centroids: Matrix
+    """Float64, shape (c, d)."""
+    model_names: tuple[str, ...]
+    """Sorted."""
+    scores: Matrix
+    """Float64, shape (c, n_models)."""
+    support: npt.NDArray[np.int64]
+    """Records behind each score, shape (c, n_models)."""
+
+
+def _check(form: KMeansScoresForm, source: Source, warn: Warn) -> KMeansScoresDocument:
+    for path, constant in CONSTANTS.items():
+        _check_equal(attrgetter(path)(form), constant, f"$.{path}")
+    _check_equal(form.objective.id, form.objective.digest(), "$.objective.id")
+    models = form.candidate_set.models
+    if models != sorted(set(models)):
+        refuse("$.candidate_set.models", "expected each name once, in ascending order")
+    _check_equal(form.candidate_set.id, digest(models), "$.candidate_set.id")
+    if form.model_names is not UNSET and form.model_names != models:
+        refuse("$.model_names", "expected those of $.candidate_set.models")
+    centroids = matrix(form.centroids, "$.centroids")
+    clusters, width = centroids.shape
+    _check_equal(form.num_clusters, clusters, "$.num_clusters")
+    _check_equal(form.clustering.effective_k, clusters, "$.clustering.effective_k")
+    if form.clustering.requested_k < clusters:
+        refuse("$.clustering.requested_k", f"expected {clusters} or more, got {form.clustering.requested_k}")
+    _check_equal(form.feature.dim, width, "$.feature.dim")
+    if form.feature_dim is not UNSET:
+        _check_equal(form.feature_dim, width, "$.feature_dim")
+    check_length(form.cluster_sizes, clusters, "$.cluster_sizes", "row of $.centroids")
+    fallback = form.fallback
+    check_length(fallback.global_scores, len(models), "$.fallback.global_scores", "model of $.candidate_set")
+    check_length(fallback.global_support, len(models), "$.fallback.global_support", "model of $.candidate_set")
+    tables: dict[str, list[Any]] = {"scores": form.scores, "support": form.support}
+    for name, rows in tables.items():
+        check_length(rows, clusters, f"$.{name}", "row of $.centroids")
+        for cluster, row in enumerate(rows):
+            check_length(row, len(models), f"$.{name}[{cluster}]", "model of $.candidate_set")
+    scores = np.array(form.scores, dtype=np.float64)
+    support = np.array(form.support, dtype=np.int64)
+    for cluster, model in np.argwhere((support < fallback.min_support) & (scores != fallback.global_scores)):
+        expected = f"expected {fallback.global_scores[model]}, the global score, for a support below min_support"
+        refuse(f"$.scores[{cluster}][{model}]", f"{expected}, got {scores[cluster, model]}")
+    check_length(form.cluster_models, clusters, "$.cluster_models", "row of $.centroids")
+    for cluster, best in enumerate(scores.argmax(axis=1)):
+        _check_equal(form.cluster_models[cluster], models[best], f"$.cluster_models[{cluster}]")
+    return KMeansScoresDocument(source, centroids, tuple(models), scores, support)
+
+
+def _check_equal(got: object, expected: object, path: str) -> None:
+    if got != expected:
+        refuse(path, f"expected {expected!r}, got {got!r}")
+
+
+class ClusterScoreSelector(KMeans):
+    """Picks the model that scores highest in the cluster of the nearest centroid.
+
+    Attributes
+    ----------
+    cluster_centers_ : ndarray of float64, shape (c, d)
+    scores_ : ndarray of float64, shape (c, n_models)
+        Of each model in each cluster.
+    support_ : ndarray of int64, shape (c, n_models)
+        Records behind each of them.
+    model_names_ : ndarray of str, shape (n_models,)
+    """
+
+    semantics = "native/2"
+    model_names_: Names
+    scores_: Matrix
+    support_: npt.NDArray[np.int64]
+
+    def transform(self, X: npt.ArrayLike) -> Matrix:
+        """Euclidean distances to the centroids, from the difference of the vectors, shape (b, c)."""
+        return distances_to(checked_features(self, X), self.cluster_centers_)
+
+    def decision_function(self, X: npt.ArrayLike) -> Matrix:
+        """Scores in the cluster of the nearest centroid, the first of equally near ones: float64, (b, n_models)."""
+        nearest = self.transform(X).argmin(axis=1)
+        scores: Matrix = self.scores_[nearest]
+        return scores
+
+    def predict(self, X: npt.ArrayLike) -> Names:
+        """Names of the picked models, shape (b,); equal scores go to the first."""
+        best = self.decision_function(X).argmax(axis=1)
+        names: Names = self.model_names_[best]
+        return names
+
+
+def _build(document: KMeansScoresDocument) -> ClusterScoreSelector:
+    clusters, width = document.centroids.shape
+    estimator = ClusterScoreSelector(n_clusters=clusters)
+    estimator.cluster_centers_, estimator.n_features_in_ = document.centroids, width
+    estimator.scores_, estimator.support_ = document.scores, document.support
+    estimator.model_names_ = name_array(document.model_names)
+    return estimator
+
+
+def _add_graph(graph: Graph, estimator: ClusterScoreSelector, features: str, outputs: dict[str, str]) -> None:
+    """Write the search of `modelpick.converter.algorithms.kmeans`; the scores stand beside it."""
+    add_graph(graph, estimator, features, outputs)
+    graph.constant(Table.SCORES, estimator.scores_)
+    graph.constant(Table.SUPPORT, estimator.support_)
+
+
+def _describe(estimator: ClusterScoreSelector) -> dict[str, Any]:
+    centers = estimator.cluster_centers_
+    return {
+        Entry.CHOICES: list(estimator.model_names_),
+        Entry.ROWS: len(centers),
+        Entry.K: 0,
+        Entry.METRIC: Metric.EUCLIDEAN,
+        Entry.TIE_RULE: "distance, then cluster; score, then model",
+        Entry.VALUES_PER_QUERY: centers.size,
+    }
+
+
+def _probes(estimator: ClusterScoreSelector) -> Probes:
+    return Probes(estimator.cluster_centers_, estimator.scores_.argmax(axis=1))
+
+
+def _expect(estimator: ClusterScoreSelector, queries: Matrix, explained: Sequence[Explanation]) -> Iterator[Expected]:
+    names = estimator.model_names_
+    for why, distances in zip(explained, estimator.transform(queries), strict=True):
+        close, cluster = near_clusters(distances, why["cluster"])
+        models = set(names[estimator.scores_[close].argmax(axis=1)])
+        answer = Answer(explained_scores(why, names), np.array([why["distance"]]))
+        expected = Answer(estimator.scores_[cluster], distances[[cluster]])
+        yield Expected(answer, expected, models, len(close) > 1)
+
+
+RULES = (
+    Rules(
+        algorithm="kmeans",
+        semantics="native/2",
+        form=KMeansScoresForm,
+        check=_check,
+        build=_build,
+        estimator=ClusterScoreSelector,
+        outputs=OUTPUTS,
+        graph=_add_graph,
+        describe=_describe,
+        stored=(Stored.CENTROIDS,),
+        stored_rows=lambda estimator: list(range(len(estimator.cluster_centers_))),
+        probes=_probes,
+        expect=_expect,
+        distances=lambda estimator: distances_between(estimator.cluster_centers_),
+    ),
+)

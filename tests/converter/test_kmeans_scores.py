@@ -1,0 +1,216 @@
+"""KMeans files of version 2: what is refused, how they pick, and that they come back."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+import reference
+from sklearn.cluster import KMeans
+from sklearn.exceptions import NotFittedError
+
+from modelpick.converter import build_estimator, load_document, to_artifact, to_json, verify
+from modelpick.converter.algorithms.kmeans_scores import ClusterScoreSelector
+from modelpick.converter.formats.digests import digest
+from modelpick.runtime import DocumentError, FeatureError, Selector
+
+RNG = np.random.default_rng(5)
+C, D, NAMES = 6, 7, ["a", "b", "c", "d"]
+MIN_SUPPORT = 3
+MISSING = object()
+
+
+def model(scores=None):
+    """A file of the version, whose cells of little support hold the global scores."""
+    overall, support = RNG.uniform(size=4).tolist(), RNG.integers(0, 9, (C, 4))
+    scores = np.where(support < MIN_SUPPORT, overall, RNG.uniform(size=(C, 4)) if scores is None else scores)
+    return {
+        "algorithm": "kmeans",
+        "format_version": 2,
+        "trained": True,
+        "target_contract": "selector.model-choice/v1",
+        "objective": {
+            "id": "937e3622d5660e22",
+            "version": 1,
+            "weights": {"quality": 0.9, "latency": 0.1, "cost": 0.0},
+            "latency_scale_ms": 10000.0,
+            "cost_scale": 1.0,
+        },
+        "candidate_set": {"id": digest(NAMES), "models": NAMES},
+        "feature": {"snapshot_id": "f1", "dim": D, "normalization": "none"},
+        "training_snapshot_id": "t1",
+        "clustering": {
+            "init": "k-means++",
+            "algorithm": "lloyd",
+            "dtype": "float64",
+            "seed": 42,
+            "n_init": 10,
+            "max_iter": 300,
+            "tol": 0.0001,
+            "library_versions": {"scikit-learn": "1.7", "numpy": "2"},
+            "requested_k": C + 1,
+            "effective_k": C,
+            "train_queries": 70,
+        },
+        "distance": "squared_l2",
+        "tie_break": "lowest_index",
+        "num_clusters": C,
+        "centroids": RNG.normal(size=(C, D)).tolist(),
+        "cluster_sizes": [3] * C,
+        "scores": scores.tolist(),
+        "support": support.tolist(),
+        "fallback": {"min_support": MIN_SUPPORT, "global_scores": overall, "global_support": [9, 8, 7, 6]},
+        "cluster_models": [NAMES[best] for best in scores.argmax(axis=1)],
+        "model_names": NAMES,
+        "feature_dim": D,
+    }
+
+
+MODEL = model()
+QUERIES = np.vstack([RNG.normal(size=(60, D)), MODEL["centroids"], np.zeros((1, D))])
+
+
+def edited(*edits):
+    changed = copy.deepcopy(MODEL)
+    for path, value in edits:
+        *parents, last = (int(step) if step.isdecimal() else step for step in path.split("."))
+        place = changed
+        for step in parents:
+            place = place[step]
+        if value is MISSING:
+            del place[last]
+        else:
+            place[last] = value
+    return changed
+
+
+def artifact(fields):
+    document = load_document(json.dumps(fields).encode())
+    return to_artifact(build_estimator(document), document=document)
+
+
+def test_digests_are_those_of_the_original():
+    assert digest(["model-0", "model-1", "model-2"]) == "c06b436c80438781"
+    assert digest(["v1", "q0.9", "l0.1", "c0.0", "ls10000.0", "cs1.0"]) == "937e3622d5660e22"
+
+
+FEW = next((c, m) for c, row in enumerate(MODEL["support"]) for m, n in enumerate(row) if n < MIN_SUPPORT)
+GLOBAL = MODEL["fallback"]["global_scores"][FEW[1]]
+BEST = MODEL["cluster_models"][2]
+OTHER = next(name for name in NAMES if name != BEST)
+AT_LEAST_ONE = "expected `int` >= 1"
+PER_ROW, PER_MODEL = "one per row of $.centroids", "one per model of $.candidate_set"
+REFUSED = [
+    ("trained", False, "$.trained: expected true: the model is not trained"),
+    ("target_contract", "v1", "$.target_contract: expected 'selector.model-choice/v1', got 'v1'"),
+    ("objective.version", 2, "$.objective.version: expected 1, got 2"),
+    ("distance", "cosine", "$.distance: expected 'squared_l2', got 'cosine'"),
+    ("tie_break", "random", "$.tie_break: expected 'lowest_index', got 'random'"),
+    ("feature.normalization", "l2", "$.feature.normalization: expected 'none', got 'l2'"),
+    ("objective.id", "0", "$.objective.id: expected '937e3622d5660e22', got '0'"),
+    ("objective.weights.cost", MISSING, "$.objective.weights: object missing required field `cost`"),
+    ("candidate_set.id", "0", f"$.candidate_set.id: expected '{digest(NAMES)}', got '0'"),
+    ("candidate_set.models", ["b", "a", "c", "d"], "$.candidate_set.models: expected each name once, in ascending"),
+    ("candidate_set.models", ["a", "a", "c", "d"], "$.candidate_set.models: expected each name once, in ascending"),
+    ("candidate_set.models", [], "$.candidate_set.models: expected `array` of length >= 1"),
+    ("model_names", ["a", "b"], "$.model_names: expected those of $.candidate_set.models"),
+    ("num_clusters", C + 1, f"$.num_clusters: expected {C}, got {C + 1}"),
+    ("clustering.effective_k", C - 1, f"$.clustering.effective_k: expected {C}, got {C - 1}"),
+    ("clustering.requested_k", C - 1, f"$.clustering.requested_k: expected {C} or more, got {C - 1}"),
+    ("feature.dim", D + 1, f"$.feature.dim: expected {D}, got {D + 1}"),
+    ("feature_dim", D + 1, f"$.feature_dim: expected {D}, got {D + 1}"),
+    ("centroids.1", [1.0], f"$.centroids[1]: expected {D} numbers, got 1"),
+    ("cluster_sizes", [1], f"$.cluster_sizes: expected {C} values, {PER_ROW}, got 1"),
+    ("cluster_sizes.2", 0, f"$.cluster_sizes[2]: {AT_LEAST_ONE}"),
+    ("scores", [], f"$.scores: expected {C} values, {PER_ROW}, got 0"),
+    ("scores.3", [1.0], f"$.scores[3]: expected 4 values, {PER_MODEL}, got 1"),
+    ("scores.3.1", None, "$.scores[3][1]: expected `float`, got `null`"),
+    ("support", [], f"$.support: expected {C} values, {PER_ROW}, got 0"),
+    ("support.3", [1], f"$.support[3]: expected 4 values, {PER_MODEL}, got 1"),
+    ("support.3.1", -1, "$.support[3][1]: expected `int` >= 0"),
+    ("fallback.min_support", 0, f"$.fallback.min_support: {AT_LEAST_ONE}"),
+    ("fallback.global_scores", [1.0], f"$.fallback.global_scores: expected 4 values, {PER_MODEL}, got 1"),
+    ("fallback.global_support", [1], f"$.fallback.global_support: expected 4 values, {PER_MODEL}, got 1"),
+    ("fallback.global_support.0", 0, f"$.fallback.global_support[0]: {AT_LEAST_ONE}"),
+    (
+        f"scores.{FEW[0]}.{FEW[1]}",
+        -1.0,
+        f"$.scores[{FEW[0]}][{FEW[1]}]: expected {GLOBAL}, the global score, for a support below min_support, got -1",
+    ),
+    ("cluster_models", ["a"], f"$.cluster_models: expected {C} values, {PER_ROW}, got 1"),
+    ("cluster_models.2", OTHER, f"$.cluster_models[2]: expected '{BEST}', got '{OTHER}'"),
+    ("training_snapshot_id", "\0", "$.training_snapshot_id: expected `str` matching"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), REFUSED)
+def test_refuses(path, value, message):
+    with pytest.raises(DocumentError) as caught:
+        load_document(json.dumps(edited((path, value))).encode())
+    assert str(caught.value).startswith(f"<bytes>: {message}")
+
+
+def test_refuses_infinite_scores_and_files_of_version_1():
+    with pytest.raises(DocumentError, match=r"\$\.scores\[0\]\[0\]: expected a finite number"):
+        load_document(json.dumps(edited(("scores.0.0", "?"))).replace('"?"', "1e999").encode())
+    with pytest.raises(DocumentError, match=r"\$\.format_version: expected 2, got 1"):
+        load_document(json.dumps(edited(("format_version", 1))).encode(), semantics="native/2")
+
+
+def test_picks_the_best_of_the_nearest_cluster_among_the_candidates():
+    with Selector.load(artifact(MODEL), unknown_candidates="ignore") as selector:
+        for candidates in (None, ["d", "b"], ["c", "unknown"], NAMES[::-1]):
+            batch = selector.select_batch(QUERIES, candidates=candidates)
+            for query, pick in zip(QUERIES, batch, strict=True):
+                scores = reference.cluster_scores(MODEL, query, candidates)
+                cluster = reference.nearest_centroid(MODEL["centroids"], query)
+                explained = selector.explain(query, candidates=candidates)
+                assert explained["scores"] == scores
+                assert selector.select(query, candidates=candidates) == explained["model"] == pick
+                assert pick == max(scores, key=scores.get)
+                assert explained["cluster"] == cluster
+                assert explained["support"] == dict(zip(NAMES, MODEL["support"][cluster], strict=True))
+                distance = np.linalg.norm(query - MODEL["centroids"][cluster])
+                assert explained["distance"] == pytest.approx(distance, rel=1e-12)
+        for candidates in ([], ["unknown"]):
+            with pytest.raises(FeatureError, match="candidates: expected at least one of a, b, c, d"):
+                selector.select(QUERIES[0], candidates=candidates)
+
+
+def test_equal_scores_go_to_the_first_model_and_equal_distances_to_the_first_cluster():
+    tied = model(np.full((C, 4), 7.0))
+    tied["centroids"] = [[1.0] * D, [-1.0] * D, [1.0] * D, *tied["centroids"][3:]]
+    with Selector.load(artifact(tied)) as selector:
+        assert selector.select_batch([[1.0] * D, [-1.0] * D]) == tied["cluster_models"][:2]
+        assert [selector.explain([value] * D)["cluster"] for value in (1.0, -1.0)] == [0, 1]
+    equal = edited(("scores", [[0.5] * 4] * C), ("fallback.global_scores", [0.5] * 4), ("cluster_models", ["a"] * C))
+    with Selector.load(artifact(equal)) as selector:
+        assert set(selector.select_batch(QUERIES)) == {"a"}
+        assert set(selector.select_batch(QUERIES, candidates=["d", "c"])) == {"c"}
+
+
+def test_the_estimator_is_a_fitted_kmeans():
+    estimator = build_estimator(load_document(json.dumps(MODEL).encode()))
+    assert isinstance(estimator, KMeans)
+    scores = [list(reference.cluster_scores(MODEL, query).values()) for query in QUERIES]
+    np.testing.assert_array_equal(estimator.decision_function(QUERIES), scores)
+    assert list(estimator.predict(QUERIES)) == [NAMES[best] for best in np.argmax(scores, axis=1)]
+    with pytest.raises(NotFittedError):
+        ClusterScoreSelector().predict(QUERIES)
+
+
+@pytest.mark.parametrize("absent", [(), ("model_names", "feature_dim", "clustering.seed", "feature.snapshot_id")])
+def test_is_verified_and_restored(absent):
+    fields = edited(*((path, MISSING) for path in absent))
+    data = artifact(fields)
+    assert json.loads(to_json(data)) == fields
+    assert verify(data, json.dumps(fields).encode()).passed
+
+
+def test_drift_is_the_distance_to_the_nearest_centroid():
+    with Selector.load(artifact(MODEL)) as selector:
+        for query in QUERIES[:10]:
+            distances = np.linalg.norm(np.array(MODEL["centroids"]) - query, axis=1)
+            assert selector.drift(query).distance == pytest.approx(distances.min(), rel=1e-12)
+        assert selector.drift(np.full(D, 1e3)).rank == 1.0
+        assert selector.drift(MODEL["centroids"][0]).rank == 0.0
