@@ -280,7 +280,7 @@ BAD_DOCUMENTS = {
     "a name of two lines": (encoded(KNN | {"labels": ["a\nb", "b", "c", "d"]}), "$.labels[0]: expected `str`"),
     "qualities": (encoded(KNN | {"qualities": [1]}), "$.qualities: expected 4 values"),
     "latencies": (encoded(KNN | {"latencies": [1.5, 2, 3, 4]}), "$.latencies[0]: expected `int`"),
-    "clusters": (encoded(KMEANS | {"num_clusters": 3}), "$.centroids: expected 3 values"),
+    "clusters": (encoded(KMEANS | {"num_clusters": 1}), "$.centroids: expected 1 rows or fewer"),
     "cluster models": (encoded(KMEANS | {"cluster_models": ["a"]}), "$.cluster_models: expected a model for each"),
     "no classifiers": (encoded({"algorithm": "svm", "trained": True}), "$: expected at least one of"),
     "weights": (
@@ -334,7 +334,7 @@ WARNINGS = {
     "qualities": (KNN | {"qualities": [0, 1, -1, 1]}, ["$: 2 qualities below 0.01 count as 0.01"]),
     "two": (
         KNN | {"k": 9, "qualities": [0, 1, 1, 1]},
-        ["$: 1 qualities below 0.01 count as 0.01", "$.k: 9 neighbours asked of 4 rows: all rows vote"],
+        ["$.k: 9 neighbours asked of 4 rows: all rows vote", "$: 1 qualities below 0.01 count as 0.01"],
     ),
     "cluster models": (
         KMEANS | {"cluster_models": ["a", "b", "c"]},
