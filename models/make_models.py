@@ -11,8 +11,9 @@ import numpy as np
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.svm import LinearSVC
 
+from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.records import read_benchmark
-from modelpick.converter.training.train import train, training_data
+from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime.features import CATEGORIES, FeatureBuilder
 
 FOLDER = Path(__file__).parent
@@ -144,9 +145,9 @@ def write(name, documents):
 def main():
     """Make every file."""
     write("benchmark.jsonl", records(np.random.default_rng(SEED)))
-    training = training_data(read_benchmark(FOLDER / "benchmark.jsonl"), clusters=len(CATEGORIES), seed=SEED)
+    training = training_data(read_benchmark(FOLDER / "benchmark.jsonl"), Settings(clusters=len(CATEGORIES), seed=SEED))
     for algorithm, name in {"knn": "knn", "kmeans": "kmeans", "svm": "svm_rbf", "mlp": "mlp"}.items():
-        write(f"{name}.json", [train(training, algorithm)])
+        write(f"{name}.json", [train(training, trainer(algorithm, 1))])
     write("svm_linear.json", [linear_svm(training)])
 
     asked = [(category, QUESTIONS[category][0].format(QUESTIONS[category][1][-1])) for category in ASKED]

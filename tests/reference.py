@@ -189,3 +189,30 @@ def hiershrink_scores(document, query, candidates=None):
             mean = (sum(here) + 24 * mean) / (len(here) + 24)
         scores[name] = mean - document.get("cost_weight", 0) * seconds[name] / (max(seconds.values()) or 1)
     return scores
+
+
+def kernel_ridge(vectors, quality, queries, gamma, ridge):
+    """Mean of each model, what the models share on a query, and what each has of its own, smoothed: (b, n_models)."""
+    x, z = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (vectors, queries))
+
+    def smoothed(known, target):
+        kernel = np.exp(-gamma * ((x[known][:, None] - x[known]) ** 2).sum(axis=2))
+        dual = np.linalg.solve(kernel + ridge * np.eye(known.sum()), target[known])
+        return np.exp(-gamma * ((z[:, None] - x[known]) ** 2).sum(axis=2)) @ dual
+
+    # Means by minimising the penalised squares over (b, a) at once, instead of eliminating a.
+    n, m = quality.shape
+    known = ~np.isnan(quality)
+    normal, right = np.zeros((m + n, m + n)), np.zeros(m + n)
+    for i, j in zip(*np.nonzero(known), strict=True):
+        for one in (j, m + i):
+            right[one] += quality[i, j]
+            for other in (j, m + i):
+                normal[one, other] += 1.0
+    normal[:m, :m] += 10.0 * (np.eye(m) - 1.0 / m)
+    normal[m:, m:] += np.eye(n)
+    solution = np.linalg.solve(normal, right)
+    base, common = solution[:m], solution[m:]
+    own = quality - base - common[:, None]
+    anything = known.any(axis=1)
+    return np.stack([base[j] + smoothed(anything, common) + smoothed(known[:, j], own[:, j]) for j in range(m)], axis=1)

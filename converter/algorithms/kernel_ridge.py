@@ -6,19 +6,24 @@ some of them, landmarks. scikit-learn's `KernelRidge` is the estimator, and its 
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Annotated, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from sklearn.kernel_approximation import Nystroem
 from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import Ridge
 
 from modelpick.runtime.decision.objective import OUTCOMES, Objective, choose, utilities
+from modelpick.runtime.decision.shrinkage import deviations
 from modelpick.runtime.schema import Entry, Output, Stored, Table
 
 from ..formats.decoding import Name, Warn, check_length, matrix, refuse
 from ..formats.document import Document, Source
 from ..formats.operating_points import OperatingPoints, checked_points
+from ..formats.outcomes import Settings, Training
 from ..graphs.builder import DOUBLE, FLOAT, Graph
 from ..graphs.kernel import (
     LONGEST,
@@ -32,9 +37,11 @@ from ..graphs.kernel import (
 )
 from ..graphs.unit_length import Scaled, add_directions, directions
 from .estimator import Matrix, Names, checked_features, name_array
-from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules
+from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules, Trial
 
 QUALITY, COST = OUTCOMES[0], OUTCOMES[1]
+# Widths of the kernel, and penalties, that tuning tries.
+GAMMAS, RIDGES = (0.5, 1.0, 2.0, 4.0), (1.0, 2.0, 4.0, 8.0, 16.0)
 
 
 class OutcomeForm(Struct):
@@ -248,6 +255,102 @@ def _expect(
         yield Expected(answer, Answer(outcomes[known].ravel(), nothing), set(names[close]), bool(close.sum() > 1))
 
 
+def _fit(training: Training) -> KernelRidgeModelSelector:
+    """Fit all kinds of outcomes that are recorded.
+
+    ``f_m = b_m + S(a) + S_m(own_m)``: the mean of a model, what the models share on a query, and what each has of its
+    own, see `modelpick.runtime.decision.shrinkage`; each S is a kernel ridge regression on the queries that it is known
+    for. Smoothers are linear: without missing outcomes this is one regression of ``y - b`` for all models at once.
+    """
+    settings, features = training.settings, directions(training.features)
+    smooth = _Smoother(features, settings)
+    shape = (len(smooth.support_vectors), len(OUTCOMES), len(training.benchmark.model_names))
+    dual_coef, intercept = np.zeros(shape), np.full(shape[1:], np.nan)
+    outcomes = training.outcomes()
+    for kind in range(len(OUTCOMES)):
+        values = outcomes[:, kind]
+        known = ~np.isnan(values)
+        if not known.any():
+            continue
+        split = deviations(values)
+        intercept[kind] = split.base
+        if known.all():
+            dual_coef[:, kind] = smooth(known[:, 0], values - split.base)
+            continue
+        dual_coef[:, kind] = smooth(np.asarray(known.any(axis=1)), split.common[:, None])
+        for mask in np.unique(known, axis=1).T:
+            models = np.flatnonzero((known == mask[:, None]).all(axis=0))
+            if mask.any():
+                dual_coef[:, kind, models] += smooth(mask, split.own[:, models])
+    estimator = KernelRidgeModelSelector(settings.gamma)
+    return estimator.take(smooth.support_vectors, dual_coef, intercept, training.benchmark.model_names)
+
+
+class _Smoother:
+    """Kernel ridge regression of any targets on some of the queries; coefficients of the same support vectors.
+
+    Above `Settings.landmarks` distinct queries, so many of them, drawn at random, are the support vectors: the kernel
+    is approximated by Nystroem, and a Ridge follows.
+    """
+
+    def __init__(self, features: Matrix, settings: Settings) -> None:
+        self._features, self._settings = features, settings
+        distinct = np.sort(np.unique(features, axis=0, return_index=True)[1])
+        self.support_vectors, self._basis = features, None
+        if len(distinct) > settings.landmarks:
+            drawn = np.random.default_rng(settings.seed).permutation(distinct)[: settings.landmarks]
+            nystroem = Nystroem(kernel="rbf", gamma=settings.gamma, n_components=settings.landmarks, random_state=0)
+            nystroem.fit(features[np.sort(drawn)])
+            self.support_vectors, self._basis = nystroem.components_, nystroem.normalization_.T
+            self._mapped = nystroem.transform(features)
+
+    def __call__(self, known: npt.NDArray[np.bool_], targets: Matrix) -> Matrix:
+        """Fit targets, (n, t), of which the known queries', (n,), count: coefficients, (s, t)."""
+        settings = self._settings
+        if self._basis is None:
+            dual_coef = np.zeros((len(self._features), targets.shape[1]))
+            fitted = KernelRidge(alpha=settings.ridge, kernel="rbf", gamma=settings.gamma)
+            dual_coef[known] = fitted.fit(self._features[known], targets[known]).dual_coef_
+            return dual_coef
+        ridge = Ridge(alpha=settings.ridge, fit_intercept=False).fit(self._mapped[known], targets[known])
+        coefficients: Matrix = self._basis @ np.atleast_2d(ridge.coef_).T
+        return coefficients
+
+
+def _train(training: Training) -> dict[str, Any]:
+    estimator, settings = _fit(training), training.settings
+    kinds, names = len(OUTCOMES), training.benchmark.model_names
+    dual_coef = estimator.dual_coef_.reshape(len(estimator.X_fit_), kinds, -1)
+    intercept = estimator.intercept_.reshape(kinds, -1)
+    return {
+        "model_names": names,
+        "gamma": settings.gamma,
+        "ridge": settings.ridge,
+        "support_vectors": estimator.X_fit_.tolist(),
+        "outcomes": {
+            kind: {"dual_coef": dual_coef[:, place].tolist(), "intercept": intercept[place].tolist()}
+            for place, kind in enumerate(OUTCOMES)
+            if not np.isnan(intercept[place]).all()
+        },
+        "default": names[int(intercept[0].argmax())],
+    }
+
+
+def _grid(settings: Settings) -> list[Settings]:
+    pairs = ((ridge, gamma) for ridge in sorted(RIDGES, reverse=True) for gamma in sorted(GAMMAS))
+    return [settings._replace(gamma=gamma, ridge=ridge) for ridge, gamma in pairs]
+
+
+def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> Iterator[Trial]:
+    for settings in grid:
+        predicted = _fit(training._replace(settings=settings)).outcomes(held_out)
+        yield Trial(settings, partial(_pick, predicted))
+
+
+def _pick(predicted: Matrix, objective: Objective) -> npt.NDArray[np.int64]:
+    return choose(utilities(predicted, objective), predicted[:, OUTCOMES.index(COST)])
+
+
 RULES = (
     Rules(
         algorithm="kernel_ridge",
@@ -263,5 +366,9 @@ RULES = (
         stored_rows=lambda estimator: list(range(len(estimator.X_fit_))),
         probes=lambda estimator: Probes(estimator.X_fit_, np.arange(len(estimator.X_fit_))),
         expect=_expect,
+        train=_train,
+        grid=_grid,
+        trials=_trials,
+        predicts=True,
     ),
 )

@@ -1,6 +1,7 @@
 """KMeans: the model of the nearest centroid."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,12 +14,16 @@ from modelpick.runtime.schema import Entry, Metric, Output, Stored, Table
 
 from ..formats.decoding import Count, Name, Warn, matrix, refuse
 from ..formats.document import Document, Source
+from ..formats.outcomes import Settings, Training
 from ..graphs.builder import DOUBLE, Graph
 from ..graphs.exact_search import Rows, float32_scores
 from .choices import ChoiceSelector, choices, describe_choices
 from .estimator import Matrix, checked_features
 from .neighbours import row_groups
-from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules, explained_scores
+from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules, Trial, explained_scores, fixed
+
+# Numbers of clusters that tuning tries.
+CLUSTERS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64)
 
 
 class KMeansForm(Struct):
@@ -199,6 +204,48 @@ def _expect(estimator: KMeansModelSelector, queries: Matrix, explained: Sequence
         yield Expected(answer, Answer(choice.scores, np.array([-choice.best])), choice.models, choice.tied)
 
 
+def fit_clusters(training: Training) -> KMeans:
+    """Cluster the distinct queries of the training data; fewer than there are clusters are one cluster each."""
+    clusters = min(training.settings.clusters, len(np.unique(training.features, axis=0)))
+    return KMeans(clusters, n_init=10, random_state=training.settings.seed).fit(training.features)
+
+
+def _train(training: Training) -> dict[str, Any]:
+    """Give each cluster to the model of the highest mean weight on its queries."""
+    fitted = fit_clusters(training)
+    known = np.isfinite(training.weights)
+    models = []
+    for cluster in range(len(fitted.cluster_centers_)):
+        inside = fitted.labels_ == cluster
+        sums = np.where(known[inside], training.weights[inside], 0.0).sum(axis=0)
+        counts = known[inside].sum(axis=0)
+        models.append(training.benchmark.model_names[int((sums / np.maximum(counts, 1)).argmax())])
+    return {
+        "num_clusters": len(models),
+        "centroids": fitted.cluster_centers_.tolist(),
+        "cluster_models": models,
+        "n_clusters": len(models),
+        "efficiency_weight": 0.1,
+        "model_names": sorted(training.benchmark.model_names),
+    }
+
+
+def cluster_grid(settings: Settings) -> list[Settings]:
+    """Return settings with other numbers of clusters."""
+    return [settings._replace(clusters=clusters) for clusters in CLUSTERS]
+
+
+def cluster_trials(
+    train: Callable[[Training], dict[str, Any]], training: Training, held_out: Matrix, grid: Sequence[Settings]
+) -> Iterator[Trial]:
+    """Pick as files of either version do, which name the model of each cluster."""
+    index = {name: model for model, name in enumerate(training.benchmark.model_names)}
+    for settings in grid:
+        fields = train(training._replace(settings=settings))
+        nearest = cdist(held_out, np.array(fields["centroids"])).argmin(axis=1)
+        yield fixed(settings, np.array([index[name] for name in fields["cluster_models"]])[nearest])
+
+
 RULES = (
     Rules(
         algorithm="kmeans",
@@ -214,6 +261,9 @@ RULES = (
         stored_rows=lambda estimator: list(range(len(estimator.cluster_centers_))),
         probes=_probes,
         expect=_expect,
+        train=_train,
+        grid=cluster_grid,
+        trials=partial(cluster_trials, _train),
         distances=lambda estimator: distances_between(estimator.cluster_centers_),
     ),
 )

@@ -1,9 +1,12 @@
 """KMeans with scores: the model that scores highest in the nearest cluster. The original's files of version 2."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
+from importlib.metadata import version
 from operator import attrgetter
 from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -14,11 +17,23 @@ from modelpick.runtime.schema import Entry, Metric, Stored, Table
 from ..formats.decoding import INT64, Count, Name, Warn, check_length, matrix, refuse
 from ..formats.digests import digest
 from ..formats.document import Document, Source
+from ..formats.outcomes import Training, filled_seconds
 from ..graphs.builder import Graph
 from .estimator import Matrix, Names, checked_features, name_array
-from .kmeans import OUTPUTS, add_graph, distances_between, distances_to, near_clusters
+from .kmeans import (
+    OUTPUTS,
+    add_graph,
+    cluster_grid,
+    cluster_trials,
+    distances_between,
+    distances_to,
+    fit_clusters,
+    near_clusters,
+)
 from .rules import Answer, Expected, Explanation, Probes, Rules, explained_scores
 
+# Cells of fewer records get the score of all clusters.
+MIN_SUPPORT = 1
 # JSON path -> the only value that is known.
 CONSTANTS = {
     "format_version": 2,
@@ -252,6 +267,72 @@ def _expect(estimator: ClusterScoreSelector, queries: Matrix, explained: Sequenc
         yield Expected(answer, expected, models, len(close) > 1)
 
 
+def _train(training: Training) -> dict[str, Any]:
+    """Score models in each cluster by the original's recipe: mean utility by its objective, version 1.
+
+    ``utility = 0.9 * quality + 0.1 / (1 + latency / latency_scale) + c / (1 + cost / cost_scale)``. c is the cost
+    weight that the user chooses, 0 by default, and counts where costs are recorded; their scale is their mean.
+    """
+    benchmark, names = training.benchmark, sorted(training.benchmark.model_names)
+    order = [benchmark.model_names.index(name) for name in names]
+    priced = training.settings.cost_weight > 0 and not np.isnan(benchmark.cost).all()
+    weights = Weights(quality=0.9, latency=0.1, cost=training.settings.cost_weight if priced else 0.0)
+    scale = float(np.nanmean(benchmark.cost)) if priced else 1.0
+    objective = Objective("", 1, weights, 10_000.0, scale)
+    milliseconds = filled_seconds(benchmark) * 1e3
+    utility = weights.quality * benchmark.quality + weights.latency / (1 + milliseconds / objective.latency_scale_ms)
+    if priced:
+        utility = utility + weights.cost / (1 + np.maximum(benchmark.cost, 0.0) / scale)
+    utility = utility[:, order]
+    fitted = fit_clusters(training)
+    known, filled = ~np.isnan(utility), np.nan_to_num(utility)
+    clusters = len(fitted.cluster_centers_)
+    inside = np.eye(clusters)[fitted.labels_].T
+    global_support = known.sum(axis=0)
+    global_scores = filled.sum(axis=0) / np.maximum(global_support, 1)
+    support = np.rint(inside @ known).astype(np.int64)
+    scores = np.where(support >= MIN_SUPPORT, inside @ filled / np.maximum(support, 1), global_scores)
+    return {
+        "format_version": 2,
+        "target_contract": CONSTANTS["target_contract"],
+        "objective": msgspec.to_builtins(msgspec.structs.replace(objective, id=objective.digest())),
+        "candidate_set": {"id": digest(names), "models": names},
+        "feature": {
+            "snapshot_id": digest([training.features.tobytes().hex()]),
+            "dim": training.features.shape[1],
+            "normalization": "none",
+        },
+        "training_snapshot_id": digest([*benchmark.queries, benchmark.quality.tobytes().hex()]),
+        "clustering": {
+            "init": "k-means++",
+            "algorithm": "lloyd",
+            "dtype": "float64",
+            "seed": training.settings.seed,
+            "n_init": 10,
+            "max_iter": fitted.max_iter,
+            "tol": fitted.tol,
+            "library_versions": {tool: version(tool) for tool in ("scikit-learn", "numpy")},
+            "requested_k": training.settings.clusters,
+            "effective_k": clusters,
+            "train_queries": len(training.features),
+        },
+        "distance": CONSTANTS["distance"],
+        "tie_break": CONSTANTS["tie_break"],
+        "num_clusters": clusters,
+        "centroids": fitted.cluster_centers_.tolist(),
+        "cluster_sizes": np.bincount(fitted.labels_, minlength=clusters).tolist(),
+        "scores": scores.tolist(),
+        "support": support.tolist(),
+        "fallback": {
+            "min_support": MIN_SUPPORT,
+            "global_scores": global_scores.tolist(),
+            "global_support": global_support.tolist(),
+        },
+        "cluster_models": [names[model] for model in scores.argmax(axis=1)],
+        "model_names": names,
+    }
+
+
 RULES = (
     Rules(
         algorithm="kmeans",
@@ -267,6 +348,9 @@ RULES = (
         stored_rows=lambda estimator: list(range(len(estimator.cluster_centers_))),
         probes=_probes,
         expect=_expect,
+        train=_train,
+        grid=cluster_grid,
+        trials=partial(cluster_trials, _train),
         distances=lambda estimator: distances_between(estimator.cluster_centers_),
     ),
 )

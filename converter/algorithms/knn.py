@@ -18,6 +18,7 @@ from modelpick.runtime.schema import Metric, Output, Stored, Table
 
 from ..formats.decoding import INT64, Count, Name, Nanoseconds, Warn, check_length, matrix, refuse
 from ..formats.document import Document, Source
+from ..formats.outcomes import NANOSECONDS, Settings, Training, filled_seconds
 from ..graphs import neighbours as graph_of
 from ..graphs.builder import Graph
 from ..graphs.exact_search import Rows
@@ -35,9 +36,11 @@ from .neighbours import (
     relative_speeds,
     row_groups,
 )
-from .rules import Answer, Expected, Explanation, Probes, Rules
+from .rules import Answer, Expected, Explanation, Probes, Rules, Trial, fixed
 
 NANOSECONDS_PER_MILLISECOND = 1_000_000
+# Values of k that tuning tries.
+NEIGHBOURS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500)
 # Of the original library's KNN selector; distance does not weigh.
 NATIVE_1 = Weights(quality=0.9, speed=0.1, min_quality=0.01)
 # The second generation has no floor.
@@ -173,11 +176,22 @@ class _Voting(NamedTuple):
     weights: Weights
     ties_by_name: bool = False
     """Whether equal sums go to the first name, instead of the model of the best-ranked neighbour."""
+    train: Callable[[Training], dict[str, Any]] | None = None
 
 
 _VOTINGS: Mapping[str, _Voting] = {
-    "native/1": _Voting(KNNForm, check_knn, Metric.EUCLIDEAN, relative_speeds, NATIVE_1),
-    "native/2": _Voting(KNNForm2, _check_2, Metric.CHORD, decaying_speeds, NATIVE_2, ties_by_name=True),
+    "native/1": _Voting(
+        KNNForm, check_knn, Metric.EUCLIDEAN, relative_speeds, NATIVE_1, train=lambda training: train_rows(training)
+    ),
+    "native/2": _Voting(
+        KNNForm2,
+        _check_2,
+        Metric.CHORD,
+        decaying_speeds,
+        NATIVE_2,
+        ties_by_name=True,
+        train=lambda training: {"format_version": 2, **train_rows(training)},
+    ),
     "trainer/1": _Voting(KNNForm, check_knn, Metric.COSINE, decaying_speeds, NATIVE_1),
 }
 
@@ -332,6 +346,41 @@ def _is_rounding(estimator: KNNModelSelector, query: Matrix, chosen: npt.NDArray
     return True
 
 
+def train_rows(training: Training) -> dict[str, Any]:
+    """Make the fields of a file: a row for each outcome."""
+    benchmark = training.benchmark
+    queries, models = np.nonzero(~np.isnan(benchmark.quality))
+    latencies = np.rint(filled_seconds(benchmark)[queries, models] * NANOSECONDS).astype(np.int64)
+    return {
+        "k": training.settings.k,
+        "embeddings": training.features[queries].tolist(),
+        "labels": [benchmark.model_names[model] for model in models],
+        "qualities": benchmark.quality[queries, models].tolist(),
+        "latencies": latencies.tolist(),
+        "model_names": sorted(benchmark.model_names),
+        "num_samples": len(queries),
+    }
+
+
+def _grid(settings: Settings) -> list[Settings]:
+    return [settings._replace(k=k) for k in NEIGHBOURS]
+
+
+def _trials(semantics: str, training: Training, held_out: Matrix, grid: Sequence[Settings]) -> Iterator[Trial]:
+    fields = train_rows(training)
+    estimator = KNNModelSelector(max(settings.k for settings in grid), semantics).fit(
+        np.array(fields["embeddings"]),
+        fields["labels"],
+        np.array(fields["qualities"]),
+        np.array(fields["latencies"], dtype=np.int64),
+    )
+    rows = estimator.kneighbors(held_out, return_distance=False)
+    index = {name: model for model, name in enumerate(training.benchmark.model_names)}
+    models = np.array([index[name] for name in estimator.model_names_])
+    for settings in grid:
+        yield fixed(settings, models[estimator.vote(rows[:, : settings.k]).winners])
+
+
 _rules = partial(
     Rules,
     algorithm="knn",
@@ -348,4 +397,14 @@ _rules = partial(
     options=(K,),
     graph_options=graph_of.OPTIONS,
 )
-RULES = tuple(_rules(semantics=name, form=voting.form, check=voting.check) for name, voting in _VOTINGS.items())
+RULES = tuple(
+    _rules(
+        semantics=name,
+        form=voting.form,
+        check=voting.check,
+        train=voting.train,
+        grid=_grid if voting.train else None,
+        trials=partial(_trials, name) if voting.train else None,
+    )
+    for name, voting in _VOTINGS.items()
+)

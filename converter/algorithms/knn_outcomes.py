@@ -5,12 +5,14 @@ distance between directions. See `modelpick.runtime.decision.shrinkage` for the 
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cache, partial
 from typing import Annotated, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET, Meta, UnsetType
 
+from modelpick.runtime.decision.guard import leads
 from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY, Objective, choose, utilities
 from modelpick.runtime.decision.shrinkage import deviations, model_means, neighbour_means
 from modelpick.runtime.schema import Entry, Metric, Stored, Table
@@ -18,11 +20,12 @@ from modelpick.runtime.schema import Entry, Metric, Stored, Table
 from ..formats.decoding import Name, Warn, check_length, refuse
 from ..formats.document import Source
 from ..formats.operating_points import OperatingPoints, checked_points
+from ..formats.outcomes import NANOSECONDS, Settings, Training
 from ..graphs import neighbours as graph_of
 from ..graphs.builder import Graph
 from ..graphs.exact_search import Rows
 from .estimator import Matrix, Names
-from .knn import KNNDocument, KNNForm, check_rows
+from .knn import KNNDocument, KNNForm, check_rows, train_rows
 from .knn_regression import SHRINKAGE
 from .neighbours import (
     ExactNeighbors,
@@ -33,9 +36,10 @@ from .neighbours import (
     indexed,
     row_groups,
 )
-from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules
+from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules, Trial
 
-NANOSECONDS = 1e9
+# Values of k, and of evidence, that tuning tries.
+NEIGHBOURS, EVIDENCES = (5, 10, 20, 30, 50, 75, 100, 150, 200, 300), (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 # How many neighbours without a deviation the means of neighbours count beside, unless the user says otherwise.
 DEFAULT_SHRINKAGE = 3.0
 
@@ -234,6 +238,55 @@ def _expect(estimator: OutcomeModelSelector, queries: Matrix, explained: Sequenc
         yield Expected(answer, expected, models, bool(rounded or close.sum() > 1))
 
 
+def _train(training: Training) -> dict[str, Any]:
+    benchmark, settings = training.benchmark, training.settings
+    queries, models = np.nonzero(~np.isnan(benchmark.quality))
+    columns = {"costs": benchmark.cost, "seconds": benchmark.seconds}
+    recorded = {
+        name: [None if np.isnan(value) else value for value in values[queries, models].tolist()]
+        for name, values in columns.items()
+        if not np.isnan(values).all()
+    }
+    means = model_means(benchmark.quality)
+    default = benchmark.model_names[int(means.argmax())]
+    return {"format_version": 2, **train_rows(training), **recorded, "evidence": settings.evidence, "default": default}
+
+
+def _grid(settings: Settings) -> list[Settings]:
+    return [settings._replace(k=k, evidence=evidence) for k in NEIGHBOURS for evidence in EVIDENCES]
+
+
+def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> Iterator[Trial]:
+    benchmark = training.benchmark
+    queries, models = np.nonzero(~np.isnan(benchmark.quality))
+    ks = dict.fromkeys(settings.k for settings in grid)
+    names = [benchmark.model_names[model] for model in models]
+    outcomes = training.outcomes()[queries, :, models]
+    estimator = OutcomeModelSelector(max(ks)).fit(training.features[queries], names, outcomes)
+    rows = estimator.kneighbors(held_out, return_distance=False)
+    base = np.array([model_means(estimator.outcomes_[:, kind]) for kind in range(len(OUTCOMES))])[None]
+    index = {name: model for model, name in enumerate(benchmark.model_names)}
+    of_benchmark = np.array([index[name] for name in estimator.model_names_])
+    for k in ks:
+        predicted, neighbours = estimator.outcomes(rows[:, :k]), estimator.outcomes_[rows[:, :k]]
+
+        @cache
+        def leading(objective: Objective, neighbours: Matrix = neighbours) -> Matrix:
+            default = choose(utilities(base, objective), base[:, COST])
+            observed = utilities(neighbours.reshape(-1, *neighbours.shape[2:]), objective)
+            return leads(observed.reshape(*neighbours.shape[:2], -1), np.repeat(default, len(neighbours)))
+
+        def pick(
+            objective: Objective, evidence: float, predicted: Matrix = predicted, leading: Any = leading
+        ) -> npt.NDArray[np.int64]:
+            allowed = leading(objective) > evidence if evidence else None
+            return of_benchmark[choose(utilities(predicted, objective), predicted[:, COST], allowed)]
+
+        for settings in grid:
+            if settings.k == k:
+                yield Trial(settings, partial(pick, evidence=settings.evidence))
+
+
 RULES = (
     Rules(
         algorithm="knn",
@@ -250,6 +303,10 @@ RULES = (
         probes=lambda estimator: Probes(estimator._fit_X, np.arange(estimator.n_samples_fit_)),
         expect=_expect,
         distances=lambda estimator: distances_between(estimator, np.arange(estimator.n_samples_fit_)),
+        train=_train,
+        grid=_grid,
+        trials=_trials,
+        predicts=True,
         options=(K, SHRINKAGE),
         graph_options=graph_of.OPTIONS,
     ),

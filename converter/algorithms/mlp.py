@@ -1,22 +1,31 @@
 """MLP: the model of the most probable class of a chain of dense layers."""
 
+import warnings
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Annotated, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, to_builtins
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from modelpick.runtime.schema import Output
 
 from ..formats.decoding import Name, Warn, check_length, decode, decode_choice, refuse
 from ..formats.document import Document, Source
+from ..formats.outcomes import Settings, Training
 from ..graphs.builder import DOUBLE, Graph
 from .choices import ChoiceSelector, describe_choices, expect_classifiers
 from .estimator import Matrix, Names, checked_features, name_array
 from .layers import DenseLayer, Layer, ReluLayer, ScaleLayer, fold
-from .rules import Probes, Rules
+from .rules import Probes, Rules, Trial, fixed
 
+# Chosen by cross-validation over queries; a validation split inside the fit would share queries with the rest.
+STEPS, BATCH, DECAY = 150, 200, 1.0
+# Widths of the hidden layer that tuning tries.
+HIDDEN = (16, 32, 64, 128)
 # What stands for the fields of batch normalisation that are absent or null.
 _BATCH_NORM = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}
 EPSILON = 1e-5
@@ -189,10 +198,56 @@ def _probes(estimator: MLPModelSelector) -> Probes:
     return Probes(estimator.coefs_[0].T, np.arange(estimator.coefs_[0].shape[1]))
 
 
+def _train(format_version: int, training: Training) -> dict[str, Any]:
+    examples, settings = training.examples(), training.settings
+    present, labels = np.unique(examples.models, return_inverse=True)
+    layers: list[tuple[Matrix, Matrix]] = [(np.zeros((training.features.shape[1], 1)), np.zeros(1))]
+    if len(present) > 1:
+        epochs = -(-STEPS * BATCH // len(labels))
+        network = MLPClassifier((settings.hidden,), alpha=DECAY, max_iter=epochs, random_state=settings.seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # it stops early on purpose
+            network.fit(training.features[examples.queries], labels, examples.weights)
+        layers = list(zip(network.coefs_, network.intercepts_, strict=True))
+        if len(present) == 2:  # one output, of the second class: the softmax of 0 and z is its logistic function
+            last, bias = layers[-1]
+            layers[-1] = (np.hstack([np.zeros_like(last), last]), np.append(0.0, bias))
+    written: list[dict[str, Any]] = []
+    for weights, bias in layers:
+        if written:
+            written.append({"type": "relu"})
+        shape = {"in_features": weights.shape[0], "out_features": weights.shape[1]}
+        written.append({"type": "linear", **shape, "weight": weights.T.tolist(), "bias": bias.tolist()})
+    return {
+        **({} if format_version == 1 else {"format_version": format_version}),
+        "model_names": [training.benchmark.model_names[model] for model in present],
+        "n_classes": len(present),
+        "hidden_sizes": [len(bias) for _, bias in layers[:-1]],
+        "layers": written,
+    }
+
+
+def _grid(settings: Settings) -> list[Settings]:
+    return [settings._replace(hidden=hidden) for hidden in HIDDEN]
+
+
+def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> Iterator[Trial]:
+    for settings in grid:
+        fields = _train(1, training._replace(settings=settings))
+        values = held_out
+        for layer in fields["layers"]:
+            if layer["type"] == "relu":
+                values = np.maximum(values, 0.0)
+            else:
+                values = values @ np.array(layer["weight"]).T + np.array(layer["bias"])
+        index = {name: model for model, name in enumerate(training.benchmark.model_names)}
+        yield fixed(settings, np.array([index[name] for name in fields["model_names"]])[values.argmax(axis=1)])
+
+
 RULES = tuple(
     Rules(
         algorithm="mlp",
-        semantics=semantics,
+        semantics=f"native/{version}",
         form=MLPForm,
         check=_check,
         build=_build,
@@ -204,8 +259,11 @@ RULES = tuple(
         stored=(),
         stored_rows=lambda estimator: [],
         probes=_probes,
+        train=partial(_train, version),
+        grid=_grid,
+        trials=_trials,
         expect=expect_classifiers,
     )
     # Both generations pick alike.
-    for semantics in ("native/1", "native/2")
+    for version in (1, 2)
 )

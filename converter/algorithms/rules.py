@@ -9,8 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from modelpick.runtime import Objective
+
 from ..formats.decoding import Warn
 from ..formats.document import Document, Source
+from ..formats.outcomes import Settings, Training
 from ..graphs.builder import Graph
 from .estimator import Estimator, Matrix, Names
 
@@ -75,6 +78,19 @@ class Expected(NamedTuple):
     """Whether roundings decide."""
 
 
+class Trial(NamedTuple):
+    """A setting that tuning tries, and how it picks for the held-out queries."""
+
+    settings: Settings
+    pick: Callable[[Objective], npt.NDArray[np.int64]]
+    """Takes an objective, which only predicted outcomes answer to: models of the benchmark, (n_held_out,)."""
+
+
+def fixed(settings: Settings, picked: npt.NDArray[np.int64]) -> Trial:
+    """Return a trial whose picks answer to no objective."""
+    return Trial(settings, lambda objective: picked)
+
+
 @dataclass(frozen=True)
 class Rules(Generic[F, D, E]):
     """An algorithm under one version of one rule set."""
@@ -107,6 +123,14 @@ class Rules(Generic[F, D, E]):
     """Yields what the estimator expects of queries, float64, (b, d), beside what their explanations hold."""
     distances: Callable[[E], Matrix] | None = None
     """Returns distances of some vectors to all others, infinite to itself, shape (s, n): what drift is ranked among."""
+    train: Callable[[Training], dict[str, Any]] | None = None
+    """Trains: returns the fields of the JSON model beside those of all."""
+    grid: Callable[[Settings], list[Settings]] | None = None
+    """Returns the settings that tuning tries, in order of preference among equals."""
+    trials: Callable[[Training, Matrix, Sequence[Settings]], Iterator[Trial]] | None = None
+    """Trains by each of some settings, and picks for held-out queries, (n_held_out, d)."""
+    predicts: bool = False
+    """Whether outcomes are predicted, so that trials answer to objectives and operating points are recorded."""
     reads_trained: bool = True
     """Whether the JSON says if it was trained."""
     instead: Callable[[bytes], str | None] | None = None

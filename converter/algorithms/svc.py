@@ -13,10 +13,12 @@ import numpy.typing as npt
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from sklearn.svm import SVC
 
+from modelpick.runtime import DocumentError
 from modelpick.runtime.schema import Output, Stored
 
 from ..formats.decoding import INT64, Count, Name, Vector, Warn, check_length, decode, matrix, refuse
 from ..formats.document import Document, Source
+from ..formats.outcomes import Settings, Training
 from ..graphs.builder import DOUBLE, FLOAT, Graph
 from ..graphs.exact_search import roundings
 from ..graphs.kernel import (
@@ -31,13 +33,15 @@ from ..graphs.kernel import (
 )
 from .choices import ChoiceSelector, describe_choices
 from .estimator import Matrix, checked_features
-from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules, explained_scores
+from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules, Trial, explained_scores, fixed
 
 KERNELS: dict[str, Literal["rbf", "linear"]] = {"Rbf": "rbf", "Linear": "linear"}
 # Below this gamma the bound on the error does not see queries that overflow float32.
 FLATTEST = 1e-30
 # Longer queries may overflow the products in float64: these count as that long, and their kernels are zero.
 FARTHEST = 1e290
+# Penalties and widths of the kernel that tuning tries.
+PENALTIES, GAMMAS = (0.25, 1.0, 4.0), (0.5, 1.0, 2.0)
 
 
 class SVCForm(Struct):
@@ -400,6 +404,53 @@ def _expect(estimator: SVCModelSelector, queries: Matrix, explained: Sequence[Ex
         yield Expected(answer, expected, {choices[scores.argmax()]}, bool(close.any()))
 
 
+def train_classes(training: Training) -> tuple[npt.NDArray[np.int64], SVC | None]:
+    """Train an SVC that labels queries with models: the models that are labels, and it; None where there is one."""
+    examples, settings = training.examples(), training.settings
+    present, labels = np.unique(examples.models, return_inverse=True)
+    if len(present) < 2:
+        return present, None
+    svc = SVC(C=settings.C, gamma=settings.gamma)
+    return present, svc.fit(training.features[examples.queries], present[labels], examples.weights)
+
+
+def exact_parameters(svc: SVC) -> dict[str, Any]:
+    """Return what a file holds of an SVC."""
+    return {
+        "support_vectors": svc.support_vectors_.tolist(),
+        "dual_coef": svc.dual_coef_.tolist(),
+        "intercept": svc.intercept_.tolist(),
+        "n_support": svc.n_support_.tolist(),
+    }
+
+
+def _train(training: Training) -> dict[str, Any]:
+    settings = training.settings
+    present, svc = train_classes(training)
+    if svc is None:
+        raise DocumentError("svm: expected queries on which two models or more exceed the others, got one model")
+    return {
+        "format_version": 2,
+        "model_names": [training.benchmark.model_names[model] for model in present],
+        "kernel_type": "Rbf",
+        "gamma": settings.gamma,
+        "input_normalization": "none",
+        "svc": exact_parameters(svc),
+        "C": settings.C,
+    }
+
+
+def kernel_grid(settings: Settings) -> list[Settings]:
+    """Return settings with other penalties and widths of the kernel."""
+    return [settings._replace(C=C, gamma=gamma) for C in PENALTIES for gamma in GAMMAS]
+
+
+def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> Iterator[Trial]:
+    for settings in grid:
+        present, svc = train_classes(training._replace(settings=settings))
+        yield fixed(settings, np.full(len(held_out), present[0]) if svc is None else svc.predict(held_out))
+
+
 _rules = partial(
     Rules,
     algorithm="svm",
@@ -414,6 +465,14 @@ _rules = partial(
     expect=_expect,
 )
 RULES = (
-    _rules(semantics="native/2", form=ExactForm, check=_check_exact, instead=_one_against_rest),
+    _rules(
+        semantics="native/2",
+        form=ExactForm,
+        check=_check_exact,
+        instead=_one_against_rest,
+        train=_train,
+        grid=kernel_grid,
+        trials=_trials,
+    ),
     _rules(semantics="trainer/1", form=SVCForm, check=_check_trainer),
 )

@@ -1,18 +1,20 @@
 """SVM: the model whose classifier, linear or a kernel machine, scores highest on the query scaled to unit length."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.svm import SVR, LinearSVC
+from sklearn.svm import SVC, SVR, LinearSVC
 
 from modelpick.runtime.schema import Output, Stored
 
 from ..formats.decoding import Matrix, Name, Vector, Warn, check_length, matrix, refuse, vector
 from ..formats.document import Document, Source
+from ..formats.outcomes import Settings, Training
 from ..graphs.builder import DOUBLE, FLOAT, Graph
 from ..graphs.kernel import (
     LONGEST,
@@ -27,7 +29,8 @@ from ..graphs.kernel import (
 from ..graphs.unit_length import Scaled, add_directions, directions
 from .choices import ChoiceSelector, describe_choices, expect_classifiers
 from .estimator import checked_features
-from .rules import Probes, Rules
+from .rules import Probes, Rules, Trial, fixed
+from .svc import exact_parameters, kernel_grid, train_classes
 
 # Queries whose norm is not above are scored as they are.
 MIN_NORM = 1e-10
@@ -308,6 +311,58 @@ def _probes(estimator: SVMModelSelector) -> Probes:
     return Probes(np.vstack(matrices), np.repeat(estimator.choice_models_, [len(vectors) for vectors in matrices]))
 
 
+def train_machines(training: Training) -> list[dict[str, Any]]:
+    """Train one kernel machine for each model, on unit vectors as they are scored.
+
+    A machine separates the queries on which its model exceeds the mean from the rest, each weighted by how far it is
+    from the mean: the cost of a mistake (B. Zadrozny, J. Langford, N. Abe, Cost-Sensitive Learning by
+    Cost-Proportionate Example Weighting, ICDM 2003).
+    """
+    features, settings, advantages = directions(training.features), training.settings, training.advantages
+    machines = []
+    for model, name in enumerate(training.benchmark.model_names):
+        fields: dict[str, Any] = {"alpha": [0.0], "support_vectors": features[:1].tolist()}
+        ahead, costs = advantages[:, model] > 0, np.abs(advantages[:, model])
+        fields["rho"] = 1.0 - 2.0 * bool(ahead[costs > 0].any())
+        if len(set(ahead[costs > 0])) > 1:
+            machine = SVC(C=settings.C, gamma=settings.gamma)
+            machine.fit(features[costs > 0], ahead[costs > 0], costs[costs > 0])
+            fields = {
+                "alpha": machine.dual_coef_[0].tolist(),
+                "support_vectors": machine.support_vectors_.tolist(),
+                "rho": -float(machine.intercept_[0]),
+            }
+        machines.append({"model_name": name, **fields, "gamma": settings.gamma})
+    return machines
+
+
+def _train(training: Training) -> dict[str, Any]:
+    """Write the machines, and an SVC beside them."""
+    settings = training.settings
+    present, svc = train_classes(training)
+    document = {
+        "model_names": training.benchmark.model_names,
+        "kernel_type": "Rbf",
+        "gamma": settings.gamma,
+        "linear_classifiers": [],
+        "rbf_classifiers": train_machines(training),
+        "kernel": "rbf",
+        "C": settings.C,
+        "n_classes": len(present),
+    }
+    return document if svc is None else document | exact_parameters(svc) | {"classes": svc.classes_.tolist()}
+
+
+def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> Iterator[Trial]:
+    features = directions(held_out)
+    for settings in grid:
+        scores = []
+        for machine in train_machines(training._replace(settings=settings)):
+            squares = cdist(features, np.array(machine["support_vectors"]), "sqeuclidean")
+            scores.append(np.exp(-settings.gamma * squares) @ np.array(machine["alpha"]) - machine["rho"])
+        yield fixed(settings, np.stack(scores, axis=1).argmax(axis=1))
+
+
 RULES = (
     Rules(
         algorithm="svm",
@@ -322,6 +377,9 @@ RULES = (
         stored=(Stored.WEIGHTS, Stored.SUPPORT_VECTORS),
         stored_rows=_stored_rows,
         probes=_probes,
+        train=_train,
+        grid=kernel_grid,
+        trials=_trials,
         expect=expect_classifiers,
     ),
 )

@@ -17,8 +17,9 @@ from ..verification.report import VerificationError
 from .convert import convert, inspect, restore, verify
 from .evaluate import evaluate
 from .hub import pull, push
-from .models import diff, train
+from .models import diff
 from .select import select
+from .train import train
 
 app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},

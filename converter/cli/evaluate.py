@@ -15,7 +15,6 @@ from rich.text import Text
 from modelpick.runtime import Objective
 from modelpick.runtime.errors import one_line
 
-from ..evaluation.bootstrap import Estimate
 from ..evaluation.evaluate import Evaluation, Result
 from ..evaluation.evaluate import evaluate as evaluate_policies
 from ..evaluation.picks import picks_worst_first
@@ -24,6 +23,7 @@ from ..evaluation.policies import routed
 from ..evaluation.recovery import recover
 from ..evaluation.verdict import Verdict, all_pay, percent, signed, verdicts
 from ..files.io import write_atomically
+from ..statistics.bootstrap import Estimate
 from .console import show
 from .options import AsJson, Data, Embedder, Embeddings, Seed
 from .records import read_records

@@ -1,71 +1,19 @@
-"""Commands that train models and compare artifacts: train, diff."""
+"""The command that compares artifacts: diff."""
 
 import json
-import sys
-import time
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from modelpick.runtime import ModelpickError, Selector
 
-from ..algorithms.rules import Semantics
-from ..files.io import write_atomically
 from ..files.queries import Query, ask, read_queries
 from ..training.records import required_embeddings
-from ..training.train import TRAINERS, training_data
-from ..training.train import train as train_selector
-from ..training.tune import tune as tune_neighbours
 from .console import show
-from .options import Artifact, AsJson, Data, Embedder, Embeddings, Seed
+from .options import Artifact, AsJson, Embeddings
 from .records import read_records
-
-Algorithm = StrEnum("Algorithm", {name: name for name in TRAINERS})  # type: ignore[misc]
-
-
-def train(
-    data: Data,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the JSON models.")],
-    algorithm: Annotated[list[Algorithm] | None, typer.Option(help="What to train; all by default.")] = None,
-    embedder: Embedder = None,
-    embeddings: Embeddings = None,
-    k: Annotated[int, typer.Option("--k", min=1, help="Neighbours of the KNN model.")] = 5,
-    tune: Annotated[
-        Semantics | None, typer.Option(help="Choose k by cross-validation for these semantics, native or queries.")
-    ] = None,
-    clusters: Annotated[int, typer.Option(min=1, help="Clusters of the KMeans model.")] = 8,
-    seed: Seed = 0,
-) -> None:
-    """Train selectors on benchmark records, and write them as JSON models that the original library reads.
-
-    A record has query, model_name and performance, and may have category, response_time in seconds or latency_ms, cost,
-    success and embedding.
-    """
-    training = training_data(read_records(data, embedder, embeddings), k=k, clusters=clusters, seed=seed)
-    if tune is not None:
-        found = tune_neighbours(training, tune)
-        best = max(found, key=found.__getitem__)
-        table = Table("k", "mean quality on held-out queries")
-        for number, quality in found.items():
-            table.add_row(str(number), f"{quality:.4f}{' *' if number == best else ''}")
-        show(table)
-        training = training._replace(k=best)
-    table = Table("algorithm", "file", "MB", "seconds")
-    console = Console(stderr=True)
-    names = algorithm or list(Algorithm)
-    for name in track(names, "Training", console=console, transient=True, disable=not sys.stderr.isatty()):
-        start = time.perf_counter()
-        target = output / f"{name}.json"
-        document = msgspec.json.encode(train_selector(training, name))
-        write_atomically(target, document)
-        table.add_row(name, str(target), f"{len(document) / 1e6:,.2f}", f"{time.perf_counter() - start:.2f}")
-    show(table)
 
 
 def diff(

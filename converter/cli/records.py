@@ -8,9 +8,10 @@ import numpy as np
 from modelpick.runtime import ModelpickError
 from modelpick.runtime.errors import one_line
 
+from ..formats.outcomes import Benchmark
 from ..training.embedder import embed
 from ..training.embeddings import read_embeddings
-from ..training.records import Benchmark, read_benchmark
+from ..training.records import read_benchmark
 
 MOST_SHOWN = 20
 

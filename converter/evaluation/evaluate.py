@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from modelpick.runtime import DocumentError, Objective
 
-from ..training.records import Benchmark, Matrix
-from .bootstrap import Estimate, Vector, estimate, ratio, resampled
-from .frontier import Frontier, frontiers_of, heights, static_mix
+from ..formats.outcomes import Benchmark, Matrix
+from ..statistics.bootstrap import Estimate, Vector, estimate, ratio, resampled
+from ..statistics.frontier import Frontier, frontiers_of, heights, static_mix
 from .policies import Policy, best_models, chosen, mixed, roles, single_models, utilities
 from .recovery import Recovery
 

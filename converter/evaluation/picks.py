@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from modelpick.runtime import Objective
 
-from ..training.records import Benchmark
+from ..formats.outcomes import Benchmark
 from .policies import Policy, best_models, utilities
 
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from modelpick.runtime import DocumentError, Objective, Selector
 from modelpick.runtime.decision.shrinkage import model_means
 
-from ..training.records import Benchmark, Matrix, required_embeddings
+from ..formats.outcomes import Benchmark, Matrix
+from ..training.records import required_embeddings
 
 Indices = npt.NDArray[np.int64]
 

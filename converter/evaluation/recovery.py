@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from modelpick.runtime import DocumentError
 
-from ..training.records import Benchmark
-from .bootstrap import Estimate, estimate, ratio, resampled
-from .frontier import aiq, call_share
+from ..formats.outcomes import Benchmark
+from ..statistics.bootstrap import Estimate, estimate, ratio, resampled
+from ..statistics.frontier import aiq, call_share
 from .policies import Policy
 
 CALL_THRESHOLDS = (0.5, 0.8)

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from modelpick.runtime import Objective
 
-from .bootstrap import Estimate
+from ..statistics.bootstrap import Estimate
 from .evaluate import MIX_OF, Evaluation, Result
 from .policies import Policy
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -25,6 +25,7 @@ from modelpick.runtime.features import CATEGORIES, OTHER
 
 from ..files.io import read_bytes
 from ..formats.decoding import Name
+from ..formats.outcomes import Benchmark
 
 Matrix = npt.NDArray[np.float64]
 # A larger share of bad records stops the reading.
@@ -57,31 +58,6 @@ class Record(Struct):
         late = self.latency_ms
         seconds = self.response_time if self.response_time is not None or late is None else late / MILLISECONDS
         return 0.0 if self.success is False else self.performance, seconds, self.cost
-
-
-class Benchmark(NamedTuple):
-    """Outcomes of models on queries; queries and models are in order of their first record.
-
-    A missing outcome is NaN, also the mean of none. Of several records of one query and model, the mean counts.
-    """
-
-    queries: list[str]
-    categories: list[str]
-    model_names: list[str]
-    quality: Matrix
-    """Performance, float64, shape (n_queries, n_models); NaN where a model has no record."""
-    seconds: Matrix
-    """Response time likewise; NaN where it was not recorded."""
-    cost: Matrix
-    """Money likewise."""
-    embeddings: Matrix | None
-    """Float64, shape (n_queries, e), rows of NaN where a query has none; None where no query has one."""
-    bad: list[str]
-    """The error of each record that was left out, with its line."""
-    warnings: list[str]
-    """One line for each kind of oddity: how many records have it, and how they count."""
-    places: list[str]
-    """File and line of each query's first record."""
 
 
 def read_benchmark(source: str | Path | bytes) -> Benchmark:

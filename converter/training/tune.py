@@ -1,71 +1,145 @@
-"""Chooses k of a KNN selector by cross-validation over queries."""
+"""Tuning: settings by cross-validation over queries, and which algorithm to take."""
 
-from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import KFold
 
-from modelpick.runtime import DocumentError
+from modelpick.runtime import DocumentError, Objective
 
-from ..algorithms.knn import KNNModelSelector
-from ..algorithms.knn_regression import QueryModelSelector
-from ..algorithms.rules import Semantics
-from .train import Training, knn_fields
+from ..algorithms import AnyRules
+from ..formats.outcomes import Benchmark, Settings, Training
+from ..statistics.bootstrap import Estimate, estimate, resampled
+from ..statistics.frontier import aiq
+from .crossvalidation import Sweep, best_single, folds, objectives_of, outcomes_of, swept
 
-FOLDS = 5
-NEIGHBOURS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500)
+Vector = npt.NDArray[np.float64]
 
 
-def tune(training: Training, semantics: str, neighbours: Iterable[int] = NEIGHBOURS) -> dict[int, float]:
-    """Cross-validate k: k -> mean quality of the picks on queries that were held out, of five folds.
+class Tried(NamedTuple):
+    """A setting, and what it achieved on queries that it was not trained on."""
 
-    No query stands on both sides of a fold.
+    settings: Settings
+    score: float
+    """What is maximised: see `tune`."""
+    quality: float
+    """Mean quality without weights, or by those that the user chose."""
+    is_best: bool
 
-    Parameters
-    ----------
-    semantics
-        "native" or "queries", see `modelpick.converter.Semantics`.
-    neighbours
-        Values of k to try; those that exceed the queries of a fold are left out.
+
+def tune(training: Training, rules: AnyRules) -> list[Tried]:
+    """Cross-validate all settings that an algorithm has, over queries: no query stands on both sides of a fold.
+
+    The score is the area under the cost-quality frontier, RouterBench's AIQ, between the costs of the cheapest and of
+    the best single model, where outcomes are predicted, costs are recorded and the user chose no weights; else the mean
+    utility by the user's weights, which is the quality without any. By the mean, the most cautious setting counts that
+    is within a paired standard error of the best, where caution is evidence: L. Breiman et al., Classification and
+    Regression Trees, 1984, the one-SE rule. Deterministic.
+
+    Raises
+    ------
+    DocumentError
+        When there are fewer than two queries.
     """
-    n = len(training.features)
-    folds = min(FOLDS, n)
-    if folds < 2:
-        raise DocumentError(f"tune: expected two queries or more, got {n}")
-    ks = [k for k in neighbours if k <= n - -(-n // folds)]
-    picked: dict[int, list[npt.NDArray[np.float64]]] = {k: [] for k in ks}
-    for learned, held_out in KFold(folds, shuffle=True, random_state=training.seed).split(training.features):
-        estimator = _fold_estimator(training, learned, semantics, max(ks))
-        rows = estimator.kneighbors(training.features[held_out], return_distance=False)
-        names = {name: model for model, name in enumerate(training.benchmark.model_names)}
-        for k in ks:
-            if isinstance(estimator, QueryModelSelector):
-                winners = estimator.scores(rows[:, :k]).argmax(axis=1)
-            else:
-                winners = estimator.vote(rows[:, :k]).winners
-            models = [names[name] for name in estimator.model_names_[winners]]
-            picked[k].append(training.benchmark.quality[held_out, models])
-    return {k: float(np.nanmean(np.concatenate(qualities))) for k, qualities in picked.items()}
+    assert rules.grid is not None
+    benchmark, n = training.benchmark, len(training.features)
+    least = n - int(np.bincount(folds(n, training.settings.seed)).max())
+    grid = [settings for settings in rules.grid(training.settings) if _fits(settings, training.settings, least)]
+    objectives = objectives_of(training, rules)
+    sweeps = swept(training, rules, grid, objectives)
+    scores = [_score(sweep, benchmark) for sweep in sweeps]
+    best = int(np.argmax(scores))
+    if len(objectives) == 1:
+        best = _cautious(sweeps, benchmark, best)
+    return [
+        Tried(sweep.settings, score, _mean(outcomes_of(sweep.picks[:1], benchmark.quality)[0]), place == best)
+        for place, (sweep, score) in enumerate(zip(sweeps, scores, strict=True))
+    ]
 
 
-def _fold_estimator(
-    training: Training, learned: npt.NDArray[np.int64], semantics: str, k: int
-) -> KNNModelSelector | QueryModelSelector:
-    fields = knn_fields(
-        training._replace(
-            benchmark=training.benchmark._replace(
-                quality=training.benchmark.quality[learned],
-                seconds=training.benchmark.seconds[learned],
-                cost=training.benchmark.cost[learned],
-            ),
-            features=training.features[learned],
-        )
+def _fits(settings: Settings, asked: Settings, queries: int) -> bool:
+    """Whether a setting can be tried: there may be fewer queries than neighbours or clusters."""
+    return (settings.k <= queries or settings.k == asked.k) and (
+        settings.clusters <= queries or settings.clusters == asked.clusters
     )
-    estimator = QueryModelSelector(k) if semantics == Semantics.queries else KNNModelSelector(k)
-    return estimator.fit(
-        np.array(fields["embeddings"]),
-        fields["labels"],
-        np.array(fields["qualities"]),
-        np.array(fields["latencies"], dtype=np.int64),
-    )
+
+
+def _mean(values: Vector) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else -np.inf
+
+
+def _score(sweep: Sweep, benchmark: Benchmark) -> float:
+    if len(sweep.objectives) == 1:
+        return _mean(_utility(sweep, benchmark))
+    single, costs = best_single(benchmark.quality), [_mean(column) for column in benchmark.cost.T]
+    known = [cost for cost in costs if np.isfinite(cost)]
+    quality, cost = (outcomes_of(sweep.picks, values) for values in (benchmark.quality, benchmark.cost))
+    points = np.array([(_mean(c), _mean(q)) for c, q in zip(cost, quality, strict=True)])
+    area = aiq(points[:, 0], points[:, 1], min(known), costs[single])
+    return area if np.isfinite(area) else float(points[0, 1])
+
+
+def _utility(sweep: Sweep, benchmark: Benchmark) -> Vector:
+    (objective,), picks = sweep.objectives, sweep.picks
+    utility: Vector = outcomes_of(picks, benchmark.quality)[0]
+    if objective.cost_weight:
+        utility = utility - objective.cost_weight * outcomes_of(picks, benchmark.cost)[0]
+    if objective.seconds_weight:
+        utility = utility - objective.seconds_weight * outcomes_of(picks, benchmark.seconds)[0]
+    return utility
+
+
+def _cautious(sweeps: list[Sweep], benchmark: Benchmark, best: int) -> int:
+    """Return the setting of the most evidence, then the most neighbours, within a standard error of the best."""
+    if len({sweep.settings.evidence for sweep in sweeps}) == 1:
+        return best
+    highest, near = _utility(sweeps[best], benchmark), []
+    for place, sweep in enumerate(sweeps):
+        loss = highest - _utility(sweep, benchmark)
+        loss = loss[~np.isnan(loss)]
+        if loss.mean() <= loss.std(ddof=1) / np.sqrt(len(loss)):
+            near.append(place)
+    return max(near, key=lambda place: (sweeps[place].settings.evidence, sweeps[place].settings.k))
+
+
+class Compared(NamedTuple):
+    """An algorithm, tuned on each fold's training queries alone, on the queries that are held out."""
+
+    rules: AnyRules
+    quality: float
+    over_single: Estimate
+    """Mean quality over always calling the best single model of the fold's training queries, paired."""
+
+
+def compare(training: Training, candidates: list[AnyRules]) -> list[Compared]:
+    """Compare algorithms by nested cross-validation, the best first.
+
+    Raises
+    ------
+    DocumentError
+        When there are fewer than three queries.
+    """
+    n, benchmark = len(training.features), training.benchmark
+    if n < 3:
+        raise DocumentError(f"expected three queries or more to compare algorithms, got {n}")
+    fold = folds(n, training.settings.seed)
+    picks = np.zeros((1 + len(candidates), n), dtype=np.int64)
+    for number in range(int(fold.max()) + 1):
+        learned, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        inner = training.of(learned)
+        picks[0, held_out] = best_single(inner.benchmark.quality)
+        for place, rules in enumerate(candidates, 1):
+            settings = next(tried.settings for tried in tune(inner, rules) if tried.is_best)
+            assert rules.trials is not None
+            (trial,) = rules.trials(inner, training.features[held_out], [settings])
+            objective = Objective(settings.cost_weight, settings.seconds_weight)
+            picks[place, held_out] = trial.pick(objective)
+    single, *found = outcomes_of(picks, benchmark.quality)
+    compared = []
+    for rules, quality in zip(candidates, found, strict=True):
+        both = ~np.isnan(quality) & ~np.isnan(single)
+        gain = {"gain": np.where(both, quality - single, 0.0), "known": both.astype(np.float64)}
+        (sums,) = resampled([gain], training.settings.seed)
+        compared.append(Compared(rules, _mean(quality), estimate(sums["gain"] / np.maximum(sums["known"], 1.0))))
+    return sorted(compared, key=lambda one: -one.over_single.value)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
-from ..decision.guard import exceeds
+from ..decision.guard import leads
 from ..decision.objective import OUTCOMES
 from ..decision.shrinkage import deviations, neighbour_means
 from ..errors import ArtifactError
@@ -68,7 +68,7 @@ class KNNOutcomes:
         default = np.full(len(rows), default_of(self._base, preferences))
         outcomes = self._outcomes[rows]
         observed = utility_of(outcomes.reshape(-1, *outcomes.shape[2:]), preferences).reshape(*rows.shape, -1)
-        passed = exceeds(observed, default, preferences.evidence)
+        passed = leads(observed, default) > preferences.evidence
         return preferences._replace(allowed=passed if preferences.allowed is None else passed & preferences.allowed)
 
     def distance(self, run: Run, query: Queries, squared_norm: float) -> float:

@@ -12,12 +12,12 @@ from recorded import DATA, ROOT, ROUTING, encoded, record
 
 from modelpick.converter import convert
 from modelpick.converter.evaluation import policies
-from modelpick.converter.evaluation.bootstrap import BOOTSTRAPS
 from modelpick.converter.evaluation.evaluate import evaluate
 from modelpick.converter.evaluation.picks import picks_worst_first
 from modelpick.converter.evaluation.plot import plot
 from modelpick.converter.evaluation.policies import Objective, Policy, chosen, roles, routed
 from modelpick.converter.evaluation.verdict import all_pay, verdicts
+from modelpick.converter.statistics.bootstrap import BOOTSTRAPS
 from modelpick.converter.training.records import read_benchmark
 from modelpick.converter.training.train import training_data
 from modelpick.runtime import DocumentError, FeatureError, ModelpickError, Selector

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recorded import DATA, ROUTING, encoded, record
 
+from modelpick.converter.formats.outcomes import filled_seconds
 from modelpick.converter.training.embeddings import embedding_key, read_embeddings
 from modelpick.converter.training.records import read_benchmark, required_embeddings
-from modelpick.converter.training.train import filled_seconds
 from modelpick.runtime import DocumentError, ModelpickError
 
 LINES = DATA.read_bytes().splitlines(keepends=True)

@@ -12,11 +12,13 @@ import pytest
 import reference
 from recorded import DATA, ROOT, ROUTING, encoded, record
 
-from modelpick.converter import build_estimator, convert, load_document
+from modelpick.converter import build_estimator, convert, load_document, to_artifact
+from modelpick.converter.algorithms import TABLE
+from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.records import read_benchmark
-from modelpick.converter.training.train import TRAINERS, train, training_data
+from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.converter.training.tune import tune
-from modelpick.runtime import Selector
+from modelpick.runtime import DocumentError, Objective, Selector
 
 pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")
 
@@ -26,28 +28,35 @@ def modelpick(*arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.parametrize("algorithm", TRAINERS)
-def test_trains_models_that_convert_and_fit_their_data(algorithm, tmp_path):
-    training = training_data(read_benchmark(DATA), clusters=14)
-    document = train(training, algorithm)
+ROWS = {f"{rules.algorithm} {rules.semantics}": rules for rules in TABLE.values() if rules.train}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_trains_models_that_convert_and_fit_their_data(name, tmp_path):
+    rules = ROWS[name]
+    training = training_data(read_benchmark(DATA), Settings(clusters=14))
+    document = train(training, rules)
     (tmp_path / "model.json").write_text(json.dumps(document))
-    for semantics in ("native", "trainer"):
+    natively = "queries" if rules.rule_set == "queries" else "native"  # follows the file's version
+    for semantics in dict.fromkeys((natively, "trainer") if rules.semantics == "native/1" else (natively,)):
         assert convert(tmp_path / "model.json", tmp_path / "model.onnx", samples=60, semantics=semantics).passed
         with Selector.load(tmp_path / "model.onnx") as selector:
             picked = selector.select_batch(training.features)
             if semantics == "native":
+                assert selector.metadata.semantics == rules.semantics
+            if semantics == "native" and rules.semantics == "native/1" and rules.algorithm != "kernel_ridge":
                 assert picked == reference.select(document, training.features)
         names = training.benchmark.model_names
         qualities = [training.benchmark.quality[i, names.index(name)] for i, name in enumerate(picked)]
         chance, best = training.benchmark.quality.mean(), training.benchmark.quality.max(axis=1).mean()
-        if algorithm != "knn":  # whose five rows are mostly those of one query
+        if rules.algorithm != "knn":  # whose five rows are mostly those of one query
             assert np.mean(qualities) > chance + 0.3 * (best - chance)
 
 
 @pytest.mark.parametrize("models", [["a"], ["a", "b"]])
-@pytest.mark.parametrize("algorithm", TRAINERS)
-def test_trains_on_few_models(algorithm, models):
-    rng = np.random.default_rng(0)
+@pytest.mark.parametrize("name", ROWS)
+def test_trains_on_few_models(name, models):
+    rng, rules = np.random.default_rng(0), ROWS[name]
     data = encoded(
         *(
             record(query=f"q{i}", model_name=model, performance=float(rng.random()), embedding=rng.random(5).tolist())
@@ -55,14 +64,33 @@ def test_trains_on_few_models(algorithm, models):
             for model in models
         )
     )
-    document = train(training_data(read_benchmark(data), clusters=20), algorithm)
-    picked = build_estimator(load_document(json.dumps(document).encode())).predict(rng.random((30, 19)))
+    training = training_data(read_benchmark(data), Settings(clusters=20))
+    if (name, models) == ("svm native/2", ["a"]):
+        with pytest.raises(DocumentError, match="svm: expected queries on which two models or more"):
+            train(training, rules)
+        return
+    document = train(training, rules)
+    picked = build_estimator(load_document(json.dumps(document).encode(), semantics=rules.semantics)).predict(
+        rng.random((30, 19))
+    )
     assert set(picked) <= set(models)
 
 
 def test_the_command_trains_the_same_files_each_time(tmp_path):
     for folder in ("one", "other"):
-        done = modelpick("train", "--data", DATA, "-o", tmp_path / folder, "--seed", 20260101, "--clusters", 14)
+        done = modelpick(
+            "train",
+            "--data",
+            DATA,
+            "-o",
+            tmp_path / folder,
+            "--seed",
+            20260101,
+            "--clusters",
+            14,
+            "--format-version",
+            1,
+        )
         assert done.returncode == 0, done.stderr
     for name in ("knn", "kmeans", "svm", "mlp"):
         data = (tmp_path / f"one/{name}.json").read_bytes()
@@ -74,11 +102,13 @@ def test_the_command_trains_the_same_files_each_time(tmp_path):
 
 
 def test_the_command_trains_what_is_asked(tmp_path):
-    done = modelpick("train", "--data", DATA, "-o", tmp_path, "--algorithm", "knn", "--tune", "queries")
+    done = modelpick("train", "--data", DATA, "-o", tmp_path, "--algorithm", "knn", "--tune")
     assert done.returncode == 0, done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["knn.json"]
-    tuned = tune(training_data(read_benchmark(DATA)), "queries")
-    assert json.loads((tmp_path / "knn.json").read_text())["k"] == max(tuned, key=tuned.get)
+    tuned = tune(training_data(read_benchmark(DATA)), trainer("knn"))
+    (best,) = (tried.settings.k for tried in tuned if tried.is_best)
+    assert json.loads((tmp_path / "knn.json").read_text())["k"] == best
+    assert max(tried.score for tried in tuned) == next(tried.score for tried in tuned if tried.is_best)
 
 
 def test_tuning_sees_no_query_on_both_sides():
@@ -92,8 +122,8 @@ def test_tuning_sees_no_query_on_both_sides():
         )
     )
     for semantics in ("native", "queries"):
-        for quality in tune(training_data(read_benchmark(data)), semantics).values():
-            assert 0.3 < quality < 0.7
+        for tried in tune(training_data(read_benchmark(data)), trainer("knn", semantics=semantics)):
+            assert 0.3 < tried.quality < 0.7
 
 
 @pytest.mark.parametrize(
@@ -140,3 +170,85 @@ def test_the_command_takes_embeddings_from_a_file(tmp_path):
     with np.load(embeddings) as arrays:
         expected = arrays["embedding"][arrays["key"] == key][0]
     assert json.loads((tmp_path / "knn.json").read_text())["embeddings"][0][:384] == expected.tolist()
+
+
+def routed(n=120, seed=0):
+    """Records of three models, of which the dear one is better on half of the embeddings' space."""
+    rng = np.random.default_rng(seed)
+    lines = []
+    for i, embedding in enumerate(rng.normal(size=(n, 6))):
+        hard = embedding[0] > 0
+        for model, cost, quality in (("cheap", 1.0, 0.9 - 0.7 * hard), ("dear", 10.0, 0.85), ("bad", 5.0, 0.1)):
+            got = float(np.clip(quality + 0.05 * rng.normal(), 0, 1))
+            lines.append(
+                record(query=f"q{i}", model_name=model, performance=got, cost=cost, embedding=embedding.tolist())
+            )
+    return encoded(*lines)
+
+
+@pytest.mark.parametrize("name", ["kernel_ridge native/1", "knn queries/2"])
+def test_operating_points_tell_what_is_kept_for_less_money(name):
+    rules = ROWS[name]
+    training = training_data(read_benchmark(routed()), Settings(k=10, ridge=0.1))
+    document = load_document(json.dumps(train(training, rules)).encode(), semantics=rules.semantics)
+    with Selector.load(to_artifact(build_estimator(document), document=document)) as selector:
+        assert selector.default == "dear"
+        costs = [point.cost.mean for point in selector.points]
+        assert costs == sorted(costs, reverse=True)
+        assert all(sum(point.shares.values()) == pytest.approx(1) for point in selector.points)
+        fresh = training_data(read_benchmark(routed(seed=1))).features
+        plain, cheap = selector.select_batch(fresh), selector.select_batch(fresh, keep=0.95)
+        assert plain.count("cheap") <= cheap.count("cheap") > 40
+        assert selector.select_batch(fresh, objective=Objective(cost_weight=1e6)) == ["cheap"] * len(fresh)
+        assert selector.select_batch(fresh, costs={"cheap": 99.0}, objective=Objective(0.1)).count("cheap") == 0
+        point = min((p for p in selector.points if p.kept.mean >= 0.95), key=lambda p: p.cost.mean)
+        assert cheap == selector.select_batch(fresh, objective=point.objective)
+        assert [selector.select(row, keep=0.95) for row in fresh[:40]] == cheap[:40]
+
+
+def test_kernel_ridge_is_that_of_plain_numpy():
+    """Complete outcomes need one solve; missing ones a solve for each pattern of what is missing, and a common part."""
+    rng = np.random.default_rng(3)
+    for missing in (0.0, 0.3):
+        benchmark = read_benchmark(routed(40))
+        quality = np.where(rng.random(benchmark.quality.shape) < missing, np.nan, benchmark.quality)
+        training = training_data(benchmark._replace(quality=quality), Settings(gamma=0.7, ridge=0.5))
+        document = train(training, ROWS["kernel_ridge native/1"])
+        estimator = build_estimator(load_document(json.dumps(document).encode()))
+        queries = rng.normal(size=(20, training.features.shape[1]))
+        expected = reference.kernel_ridge(training.features, training.benchmark.quality, queries, 0.7, 0.5)
+        np.testing.assert_allclose(estimator.decision_function(queries), expected, atol=1e-9)
+
+
+def test_landmarks_predict_nearly_as_all_rows_do():
+    training = training_data(read_benchmark(routed(200)), Settings(ridge=0.5))
+    few = training._replace(settings=Settings(ridge=0.5, landmarks=60))
+    whole, part = (train(data, ROWS["kernel_ridge native/1"]) for data in (training, few))
+    assert (len(whole["support_vectors"]), len(part["support_vectors"])) == (200, 60)
+    outcomes = [
+        build_estimator(load_document(json.dumps(document).encode())).decision_function(training.features)
+        for document in (whole, part)
+    ]
+    assert np.abs(outcomes[0] - outcomes[1]).mean() < 0.05
+
+
+def test_auto_writes_the_best_and_says_whether_it_is_surely_better(tmp_path):
+    (tmp_path / "good.jsonl").write_bytes(routed(60))
+    done = modelpick("train", "--data", tmp_path / "good.jsonl", "-o", tmp_path / "good", "--algorithm", "auto")
+    assert done.returncode == 0, done.stderr
+    assert "is surely better than always calling the best single model" in done.stdout
+    assert len(list((tmp_path / "good").iterdir())) == 1
+    rng = np.random.default_rng(0)
+    noise = encoded(
+        *(
+            record(query=f"q{i}", model_name=model, performance=float(rng.random() * worth), embedding=[float(i)])
+            for i in range(30)
+            for model, worth in (("a", 1.0), ("b", 0.2))
+        )
+    )
+    (tmp_path / "noise.jsonl").write_bytes(noise)
+    arguments = ("train", "--data", tmp_path / "noise.jsonl", "-o", tmp_path / "noise", "--algorithm", "auto")
+    done = modelpick(*arguments, "--allow-constant")
+    assert done.returncode == 0, done.stderr
+    assert "none is surely better" in done.stdout
+    assert set(json.loads((tmp_path / "noise/kmeans.json").read_text())["cluster_models"]) == {"a"}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelpick.converter.evaluation.frontier import aiq, call_share, height, hull, static_mix
+from modelpick.converter.statistics.frontier import aiq, call_share, height, hull, static_mix
 
 POINTS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=8)
 

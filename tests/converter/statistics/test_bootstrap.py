@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from modelpick.converter.evaluation import bootstrap
+from modelpick.converter.statistics import bootstrap
 
 
 @pytest.mark.parametrize("block", [1, 56, 1_000, 10**9])

@@ -1,0 +1,164 @@
+"""The command that trains selectors: train."""
+
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+
+from modelpick.runtime import ModelpickError
+
+from ..algorithms import AnyRules
+from ..algorithms.rules import Semantics
+from ..files.io import write_atomically
+from ..formats.outcomes import Settings, Training
+from ..training.train import FORMAT_VERSION, TRAINED, trainer, training_data
+from ..training.train import train as train_selector
+from ..training.tune import Tried, compare
+from ..training.tune import tune as tune_settings
+from .console import show
+from .options import Data, Embedder, Embeddings, Seed
+from .records import read_records
+
+AUTO = "auto"
+Algorithm = StrEnum("Algorithm", {name: name for name in (*TRAINED, AUTO)})  # type: ignore[misc]
+
+
+class Features(StrEnum):
+    """What a feature vector is made of."""
+
+    both = "both"
+    embedding = "embedding"
+
+
+DEFAULTS = Settings()
+
+
+def train(
+    data: Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the JSON models.")],
+    algorithm: Annotated[
+        list[Algorithm] | None,
+        typer.Option(
+            help="What to train; all by default. auto compares all by nested cross-validation and writes the best."
+        ),
+    ] = None,
+    embedder: Embedder = None,
+    embeddings: Embeddings = None,
+    features: Annotated[
+        Features, typer.Option(help="Embedding and one-hot of the category, or the embedding alone.")
+    ] = Features.both,
+    semantics: Annotated[
+        Semantics, typer.Option(help="Rules of KNN; queries writes costs and operating points beside the rows.")
+    ] = Semantics.native,
+    format_version: Annotated[
+        int, typer.Option(min=1, max=2, help="Version of the files; 1 for routers of the first generation.")
+    ] = FORMAT_VERSION,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Choose the settings of each algorithm by cross-validation over queries.")
+    ] = False,
+    cost_weight: Annotated[float, typer.Option(min=0, help="Quality that one unit of cost is worth.")] = 0.0,
+    seconds_weight: Annotated[float, typer.Option(min=0, help="Quality that one second is worth.")] = 0.0,
+    k: Annotated[int, typer.Option("--k", min=1, help="Neighbours of KNN.")] = DEFAULTS.k,
+    evidence: Annotated[
+        float, typer.Option(min=0, help="Standard errors by which KNN's default model must be led, by queries.")
+    ] = DEFAULTS.evidence,
+    clusters: Annotated[int, typer.Option(min=1, help="Clusters of KMeans.")] = DEFAULTS.clusters,
+    gamma: Annotated[float, typer.Option(min=0, help="Width of the kernel of SVM and kernel ridge.")] = DEFAULTS.gamma,
+    ridge: Annotated[float, typer.Option(min=0, help="Penalty of kernel ridge.")] = DEFAULTS.ridge,
+    landmarks: Annotated[
+        int, typer.Option(min=1, help="Support vectors of kernel ridge at most; above, so many are drawn.")
+    ] = DEFAULTS.landmarks,
+    allow_constant: Annotated[
+        bool, typer.Option(help="Let auto write a model that always picks the best single model, if none is better.")
+    ] = False,
+    seed: Seed = 0,
+) -> None:
+    """Train selectors on benchmark records, and write them as JSON models.
+
+    A record has query, model_name and performance, and may have category, response_time in seconds or latency_ms, cost,
+    success and embedding. The original reads all but kernel_ridge.
+    """
+    settings = DEFAULTS._replace(
+        k=k,
+        evidence=evidence,
+        clusters=clusters,
+        gamma=gamma,
+        ridge=ridge,
+        landmarks=landmarks,
+        cost_weight=cost_weight,
+        seconds_weight=seconds_weight,
+        seed=seed,
+    )
+    training = training_data(read_records(data, embedder, embeddings), settings, one_hot=features == Features.both)
+    names = [str(name) for name in algorithm or TRAINED]
+    if AUTO in names:
+        rules, training, tune = _chosen(training, format_version, allow_constant)
+        trained = [rules]
+    else:
+        trained = [trainer(name, format_version, semantics if name == "knn" else Semantics.native) for name in names]
+    _write(training, trained, output, tune)
+
+
+def _write(training: Training, trained: list[AnyRules], output: Path, tune: bool) -> None:
+    table = Table("algorithm", "semantics", "file", "MB", "seconds")
+    console = Console(stderr=True)
+    for rules in track(trained, "Training", console=console, transient=True, disable=not sys.stderr.isatty()):
+        start = time.perf_counter()
+        settings = _tuned(training, rules) if tune else training.settings
+        target = output / f"{rules.algorithm}.json"
+        document = msgspec.json.encode(train_selector(training._replace(settings=settings), rules))
+        write_atomically(target, document)
+        seconds = f"{time.perf_counter() - start:.2f}"
+        table.add_row(rules.algorithm, rules.semantics, Text(str(target)), f"{len(document) / 1e6:,.2f}", seconds)
+    show(table)
+
+
+def _tuned(training: Training, rules: AnyRules) -> Settings:
+    """Tune, show the table, and return the best settings."""
+    found = tune_settings(training, rules)
+    tried = [name for name in Settings._fields if len({getattr(one.settings, name) for one in found}) > 1]
+    table = Table(*tried, "score", "quality", title=f"{rules.algorithm} {rules.semantics}, on held-out queries")
+    for one in found:
+        table.add_row(*(f"{getattr(one.settings, name):g}" for name in tried), *_shown(one))
+    show(table)
+    return next(one.settings for one in found if one.is_best)
+
+
+def _shown(one: Tried) -> tuple[str, str]:
+    return f"{one.score:.4f}{' *' if one.is_best else ''}", f"{one.quality:.4f}"
+
+
+def _chosen(training: Training, format_version: int, allow_constant: bool) -> tuple[AnyRules, Training, bool]:
+    """Compare all algorithms: what to train, on what, and whether to tune it.
+
+    The best, or if none is surely better than the best single model and that is allowed, one that always picks it.
+    """
+    candidates = [
+        trainer(name, format_version, Semantics.queries if name == "knn" else Semantics.native) for name in TRAINED
+    ]
+    compared = compare(training, candidates)
+    table = Table("algorithm", "semantics", "quality", "over the best single model")
+    for one in compared:
+        gain = one.over_single
+        shown = f"{gain.value:+.4f} [{gain.low:.4f}, {gain.high:.4f}]"
+        table.add_row(one.rules.algorithm, one.rules.semantics, f"{one.quality:.4f}", Text(shown))
+    show(table)
+    best = compared[0]
+    if best.over_single.low > 0:
+        print(f"{best.rules.algorithm} is surely better than always calling the best single model")
+        return best.rules, training, True
+    print("none is surely better than always calling the best single model")
+    if best.over_single.value > 0 and not allow_constant:
+        return best.rules, training, True
+    if not allow_constant:
+        raise ModelpickError("auto: no algorithm is better than the best single model; see --allow-constant")
+    constant = training._replace(settings=training.settings._replace(clusters=1))
+    return trainer("kmeans", format_version), constant, False

@@ -1,0 +1,127 @@
+"""Outcomes of language models on queries, and what training makes of them."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+NANOSECONDS = 1e9
+
+
+class Benchmark(NamedTuple):
+    """Outcomes of models on queries; queries and models are in order of their first record.
+
+    A missing outcome is NaN, also the mean of none. Of several records of one query and model, the mean counts.
+    """
+
+    queries: list[str]
+    categories: list[str]
+    model_names: list[str]
+    quality: Matrix
+    """Performance, float64, shape (n_queries, n_models); NaN where a model has no record."""
+    seconds: Matrix
+    """Response time likewise; NaN where it was not recorded."""
+    cost: Matrix
+    """Money likewise."""
+    embeddings: Matrix | None
+    """Float64, shape (n_queries, e), rows of NaN where a query has none; None where no query has one."""
+    bad: list[str]
+    """The error of each record that was left out, with its line."""
+    warnings: list[str]
+    """One line for each kind of oddity: how many records have it, and how they count."""
+    places: list[str]
+    """File and line of each query's first record."""
+
+
+class Settings(NamedTuple):
+    """What a user may choose about training; tuning chooses what an algorithm has of it."""
+
+    k: int = 5
+    """Neighbours of KNN."""
+    evidence: float = 0.0
+    """Standard errors by which KNN's default model must be led."""
+    clusters: int = 8
+    """Clusters of KMeans."""
+    gamma: float = 1.0
+    """Width of the kernel of SVM and kernel ridge."""
+    ridge: float = 4.0
+    """Penalty of kernel ridge."""
+    landmarks: int = 1_000
+    """Support vectors of kernel ridge at most."""
+    C: float = 1.0
+    """Penalty of SVM."""
+    hidden: int = 64
+    """Width of the hidden layer of MLP."""
+    cost_weight: float = 0.0
+    """Quality that is given up for one unit of cost."""
+    seconds_weight: float = 0.0
+    """Quality that is given up for one second."""
+    seed: int = 0
+
+
+class Examples(NamedTuple):
+    """What a classifier learns, (m,) each: queries, the models that they are labelled with, and the weights of that."""
+
+    queries: Indices
+    models: Indices
+    weights: Matrix
+
+
+class Training(NamedTuple):
+    """What the models are trained on."""
+
+    benchmark: Benchmark
+    features: Matrix
+    """Embedding, and one-hot of the category unless it is left away, float64, shape (n_queries, d)."""
+    weights: Matrix
+    """``0.9 * quality + 0.1 * speed`` of each model on each query, shape (n_queries, n_models); -inf if unknown."""
+    settings: Settings
+
+    @property
+    def advantages(self) -> Matrix:
+        """By how much each model exceeds the mean of the models known on each query, shape (n_queries, n_models)."""
+        known = np.isfinite(self.weights)
+        weights = np.where(known, self.weights, 0.0)
+        means = weights.sum(axis=1, keepdims=True) / known.sum(axis=1, keepdims=True)
+        return np.where(known, weights - means, 0.0)
+
+    def examples(self) -> Examples:
+        """Label each query with every model that exceeds the mean, weighted by how much: what it costs to miss it."""
+        advantages = self.advantages
+        if not (advantages > 0).any():
+            return Examples(np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1))
+        queries, models = np.nonzero(advantages > 0)
+        weights = advantages[queries, models]
+        return Examples(queries, models, weights / weights.mean())
+
+    def outcomes(self) -> Matrix:
+        """Quality, cost and seconds, float64, shape (n_queries, 3, n_models); NaN where unknown."""
+        return np.stack([self.benchmark.quality, self.benchmark.cost, self.benchmark.seconds], axis=1)
+
+    def of(self, queries: Indices) -> "Training":
+        """Return the training of some of the queries."""
+        benchmark = self.benchmark
+        part = benchmark._replace(
+            queries=[benchmark.queries[query] for query in queries],
+            categories=[benchmark.categories[query] for query in queries],
+            quality=benchmark.quality[queries],
+            seconds=benchmark.seconds[queries],
+            cost=benchmark.cost[queries],
+            embeddings=None,
+            places=[],
+        )
+        return self._replace(benchmark=part, features=self.features[queries], weights=self.weights[queries])
+
+
+def filled_seconds(benchmark: Benchmark) -> Matrix:
+    """Put the model's mean in the place of unknown response times, of a model without any the mean of all, or 0.
+
+    The original's files have no word for what is unknown.
+    """
+    known = ~np.isnan(benchmark.seconds)
+    seconds = np.where(known, benchmark.seconds, 0.0)
+    overall = seconds.sum() / max(1, known.sum())
+    means = np.where(known.any(axis=0), seconds.sum(axis=0) / np.maximum(1, known.sum(axis=0)), overall)
+    return np.where(known, seconds, means)

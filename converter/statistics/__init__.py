@@ -1,0 +1,1 @@
+"""Statistics that training and evaluation share: bootstrap intervals and frontiers."""

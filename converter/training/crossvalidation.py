@@ -1,0 +1,81 @@
+"""Cross-validation over queries: what settings pick for queries that they were not trained on."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from modelpick.runtime import DocumentError, Objective
+
+from ..algorithms import AnyRules
+from ..formats.outcomes import Matrix, Settings, Training
+
+FOLDS = 5
+# Cost weights that are tried, in units of quality per mean cost of the best single model, so that neither currency nor
+# the length of prompts matters: quarters of an octave. Beyond the last, nearly all picks are the cheapest model.
+WEIGHTS = (0.0, *(2.0 ** (step / 4) for step in range(-28, 5)))
+Picks = npt.NDArray[np.int64]
+
+
+class Sweep(NamedTuple):
+    """Picks of one setting by each of some objectives."""
+
+    settings: Settings
+    objectives: list[Objective]
+    picks: Picks
+    """Models of the benchmark, int64, shape (n_objectives, n_queries)."""
+
+
+def folds(n_queries: int, seed: int) -> Picks:
+    """Return the fold of each query, int64, shape (n_queries,): folds of equal size, drawn at random.
+
+    Raises
+    ------
+    DocumentError
+        When there is only one query.
+    """
+    if n_queries < 2:
+        raise DocumentError(f"expected two queries or more to cross-validate, got {n_queries}")
+    numbers = np.empty(n_queries, dtype=np.int64)
+    numbers[np.random.default_rng(seed).permutation(n_queries)] = np.arange(n_queries) % min(FOLDS, n_queries)
+    return numbers
+
+
+def objectives_of(training: Training, rules: AnyRules) -> list[Objective]:
+    """Return the objectives that a selector is swept over: the user's one, or `WEIGHTS` where costs are known."""
+    settings, benchmark = training.settings, training.benchmark
+    chosen = Objective(settings.cost_weight, settings.seconds_weight)
+    if not rules.predicts or chosen != Objective() or np.isnan(benchmark.cost).all():
+        return [chosen if rules.predicts else Objective()]
+    unit = float(np.nanmean(benchmark.cost[:, best_single(benchmark.quality)]))
+    return [Objective(weight / unit) for weight in WEIGHTS] if unit > 0 else [chosen]
+
+
+def best_single(quality: Matrix) -> int:
+    """Return the model of the highest mean known quality, (n_queries, n_models)."""
+    known = ~np.isnan(quality)
+    means = np.where(known, quality, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return int(np.where(known.any(axis=0), means, -np.inf).argmax())
+
+
+def swept(
+    training: Training, rules: AnyRules, grid: Sequence[Settings], objectives: Sequence[Objective]
+) -> list[Sweep]:
+    """Pick for each query by each setting, trained on the other folds: no query stands on both sides."""
+    assert rules.trials is not None
+    n = len(training.features)
+    fold = folds(n, training.settings.seed)
+    picks = np.zeros((len(grid), len(objectives), n), dtype=np.int64)
+    for number in range(int(fold.max()) + 1):
+        learned, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        for place, trial in enumerate(rules.trials(training.of(learned), training.features[held_out], grid)):
+            for column, objective in enumerate(objectives):
+                picks[place, column, held_out] = trial.pick(objective)
+    return [Sweep(settings, list(objectives), picks[place]) for place, settings in enumerate(grid)]
+
+
+def outcomes_of(picks: Picks, values: Matrix) -> Matrix:
+    """Return the outcomes of picks, (p, n_queries) of (n_queries, n_models): (p, n_queries), NaN where unknown."""
+    found: Matrix = values[np.arange(len(values)), picks]
+    return found
