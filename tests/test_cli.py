@@ -707,3 +707,37 @@ def test_the_command_leaves_a_closed_pipe_quietly(tmp_path):
         os.read(reader, 1)
         os.close(reader)
         assert process.communicate(timeout=60)[1] == b""
+
+
+def test_select_picks_by_operating_points(modelpick):
+    half = [0.1, 0.5, 0.9]
+    point = {"seconds_weight": 0.0, "quality": half, "seconds": None, "kept": [1.0, 0.9, 1.1], "saved": half}
+    points = [
+        {**point, "cost_weight": 0.0, "cost": [9.0, 8.0, 10.0], "shares": {"a": 1.0}},
+        {**point, "cost_weight": 1.0, "cost": [1.0, 0.5, 2.0], "kept": [0.96, 0.9, 1.0], "shares": {"b": 1.0}},
+    ]
+    outcomes = {
+        "quality": {"dual_coef": [[0.0, 0.0]], "intercept": [0.9, 0.8]},
+        "cost": {"dual_coef": [[0.0, 0.0]], "intercept": [2.0, 0.5]},
+    }
+    single = {"model": "a", "quality": 0.9, "cost": 2.0, "seconds": None}
+    model = {"algorithm": "kernel_ridge", "trained": True, "model_names": ["a", "b"], "gamma": 1.0}
+    model |= {"support_vectors": [[1.0, 0.0]], "outcomes": outcomes}
+    model |= {"operating_points": {"queries": 9, "folds": 3, "best_single": single, "points": points}}
+    Path("r.json").write_text(json.dumps(model))
+    Path("q.jsonl").write_text("[1.0, 2.0]\n")
+    assert modelpick("convert", "r.json", "-o", ".").code == 0
+    for options, picked in (
+        ((), "a"),
+        (("--keep", "0.95"), "b"),
+        (("--keep", "1"), "a"),
+        (("--cost-weight", "1"), "b"),
+    ):
+        assert modelpick("select", "r.onnx", "q.jsonl", *options).out == f"{picked}\n"
+        assert modelpick("select", "r.onnx", "--input", "q.jsonl", "--output", "p.jsonl", *options).code == 0
+        assert json.loads(Path("p.jsonl").read_text())["model"] == picked
+    done = modelpick("select", "r.onnx", "q.jsonl", "--keep", "1.5")
+    assert (done.code, done.err) == (
+        2,
+        "error: keep: expected a share that an operating point kept, up to 1.000, got 1.5\n",
+    )

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from modelpick.runtime import FeatureError, ModelpickError, Selector
+from modelpick.runtime.query import Asked
 
 from .io import read_bytes, write_atomically
 from .queries import FEATURES, Query, parse_file, parse_query
@@ -53,6 +54,7 @@ def select_file(
     column: str = FEATURES,
     chunk: int = CHUNK,
     done: Callable[[int], None] = lambda rows: None,
+    asked: Asked | None = None,
 ) -> Outcome:
     """Pick the model for each row of a file.
 
@@ -71,6 +73,8 @@ def select_file(
         Rows in memory at once.
     done
         Called after each chunk with the number of its rows.
+    asked
+        What is asked of the selector for all rows.
 
     Raises
     ------
@@ -91,10 +95,11 @@ def select_file(
         "source": [str(source.resolve()), status.st_size, status.st_mtime_ns],
         "column": column,
         "chunk": chunk,
+        "asked": repr(asked or {}),
     }
     _prepare(parts, json.dumps(manifest).encode())
     rows = bad = resumed = 0
-    with Selector.load(data) as selector:
+    with Selector.load(data, **(asked or {})) as selector:
         for number, values in enumerate(_READERS[source.suffix](source, column, chunk)):
             part = parts / f"{number:09}.jsonl"
             if part.exists():

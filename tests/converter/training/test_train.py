@@ -14,6 +14,7 @@ from recorded import DATA, ROOT, ROUTING, encoded, record
 
 from modelpick.converter import build_estimator, convert, load_document, to_artifact
 from modelpick.converter.algorithms import TABLE
+from modelpick.converter.cli import train as _train_command  # noqa: F401
 from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.records import read_benchmark
 from modelpick.converter.training.train import train, trainer, training_data
@@ -172,13 +173,13 @@ def test_the_command_takes_embeddings_from_a_file(tmp_path):
     assert json.loads((tmp_path / "knn.json").read_text())["embeddings"][0][:384] == expected.tolist()
 
 
-def routed(n=120, seed=0):
+def routed(n=120, seed=0, dear=0.85):
     """Records of three models, of which the dear one is better on half of the embeddings' space."""
     rng = np.random.default_rng(seed)
     lines = []
     for i, embedding in enumerate(rng.normal(size=(n, 6))):
         hard = embedding[0] > 0
-        for model, cost, quality in (("cheap", 1.0, 0.9 - 0.7 * hard), ("dear", 10.0, 0.85), ("bad", 5.0, 0.1)):
+        for model, cost, quality in (("cheap", 1.0, 0.9 - 0.7 * hard), ("dear", 10.0, dear), ("bad", 5.0, 0.1)):
             got = float(np.clip(quality + 0.05 * rng.normal(), 0, 1))
             lines.append(
                 record(query=f"q{i}", model_name=model, performance=got, cost=cost, embedding=embedding.tolist())
@@ -232,11 +233,12 @@ def test_landmarks_predict_nearly_as_all_rows_do():
     assert np.abs(outcomes[0] - outcomes[1]).mean() < 0.05
 
 
-def test_auto_writes_the_best_and_says_whether_it_is_surely_better(tmp_path):
-    (tmp_path / "good.jsonl").write_bytes(routed(60))
-    done = modelpick("train", "--data", tmp_path / "good.jsonl", "-o", tmp_path / "good", "--algorithm", "auto")
-    assert done.returncode == 0, done.stderr
-    assert "is surely better than always calling the best single model" in done.stdout
+def test_auto_writes_the_best_and_says_whether_it_is_surely_better(tmp_path, monkeypatch, capsys):
+    command = sys.modules["modelpick.converter.cli.train"]
+    monkeypatch.setattr(command, "TRAINED", ("kmeans", "kernel_ridge"))  # all take a minute
+    (tmp_path / "good.jsonl").write_bytes(routed(60, dear=0.6))
+    command.train(tmp_path / "good.jsonl", tmp_path / "good", [command.Algorithm.auto])
+    assert "is surely better than always calling the best single model" in capsys.readouterr().out
     assert len(list((tmp_path / "good").iterdir())) == 1
     rng = np.random.default_rng(0)
     noise = encoded(
@@ -247,8 +249,6 @@ def test_auto_writes_the_best_and_says_whether_it_is_surely_better(tmp_path):
         )
     )
     (tmp_path / "noise.jsonl").write_bytes(noise)
-    arguments = ("train", "--data", tmp_path / "noise.jsonl", "-o", tmp_path / "noise", "--algorithm", "auto")
-    done = modelpick(*arguments, "--allow-constant")
-    assert done.returncode == 0, done.stderr
-    assert "none is surely better" in done.stdout
+    command.train(tmp_path / "noise.jsonl", tmp_path / "noise", [command.Algorithm.auto], allow_constant=True)
+    assert "none is surely better" in capsys.readouterr().out
     assert set(json.loads((tmp_path / "noise/kmeans.json").read_text())["cluster_models"]) == {"a"}
