@@ -33,8 +33,8 @@ LAYERS = {
         {"__init__", "__main__"},
     ],
 }
-# These import nothing of their package.
-LEAVES = {"runtime": {"decision", "errors", "schema"}, "converter": {"files"}}
+# Units of the lowest layer -> what they may import of their package.
+LEAVES = {"runtime": {"decision": {"errors"}, "errors": set(), "schema": set()}, "converter": {"files": set()}}
 # What units of the runtime may import beside the standard library, where that is not what all may.
 RUNTIME_NEEDS = {"numpy", "onnxruntime"}
 EXCEPTIONS = {
@@ -84,9 +84,11 @@ def test_no_unit_imports_from_a_higher_layer_or_in_a_circle(package):
 
 
 @pytest.mark.parametrize("package", LAYERS)
-def test_leaves_import_nothing_of_their_package(package):
+def test_leaves_import_next_to_nothing_of_their_package(package):
     found = inner_imports(package)
-    assert {leaf: found[leaf] for leaf in LEAVES[package]} == {leaf: set() for leaf in LEAVES[package]}
+    assert {leaf: found[leaf] - may for leaf, may in LEAVES[package].items()} == {
+        leaf: set() for leaf in LEAVES[package]
+    }
 
 
 def test_the_runtime_imports_neither_the_converter_nor_what_that_needs():

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from modelpick.runtime import Selector
+from modelpick.runtime.algorithms import TABLE
+from modelpick.runtime.schema import FORMAT_VERSION
 
 ARTIFACTS = sorted((Path(__file__).parents[2] / "data").glob("*-*/*.onnx"))
 
@@ -21,6 +23,15 @@ def test_artifacts_pick_for_ever_as_they_did(artifact):
         assert [selector.explain(query)["model"] for query in recorded["queries"]] == picks
 
 
-def test_there_are_artifacts_of_every_format_version():
-    assert {path.parent.name for path in ARTIFACTS} == {"contract-1"}
-    assert len(ARTIFACTS) == 7
+def test_there_is_an_artifact_of_every_rule_set_by_the_current_format_version():
+    kept = set()
+    for path in ARTIFACTS:
+        with Selector.load(path) as selector:
+            assert path.parent.name in {"contract-1", f"format-{selector.metadata.format_version}"}
+            kept.add((selector.metadata.format_version, selector.algorithm, selector.metadata.semantics))
+    assert {(algorithm, semantics) for version, algorithm, semantics in kept if version == FORMAT_VERSION} == set(TABLE)
+
+
+def test_the_artifacts_of_format_version_1_are_kept():
+    first = [path.stem for path in ARTIFACTS if path.parent.name == "contract-1"]
+    assert first == ["kmeans", "knn", "knn_quantised", "knn_queries", "knn_trainer", "mlp", "svm"]
