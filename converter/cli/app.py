@@ -15,9 +15,9 @@ from modelpick.runtime.errors import one_line
 from ..formats.decoding import DocumentWarning
 from ..verification.report import VerificationError
 from .convert import convert, inspect, restore, verify
+from .diff import diff
 from .evaluate import evaluate
 from .hub import pull, push
-from .models import diff
 from .select import select
 from .train import train
 

@@ -1,0 +1,92 @@
+"""What changes between two artifacts, and why: how a user sees what an upgrade of the rules does."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from math import isclose
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from modelpick.runtime import Selector
+
+from ..artifact.restore import to_json
+from ..documents import load_document
+from ..estimators import build_estimator
+from ..files.queries import Query, ask
+from ..formats.decoding import DocumentWarning
+from .probes import SAMPLES, made_queries
+
+# Scores that differ by less, relatively, are tied: each side adds them up in an order of its own.
+TIED = 1e-12
+
+
+class Kind(StrEnum):
+    """Why another model is picked; the first that holds."""
+
+    tie = "tie"
+    """One side scores the two models equally, and so its rule for ties decided."""
+    neighbours = "other neighbours"
+    """KNN: other rows are the nearest, since distances are of other vectors, scaled ones for example, or k differs."""
+    weights = "other weights"
+    """KNN: the same rows are the nearest, but their votes weigh otherwise."""
+    scores = "other scores"
+    """All else."""
+
+
+class Change(NamedTuple):
+    """A query for which the two pick differently."""
+
+    query: int
+    """Its index."""
+    old: str
+    new: str
+    why: Kind
+
+
+def changes(old: Selector, new: Selector, queries: Sequence[Query]) -> list[Change]:
+    """Find the queries for which two selectors pick differently, and why.
+
+    Raises
+    ------
+    FeatureError
+        When one of them refuses a query.
+    """
+    found = []
+    for number, query in enumerate(queries):
+        before, after = ask(old.select, query), ask(new.select, query)
+        if before != after:
+            why = _kind(ask(old.explain, query), ask(new.explain, query), _are_of_one_model(old, new))
+            found.append(Change(number, before, after, why))
+    return found
+
+
+def queries_of(artifact: Path) -> list[Query]:
+    """Make queries from the model of an artifact, see `modelpick.converter.verification.probes.made_queries`.
+
+    Raises
+    ------
+    ArtifactError
+        When it was not converted from a JSON model.
+    """
+    model = to_json(artifact).encode()
+    with Selector.load(artifact) as selector, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DocumentWarning)  # they were shown when it was converted
+        estimator = build_estimator(load_document(model, semantics=selector.metadata.semantics))
+    return [Query("made", row) for row in made_queries(estimator, SAMPLES)]
+
+
+def _are_of_one_model(old: Selector, new: Selector) -> bool:
+    """Whether rows of the one are rows of the other."""
+    return old.metadata.source_sha256 == new.metadata.source_sha256 != ""
+
+
+def _kind(before: Mapping[str, Any], after: Mapping[str, Any], is_one_model: bool) -> Kind:
+    """Take the explanations of both."""
+    picked = before["model"], after["model"]
+    for scores in (before["scores"], after["scores"]):
+        if all(model in scores for model in picked) and isclose(*map(scores.get, picked), rel_tol=TIED):
+            return Kind.tie
+    if not (is_one_model and "neighbours" in before and "neighbours" in after):
+        return Kind.scores
+    rows = [{neighbour["row"] for neighbour in why["neighbours"]} for why in (before, after)]
+    return Kind.weights if rows[0] == rows[1] else Kind.neighbours
