@@ -32,6 +32,8 @@ TABLE: Mapping[tuple[str, str], AnyRules] = MappingProxyType(
 )
 ALGORITHMS = tuple(dict.fromkeys(rules.algorithm for rules in TABLE.values()))
 OPTIONS: Mapping[str, Option] = {option.name: option for rules in TABLE.values() for option in rules.options}
+# What may be asked for: rule sets, and each with its version.
+RULE_SETS = tuple(dict.fromkeys([*Semantics, *sorted(rules.semantics for rules in TABLE.values())]))
 # The trainer predicts as the original does where it has no rules of its own.
 FALLBACKS: Mapping[str, str] = {Semantics.trainer: Semantics.native}
 

@@ -14,7 +14,7 @@ from sklearn.cluster import KMeans
 
 from modelpick.runtime.schema import Entry, Metric, Stored, Table
 
-from ..formats.decoding import INT64, Count, Name, Warn, check_length, matrix, refuse
+from ..formats.decoding import INT64, Count, Name, Warn, check_length, decode, matrix, refuse
 from ..formats.digests import digest
 from ..formats.document import Document, Source
 from ..formats.outcomes import Training, filled_seconds
@@ -333,6 +333,15 @@ def _train(training: Training) -> dict[str, Any]:
     }
 
 
+class _Version(Struct):
+    format_version: int | None = None
+
+
+def _first_generation(data: bytes) -> str | None:
+    """Return the first rules for a file of the first version, which the original reads by these alone."""
+    return None if decode(data, _Version).format_version == 2 else "native/1"
+
+
 RULES = (
     Rules(
         algorithm="kmeans",
@@ -348,6 +357,7 @@ RULES = (
         stored_rows=lambda estimator: list(range(len(estimator.cluster_centers_))),
         probes=_probes,
         expect=_expect,
+        instead=_first_generation,
         train=_train,
         grid=cluster_grid,
         trials=partial(cluster_trials, _train),

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from rich.text import Text
 from modelpick.runtime import ModelpickError, Selector
 from modelpick.runtime.errors import one_line
 
+from ..algorithms import RULE_SETS
 from ..algorithms.rules import Semantics
 from ..artifact.restore import restore as restore_file
 from ..artifact.restore import to_json
@@ -33,6 +35,9 @@ from .options import Artifact, AsJson
 Samples = Annotated[int, typer.Option(min=1, help="Queries to make from the model.")]
 ReportFile = Annotated[Path | None, typer.Option("--report", help="Write the verification as JSON here.")]
 JUnitFile = Annotated[Path | None, typer.Option("--junit", help="Write the verification as JUnit XML here.")]
+# Rule sets, and with a version each: "native", "native/2".
+RuleSet = StrEnum("RuleSet", {name: name for name in RULE_SETS})  # type: ignore[misc]
+NATIVE = RuleSet(Semantics.native)
 
 
 def convert(
@@ -45,16 +50,16 @@ def convert(
         typer.Option(help="How KNN finds candidates: in float32, in 8-bit integers, or the faster; same answers."),
     ] = ExactSearch.auto,
     semantics: Annotated[
-        Semantics,
+        RuleSet,
         typer.Option(
-            help="Pick as the original library; by the outcomes of the nearest queries (KNN); or as the Python code "
-            "that trains the models."
+            help="Pick as the original does, by the rules of the file's version; by the outcomes of the nearest "
+            "queries (KNN); or as the Python code that trains the models. With a version: by just these rules."
         ),
-    ] = Semantics.native,
+    ] = NATIVE,
     k: Annotated[int | None, typer.Option("--k", min=1, help="Neighbours, instead of the KNN model's.")] = None,
     shrinkage: Annotated[
         float | None,
-        typer.Option(help="Queries that a model's overall mean counts for, for the semantics queries; 1 by default."),
+        typer.Option(help="Queries that a model's mean counts for, by queries; 3 by default, 1 by queries/1."),
     ] = None,
     embedding_model: Annotated[
         str | None, typer.Option(help="Record the model whose embeddings the selectors were trained with.")
@@ -68,7 +73,8 @@ def convert(
     An artifact that disagrees with its estimator is not written; the worst query is, as NAME.worst.json. Exit codes:
     1 for such an artifact, 2 for bad input.
     """
-    table = Table("source", "algorithm", "rows", "width", "models", "JSON", "artifact", "seconds", "verified")
+    described = ("source", "algorithm", "semantics", "rows", "width", "models", "JSON", "artifact")
+    table = Table(*described, "seconds", "verified")
     console = Console(stderr=True)
     targets = _targets(sources, output)
     reports: list[Report] = []
@@ -119,6 +125,7 @@ def _described(source: Path, target: Path, seconds: float, report: Report) -> It
         yield from (
             Text(one_line(source.name)),
             selector.algorithm,
+            selector.metadata.semantics,
             f"{selector.metadata.rows:,}",
             f"{selector.n_features_in_:,}",
         )

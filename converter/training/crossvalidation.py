@@ -27,29 +27,38 @@ class Sweep(NamedTuple):
     """Models of the benchmark, int64, shape (n_objectives, n_queries)."""
 
 
-def folds(n_queries: int, seed: int) -> Picks:
-    """Return the fold of each query, int64, shape (n_queries,): folds of equal size, drawn at random.
+def folds(features: Matrix, seed: int) -> Picks:
+    """Return the fold of each query, int64, shape (n_queries,), drawn at random; equal vectors are in one fold.
 
     Raises
     ------
     DocumentError
-        When there is only one query.
+        When there is only one distinct vector.
     """
-    if n_queries < 2:
-        raise DocumentError(f"expected two queries or more to cross-validate, got {n_queries}")
-    numbers = np.empty(n_queries, dtype=np.int64)
-    numbers[np.random.default_rng(seed).permutation(n_queries)] = np.arange(n_queries) % min(FOLDS, n_queries)
-    return numbers
+    groups = np.unique(features, axis=0, return_inverse=True)[1].ravel()
+    n_groups = int(groups.max()) + 1
+    if n_groups < 2:
+        raise DocumentError(f"expected two distinct queries or more to cross-validate, got {n_groups}")
+    numbers = np.empty(n_groups, dtype=np.int64)
+    numbers[np.random.default_rng(seed).permutation(n_groups)] = np.arange(n_groups) % min(FOLDS, n_groups)
+    fold: Picks = numbers[groups]
+    return fold
 
 
 def objectives_of(training: Training, rules: AnyRules) -> list[Objective]:
-    """Return the objectives that a selector is swept over: the user's one, or `WEIGHTS` where costs are known."""
-    settings, benchmark = training.settings, training.benchmark
-    chosen = Objective(settings.cost_weight, settings.seconds_weight)
-    if not rules.predicts or chosen != Objective() or np.isnan(benchmark.cost).all():
-        return [chosen if rules.predicts else Objective()]
-    unit = float(np.nanmean(benchmark.cost[:, best_single(benchmark.quality)]))
-    return [Objective(weight / unit) for weight in WEIGHTS] if unit > 0 else [chosen]
+    """Return the objectives that a setting is judged by: the user's one, or `weighted` where costs are known."""
+    chosen = Objective(training.settings.cost_weight, training.settings.seconds_weight)
+    return weighted(training) if rules.predicts and chosen == Objective() else [chosen]
+
+
+def weighted(training: Training) -> list[Objective]:
+    """Return objectives of `WEIGHTS` and the user's weight of seconds; without costs that alone."""
+    seconds_weight, benchmark = training.settings.seconds_weight, training.benchmark
+    costs = benchmark.cost[:, best_single(benchmark.quality)]
+    unit = 0.0 if np.isnan(costs).all() else float(np.nanmean(costs))
+    if not unit > 0:
+        return [Objective(0.0, seconds_weight)]
+    return [Objective(weight / unit, seconds_weight) for weight in WEIGHTS]
 
 
 def best_single(quality: Matrix) -> int:
@@ -65,7 +74,7 @@ def swept(
     """Pick for each query by each setting, trained on the other folds: no query stands on both sides."""
     assert rules.trials is not None
     n = len(training.features)
-    fold = folds(n, training.settings.seed)
+    fold = folds(training.features, training.settings.seed)
     picks = np.zeros((len(grid), len(objectives), n), dtype=np.int64)
     for number in range(int(fold.max()) + 1):
         learned, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ..algorithms import AnyRules
 from ..formats.outcomes import Benchmark, Training
 from ..statistics.bootstrap import estimate, ratio, resampled
-from .crossvalidation import FOLDS, Sweep, best_single, objectives_of, outcomes_of, swept
+from .crossvalidation import FOLDS, Sweep, best_single, outcomes_of, swept, weighted
 
 Vector = npt.NDArray[np.float64]
 
@@ -20,9 +20,9 @@ def operating_points(training: Training, rules: AnyRules) -> dict[str, Any]:
     See `modelpick.converter.formats.operating_points` for what it holds. Points that another surpasses in quality for
     no more money are left out.
     """
-    if len(training.features) < 2:
+    if len(np.unique(training.features, axis=0)) < 2:
         return {}
-    (sweep,) = swept(training, rules, [training.settings], objectives_of(training, rules))
+    (sweep,) = swept(training, rules, [training.settings], weighted(training))
     benchmark, best = training.benchmark, best_single(training.benchmark.quality)
     points = _points(sweep, benchmark, best, training.settings.seed)
     single = {

@@ -43,7 +43,7 @@ def tune(training: Training, rules: AnyRules) -> list[Tried]:
     """
     assert rules.grid is not None
     benchmark, n = training.benchmark, len(training.features)
-    least = n - int(np.bincount(folds(n, training.settings.seed)).max())
+    least = n - int(np.bincount(folds(training.features, training.settings.seed)).max())
     grid = [settings for settings in rules.grid(training.settings) if _fits(settings, training.settings, least)]
     objectives = objectives_of(training, rules)
     sweeps = swept(training, rules, grid, objectives)
@@ -123,7 +123,7 @@ def compare(training: Training, candidates: list[AnyRules]) -> list[Compared]:
     n, benchmark = len(training.features), training.benchmark
     if n < 3:
         raise DocumentError(f"expected three queries or more to compare algorithms, got {n}")
-    fold = folds(n, training.settings.seed)
+    fold = folds(training.features, training.settings.seed)
     picks = np.zeros((1 + len(candidates), n), dtype=np.int64)
     for number in range(int(fold.max()) + 1):
         learned, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)

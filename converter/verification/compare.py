@@ -58,7 +58,8 @@ def compare(selector: Selector, estimator: Estimator, queries: npt.ArrayLike, ar
     """Compare picks, scores and distances on queries, shape (b, d); the names are for the report."""
     start = time.perf_counter()
     picked = selector.select_batch(queries)
-    report = Report(one_line(artifact), one_line(source), selector.algorithm, len(picked), 0, 0, 0.0, 0.0, 0.0, None)
+    rules = selector.algorithm, selector.metadata.semantics
+    report = Report(one_line(artifact), one_line(source), *rules, len(picked), 0, 0, 0.0, 0.0, 0.0, None)
     if not picked:
         return report
     matrix = np.asarray(queries, dtype=np.float64)

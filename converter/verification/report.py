@@ -31,6 +31,8 @@ class Report(Struct):
     artifact: str
     source: str
     algorithm: str
+    semantics: str
+    """Rule set, and its version, by which the artifact picks."""
     queries: int
     agreed: int
     """Queries with the same pick, the same scores and the same distances."""
