@@ -164,11 +164,11 @@ def test_converts_files_and_folders(small):
         "two.onnx": converted(KMEANS),
     }
     rows = [line.split("│") for line in done.out.splitlines() if ".json" in line]
-    assert [[row[i].strip() for i in (1, 2, 3, 4, 5, -2)] for row in rows] == [
-        ["knn.json", "knn", "4", "2", "3", "200 of 200"],
-        ["one.json", "kmeans", "2", "2", "2", "200 of 200"],
-        ["two.json", "kmeans", "2", "2", "2", "200 of 200"],
-        ["svm.json", "svm", "2", "2", "2", "200 of 200"],
+    assert [[row[i].strip() for i in (1, 2, 3, 4, 5, 6, -2)] for row in rows] == [
+        ["knn.json", "knn", "native/1", "4", "2", "3", "200 of 200"],
+        ["one.json", "kmeans", "native/1", "2", "2", "2", "200 of 200"],
+        ["two.json", "kmeans", "native/1", "2", "2", "2", "200 of 200"],
+        ["svm.json", "svm", "native/1", "2", "2", "2", "200 of 200"],
     ]
 
 

@@ -9,7 +9,7 @@ import reference
 from sklearn.cluster import KMeans
 from sklearn.exceptions import NotFittedError
 
-from modelpick.converter import build_estimator, load_document, to_artifact, to_json, verify
+from modelpick.converter import DocumentWarning, build_estimator, load_document, to_artifact, to_json, verify
 from modelpick.converter.algorithms.kmeans_scores import ClusterScoreSelector
 from modelpick.converter.formats.digests import digest
 from modelpick.runtime import DocumentError, FeatureError, Selector
@@ -150,11 +150,15 @@ def test_refuses(path, value, message):
     assert str(caught.value).startswith(f"<bytes>: {message}")
 
 
-def test_refuses_infinite_scores_and_files_of_version_1():
+def test_refuses_infinite_scores():
     with pytest.raises(DocumentError, match=r"\$\.scores\[0\]\[0\]: expected a finite number"):
         load_document(json.dumps(edited(("scores.0.0", "?"))).replace('"?"', "1e999").encode())
-    with pytest.raises(DocumentError, match=r"\$\.format_version: expected 2, got 1"):
-        load_document(json.dumps(edited(("format_version", 1))).encode(), semantics="native/2")
+
+
+def test_files_of_version_1_keep_their_rules():
+    raw = json.dumps(edited(("format_version", 1))).encode()
+    with pytest.warns(DocumentWarning, match="picks by native/1"):
+        assert load_document(raw, semantics="native/2").source.semantics == "native/1"
 
 
 def test_picks_the_best_of_the_nearest_cluster_among_the_candidates():
