@@ -395,13 +395,25 @@ def _expect(estimator: SVCModelSelector, queries: Matrix, explained: Sequence[Ex
     for why, pairs, scale in zip(explained, estimator.pair_scores(queries), added_up, strict=True):
         close = np.abs(pairs) <= TOLERANCE * scale
         scores = estimator.wins(pairs[None])[0]
+        models = {choices[scores.argmax()]}
         if close.any():
+            models = set(choices[_may_win(estimator, pairs, close)])
             won = np.array([classifier["score"] for classifier in why["classifiers"]])
             undecided = np.array([close[(first == model) | (second == model)].sum() for model in choices])
             scores = np.where(np.abs(won - scores) <= undecided, won, scores)
         answer = Answer(explained_scores(why, estimator.model_names_), nothing)
         expected = Answer(estimator.best_per_model(scores[None])[0], nothing)
-        yield Expected(answer, expected, {choices[scores.argmax()]}, bool(close.any()))
+        yield Expected(answer, expected, models, bool(close.any()))
+
+
+def _may_win(estimator: SVCModelSelector, pairs: Matrix, close: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return which classes may win where close comparisons go either way: bool, (n_models,)."""
+    first, second = np.triu_indices(len(estimator.classes_), 1)
+    classes = np.arange(len(estimator.classes_))[:, None]
+    surely = (((pairs > 0) & ~close & (first == classes)) | ((pairs <= 0) & ~close & (second == classes))).sum(axis=1)
+    perhaps = surely + (close & ((first == classes) | (second == classes))).sum(axis=1)
+    may: npt.NDArray[np.bool_] = perhaps >= surely.max()
+    return may
 
 
 def train_classes(training: Training) -> tuple[npt.NDArray[np.int64], SVC | None]:

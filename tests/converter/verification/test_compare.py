@@ -19,7 +19,7 @@ from modelpick.runtime.artifact.seal import seal
 
 pytestmark = pytest.mark.filterwarnings("error", "ignore::modelpick.converter.DocumentWarning")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FILES = [
     *sorted((ROOT / "models").glob("*.json")),
     *(

@@ -13,7 +13,7 @@ from modelpick.runtime import ArtifactError
 
 pytestmark = pytest.mark.filterwarnings("error", "ignore::modelpick.converter.DocumentWarning")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FILES = [
     *sorted((ROOT / "models").glob("*.json")),
     *(file for name in ("knn", "kmeans", "svm") for file in sorted(ROOT.glob(f"tests/data/conformance/*/{name}_*"))),

@@ -37,7 +37,7 @@ from modelpick.runtime import ModelpickError, Selector
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FILES = sorted((ROOT / "models").glob("*.json"))
 OPSETS = range(17, 22)
 RNG = np.random.default_rng(0)

@@ -17,7 +17,7 @@ from sklearn.svm import SVC
 from modelpick.converter import DocumentWarning, build_estimator, load_document, to_artifact, to_json, verify
 from modelpick.runtime import DocumentError, Selector
 
-SHARED = Path(os.environ.get("MODELPICK_SHARED", Path(__file__).parents[3] / "shared"))
+SHARED = Path(os.environ.get("MODELPICK_SHARED", Path(__file__).parents[4] / "shared"))
 NAMES = ["b", "a", "d", "c", "e"]
 D = 12
 QUERIES = np.random.default_rng(9).normal(size=(300, D))

@@ -122,7 +122,7 @@ def test_the_trainers_svm_is_the_svc_in_the_file(n_classes, kernel):
     assert verify(data, encoded(document), samples=100).passed
 
 
-SHARED = Path(os.environ.get("MODELPICK_SHARED", Path(__file__).parents[3] / "shared"))
+SHARED = Path(os.environ.get("MODELPICK_SHARED", Path(__file__).parents[4] / "shared"))
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="needs the recorded models")
