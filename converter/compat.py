@@ -38,7 +38,7 @@ class _JSONSelector(Selector):
         return not self.closed
 
     def to_json(self) -> str:
-        """Give back the JSON that the selector was made from."""
+        """Return the JSON that the selector was made from."""
         return self._json
 
 

@@ -20,7 +20,7 @@ class DocumentError(ModelpickError):
 
 
 class ArtifactError(ModelpickError):
-    """An artifact that is cut, altered, not modelpick's, of a newer contract, or closed."""
+    """An artifact that is cut, altered, not modelpick's, of a newer format version, or closed."""
 
 
 class FeatureError(ModelpickError):

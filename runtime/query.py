@@ -142,8 +142,7 @@ class Checks:
                 preferences = check(self, preferences, value)
         if asked.get("objective") is not None and asked.get("keep") is not None:
             raise FeatureError("keep: expected it without an objective, which it would choose")
-        if preferences.objective is not self.default.objective or preferences.allowed is not None:
-            self._check_outcomes(preferences)
+        self._check_outcomes(preferences)
         return preferences
 
     def _check_outcomes(self, preferences: Preferences) -> None:

@@ -129,7 +129,7 @@ class Selector:
 
     @property
     def algorithm(self) -> str:
-        """``knn``, ``kmeans``, ``svm`` or ``mlp``."""
+        """Name of the algorithm, as the JSON model has it: ``knn``, ``kmeans`` and so on."""
         return self._metadata.algorithm
 
     @property
@@ -221,9 +221,10 @@ class Selector:
     def scores(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> dict[str, float]:
         """Score every candidate for one query; the highest is picked. Takes and raises what `select` does.
 
-        KNN gives vote sums, or mean weights by its ``queries`` semantics; KMeans minus the distance to the model's
-        nearest centroid, SVM the highest score of the model's classifiers, or votes by its ``trainer`` semantics, MLP
-        its softmax probability.
+        KNN returns vote sums, mean weights by ``queries/1``, and predicted utilities by ``queries/2``, as kernel ridge
+        does; KMeans minus the distance to the model's nearest centroid, or by ``native/2`` the model's score in the
+        nearest cluster; HierShrink the shrunken mean less the relative latency; SVM the highest score of the model's
+        classifiers, or one against one the comparisons won; MLP its softmax probability.
         """
         scores: dict[str, float] = self.explain(features, **request)["scores"]
         return scores
@@ -235,9 +236,12 @@ class Selector:
         -------
         dict
             ``model`` and ``scores`` for every algorithm; for KNN ``neighbours``, nearest first, each with row,
-            distance, model, quality, speed and vote, or by its ``queries`` semantics with row, distance and the outcome
-            of each model; for KMeans ``cluster`` and ``distance``; for SVM and MLP ``classifiers``, each with model and
-            score, and ``classifier``, the index of the best. All of it can be written as JSON.
+            distance, model, quality, speed and vote, or by its ``queries`` semantics with row, distance and the
+            outcomes of each model; for KMeans ``cluster`` and ``distance``, by ``native/2`` also ``support``, the
+            records behind each score; for HierShrink these and ``coarse_cluster``; for SVM and MLP ``classifiers``,
+            each with model and score, and ``classifier``, the index of the best; where outcomes are predicted, each
+            model's ``outcomes``, the ``default`` model, and the ``reason`` why it was left or was not. All of it can be
+            written as JSON.
         """
         preferences = self._checks.preferences(request)
         query, _ = self._checks.query(features, request)
@@ -257,8 +261,9 @@ class Selector:
     def drift(self, features: npt.ArrayLike | None = None, **query: Unpack[Features]) -> Drift:
         """Measure how far one query is from what the model knows; takes and raises what `select` does of the query.
 
-        A KNN query is measured to its nearest row, by the float32 search alone, a KMeans query to its nearest centroid.
-        It is ranked among the distances recorded at conversion: from each row, or centroid, to the nearest other.
+        A KNN query is measured to its nearest row, by the float32 search alone; a KMeans query to its nearest centroid,
+        a HierShrink query to its nearest fine one. It is ranked among the distances recorded at conversion: from each
+        row, or centroid, to the nearest other.
 
         Raises
         ------
@@ -268,7 +273,7 @@ class Selector:
         vector, squared_norm = self._checks.query(features, query)
         distances = self._metadata.distances
         if not distances:
-            raise ArtifactError("expected an artifact that records distances: KNN or KMeans, of two rows or more")
+            raise ArtifactError("expected an artifact that records distances: of two rows or centroids, or more")
         distance = self._algorithm.distance(self._run(), vector, squared_norm)
         return Drift(distance, bisect_left(distances, distance) / len(distances))
 

@@ -26,16 +26,13 @@ from ..formats.operating_points import OperatingPoints, checked_points
 from ..formats.outcomes import Settings, Training
 from ..graphs.builder import DOUBLE, FLOAT, Graph
 from ..graphs.kernel import (
-    LONGEST,
-    STEEP,
-    SupportVectors,
     by_differences,
+    can_expand,
     error_shares,
-    expanded,
-    products,
+    of_directions,
     stored_support_vectors,
 )
-from ..graphs.unit_length import Scaled, add_directions, directions
+from ..graphs.unit_length import add_directions, directions
 from .estimator import Matrix, Names, checked_features, name_array
 from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules, Trial
 
@@ -201,8 +198,8 @@ def _add_graph(graph: Graph, estimator: KernelRidgeModelSelector, features: str,
     refined = graph.branch()
     coefficients = np.abs(estimator.dual_coef_).reshape(len(vectors), kinds, -1).max(axis=2)
     if _is_fast(estimator):
-        kernel = _expanded(graph, query, support, FLOAT)
-        exact = refined.node("Gemm", _expanded(refined, query, support, DOUBLE), dual_coef, intercept)
+        kernel = of_directions(graph, query, support, FLOAT)
+        exact = refined.node("Gemm", of_directions(refined, query, support, DOUBLE), dual_coef, intercept)
         bounds = coefficients * error_shares(vectors, gammas)[:, None]
     else:
         kernel = by_differences(graph, query.product(graph), support)
@@ -215,15 +212,7 @@ def _add_graph(graph: Graph, estimator: KernelRidgeModelSelector, features: str,
 
 
 def _is_fast(estimator: KernelRidgeModelSelector) -> bool:
-    """Return whether cancellation in the expanded square cannot be seen."""
-    with np.errstate(over="ignore"):
-        longest = np.linalg.norm(estimator.X_fit_, axis=1).max()
-        return bool(estimator.gamma * (1.0 + longest) ** 2 <= STEEP and longest <= LONGEST)
-
-
-def _expanded(graph: Graph, query: Scaled, support: SupportVectors, element_type: int) -> str:
-    found = graph.node("Mul", products(graph, query.shrunk, support, element_type), query.factor)
-    return expanded(graph, found, query.squared, support)
+    return can_expand(float(estimator.gamma), float(np.linalg.norm(estimator.X_fit_, axis=1).max()))
 
 
 def _describe(estimator: KernelRidgeModelSelector) -> dict[str, Any]:

@@ -211,7 +211,7 @@ def fit_clusters(training: Training) -> KMeans:
 
 
 def _train(training: Training) -> dict[str, Any]:
-    """Give each cluster to the model of the highest mean weight on its queries."""
+    """Assign each cluster to the model of the highest mean weight on its queries."""
     fitted = fit_clusters(training)
     known = np.isfinite(training.weights)
     models = []

@@ -24,7 +24,7 @@ class ReluLayer(Struct, frozen=True, eq=False):
 
 
 class ScaleLayer(Struct, frozen=True, eq=False):
-    """``scale * x + shift``, which batch normalisation comes to once it is trained."""
+    """``scale * x + shift``, what trained batch normalisation computes."""
 
     scale: Vector
     """Float64, shape (in,)."""

@@ -17,13 +17,11 @@ from ..formats.document import Document, Source
 from ..formats.outcomes import Settings, Training
 from ..graphs.builder import DOUBLE, FLOAT, Graph
 from ..graphs.kernel import (
-    LONGEST,
-    STEEP,
     SupportVectors,
     by_differences,
+    can_expand,
     error_shares,
-    expanded,
-    products,
+    of_directions,
     stored_support_vectors,
 )
 from ..graphs.unit_length import Scaled, add_directions, directions
@@ -214,9 +212,9 @@ def _add_graph(graph: Graph, estimator: SVMModelSelector, features: str, outputs
     if is_fast(estimator.machines_):
         shared = shared_support_vectors(estimator.machines_)
         machines = _stored_machines(graph, shared, estimator.machines_)
-        exact = machines.scores(refined, _expanded(refined, query, machines, DOUBLE))
+        exact = machines.scores(refined, of_directions(refined, query, machines.support, DOUBLE))
         scores = refined.node("Concat", *parts, exact, axis=1)
-        kernel = _expanded(graph, query, machines, FLOAT)
+        kernel = of_directions(graph, query, machines.support, FLOAT)
         candidates = graph.node("Concat", *parts, machines.scores(graph, kernel), axis=1)
         error = graph.node("MatMul", kernel, graph.constant("alpha_error", _error_bounds(shared)))
     else:
@@ -232,11 +230,11 @@ def _add_graph(graph: Graph, estimator: SVMModelSelector, features: str, outputs
 
 def is_fast(machines: Sequence[Any]) -> bool:
     """Return whether there are kernel machines, all with scores in which cancellation cannot be seen."""
+    if not machines:
+        return False
     with np.errstate(over="ignore"):
-        longest = max((np.linalg.norm(machine.support_vectors_, axis=1).max() for machine in machines), default=np.inf)
-        return all(
-            machine._gamma * (1.0 + longest) ** 2 <= STEEP and longest <= LONGEST for machine in machines
-        ) and bool(machines)
+        longest = max(float(np.linalg.norm(machine.support_vectors_, axis=1).max()) for machine in machines)
+    return can_expand(max(float(machine._gamma) for machine in machines), longest)
 
 
 def _linear_scores(graph: Graph, model: Any, query: Scaled) -> str:
@@ -251,11 +249,6 @@ def _stored_machines(graph: Graph, shared: "SharedVectors", machines: Sequence[A
         alphas=graph.constant("alpha", shared.alphas),
         intercepts=graph.constant("rbf_intercept", np.concatenate([machine.intercept_ for machine in machines])),
     )
-
-
-def _expanded(graph: Graph, query: Scaled, machines: _Machines, element_type: int) -> str:
-    found = graph.node("Mul", products(graph, query.shrunk, machines.support, element_type), query.factor)
-    return expanded(graph, found, query.squared, machines.support)
 
 
 def _error_bounds(shared: "SharedVectors") -> Matrix:

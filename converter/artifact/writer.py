@@ -47,7 +47,7 @@ def to_artifact(
     target_opset
         ONNX opset of the graph, 17 to 21.
     embedding_model, embedding_dim
-        What the model was trained with: recorded for `modelpick.runtime.Contract` and `FeatureBuilder`.
+        What the model was trained with: recorded for `modelpick.runtime.Requirements` and `FeatureBuilder`.
 
     Raises
     ------

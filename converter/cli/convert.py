@@ -183,7 +183,7 @@ def restore(
     artifact: Artifact,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file; standard output if absent.")] = None,
 ) -> None:
-    """Give back the JSON model that an artifact was converted from."""
+    """Return the JSON model that an artifact was converted from."""
     if output is None:
         print(to_json(artifact))
     else:

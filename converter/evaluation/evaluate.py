@@ -92,7 +92,7 @@ class Evaluation(Struct):
     recoveries: list[Recovery] = []
 
     def of(self, kind: Kind) -> list[Result]:
-        """Give the results of one kind."""
+        """Return the results of one kind."""
         return [result for result in self.results if result.kind == kind]
 
 

@@ -33,7 +33,7 @@ class Policy(NamedTuple):
 
 
 def utilities(benchmark: Benchmark, objective: Objective) -> Matrix:
-    """Give the utility of each outcome, (n_queries, n_models); NaN where one that has a weight is unknown."""
+    """Return the utility of each outcome, (n_queries, n_models); NaN where one that has a weight is unknown."""
     utility = benchmark.quality
     for weight, price in ((objective.cost_weight, benchmark.cost), (objective.seconds_weight, benchmark.seconds)):
         if weight:
@@ -42,7 +42,7 @@ def utilities(benchmark: Benchmark, objective: Objective) -> Matrix:
 
 
 def best_models(benchmark: Benchmark, utility: Matrix) -> Indices:
-    """Give each query's model of the highest known utility, shape (n_queries,); -1 where none is known.
+    """Return each query's model of the highest known utility, shape (n_queries,); -1 where none is known.
 
     Of equal ones the cheaper, then the faster, then the first; unknown prices are the highest.
     """
@@ -60,7 +60,7 @@ def chosen(models: Indices, n_models: int) -> Matrix:
 
 
 def routed(artifacts: Sequence[str | Path], benchmark: Benchmark, **asked: Any) -> list[Policy]:
-    """Give the policies of several artifacts, each named by its file's stem, or its path where that is ambiguous.
+    """Return the policies of several artifacts, each named by its file's stem, or its path where that is ambiguous.
 
     Takes and raises what `artifact_policies` does.
     """
@@ -116,7 +116,7 @@ def artifact_policies(
 
 
 def single_models(benchmark: Benchmark) -> list[Policy]:
-    """Give the policies that always call one model, of each with an outcome."""
+    """Return the policies that always call one model, of each with an outcome."""
     n, m = benchmark.quality.shape
     return [
         Policy(name, chosen(np.full(n, model), m))

@@ -8,7 +8,7 @@ from modelpick.runtime.errors import ModelpickError
 
 
 def read_bytes(source: str | Path | bytes, error: type[ModelpickError]) -> tuple[str, bytes]:
-    """Give a source's name for messages and its bytes; raise ``error`` where it cannot be read."""
+    """Return a source's name for messages and its bytes; raise ``error`` where it cannot be read."""
     if isinstance(source, bytes):
         return "<bytes>", source
     try:

@@ -15,6 +15,7 @@ from modelpick.runtime.schema import Stored
 
 from .builder import DOUBLE, Graph
 from .exact_search import roundings
+from .unit_length import Scaled
 
 Matrix = npt.NDArray[np.float64]
 # A square expanded, of lengths up to L, is off by a few 2^-53 L^2: below, kernels are by less than 1e-10.
@@ -55,6 +56,26 @@ def expanded(graph: Graph, products: str, squared: str, support: SupportVectors)
     """Return kernels, float64, (b, s), from products, ``-2 x.sv``, and the queries' squared norms, (b, 1)."""
     squares = graph.node("Add", products, graph.node("Add", support.norms, squared))
     return _kernel(graph, graph.node("Max", squares, graph.constant("zero", np.array(0.0))), support)
+
+
+def can_expand(gamma: float, longest: float) -> bool:
+    """Return whether cancellation in the expanded square cannot be seen, for queries of unit length.
+
+    Parameters
+    ----------
+    gamma
+        The largest one.
+    longest
+        Norm of the longest support vector.
+    """
+    with np.errstate(over="ignore"):
+        return bool(gamma * (1.0 + longest) ** 2 <= STEEP and longest <= LONGEST)
+
+
+def of_directions(graph: Graph, query: Scaled, support: SupportVectors, element_type: int) -> str:
+    """Return kernels, float64, (b, s), of queries of unit length, whose products are summed in FLOAT or DOUBLE."""
+    found = graph.node("Mul", products(graph, query.shrunk, support, element_type), query.factor)
+    return expanded(graph, found, query.squared, support)
 
 
 def by_differences(graph: Graph, queries: str, support: SupportVectors) -> str:

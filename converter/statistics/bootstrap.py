@@ -65,7 +65,7 @@ class Estimate(Struct, frozen=True):
 
 
 def estimate(samples: Vector) -> Estimate:
-    """Give a statistic of all queries, the first value, and the percentile interval of its bootstrap samples, the rest.
+    """Return a statistic, the first value, and the percentile interval of its bootstrap samples, the others.
 
     Samples in which the statistic is undefined, NaN, are left out; the interval is NaN where there are no others.
     Source: B. Efron, R. Tibshirani, An Introduction to the Bootstrap, 1993, 13.3.

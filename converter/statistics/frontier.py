@@ -39,7 +39,7 @@ def hull(price: Vector, quality: Vector) -> Indices:
 
 
 def height(price: Vector, quality: Vector, at: Vector) -> Vector:
-    """Give the quality of the points' hull at prices, any shape; flat outside the points, NaN where there are none."""
+    """Return the quality of the points' hull at prices, any shape; flat outside the points, NaN without any."""
     corners = hull(price, quality)
     if not len(corners):
         return np.full(np.shape(at), np.nan)
@@ -47,7 +47,7 @@ def height(price: Vector, quality: Vector, at: Vector) -> Vector:
 
 
 def heights(price: Matrix, quality: Matrix, at: Matrix) -> Matrix:
-    """Give `height` for each row: points, shape (r, k), at prices, shape (r, p)."""
+    """Return `height` for each row: points, shape (r, k), at prices, shape (r, p)."""
     return np.array([height(*row) for row in zip(price, quality, at, strict=True)])
 
 
@@ -79,7 +79,7 @@ def aiq(price: Vector, quality: Vector, low: float, high: float) -> float:
 
 
 def call_share(share: Vector, recovered: Vector, wanted: float) -> float:
-    """Give the smallest share of calls to the strong model at which the hull recovers ``wanted`` of the gap.
+    """Return the smallest share of calls to the strong model at which the hull recovers ``wanted`` of the gap.
 
     RouteLLM's CPT, call-performance threshold: I. Ong et al., RouteLLM: Learning to Route LLMs with Preference Data,
     2024, section 3. NaN where the hull stays below.
@@ -105,7 +105,7 @@ class Frontier(Struct):
 def frontiers_of(
     price: Matrix, quality: Matrix, of_single: npt.NDArray[np.bool_], artifacts: Sequence[str]
 ) -> list[Frontier]:
-    """Give the frontiers of the single models, and of each artifact's points with the cheapest model.
+    """Return the frontiers of the single models, and of each artifact's points with the cheapest model.
 
     price, quality: (1 + BOOTSTRAPS, n_policies), the first row of all queries. None where no price is known.
     """

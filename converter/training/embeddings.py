@@ -18,7 +18,7 @@ KEY_DIGITS = 16
 
 
 def embedding_key(query: str) -> str:
-    """Give the key of a query: the first 16 hex digits of the SHA-1 of its UTF-8."""
+    """Return the key of a query: the first 16 hex digits of the SHA-1 of its UTF-8."""
     return hashlib.sha1(query.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[:KEY_DIGITS]
 
 

@@ -89,7 +89,7 @@ def read_benchmark(source: str | Path | bytes) -> Benchmark:
 
 
 def required_embeddings(benchmark: Benchmark) -> Matrix:
-    """Give the embeddings of all queries, float64, shape (n_queries, e).
+    """Return the embeddings of all queries, float64, shape (n_queries, e).
 
     Raises
     ------

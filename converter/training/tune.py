@@ -23,7 +23,7 @@ class Tried(NamedTuple):
     score: float
     """What is maximised: see `tune`."""
     quality: float
-    """Mean quality without weights, or by those that the user chose."""
+    """Mean quality of the picks by the first objective: without a weight of cost, or by the user's weights."""
     is_best: bool
 
 
@@ -32,9 +32,9 @@ def tune(training: Training, rules: AnyRules) -> list[Tried]:
 
     The score is the area under the cost-quality frontier, RouterBench's AIQ, between the costs of the cheapest and of
     the best single model, where outcomes are predicted, costs are recorded and the user chose no weights; else the mean
-    utility by the user's weights, which is the quality without any. By the mean, the most cautious setting counts that
-    is within a paired standard error of the best, where caution is evidence: L. Breiman et al., Classification and
-    Regression Trees, 1984, the one-SE rule. Deterministic.
+    utility by the user's weights, which is the quality without any. Where the score is a mean and evidence is among the
+    settings, the one of the most evidence is chosen whose score is within a paired standard error of the highest: the
+    one-SE rule of L. Breiman et al., Classification and Regression Trees, 1984. Deterministic.
 
     Raises
     ------

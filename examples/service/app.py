@@ -56,13 +56,13 @@ async def select(name: str, query: Query) -> dict[str, str]:
 
 @app.get("/healthz")
 async def healthz() -> dict[str, str]:
-    """Tell that the process runs."""
+    """Answer that the process runs."""
     return {"status": "ok"}
 
 
 @app.get("/readyz")
 async def readyz() -> dict[str, Any]:
-    """Tell which selectors serve, and from which JSON models; the service starts only once all are loaded."""
+    """Return which selectors serve, and from which JSON models; the service starts only once all are loaded."""
     store = app.state.store
     versions = {name: store[name].metadata.source_sha256 for name in store.names}
     return {"status": "ready", "selectors": versions, "refusals": store.refusals}
@@ -70,5 +70,5 @@ async def readyz() -> dict[str, Any]:
 
 @app.get("/metrics")
 async def metrics() -> Response:
-    """Give the metrics to Prometheus."""
+    """Return the metrics to Prometheus."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

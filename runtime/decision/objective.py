@@ -88,7 +88,9 @@ def cheapest(points: Sequence[OperatingPoint], keep: float) -> OperatingPoint:
     """
     priced = [(point.cost.mean, point) for point in points if point.cost is not None]
     if not priced:
-        raise FeatureError("keep: expected an artifact with operating points, of which `modelpick train --tune` writes")
+        raise FeatureError(
+            "keep: expected operating points with costs, as `modelpick train` records them from records with costs"
+        )
     enough = [(cost, point) for cost, point in priced if point.kept.mean >= keep]
     if not enough:
         most = max(point.kept.mean for _, point in priced)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelpick.converter import build_estimator, load_document, to_artifact
-from modelpick.runtime import FeatureError, Selector
+from modelpick.runtime import FeatureError, Objective, Selector
 
 MODELS = Path(__file__).parents[2] / "models"
 RNG = np.random.default_rng(1)
@@ -168,3 +168,17 @@ def test_only_knn_weighs_quality():
         pytest.raises(FeatureError, match=NOT_WEIGHED),
     ):
         selector.select(CENTROIDS[0], quality_weight=0.5)
+
+
+def test_costs_of_a_call_take_the_place_of_those_at_load():
+    """A weight of cost that holds for all calls needs the costs of all models, whoever says them."""
+    outcomes = {"quality": {"dual_coef": [[0.0, 0.0]], "intercept": [0.9, 0.8]}}
+    ridge = {"algorithm": "kernel_ridge", "trained": True, "model_names": ["a", "b"], "gamma": 1.0}
+    data = encoded(**ridge, support_vectors=[[1.0, 0.0]], outcomes=outcomes)
+    asked = {"objective": Objective(cost_weight=1.0), "costs": {"a": 1.0, "b": 0.1}}
+    with loaded(data, **asked) as selector:
+        assert selector.select([1.0, 2.0]) == "b"
+        assert selector.select([1.0, 2.0], costs={"a": 0.0, "b": 0.5}) == "a"
+        with pytest.raises(FeatureError, match="expected costs of b: the artifact predicts no cost"):
+            selector.select([1.0, 2.0], costs={"a": 0.0})
+        assert selector.select([1.0, 2.0], costs={"a": 0.0}, candidates=["a"]) == "a"
