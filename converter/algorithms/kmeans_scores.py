@@ -17,7 +17,7 @@ from modelpick.runtime.schema import Entry, Metric, Stored, Table
 from ..formats.decoding import INT64, Count, Name, Warn, check_length, decode, matrix, refuse
 from ..formats.digests import digest
 from ..formats.document import Document, Source
-from ..formats.outcomes import Training, filled_seconds
+from ..formats.outcomes import Benchmark, Training, filled
 from ..graphs.builder import Graph
 from .estimator import Matrix, Names, checked_features, name_array
 from .kmeans import (
@@ -34,6 +34,7 @@ from .rules import Answer, Expected, Explanation, Probes, Rules, explained_score
 
 # Cells of fewer records get the score of all clusters.
 MIN_SUPPORT = 1
+MILLISECONDS = 1e3
 # JSON path -> the only value that is known.
 CONSTANTS = {
     "format_version": 2,
@@ -268,30 +269,27 @@ def _expect(estimator: ClusterScoreSelector, queries: Matrix, explained: Sequenc
 
 
 def _train(training: Training) -> dict[str, Any]:
-    """Score models in each cluster by the original's recipe: mean utility by its objective, version 1.
+    """Score models in each cluster by the original's recipe: the mean utility of their records, see `_utility`.
 
-    ``utility = 0.9 * quality + 0.1 / (1 + latency / latency_scale) + c / (1 + cost / cost_scale)``. c is the cost
-    weight that the user chooses, 0 by default, and counts where costs are recorded; their scale is their mean.
+    The weight of cost is what the user chooses, 0 by default, and counts where costs are recorded. With the original's
+    scale of 1 it is the quality that one unit of cost is worth, as long as an answer costs much less than that.
     """
     benchmark, names = training.benchmark, sorted(training.benchmark.model_names)
     order = [benchmark.model_names.index(name) for name in names]
-    priced = training.settings.cost_weight > 0 and not np.isnan(benchmark.cost).all()
-    weights = Weights(quality=0.9, latency=0.1, cost=training.settings.cost_weight if priced else 0.0)
-    scale = float(np.nanmean(benchmark.cost)) if priced else 1.0
-    objective = Objective("", 1, weights, 10_000.0, scale)
-    milliseconds = filled_seconds(benchmark) * 1e3
-    utility = weights.quality * benchmark.quality + weights.latency / (1 + milliseconds / objective.latency_scale_ms)
-    if priced:
-        utility = utility + weights.cost / (1 + np.maximum(benchmark.cost, 0.0) / scale)
-    utility = utility[:, order]
+    priced = not np.isnan(benchmark.cost).all()
+    weights = Weights(quality=0.9, latency=0.1, cost=float(training.settings.cost_weight) if priced else 0.0)
+    objective = Objective("", 1, weights, latency_scale_ms=10_000.0, cost_scale=1.0)
+    utility = _utility(benchmark, objective)[:, order]
     fitted = fit_clusters(training)
-    known, filled = ~np.isnan(utility), np.nan_to_num(utility)
-    clusters = len(fitted.cluster_centers_)
-    inside = np.eye(clusters)[fitted.labels_].T
+    known, summands = ~np.isnan(utility), np.nan_to_num(utility)
+    sizes = np.bincount(fitted.labels_, minlength=len(fitted.cluster_centers_))
+    filled_ones = np.flatnonzero(sizes)
+    inside = fitted.labels_ == filled_ones[:, None]
     global_support = known.sum(axis=0)
-    global_scores = filled.sum(axis=0) / np.maximum(global_support, 1)
-    support = np.rint(inside @ known).astype(np.int64)
-    scores = np.where(support >= MIN_SUPPORT, inside @ filled / np.maximum(support, 1), global_scores)
+    global_scores = summands.sum(axis=0) / np.maximum(global_support, 1)
+    support = np.array([known[members].sum(axis=0) for members in inside])
+    sums = np.array([summands[members].sum(axis=0) for members in inside])
+    scores = np.where(support >= MIN_SUPPORT, sums / np.maximum(support, 1), global_scores)
     return {
         "format_version": 2,
         "target_contract": CONSTANTS["target_contract"],
@@ -313,14 +311,14 @@ def _train(training: Training) -> dict[str, Any]:
             "tol": fitted.tol,
             "library_versions": {tool: version(tool) for tool in ("scikit-learn", "numpy")},
             "requested_k": training.settings.clusters,
-            "effective_k": clusters,
+            "effective_k": len(filled_ones),
             "train_queries": len(training.features),
         },
         "distance": CONSTANTS["distance"],
         "tie_break": CONSTANTS["tie_break"],
-        "num_clusters": clusters,
-        "centroids": fitted.cluster_centers_.tolist(),
-        "cluster_sizes": np.bincount(fitted.labels_, minlength=clusters).tolist(),
+        "num_clusters": len(filled_ones),
+        "centroids": fitted.cluster_centers_[filled_ones].tolist(),
+        "cluster_sizes": sizes[filled_ones].tolist(),
         "scores": scores.tolist(),
         "support": support.tolist(),
         "fallback": {
@@ -331,6 +329,19 @@ def _train(training: Training) -> dict[str, Any]:
         "cluster_models": [names[model] for model in scores.argmax(axis=1)],
         "model_names": names,
     }
+
+
+def _utility(benchmark: Benchmark, objective: Objective) -> Matrix:
+    """Return the original's utility of each outcome, version 1, float64, (n_queries, n_models); NaN if unknown.
+
+    ``q * quality + l / (1 + latency / latency_scale) + c / (1 + cost / cost_scale)``; an answer that failed has 0.
+    """
+    weights = objective.weights
+    speed = 1.0 / (1.0 + filled(benchmark.seconds) * MILLISECONDS / objective.latency_scale_ms)
+    thrift = 1.0 / (1.0 + filled(benchmark.cost) / objective.cost_scale)
+    succeeded = 1.0 - benchmark.failures
+    utility: Matrix = weights.quality * benchmark.quality
+    return utility + succeeded * (weights.latency * speed + weights.cost * thrift)
 
 
 class _Version(Struct):

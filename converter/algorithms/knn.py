@@ -18,7 +18,7 @@ from modelpick.runtime.schema import Metric, Output, Stored, Table
 
 from ..formats.decoding import INT64, Count, Name, Nanoseconds, Warn, check_length, matrix, refuse
 from ..formats.document import Document, Source
-from ..formats.outcomes import NANOSECONDS, Settings, Training, filled_seconds
+from ..formats.outcomes import NANOSECONDS, Settings, Training, filled
 from ..graphs import neighbours as graph_of
 from ..graphs.builder import Graph
 from ..graphs.exact_search import Rows
@@ -350,7 +350,7 @@ def train_rows(training: Training) -> dict[str, Any]:
     """Make the fields of a file: a row for each outcome."""
     benchmark = training.benchmark
     queries, models = np.nonzero(~np.isnan(benchmark.quality))
-    latencies = np.rint(filled_seconds(benchmark)[queries, models] * NANOSECONDS).astype(np.int64)
+    latencies = np.rint(filled(benchmark.seconds)[queries, models] * NANOSECONDS).astype(np.int64)
     return {
         "k": training.settings.k,
         "embeddings": training.features[queries].tolist(),

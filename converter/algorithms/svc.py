@@ -436,18 +436,37 @@ def exact_parameters(svc: SVC) -> dict[str, Any]:
     }
 
 
+def _constant_parameters(features: Matrix) -> dict[str, Any]:
+    """Return the parameters of an SVC of two classes that always picks the first."""
+    return {
+        "support_vectors": features[:1].tolist(),
+        "dual_coef": [[0.0]],
+        "intercept": [-1.0],
+        "n_support": [1, 0],
+    }
+
+
 def _train(training: Training) -> dict[str, Any]:
-    settings = training.settings
+    """Write an SVC; where one model alone exceeds the mean, one comparison, with any other, which it always wins.
+
+    Raises
+    ------
+    DocumentError
+        When all records are of one model, which is no choice.
+    """
+    settings, names = training.settings, training.benchmark.model_names
+    if len(names) < 2:
+        raise DocumentError(f"svm: expected records of two models or more, got {names[0]!r} alone")
     present, svc = train_classes(training)
     if svc is None:
-        raise DocumentError("svm: expected queries on which two models or more exceed the others, got one model")
+        present = np.array([present[0], int(present[0] == 0)])
     return {
         "format_version": 2,
-        "model_names": [training.benchmark.model_names[model] for model in present],
+        "model_names": [names[model] for model in present],
         "kernel_type": "Rbf",
         "gamma": settings.gamma,
         "input_normalization": "none",
-        "svc": exact_parameters(svc),
+        "svc": _constant_parameters(training.features) if svc is None else exact_parameters(svc),
         "C": settings.C,
     }
 

@@ -25,6 +25,8 @@ class Benchmark(NamedTuple):
     """Response time likewise; NaN where it was not recorded."""
     cost: Matrix
     """Money likewise."""
+    failures: Matrix
+    """Share of failed answers, whose quality counts as 0, likewise."""
     embeddings: Matrix | None
     """Float64, shape (n_queries, e), rows of NaN where a query has none; None where no query has one."""
     bad: list[str]
@@ -109,19 +111,25 @@ class Training(NamedTuple):
             quality=benchmark.quality[queries],
             seconds=benchmark.seconds[queries],
             cost=benchmark.cost[queries],
+            failures=benchmark.failures[queries],
             embeddings=None,
             places=[],
         )
         return self._replace(benchmark=part, features=self.features[queries], weights=self.weights[queries])
 
 
-def filled_seconds(benchmark: Benchmark) -> Matrix:
-    """Put the model's mean in the place of unknown response times, of a model without any the mean of all, or 0.
+def filled(outcomes: Matrix) -> Matrix:
+    """Put the model's mean in the place of unknown outcomes, of a model without any the mean of all, or 0.
 
     The original's files have no word for what is unknown.
+
+    Parameters
+    ----------
+    outcomes
+        Of one kind, float64, shape (n_queries, n_models); NaN where unknown.
     """
-    known = ~np.isnan(benchmark.seconds)
-    seconds = np.where(known, benchmark.seconds, 0.0)
-    overall = seconds.sum() / max(1, known.sum())
-    means = np.where(known.any(axis=0), seconds.sum(axis=0) / np.maximum(1, known.sum(axis=0)), overall)
-    return np.where(known, seconds, means)
+    known = ~np.isnan(outcomes)
+    values = np.where(known, outcomes, 0.0)
+    overall = values.sum() / max(1, known.sum())
+    means = np.where(known.any(axis=0), values.sum(axis=0) / np.maximum(1, known.sum(axis=0)), overall)
+    return np.where(known, values, means)

@@ -53,11 +53,12 @@ class Record(Struct):
     embedding: list[float] | None = None
 
     @property
-    def outcome(self) -> tuple[float | None, float | None, float | None]:
-        """Quality, 0 for an answer that failed; seconds; cost."""
+    def outcome(self) -> tuple[float | None, float | None, float | None, bool]:
+        """Quality, 0 for an answer that failed; seconds; cost; whether it failed."""
         late = self.latency_ms
         seconds = self.response_time if self.response_time is not None or late is None else late / MILLISECONDS
-        return 0.0 if self.success is False else self.performance, seconds, self.cost
+        failed = self.success is False
+        return 0.0 if failed else self.performance, seconds, self.cost, failed
 
 
 def read_benchmark(source: str | Path | bytes) -> Benchmark:
@@ -182,7 +183,9 @@ def _collected(name: str, records: dict[int, Record], odd: Counter[str]) -> Benc
     rows = np.fromiter((queries[record.query] for record in records.values()), np.int64, len(records))
     columns = np.fromiter((models[record.model_name] for record in records.values()), np.int64, len(records))
     outcomes = np.array([record.outcome for record in records.values()], dtype=np.float64)
-    quality, seconds, cost = (_means(rows * m + columns, values, n * m).reshape(n, m) for values in outcomes.T)
+    quality, seconds, cost, failures = (
+        _means(rows * m + columns, values, n * m).reshape(n, m) for values in outcomes.T
+    )
 
     categories: list[str | None] = [None] * n
     embeddings: list[list[float] | None] = [None] * n
@@ -191,7 +194,7 @@ def _collected(name: str, records: dict[int, Record], odd: Counter[str]) -> Benc
         categories[row] = categories[row] or record.category
         embeddings[row] = embeddings[row] if embeddings[row] is not None else record.embedding
         places[row] = places[row] or f"{name}:{number}"
-    odd.update(_oddities(list(records.values()), outcomes, len(records) - len(np.unique(rows * m + columns))))
+    odd.update(_oddities(list(records.values()), outcomes, len(records) - len(np.unique(cells))))
     warnings = [f"{name}: {count:,} of {len(records):,} records {kind}" for kind, count in odd.items() if count]
     warnings += [f"{name}: {text}" for text in _notes(outcomes[:, 1], list(models), n, categories)]
     return Benchmark(
@@ -201,6 +204,7 @@ def _collected(name: str, records: dict[int, Record], odd: Counter[str]) -> Benc
         quality,
         seconds,
         cost,
+        failures,
         _matrix(embeddings),
         [],
         warnings,

@@ -13,7 +13,7 @@ from ..algorithms import TABLE, AnyRules
 from ..algorithms.knn import NATIVE_1
 from ..algorithms.neighbours import decaying_speeds
 from ..algorithms.rules import Semantics
-from ..formats.outcomes import NANOSECONDS, Benchmark, Settings, Training, filled_seconds
+from ..formats.outcomes import NANOSECONDS, Benchmark, Settings, Training, filled
 from .points import operating_points
 from .records import required_embeddings
 
@@ -44,7 +44,7 @@ def training_data(benchmark: Benchmark, settings: Settings | None = None, *, one
         width = embeddings.shape[1] + len(CATEGORIES)
         features = FeatureBuilder(width).build_batch(embeddings, benchmark.categories)
     known = ~np.isnan(benchmark.quality)
-    nanoseconds = filled_seconds(benchmark) * NANOSECONDS
+    nanoseconds = filled(benchmark.seconds) * NANOSECONDS
     speeds = decaying_speeds(nanoseconds.astype(np.int64))
     weights = vote_weights(np.where(known, benchmark.quality, 0.0), speeds, NATIVE_1)
     return Training(benchmark, features, np.where(known, weights, -np.inf), settings or Settings())

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recorded import DATA, ROUTING, encoded, record
 
-from modelpick.converter.formats.outcomes import filled_seconds
+from modelpick.converter.formats.outcomes import filled
 from modelpick.converter.training.embeddings import embedding_key, read_embeddings
 from modelpick.converter.training.records import read_benchmark, required_embeddings
 from modelpick.runtime import DocumentError, ModelpickError
@@ -117,8 +117,8 @@ def test_the_originals_runner_is_read():
 def test_training_takes_the_mean_for_unknown_response_times():
     seconds = [[1.0, MISSING, MISSING], [3.0, 5.0, MISSING]]
     benchmark = read_benchmark(encoded(*FEW))._replace(seconds=np.array(seconds))
-    assert filled_seconds(benchmark).tolist() == [[1, 5, 3], [3, 5, 3]]
-    assert filled_seconds(benchmark._replace(seconds=benchmark.seconds * np.nan)).tolist() == [[0, 0, 0]] * 2
+    assert filled(benchmark.seconds).tolist() == [[1, 5, 3], [3, 5, 3]]
+    assert filled(benchmark.seconds * np.nan).tolist() == [[0, 0, 0]] * 2
 
 
 BAD = {

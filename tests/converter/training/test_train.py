@@ -67,7 +67,7 @@ def test_trains_on_few_models(name, models):
     )
     training = training_data(read_benchmark(data), Settings(clusters=20))
     if (name, models) == ("svm native/2", ["a"]):
-        with pytest.raises(DocumentError, match="svm: expected queries on which two models or more"):
+        with pytest.raises(DocumentError, match="svm: expected records of two models or more"):
             train(training, rules)
         return
     document = train(training, rules)

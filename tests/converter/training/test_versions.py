@@ -1,0 +1,95 @@
+"""Files of version 2 that training writes, held against the original's recipe in plain numpy."""
+
+import json
+
+import numpy as np
+import pytest
+from recorded import encoded, record
+
+from modelpick.converter import build_estimator, load_document
+from modelpick.converter.algorithms import TABLE
+from modelpick.converter.formats.outcomes import Settings
+from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.train import train, training_data
+
+RNG = np.random.default_rng(5)
+MODELS = ["small", "large", "middle"]
+
+
+def records():
+    """Return records in two clear groups; some lack seconds or cost, some failed, some stand twice, one model lacks."""
+    for query in range(40):
+        embedding = (RNG.normal(size=4) * 0.1 + (5.0 if query % 2 else -5.0)).tolist()
+        for place, model in enumerate(MODELS):
+            if model == "middle" and query % 2:
+                continue
+            fields = {"performance": round(RNG.random(), 3), "response_time": 2.0 + place, "cost": 0.01 * (place + 1)}
+            if (query + place) % 7 == 0:
+                del fields["cost"]
+            if (query + place) % 5 == 0:
+                del fields["response_time"]
+            if (query + 2 * place) % 6 == 0:
+                fields["success"] = False
+            for _ in range(1 + (query == 3)):
+                yield record(query=f"q{query}", model_name=model, embedding=embedding, **fields)
+
+
+RECORDS = [json.loads(line) for line in encoded(*records()).decode().splitlines()]
+
+
+def plain_utility(cost_weight):
+    """Return the original's objective for each record, in order: unknown seconds and costs are the model's mean."""
+    cells = {}
+    for r in RECORDS:
+        cells.setdefault((r["query"], r["model_name"]), r)
+    utilities = {}
+    for (query, model), r in cells.items():
+        of_model = [cell for (_, name), cell in cells.items() if name == model]
+
+        def known(field, r=r, of_model=of_model):
+            return r.get(field, np.mean([cell[field] for cell in of_model if field in cell]))
+
+        speed, thrift = 0.1 / (1 + known("response_time") * 1000 / 10_000), cost_weight / (1 + known("cost") / 1.0)
+        failed = r.get("success") is False
+        utilities[query, model] = 0.0 if failed else 0.9 * r["performance"] + speed + thrift
+    return utilities
+
+
+@pytest.mark.parametrize("cost_weight", [0.0, 3.0])
+def test_clusters_are_scored_by_the_originals_objective(cost_weight):
+    settings = Settings(clusters=2, cost_weight=cost_weight)
+    training = training_data(read_benchmark(encoded(*RECORDS)), settings)
+    document = train(training, TABLE["kmeans", "native/2"])
+    names, utilities = sorted(MODELS), plain_utility(cost_weight)
+    assert document["candidate_set"]["models"] == names
+    assert document["objective"]["weights"] == {"quality": 0.9, "latency": 0.1, "cost": cost_weight}
+    assert (document["objective"]["latency_scale_ms"], document["objective"]["cost_scale"]) == (10_000.0, 1.0)
+    overall = [np.mean([u for (_, m), u in utilities.items() if m == name]) for name in names]
+    np.testing.assert_allclose(document["fallback"]["global_scores"], overall, rtol=1e-12)
+    odd = int(document["centroids"][0][0] < 0)  # which cluster the queries of odd number are
+    for cluster in (0, 1):
+        for column, name in enumerate(names):
+            inside = [u for (q, m), u in utilities.items() if m == name and int(q[1:]) % 2 == (cluster == odd)]
+            assert document["support"][cluster][column] == len(inside)
+            expected = np.mean(inside) if inside else overall[column]
+            np.testing.assert_allclose(document["scores"][cluster][column], expected, rtol=1e-12)
+    load_document(json.dumps(document).encode())
+
+
+def test_the_default_objective_has_the_originals_id():
+    document = train(training_data(read_benchmark(encoded(*RECORDS))), TABLE["kmeans", "native/2"])
+    assert document["objective"]["id"] == "937e3622d5660e22"
+
+
+def test_one_model_that_is_best_on_all_queries_is_an_svc_that_always_picks_it():
+    data = encoded(
+        *(
+            record(query=f"q{query}", model_name=model, performance=quality, embedding=[query, 1.0])
+            for query in range(8)
+            for model, quality in (("good", 0.9), ("bad", 0.1), ("worse", 0.0))
+        )
+    )
+    document = train(training_data(read_benchmark(data)), TABLE["svm", "native/2"])
+    assert document["model_names"] == ["good", "bad"]
+    estimator = build_estimator(load_document(json.dumps(document).encode()))
+    assert set(estimator.predict(RNG.normal(size=(30, 16)))) == {"good"}
