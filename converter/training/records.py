@@ -183,9 +183,8 @@ def _collected(name: str, records: dict[int, Record], odd: Counter[str]) -> Benc
     rows = np.fromiter((queries[record.query] for record in records.values()), np.int64, len(records))
     columns = np.fromiter((models[record.model_name] for record in records.values()), np.int64, len(records))
     outcomes = np.array([record.outcome for record in records.values()], dtype=np.float64)
-    quality, seconds, cost, failures = (
-        _means(rows * m + columns, values, n * m).reshape(n, m) for values in outcomes.T
-    )
+    cells = rows * m + columns
+    quality, seconds, cost, failures = (_means(cells, values, n * m).reshape(n, m) for values in outcomes.T)
 
     categories: list[str | None] = [None] * n
     embeddings: list[list[float] | None] = [None] * n
