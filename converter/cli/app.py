@@ -2,7 +2,6 @@
 
 import sys
 import warnings
-from io import TextIOWrapper
 from typing import Annotated
 
 import numpy as np
@@ -14,6 +13,7 @@ from modelpick.runtime.errors import one_line
 
 from ..formats.decoding import DocumentWarning
 from ..verification.report import VerificationError
+from .console import Stream, occupy_descriptors, open_null
 from .convert import convert, inspect, restore, verify
 from .diff import diff
 from .evaluate import evaluate
@@ -24,7 +24,7 @@ from .train import train
 app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
-    add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 for command in (convert, verify, restore, inspect, select, train, evaluate, diff, pull, push):
@@ -47,15 +47,33 @@ def modelpick(
 
 
 def main() -> None:
-    """Run the command: exit 0; 1 for an artifact that fails verification, 2 for bad input, each with one line."""
+    """Run the command: exit 0; 1 for an artifact that fails verification, 2 for bad input, each with one line.
+
+    Streams that are closed or full change nothing of this, except that lost output is an error.
+    """
     np.seterr(all="ignore")
     warnings.simplefilter("always", DocumentWarning)
     warnings.showwarning = lambda message, *_: print(f"warning: {one_line(str(message))}", file=sys.stderr)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # model names may not fit its encoding
-            stream.reconfigure(errors="backslashreplace")
+    occupy_descriptors()
+    if sys.stdin is None:
+        sys.stdin = open_null()
+    sys.stdout, sys.stderr = output, errors = Stream(sys.stdout), Stream(sys.stderr)
+    code = _run()
+    unwritten = output.finish()
+    if unwritten is not None:
+        print(f"error: standard output: cannot be written: {unwritten}", file=sys.stderr)
+        code = code or 2
+    errors.finish()
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command: its exit code."""
     try:
         app()
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else int(done.code is not None)
     except ModelpickError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(1 if isinstance(error, VerificationError) else 2)
+        return 1 if isinstance(error, VerificationError) else 2
+    return 0

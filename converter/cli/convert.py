@@ -10,7 +10,6 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from rich.text import Text
@@ -23,13 +22,13 @@ from ..algorithms.rules import Semantics
 from ..artifact.restore import restore as restore_file
 from ..artifact.restore import to_json
 from ..convert import convert as convert_file
-from ..files.io import write_atomically
+from ..files.io import STDIN, check_distinct, write_atomically
 from ..files.queries import ask, read_queries
 from ..graphs.exact_search import ExactSearch
 from ..verification.compare import verify as verify_artifact
 from ..verification.probes import SAMPLES
 from ..verification.report import Report, VerificationError, write_junit
-from .console import show
+from .console import console, show
 from .options import Artifact, AsJson
 
 Samples = Annotated[int, typer.Option(min=1, help="Queries to make from the model.")]
@@ -70,19 +69,23 @@ def convert(
 ) -> None:
     """Convert JSON models to artifacts, one .onnx file each, and verify them.
 
-    An artifact that disagrees with its estimator is not written; the worst query is, as NAME.worst.json. Exit codes:
-    1 for such an artifact, 2 for bad input.
+    An artifact that disagrees with its estimator is not written; the worst query is, as NAME.worst.json. What cannot
+    be converted is listed, and the rest is. Exit codes: 1 where an artifact disagrees, 2 for bad input.
     """
     described = ("source", "algorithm", "semantics", "rows", "width", "models", "JSON", "artifact")
     table = Table(*described, "seconds", "verified")
-    console = Console(stderr=True)
     targets = _targets(sources, output)
+    for written in (report, junit):
+        if written is not None:
+            check_distinct(written, targets.values())
     reports: list[Report] = []
-    try:
-        for target, source in track(
-            targets.items(), "Converting", console=console, transient=True, disable=not sys.stderr.isatty()
-        ):
-            start = time.perf_counter()
+    refusals: list[ModelpickError] = []
+    for target, source in track(
+        targets.items(), "Converting", console=console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+    ):
+        start = time.perf_counter()
+        try:
+            check_distinct(target, targets.values())
             reports.append(
                 convert_file(
                     source,
@@ -97,23 +100,31 @@ def convert(
                 )
             )
             table.add_row(*_described(source, target, time.perf_counter() - start, reports[-1]))
-    except VerificationError as error:
-        _publish([*reports, error.report], report, junit)
-        raise
-    if verify:
+        except ModelpickError as error:
+            refusals.append(error)
+            if isinstance(error, VerificationError):
+                reports.append(error.report)
+    if verify and reports:
         _publish(reports, report, junit)
-    show(table)
+    if table.row_count:
+        show(table)
+    # The last is raised, and so decides on the exit code.
+    refusals.sort(key=lambda refusal: isinstance(refusal, VerificationError))
+    for refusal in refusals[:-1]:
+        print(f"error: {refusal}", file=sys.stderr)
+    if refusals:
+        raise refusals[-1]
 
 
 def _targets(sources: list[Path], output: Path) -> dict[Path, Path]:
     """Map artifact -> source, folders expanded; two sources of one artifact are refused."""
     targets: dict[Path, Path] = {}
     for source in sources:
-        files = sorted(source.glob("*.json")) if source.is_dir() else [source]
+        files = sorted(source.glob("[!.]*.json")) if source.is_dir() else [source]
         if not files:
             raise ModelpickError(f"{source}: expected at least one .json file in this folder")
         for file in files:
-            target = output / f"{file.stem}.onnx"
+            target = output / f"{'stdin' if str(file) == STDIN else file.stem}.onnx"
             if target in targets and targets[target].resolve() != file.resolve():
                 raise ModelpickError(f"{file}: expected another name: {targets[target]} makes {target} too")
             targets[target] = file
@@ -130,7 +141,8 @@ def _described(source: Path, target: Path, seconds: float, report: Report) -> It
             f"{selector.n_features_in_:,}",
         )
         yield str(len(selector.model_names))
-    yield from (f"{path.stat().st_size / 1e6:,.2f} MB" for path in (source, target))
+    for path in (source, target):
+        yield f"{path.stat().st_size / 1e6:,.2f} MB" if path.is_file() else "—"
     yield f"{seconds:.2f}"
     yield f"{report.agreed} of {report.queries}" if report.queries else "no"
 
@@ -187,6 +199,7 @@ def restore(
     if output is None:
         print(to_json(artifact))
     else:
+        check_distinct(output, [artifact])
         restore_file(artifact, output)
 
 

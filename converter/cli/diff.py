@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from modelpick.runtime import ModelpickError, Selector
 
@@ -56,11 +55,11 @@ def diff(
         return
     table = Table("from", "to", "why", "queries")
     for names, count in moved:
-        table.add_row(*map(Text, names), str(count))
+        table.add_row(*names, str(count))
     show(table)
     table = Table("query", old.name, new.name, "why")
     for number, *change in found:
-        table.add_row(*map(Text, (f"{number} ({given[number].place})", *change)))
+        table.add_row(f"{number} ({given[number].place})", *change)
     show(table)
 
 

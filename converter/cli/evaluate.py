@@ -8,7 +8,6 @@ from typing import Annotated
 import msgspec
 import numpy as np
 import typer
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -120,7 +119,7 @@ def _show(evaluation: Evaluation, found: Sequence[Verdict]) -> None:
         table.add_row(_name(result), *("—" if one.quality is None else f"{one.quality:.4f}" for one in slices))
     show(table)
 
-    table = Table("policy", *map(escape, evaluation.results[0].selections), title="share of selections")
+    table = Table("policy", *evaluation.results[0].selections, title="share of selections")
     for result in (one for one in evaluation.results if one.kind != "single"):
         table.add_row(_name(result), *(f"{share:.1%}" for share in result.selections.values()))
     show(table)

@@ -1,9 +1,12 @@
 """Commands that exchange models with the Hugging Face hub: pull, push."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from modelpick.runtime.errors import one_line
 
 from ..files.hub import pull as pull_folder
 from ..files.hub import push as push_folder
@@ -14,15 +17,25 @@ def pull(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for its JSON models and artifacts.")],
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
 ) -> None:
-    """Download the JSON models and artifacts of a repository on the Hugging Face hub."""
-    for file in pull_folder(repository, output, revision=revision):
+    """Download the JSON models and artifacts of a repository on the Hugging Face hub; list what came."""
+    pulled = pull_folder(repository, output, revision=revision)
+    for file in pulled.files:
         print(file)
+    for name in pulled.others:
+        print(f"warning: {one_line(name)} is neither a JSON model nor an artifact, and is left out", file=sys.stderr)
 
 
 def push(
     folder: Annotated[Path, typer.Argument(help="Folder of JSON models or artifacts.")],
     repository: Annotated[str, typer.Argument(help="Repository on the hub, OWNER/NAME.")],
     message: Annotated[str, typer.Option("--message", "-m", help="Message of the commit.")] = "Update selectors",
+    private: Annotated[
+        bool | None,
+        typer.Option("--private/--public", help="Who sees the repository; a new one is private.", show_default=False),
+    ] = None,
 ) -> None:
     """Upload the JSON models and artifacts of a folder to a repository on the Hugging Face hub."""
-    print(push_folder(folder, repository, message=message))
+    pushed = push_folder(folder, repository, message=message, private=private)
+    print(pushed.url)
+    visibility = "private" if pushed.private else "public"
+    print(f"{len(pushed.files)} files to {repository}, which is {visibility}", file=sys.stderr)

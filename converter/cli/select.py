@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from modelpick.runtime import ModelpickError, Objective, Selector
@@ -14,18 +13,19 @@ from modelpick.runtime.query import Asked
 
 from ..files.bulk import select_file
 from ..files.queries import FEATURES, ask, read_queries
+from .console import console, emit
 from .options import Artifact, AsJson
 
 
 def select(
     artifact: Artifact,
-    queries: Annotated[Path | None, typer.Argument(help="File of queries; standard input if absent.")] = None,
+    queries: Annotated[Path | None, typer.Argument(help="File of queries; - or none is standard input.")] = None,
     as_json: AsJson = False,
     source: Annotated[
-        Path | None, typer.Option("--input", help="Large file of queries: .npy, .jsonl or .parquet; see --output.")
+        Path | None, typer.Option("--input", help="Large file of queries: .npy, .jsonl, .jsonl.gz or .parquet.")
     ] = None,
     target: Annotated[
-        Path | None, typer.Option("--output", help="Picks for --input, .jsonl or .parquet; bad rows go beside it.")
+        Path | None, typer.Option("--output", help="Picks for --input, .jsonl or .parquet; bad rows have an error.")
     ] = None,
     column: Annotated[str, typer.Option(help="Features in --input; else embedding and category.")] = FEATURES,
     keep: Annotated[
@@ -54,9 +54,9 @@ def select(
     with Selector.load(artifact, **asked) as selector:
         for query in read_queries(queries):
             if as_json:
-                print(json.dumps(ask(selector.explain, query), ensure_ascii=False))
+                emit(json.dumps(ask(selector.explain, query), ensure_ascii=False))
             else:
-                print(ask(selector.select, query))
+                emit(ask(selector.select, query))
 
 
 def _select_file(artifact: Path, source: Path, target: Path, column: str, asked: Asked) -> None:
@@ -64,7 +64,7 @@ def _select_file(artifact: Path, source: Path, target: Path, column: str, asked:
         TextColumn("{task.completed:,} rows"),
         SpinnerColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=console(stderr=True),
         transient=True,
         disable=not sys.stderr.isatty(),
     )

@@ -1,14 +1,14 @@
-"""Selections for a file of queries, chunk by chunk: bounded memory, resumable, bad rows aside.
+"""Selections for a file of queries, chunk by chunk: bounded memory, resumable, bad rows told.
 
 Each chunk's picks are written to a part beside the target, whole or not at all. A run that is interrupted goes on
 behind the parts that are there, if neither artifact nor source has changed; the last step joins the parts.
 """
 
 import hashlib
-import json
 import os
-import shutil
+import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -21,20 +21,40 @@ from msgspec import Struct
 from modelpick.runtime import FeatureError, ModelpickError, Selector
 from modelpick.runtime.query import Asked
 
-from .io import read_bytes, write_atomically
+from .io import check_distinct, open_bytes, put_in_place, read_bytes, reason, write_atomically
+from .parquet import PARQUET, ParquetWriter, as_matrix, as_objects, read_columns
 from .queries import FEATURES, Query, parse_file, parse_query
 
 CHUNK = 8_192
+NPY = b"\x93NUMPY"
+TEXT = (".jsonl", ".jsonl.gz")
+MANIFEST, JOINED = "manifest.json", "joined"
+OURS = re.compile(rf"\d{{9,}}\.jsonl|{MANIFEST}|{JOINED}")
 # Rows of features as a matrix, or queries one by one.
 Rows = npt.NDArray[Any] | Sequence[Query]
 
 
-class Pick(Struct):
+class Pick(Struct, omit_defaults=True):
     """The answer to a row, counted from 0: a model, or the error of the row."""
 
     row: int
-    model: str | None = None
+    model: str | None
     error: str | None = None
+
+
+Writer = Callable[[IO[bytes]], AbstractContextManager[Callable[[list[Pick]], None]]]
+
+
+class Manifest(Struct):
+    """What the parts of a run are made of."""
+
+    artifact: str
+    """SHA-256."""
+    source: list[int | str]
+    """Path, size, inode, and times of the last changes of content and of anything, in nanoseconds."""
+    column: str
+    chunk: int
+    asked: str
 
 
 class Outcome(NamedTuple):
@@ -63,10 +83,11 @@ def select_file(
     artifact
         Path of an artifact.
     source
-        ``.npy``, shape (n, d); ``.jsonl``, as `modelpick.converter.files.queries` reads it; or ``.parquet``.
+        ``.npy``, shape (n, d); ``.jsonl``, gzipped or not, as `modelpick.converter.files.queries` reads it; or
+        ``.parquet``. Its content says which.
     target
-        ``.jsonl`` or ``.parquet``, with ``row`` and ``model``; written when all is done. Bad rows have no model, and
-        stand with their errors in TARGET.bad.jsonl.
+        ``.jsonl`` or ``.parquet``, with ``row`` and ``model``; written when all is done. Bad rows have no model, but
+        ``error``.
     column
         Name of the features in objects and columns. Without it, ``embedding`` and ``category`` are taken.
     chunk
@@ -81,26 +102,22 @@ def select_file(
     ModelpickError
         When a file cannot be read or written, or is of another kind.
     """
-    for path, kinds in ((source, _READERS), (target, _JOINERS)):
-        if path.suffix not in kinds:
-            raise ModelpickError(f"{path}: expected a name that ends in one of {', '.join(kinds)}")
-    parts = target.with_name(f"{target.name}.parts")
+    suffix = target.suffix
+    if suffix not in _WRITERS:
+        raise ModelpickError(f"{target}: expected a name that ends in one of {', '.join(_WRITERS)}")
+    check_distinct(target, [artifact, source])
+    target = target.resolve()  # of a link, the file that it leads to is written
+    read = _reader(source)
     _, data = read_bytes(artifact, ModelpickError)
-    try:
-        status = source.stat()
-    except OSError as cause:
-        raise ModelpickError(f"{source}: cannot be read: {cause.strerror}") from None
-    manifest = {
-        "artifact": hashlib.sha256(data).hexdigest(),
-        "source": [str(source.resolve()), status.st_size, status.st_mtime_ns],
-        "column": column,
-        "chunk": chunk,
-        "asked": repr(asked or {}),
-    }
-    _prepare(parts, json.dumps(manifest).encode())
-    rows = bad = resumed = 0
+    status = source.stat()
+    times = [status.st_mtime_ns, status.st_ctime_ns]
+    identity: list[int | str] = [str(source.resolve()), status.st_size, status.st_ino, *times]
+    manifest = Manifest(hashlib.sha256(data).hexdigest(), identity, column, chunk, repr(asked or {}))
+    parts = target.with_name(f".{target.name}.modelpick-parts")
+    rows = resumed = 0
     with Selector.load(data, **(asked or {})) as selector:
-        for number, values in enumerate(_READERS[source.suffix](source, column, chunk)):
+        _prepare(parts, msgspec.json.encode(manifest))
+        for number, values in enumerate(read(source, column, chunk)):
             part = parts / f"{number:09}.jsonl"
             if part.exists():
                 resumed += len(values)
@@ -109,20 +126,39 @@ def select_file(
                 write_atomically(part, b"".join(msgspec.json.encode(pick) + b"\n" for pick in picks))
             rows += len(values)
             done(len(values))
-    bad = _join(parts, target)
-    shutil.rmtree(parts)
+    bad = _join(parts, target, _WRITERS[suffix])
+    _remove(parts)
     return Outcome(rows, bad, resumed)
 
 
 def _prepare(parts: Path, manifest: bytes) -> None:
-    """Keep the parts of an earlier run on the same files, and no others."""
+    """Make a folder for the parts, or keep the parts of an earlier run on the same files.
+
+    Raises
+    ------
+    ModelpickError
+        When there is a folder that no run made: it stays as it is.
+    """
     try:
-        if (parts / "manifest.json").read_bytes() == manifest:
-            return
-        shutil.rmtree(parts)
-    except OSError:
-        shutil.rmtree(parts, ignore_errors=True)
-    write_atomically(parts / "manifest.json", manifest)
+        if parts.exists():
+            found = parts / MANIFEST
+            if found.exists() and found.read_bytes() == manifest:
+                return
+            if any(parts.iterdir()):
+                msgspec.json.decode(found.read_bytes(), type=Manifest)
+            _remove(parts)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        raise ModelpickError(f"{parts}: expected the parts of an earlier run, or nothing: move it away") from None
+    write_atomically(parts / MANIFEST, manifest)
+
+
+def _remove(parts: Path) -> None:
+    """Remove what runs make, and the folder if nothing else is in it."""
+    for path in parts.iterdir():
+        if OURS.fullmatch(path.name):
+            path.unlink()
+    with suppress(OSError):
+        parts.rmdir()
 
 
 def _picks(selector: Selector, values: Rows, first: int) -> list[Pick]:
@@ -139,7 +175,26 @@ def _pick(selector: Selector, query: Query, row: int) -> Pick:
     try:
         return Pick(row, query.given_to(selector.select))
     except FeatureError as error:
-        return Pick(row, error=str(error))
+        return Pick(row, None, str(error))
+
+
+def _reader(source: Path) -> Callable[[Path, str, int], Iterator[Rows]]:
+    """Return how a source is read: by its first bytes, of text by its name.
+
+    Raises
+    ------
+    ModelpickError
+        When it cannot be read, or is of another kind.
+    """
+    _, file = open_bytes(source, ModelpickError)
+    with file:
+        head = file.read(len(NPY))
+    found = next((read for magic, read in _READERS.items() if head.startswith(magic)), None)
+    if found is not None:
+        return found
+    if not source.name.endswith(TEXT):
+        raise ModelpickError(f"{source}: expected .npy, .parquet, or text named {' or '.join(TEXT)}")
+    return _read_text
 
 
 def _read_npy(source: Path, column: str, chunk: int) -> Iterator[Rows]:
@@ -153,79 +208,40 @@ def _read_npy(source: Path, column: str, chunk: int) -> Iterator[Rows]:
         yield np.array(matrix[start : start + chunk])
 
 
-def _read_jsonl(source: Path, column: str, chunk: int) -> Iterator[Rows]:
-    try:
-        file = source.open("rb")
-    except OSError as cause:
-        raise ModelpickError(f"{source}: cannot be read: {cause.strerror}") from None
+def _read_text(source: Path, column: str, chunk: int) -> Iterator[Rows]:
+    name, file = open_bytes(source, ModelpickError)
     with file:
-        queries = parse_file(str(source), file, column)
+        queries = parse_file(name, file, column)
         while rows := list(islice(queries, chunk)):
             yield rows
 
 
 def _read_parquet(source: Path, column: str, chunk: int) -> Iterator[Rows]:
-    parquet = _parquet()
-    try:
-        file = parquet.ParquetFile(source)
-        wanted = [name for name in (column, "embedding", "category") if name in file.schema_arrow.names]
-        if not {column, "embedding"} & set(wanted):
+    for batch in read_columns(source, (column, "embedding", "category"), chunk):
+        names = batch.schema.names
+        if not {column, "embedding"} & set(names):
             raise ModelpickError(f"{source}: expected a column {column}, or embedding")
-        for batch in file.iter_batches(batch_size=chunk, columns=[column] if column in wanted else wanted):
-            values = _matrix(batch.column(0)) if wanted[0] == column else None
-            yield values if values is not None else [parse_query("", row, column) for row in batch.to_pylist()]
-    except (OSError, ValueError) as cause:
-        if isinstance(cause, ModelpickError):
-            raise
-        raise ModelpickError(f"{source}: cannot be read: {str(cause).splitlines()[0]}") from None
+        matrix = as_matrix(batch.column(column)) if column in names else None
+        if matrix is not None:
+            yield matrix
+        else:
+            values = [as_objects(batch.column(name)) for name in names]
+            yield [parse_query("", dict(zip(names, row, strict=True)), column) for row in zip(*values, strict=True)]
 
 
-def _matrix(values: Any) -> npt.NDArray[Any] | None:
-    """Make a matrix of a column of lists, past Python objects; None where their lengths differ or some are null."""
-    import pyarrow
-
-    types = pyarrow.types
-    if not any(is_list(values.type) for is_list in (types.is_list, types.is_large_list, types.is_fixed_size_list)):
-        return None
-    flat = values.flatten()
-    if values.null_count or flat.null_count or not len(values) or len(flat) % len(values):
-        return None
-    if not types.is_fixed_size_list(values.type) and len(set(values.value_lengths().to_pylist())) > 1:
-        return None
-    matrix: npt.NDArray[Any] = flat.to_numpy(zero_copy_only=False).reshape(len(values), -1)
-    return matrix
-
-
-def _parquet() -> Any:
-    try:
-        from pyarrow import parquet
-    except ModuleNotFoundError:
-        raise ModelpickError("Parquet needs pyarrow: pip install 'modelpick[batch]'") from None
-    return parquet
-
-
-def _join(parts: Path, target: Path) -> int:
-    """Write the target, and the bad rows if there are any: how many."""
-    aside = target.with_name(f"{target.name}.bad.jsonl")
-    temporary, temporary_aside = parts / "joined", parts / "bad"
-    bad = 0
+def _join(parts: Path, target: Path, writer: Writer) -> int:
+    """Write the target: how many rows of it are bad."""
+    temporary, bad = parts / JOINED, 0
     decoder = msgspec.json.Decoder(Pick)
     try:
-        with temporary.open("wb") as file, temporary_aside.open("wb") as bad_file, _JOINERS[target.suffix](file) as put:
+        with temporary.open("wb") as file, writer(file) as put:
             for part in sorted(parts.glob("*.jsonl")):
                 picks = [decoder.decode(line) for line in part.read_bytes().splitlines()]
-                put([pick.row for pick in picks], [pick.model for pick in picks])
-                for pick in picks:
-                    if pick.error is not None:
-                        bad += 1
-                        bad_file.write(msgspec.json.encode({"row": pick.row, "error": pick.error}) + b"\n")
-        temporary.replace(target)
-        if bad:
-            temporary_aside.replace(aside)
-        else:
-            aside.unlink(missing_ok=True)
+                put(picks)
+                bad += sum(pick.error is not None for pick in picks)
+        put_in_place(temporary, target)
     except OSError as cause:
-        raise ModelpickError(f"{target}: cannot be written: {cause.strerror}") from None
+        raise ModelpickError(f"{target}: cannot be written: {reason(cause)}") from None
     return bad
 
 
@@ -235,41 +251,19 @@ class _JSONLines:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 
-    def __enter__(self) -> Callable[[list[int], list[str | None]], None]:
+    def __enter__(self) -> Callable[[list[Pick]], None]:
         return self._put
 
     def __exit__(self, *_: object) -> None:
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def _put(self, rows: list[int], models: list[str | None]) -> None:
-        for row, model in zip(rows, models, strict=True):
-            self._file.write(msgspec.json.encode({"row": row, "model": model}) + b"\n")
+    def _put(self, picks: list[Pick]) -> None:
+        self._file.writelines(msgspec.json.encode(pick) + b"\n" for pick in picks)
 
 
-class _Parquet:
-    """Writes picks as a Parquet file."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        import pyarrow
-
-        self._pyarrow = pyarrow
-        schema = pyarrow.schema([("row", pyarrow.int64()), ("model", pyarrow.string())])
-        self._writer = _parquet().ParquetWriter(file, schema)
-
-    def __enter__(self) -> Callable[[list[int], list[str | None]], None]:
-        return self._put
-
-    def __exit__(self, *_: object) -> None:
-        self._writer.close()
-
-    def _put(self, rows: list[int], models: list[str | None]) -> None:
-        self._writer.write_table(self._pyarrow.table({"row": rows, "model": models}, schema=self._writer.schema))
-
-
-_READERS: dict[str, Callable[[Path, str, int], Iterator[Rows]]] = {
-    ".npy": _read_npy,
-    ".jsonl": _read_jsonl,
-    ".parquet": _read_parquet,
+_READERS: dict[bytes, Callable[[Path, str, int], Iterator[Rows]]] = {NPY: _read_npy, PARQUET: _read_parquet}
+_WRITERS: dict[str, Writer] = {
+    ".jsonl": _JSONLines,
+    ".parquet": ParquetWriter,
 }
-_JOINERS: dict[str, Callable[[IO[bytes]], Any]] = {".jsonl": _JSONLines, ".parquet": _Parquet}

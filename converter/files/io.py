@@ -1,24 +1,77 @@
 """Reading sources and writing targets, whole or not at all."""
 
 import os
+import stat
+import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
+from modelpick.runtime.artifact.seal import check_is_file
 from modelpick.runtime.errors import ModelpickError
+
+STDIN = "-"
+# Pipes that the shell hands over, as of `<(command)`; others may block for ever.
+HANDED_OVER = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
+
+
+def reason(cause: Exception) -> str:
+    """Return what an operating system's error says, without the path."""
+    return str(getattr(cause, "strerror", None) or cause)
+
+
+def open_bytes(source: str | Path, error: type[ModelpickError]) -> tuple[str, IO[bytes]]:
+    """Open a source: its name for messages, and a buffered file. "-" is standard input.
+
+    Raises
+    ------
+    ModelpickError
+        Of the kind ``error``, when it cannot be opened, or is a folder, a device or a named pipe.
+    """
+    if str(source) == STDIN:
+        return "<stdin>", sys.stdin.buffer
+    try:
+        if not str(source).startswith(HANDED_OVER):
+            check_is_file(source)
+        return str(source), Path(source).open("rb")
+    except (OSError, ValueError) as cause:
+        raise error(f"{source}: cannot be read: {reason(cause)}") from None
 
 
 def read_bytes(source: str | Path | bytes, error: type[ModelpickError]) -> tuple[str, bytes]:
-    """Return a source's name for messages and its bytes; raise ``error`` where it cannot be read."""
+    """Return a source's name for messages and its bytes; raise ``error`` as `open_bytes` does."""
     if isinstance(source, bytes):
         return "<bytes>", source
+    name, file = open_bytes(source, error)
     try:
-        return str(source), Path(source).read_bytes()
+        with file:
+            return name, file.read()
     except (OSError, ValueError) as cause:
-        raise error(f"{source}: cannot be read: {getattr(cause, 'strerror', None) or cause}") from None
+        raise error(f"{name}: cannot be read: {reason(cause)}") from None
+
+
+def check_distinct(target: str | Path, sources: Iterable[str | Path]) -> None:
+    """Check that a target is none of the sources, by inode: links are seen through.
+
+    Raises
+    ------
+    ModelpickError
+        When it is, and would be overwritten.
+    """
+    for source in sources:
+        try:
+            same = Path(source).samefile(target)
+        except (OSError, ValueError):  # one of them does not exist
+            same = False
+        if same:
+            raise ModelpickError(f"{target}: expected another file than {source}, which is read")
 
 
 def write_atomically(target: Path, data: bytes) -> None:
     """Write ``data`` beside ``target`` and rename it over it: a reader sees the old file or the new one.
+
+    Of a link, the file that it leads to is written; a file keeps its mode. A device or pipe is written to.
 
     Raises
     ------
@@ -27,18 +80,32 @@ def write_atomically(target: Path, data: bytes) -> None:
     """
     temporary = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=".modelpick-", dir=target.parent)
+        if target.exists() and not target.is_file() and not target.is_dir():
+            target.write_bytes(data)
+            return
+        final = target.resolve()
+        final.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=".modelpick-", dir=final.parent)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(target)
+        put_in_place(Path(temporary), final)
     except (OSError, ValueError) as cause:
-        raise ModelpickError(f"{target}: cannot be written: {getattr(cause, 'strerror', None) or cause}") from None
+        raise ModelpickError(f"{target}: cannot be written: {reason(cause)}") from None
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def put_in_place(temporary: Path, target: Path) -> None:
+    """Rename a finished file over its target, whose mode it takes; a new one has the usual mode.
+
+    Raises
+    ------
+    OSError
+    """
+    umask = os.umask(0)
+    os.umask(umask)
+    temporary.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~umask)
+    temporary.replace(target)

@@ -5,8 +5,6 @@ of numbers, its features; or an object with ``features``, or with ``embedding`` 
 """
 
 import io
-import sys
-from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -16,6 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from modelpick.runtime import FeatureError
+
+from .io import STDIN, open_bytes, reason
+from .text import LINE_BYTES, UNREADABLE, NotTextError, as_text, numbered_lines
 
 FEATURES = "features"
 # A value over many lines is decoded whole, if the file is no larger; a larger one is read line by line.
@@ -64,13 +65,9 @@ def read_queries(path: Path | None) -> Iterator[Query]:
     FeatureError
         When the file cannot be read, or has no queries.
     """
-    name = "<stdin>" if path is None else str(path)
-    try:
-        file: IO[bytes] = sys.stdin.buffer if path is None else path.open("rb")
-        queries = parse_file(name, file)
-        first = next(queries, None)
-    except (OSError, ValueError) as cause:
-        raise FeatureError(f"{name}: cannot be read: {getattr(cause, 'strerror', None) or cause}") from None
+    name, file = open_bytes(STDIN if path is None else path, FeatureError)
+    queries = parse_file(name, file)
+    first = next(queries, None)
     if first is None:
         raise FeatureError(f"{name}: expected at least one query")
     return chain([first], queries)
@@ -85,19 +82,29 @@ def parse_file(name: str, file: IO[bytes], column: str = FEATURES) -> Iterator[Q
         Name of the file, for the queries' places.
     column
         Name of the features in objects.
+
+    Raises
+    ------
+    FeatureError
+        When the file cannot be read, is not UTF-8 text, gzipped or not, or has a line of more than 64 MiB.
     """
-    head = file.read(WHOLE_BYTES + 1).removeprefix(BOM_UTF8)
-    if len(head) <= WHOLE_BYTES:
-        try:
-            yield from _queries(name, msgspec.json.decode(head), column)
-            return
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            pass
-    else:
-        head += file.readline()
-    for number, line in enumerate(chain(io.BytesIO(head), file), 1):
-        if line.strip():
+    try:
+        text = as_text(file)
+        head = text.read(WHOLE_BYTES + 1)
+        if len(head) <= WHOLE_BYTES:
+            try:
+                yield from _queries(name, msgspec.json.decode(head), column)
+                return
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                pass
+        else:
+            head += text.readline(LINE_BYTES)
+        for number, line in numbered_lines(io.BytesIO(head), text):
             yield from _line(f"{name}:{number}", line, column)
+    except NotTextError as cause:
+        raise FeatureError(f"{name}: {cause}") from None
+    except UNREADABLE as cause:
+        raise FeatureError(f"{name}: cannot be read: {reason(cause)}") from None
 
 
 def _line(place: str, line: bytes, column: str) -> Iterator[Query]:

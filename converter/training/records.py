@@ -5,10 +5,8 @@ A record has ``query``, ``model_name`` and ``performance``, and may have ``categ
 read as its loader reads them, except that what is missing stays missing; `Benchmark.warnings` counts what is read so.
 """
 
-import gzip
+import io
 import json
-import zlib
-from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from math import isfinite
@@ -23,14 +21,15 @@ from msgspec import Meta, Struct
 from modelpick.runtime import DocumentError
 from modelpick.runtime.features import CATEGORIES, OTHER
 
-from ..files.io import read_bytes
+from ..files.io import read_bytes, reason
+from ..files.parquet import PARQUET, read_parquet
+from ..files.text import UNREADABLE, NotTextError, as_text
 from ..formats.decoding import Name
 from ..formats.outcomes import Benchmark
 
 Matrix = npt.NDArray[np.float64]
 # A larger share of bad records stops the reading.
 MOST_BAD = 0.01
-GZIP = b"\x1f\x8b"
 # Models answer within minutes: a larger median, in seconds, is more likely in milliseconds.
 LIKELY_MILLISECONDS = 600.0
 MILLISECONDS = 1e3
@@ -62,7 +61,7 @@ class Record(Struct):
 
 
 def read_benchmark(source: str | Path | bytes) -> Benchmark:
-    """Read benchmark records, JSON lines, gzipped or not.
+    """Read benchmark records: JSON lines, gzipped or not, or the rows of a Parquet file; told by content.
 
     A query's embedding may stand in any of its records. Bad records are left out.
 
@@ -71,12 +70,7 @@ def read_benchmark(source: str | Path | bytes) -> Benchmark:
     DocumentError
         When the file cannot be read, has no good record, or more than 1 % bad ones.
     """
-    name, data = read_bytes(source, DocumentError)
-    if data.startswith(GZIP):
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as cause:
-            raise DocumentError(f"{name}: expected gzip: {cause}") from None
+    name, data = _read(source)
     bad: dict[int, str] = {}
     odd: Counter[str] = Counter()
     records = dict(_decoded(data, bad, odd))
@@ -87,6 +81,20 @@ def read_benchmark(source: str | Path | bytes) -> Benchmark:
         first = f", the first of them {errors[0]}" if bad else ""
         raise DocumentError(f"{name}: expected records, at most 1 % bad, got {len(bad)} bad of {total}{first}")
     return _collected(name, records, odd)._replace(bad=errors)
+
+
+def _read(source: str | Path | bytes) -> tuple[str, bytes]:
+    """Return the name of a source, and its JSON lines; rows of a Parquet file become such lines."""
+    name, data = read_bytes(source, DocumentError)
+    if data.startswith(PARQUET):
+        rows = read_parquet(name, data)
+        return name, b"\n".join(msgspec.json.encode(row) for row in rows)
+    try:
+        return name, as_text(io.BytesIO(data)).read()
+    except NotTextError as cause:
+        raise DocumentError(f"{name}: {cause}") from None
+    except UNREADABLE as cause:
+        raise DocumentError(f"{name}: expected gzip: {reason(cause)}") from None
 
 
 def required_embeddings(benchmark: Benchmark) -> Matrix:
@@ -117,7 +125,7 @@ def _shown(query: str) -> str:
 def _decoded(data: bytes, bad: dict[int, str], odd: Counter[str]) -> Iterator[tuple[int, Record]]:
     """Decode the records, with their lines; count what is odd."""
     strict, lenient = msgspec.json.Decoder(Record), msgspec.json.Decoder(Record, strict=False)
-    for number, line in enumerate(data.removeprefix(BOM_UTF8).split(b"\n"), 1):
+    for number, line in enumerate(data.split(b"\n"), 1):
         if not line.strip():
             continue
         try:

@@ -1,6 +1,9 @@
 """The seal: the last entry of an artifact's ``metadata_props`` is the SHA-256 of every byte before it."""
 
+import errno
 import hashlib
+import os
+import stat
 from pathlib import Path
 
 from ..errors import ArtifactError
@@ -16,6 +19,21 @@ _LENGTH = len(_HEAD) + _HEX_DIGITS
 def seal(content: bytes) -> bytes:
     """Append the seal to a serialized ONNX model. A parser sees one more metadata entry."""
     return content + _HEAD + hashlib.sha256(content).hexdigest().encode()
+
+
+def check_is_file(path: str | Path) -> None:
+    """Check that a path is a file's: a folder has no bytes, and those of a device or a pipe may never end.
+
+    Raises
+    ------
+    OSError
+        When it is not.
+    """
+    mode = Path(path).stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "Is a device or a pipe")
 
 
 def read_sealed(source: str | Path | bytes) -> tuple[str, bytes]:
@@ -35,6 +53,7 @@ def read_sealed(source: str | Path | bytes) -> tuple[str, bytes]:
     else:
         name = str(source)
         try:
+            check_is_file(source)
             data = Path(source).read_bytes()
         except (OSError, ValueError) as cause:
             reason = getattr(cause, "strerror", None) or cause

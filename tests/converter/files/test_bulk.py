@@ -1,4 +1,4 @@
-"""`modelpick select --input --output`: files of any size, resumable, bad rows aside."""
+"""`modelpick select --input --output`: files of any size, resumable, bad rows with their errors."""
 
 import json
 import subprocess
@@ -92,7 +92,7 @@ def test_builds_features_of_embeddings_and_categories(artifact, tmp_path, kind):
 
 
 @pytest.mark.parametrize("source", ["npy", "jsonl", "parquet"])
-def test_bad_rows_go_aside(artifact, picks, tmp_path, source):
+def test_bad_rows_have_errors(artifact, picks, tmp_path, source):
     rows = [row.tolist() for row in QUERIES]
     rows[7][3] = float("nan")
     expected = {7: "expected finite numbers, got nan at [3]"}
@@ -102,18 +102,18 @@ def test_bad_rows_go_aside(artifact, picks, tmp_path, source):
     path = tmp_path / f"queries.{source}"
     write(path, rows)
     if source == "jsonl":
-        expected[7] = "expected JSON: JSON is malformed: invalid character (byte "
+        expected[7] = "expected JSON: JSON is malformed: invalid character "
     done = modelpick(artifact, "--input", path, "--output", tmp_path / "picks.parquet")
     assert done.returncode == 1
     assert f"1000 rows, {len(expected)} bad" in done.stderr
-    aside = [json.loads(line) for line in (tmp_path / "picks.parquet.bad.jsonl").read_text().splitlines()]
-    assert [bad["row"] for bad in aside] == list(expected)
-    assert all(bad["error"].startswith(expected[bad["row"]]) for bad in aside)
+    errors = parquet.read_table(tmp_path / "picks.parquet").to_pydict()["error"]
+    assert {row: error.partition("(byte")[0] for row, error in enumerate(errors) if error} == expected
     assert read(tmp_path / "picks.parquet") == [None if row in expected else pick for row, pick in enumerate(picks)]
 
     write(path, QUERIES)
-    assert modelpick(artifact, "--input", path, "--output", tmp_path / "picks.parquet").returncode == 0
-    assert not (tmp_path / "picks.parquet.bad.jsonl").exists()
+    done = modelpick(artifact, "--input", path, "--output", tmp_path / "picks.jsonl")
+    assert done.returncode == 0
+    assert "error" not in (tmp_path / "picks.jsonl").read_text()
 
 
 class StopHereError(Exception):
@@ -145,13 +145,17 @@ def test_goes_on_where_it_was_interrupted(artifact, picks, tmp_path):
 
 
 REFUSED = {
-    "another kind": ("queries.csv", "picks.jsonl", "expected a name that ends in one of .npy, .jsonl, .parquet"),
+    "another kind": ("queries.csv", "picks.jsonl", "expected .npy, .parquet, or text named .jsonl or .jsonl.gz"),
     "another target": ("queries.npy", "picks.csv", "expected a name that ends in one of .jsonl, .parquet"),
     "missing": ("missing.npy", "picks.jsonl", "missing.npy: cannot be read"),
-    "no npy": ("text.npy", "picks.jsonl", "text.npy: cannot be read"),
+    "no npy": ("text.npy", "picks.jsonl", "text.npy: expected .npy, .parquet, or text"),
+    "a cut npy": ("cut.npy", "picks.jsonl", "cut.npy: cannot be read"),
+    "a cut parquet": ("cut.parquet", "picks.jsonl", "cut.parquet: cannot be read"),
+    "UTF-16": ("wide.jsonl", "picks.jsonl", "wide.jsonl: expected UTF-8, got UTF-16"),
+    "a folder": (".", "picks.jsonl", "cannot be read: Is a directory"),
     "one dimension": ("flat.npy", "picks.jsonl", "flat.npy: expected an array of shape (n, d), got (20,)"),
     "objects": ("objects.npy", "picks.jsonl", "objects.npy: cannot be read"),
-    "no parquet": ("text.parquet", "picks.jsonl", "text.parquet: cannot be read"),
+    "no parquet": ("text.parquet", "picks.jsonl", "text.parquet: expected .npy, .parquet, or text"),
     "no column": ("other.parquet", "picks.jsonl", "other.parquet: expected a column features, or embedding"),
 }
 
@@ -164,6 +168,9 @@ def test_refuses_files_of_other_kinds(artifact, tmp_path, source, target, messag
     parquet.write_table(pyarrow.table({"x": [1]}), tmp_path / "other.parquet")
     for name in ("queries.csv", "text.npy", "text.parquet"):
         (tmp_path / name).write_text("text")
+    (tmp_path / "cut.npy").write_bytes(b"\x93NUMPY")
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1")
+    (tmp_path / "wide.jsonl").write_text("[1]", encoding="utf-16")
     with pytest.raises(ModelpickError) as caught:
         select_file(artifact, tmp_path / source, tmp_path / target)
     assert message in str(caught.value)

@@ -11,8 +11,17 @@ import threading
 
 import pytest
 
-FILES = {"knn.json": b'{"algorithm": "knn"}', "knn.onnx": bytes(range(256)) * 100, "README.md": b"# not ours"}
+from modelpick.runtime.artifact.seal import seal
+
+FOREIGN = ["bert.onnx", "config.json"]
+OURS = {"knn.json": b'{"algorithm": "knn"}', "knn.onnx": seal(bytes(range(256)) * 100)}
+FILES = OURS | {"README.md": b"# not ours", "config.json": b'{"model_type": "bert"}', "bert.onnx": b"not ours"}
 COMMIT = "c" * 40
+
+
+def is_private(body):
+    """Return what a request says of visibility, as old and new versions of huggingface_hub write it."""
+    return body.get("private", body.get("visibility") == "private")
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
@@ -38,10 +47,16 @@ class Hub(http.server.BaseHTTPRequestHandler):
             data = FILES[path.rpartition("/")[2]]
             self.reply(data, {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT})
         elif "/tree/" in path:
-            entries = ((name, data, hashlib.sha1(data).hexdigest()) for name, data in FILES.items())
+            entries = (
+                (name, data, hashlib.sha1(data).hexdigest())
+                for name, data in FILES.items()
+                if name in self.server.files
+            )
             self.reply([{"type": "file", "path": n, "size": len(d), "oid": oid} for n, d, oid in entries])
         else:
-            self.reply({"_id": "1", "id": "owner/name", "sha": COMMIT, "siblings": [{"rfilename": n} for n in FILES]})
+            siblings = [{"rfilename": name} for name in self.server.files]
+            private = self.server.private
+            self.reply({"_id": "1", "id": "owner/name", "sha": COMMIT, "siblings": siblings, "private": private})
 
     def do_HEAD(self):
         self.do_GET()
@@ -50,6 +65,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.tokens.add(self.headers.get("Authorization"))
         if self.path.endswith("/create"):
+            self.server.private = is_private(json.loads(body))
             self.reply({"url": f"{self.server.url}/owner/name", "name": "owner/name"})
         elif "/preupload/" in self.path:
             files = json.loads(body)["files"]
@@ -60,12 +76,17 @@ class Hub(http.server.BaseHTTPRequestHandler):
         else:
             self.reply({})
 
+    def do_PUT(self):
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        self.server.private = is_private(body)
+        self.reply({"private": is_private(body)})
+
 
 @pytest.fixture
 def hub():
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
         server.url = f"http://127.0.0.1:{server.server_port}"
-        server.commits, server.tokens = [], set()
+        server.commits, server.tokens, server.files, server.private = [], set(), list(FILES), False
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
@@ -87,6 +108,35 @@ def test_pulls_models_and_artifacts_alone(hub, tmp_path):
     assert done.stdout.split() == [str(tmp_path / "models" / name) for name in ("knn.json", "knn.onnx")]
     assert "Bearer hf_secret" in hub.tokens
     assert "hf_secret" not in done.stdout + done.stderr
+    left_out = [f"warning: {name} is neither a JSON model nor an artifact, and is left out" for name in FOREIGN]
+    assert done.stderr.splitlines() == left_out
+
+
+def test_lists_what_came_alone(hub, tmp_path):
+    (tmp_path / "stale.json").write_text('{"algorithm": "svm"}')
+    done = modelpick(hub, tmp_path, "pull", "owner/name", "-o", tmp_path)
+    assert "stale" not in done.stdout
+    hub.files = ["config.json"]
+    nothing = modelpick(hub, tmp_path, "pull", "owner/name", "-o", tmp_path)
+    assert (nothing.returncode, nothing.stdout) == (2, "")
+    assert nothing.stderr == "error: owner/name: expected JSON models or artifacts in its top folder, got none\n"
+
+
+@pytest.mark.parametrize(("options", "private"), [((), True), (("--public",), False), (("--private",), True)], ids=str)
+def test_repositories_are_private_unless_asked(hub, tmp_path, options, private):
+    (tmp_path / "knn.json").write_bytes(FILES["knn.json"])
+    done = modelpick(hub, tmp_path, "push", tmp_path, "owner/name", *options)
+    assert done.returncode == 0, done.stderr
+    assert hub.private is private
+    assert done.stderr == f"1 files to owner/name, which is {'private' if private else 'public'}\n"
+
+
+def test_a_repository_without_a_card_gets_one(hub, tmp_path):
+    (tmp_path / "knn.json").write_bytes(FILES["knn.json"])
+    hub.files = ["other.txt"]
+    assert modelpick(hub, tmp_path, "push", tmp_path, "owner/name").returncode == 0
+    sent = {entry["value"]["path"]: base64.b64decode(entry["value"]["content"]) for entry in hub.commits[0][1:]}
+    assert "`knn.json`" in sent["README.md"].decode()
 
 
 def test_pushes_models_and_artifacts_alone(hub, tmp_path):
@@ -98,7 +148,7 @@ def test_pushes_models_and_artifacts_alone(hub, tmp_path):
     (commit,) = hub.commits
     assert commit[0]["value"]["summary"] == "Retrain"
     sent = {entry["value"]["path"]: base64.b64decode(entry["value"]["content"]) for entry in commit[1:]}
-    assert sent == {name: FILES[name] for name in ("knn.json", "knn.onnx")}
+    assert sent == {name: FILES[name] for name in OURS}
 
 
 def test_tells_in_one_line_what_failed(hub, tmp_path):

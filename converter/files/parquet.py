@@ -1,0 +1,111 @@
+"""Parquet files, where pyarrow is installed."""
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy.typing as npt
+
+from modelpick.runtime import DocumentError, ModelpickError
+
+# What such files begin with.
+PARQUET = b"PAR1"
+
+
+def pyarrow() -> Any:
+    """Import pyarrow, and its Parquet reader.
+
+    Raises
+    ------
+    ModelpickError
+        When it is missing.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError:
+        raise ModelpickError("Parquet needs pyarrow: pip install 'modelpick[batch]'") from None
+    return pyarrow
+
+
+def read_parquet(name: str, data: bytes) -> list[dict[str, Any]]:
+    """Return the rows of a file that is in memory.
+
+    Raises
+    ------
+    DocumentError
+        When it cannot be read.
+    """
+    arrow = pyarrow()
+    try:
+        rows: list[dict[str, Any]] = arrow.parquet.read_table(io.BytesIO(data)).to_pylist()
+    except (OSError, ValueError) as cause:
+        raise DocumentError(f"{name}: cannot be read: {str(cause).splitlines()[0]}") from None
+    return rows
+
+
+def read_columns(source: Path, columns: tuple[str, ...], chunk: int) -> Iterator[Any]:
+    """Yield record batches of at most ``chunk`` rows, with those of the columns that there are.
+
+    Raises
+    ------
+    ModelpickError
+        When the file cannot be read.
+    """
+    arrow = pyarrow()
+    try:
+        file = arrow.parquet.ParquetFile(source)
+        wanted = [name for name in columns if name in file.schema_arrow.names]
+        yield from file.iter_batches(batch_size=chunk, columns=wanted)
+    except (OSError, ValueError) as cause:
+        if isinstance(cause, ModelpickError):
+            raise
+        raise ModelpickError(f"{source}: cannot be read: {str(cause).splitlines()[0]}") from None
+
+
+def as_matrix(values: Any) -> npt.NDArray[Any] | None:
+    """Make a matrix of a column of lists or tensors, past Python objects.
+
+    None where they are of other types, their lengths differ, or some are null.
+    """
+    arrow = pyarrow()
+    types = arrow.types
+    if isinstance(values, arrow.ExtensionArray):  # tensors of one shape are stored as lists
+        values = values.storage
+    if not any(is_list(values.type) for is_list in (types.is_list, types.is_large_list, types.is_fixed_size_list)):
+        return None
+    flat = values.flatten()
+    if values.null_count or flat.null_count or not len(values) or len(flat) % len(values):
+        return None
+    if not types.is_integer(flat.type) and not types.is_floating(flat.type):
+        return None
+    if not types.is_fixed_size_list(values.type) and len(set(values.value_lengths().to_pylist())) > 1:
+        return None
+    matrix: npt.NDArray[Any] = flat.to_numpy(zero_copy_only=False).reshape(len(values), -1)
+    return matrix
+
+
+def as_objects(values: Any) -> list[Any]:
+    """Return the values of a column as Python objects, whatever its type is."""
+    objects: list[Any] = (values.storage if isinstance(values, pyarrow().ExtensionArray) else values).to_pylist()
+    return objects
+
+
+class ParquetWriter:
+    """Writes picks as a Parquet file."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._arrow = pyarrow()
+        fields = {"row": self._arrow.int64(), "model": self._arrow.string(), "error": self._arrow.string()}
+        self._writer = self._arrow.parquet.ParquetWriter(file, self._arrow.schema(fields.items()))
+
+    def __enter__(self) -> Callable[[list[Any]], None]:
+        return self._put
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
+
+    def _put(self, picks: list[Any]) -> None:
+        columns = {name: [getattr(pick, name) for pick in picks] for name in ("row", "model", "error")}
+        self._writer.write_table(self._arrow.table(columns, schema=self._writer.schema))

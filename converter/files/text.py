@@ -1,0 +1,65 @@
+"""Text that people write: UTF-8 with or without a byte order mark, gzipped or not, told by content.
+
+JSON models are stricter: the original refuses their byte order marks.
+"""
+
+import gzip
+import io
+import zlib
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain
+from typing import IO, Any
+
+from modelpick.runtime import ModelpickError
+
+GZIP = b"\x1f\x8b"
+# A longer line is refused, so that memory is bounded.
+LINE_BYTES = 2**26
+# What reading raises where a file is cut, or not what it began as.
+UNREADABLE = (OSError, EOFError, ValueError, zlib.error)
+
+
+class NotTextError(ModelpickError):
+    """Raised where text is of another encoding, or a line of it is too long."""
+
+
+def as_text(file: IO[bytes]) -> IO[bytes]:
+    """Return an open file behind its byte order mark, unpacked where it is gzipped.
+
+    Raises
+    ------
+    NotTextError
+        When it is UTF-16.
+    OSError, EOFError, zlib.error
+        When it cannot be read, here or later.
+    """
+    buffered: Any = file if hasattr(file, "peek") else io.BufferedReader(file)
+    if buffered.peek(len(GZIP)).startswith(GZIP):
+        buffered = gzip.GzipFile(fileobj=buffered)
+    head = buffered.peek(len(BOM_UTF8))
+    if head.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        raise NotTextError("expected UTF-8, got UTF-16")
+    if head.startswith(BOM_UTF8):
+        buffered.read(len(BOM_UTF8))
+    text: IO[bytes] = buffered
+    return text
+
+
+def numbered_lines(*files: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    r"""Yield the lines of files, one behind the other, that are not blank, and their numbers from 1.
+
+    Their ends, "\n" or "\r\n", and other white space around them are left away.
+
+    Raises
+    ------
+    NotTextError
+        When a line is longer than `LINE_BYTES`.
+    """
+    lines = chain.from_iterable(iter(partial(file.readline, LINE_BYTES + 1), b"") for file in files)
+    for number, line in enumerate(lines, 1):
+        if len(line) > LINE_BYTES:
+            raise NotTextError(f"line {number}: expected at most {LINE_BYTES >> 20} MiB")
+        if stripped := line.strip():
+            yield number, stripped
