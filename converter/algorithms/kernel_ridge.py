@@ -7,17 +7,17 @@ some of them, landmarks. scikit-learn's `KernelRidge` is the estimator, and its 
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from sklearn.kernel_approximation import Nystroem
 from sklearn.kernel_ridge import KernelRidge
-from sklearn.linear_model import Ridge
+from sklearn.metrics.pairwise import rbf_kernel
 
-from modelpick.runtime.decision.objective import OUTCOMES, Objective, choose, utilities
-from modelpick.runtime.decision.shrinkage import deviations
+from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY, Objective, choose, utilities
+from modelpick.runtime.decision.shrinkage import Deviations, deviations
 from modelpick.runtime.schema import Entry, Output, Stored, Table
 
 from ..formats.decoding import Name, Warn, check_length, matrix, refuse
@@ -36,9 +36,9 @@ from ..graphs.unit_length import add_directions, directions
 from .estimator import Matrix, Names, checked_features, name_array
 from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules, Trial
 
-QUALITY, COST = OUTCOMES[0], OUTCOMES[1]
 # Widths of the kernel, and penalties, that tuning tries.
 GAMMAS, RIDGES = (0.5, 1.0, 2.0, 4.0), (1.0, 2.0, 4.0, 8.0, 16.0)
+Mask = npt.NDArray[np.bool_]
 
 
 class OutcomeForm(Struct):
@@ -80,8 +80,8 @@ def _check(form: KernelRidgeForm, source: Source, warn: Warn) -> KernelRidgeDocu
     if len(set(names)) != n_models:
         refuse("$.model_names", "expected each name once")
     vectors = matrix(form.support_vectors, "$.support_vectors")
-    if QUALITY not in form.outcomes:
-        refuse("$.outcomes", f"expected {QUALITY} among them")
+    if OUTCOMES[QUALITY] not in form.outcomes:
+        refuse("$.outcomes", f"expected {OUTCOMES[QUALITY]} among them")
     dual_coef = np.zeros((len(vectors), len(OUTCOMES), n_models))
     intercept = np.full((len(OUTCOMES), n_models), np.nan)
     for kind, outcome in form.outcomes.items():
@@ -158,7 +158,7 @@ class KernelRidgeModelSelector(KernelRidge):
     def predict(self, X: npt.ArrayLike) -> Names:
         """Names of the picked models, shape (b,): the highest quality; of equal ones the cheaper, then the first."""
         outcomes = self.outcomes(X)
-        picked = choose(utilities(outcomes, Objective()), outcomes[:, OUTCOMES.index(COST)])
+        picked = choose(utilities(outcomes, Objective()), outcomes[:, COST])
         names: Names = self.model_names_[picked]
         return names
 
@@ -244,84 +244,118 @@ def _expect(
         yield Expected(answer, Answer(outcomes[known].ravel(), nothing), set(names[close]), bool(close.sum() > 1))
 
 
-def _fit(training: Training) -> KernelRidgeModelSelector:
-    """Fit all kinds of outcomes that are recorded.
+class _Fitted(NamedTuple):
+    """Coefficients by each of some ridges."""
+
+    support_vectors: Matrix
+    """Float64, shape (s, d)."""
+    dual_coef: Matrix
+    """Float64, shape (s, 3, n_ridges, n_models)."""
+    intercept: Matrix
+    """Float64, shape (3, n_models)."""
+
+
+def _fit(training: Training, ridges: Sequence[float]) -> _Fitted:
+    """Fit all kinds of outcomes that are recorded, by each of some ridges; the kernel is evaluated once.
 
     ``f_m = b_m + S(a) + S_m(own_m)``: the mean of a model, what the models share on a query, and what each has of its
     own, see `modelpick.runtime.decision.shrinkage`; each S is a kernel ridge regression on the queries that it is known
-    for. Smoothers are linear: without missing outcomes this is one regression of ``y - b`` for all models at once.
+    for. Smoothers are linear: what is known of the same queries takes one solve, and without missing outcomes that is
+    one regression of ``y - b`` for all models.
     """
-    settings, features = training.settings, directions(training.features)
-    smooth = _Smoother(features, settings)
-    shape = (len(smooth.support_vectors), len(OUTCOMES), len(training.benchmark.model_names))
-    dual_coef, intercept = np.zeros(shape), np.full(shape[1:], np.nan)
+    smooth = _Smoother(directions(training.features), training.settings)
     outcomes = training.outcomes()
-    for kind in range(len(OUTCOMES)):
-        values = outcomes[:, kind]
-        known = ~np.isnan(values)
-        if not known.any():
-            continue
-        split = deviations(values)
+    n_kinds, n_models = outcomes.shape[1:]
+    intercept = np.full((n_kinds, n_models), np.nan)
+    targets: dict[bytes, list[tuple[Matrix, int, slice]]] = {}
+    for kind in range(n_kinds):
+        split = deviations(outcomes[:, kind])
         intercept[kind] = split.base
-        if known.all():
-            dual_coef[:, kind] = smooth(known[:, 0], values - split.base)
-            continue
-        dual_coef[:, kind] = smooth(np.asarray(known.any(axis=1)), split.common[:, None])
-        for mask in np.unique(known, axis=1).T:
-            models = np.flatnonzero((known == mask[:, None]).all(axis=0))
-            if mask.any():
-                dual_coef[:, kind, models] += smooth(mask, split.own[:, models])
-    estimator = KernelRidgeModelSelector(settings.gamma)
-    return estimator.take(smooth.support_vectors, dual_coef, intercept, training.benchmark.model_names)
+        for known, values, models in _targets(split):
+            targets.setdefault(known.tobytes(), []).append((values, kind, models))
+    dual_coef = np.zeros((len(smooth.support_vectors), n_kinds, len(ridges), n_models))
+    for mask, columns in targets.items():
+        values = np.column_stack([values for values, _, _ in columns])
+        solved = smooth(np.frombuffer(mask, np.bool_), values, ridges)
+        for place, (_, kind, models) in enumerate(columns):
+            dual_coef[:, kind, :, models] += solved[:, :, place, None]
+    return _Fitted(smooth.support_vectors, dual_coef, intercept)
+
+
+def _targets(split: Deviations) -> Iterator[tuple[Mask, Matrix, slice]]:
+    """Yield what is solved for: the queries where it is known, (n,), the values, (n,), and the models that it is of."""
+    complete = split.known.all()
+    asked = np.asarray(split.known.any(axis=1))
+    if not complete and asked.any():
+        yield asked, split.common, slice(None)
+    for model in range(split.known.shape[1]):
+        known, own = np.asarray(split.known[:, model]), split.own[:, model]
+        if known.any():
+            yield known, split.common + own if complete else own, slice(model, model + 1)
 
 
 class _Smoother:
     """Kernel ridge regression of any targets on some of the queries; coefficients of the same support vectors.
 
     Above `Settings.landmarks` distinct queries, so many of them, drawn at random, are the support vectors: the kernel
-    is approximated by Nystroem, and a Ridge follows.
+    is approximated by Nystroem, and a Ridge follows. Source: C. Williams, M. Seeger, Using the Nyström Method to Speed
+    Up Kernel Machines, NIPS 2000.
     """
 
     def __init__(self, features: Matrix, settings: Settings) -> None:
-        self._features, self._settings = features, settings
-        distinct = np.sort(np.unique(features, axis=0, return_index=True)[1])
-        self.support_vectors, self._basis = features, None
-        if len(distinct) > settings.landmarks:
-            drawn = np.random.default_rng(settings.seed).permutation(distinct)[: settings.landmarks]
-            nystroem = Nystroem(kernel="rbf", gamma=settings.gamma, n_components=settings.landmarks, random_state=0)
-            nystroem.fit(features[np.sort(drawn)])
-            self.support_vectors, self._basis = nystroem.components_, nystroem.normalization_.T
+        landmarks = _landmarks(features, settings)
+        if landmarks is None:
+            self.support_vectors, self._normalization = features, None
+            self._kernel = rbf_kernel(features, gamma=settings.gamma)
+        else:
+            nystroem = Nystroem(gamma=settings.gamma, n_components=len(landmarks), random_state=0).fit(landmarks)
+            self.support_vectors, self._normalization = nystroem.components_, nystroem.normalization_
             self._mapped = nystroem.transform(features)
 
-    def __call__(self, known: npt.NDArray[np.bool_], targets: Matrix) -> Matrix:
-        """Fit targets, (n, t), of which the known queries', (n,), count: coefficients, (s, t)."""
-        settings = self._settings
-        if self._basis is None:
-            dual_coef = np.zeros((len(self._features), targets.shape[1]))
-            fitted = KernelRidge(alpha=settings.ridge, kernel="rbf", gamma=settings.gamma)
-            dual_coef[known] = fitted.fit(self._features[known], targets[known]).dual_coef_
+    def __call__(self, known: Mask, targets: Matrix, ridges: Sequence[float]) -> Matrix:
+        """Fit targets, (n, t), of which the known queries', (n,), count: coefficients, (s, n_ridges, t)."""
+        if self._normalization is None:
+            dual_coef = np.zeros((len(known), len(ridges), targets.shape[1]))
+            dual_coef[known] = _solutions(self._kernel[np.ix_(known, known)], targets[known], ridges)
             return dual_coef
-        ridge = Ridge(alpha=settings.ridge, fit_intercept=False).fit(self._mapped[known], targets[known])
-        coefficients: Matrix = self._basis @ np.atleast_2d(ridge.coef_).T
-        return coefficients
+        mapped = self._mapped[known]
+        of_mapped = _solutions(mapped.T @ mapped, mapped.T @ targets[known], ridges)
+        return np.tensordot(self._normalization.T, of_mapped, axes=1)
+
+
+def _landmarks(features: Matrix, settings: Settings) -> Matrix | None:
+    """Draw distinct queries; None where there are not more than that."""
+    distinct = np.sort(np.unique(features, axis=0, return_index=True)[1])
+    if len(distinct) <= settings.landmarks:
+        return None
+    drawn = np.random.default_rng(settings.seed).permutation(distinct)[: settings.landmarks]
+    landmarks: Matrix = features[np.sort(drawn)]
+    return landmarks
+
+
+def _solutions(matrix: Matrix, targets: Matrix, ridges: Sequence[float]) -> Matrix:
+    """Solve ``(matrix + ridge I) x = targets``, (s, s) and (s, t), for each ridge: (s, n_ridges, t).
+
+    Kernel ridge regression where the matrix is a kernel; a Ridge where it holds the products of its features.
+    """
+    solver = KernelRidge(kernel="precomputed")
+    return np.stack([solver.set_params(alpha=ridge).fit(matrix, targets).dual_coef_ for ridge in ridges], axis=1)
 
 
 def _train(training: Training) -> dict[str, Any]:
-    estimator, settings = _fit(training), training.settings
-    kinds, names = len(OUTCOMES), training.benchmark.model_names
-    dual_coef = estimator.dual_coef_.reshape(len(estimator.X_fit_), kinds, -1)
-    intercept = estimator.intercept_.reshape(kinds, -1)
+    settings, names = training.settings, training.benchmark.model_names
+    fitted = _fit(training, [settings.ridge])
     return {
         "model_names": names,
         "gamma": settings.gamma,
         "ridge": settings.ridge,
-        "support_vectors": estimator.X_fit_.tolist(),
+        "support_vectors": fitted.support_vectors.tolist(),
         "outcomes": {
-            kind: {"dual_coef": dual_coef[:, place].tolist(), "intercept": intercept[place].tolist()}
+            kind: {"dual_coef": fitted.dual_coef[:, place, 0].tolist(), "intercept": fitted.intercept[place].tolist()}
             for place, kind in enumerate(OUTCOMES)
-            if not np.isnan(intercept[place]).all()
+            if not np.isnan(fitted.intercept[place]).all()
         },
-        "default": names[int(intercept[0].argmax())],
+        "default": names[int(fitted.intercept[0].argmax())],
     }
 
 
@@ -331,13 +365,20 @@ def _grid(settings: Settings) -> list[Settings]:
 
 
 def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> Iterator[Trial]:
-    for settings in grid:
-        predicted = _fit(training._replace(settings=settings)).outcomes(held_out)
-        yield Trial(settings, partial(_pick, predicted))
+    """Evaluate the kernel once for each gamma."""
+    for gamma in dict.fromkeys(settings.gamma for settings in grid):
+        tried = [settings for settings in grid if settings.gamma == gamma]
+        fitted = _fit(training._replace(settings=tried[0]), [settings.ridge for settings in tried])
+        # One estimator that predicts by all ridges, as if each were of other models.
+        names = list(training.benchmark.model_names) * len(tried)
+        estimator = KernelRidgeModelSelector(gamma)
+        estimator.take(fitted.support_vectors, fitted.dual_coef, np.tile(fitted.intercept, len(tried)), names)
+        for settings, predicted in zip(tried, np.split(estimator.outcomes(held_out), len(tried), axis=2), strict=True):
+            yield Trial(settings, partial(_pick, predicted))
 
 
 def _pick(predicted: Matrix, objective: Objective) -> npt.NDArray[np.int64]:
-    return choose(utilities(predicted, objective), predicted[:, OUTCOMES.index(COST)])
+    return choose(utilities(predicted, objective), predicted[:, COST])
 
 
 RULES = (

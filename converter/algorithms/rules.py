@@ -128,7 +128,7 @@ class Rules(Generic[F, D, E]):
     grid: Callable[[Settings], list[Settings]] | None = None
     """Returns the settings that tuning tries, in order of preference among equals."""
     trials: Callable[[Training, Matrix, Sequence[Settings]], Iterator[Trial]] | None = None
-    """Trains by each of some settings, and picks for held-out queries, (n_held_out, d)."""
+    """Trains by each of some settings, and picks for held-out queries, (n_held_out, d); in any order."""
     predicts: bool = False
     """Whether outcomes are predicted, so that trials answer to objectives and operating points are recorded."""
     reads_trained: bool = True

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from modelpick.runtime import DocumentError, Objective
 
@@ -76,11 +77,13 @@ def swept(
     n = len(training.features)
     fold = folds(training.features, training.settings.seed)
     picks = np.zeros((len(grid), len(objectives), n), dtype=np.int64)
-    for number in range(int(fold.max()) + 1):
-        learned, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        for place, trial in enumerate(rules.trials(training.of(learned), training.features[held_out], grid)):
-            for column, objective in enumerate(objectives):
-                picks[place, column, held_out] = trial.pick(objective)
+    places = {settings: place for place, settings in enumerate(grid)}
+    with threadpool_limits(1):
+        for number in range(int(fold.max()) + 1):
+            learned, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+            for trial in rules.trials(training.of(learned), training.features[held_out], grid):
+                for column, objective in enumerate(objectives):
+                    picks[places[trial.settings], column, held_out] = trial.pick(objective)
     return [Sweep(settings, list(objectives), picks[place]) for place, settings in enumerate(grid)]
 
 

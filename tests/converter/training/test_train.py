@@ -233,6 +233,20 @@ def test_landmarks_predict_nearly_as_all_rows_do():
     assert np.abs(outcomes[0] - outcomes[1]).mean() < 0.05
 
 
+@pytest.mark.parametrize("landmarks", [30, 1000])
+def test_settings_that_share_a_kernel_pick_as_each_does_alone(landmarks):
+    training = training_data(read_benchmark(routed(60)), Settings(landmarks=landmarks))
+    learned, held_out = training.of(np.arange(40)), training.features[40:]
+    rules = ROWS["kernel_ridge native/1"]
+    grid = rules.grid(training.settings)
+    together = {trial.settings: trial.pick for trial in rules.trials(learned, held_out, grid)}
+    assert set(together) == set(grid)
+    for settings in grid:
+        (alone,) = rules.trials(learned, held_out, [settings])
+        for objective in (Objective(), Objective(cost_weight=0.05)):
+            assert together[settings](objective).tolist() == alone.pick(objective).tolist()
+
+
 def test_auto_writes_the_best_and_says_whether_it_is_surely_better(tmp_path, monkeypatch, capsys):
     command = sys.modules["modelpick.converter.cli.train"]
     monkeypatch.setattr(command, "TRAINED", ("kmeans", "kernel_ridge"))  # all take a minute
