@@ -264,7 +264,7 @@ def _fit(training: Training, ridges: Sequence[float]) -> _Fitted:
     one regression of ``y - b`` for all models.
     """
     smooth = _Smoother(directions(training.features), training.settings)
-    outcomes = training.outcomes()
+    outcomes = training.benchmark.outcomes()
     n_kinds, n_models = outcomes.shape[1:]
     intercept = np.full((n_kinds, n_models), np.nan)
     targets: dict[bytes, list[tuple[Matrix, int, slice]]] = {}

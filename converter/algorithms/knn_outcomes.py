@@ -261,7 +261,7 @@ def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> I
     queries, models = np.nonzero(~np.isnan(benchmark.quality))
     ks = dict.fromkeys(settings.k for settings in grid)
     names = [benchmark.model_names[model] for model in models]
-    outcomes = training.outcomes()[queries, :, models]
+    outcomes = benchmark.outcomes()[queries, :, models]
     estimator = OutcomeModelSelector(max(ks)).fit(training.features[queries], names, outcomes)
     rows = estimator.kneighbors(held_out, return_distance=False)
     base = np.array([model_means(estimator.outcomes_[:, kind]) for kind in range(len(OUTCOMES))])[None]

@@ -20,9 +20,9 @@ from ..evaluation.picks import picks_worst_first
 from ..evaluation.plot import plot
 from ..evaluation.policies import routed
 from ..evaluation.recovery import recover
-from ..evaluation.verdict import Verdict, all_pay, percent, signed, verdicts
+from ..evaluation.verdict import Verdict, all_pay, verdicts
 from ..files.io import write_atomically
-from ..statistics.bootstrap import Estimate
+from ..statistics.bootstrap import Estimate, percent, signed
 from .console import show
 from .options import AsJson, Data, Embedder, Embeddings, Seed
 from .records import read_records

@@ -13,15 +13,18 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from modelpick.runtime import ModelpickError
+from modelpick.runtime.decision.objective import utilities
+from modelpick.runtime.errors import one_line
 
 from ..algorithms import AnyRules
 from ..algorithms.rules import Semantics
 from ..files.io import write_atomically
 from ..formats.outcomes import Settings, Training
+from ..statistics.bootstrap import signed
+from ..training.crossvalidation import best_single, objective_of
 from ..training.train import FORMAT_VERSION, TRAINED, trainer, training_data
 from ..training.train import train as train_selector
-from ..training.tune import Tried, compare
+from ..training.tune import Tried, best_settings, compare
 from ..training.tune import tune as tune_settings
 from .console import show
 from .options import Data, Embedder, Embeddings, Seed
@@ -129,7 +132,7 @@ def _tuned(training: Training, rules: AnyRules) -> Settings:
     for one in found:
         table.add_row(*(f"{getattr(one.settings, name):g}" for name in tried), *_shown(one))
     show(table)
-    return next(one.settings for one in found if one.is_best)
+    return best_settings(found)
 
 
 def _shown(one: Tried) -> tuple[str, str]:
@@ -145,20 +148,19 @@ def _chosen(training: Training, format_version: int, allow_constant: bool) -> tu
         trainer(name, format_version, Semantics.queries if name == "knn" else Semantics.native) for name in TRAINED
     ]
     compared = compare(training, candidates)
-    table = Table("algorithm", "semantics", "quality", "over the best single model")
+    table = Table("algorithm", "semantics", "quality", "utility", "over the best single model")
     for one in compared:
-        gain = one.over_single
-        shown = f"{gain.value:+.4f} [{gain.low:.4f}, {gain.high:.4f}]"
-        table.add_row(one.rules.algorithm, one.rules.semantics, f"{one.quality:.4f}", Text(shown))
+        means = (f"{mean:.4f}" for mean in (one.quality, one.utility))
+        table.add_row(one.rules.algorithm, one.rules.semantics, *means, Text(signed(one.over_single)))
     show(table)
-    best = compared[0]
+    best, single = compared[0], best_single(utilities(training.benchmark.outcomes(), objective_of(training)))
+    always = f"always calling the best single model, {training.benchmark.model_names[single]}"
     if best.over_single.low > 0:
-        print(f"{best.rules.algorithm} is surely better than always calling the best single model")
-        return best.rules, training, True
-    print("none is surely better than always calling the best single model")
-    if best.over_single.value > 0 and not allow_constant:
-        return best.rules, training, True
-    if not allow_constant:
-        raise ModelpickError("auto: no algorithm is better than the best single model; see --allow-constant")
-    constant = training._replace(settings=training.settings._replace(clusters=1))
-    return trainer("kmeans", format_version), constant, False
+        print(one_line(f"{best.rules.algorithm} is surely better than {always}"))
+    elif not allow_constant:
+        print(one_line(f"none is surely better than {always}; --allow-constant writes that instead"))
+    else:
+        print(one_line(f"none is surely better than {always}, which is written"))
+        constant = training.only(single)
+        return trainer("kmeans", format_version), constant._replace(settings=DEFAULTS._replace(clusters=1)), False
+    return best.rules, training, True

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modelpick.runtime import DocumentError, Objective, Selector
+from modelpick.runtime.decision.objective import utilities as objective_utilities
 from modelpick.runtime.decision.shrinkage import model_means
 
 from ..formats.outcomes import Benchmark, Matrix
@@ -34,11 +35,7 @@ class Policy(NamedTuple):
 
 def utilities(benchmark: Benchmark, objective: Objective) -> Matrix:
     """Return the utility of each outcome, (n_queries, n_models); NaN where one that has a weight is unknown."""
-    utility = benchmark.quality
-    for weight, price in ((objective.cost_weight, benchmark.cost), (objective.seconds_weight, benchmark.seconds)):
-        if weight:
-            utility = utility - weight * price
-    return utility
+    return objective_utilities(benchmark.outcomes(), objective)
 
 
 def best_models(benchmark: Benchmark, utility: Matrix) -> Indices:

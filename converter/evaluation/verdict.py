@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from modelpick.runtime import Objective
 
-from ..statistics.bootstrap import Estimate
+from ..statistics.bootstrap import Estimate, percent, signed
 from .evaluate import MIX_OF, Evaluation, Result
 from .policies import Policy
 
@@ -62,13 +62,3 @@ def _verdict(result: Result, mix: Result | None, evaluation: Evaluation) -> Verd
 def _surely(estimate: Estimate) -> bool:
     """Whether it is above 0, by more than sums are rounded."""
     return estimate.low > ROUNDING
-
-
-def signed(estimate: Estimate) -> str:
-    """Write an estimate and its interval with their signs."""
-    return f"{estimate.value:+z.3f} [{estimate.low:+z.3f}, {estimate.high:+z.3f}]"
-
-
-def percent(estimate: Estimate) -> str:
-    """Write an estimate and its interval in percent."""
-    return f"{100 * estimate.value:z.1f} % [{100 * estimate.low:z.1f}, {100 * estimate.high:z.1f}]"

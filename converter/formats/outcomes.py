@@ -36,6 +36,10 @@ class Benchmark(NamedTuple):
     places: list[str]
     """File and line of each query's first record."""
 
+    def outcomes(self) -> Matrix:
+        """Quality, cost and seconds, float64, shape (n_queries, 3, n_models); NaN where unknown."""
+        return np.stack([self.quality, self.cost, self.seconds], axis=1)
+
 
 class Settings(NamedTuple):
     """What a user may choose about training; tuning chooses what an algorithm has of it."""
@@ -98,9 +102,13 @@ class Training(NamedTuple):
         weights = advantages[queries, models]
         return Examples(queries, models, weights / weights.mean())
 
-    def outcomes(self) -> Matrix:
-        """Quality, cost and seconds, float64, shape (n_queries, 3, n_models); NaN where unknown."""
-        return np.stack([self.benchmark.quality, self.benchmark.cost, self.benchmark.seconds], axis=1)
+    def only(self, model: int) -> "Training":
+        """Return the training of one model, on the queries that it is known for."""
+        known = np.flatnonzero(~np.isnan(self.benchmark.quality[:, model]))
+        part = self.of(known)
+        columns = {kind: getattr(part.benchmark, kind)[:, [model]] for kind in ("quality", "seconds", "cost")}
+        benchmark = part.benchmark._replace(model_names=[part.benchmark.model_names[model]], **columns)
+        return part._replace(benchmark=benchmark, weights=part.weights[:, [model]])
 
     def of(self, queries: Indices) -> "Training":
         """Return the training of some of the queries."""

@@ -74,3 +74,13 @@ def estimate(samples: Vector) -> Estimate:
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(defined, [tail, 100 - tail]) if len(defined) else (np.nan, np.nan)
     return Estimate(float(samples[0]), float(low), float(high))
+
+
+def signed(estimate: Estimate) -> str:
+    """Write an estimate and its interval with their signs."""
+    return f"{estimate.value:+z.3f} [{estimate.low:+z.3f}, {estimate.high:+z.3f}]"
+
+
+def percent(estimate: Estimate) -> str:
+    """Write an estimate and its interval in percent."""
+    return f"{100 * estimate.value:z.1f} % [{100 * estimate.low:z.1f}, {100 * estimate.high:z.1f}]"

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from modelpick.runtime import DocumentError, Objective
+from modelpick.runtime.decision.objective import utilities
 
 from ..algorithms import AnyRules
 from ..formats.outcomes import Matrix, Settings, Training
@@ -46,10 +47,24 @@ def folds(features: Matrix, seed: int) -> Picks:
     return fold
 
 
+def objective_of(training: Training) -> Objective:
+    """Return the user's objective.
+
+    Raises
+    ------
+    DocumentError
+        When it weighs what no record has.
+    """
+    objective = Objective(training.settings.cost_weight, training.settings.seconds_weight)
+    if np.isnan(utilities(training.benchmark.outcomes(), objective)).all():
+        raise DocumentError("expected records with the cost or response time that the objective has a weight for")
+    return objective
+
+
 def objectives_of(training: Training, rules: AnyRules) -> list[Objective]:
     """Return the objectives that a setting is judged by: the user's one, or `weighted` where costs are known."""
-    chosen = Objective(training.settings.cost_weight, training.settings.seconds_weight)
-    return weighted(training) if rules.predicts and chosen == Objective() else [chosen]
+    objective = objective_of(training)
+    return weighted(training) if rules.predicts and objective == Objective() else [objective]
 
 
 def weighted(training: Training) -> list[Objective]:
@@ -62,10 +77,10 @@ def weighted(training: Training) -> list[Objective]:
     return [Objective(weight / unit, seconds_weight) for weight in WEIGHTS]
 
 
-def best_single(quality: Matrix) -> int:
-    """Return the model of the highest mean known quality, (n_queries, n_models)."""
-    known = ~np.isnan(quality)
-    means = np.where(known, quality, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+def best_single(utility: Matrix) -> int:
+    """Return the model of the highest mean known quality, or utility, (n_queries, n_models)."""
+    known = ~np.isnan(utility)
+    means = np.where(known, utility, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     return int(np.where(known.any(axis=0), means, -np.inf).argmax())
 
 

@@ -1,17 +1,20 @@
 """Tuning: settings by cross-validation over queries, and which algorithm to take."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
-from modelpick.runtime import DocumentError, Objective
+from modelpick.runtime import DocumentError
+from modelpick.runtime.decision.objective import utilities
 
 from ..algorithms import AnyRules
 from ..formats.outcomes import Benchmark, Settings, Training
-from ..statistics.bootstrap import Estimate, estimate, resampled
+from ..statistics.bootstrap import Estimate, estimate, ratio, resampled
 from ..statistics.frontier import aiq
-from .crossvalidation import Sweep, best_single, folds, objectives_of, outcomes_of, swept
+from .crossvalidation import Sweep, best_single, folds, objective_of, objectives_of, outcomes_of, swept
 
 Vector = npt.NDArray[np.float64]
 
@@ -39,7 +42,7 @@ def tune(training: Training, rules: AnyRules) -> list[Tried]:
     Raises
     ------
     DocumentError
-        When there are fewer than two queries.
+        When there are fewer than two queries, or the weights are of what no record has.
     """
     assert rules.grid is not None
     benchmark, n = training.benchmark, len(training.features)
@@ -55,6 +58,11 @@ def tune(training: Training, rules: AnyRules) -> list[Tried]:
         Tried(sweep.settings, score, _mean(outcomes_of(sweep.picks[:1], benchmark.quality)[0]), place == best)
         for place, (sweep, score) in enumerate(zip(sweeps, scores, strict=True))
     ]
+
+
+def best_settings(found: Sequence[Tried]) -> Settings:
+    """Return the settings that tuning chose."""
+    return next(tried.settings for tried in found if tried.is_best)
 
 
 def _fits(settings: Settings, asked: Settings, queries: int) -> bool:
@@ -81,13 +89,10 @@ def _score(sweep: Sweep, benchmark: Benchmark) -> float:
 
 
 def _utility(sweep: Sweep, benchmark: Benchmark) -> Vector:
-    (objective,), picks = sweep.objectives, sweep.picks
-    utility: Vector = outcomes_of(picks, benchmark.quality)[0]
-    if objective.cost_weight:
-        utility = utility - objective.cost_weight * outcomes_of(picks, benchmark.cost)[0]
-    if objective.seconds_weight:
-        utility = utility - objective.seconds_weight * outcomes_of(picks, benchmark.seconds)[0]
-    return utility
+    (objective,) = sweep.objectives
+    (utility,) = outcomes_of(sweep.picks, utilities(benchmark.outcomes(), objective))
+    found: Vector = utility
+    return found
 
 
 def _cautious(sweeps: list[Sweep], benchmark: Benchmark, best: int) -> int:
@@ -108,19 +113,23 @@ class Compared(NamedTuple):
 
     rules: AnyRules
     quality: float
+    """Mean of the picks."""
+    utility: float
+    """Likewise, by the user's weights."""
     over_single: Estimate
-    """Mean quality over always calling the best single model of the fold's training queries, paired."""
+    """Mean utility over always calling the best single model by it of the fold's training queries, paired."""
 
 
 def compare(training: Training, candidates: list[AnyRules]) -> list[Compared]:
-    """Compare algorithms by nested cross-validation, the best first.
+    """Compare algorithms by nested cross-validation, by utility, the best first.
 
     Raises
     ------
     DocumentError
-        When there are fewer than three queries.
+        When there are fewer than three queries, or the weights are of what no record has.
     """
-    n, benchmark = len(training.features), training.benchmark
+    n, benchmark, objective = len(training.features), training.benchmark, objective_of(training)
+    utility = utilities(benchmark.outcomes(), objective)
     if n < 3:
         raise DocumentError(f"expected three queries or more to compare algorithms, got {n}")
     fold = folds(training.features, training.settings.seed)
@@ -128,18 +137,20 @@ def compare(training: Training, candidates: list[AnyRules]) -> list[Compared]:
     for number in range(int(fold.max()) + 1):
         learned, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         inner = training.of(learned)
-        picks[0, held_out] = best_single(inner.benchmark.quality)
+        picks[0, held_out] = best_single(utility[learned])
         for place, rules in enumerate(candidates, 1):
-            settings = next(tried.settings for tried in tune(inner, rules) if tried.is_best)
+            settings = best_settings(tune(inner, rules))
             assert rules.trials is not None
-            (trial,) = rules.trials(inner, training.features[held_out], [settings])
-            objective = Objective(settings.cost_weight, settings.seconds_weight)
-            picks[place, held_out] = trial.pick(objective)
-    single, *found = outcomes_of(picks, benchmark.quality)
+            with threadpool_limits(1):
+                (trial,) = rules.trials(inner, training.features[held_out], [settings])
+                picks[place, held_out] = trial.pick(objective)
+    single, *found = outcomes_of(picks, utility)
+    qualities = outcomes_of(picks[1:], benchmark.quality)
     compared = []
-    for rules, quality in zip(candidates, found, strict=True):
-        both = ~np.isnan(quality) & ~np.isnan(single)
-        gain = {"gain": np.where(both, quality - single, 0.0), "known": both.astype(np.float64)}
+    for rules, quality, got in zip(candidates, qualities, found, strict=True):
+        both = ~np.isnan(got) & ~np.isnan(single)
+        gain = {"gain": np.where(both, got - single, 0.0), "known": both.astype(np.float64)}
         (sums,) = resampled([gain], training.settings.seed)
-        compared.append(Compared(rules, _mean(quality), estimate(sums["gain"] / np.maximum(sums["known"], 1.0))))
+        over = estimate(ratio(sums["gain"], sums["known"]))
+        compared.append(Compared(rules, _mean(quality), _mean(got), over))
     return sorted(compared, key=lambda one: -one.over_single.value)
