@@ -79,6 +79,8 @@ def train(
     landmarks: Annotated[
         int, typer.Option(min=1, help="Support vectors of kernel ridge at most; above, so many are drawn.")
     ] = DEFAULTS.landmarks,
+    C: Annotated[float, typer.Option("--C", min=1e-9, help="Penalty of SVM.")] = DEFAULTS.C,
+    hidden: Annotated[int, typer.Option(min=1, help="Width of the hidden layer of MLP.")] = DEFAULTS.hidden,
     allow_constant: Annotated[
         bool, typer.Option(help="Let auto write a model that always picks the best single model, if none is better.")
     ] = False,
@@ -96,6 +98,8 @@ def train(
         gamma=gamma,
         ridge=ridge,
         landmarks=landmarks,
+        C=C,
+        hidden=hidden,
         cost_weight=cost_weight,
         seconds_weight=seconds_weight,
         seed=seed,

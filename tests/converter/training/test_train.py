@@ -112,6 +112,22 @@ def test_the_command_trains_what_is_asked(tmp_path):
     assert max(tried.score for tried in tuned) == next(tried.score for tried in tuned if tried.is_best)
 
 
+def test_the_command_passes_the_settings_on(tmp_path):
+    asked = ("--algorithm", "svm", "--algorithm", "mlp", "--C", 0.5, "--hidden", 3)
+    assert modelpick("train", "--data", DATA, "-o", tmp_path, *asked).returncode == 0
+    svm, mlp = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("svm", "mlp"))
+    assert (svm["C"], mlp["hidden_sizes"]) == (0.5, [3])
+
+
+def test_tuning_tries_what_each_algorithm_has():
+    tuned = {"knn": {"k"}, "kmeans": {"clusters"}, "svm": {"C", "gamma"}, "mlp": {"hidden"}}
+    tuned |= {"kernel_ridge": {"gamma", "ridge"}}
+    for rules in ROWS.values():
+        grid = rules.grid(Settings())
+        varied = {name for name in Settings._fields if len({getattr(one, name) for one in grid}) > 1}
+        assert varied == tuned[rules.algorithm] | ({"evidence"} if rules.semantics == "queries/2" else set())
+
+
 def test_tuning_sees_no_query_on_both_sides():
     """Outcomes are those of the query alone: whoever knew the held-out ones would always be right."""
     rng = np.random.default_rng(0)
