@@ -15,7 +15,7 @@ Vector = npt.NDArray[np.float64]
 
 
 def operating_points(training: Training, rules: AnyRules) -> dict[str, Any]:
-    """Return the field ``operating_points`` of a selector that predicts outcomes; nothing where there is one query.
+    """Return the field ``operating_points`` of a selector that predicts outcomes; nothing where none is known.
 
     See `modelpick.converter.formats.operating_points` for what it holds. Points that another surpasses in quality for
     no more money are left out.
@@ -24,7 +24,10 @@ def operating_points(training: Training, rules: AnyRules) -> dict[str, Any]:
         return {}
     (sweep,) = swept(training, rules, [training.settings], weighted(training))
     benchmark, best = training.benchmark, best_single(training.benchmark.quality)
-    points = _points(sweep, benchmark, best, training.settings.seed)
+    # Of sparse records, perhaps no pick has an outcome.
+    points = [point for point in _points(sweep, benchmark, best, training.settings.seed) if point["quality"]]
+    if not points:
+        return {}
     single = {
         "model": benchmark.model_names[best],
         **{kind: _mean(values[:, best]) for kind, values in _kinds(benchmark).items()},
@@ -68,12 +71,17 @@ def _points(sweep: Sweep, benchmark: Benchmark, best: int, seed: int) -> list[di
                 "cost_weight": objective.cost_weight,
                 "seconds_weight": objective.seconds_weight,
                 **{kind: _interval(samples) for kind, samples in picked.items()},
-                "kept": _interval(ratio(picked["quality"], single["quality"])) or [0.0, 0.0, 0.0],
+                "kept": _interval(_kept(picked["quality"], single["quality"])),
                 "saved": _interval(1.0 - ratio(picked["cost"], single["cost"])),
                 "shares": dict(zip(benchmark.model_names, counts.tolist(), strict=True)),
             }
         )
     return points
+
+
+def _kept(picked: Vector, single: Vector) -> Vector:
+    """Return the share of the best single model's quality; where that is not above 0, all if it is reached, or none."""
+    return np.where(single > 0, ratio(picked, single), (picked >= single).astype(np.float64))
 
 
 def _interval(samples: Vector) -> list[float] | None:

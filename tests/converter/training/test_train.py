@@ -223,6 +223,30 @@ def test_operating_points_tell_what_is_kept_for_less_money(name):
         assert [selector.select(row, keep=0.95) for row in fresh[:40]] == cheap[:40]
 
 
+@pytest.mark.parametrize("worth", [0.0, -1.0])
+def test_all_is_kept_of_a_quality_that_is_not_above_zero(worth):
+    lines = [json.loads(line) for line in routed(40).splitlines()]
+    lines = [line | {"performance": worth - (line["model_name"] == "bad")} for line in lines]
+    training = training_data(read_benchmark(encoded(*lines)))
+    points = train(training, ROWS["kernel_ridge native/1"])["operating_points"]
+    assert points["best_single"]["quality"] == worth
+    (point,) = points["points"]  # none is better, and none as cheap
+    assert (point["kept"], point["cost"][0]) == ([1.0, 1.0, 1.0], 1.0)
+
+
+def test_there_are_no_points_where_no_pick_has_an_outcome():
+    records = encoded(
+        *(
+            record(query=query, model_name=model, performance=float(worth), embedding=[float(query)])
+            for query, models in (("0", "ab"), ("1", "cd"))
+            for worth, model in enumerate(models)
+        )
+    )
+    document = train(training_data(read_benchmark(records)), ROWS["kernel_ridge native/1"])
+    assert "operating_points" not in document
+    assert load_document(json.dumps(document).encode()).operating_points is None
+
+
 def test_kernel_ridge_is_that_of_plain_numpy():
     """Complete outcomes need one solve; missing ones a solve for each pattern of what is missing, and a common part."""
     rng = np.random.default_rng(3)
