@@ -14,7 +14,7 @@ from rich.text import Text
 from modelpick.runtime import Objective
 from modelpick.runtime.errors import one_line
 
-from ..evaluation.evaluate import Evaluation, Result
+from ..evaluation.evaluate import Evaluation, Result, Source
 from ..evaluation.evaluate import evaluate as evaluate_policies
 from ..evaluation.picks import picks_worst_first
 from ..evaluation.plot import plot
@@ -27,13 +27,22 @@ from .console import show
 from .options import AsJson, Data, Embedder, Embeddings, Seed
 from .records import read_records
 
+ROLES_FROM: dict[Source, str] = {
+    "training records": "by the training records",
+    "artifacts": "as the artifacts record",
+    "hindsight": "in hindsight",
+}
+
 
 def evaluate(
     artifacts: Annotated[list[Path], typer.Argument(help="Artifacts written by `modelpick convert`.")],
     data: Data,
     train_data: Annotated[
         Path | None,
-        typer.Option(help="Records that the artifacts were trained on: the best single model is learned there."),
+        typer.Option(
+            help="Records that the artifacts were trained on: the best single model is learned there, else it is what "
+            "the artifacts record."
+        ),
     ] = None,
     embedder: Embedder = None,
     embeddings: Embeddings = None,
@@ -61,6 +70,7 @@ def evaluate(
 ) -> None:
     """Measure artifacts on benchmark records that they were not trained on, and say whether they pay.
 
+    Artifacts that predict what the weights are of pick by them; all are judged by them, or by quality alone.
     They are held against the best choice in hindsight (oracle), every single model, chance, and the best mix of two
     models at the same mean cost. Of each artifact, every --keep must pay for --fail-unless-pays; without one, what it
     picks unasked must.
@@ -73,10 +83,10 @@ def evaluate(
             f"warning: {seen:,} of {len(benchmark.queries):,} queries stand in the training data too", file=sys.stderr
         )
     objective, keeps = Objective(cost_weight, seconds_weight), keep or []
-    policies = routed(artifacts, benchmark, keeps=keeps)
+    policies = routed(artifacts, benchmark, objective=objective, keeps=keeps)
     evaluation = evaluate_policies(policies, benchmark, objective=objective, learned=learned, seed=seed)
     if pair is not None:
-        paired = routed(artifacts, benchmark, keeps=keeps, candidates=pair)
+        paired = routed(artifacts, benchmark, objective=objective, keeps=keeps, candidates=pair)
         evaluation.recoveries = recover(paired, benchmark, *pair, seed=seed)
     found = verdicts(evaluation)
     if plot_file is not None:
@@ -93,7 +103,7 @@ def evaluate(
 
 
 def _show(evaluation: Evaluation, found: Sequence[Verdict]) -> None:
-    learned = "by the training records" if evaluation.learned else "in hindsight"
+    learned = ROLES_FROM[evaluation.roles_from]
     title = f"{evaluation.queries:,} queries, means and 95 % intervals"
     table = Table("policy", "coverage", "quality", "cost", "seconds", "regret", "best picks", title=title)
     for result in evaluation.results:

@@ -21,6 +21,7 @@ from .recovery import Recovery
 
 Kind = Literal["oracle", "artifact", "mix", "single", "random"]
 Axis = Literal["cost", "seconds"]
+Source = Literal["training records", "artifacts", "hindsight"]
 MIX_OF = "mix at {}"
 
 
@@ -82,8 +83,8 @@ class Evaluation(Struct):
     """The price: cost, or response time where no cost is recorded."""
     baseline: str
     """The best single model, by the objective."""
-    learned: bool
-    """Whether the models' roles were learned on other records, or in hindsight on these."""
+    roles_from: Source
+    """What the models' roles were learned from."""
     results: list[Result]
     """The oracle; artifacts; static mixes at their prices, in the same order; single models; random."""
     differences: list[Difference]
@@ -133,8 +134,8 @@ def evaluate(
     objective
         What regret, best picks and the oracle go by, and the best single model is best by.
     learned
-        Records to learn from which model is the strongest, the cheapest and the best. By default it is known in
-        hindsight, which no service could.
+        Records to learn from which model is the strongest, the cheapest and the best. By default it is what the
+        artifacts record; where none does, or they disagree, it is known in hindsight, which no service could.
     seed
         Seed of the bootstrap.
 
@@ -147,7 +148,7 @@ def evaluate(
     utility = utilities(benchmark, objective)
     if np.isnan(utility).all():
         raise DocumentError("expected records with the cost or response time that the objective has a weight for")
-    known_roles = roles(_only(learned, names) if learned is not None else benchmark, objective)
+    roles_from, known_roles = _roles(policies, benchmark, objective, learned)
     base = names.index(known_roles["best"])
     axis: Axis = "seconds" if np.isnan(benchmark.cost).all() else "cost"
     outcomes = {"quality": benchmark.quality, "cost": benchmark.cost, "seconds": benchmark.seconds, "utility": utility}
@@ -198,11 +199,26 @@ def evaluate(
         objective=objective,
         axis=axis,
         baseline=names[base],
-        learned=learned is not None,
+        roles_from=roles_from,
         results=results,
         differences=_differences(pairs, differences),
         frontiers=frontiers_of(price, quality, of_single, [policy.artifact for _, policy in everything]),
     )
+
+
+def _roles(
+    policies: Sequence[Policy], benchmark: Benchmark, objective: Objective, learned: Benchmark | None
+) -> tuple[Source, dict[str, str]]:
+    """Name the strongest, the cheapest and the best model, and what says so."""
+    if learned is not None:
+        return "training records", roles(_only(learned, benchmark.model_names), objective)
+    recorded = {tuple(policy.recorded.items()): policy.recorded for policy in policies if "best" in policy.recorded}
+    known = {single.label for single in single_models(benchmark)}
+    if len(recorded) == 1:
+        (found,) = recorded.values()
+        if set(found.values()) <= known:
+            return "artifacts", dict(found)
+    return "hindsight", roles(benchmark, objective)
 
 
 def _only(learned: Benchmark, names: Sequence[str]) -> Benchmark:

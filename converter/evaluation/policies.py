@@ -1,14 +1,16 @@
 """Policies: ways of picking a model for each of some queries, of artifacts and of those to compare them with."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from modelpick.runtime import DocumentError, Objective, Selector
+from modelpick.runtime.decision.objective import OUTCOMES
 from modelpick.runtime.decision.objective import utilities as objective_utilities
 from modelpick.runtime.decision.shrinkage import model_means
 
@@ -16,6 +18,8 @@ from ..formats.outcomes import Benchmark, Matrix
 from ..training.records import required_embeddings
 
 Indices = npt.NDArray[np.int64]
+# A weight of cost at which nothing else counts.
+PROHIBITIVE = 1e15
 
 
 class Policy(NamedTuple):
@@ -30,7 +34,9 @@ class Policy(NamedTuple):
     artifact: str = ""
     """Of an artifact, its label; the policies of one differ in their operating points."""
     keep: float | None = None
-    """Operating point of the artifact; None is what it does unasked."""
+    """Operating point of the artifact; None is what it does by the objective, or unasked where it takes none."""
+    recorded: Mapping[str, str] = MappingProxyType({})
+    """Of an artifact, what it knows of its training records, see `roles`."""
 
 
 def utilities(benchmark: Benchmark, objective: Objective) -> Matrix:
@@ -75,13 +81,16 @@ def artifact_policies(
     benchmark: Benchmark,
     *,
     label: str,
+    objective: Objective = Objective(),  # noqa: B008 (immutable)
     keeps: Sequence[float] = (),
     candidates: Sequence[str] | None = None,
 ) -> list[Policy]:
-    """Pick for each query by an artifact: as it does unasked, and at each operating point.
+    """Pick for each query by an artifact: by the objective, and at each operating point.
 
     Parameters
     ----------
+    objective
+        What artifacts pick by that predict all that it weighs; the others pick as they do unasked.
     keeps
         Operating points: shares of the best single model's quality to keep.
     candidates
@@ -99,8 +108,10 @@ def artifact_policies(
     policies = []
     with Selector.load(artifact) as selector:
         features = selector.features.build_batch(embeddings, benchmark.categories)
+        recorded = recorded_roles(selector, objective)
+        weighed = {"objective": objective} if _predicts(selector, objective) else {}
         for keep in (None, *keeps):
-            asked: dict[str, Any] = {} if keep is None else {"keep": keep}
+            asked: dict[str, Any] = weighed if keep is None else {"keep": keep}
             picks = selector.select_batch(features, candidates=candidates, **asked)
             models = np.array([names.get(pick, -1) for pick in picks], dtype=np.int64)
             if (models < 0).all():
@@ -108,8 +119,24 @@ def artifact_policies(
                     f"{artifact}: expected picks among {', '.join(names)}, got {', '.join(sorted(set(picks)))}"
                 )
             point = label if keep is None else f"{label} keep={keep:g}"
-            policies.append(Policy(point, chosen(models, len(names)), picks, label, keep))
+            policies.append(Policy(point, chosen(models, len(names)), picks, label, keep, recorded))
     return policies
+
+
+def _predicts(selector: Selector, objective: Objective) -> bool:
+    weights = zip(OUTCOMES, (1.0, objective.cost_weight, objective.seconds_weight), strict=True)
+    return {kind for kind, weight in weights if weight} <= set(selector.metadata.outcomes)
+
+
+def recorded_roles(selector: Selector, objective: Objective) -> dict[str, str]:
+    """Name what `roles` does, as an artifact knows them of its training records: by the means that it records."""
+    asked = {"strongest": Objective(), "cheapest": Objective(cost_weight=PROHIBITIVE), "best": objective}
+    anything = np.zeros(selector.n_features_in_)  # the default model is that of all queries
+    return {
+        role: selector.explain(anything, objective=by)["default"]
+        for role, by in asked.items()
+        if _predicts(selector, by)
+    }
 
 
 def single_models(benchmark: Benchmark) -> list[Policy]:

@@ -4,11 +4,13 @@ import json
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import reference
 from recorded import DATA, ROOT, ROUTING, encoded, record
+from recorded import routed as routed_records
 
 from modelpick.converter import convert
 from modelpick.converter.evaluation import policies
@@ -17,9 +19,10 @@ from modelpick.converter.evaluation.picks import picks_worst_first
 from modelpick.converter.evaluation.plot import plot
 from modelpick.converter.evaluation.policies import Objective, Policy, chosen, roles, routed
 from modelpick.converter.evaluation.verdict import all_pay, verdicts
+from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.statistics.bootstrap import BOOTSTRAPS
 from modelpick.converter.training.records import read_benchmark
-from modelpick.converter.training.train import training_data
+from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime import DocumentError, FeatureError, ModelpickError, Selector
 from modelpick.runtime.decision.shrinkage import model_means
 
@@ -71,7 +74,7 @@ def test_evaluates(artifacts, tmp_path):
     assert list(results) == [
         *("oracle", "knn", "kmeans", "mix at knn", "mix at kmeans", *BENCHMARK.model_names, "random"),
     ]
-    assert (evaluation.queries, evaluation.axis, evaluation.learned) == (56, "seconds", False)
+    assert (evaluation.queries, evaluation.axis, evaluation.roles_from) == (56, "seconds", "hindsight")
     document = json.loads((ROOT / "models/kmeans.json").read_text())
     picked = [
         BENCHMARK.model_names.index(name) for name in reference.select(document, training_data(BENCHMARK).features)
@@ -197,11 +200,62 @@ def test_the_best_single_model_is_learned_elsewhere():
     benchmark = recorded([[1.0, 0.0]] * 9, [[1, 2]] * 9, names="ab")
     learned = recorded([[0.0, 0.5, 1.0]] * 9, [[2, 1, 0]] * 9)
     evaluation = evaluate([policy("a" * 9, benchmark)], benchmark, learned=learned)
-    assert (evaluation.baseline, evaluation.learned) == ("b", True)
+    assert (evaluation.baseline, evaluation.roles_from) == ("b", "training records")
     assert by_name(evaluation)["b"].roles == ["strongest", "cheapest", "best"]
     assert by_name(evaluation)["p"].gain.value == 1
     with pytest.raises(DocumentError, match="expected training records of a, b, got them of x"):
         evaluate([], benchmark, learned=learned._replace(model_names=["x", "y", "z"]))
+
+
+@pytest.fixture(scope="module")
+def outcome_artifact(tmp_path_factory):
+    """Predicts outcomes: dear is the best single model, of which cheap is as good on half of the queries."""
+    target = tmp_path_factory.mktemp("outcomes") / "ridge.onnx"
+    training = training_data(read_benchmark(routed_records()), Settings(ridge=0.1))
+    convert(json.dumps(train(training, trainer("kernel_ridge"))).encode(), target, samples=0)
+    return target
+
+
+def test_artifacts_that_predict_outcomes_pick_by_the_objective(outcome_artifact):
+    benchmark = read_benchmark(routed_records(seed=1))
+    objective = Objective(cost_weight=0.05)
+    plain, weighed, kept = (
+        routed([outcome_artifact], benchmark, **asked)
+        for asked in ({}, {"objective": objective}, {"objective": objective, "keeps": [0.95]})
+    )
+    with Selector.load(outcome_artifact) as selector:
+        features = training_data(benchmark).features
+        assert list(plain[0].picks) == selector.select_batch(features)
+        assert list(weighed[0].picks) == selector.select_batch(features, objective=objective)
+        assert list(kept[1].picks) == selector.select_batch(features, keep=0.95)
+    assert [policy.label for policy in kept] == ["ridge", "ridge keep=0.95"]
+    utility = benchmark.quality - 0.05 * benchmark.cost
+    found = by_name(evaluate(weighed, benchmark, objective=objective))["ridge"]
+    assert found.gain.value == pytest.approx(
+        (weighed[0].chances * utility).sum(axis=1).mean() - utility[:, benchmark.model_names.index("cheap")].mean()
+    )
+    assert found.gain.low > 0
+
+
+def test_the_best_single_model_is_the_one_that_artifacts_record(outcome_artifact, artifacts):
+    """In hindsight it would be bad."""
+    benchmark = read_benchmark(routed_records(seed=1))
+    benchmark = benchmark._replace(quality=np.where(np.array(benchmark.model_names) == "bad", 1.0, benchmark.quality))
+    for objective, best in ((Objective(), "dear"), (Objective(cost_weight=0.05), "cheap")):
+        evaluation = evaluate(
+            routed([outcome_artifact], benchmark, objective=objective), benchmark, objective=objective
+        )
+        assert (evaluation.baseline, evaluation.roles_from) == (best, "artifacts")
+        roles_of = {result.name: result.roles for result in evaluation.of("single")}
+        assert {role: name for name, found in roles_of.items() for role in found} == {
+            "strongest": "dear",
+            "cheapest": "cheap",
+            "best": best,
+        }
+    policies = routed([outcome_artifact], benchmark)
+    other = [policies[0]._replace(recorded=dict.fromkeys(policies[0].recorded, "cheap"))]
+    assert evaluate([*policies, *other], benchmark).roles_from == "hindsight"  # they disagree
+    assert evaluated(artifacts).roles_from == "hindsight"  # none records it
 
 
 def test_a_model_of_three_easy_records_is_not_the_best():
@@ -223,6 +277,7 @@ def pointed(monkeypatch):
 
     class Pointed:
         features = type("", (), {"build_batch": staticmethod(lambda embeddings, categories: np.asarray(embeddings))})
+        metadata, n_features_in_ = SimpleNamespace(outcomes=()), 1
 
         @classmethod
         def load(cls, path):

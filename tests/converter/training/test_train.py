@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import reference
-from recorded import DATA, ROOT, ROUTING, encoded, record
+from recorded import DATA, ROOT, ROUTING, encoded, record, routed
 
 from modelpick.converter import build_estimator, convert, load_document, to_artifact
 from modelpick.converter.algorithms import TABLE
@@ -187,20 +187,6 @@ def test_the_command_takes_embeddings_from_a_file(tmp_path):
     with np.load(embeddings) as arrays:
         expected = arrays["embedding"][arrays["key"] == key][0]
     assert json.loads((tmp_path / "knn.json").read_text())["embeddings"][0][:384] == expected.tolist()
-
-
-def routed(n=120, seed=0, dear=0.85):
-    """Records of three models, of which the dear one is better on half of the embeddings' space."""
-    rng = np.random.default_rng(seed)
-    lines = []
-    for i, embedding in enumerate(rng.normal(size=(n, 6))):
-        hard = embedding[0] > 0
-        for model, cost, quality in (("cheap", 1.0, 0.9 - 0.7 * hard), ("dear", 10.0, dear), ("bad", 5.0, 0.1)):
-            got = float(np.clip(quality + 0.05 * rng.normal(), 0, 1))
-            lines.append(
-                record(query=f"q{i}", model_name=model, performance=got, cost=cost, embedding=embedding.tolist())
-            )
-    return encoded(*lines)
 
 
 @pytest.mark.parametrize("name", ["kernel_ridge native/1", "knn queries/2"])
