@@ -23,6 +23,10 @@ def _service() -> Any:
     return json.loads((ROOT / "benchmarks/results/service.json").read_text())
 
 
+def _evidence() -> Any:
+    return json.loads((ROOT / "benchmarks/results/evidence.json").read_text())
+
+
 def _number(value: float) -> str:
     return f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
 
@@ -131,6 +135,34 @@ def imports() -> Iterator[Row]:
         yield (f"`{module}`", f"{measured['milliseconds']:.0f}", f"{measured['resident']:.0f}")
 
 
+def evidence(part: str) -> Iterator[Row]:
+    """Show what trained selectors achieve on queries that they were not trained on, with 95 % intervals."""
+    yield ("picks", "quality", "over the best single model", "quality kept", "cost saved", "over the static mix")
+    for policy in _evidence()[part]["policies"]:
+        if policy["kind"] == "single":
+            yield (f"always {policy['name']}", f"{policy['quality'][0]:.4f}", "", "", "", "")
+            continue
+        gain, kept, saved, over = (policy[name] for name in ("gain", "kept", "saved", "over_mix"))
+        yield (
+            policy["name"],
+            f"{policy['quality'][0]:.4f}",
+            _signed(gain),
+            _percent(kept),
+            _percent(saved),
+            _signed(over),
+        )
+
+
+def _signed(estimate: Sequence[float]) -> str:
+    value, low, high = estimate
+    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def _percent(estimate: Sequence[float]) -> str:
+    value, low, high = estimate
+    return f"{value:.1%} [{low:.1%}, {high:.1%}]"
+
+
 TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     "machine": machine,
     "knn-ratios": knn_ratios,
@@ -142,6 +174,8 @@ TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     "callers": callers,
     "watching": watching,
     "imports": imports,
+    "evidence": lambda: evidence("crossvalidated"),
+    "evidence-held-out": lambda: evidence("held_out"),
 }
 
 
