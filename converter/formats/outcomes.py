@@ -1,6 +1,6 @@
 """Outcomes of language models on queries, and what training makes of them."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -106,7 +106,8 @@ class Training(NamedTuple):
         """Return the training of one model, on the queries that it is known for."""
         known = np.flatnonzero(~np.isnan(self.benchmark.quality[:, model]))
         part = self.of(known)
-        columns = {kind: getattr(part.benchmark, kind)[:, [model]] for kind in ("quality", "seconds", "cost")}
+        fields = part.benchmark._asdict().items()
+        columns: dict[str, Any] = {kind: each[:, [model]] for kind, each in fields if isinstance(each, np.ndarray)}
         benchmark = part.benchmark._replace(model_names=[part.benchmark.model_names[model]], **columns)
         return part._replace(benchmark=benchmark, weights=part.weights[:, [model]])
 
