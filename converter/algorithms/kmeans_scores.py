@@ -32,8 +32,6 @@ from .kmeans import (
 )
 from .rules import Answer, Expected, Explanation, Probes, Rules, explained_scores
 
-# Cells of fewer records get the score of all clusters.
-MIN_SUPPORT = 1
 MILLISECONDS = 1e3
 # JSON path -> the only value that is known.
 CONSTANTS = {
@@ -280,7 +278,7 @@ def _train(training: Training) -> dict[str, Any]:
     weights = Weights(quality=0.9, latency=0.1, cost=float(training.settings.cost_weight) if priced else 0.0)
     objective = Objective("", 1, weights, latency_scale_ms=10_000.0, cost_scale=1.0)
     utility = _utility(benchmark, objective)[:, order]
-    fitted = fit_clusters(training)
+    fitted, min_support = fit_clusters(training), training.settings.min_support
     known, summands = ~np.isnan(utility), np.nan_to_num(utility)
     sizes = np.bincount(fitted.labels_, minlength=len(fitted.cluster_centers_))
     filled_ones = np.flatnonzero(sizes)
@@ -289,7 +287,7 @@ def _train(training: Training) -> dict[str, Any]:
     global_scores = summands.sum(axis=0) / np.maximum(global_support, 1)
     support = np.array([known[members].sum(axis=0) for members in inside])
     sums = np.array([summands[members].sum(axis=0) for members in inside])
-    scores = np.where(support >= MIN_SUPPORT, sums / np.maximum(support, 1), global_scores)
+    scores = np.where(support >= min_support, sums / np.maximum(support, 1), global_scores)
     return {
         "format_version": 2,
         "target_contract": CONSTANTS["target_contract"],
@@ -322,7 +320,7 @@ def _train(training: Training) -> dict[str, Any]:
         "scores": scores.tolist(),
         "support": support.tolist(),
         "fallback": {
-            "min_support": MIN_SUPPORT,
+            "min_support": min_support,
             "global_scores": global_scores.tolist(),
             "global_support": global_support.tolist(),
         },

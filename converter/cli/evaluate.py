@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from modelpick.runtime import Objective
 from modelpick.runtime.errors import one_line
@@ -21,7 +20,7 @@ from ..evaluation.plot import plot
 from ..evaluation.policies import routed
 from ..evaluation.recovery import recover
 from ..evaluation.verdict import Verdict, all_pay, verdicts
-from ..files.io import write_atomically
+from ..files.io import check_distinct, write_atomically
 from ..statistics.bootstrap import Estimate, percent, signed
 from .console import show
 from .options import AsJson, Data, Embedder, Embeddings, Seed
@@ -75,6 +74,10 @@ def evaluate(
     models at the same mean cost. Of each artifact, every --keep must pay for --fail-unless-pays; without one, what it
     picks unasked must.
     """
+    read = [*artifacts, *(path for path in (data, train_data, embeddings) if path is not None)]
+    for written in (plot_file, picks):
+        if written is not None:
+            check_distinct(written, read)
     benchmark = read_records(data, embedder, embeddings)
     learned = None if train_data is None else read_records(train_data)
     seen = len(set(benchmark.queries) & set(learned.queries)) if learned is not None else 0
@@ -137,26 +140,26 @@ def _show(evaluation: Evaluation, found: Sequence[Verdict]) -> None:
     if evaluation.differences:
         table = Table("artifact", "is better than", "by", title="paired differences of quality")
         for pair in evaluation.differences:
-            table.add_row(Text(pair.better), Text(pair.than), signed(pair.quality))
+            table.add_row(pair.better, pair.than, signed(pair.quality))
         show(table)
     if evaluation.frontiers:
         table = Table("frontier", "AIQ", "over single models", title=f"mean quality over {evaluation.axis}")
         for frontier in evaluation.frontiers:
-            table.add_row(Text(frontier.name), _number(frontier.aiq, ".4f"), _known(frontier.over_singles, signed))
+            table.add_row(frontier.name, _number(frontier.aiq, ".4f"), _known(frontier.over_singles, signed))
         show(table)
     if evaluation.recoveries:
         thresholds = evaluation.recoveries[0].call_shares
         table = Table("artifact", "APGR", *(f"CPT({part})" for part in thresholds), title="between the two models")
         for recovery in evaluation.recoveries:
             shares = (_known(share, percent) for share in recovery.call_shares.values())
-            table.add_row(Text(recovery.name), _number(recovery.apgr, ".4f"), *shares)
+            table.add_row(recovery.name, _number(recovery.apgr, ".4f"), *shares)
         show(table)
     for verdict in found:
         print(one_line(f"{verdict.policy}: {verdict.text}"))
 
 
-def _name(result: Result) -> Text:
-    return Text(f"{result.name} ({', '.join(result.roles)})" if result.roles else result.name)
+def _name(result: Result) -> str:
+    return f"{result.name} ({', '.join(result.roles)})" if result.roles else result.name
 
 
 def _known(estimate: Estimate, write: Callable[[Estimate], str]) -> str:

@@ -8,17 +8,16 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from rich.text import Text
 
+from modelpick.runtime import DocumentError
 from modelpick.runtime.decision.objective import utilities
 from modelpick.runtime.errors import one_line
 
 from ..algorithms import AnyRules
 from ..algorithms.rules import Semantics
-from ..files.io import write_atomically
+from ..files.io import check_distinct, write_atomically
 from ..formats.outcomes import Settings, Training
 from ..statistics.bootstrap import signed
 from ..training.crossvalidation import best_single, objective_of
@@ -26,7 +25,7 @@ from ..training.train import FORMAT_VERSION, TRAINED, trainer, training_data
 from ..training.train import train as train_selector
 from ..training.tune import Tried, best_settings, compare
 from ..training.tune import tune as tune_settings
-from .console import show
+from .console import console, show
 from .options import Data, Embedder, Embeddings, Seed
 from .records import read_records
 
@@ -74,6 +73,10 @@ def train(
         float, typer.Option(min=0, help="Standard errors by which KNN's default model must be led, by queries.")
     ] = DEFAULTS.evidence,
     clusters: Annotated[int, typer.Option(min=1, help="Clusters of KMeans.")] = DEFAULTS.clusters,
+    min_support: Annotated[
+        int,
+        typer.Option(min=1, help="Records below which a model's score in a cluster of KMeans is that of all queries."),
+    ] = DEFAULTS.min_support,
     gamma: Annotated[float, typer.Option(min=0, help="Width of the kernel of SVM and kernel ridge.")] = DEFAULTS.gamma,
     ridge: Annotated[float, typer.Option(min=0, help="Penalty of kernel ridge.")] = DEFAULTS.ridge,
     landmarks: Annotated[
@@ -95,6 +98,7 @@ def train(
         k=k,
         evidence=evidence,
         clusters=clusters,
+        min_support=min_support,
         gamma=gamma,
         ridge=ridge,
         landmarks=landmarks,
@@ -111,20 +115,33 @@ def train(
         trained = [rules]
     else:
         trained = [trainer(name, format_version, semantics if name == "knn" else Semantics.native) for name in names]
-    _write(training, trained, output, tune)
+    for rules in trained:
+        check_distinct(output / f"{rules.algorithm}.json", [data, *([embeddings] if embeddings else [])])
+    _write(training, trained, output, tune, all_must=bool(algorithm))
 
 
-def _write(training: Training, trained: list[AnyRules], output: Path, tune: bool) -> None:
+def _write(training: Training, trained: list[AnyRules], output: Path, tune: bool, all_must: bool) -> None:
+    """Train, then write. Unless all must be, what cannot be trained on these records is left out with a warning."""
     table = Table("algorithm", "semantics", "file", "MB", "seconds")
-    console = Console(stderr=True)
-    for rules in track(trained, "Training", console=console, transient=True, disable=not sys.stderr.isatty()):
+    documents: dict[Path, bytes] = {}
+    for rules in track(
+        trained, "Training", console=console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+    ):
         start = time.perf_counter()
-        settings = _tuned(training, rules) if tune else training.settings
+        try:
+            settings = _tuned(training, rules) if tune else training.settings
+            document = msgspec.json.encode(train_selector(training._replace(settings=settings), rules))
+        except DocumentError as refusal:
+            if all_must:
+                raise
+            print(f"warning: left out: {refusal}", file=sys.stderr)
+            continue
         target = output / f"{rules.algorithm}.json"
-        document = msgspec.json.encode(train_selector(training._replace(settings=settings), rules))
-        write_atomically(target, document)
+        documents[target] = document
         seconds = f"{time.perf_counter() - start:.2f}"
-        table.add_row(rules.algorithm, rules.semantics, Text(str(target)), f"{len(document) / 1e6:,.2f}", seconds)
+        table.add_row(rules.algorithm, rules.semantics, str(target), f"{len(document) / 1e6:,.2f}", seconds)
+    for target, document in documents.items():
+        write_atomically(target, document)
     show(table)
 
 
@@ -155,7 +172,7 @@ def _chosen(training: Training, format_version: int, allow_constant: bool) -> tu
     table = Table("algorithm", "semantics", "quality", "utility", "over the best single model")
     for one in compared:
         means = (f"{mean:.4f}" for mean in (one.quality, one.utility))
-        table.add_row(one.rules.algorithm, one.rules.semantics, *means, Text(signed(one.over_single)))
+        table.add_row(one.rules.algorithm, one.rules.semantics, *means, signed(one.over_single))
     show(table)
     best, single = compared[0], best_single(utilities(training.benchmark.outcomes(), objective_of(training)))
     always = f"always calling the best single model, {training.benchmark.model_names[single]}"

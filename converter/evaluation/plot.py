@@ -1,6 +1,7 @@
 """The plot of an evaluation: quality over price, with the single models' mixes as the line to beat."""
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from modelpick.runtime import ModelpickError
 
+from ..files.io import write_atomically
 from .evaluate import Evaluation
 
 AXES = {"cost": "mean cost per answer", "seconds": "mean response time, seconds"}
@@ -39,11 +41,9 @@ def plot(evaluation: Evaluation, target: Path) -> None:
         axes.set_xscale("log")
     axes.set_xlabel(AXES[evaluation.axis])
     axes.set_ylabel("mean quality")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(target)
-    except OSError as cause:
-        raise ModelpickError(f"{target}: cannot be written: {cause.strerror}") from None
+    drawn = BytesIO()
+    figure.savefig(drawn, format=target.suffix[1:])
+    write_atomically(target, drawn.getvalue())
 
 
 def _draw_frontiers(axes: Any, evaluation: Evaluation, colors: Mapping[str, str]) -> None:
@@ -56,7 +56,8 @@ def _draw_frontiers(axes: Any, evaluation: Evaluation, colors: Mapping[str, str]
         axes.fill_between(frontier.price, low, high, color=colors[frontier.name], alpha=0.15, linewidth=0)
     quality = [estimate.value for estimate in singles.quality]
     axes.plot(singles.price, quality, color="black", linestyle="--", label="static mixes of single models")
-    axes.legend(fontsize=8)
+    for text in axes.legend(fontsize=8).get_texts():
+        text.set_parse_math(False)  # names are data
 
 
 def _draw_points(axes: Any, evaluation: Evaluation, colors: Mapping[str, str]) -> list[float]:
@@ -67,6 +68,6 @@ def _draw_points(axes: Any, evaluation: Evaluation, colors: Mapping[str, str]) -
         if result.kind in MARKERS and not np.isnan(price):
             point = price, result.quality.value
             axes.scatter(*point, marker=MARKERS[result.kind], color=colors[result.artifact], zorder=3)
-            axes.annotate(result.name, point, xytext=(4, 3), textcoords="offset points", fontsize=7)
+            axes.annotate(result.name, point, xytext=(4, 3), textcoords="offset points", fontsize=7, parse_math=False)
             prices.append(price)
     return prices

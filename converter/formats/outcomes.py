@@ -50,6 +50,8 @@ class Settings(NamedTuple):
     """Standard errors by which KNN's default model must be led."""
     clusters: int = 8
     """Clusters of KMeans."""
+    min_support: int = 1
+    """Records below which a model's score in a cluster is that of all queries."""
     gamma: float = 1.0
     """Width of the kernel of SVM and kernel ridge."""
     ridge: float = 4.0

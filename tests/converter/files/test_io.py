@@ -227,7 +227,7 @@ def test_an_endless_stream_ends_where_nobody_reads(folder):
     assert (done.stdout, done.stderr) == (b"near\n0\n", b"")
 
 
-NAMES = ["x[/INST]", "qwen[instruct]", ":warning:", "[bold]b", "a[b", "[link=x]y"]
+NAMES = ["x[/INST]", "qwen[instruct]", ":warning:", "[bold]b", "[link=x]y", "$x^{"]
 
 
 def test_names_are_data(folder):
@@ -250,7 +250,7 @@ def test_names_are_data(folder):
         ("select", "[red]/n.onnx", "q.jsonl"),
         ("train", "--data", "r.jsonl", "-o", "[red]", "--features", "embedding"),
         ("convert", "[red]", "-o", "[red]"),
-        ("evaluate", "[red]/kernel_ridge.onnx", "--data", "r.jsonl"),
+        ("evaluate", "[red]/kernel_ridge.onnx", "--data", "r.jsonl", "--plot", "p.svg"),
     ):
         done = modelpick(*arguments)
         assert done.returncode == 0, done.stderr

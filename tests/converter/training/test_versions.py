@@ -1,6 +1,8 @@
 """Files of version 2 that training writes, held against the original's recipe in plain numpy."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +13,12 @@ from modelpick.converter.algorithms import TABLE
 from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.records import read_benchmark
 from modelpick.converter.training.train import train, training_data
+
+
+def modelpick(*arguments):
+    command = [sys.executable, "-m", "modelpick", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
 
 RNG = np.random.default_rng(5)
 MODELS = ["small", "large", "middle"]
@@ -55,9 +63,9 @@ def plain_utility(cost_weight):
     return utilities
 
 
-@pytest.mark.parametrize("cost_weight", [0.0, 3.0])
-def test_clusters_are_scored_by_the_originals_objective(cost_weight):
-    settings = Settings(clusters=2, cost_weight=cost_weight)
+@pytest.mark.parametrize(("cost_weight", "min_support"), [(0.0, 1), (3.0, 1), (0.0, 20), (0.0, 21)])
+def test_clusters_are_scored_by_the_originals_objective(cost_weight, min_support):
+    settings = Settings(clusters=2, cost_weight=cost_weight, min_support=min_support)
     training = training_data(read_benchmark(encoded(*RECORDS)), settings)
     document = train(training, TABLE["kmeans", "native/2"])
     names, utilities = sorted(MODELS), plain_utility(cost_weight)
@@ -71,7 +79,7 @@ def test_clusters_are_scored_by_the_originals_objective(cost_weight):
         for column, name in enumerate(names):
             inside = [u for (q, m), u in utilities.items() if m == name and int(q[1:]) % 2 == (cluster == odd)]
             assert document["support"][cluster][column] == len(inside)
-            expected = np.mean(inside) if inside else overall[column]
+            expected = np.mean(inside) if len(inside) >= min_support else overall[column]
             np.testing.assert_allclose(document["scores"][cluster][column], expected, rtol=1e-12)
     load_document(json.dumps(document).encode())
 
@@ -93,3 +101,18 @@ def test_one_model_that_is_best_on_all_queries_is_an_svc_that_always_picks_it():
     assert document["model_names"] == ["good", "bad"]
     estimator = build_estimator(load_document(json.dumps(document).encode()))
     assert set(estimator.predict(RNG.normal(size=(30, 16)))) == {"good"}
+
+
+def test_what_cannot_be_trained_is_left_out_and_nothing_is_half_written(tmp_path):
+    data = encoded(*(record(query=f"q{q}", model_name="only", performance=0.5, embedding=[q, 1.0]) for q in range(12)))
+    (tmp_path / "r.jsonl").write_bytes(data)
+    done = modelpick("train", "--data", tmp_path / "r.jsonl", "-o", tmp_path / "all")
+    assert done.returncode == 0, done.stderr
+    assert "warning: left out: svm: expected records of two models or more, got 'only' alone" in done.stderr
+    written = sorted(path.name for path in (tmp_path / "all").iterdir())
+    assert written == ["kernel_ridge.json", "kmeans.json", "knn.json", "mlp.json"]
+    done = modelpick(
+        "train", "--data", tmp_path / "r.jsonl", "-o", tmp_path / "o", "--algorithm", "knn", "--algorithm", "svm"
+    )
+    assert done.returncode == 2
+    assert not (tmp_path / "o").exists()
