@@ -171,6 +171,8 @@ class Table:
     """The search's error is at most this times the query's squared norm, plus `ERROR_CONSTANT`; float64, ()."""
     ERROR_CONSTANT: Final = "error_constant"
     """See `ERROR_SLOPE`; float64, ()."""
+    NO_ERROR: Final = "no_error"
+    """SVM: there where the search is in float64 already, so that only roundings may keep it from being `CERTAIN`."""
     OUTCOMES: Final = "outcomes"
     """KNN by queries/1: quality, speed and whether they are known, float64, (distinct, 3, n_models). By queries/2:
     quality, cost and seconds, NaN where they are not known."""

@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from sklearn.svm import SVC
 
 from modelpick.runtime import DocumentError
-from modelpick.runtime.schema import Output, Stored
+from modelpick.runtime.schema import Output, Stored, Table
 
 from ..formats.decoding import INT64, Count, Name, Vector, Warn, check_length, decode, matrix, refuse
 from ..formats.document import Document, Source
@@ -298,7 +298,7 @@ def _add_graph(graph: Graph, estimator: SVCModelSelector, features: str, outputs
             )
             kernel, machines = features, graph.node("MatMul", coefficients, vectors)
         exact = pairs = graph.node("Gemm", kernel, machines, intercepts, transB=1)
-        error = graph.constant("no_error", np.array(0.0))
+        error = graph.constant(Table.NO_ERROR, np.array(0.0))
     _settle(graph, pairs, error, len(estimator.classes_), outputs)
     graph.refine(outputs, OUTPUTS, refined, _counted(refined, exact, len(estimator.classes_)), outputs[Output.CERTAIN])
 

@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.svm import SVC, SVR, LinearSVC
 
-from modelpick.runtime.schema import Output, Stored
+from modelpick.runtime.schema import Output, Stored, Table
 
 from ..formats.decoding import Matrix, Name, Vector, Warn, check_length, matrix, refuse, vector
 from ..formats.document import Document, Source
@@ -221,7 +221,7 @@ def _add_graph(graph: Graph, estimator: SVMModelSelector, features: str, outputs
         if estimator.machines_:
             machines = _stored_machines(graph, shared_support_vectors(estimator.machines_), estimator.machines_)
             parts.append(machines.scores(graph, by_differences(graph, query.product(graph), machines.support)))
-        candidates, error = graph.node("Concat", *parts, axis=1), graph.constant("no_error", np.array([0.0]))
+        candidates, error = graph.node("Concat", *parts, axis=1), graph.constant(Table.NO_ERROR, np.array([0.0]))
         scores = refined.node("Identity", candidates)
     graph.settle(candidates, len(estimator.choice_models_), 1, error, outputs)
     results = {Output.SCORE: scores, Output.CLASSIFIER: refined.node("ArgMax", scores, axis=1, keepdims=0)}

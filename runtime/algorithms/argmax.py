@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
-from ..decision.voting import best_per_model
+from ..decision.voting import CLOSE, are_close, best_per_model
 from ..errors import ArtifactError
 from ..query import Preferences, Queries
 from ..schema import Input, Output, Table
@@ -77,6 +77,8 @@ class Argmax:
         self._kind, self._names, self._n_models = kind, metadata.choices, len(metadata.model_names)
         self._chosen = (kind.chosen,)
         self._searches = Table.REFINE in tables
+        # In float64 the search itself is off by roundings, which it has no bound on.
+        self._proves = self._searches and Table.NO_ERROR not in tables
         self._models = np.array([metadata.model_names.index(name) for name in metadata.choices], dtype=np.int64)
         self._model_list: list[int] = self._models.tolist()
 
@@ -99,13 +101,15 @@ class Argmax:
         """See `Algorithm`."""
         if self._kind.recount is not None and preferences.allowed is not None:
             return self._winners_among(run, queries, preferences.allowed)
-        if self._searches:
+        if self._proves:
             chosen, certain = run(_SEARCH_OUTPUTS, {Input.FEATURES: queries, Input.REFINE: _SEARCH_ONLY})
-            left = np.flatnonzero(~certain)
-            if left.size:
-                chosen[left] = run(self._chosen, {Input.FEATURES: queries[left]})[0]
+            close = ~certain
         else:
-            (chosen,) = run(self._chosen, {Input.FEATURES: queries})
+            chosen, values = run((self._kind.chosen, self._kind.values), {Input.FEATURES: queries})
+            close = self._are_close(values, None)
+        for place in np.flatnonzero(close):  # each alone: see `Algorithm`
+            alone = slice(place, place + 1)
+            (chosen[alone],) = run(self._chosen, {Input.FEATURES: queries[alone]})
         winners = self._models[chosen]
         if preferences.allowed is not None:
             left = np.flatnonzero(~preferences.allowed[winners])
@@ -115,7 +119,20 @@ class Argmax:
 
     def _winners_among(self, run: Run, queries: Queries, allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         (values,) = run((self._kind.values,), {Input.FEATURES: queries})
-        return self._models[self._best(self._counted(values, allowed), allowed)]
+        winners = self._models[self._best(self._counted(values, allowed), allowed)]
+        if len(queries) > 1:
+            for place in np.flatnonzero(self._are_close(values, allowed)):
+                winners[place] = self._winners_among(run, queries[place : place + 1], allowed)[0]
+        return winners
+
+    def _are_close(
+        self, values: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_] | None
+    ) -> npt.NDArray[np.bool_]:
+        """Whether roundings of the values could decide, (b,)."""
+        if self._kind.recount is None:
+            return are_close(self._kind.sign * values, None if allowed is None else allowed[self._models])
+        close: npt.NDArray[np.bool_] = np.abs(values).min(axis=1) <= CLOSE
+        return close
 
     def _counted(
         self, values: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_] | None

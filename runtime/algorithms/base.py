@@ -33,6 +33,10 @@ class Algorithm(Protocol):
 
     ``squared_norm`` is that of the one query: the check that it is finite computes it anyway, and bounds on the error
     of a search need it.
+
+    Sums in float64 depend in their last digits on how many queries are computed at once, and so on what else a caller
+    asks. Where these digits could decide, `winners` runs the session for that query alone, as `winner` and `explain`
+    do: the pick for a query is the same in any company.
     """
 
     def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:

@@ -48,9 +48,9 @@ class ClusterScores:
     def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
         clusters, certain = run(_SEARCH_OUTPUTS, {Input.FEATURES: queries, Input.REFINE: _SEARCH_ONLY})
-        left = np.flatnonzero(~certain)
-        if left.size:
-            clusters[left] = run(_CLUSTER, {Input.FEATURES: queries[left]})[0]
+        for place in np.flatnonzero(~certain):  # each alone: see `Algorithm`
+            alone = slice(place, place + 1)
+            (clusters[alone],) = run(_CLUSTER, {Input.FEATURES: queries[alone]})
         if preferences.allowed is None:
             return self._best[clusters]
         return self._among(self._scores[clusters], preferences.allowed)

@@ -47,9 +47,9 @@ class HierShrink:
     def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
         coarse, fine, certain = run(_SEARCH_OUTPUTS, {Input.FEATURES: queries, Input.REFINE: _SEARCH_ONLY})
-        left = np.flatnonzero(~certain)
-        if left.size:
-            coarse[left], fine[left] = run(_CLUSTERS, {Input.FEATURES: queries[left]})
+        for place in np.flatnonzero(~certain):  # each alone: see `Algorithm`
+            alone = slice(place, place + 1)
+            coarse[alone], fine[alone] = run(_CLUSTERS, {Input.FEATURES: queries[alone]})
         return self._first_greatest(self._scores(coarse, fine, preferences), preferences)
 
     def _scores(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..decision.objective import OUTCOMES
+from ..decision.voting import are_close
 from ..errors import ArtifactError
 from ..query import Preferences, Queries
 from ..schema import Input, Output, Table
@@ -50,14 +51,24 @@ class KernelRidge:
     def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
         if not self._searches:
-            return self._picked(self._exact(run, queries), preferences)
+            return self._settled(run, queries, preferences)
         predicted, errors = run(_SEARCH_OUTPUTS, {Input.FEATURES: queries, Input.REFINE: _SEARCH_ONLY})
         outcomes = self._shaped(predicted)
         utility = utility_of(outcomes, preferences)
         winners = pick(outcomes, utility, preferences)
         left = np.flatnonzero(~self._proven(utility, winners, errors, preferences))
         if left.size:
-            winners[left] = self._picked(self._exact(run, queries[left]), preferences)
+            winners[left] = self._settled(run, queries[left], preferences)
+        return winners
+
+    def _settled(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
+        """Pick by predictions in float64, alone where roundings could decide: see `Algorithm`."""
+        outcomes = self._exact(run, queries)
+        utility = utility_of(outcomes, preferences)
+        winners = pick(outcomes, utility, preferences)
+        if len(queries) > 1:
+            for place in np.flatnonzero(are_close(utility, preferences.allowed)):
+                winners[place] = self._settled(run, queries[place : place + 1], preferences)[0]
         return winners
 
     def _shaped(self, predicted: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -67,9 +78,6 @@ class KernelRidge:
         """Predict outcomes in float64: (b, 3, n_models)."""
         (predicted,) = run(_EXACT_OUTPUTS, {Input.FEATURES: queries})
         return self._shaped(predicted)
-
-    def _picked(self, outcomes: npt.NDArray[np.float64], preferences: Preferences) -> npt.NDArray[np.int64]:
-        return pick(outcomes, utility_of(outcomes, preferences), preferences)
 
     def _proven(
         self,

@@ -80,9 +80,10 @@ class KNNOutcomes:
         rows, distances = self._nearest.rows(run, query).values()
         if rows.shape != (1, self._k):
             raise ArtifactError(f"expected {self._k} neighbours, got shape {rows.shape}")
-        outcomes = self._predicted(rows)
+        ascending = np.sort(rows)
+        outcomes = self._predicted(ascending)
         utility = utility_of(outcomes, preferences)
-        winner = int(pick(outcomes, utility, self._guarded(rows, preferences))[0])
+        winner = int(pick(outcomes, utility, self._guarded(ascending, preferences))[0])
         default = default_of(self._base, preferences)
         unproven = f"no model exceeds {self._names[default]}, which is best on average, by {preferences.evidence} "
         kept = f"{unproven}standard errors over the {self._k} neighbours" if preferences.evidence else ""

@@ -59,7 +59,7 @@ class KNNRegression:
             raise ArtifactError(f"expected {self._k} neighbours, got shape {rows.shape}")
         weights = preferences.weights
         assert weights is not None
-        scores = self._scores(rows, weights)
+        scores = self._scores(np.sort(rows), weights)
         neighbours = []
         for row, distance in zip(rows[0].tolist(), distances[0].tolist(), strict=True):
             quality, speed, known = self._outcomes[row]

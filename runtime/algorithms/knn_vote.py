@@ -17,8 +17,6 @@ from ..search.exact import Nearest
 from ..session import Run
 from .base import VOTES, Explanation, Rule, Rules
 
-_ROW = (Output.ROW,)
-
 
 class KNNVote:
     """Picks the model that the nearest rows vote for.
@@ -66,7 +64,7 @@ class KNNVote:
             scores, candidates = found.scores[0].tolist(), found.candidates[0].tolist()
             winner = self._early_exit.winner(scores, candidates, gap, preferences.allowed)
         if winner is None:
-            rows = self._nearest.rows(run, query, found, _ROW)[Output.ROW][0]
+            rows = self._nearest.rows(run, query, found)[Output.ROW][0]
             votes = self._votes(rows, preferences.weights).tolist()
             winner = vote_one(self._models[rows].tolist(), votes, preferences.allowed, self._preferred)
         return self._model_of_nearest(run, query, preferences) if winner is None else winner
@@ -78,10 +76,9 @@ class KNNVote:
         if preferences.weights == self._usual:
             winners, proven = self._early_exit.winners(*found, self._nearest.gaps(queries), preferences.allowed)
             left = np.flatnonzero(~proven)
-        for start in range(0, len(left), self._nearest.chunk):
-            chunk = left[start : start + self._nearest.chunk]
-            rows = self._nearest.rows(run, queries[chunk], found.of(chunk), _ROW)[Output.ROW]
-            winners[chunk] = self._vote(rows, preferences).winners
+        if left.size:
+            rows = self._nearest.row_lists(run, queries[left], found.of(left))
+            winners[left] = self._vote(rows, preferences).winners
         for query in np.flatnonzero(winners < 0):
             winners[query] = self._model_of_nearest(run, queries[query : query + 1], preferences)
         return winners

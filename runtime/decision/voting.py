@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 # Sums of the same weights in another order differ in their last bits: such sums count as equal.
 TIE_TOLERANCE = 1e-12
+# Scores that are computed by the same sums in another order differ by far less than that, beside numbers up to 1.
+CLOSE = 1e-7
 
 
 class Weights(NamedTuple):
@@ -159,6 +161,25 @@ def first_best(scores: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_] |
         axis=1
     )
     return winners
+
+
+def are_close(scores: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.bool_]:
+    """Whether the two highest scores of each query lie so close that roundings could decide: (b, n) -> (b,).
+
+    Parameters
+    ----------
+    scores
+        Float64, shape (b, n).
+    allowed
+        Which of them count, shape (n,); all by default.
+    """
+    if allowed is not None:
+        scores = scores[:, allowed]
+    if scores.shape[1] < 2:
+        return np.zeros(len(scores), dtype=np.bool_)
+    second, best = np.partition(scores, -2, axis=1)[:, -2:].T
+    close: npt.NDArray[np.bool_] = ~(best - second > CLOSE * np.maximum(np.abs(best), 1.0))
+    return close
 
 
 def best_per_model(

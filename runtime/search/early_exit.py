@@ -42,6 +42,22 @@ def leads(scores: npt.NDArray[np.float32], gaps: npt.NDArray[np.float64], comple
     return np.column_stack([apart, np.full(len(scores), complete)])
 
 
+def are_known(apart: npt.NDArray[np.bool_], taken: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.bool_]:
+    """Whether scores prove which k rows are the nearest, (b,).
+
+    Parameters
+    ----------
+    apart
+        See `leads`, (b, c).
+    taken
+        How many rows the candidates up to each stand for, (b, c).
+    """
+    queries, place = np.arange(len(taken)), (taken >= k).argmax(axis=1)
+    whole = (place == 0) | (taken[queries, place] == k)
+    known: npt.NDArray[np.bool_] = apart[queries, place] & (taken[:, -1] >= k) & (whole | apart[queries, place - 1])
+    return known
+
+
 class EarlyExit:
     """Picks by a vote of the nearest rows where scores alone prove which rows vote.
 
@@ -152,12 +168,9 @@ class EarlyExit:
         (model indices, whether the scores prove them), (b,) each
         """
         queries = np.arange(len(scores))
-        apart = leads(scores, gaps, self._complete)
         sizes = self._sizes[candidates]
         taken = sizes.cumsum(axis=1)
-        place = (taken >= self._k).argmax(axis=1)
-        whole = taken[queries, place] == self._k
-        proven = apart[queries, place] & (taken[:, -1] >= self._k) & (whole | (place == 0) | apart[queries, place - 1])
+        known = are_known(leads(scores, gaps, self._complete), taken, self._k)
 
         before = (taken - sizes)[:, :, None] + np.arange(self._models.shape[1])
         counted = (before < self._k) & (before < taken[:, :, None])
@@ -171,4 +184,4 @@ class EarlyExit:
         winners = sums.argmax(axis=1)
         needed = sums[queries, winners] - CLEAR_LEAD * np.abs(votes).sum(axis=(1, 2))
         sums[queries, winners] = -np.inf
-        return winners, proven & np.isfinite(needed) & (sums.max(axis=1) < needed)
+        return winners, known & np.isfinite(needed) & (sums.max(axis=1) < needed)

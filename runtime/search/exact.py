@@ -1,6 +1,7 @@
 """The nearest rows of a query: by a search alone, else by exact distances, else by a look at more rows."""
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from math import sqrt
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,9 +12,10 @@ from ..artifact.onnx_reader import Tensor
 from ..query import Queries
 from ..schema import Input, Metric, Output, Table
 from ..session import Run
-from .early_exit import lead, leads
+from .early_exit import are_known, lead, leads
 
 OUTPUTS = (Output.ROW, Output.DISTANCE)
+_PROVEN_OUTPUTS = (Output.CERTIFIED, *OUTPUTS)
 _SEARCH_OUTPUTS = (Output.SCORE, Output.CANDIDATE)
 _SEARCH_ONLY = np.array(False)
 # Float64 values that one run may compute distances from.
@@ -55,12 +57,20 @@ class Nearest:
     def __init__(self, tables: Mapping[str, Tensor], k: int, width: int, metric: str) -> None:
         self._k, self._unit, self._is_cosine = k, metric != Metric.EUCLIDEAN, metric == Metric.COSINE
         self._scale = float(tables[Table.FACTOR]) ** 2 if Table.FACTOR in tables else 1.0
-        self._distinct, self._most_members = tables[Table.MEMBERS].shape
+        self._members = tables[Table.MEMBERS]
+        self._distinct, self._most_members = self._members.shape
+        n_rows = len(tables[Table.ROW_MODEL]) if Table.ROW_MODEL in tables else self._distinct
+        self._sizes = (self._members < n_rows).sum(axis=1)
         self._candidates, kept = int(tables[Table.CANDIDATES][0]), tables.get(Table.KEPT)
         self._kept = None if kept is None else int(kept[0])
         # All distinct rows are candidates: none is outside.
         self.complete = (self._kept or self._candidates) >= self._distinct
-        self.chunk = max(1, DISTANCE_VALUES // (width * (self._kept or self._candidates)))
+        found = self._kept or self._candidates
+        self._chunk = max(1, DISTANCE_VALUES // (width * found))
+        # One more, if there is one: whether it is clearly farther than those that are wanted.
+        self._k_and_next = min(k + 1, found * self._most_members)
+        # By more than all roundings of a distance, and of scaling to unit length, two distances differ clearly.
+        self._rounding = width * 2.0**-50
         self._slope, self._constant = 2.0 * float(tables[Table.ERROR_SLOPE]), 2.0 * float(tables[Table.ERROR_CONSTANT])
         self._center = tables.get(Table.CENTER)
         if self._center is not None:
@@ -107,42 +117,66 @@ class Nearest:
         """Bound ``|q - center|^2`` from above, given ``|q|^2`` and ``q.center``."""
         return (q2 + self._center2) * (1.0 + self._slack) - 2.0 * product
 
-    def rows(self, run: Run, queries: Queries, found: Found | None = None, outputs: tuple[str, ...] = ()) -> Neighbours:
-        """Find the k nearest rows, nearest first: outputs, (b, k) each.
+    def rows(self, run: Run, query: Queries, found: Found | None = None) -> Neighbours:
+        """Find the k nearest rows of one query, nearest first: `OUTPUTS`, (1, k) each.
 
         Parameters
         ----------
         found
-            What `search` found for the same queries, if it was called.
-        outputs
-            Those that are wanted; all by default.
+            What `search` found for the query, if it was called.
         """
-        wanted = (Output.CERTIFIED, *(outputs or OUTPUTS))
-        table = dict(zip(wanted, run(wanted, {Input.FEATURES: queries, **self._known(found)}), strict=True))
-        certified = table.pop(Output.CERTIFIED)
-        if not (self.complete or certified.all()):
-            for query in np.flatnonzero(~certified[:, 0]):
-                again = self._search_again(run, queries[query : query + 1])
-                for name, values in table.items():
-                    values[query] = again[name]
-        return table
+        certified, *values = run(_PROVEN_OUTPUTS, {Input.FEATURES: query, **self._known(found)})
+        if not (self.complete or certified.item()):
+            return {name: value[None] for name, value in self._search_again(run, query).items()}
+        return dict(zip(OUTPUTS, values, strict=True))
+
+    def row_lists(self, run: Run, queries: Queries, found: Found) -> npt.NDArray[np.int64]:
+        """Find the k nearest rows of many queries, nearest first, (b, k); ``found`` is what `search` found for them.
+
+        A sum of squares depends in its last digits on where in memory the numbers stand, and so on the queries beside.
+        Where these digits could decide, the rows are found as for the query alone.
+        """
+        shape = len(queries), self._k_and_next
+        rows, distances, clear = np.empty(shape, np.int64), np.empty(shape), np.empty((len(queries), 1), np.bool_)
+        for start in range(0, len(queries), self._chunk):
+            chunk = slice(start, start + self._chunk)
+            feeds = {Input.FEATURES: queries[chunk], Input.K: np.array([self._k_and_next])}
+            known = self._known(Found(found.scores[chunk], found.candidates[chunk]))
+            clear[chunk], rows[chunk], distances[chunk] = run(_PROVEN_OUTPUTS, {**feeds, **known})
+        with np.errstate(invalid="ignore"):
+            apart = np.diff(distances, axis=1) > self._rounding * (distances[:, :-1] + self._unit)
+        equal = np.diff(self._group_of[rows], axis=1) == 0
+        # Equal rows that are cut off may hide others that are as near: only scores prove that there are none.
+        taken = self._sizes[found.candidates].cumsum(axis=1)
+        proven = are_known(leads(found.scores, self.gaps(queries), self.complete), taken, self._k)
+        equal[:, self._k - 1 :] = proven[:, None]
+        rows = rows[:, : self._k]
+        for place in np.flatnonzero(~((clear[:, 0] | self.complete) & (apart | equal).all(axis=1))):
+            rows[place] = self.rows(run, queries[place : place + 1])[Output.ROW]
+        return rows
+
+    @cached_property
+    def _group_of(self) -> npt.NDArray[np.int64]:
+        """Number of the distinct row of each row that may count; of padding it has no meaning."""
+        groups = np.empty(int(self._members.max()) + 1, dtype=np.int64)
+        groups[self._members] = np.arange(self._distinct)[:, None]
+        return groups
 
     def row_set(self, run: Run, query: Queries, squared_norm: float) -> npt.NDArray[np.int64]:
-        """Find the k nearest rows of one query, (1, k), in any order, where all rows of the artifact are distinct."""
+        """Find the k nearest rows of one query, (1, k), ascending, where all rows of the artifact are distinct."""
         found = self.search(run, query)
         if lead(found.scores[0].tolist(), self._k - 1, self.gap(query, squared_norm), self.complete):
-            return found.candidates[:, : self._k]
-        return self.rows(run, query, found, (Output.ROW,))[Output.ROW]
+            return np.sort(found.candidates[:, : self._k])
+        return np.sort(self.rows(run, query, found)[Output.ROW])
 
     def row_sets(self, run: Run, queries: Queries) -> npt.NDArray[np.int64]:
         """Find the same for many queries: (b, k)."""
         found = self.search(run, queries)
         left = np.flatnonzero(~leads(found.scores, self.gaps(queries), self.complete)[:, self._k - 1])
         rows = found.candidates[:, : self._k].copy()
-        for start in range(0, len(left), self.chunk):
-            chunk = left[start : start + self.chunk]
-            rows[chunk] = self.rows(run, queries[chunk], found.of(chunk), (Output.ROW,))[Output.ROW]
-        return rows
+        if left.size:
+            rows[left] = self.row_lists(run, queries[left], found.of(left))
+        return np.sort(rows)
 
     def _known(self, found: Found | None) -> Neighbours:
         """Feed a graph that takes it what it found before; the others' search costs less than a branch."""

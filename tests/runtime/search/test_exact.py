@@ -33,11 +33,12 @@ def test_finds_the_nearest_rows_by_distance_then_row(search, place, spread):
     rows[100:110] = rows[:10]
     document, nearest, run = searched(rows, search)
     queries = np.vstack([place + spread * rng.normal(size=(10, 5)), rows[:10]])
-    found = nearest.rows(run, queries)
-    for query, row, distance in zip(queries, found["row"], found["distance"], strict=True):
+    lists = nearest.row_lists(run, queries, nearest.search(run, queries))
+    for query, listed in zip(queries, lists, strict=True):
         order, distances = reference.knn_order(document, query)
-        assert row.tolist() == order[:K].tolist()
-        np.testing.assert_allclose(distance, distances[order[:K]], rtol=1e-12)
+        found = nearest.rows(run, query[None])
+        assert found["row"][0].tolist() == listed.tolist() == order[:K].tolist()
+        np.testing.assert_allclose(found["distance"][0], distances[order[:K]], rtol=1e-12)
 
 
 @pytest.mark.parametrize("search", ["plain", "quantised"])
