@@ -78,7 +78,8 @@ class Selector:
         path
             Path of an artifact, or its bytes.
         providers
-            Execution providers, as onnxruntime takes them; the CPU by default. Others never stand in for them.
+            Execution providers, as onnxruntime takes them; the CPU by default. A missing one is an error. Where one is
+            not known to be exact, the CPU answers, see `modelpick.runtime.session.EXACT`.
         sess_options
             Session options; by default one thread and sequential execution.
         unknown_candidates

@@ -1,15 +1,23 @@
 """A session of onnxruntime for the bytes of an artifact."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import onnxruntime
 
 from .errors import ArtifactError
+from .events import logger
 
 # Runs the session: names of outputs, and feeds, to arrays.
 Run = Callable[[Sequence[str], dict[str, Any]], list[Any]]
 Providers = Sequence[str | tuple[str, dict[str, Any]]]
+CPU = "CPUExecutionProvider"
+# Execution providers that are known to compute as IEEE 754 has it, which all proofs rest on, and the options that this
+# takes. Others may round products to fewer digits, or float64 to float32.
+EXACT: Mapping[str, Mapping[str, str]] = {CPU: {}, "CUDAExecutionProvider": {"use_tf32": "0"}}
+# Session options that must be off for it.
+INEXACT = ("mlas.enable_gemm_fastmath_arm64_bfloat16", "session.set_denormal_as_zero")
+_OFF = {"0", "false"}
 
 
 def open_session(
@@ -17,25 +25,48 @@ def open_session(
 ) -> onnxruntime.InferenceSession:
     """Open a session; see `modelpick.runtime.Selector.load` for the parameters.
 
+    Where execution providers and options are not known to be exact, the session is opened on the CPU.
+
     Raises
     ------
     ArtifactError
         When onnxruntime cannot run the artifact, or an execution provider is missing.
     """
-    if sess_options is None:
+    asked = dict((entry, {}) if isinstance(entry, str) else entry for entry in providers or [CPU])
+    asked = {provider: {**EXACT.get(provider, {}), **options} for provider, options in asked.items()}
+    _refuse_missing(name, asked, onnxruntime.get_available_providers())
+    inexact = [provider for provider, options in asked.items() if not _is_exact(provider, options)]
+    switched_on = [option for option in INEXACT if sess_options is not None and _is_on(sess_options, option)]
+    if inexact or switched_on:
+        logger.warning("%s: runs on the CPU: %s may be inexact", name, ", ".join(inexact + switched_on))
+        asked = {CPU: {}}
+    if sess_options is None or switched_on:
         sess_options = onnxruntime.SessionOptions()
         sess_options.intra_op_num_threads = sess_options.inter_op_num_threads = 1
         sess_options.log_severity_level = 4
-    asked = list(providers or ["CPUExecutionProvider"])
     try:
-        session = onnxruntime.InferenceSession(data, sess_options, providers=asked, enable_fallback=0)
+        session = onnxruntime.InferenceSession(data, sess_options, providers=list(asked.items()), enable_fallback=0)
         session.disable_fallback()  # older onnxruntime ignores enable_fallback
     except Exception as cause:  # onnxruntime's errors have no common base
         raise cannot_run(name, cause) from None
-    missing = {entry if isinstance(entry, str) else entry[0] for entry in asked} - set(session.get_providers())
-    if missing:
-        raise ArtifactError(f"{name}: cannot be run: no execution provider {', '.join(sorted(missing))}")
+    _refuse_missing(name, asked, session.get_providers())
     return session
+
+
+def _refuse_missing(name: str, asked: Iterable[str], present: Iterable[str]) -> None:
+    if missing := set(asked) - set(present):
+        raise ArtifactError(f"{name}: cannot be run: no execution provider {', '.join(sorted(missing))}")
+
+
+def _is_exact(provider: str, options: Mapping[str, Any]) -> bool:
+    return provider in EXACT and all(str(options[option]).lower() in _OFF for option in EXACT[provider])
+
+
+def _is_on(options: onnxruntime.SessionOptions, name: str) -> bool:
+    try:
+        return options.get_session_config_entry(name).lower() not in _OFF
+    except RuntimeError:  # not set
+        return False
 
 
 def cannot_run(name: str, cause: Exception) -> ArtifactError:
