@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 logger = logging.getLogger("modelpick")
+# Bounds in seconds by which observers count durations: one request takes microseconds, a large batch seconds.
+BUCKETS = (10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 10e-3, 100e-3, 1.0, 10.0)
 
 
 @dataclass(frozen=True, slots=True)

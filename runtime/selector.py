@@ -1,7 +1,8 @@
 """Selector: loads an artifact and picks the language model for a query embedding."""
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -36,10 +37,24 @@ class Drift(NamedTuple):
     """Share of the distances recorded at conversion that are smaller, from 0 to 1."""
 
 
+class _Loaded(NamedTuple):
+    """What a selector was loaded from: its copies, in this process or another, are loaded from the same."""
+
+    name: str
+    data: bytes
+    providers: Providers | None
+    sess_options: onnxruntime.SessionOptions | None
+    unknown_candidates: UnknownCandidates
+    expect: Requirements | None
+    observer: Observer | None
+    asked: Asked
+
+
 class Selector:
     """Picks the language model for a query embedding by running an artifact in onnxruntime.
 
-    A selector is immutable: any number of threads may call it at once. Make one with `Selector.load`.
+    A selector is immutable: any number of threads may call it at once. Make one with `Selector.load`. It keeps the
+    artifact's bytes: a copy, or what another process unpickles, is loaded from these with the same options.
     """
 
     def __init__(
@@ -49,12 +64,11 @@ class Selector:
         tables: Mapping[str, Tensor],
         checks: Checks,
         features: FeatureBuilder,
-        name: str = "",
-        observer: Observer | None = None,
+        loaded: _Loaded,
     ) -> None:
         self._session: onnxruntime.InferenceSession | None = session
         self._metadata, self._checks, self._features = metadata, checks, features
-        self._name, self._observer = name, observer
+        self._loaded, self._name, self._observer = loaded, Path(loaded.name).stem, loaded.observer
         self._algorithm = TABLE[metadata.algorithm, metadata.semantics].make(metadata, tables, checks.default)
         self._names = np.array(metadata.model_names, dtype=object)
         self._chunk = max(CHUNK_QUERIES, CHUNK_VALUES // metadata.values_per_query)
@@ -102,13 +116,23 @@ class Selector:
             When what is asked is invalid, or means nothing to the algorithm.
         """
         name, data = read_sealed(path)
+        candidates = asked.get("candidates")
+        if isinstance(candidates, Iterator):  # copies need them again
+            asked["candidates"] = tuple(candidates)
+        return cls._open(
+            _Loaded(name, data, providers, sess_options, unknown_candidates, expect, observer, asked),
+        )
+
+    @classmethod
+    def _open(cls, loaded: _Loaded) -> Self:
+        name, data = loaded.name, loaded.data
         metadata, tables = read_contents(name, data)
         rule = TABLE.get((metadata.algorithm, metadata.semantics))
         if rule is None:
             rows = ", ".join(f"{algorithm} of {semantics}" for algorithm, semantics in TABLE)
             raise ArtifactError(f"{name}: expected {rows}, got {metadata.algorithm} of {metadata.semantics}")
-        if expect is not None:
-            expect.check(name, metadata)
+        if loaded.expect is not None:
+            loaded.expect.check(name, metadata)
         features = FeatureBuilder(metadata.n_features_in, metadata.embedding_dim)
         known = Known(
             model_names=metadata.model_names,
@@ -119,10 +143,10 @@ class Selector:
             points=metadata.points,
             evidence=metadata.evidence,
         )
-        checks = Checks(features, known, unknown_candidates, asked)
-        session = open_session(name, data, providers, sess_options)
+        checks = Checks(features, known, loaded.unknown_candidates, loaded.asked)
+        session = open_session(name, data, loaded.providers, loaded.sess_options)
         try:
-            selector = cls(session, metadata, tables, checks, features, Path(name).stem, observer)
+            selector = cls(session, metadata, tables, checks, features, loaded)
             selector.explain(np.zeros(metadata.n_features_in))
         except Exception as cause:  # an artifact that does not hold what its metadata say fails in any way
             raise cannot_run(name, cause) from None
@@ -210,11 +234,11 @@ class Selector:
         """Pick the model for each row of ``matrix``, shape (b, d); takes and raises what `select` does."""
         preferences = self._checks.preferences(asked)
         queries = self._checks.batch(matrix)
-        start = perf_counter()
+        run, start = self._run(), perf_counter()
         picked: list[str] = []
         for first in range(0, len(queries), self._chunk):
             chunk = self._checks.finite(queries[first : first + self._chunk], first)
-            picked += self._names[self._algorithm.winners(self._run(), chunk, preferences)].tolist()
+            picked += self._names[self._algorithm.winners(run, chunk, preferences)].tolist()
         if self._observer:
             notify(self._observer, Selection(self._name, tuple(picked), perf_counter() - start))
         return picked
@@ -281,6 +305,13 @@ class Selector:
     def close(self) -> None:
         """Let go of the session; calls in flight finish, later ones raise `ArtifactError`."""
         self._session = None
+
+    def __reduce__(self) -> tuple[Callable[[_Loaded], Self], tuple[_Loaded]]:
+        self._run()  # a closed selector has no copies
+        return type(self)._open, (self._loaded,)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return copy(self)  # options that cannot be copied, such as an observer, are shared
 
     def __enter__(self) -> Self:
         return self

@@ -4,7 +4,7 @@ from collections import Counter
 
 from opentelemetry.metrics import Meter, get_meter
 
-from ..events import Event, Selection, Swap
+from ..events import BUCKETS, Event, Selection, Swap
 
 
 class OpenTelemetryObserver:
@@ -19,7 +19,9 @@ class OpenTelemetryObserver:
     def __init__(self, meter: Meter | None = None) -> None:
         meter = meter or get_meter("modelpick")
         self._selections = meter.create_counter("modelpick.selections", "1", "Queries answered, by picked model.")
-        self._seconds = meter.create_histogram("modelpick.call.duration", "s", "Duration of calls that pick.")
+        self._seconds = meter.create_histogram(
+            "modelpick.call.duration", "s", "Duration of calls that pick.", explicit_bucket_boundaries_advisory=BUCKETS
+        )
         self._swaps = meter.create_counter("modelpick.swaps", "1", "New files of a store, by outcome.")
 
     def __call__(self, event: Event) -> None:

@@ -1,11 +1,40 @@
 """Metrics of selectors and stores for Prometheus; needs prometheus-client, the extra ``prometheus``."""
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
+import os
+from threading import Lock
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
-from ..events import Event, Selection, Swap
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
-# Seconds; one request takes microseconds, a large batch seconds.
-BUCKETS = (10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 10e-3, 100e-3, 1.0, 10.0)
+from ..events import BUCKETS, Event, Selection, Swap
+
+
+class _Metrics(NamedTuple):
+    selections: Counter
+    seconds: Histogram
+    swaps: Counter
+
+
+# A registry takes each name once.
+_REGISTERED: WeakKeyDictionary[CollectorRegistry, _Metrics] = WeakKeyDictionary()
+_LOCK = Lock()
+
+
+def _metrics(registry: CollectorRegistry) -> _Metrics:
+    """Return the metrics of a registry, registering them at first."""
+    with _LOCK:
+        if registry not in _REGISTERED:
+            picked, calls, files = ["selector", "model"], ["selector"], ["selector", "outcome"]
+            _REGISTERED[registry] = _Metrics(
+                Counter("modelpick_selections", "Queries answered, by picked model.", picked, registry=registry),
+                Histogram(
+                    "modelpick_call_seconds", "Duration of calls that pick.", calls, buckets=BUCKETS, registry=registry
+                ),
+                Counter("modelpick_swaps", "New files of a store, by outcome.", files, registry=registry),
+            )
+        return _REGISTERED[registry]
 
 
 class PrometheusObserver:
@@ -14,25 +43,36 @@ class PrometheusObserver:
     Parameters
     ----------
     registry
-        Where the metrics are registered.
+        Where the metrics are registered; observers of one registry share them.
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
-        self._selections = Counter(
-            "modelpick_selections", "Queries answered, by picked model.", ["selector", "model"], registry=registry
-        )
-        self._seconds = Histogram(
-            "modelpick_call_seconds", "Duration of calls that pick.", ["selector"], buckets=BUCKETS, registry=registry
-        )
-        self._swaps = Counter(
-            "modelpick_swaps", "New files of a store, by outcome.", ["selector", "outcome"], registry=registry
-        )
+        self._metrics, self._is_default = _metrics(registry), registry is REGISTRY
 
     def __call__(self, event: Event) -> None:
         """Take in an event."""
         if isinstance(event, Selection):
-            self._seconds.labels(event.selector).observe(event.seconds)
+            self._metrics.seconds.labels(event.selector).observe(event.seconds)
             for model in event.models:
-                self._selections.labels(event.selector, model).inc()
+                self._metrics.selections.labels(event.selector, model).inc()
         else:
-            self._swaps.labels(event.selector, "swapped" if isinstance(event, Swap) else "refused").inc()
+            outcome = "swapped" if isinstance(event, Swap) else "refused"
+            self._metrics.swaps.labels(event.selector, outcome).inc()
+
+    def __reduce__(self) -> tuple[type["PrometheusObserver"], tuple[()]]:
+        if not self._is_default:
+            raise TypeError("cannot pickle an observer of another registry than the default one")
+        return PrometheusObserver, ()
+
+
+def exposition() -> bytes:
+    """Return the metrics as Prometheus reads them: those of all processes where they share a folder.
+
+    The environment variable ``PROMETHEUS_MULTIPROC_DIR`` names that folder; it must be set, and the folder empty,
+    before the first process imports prometheus_client.
+    """
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

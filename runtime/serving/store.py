@@ -1,10 +1,12 @@
 """One current selector per name, swapped when its file changes."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import Any, NamedTuple, Self
+from weakref import WeakSet
 
 from ..errors import ArtifactError, ModelpickError
 from ..events import Observer, Refusal, Swap, logger, notify
@@ -52,12 +54,12 @@ class SelectorStore:
         self._seen: dict[str, _Seen | None] = {}
         self._refusals = 0
         self._lock, self._stop = Lock(), Event()
+        self._threads: list[Thread] = []
         self.refresh(strict=True)
         if not self._current:
             raise ArtifactError(f"{path}: expected at least one {SUFFIX} file in this folder")
-        self._threads = [Thread(target=target, name="modelpick store", daemon=True) for target in self._watchers()]
-        for thread in self._threads:
-            thread.start()
+        self._start()
+        _STORES.add(self)
 
     def __getitem__(self, name: str) -> Selector:
         """Return the current selector of a name; call it once a request, and keep it for the whole of it."""
@@ -99,11 +101,23 @@ class SelectorStore:
                     self._seen[file.stem] = seen
                     self._refuse(file.stem, str(error))
                     continue
-                self._seen[file.stem] = seen
+                # In this order: a process that is forked in between loads the file again.
                 self._current = {**self._current, file.stem: selector}
+                self._seen[file.stem] = seen
                 logger.info("%s: serves from %s", file.stem, file)
                 if self._observer:
                     notify(self._observer, Swap(file.stem, selector.metadata.source_sha256))
+
+    def _start(self) -> None:
+        self._threads = [Thread(target=target, name="modelpick store", daemon=True) for target in self._watchers()]
+        for thread in self._threads:
+            thread.start()
+
+    def _start_again(self) -> None:
+        """Watch the files in a process that was forked from the one that did: threads do not come along."""
+        if not self._stop.is_set():
+            self._lock, self._stop = Lock(), Event()
+            self._start()
 
     def _files(self) -> list[Path]:
         return sorted(self._path.glob(f"*{SUFFIX}")) if self._path.is_dir() else [self._path]
@@ -149,6 +163,19 @@ class SelectorStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+# Stores that may have to watch again.
+_STORES: WeakSet[SelectorStore] = WeakSet()
+
+
+def _start_again() -> None:
+    for store in _STORES:
+        store._start_again()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_again)
 
 
 def _look(file: Path) -> _Seen | None:

@@ -1,6 +1,10 @@
 """Observers, their adapters against the real client libraries, and drift."""
 
 import logging
+import os
+import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -59,6 +63,48 @@ def test_prometheus_sees_every_event():
         'modelpick_swaps_total{outcome="refused",selector="svm"} 1.0',
     ):
         assert line in text
+
+
+def test_observers_of_one_registry_share_its_metrics():
+    registry = CollectorRegistry()
+    for _ in range(2):
+        PrometheusObserver(registry)(EVENTS[0])
+    assert 'modelpick_call_seconds_count{selector="knn"} 2.0' in generate_latest(registry).decode()
+    assert isinstance(pickle.loads(pickle.dumps(PrometheusObserver())), PrometheusObserver)
+    with pytest.raises(TypeError, match="another registry"):
+        pickle.dumps(PrometheusObserver(registry))
+
+
+def test_the_exposition_is_that_of_all_processes(tmp_path):
+    code = """
+import sys
+from modelpick.runtime.events import Selection
+from modelpick.runtime.serving.prometheus import PrometheusObserver, exposition
+PrometheusObserver()(Selection(sys.argv[1], ("a",), 30e-6))
+print(exposition().decode())
+"""
+    for folder, expected in (({}, ["two"]), ({"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}, ["one", "two"])):
+        for name in ("one", "two"):
+            output = subprocess.run(
+                [sys.executable, "-c", code, name], env=os.environ | folder, check=True, capture_output=True, text=True
+            ).stdout
+        for selector in expected:
+            assert f'modelpick_selections_total{{model="a",selector="{selector}"}} 1.0' in output
+        assert output.count("modelpick_selections_total{") == len(expected)
+
+
+def test_opentelemetry_distinguishes_microseconds_from_milliseconds():
+    reader = InMemoryMetricReader()
+    observer = OpenTelemetryObserver(MeterProvider([reader]).get_meter("test"))
+    for seconds in (20e-6, 2e-3):
+        observer(Selection("knn", ("a",), seconds))
+    (resource,) = reader.get_metrics_data().resource_metrics
+    (point,) = next(
+        metric.data.data_points
+        for metric in resource.scope_metrics[0].metrics
+        if metric.data.data_points[0].attributes and metric.name == "modelpick.call.duration"
+    )
+    assert sorted(point.bucket_counts)[-2:] == [1, 1]
 
 
 def test_opentelemetry_sees_every_event():

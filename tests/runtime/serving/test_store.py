@@ -1,6 +1,7 @@
 """SelectorStore: swaps under load, refusals, and vanishing files."""
 
 import logging
+import os
 import shutil
 import threading
 import time
@@ -138,3 +139,35 @@ def test_goes_on_when_its_folder_vanishes(tmp_path):
         folder.mkdir()
         put(Path(folder) / "router.onnx", artifact("b"))
         until(lambda: store["router"].select(np.zeros(2)) == "b")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("watching", [True, False])
+def test_a_forked_process_goes_on_swapping(tmp_path, watching, monkeypatch):
+    if not watching:
+        monkeypatch.setitem(__import__("sys").modules, "watchfiles", None)
+    path, report = tmp_path / "router.onnx", tmp_path / "report"
+    put(path, artifact("a"))
+    with SelectorStore(path, poll_seconds=0.01 if not watching else 60) as store:
+        store._lock.acquire()  # as if the files were looked at in this moment
+        child = os.fork()
+        if not child:
+            try:
+                report.write_text("began")
+                until(lambda: store["router"].select(ROWS[0]) == "b")
+                report.write_text("swapped")
+                store.close()
+            finally:
+                os._exit(0)
+        store._lock.release()
+        until(report.exists)
+        new = artifact("b")
+        while os.waitpid(child, os.WNOHANG) == (0, 0):
+            put(path, new)
+            time.sleep(0.1)
+    assert report.read_text() == "swapped"
+    closed = os.fork()
+    if not closed:
+        os._exit(store._threads[0].is_alive())
+    assert os.waitpid(closed, 0)[1] == 0, "a closed store stays closed"
