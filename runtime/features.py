@@ -1,13 +1,15 @@
 """The feature vector of a query: its embedding, and the one-hot of its category behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import FeatureError
+from .events import logger
 
+Array = npt.NDArray[Any]
 CATEGORIES = (
     "math",
     "physics",
@@ -25,6 +27,56 @@ CATEGORIES = (
     "unknown",
 )
 OTHER = "other"
+# Of unknown categories so many are warned of: they may be any text of any user.
+MOST_WARNINGS = 100
+_FLOATS = (np.float32, np.float64)
+
+
+def numbers(values: npt.ArrayLike | bytes | bytearray | memoryview | None, expected: str, width: int) -> Array:
+    """Return numbers, of any real type, as an array.
+
+    Parameters
+    ----------
+    values
+        A list, an array, or anything that numpy makes an array of; bytes that hold ``width`` values of float32 or
+        float64, as the machine orders bytes.
+    expected
+        What is expected, for messages.
+
+    Raises
+    ------
+    FeatureError
+        When they are something else, or masked.
+    """
+    if isinstance(values, (bytes, bytearray, memoryview)):
+        values = _of_buffer(values, width)
+    try:
+        array: Array = np.asarray(values)
+    except Exception as cause:  # whatever an object raises that can become an array, such as a tensor on a GPU
+        if isinstance(values, (list, tuple)) and isinstance(cause, (ValueError, OverflowError)):
+            raise FeatureError(f"expected {expected}, got ragged rows or non-numeric values") from None
+        raise FeatureError(f"expected {expected}, got {type(values).__name__}: {cause}") from None
+    if array.dtype.kind not in "fiu":
+        raise FeatureError(f"expected {expected}, got dtype {array.dtype}")
+    rows = values if isinstance(values, (list, tuple)) else [values]
+    if rows and isinstance(rows[0], np.ma.MaskedArray) and any(np.ma.is_masked(row) for row in rows):
+        raise FeatureError(f"expected {expected}, got masked values")
+    return array
+
+
+def _of_buffer(buffer: bytes | bytearray | memoryview, width: int) -> Array | bytes | bytearray | memoryview:
+    """Read so many floats of a buffer, by its length; return others, and memory that says what it holds, as it is."""
+    if isinstance(buffer, memoryview) and buffer.format not in ("B", "b", "c"):
+        return buffer
+    kind = next((kind for kind in _FLOATS if memoryview(buffer).nbytes == width * np.dtype(kind).itemsize), None)
+    return buffer if kind is None or not width else np.frombuffer(buffer, kind)
+
+
+def _labelled(name: str, values: npt.ArrayLike, expected: str, width: int) -> Array:
+    try:
+        return numbers(values, expected, width)
+    except FeatureError as error:
+        raise FeatureError(f"{name}: {error}") from None
 
 
 class FeatureBuilder:
@@ -38,6 +90,11 @@ class FeatureBuilder:
         Width of the embeddings that it was trained with; any that fits by default.
     categories
         Categories in the order of the one-hot.
+
+    Raises
+    ------
+    FeatureError
+        From each method, whatever it is given that does not fit.
     """
 
     def __init__(
@@ -46,6 +103,7 @@ class FeatureBuilder:
         self.n_features_in, self._dim, self._categories = n_features_in, embedding_dim, tuple(categories)
         self._index = {category: place for place, category in enumerate(self._categories)}
         self._other = self._index.get(OTHER, len(self._categories) - 1)
+        self._warned: set[str] = set()
 
     def build(self, embedding: npt.ArrayLike, category: str | None = None) -> npt.NDArray[np.float64]:
         """Make the feature vector of one query, float64, shape (n_features_in,).
@@ -53,33 +111,50 @@ class FeatureBuilder:
         Parameters
         ----------
         embedding
-            Shape (e,).
+            Shape (e,), see `numbers`.
         category
-            Category of the query; an unknown one counts as "other". None where the selector takes the embedding alone.
-
-        Raises
-        ------
-        FeatureError
-            When the widths do not add up to what the selector expects.
+            Category of the query, exactly as it is spelled; an unknown one counts as "other", and is warned of once.
+            None where the selector takes the embedding alone.
         """
-        vector = np.asarray(embedding)
-        if vector.ndim != 1 or vector.dtype.kind not in "fiu":
-            raise FeatureError(f"embedding: expected numbers, got {vector.dtype} of shape {vector.shape}")
         count = 0 if category is None else len(self._categories)
+        vector = _labelled("embedding", embedding, "numbers", self.n_features_in - count)
+        if vector.ndim != 1:
+            raise FeatureError(f"embedding: expected numbers, got shape {vector.shape}")
         if len(vector) + count != self.n_features_in or self._dim not in (None, len(vector)):
             raise FeatureError(self._mismatch(len(vector), category))
         features = np.zeros(self.n_features_in)
         features[: len(vector)] = vector
         if category is not None:
-            features[len(vector) + self._index.get(category, self._other)] = 1.0
+            place = self._index.get(category) if isinstance(category, str) else None
+            features[len(vector) + (self._unknown(category) if place is None else place)] = 1.0
         return features
+
+    def _unknown(self, category: str) -> int:
+        """Return the place of a category that is not known, and warn of it once."""
+        if not isinstance(category, str):
+            raise FeatureError(f"category: expected a name, got {category!r}")
+        if category not in self._warned and len(self._warned) < MOST_WARNINGS:
+            from difflib import get_close_matches  # takes longer to import than most of this package
+
+            self._warned.add(category)
+            near = get_close_matches(category.strip().lower(), self._categories, 1)
+            counts_as = repr(self._categories[self._other]) + (f": did you mean {near[0]!r}?" if near else "")
+            logger.warning("category: %.100r is unknown and counts as %s", category, counts_as)
+        return self._other
 
     def build_batch(self, embeddings: npt.ArrayLike, categories: Sequence[str]) -> npt.NDArray[np.float64]:
         """Make feature vectors, (b, n_features_in), of embeddings, (b, e); without the one-hot where they fill them."""
-        matrix: npt.NDArray[Any] = np.asarray(embeddings)
+        matrix = _labelled("embeddings", embeddings, "rows of numbers", 0)
+        if matrix.ndim != 2 and matrix.shape != (0,):
+            raise FeatureError(f"embeddings: expected rows of numbers, got shape {matrix.shape}")
+        if isinstance(categories, str) or not isinstance(categories, Iterable):
+            raise FeatureError(f"categories: expected a list of names, got {categories!r}")
+        names = list(categories)
+        if len(names) != len(matrix):
+            raise FeatureError(f"categories: expected one for each of {len(matrix)} embeddings, got {len(names)}")
         whole = matrix.shape[1:] == (self.n_features_in,)
         return np.array(
-            [self.build(row, None if whole else category) for row, category in zip(matrix, categories, strict=True)]
+            [self.build(row, None if whole else category) for row, category in zip(matrix, names, strict=True)]
         ).reshape(len(matrix), self.n_features_in)
 
     def _mismatch(self, width: int, category: str | None) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Literal, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +11,8 @@ from .decision.objective import Objective, OperatingPoint, cheapest
 from .decision.voting import Weights
 from .errors import FeatureError
 from .events import logger
-from .features import FeatureBuilder
+from .features import Array, FeatureBuilder, numbers
 
-Array = npt.NDArray[Any]
 Queries = npt.NDArray[np.float64]
 
 
@@ -234,7 +233,7 @@ class Checks:
             if features is not None or embedding is None:
                 raise FeatureError("expected features, or an embedding and its category")
             features = self._features.build(embedding, category)
-        query = _numbers(features, f"{self._shape[0]} numbers")
+        query = numbers(features, f"{self._shape[0]} numbers", self._shape[0])
         if query.shape != self._shape:
             raise FeatureError(f"expected {self._shape[0]} numbers, got shape {query.shape}")
         return _finite(query[None], None)
@@ -242,7 +241,7 @@ class Checks:
     def batch(self, matrix: npt.ArrayLike) -> Array:
         """Check the shape of many queries, (b, d); `finite` checks their values, chunk by chunk."""
         expected = f"rows of {self._shape[0]} numbers"
-        queries = _numbers(matrix, expected)
+        queries = numbers(matrix, expected, 0)
         if queries.shape == (0,):
             return queries.reshape(0, *self._shape)
         if queries.ndim != 2 or queries.shape[1:] != self._shape:
@@ -270,16 +269,6 @@ def _number(value: object) -> float | None:
     """Return a number as a float, None where it is something else."""
     is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     return float(value) if is_number else None  # type: ignore[arg-type]
-
-
-def _numbers(values: npt.ArrayLike | None, expected: str) -> Array:
-    try:
-        array: Array = np.asarray(values)
-    except (ValueError, TypeError, OverflowError):
-        raise FeatureError(f"expected {expected}, got ragged rows or non-numeric values") from None
-    if array.dtype.kind not in "fiu":
-        raise FeatureError(f"expected {expected}, got dtype {array.dtype}")
-    return array
 
 
 def _finite(queries: Array, first_row: int | None) -> tuple[Queries, float]:

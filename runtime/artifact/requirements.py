@@ -1,24 +1,39 @@
 """What a service expects of an artifact, checked when it is loaded instead of at the first request."""
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..errors import ArtifactError
+from ..errors import ArtifactError, FeatureError
 from .metadata import Metadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirements:
-    """What an artifact must be; what is None is not checked."""
+    """What an artifact must be; what is None is not checked.
+
+    Raises
+    ------
+    FeatureError
+        When the candidates are a single name, or hold something else than names.
+    """
 
     embedding_model: str | None = None
     """Model whose embeddings it was trained with, as `modelpick convert --embedding-model` recorded it."""
     embedding_dim: int | None = None
     """Width of these embeddings."""
-    candidates: Collection[str] | None = None
+    candidates: Iterable[str] | None = None
     """Language models that it must know."""
     sha256: str | None = None
     """SHA-256 of the JSON model that it was converted from, in hex."""
+
+    def __post_init__(self) -> None:
+        given = self.candidates
+        if given is None:
+            return
+        names = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (None,)
+        if not all(isinstance(name, str) for name in names):
+            raise FeatureError(f"candidates: expected a list of names, got {given!r}")
+        object.__setattr__(self, "candidates", names)  # frozen; a generator would be empty at the second check
 
     def check(self, name: str, metadata: Metadata) -> None:
         """Refuse an artifact that does not meet them.

@@ -7,9 +7,12 @@ import numpy as np
 import numpy.typing as npt
 from ray.data import ActorPoolStrategy, Dataset
 
+from ..errors import FeatureError
 from ..selector import Selector
 
 BATCH = 4_096
+# What the column of errors is called, after that of the picks.
+ERROR_SUFFIX = "_error"
 
 
 class _Worker:
@@ -20,10 +23,25 @@ class _Worker:
         self._column, self._output = column, output
 
     def __call__(self, batch: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-        features = batch[self._column]
-        if features.dtype == object:
-            features = np.array(features.tolist())
-        return {**batch, self._output: np.array(self._selector.select_batch(features), dtype=object)}
+        rows = batch[self._column].tolist() if batch[self._column].dtype == object else batch[self._column]
+        picks: list[str | None]
+        try:
+            picks, errors = [*self._selector.select_batch(rows)], [""] * len(rows)
+        except FeatureError:
+            errors = [self._error(row) for row in rows]
+            good = [row for row, error in zip(rows, errors, strict=True) if not error]
+            picked = iter(self._selector.select_batch(good))
+            picks = [None if error else next(picked) for error in errors]
+        columns = {self._output: picks, self._output + ERROR_SUFFIX: [error or None for error in errors]}
+        return {**batch, **{name: np.array(values, dtype=object) for name, values in columns.items()}}
+
+    def _error(self, row: npt.ArrayLike | None) -> str:
+        """Return what is wrong with a row, or nothing."""
+        try:
+            self._selector.checked(row)
+        except FeatureError as error:
+            return str(error)
+        return ""
 
 
 def select_dataset(
@@ -37,6 +55,9 @@ def select_dataset(
 ) -> Dataset:
     """Pick the model for each row of a Ray dataset, in a pool of actors that load the artifact once each.
 
+    A row that cannot be answered, such as one with NaN, gets null, and the reason in another column, which is null for
+    the others.
+
     Lazy, as Ray's datasets are. What a killed worker had not finished is computed again by another.
 
     Parameters
@@ -46,7 +67,7 @@ def select_dataset(
     artifact
         Path or bytes; every worker gets the bytes.
     column, output
-        Names of the column of features, and of the new one with the picks.
+        Names of the column of features, and of the new one with the picks; that of the errors ends in `ERROR_SUFFIX`.
     workers
         Actors, of one processor each.
     batch_size

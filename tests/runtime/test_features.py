@@ -1,6 +1,7 @@
 """Features from embeddings and categories, and requirements."""
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,93 @@ def test_refuses_what_is_no_embedding(embedding):
         FeatureBuilder(15).build(embedding, "math")
 
 
+class Tensor:
+    """Cannot become an array as it is."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+
+
+WHATEVER = {
+    "ragged": [1.0, [2.0]],
+    "strings": ["a"],
+    "huge integers": [10**400],
+    "set": {1.0},
+    "mapping": {"a": 1.0},
+    "nothing": [],
+    "array of objects": np.array([1.0, None]),
+    "complex": [1j],
+    "tensor": Tensor(),
+    "list of tensors": [Tensor()],
+    "bytes": b"12345",
+    "masked": np.ma.masked_array([1.0], [True]),
+}
+
+
+@pytest.mark.parametrize("given", WHATEVER.values(), ids=WHATEVER)
+def test_whatever_is_no_embedding_is_a_feature_error(given):
+    for call in (
+        lambda: FeatureBuilder(15).build(given, "math"),
+        lambda: FeatureBuilder(15).build_batch([given], ["math"]),
+        lambda: FeatureBuilder(15).build_batch(given, ["math"]),
+    ):
+        with pytest.raises(FeatureError, match=r"^(embeddings?|categories): expected"):
+            call()
+
+
+def test_the_hint_of_a_tensor_is_passed_on(sample_artifacts):
+    hint = r"got Tensor: Can't call numpy\(\) on Tensor that requires grad. Use tensor.detach\(\).numpy\(\) instead"
+    with Selector.load(sample_artifacts / "mlp.onnx") as selector:
+        for call in (selector.select, selector.select_batch, lambda tensor: selector.select(embedding=tensor)):
+            with pytest.raises(FeatureError, match=hint):
+                call(Tensor())
+
+
+def test_categories_are_names_and_one_for_each_embedding():
+    for category in (["math"], 5, {"math"}, b"math"):
+        with pytest.raises(FeatureError, match="category: expected a name"):
+            FeatureBuilder(15).build([1.0], category)
+        with pytest.raises(FeatureError, match="category: expected a name"):
+            FeatureBuilder(15).build_batch([[1.0]], [category])
+    for categories in ("math", None, 5):
+        with pytest.raises(FeatureError, match="categories: expected a list of names"):
+            FeatureBuilder(15).build_batch([[1.0]], categories)
+    with pytest.raises(FeatureError, match="expected one for each of 1 embeddings, got 2"):
+        FeatureBuilder(15).build_batch([[1.0]], ["math", "law"])
+    assert FeatureBuilder(15).build_batch([[1.0]], iter(["math"]))[0, 1] == 1.0
+
+
+def test_an_unknown_category_is_warned_of_once_and_matching_stays_exact(caplog):
+    builder = FeatureBuilder(15)
+    with caplog.at_level(logging.WARNING, "modelpick"):
+        for category in ("Math ", "Math ", "compter science", "cooking\nwell", "unknown", "other"):
+            assert builder.build([1.0], category)[1:].argmax() == (13 if category == "unknown" else 12)
+    assert caplog.messages == [
+        "category: 'Math ' is unknown and counts as 'other': did you mean 'math'?",
+        "category: 'compter science' is unknown and counts as 'other': did you mean 'computer science'?",
+        "category: 'cooking\\nwell' is unknown and counts as 'other'",
+    ]
+    with caplog.at_level(logging.WARNING, "modelpick"):
+        for number in range(1_000):
+            builder.build([1.0], f"made up {number}")
+    assert len(caplog.messages) == 100, "a flood of names is not logged, nor kept"
+
+
+def test_buffers_hold_floats_by_their_length(sample_artifacts, sample_queries):
+    with Selector.load(sample_artifacts / "knn.onnx") as selector:
+        for query in sample_queries.astype(np.float32):
+            for kind in (np.float32, np.float64):
+                data = query.astype(kind).tobytes()
+                for given in (data, bytearray(data), memoryview(data), memoryview(query.astype(kind))):
+                    assert selector.explain(given) == selector.explain(query)
+                embedding = query[:1024].astype(kind).tobytes()
+                expected = selector.explain(embedding=query[:1024], category="math")
+                assert selector.explain(embedding=embedding, category="math") == expected
+        for size in (0, 1038, 4 * 1038 - 1, 4 * 1024):
+            with pytest.raises(FeatureError, match="expected 1038 numbers"):
+                selector.select(b"x" * size)
+
+
 def test_selectors_take_embeddings_and_categories(sample_artifacts, sample_queries):
     for artifact in sample_artifacts.glob("*.onnx"):
         with Selector.load(artifact) as selector:
@@ -114,6 +202,21 @@ def test_requirements_are_checked_at_load(sample_artifacts):
             Selector.load(path, expect=expected)
         assert str(caught.value).startswith(f"{path}: ")
         assert message in str(caught.value)
+
+
+def test_requirements_take_names_in_any_collection_but_not_a_name(sample_artifacts):
+    path = sample_artifacts / "knn.onnx"
+    for candidates in ("mistral-7b", ["mistral-7b", 5], 5):
+        with pytest.raises(FeatureError, match="candidates: expected a list of names"):
+            Requirements(candidates=candidates)
+    for candidates in (iter(["mistral-7b"]), {"mistral-7b"}, ()):
+        requirements = Requirements(candidates=candidates)
+        for _ in range(2):
+            Selector.load(path, expect=requirements).close()
+    unmet = Requirements(candidates=iter(["gpt-9"]))
+    for _ in range(2):
+        with pytest.raises(ArtifactError, match="gpt-9"):
+            Selector.load(path, expect=unmet)
 
 
 def test_the_former_name_of_requirements_warns():

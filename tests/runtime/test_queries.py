@@ -238,3 +238,31 @@ def test_answers_across_chunks(selectors, artifacts, monkeypatch, name, values):
     assert chunked.select_batch(rows) == selectors[name].select_batch(rows) == expected
     rows[103, 7] = np.nan
     assert refusal(chunked.select_batch, rows) == "expected finite numbers, got nan at [103][7]"
+
+
+def test_masked_values_are_refused_and_others_taken(selectors):
+    selector = selectors["knn"]
+    assert selector.select(np.ma.masked_array(Q, np.zeros(D, dtype=bool))) == selector.select(Q)
+    masked = np.ma.masked_array(Q, np.arange(D) == 3)
+    for call in (selector.select, lambda query: selector.select_batch(np.ma.stack([query, query]))):
+        with pytest.raises(FeatureError, match="got masked values"):
+            call(masked)
+
+
+def test_numbers_of_numpy_are_weights(selectors):
+    selector = selectors["knn"]
+    assert selector.scores(Q, quality_weight=np.float32(0.5)) == selector.scores(Q, quality_weight=0.5)
+    assert selector.select_batch(QUERIES, quality_weight=np.float16(0.5)) == selector.select_batch(
+        QUERIES, quality_weight=0.5
+    )
+
+
+def test_candidates_may_be_a_generator(selectors):
+    selector = selectors["knn"]
+    for names in (selector.model_names[:1], selector.model_names[1:]):
+        expected = selector.select(Q, candidates=names)
+        assert selector.select(Q, candidates=(name for name in names)) == expected
+        assert selector.select_batch([Q], candidates=(name for name in names)) == [expected]
+        assert selector.explain(Q, candidates=(name for name in names))["model"] == expected
+    with pytest.raises(FeatureError, match="expected at least one"):
+        selector.select(Q, candidates=(name for name in ()))

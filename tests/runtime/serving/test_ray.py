@@ -69,6 +69,29 @@ def test_picks_as_one_selector_even_when_a_worker_is_killed(cluster, sample_arti
         assert [row["model"] for row in rows] == selector.select_batch(queries)
 
 
+def test_a_bad_row_gets_an_error_and_the_others_their_picks(cluster, sample_artifacts, sample_queries):
+    rng = np.random.default_rng(0)
+    queries = sample_queries[rng.integers(len(sample_queries), size=1_000)]
+    with Selector.load(sample_artifacts / "knn.onnx") as selector:
+        expected = selector.select_batch(queries)
+    queries[700, 3] = np.nan
+    items = [{"row": row, "features": query} for row, query in enumerate(queries)]
+    picked = select_dataset(ray.data.from_items(items), sample_artifacts / "knn.onnx", batch_size=100)
+    rows = sorted(picked.select_columns(["row", "model", "model_error"]).take_all(), key=lambda row: row["row"])
+    assert rows[700] == {"row": 700, "model": None, "model_error": "expected finite numbers, got nan at [3]"}
+    del rows[700], expected[700]
+    assert [row["model"] for row in rows] == expected
+    assert {row["model_error"] for row in rows} == {None}
+
+    items[5]["features"] = queries[5][:7]
+    for item in items:
+        item["features"] = item["features"].tolist()
+    ragged = select_dataset(ray.data.from_items(items[:10]), sample_artifacts / "knn.onnx")
+    rows = sorted(ragged.select_columns(["row", "model", "model_error"]).take_all(), key=lambda row: row["row"])
+    assert rows[5] == {"row": 5, "model": None, "model_error": "expected 1038 numbers, got shape (7,)"}
+    assert [row["model"] for row in rows if row["row"] != 5] == [*expected[:5], *expected[6:10]]
+
+
 def test_refuses_before_anything_runs(cluster):
     with pytest.raises(ArtifactError, match="expected an artifact sealed by modelpick"):
         select_dataset(ray.data.range(3), b"no artifact")
