@@ -32,7 +32,7 @@ class Swap:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A store refused a new file; the old selector, if there is one, serves on."""
+    """A store refused a file; the old selector, if there is one, serves on."""
 
     selector: str
     reason: str

@@ -1,7 +1,7 @@
 """One current selector per name, swapped when its file changes."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from threading import Event, Lock, Thread
 from types import TracebackType
@@ -21,18 +21,24 @@ class _Seen(NamedTuple):
     inode: int
     modified: int
     size: int
+    changed: int
+    """Also when the other times were set by hand."""
 
 
 class SelectorStore:
     """Holds the current selector of each artifact file, and swaps it when the file changes.
 
-    Requests in flight finish on the selector that they began with. A file that is refused is logged and counted, and
-    the selector before it serves on; so it does when a file vanishes. Threads may share a store.
+    Requests in flight finish on the selector that they began with. A file that is refused is logged and counted, also
+    at first, and the selector before it serves on; so it does when a file vanishes. Threads may share a store, and a
+    process that is forked may go on using it.
 
     Parameters
     ----------
     path
-        An artifact, or a folder of them. Names are those of the files, without ``.onnx``.
+        An artifact, or a folder of them, of which hidden files are not looked at. Names are those of the files, without
+        ``.onnx``.
+    require
+        Names that must have a selector at first. An artifact that is given by its path must have one in any case.
     poll_seconds
         How often files are looked at. With watchfiles installed (extra ``watch``), changes are seen at once as well.
     observer
@@ -43,11 +49,17 @@ class SelectorStore:
     Raises
     ------
     ArtifactError
-        When a file that is there at first is refused, or none is.
+        When a name that is required has no selector at first, or none has one.
     """
 
     def __init__(
-        self, path: str | Path, *, poll_seconds: float = 1.0, observer: Observer | None = None, **load: Any
+        self,
+        path: str | Path,
+        *,
+        require: Iterable[str] = (),
+        poll_seconds: float = 1.0,
+        observer: Observer | None = None,
+        **load: Any,
     ) -> None:
         self._path, self._poll, self._observer, self._load = Path(path), poll_seconds, observer, load
         self._current: Mapping[str, Selector] = {}
@@ -55,9 +67,9 @@ class SelectorStore:
         self._refusals = 0
         self._lock, self._stop = Lock(), Event()
         self._threads: list[Thread] = []
-        self.refresh(strict=True)
-        if not self._current:
-            raise ArtifactError(f"{path}: expected at least one {SUFFIX} file in this folder")
+        self._refused: dict[str, ModelpickError] = {}
+        self.refresh()
+        self._check(require)
         self._start()
         _STORES.add(self)
 
@@ -75,31 +87,32 @@ class SelectorStore:
 
     @property
     def refusals(self) -> int:
-        """How many new files were refused so far."""
+        """How many files were refused so far."""
         return self._refusals
 
-    def refresh(self, *, strict: bool = False) -> None:
-        """Look at the files now.
+    def _check(self, require: Iterable[str]) -> None:
+        if isinstance(require, str):
+            raise ArtifactError(f"require: expected a list of names, got {require!r}")
+        for name in (*require, *([] if self._path.is_dir() else [self._path.stem])):
+            if name not in self._current:
+                file = self._path / f"{name}{SUFFIX}" if self._path.is_dir() else self._path
+                raise self._refused.get(name) or ArtifactError(f"{file}: cannot be read: there is no such file")
+        if not self._current:
+            none = ArtifactError(f"{self._path}: expected at least one {SUFFIX} file in this folder")
+            raise next(iter(self._refused.values()), none)
 
-        Raises
-        ------
-        ArtifactError
-            When a file is refused, only if ``strict``.
-        """
+    def refresh(self) -> None:
+        """Look at the files now."""
         with self._lock:
             for file in self._files():
                 seen = _look(file)
-                if seen is None and not strict:
-                    continue
-                if seen == self._seen.get(file.stem) and not strict:
+                if seen is None or seen == self._seen.get(file.stem):
                     continue
                 try:
                     selector = Selector.load(file, observer=self._observer, **self._load)
                 except ModelpickError as error:
-                    if strict:
-                        raise
                     self._seen[file.stem] = seen
-                    self._refuse(file.stem, str(error))
+                    self._refuse(file.stem, error)
                     continue
                 # In this order: a process that is forked in between loads the file again.
                 self._current = {**self._current, file.stem: selector}
@@ -120,13 +133,17 @@ class SelectorStore:
             self._start()
 
     def _files(self) -> list[Path]:
-        return sorted(self._path.glob(f"*{SUFFIX}")) if self._path.is_dir() else [self._path]
+        if not self._path.is_dir():
+            return [self._path]
+        return sorted(file for file in self._path.glob(f"*{SUFFIX}") if not file.name.startswith("."))
 
-    def _refuse(self, name: str, reason: str) -> None:
+    def _refuse(self, name: str, error: ModelpickError) -> None:
         self._refusals += 1
-        logger.error("%s: refused, the old one serves on: %s", name, reason)
+        self._refused[name] = error
+        instead = "the old one serves on" if name in self._current else "there is none to serve"
+        logger.error("%s: refused, %s: %s", name, instead, error)
         if self._observer:
-            notify(self._observer, Refusal(name, reason))
+            notify(self._observer, Refusal(name, str(error)))
 
     def _watchers(self) -> list[Any]:
         try:
@@ -183,4 +200,4 @@ def _look(file: Path) -> _Seen | None:
         status = file.stat()
     except OSError:
         return None
-    return _Seen(status.st_ino, status.st_mtime_ns, status.st_size)
+    return _Seen(status.st_ino, status.st_mtime_ns, status.st_size, status.st_ctime_ns)

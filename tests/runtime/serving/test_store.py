@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from modelpick.converter import build_estimator, load_document, to_artifact
-from modelpick.runtime import ArtifactError, SelectorStore
+from modelpick.runtime import ArtifactError, Selector, SelectorStore
 from modelpick.runtime.events import Refusal, Selection, Swap
 
 ROWS = [[0.0, 1.0], [1.0, 0.0]]
@@ -171,3 +171,58 @@ def test_a_forked_process_goes_on_swapping(tmp_path, watching, monkeypatch):
     if not closed:
         os._exit(store._threads[0].is_alive())
     assert os.waitpid(closed, 0)[1] == 0, "a closed store stays closed"
+
+
+def test_foreign_files_are_logged_and_counted_and_hidden_ones_skipped(tmp_path, caplog):
+    put(tmp_path / "router.onnx", artifact("a"))
+    (tmp_path / "foreign.onnx").write_bytes(b"of another")
+    (tmp_path / "._router.onnx").write_bytes(b"what a copy left")
+    (tmp_path / "folder.onnx").mkdir()
+    events = []
+    with (
+        caplog.at_level(logging.ERROR, "modelpick"),
+        SelectorStore(tmp_path, require=["router"], poll_seconds=60, observer=events.append) as store,
+    ):
+        store.refresh()
+        assert store.names == ["router"]
+        assert store.refusals == 2
+        assert [event.selector for event in events if isinstance(event, Refusal)] == ["folder", "foreign"]
+        assert "foreign: refused, there is none to serve: " in caplog.text
+        put(tmp_path / "foreign.onnx", artifact("b"))
+        store.refresh()
+        assert store["foreign"].select(ROWS[0]) == "b"
+
+
+def test_what_is_required_must_load_at_first(tmp_path):
+    put(tmp_path / "router.onnx", artifact("a"))
+    (tmp_path / "bad.onnx").write_bytes(b"no")
+    with pytest.raises(ArtifactError, match=r"bad\.onnx: expected an artifact"):
+        SelectorStore(tmp_path, require=["router", "bad"])
+    with pytest.raises(ArtifactError, match=r"other\.onnx: cannot be read: there is no such file"):
+        SelectorStore(tmp_path, require=["other"])
+    with pytest.raises(ArtifactError, match="require: expected a list of names, got 'router'"):
+        SelectorStore(tmp_path, require="router")
+    SelectorStore(tmp_path / "router.onnx", require=["router"]).close()
+
+
+def test_sees_a_change_that_keeps_size_time_and_inode(tmp_path):
+    path = tmp_path / "router.onnx"
+    put(path, artifact("a"))
+    before = path.stat()
+    with SelectorStore(path, poll_seconds=60) as store:
+        new = artifact("b")
+        assert len(new) == before.st_size
+        time.sleep(0.02)  # longer than the file system's clock takes for a tick
+        path.write_bytes(new)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+        store.refresh()
+        assert store["router"].select(ROWS[0]) == "b"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_pipes_and_devices_are_refused_instead_of_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.onnx")
+    for path in (tmp_path / "pipe.onnx", Path("/dev/zero")):
+        with pytest.raises(ArtifactError, match="cannot be read: it is not a regular file"):
+            Selector.load(path)
