@@ -15,7 +15,7 @@ from .algorithms import ALGORITHMS, resolve
 from .algorithms.rules import Semantics
 from .files.io import read_bytes
 from .formats.decoding import DocumentWarning, Refusal, check_fields_once, decode, decode_choice, refuse
-from .formats.document import FORMAT_VERSIONS, VECTOR, Document, Source
+from .formats.document import ENCODER, FORMAT_VERSIONS, VECTOR, Document, EncoderRecord, Source
 
 
 class _Header(Struct):
@@ -23,6 +23,7 @@ class _Header(Struct):
 
     algorithm: Raw
     format_version: int | None = None
+    encoder: EncoderRecord | None = None
 
 
 class _Trained(Struct):
@@ -84,6 +85,8 @@ def load_document(source: str | Path | bytes, *, semantics: str = Semantics.nati
             fields["trained"] = True
         if header.format_version is not None:
             fields["format_version"] = header.format_version
+        if header.encoder is not None:
+            fields[ENCODER] = msgspec.to_builtins(header.encoder)
         form = decode(data, rules.form)
         fields |= msgspec.to_builtins(form, enc_hook=lambda raw: VECTOR)
         made_of = Source(hashlib.sha256(data).hexdigest(), algorithm, rules.semantics, fields)

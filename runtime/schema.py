@@ -59,6 +59,8 @@ class Entry:
     """Model whose embeddings it was trained with, if that was recorded."""
     EMBEDDING_DIM: Final = "embedding_dim"
     """Width of these embeddings, if that was recorded."""
+    ENCODER: Final = "encoder"
+    """Encoder whose embeddings it was trained with, ``name`` and ``digest``, if that was recorded."""
     TIE_RULE: Final = "tie_rule"
     """In words: which of equal distances and which of equal scores wins."""
     VALUES_PER_QUERY: Final = "values_per_query"
@@ -73,6 +75,50 @@ class Entry:
     """Row of each of these vectors in the stored matrices, to restore the JSON model."""
     SEAL: Final = "sha256"
     """The seal, last in the file: SHA-256, in hex without quotes, of all bytes before this entry."""
+
+
+class EncoderEntry:
+    """Keys of ``metadata_props`` of encoders, without `PREFIX`; `Entry.TOOLS` and `Entry.SEAL` are there as well."""
+
+    VERSION: Final = "encoder_version"
+    """Version of the file format of encoders; selectors have none."""
+    NAME: Final = "name"
+    """Name of the encoder, for messages."""
+    DIGEST: Final = "digest"
+    """SHA-256, in hex, of all that embeddings depend on: the graph, the tokenizer, and how it is used."""
+    EMBEDDING_DIM: Final = "embedding_dim"
+    """Width of an embedding."""
+    LONGEST: Final = "longest"
+    """Tokens after which a text is cut, those that the tokenizer adds included."""
+    POOLING: Final = "pooling"
+    """How the graph makes one vector of those of the tokens: ``mean``, ``cls``, ``last``, or ``own``."""
+    NORMALISED: Final = "normalised"
+    """Whether the graph scales embeddings to unit length."""
+    WEIGHTS: Final = "weights"
+    """Type of the weights: ``float32``, ``float16`` or `INT8`."""
+    SPECIAL_TOKENS: Final = "special_tokens"
+    """Whether the tokenizer adds its special tokens."""
+    PAD_ID: Final = "pad_id"
+    """Token that fills shorter texts of a batch; the mask is 0 there."""
+    TOKENIZER: Final = "tokenizer"
+    """The tokenizers library's JSON, compressed by zlib, in base64: not JSON itself."""
+
+
+ENCODER_VERSION: Final = 1
+"""Version of the file format of encoders that is written; all up to it are read."""
+INT8: Final = "int8"
+"""Weights whose graph scales activations by what is in a run: texts are run one by one, so that each has one answer."""
+
+
+class EncoderPort:
+    """Inputs and the output of an encoder's graph."""
+
+    IDS: Final = "input_ids"
+    """Tokens, int64, (b, t)."""
+    MASK: Final = "attention_mask"
+    """1 where there is a token, 0 where a shorter text is filled, int64, (b, t)."""
+    EMBEDDING: Final = "embedding"
+    """Float32, (b, e)."""
 
 
 class Metric:

@@ -15,7 +15,7 @@ from modelpick.runtime.schema import FORMAT_VERSION, PREFIX, Entry, Input, names
 
 from ..algorithms import rules_of
 from ..algorithms.estimator import Estimator
-from ..formats.document import Document
+from ..formats.document import ENCODER, Document
 from ..graphs.exact_search import ExactSearch
 from .distances import recorded_distances
 
@@ -85,6 +85,8 @@ def to_artifact(
             )
         metadata[Entry.EMBEDDING_DIM] = embedding_dim
     metadata[Entry.DISTANCES] = recorded_distances(estimator)
+    if document and ENCODER in document.source.fields:
+        metadata[Entry.ENCODER] = document.source.fields[ENCODER]
     if document:
         metadata |= {Entry.DOCUMENT: document.source.fields, Entry.VECTORS: rules.stored_rows(estimator)}
     helper.set_model_props(model, {PREFIX + key: json.dumps(value) for key, value in metadata.items()})

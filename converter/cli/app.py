@@ -11,11 +11,13 @@ from modelpick import __version__
 from modelpick.runtime import ModelpickError
 from modelpick.runtime.errors import one_line
 
+from ..encoders.verify import EncoderError
 from ..formats.decoding import DocumentWarning
 from ..verification.report import VerificationError
 from .console import Stream, occupy_descriptors, open_null
 from .convert import convert, inspect, restore, verify
 from .diff import diff
+from .encoder import encoder
 from .evaluate import evaluate
 from .hub import pull, push
 from .select import select
@@ -27,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (convert, verify, restore, inspect, select, train, evaluate, diff, pull, push):
+for command in (convert, verify, restore, inspect, select, train, evaluate, diff, encoder, pull, push):
     app.command()(command)
 
 
@@ -75,5 +77,5 @@ def _run() -> int:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     except ModelpickError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1 if isinstance(error, VerificationError) else 2
+        return 1 if isinstance(error, VerificationError | EncoderError) else 2
     return 0

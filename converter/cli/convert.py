@@ -3,10 +3,10 @@
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -15,6 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from modelpick.runtime import ModelpickError, Selector
+from modelpick.runtime.artifact.encoder import is_encoder, read_encoder
+from modelpick.runtime.artifact.seal import read_sealed
 from modelpick.runtime.errors import one_line
 
 from ..algorithms import RULE_SETS
@@ -204,9 +206,8 @@ def restore(
 
 
 def inspect(artifact: Artifact, as_json: AsJson = False) -> None:
-    """Show what an artifact holds."""
-    with Selector.load(artifact) as selector:
-        entries = dict(sorted(selector.metadata.raw.items()))
+    """Show what an artifact holds, or an encoder."""
+    entries = dict(sorted(_entries(artifact).items()))
     if as_json:
         print(json.dumps(entries, ensure_ascii=False))
         return
@@ -214,3 +215,11 @@ def inspect(artifact: Artifact, as_json: AsJson = False) -> None:
     for key, value in entries.items():
         table.add_row(key, Text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
     show(table)
+
+
+def _entries(artifact: Path) -> Mapping[str, Any]:
+    name, data = read_sealed(artifact)
+    if is_encoder(name, data):
+        return read_encoder(name, data)[0].raw
+    with Selector.load(data) as selector:
+        return selector.metadata.raw

@@ -8,6 +8,16 @@ from msgspec import Struct
 FORMAT_VERSIONS = (1, 2)
 # Stands for each feature vector that `Source.fields` leaves out; no string of a document holds it.
 VECTOR = "\0"
+# Field of any JSON model that names the encoder whose embeddings it was trained with; ours alone have it.
+ENCODER = "encoder"
+
+
+class EncoderRecord(Struct, frozen=True):
+    """The encoder that a model was trained with."""
+
+    name: str
+    digest: str
+    """See `modelpick.runtime.schema.EncoderEntry.DIGEST`."""
 
 
 class Source(Struct, frozen=True, eq=False):

@@ -3,19 +3,30 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ..decision.objective import Estimate, Objective, OperatingPoint, Single
 from ..decision.voting import Weights
 from ..errors import ArtifactError
-from ..schema import FORMAT_VERSION, PREFIX, Entry, Table, names
+from ..schema import FORMAT_VERSION, PREFIX, EncoderEntry, Entry, Table, names
 from .onnx_reader import MalformedError, Tensor, read_onnx
 
 # The seal is not JSON; the others can be large, and only restoring needs them.
-_UNDECODED = {Entry.SEAL, Entry.DOCUMENT, Entry.VECTORS}
+_UNDECODED = {Entry.SEAL, Entry.DOCUMENT, Entry.VECTORS, EncoderEntry.TOKENIZER}
 _TABLES = names(Table)
 _VERSION_1 = "contract"
 _T = TypeVar("_T")
+
+
+class EncoderIdentity(NamedTuple):
+    """Which encoder made embeddings."""
+
+    name: str
+    digest: str
+    """SHA-256, in hex, of all that its embeddings depend on."""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.digest[:12]})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,8 @@ class Metadata:
     """Model whose embeddings it was trained with, if that was recorded."""
     embedding_dim: int | None
     """Width of these embeddings, if that was recorded."""
+    encoder: EncoderIdentity | None
+    """Encoder whose embeddings it was trained with, if that was recorded."""
     distances: tuple[float, ...]
     """Quantiles, evenly spaced, of the distance from one row to the nearest other; empty where there is none."""
     raw: Mapping[str, Any]
@@ -79,13 +92,9 @@ def read_contents(name: str, data: bytes) -> tuple[Metadata, dict[str, Tensor]]:
         When the file is malformed or refers to another, an entry is missing or malformed, or the format version is
         newer than this runtime.
     """
-    try:
-        properties, tensors = read_onnx(data, _TABLES)
-        texts = {key.removeprefix(PREFIX): value for key, value in properties.items()}
-        raw = {key: json.loads(value) for key, value in texts.items() if key not in _UNDECODED}
-    except (MalformedError, ValueError, RecursionError) as cause:
-        raise ArtifactError(f"{name}: malformed: {cause}") from None
-    entries = _Entries(name, _upgraded(raw))
+    entries, _, tensors = read_entries(name, data)
+    if EncoderEntry.VERSION in entries.raw:
+        raise ArtifactError(f"{name}: expected a selector, got an encoder: see modelpick.runtime.text")
     version = entries.required(Entry.FORMAT_VERSION, int)
     if version > FORMAT_VERSION:
         raise ArtifactError(
@@ -120,10 +129,28 @@ def read_contents(name: str, data: bytes) -> tuple[Metadata, dict[str, Tensor]]:
         values_per_query=entries.required(Entry.VALUES_PER_QUERY, int),
         embedding_model=entries.optional(Entry.EMBEDDING_MODEL, str),
         embedding_dim=entries.optional(Entry.EMBEDDING_DIM, int),
+        encoder=entries.encoder(),
         distances=entries.numbers(Entry.DISTANCES),
         raw=entries.raw,
     )
     return metadata, tensors
+
+
+def read_entries(name: str, data: bytes) -> tuple["_Entries", Mapping[str, str], dict[str, Tensor]]:
+    """Decode the metadata of an artifact: those that are JSON, all of them as they are, and the small tensors.
+
+    Raises
+    ------
+    ArtifactError
+        When the file is malformed or refers to another.
+    """
+    try:
+        properties, tensors = read_onnx(data, _TABLES)
+        texts = {key.removeprefix(PREFIX): value for key, value in properties.items()}
+        raw = {key: json.loads(value) for key, value in texts.items() if key not in _UNDECODED}
+    except (MalformedError, ValueError, RecursionError) as cause:
+        raise ArtifactError(f"{name}: malformed: {cause}") from None
+    return _Entries(name, _upgraded(raw)), texts, tensors
 
 
 def _upgraded(raw: dict[str, Any]) -> dict[str, Any]:
@@ -137,7 +164,7 @@ def _upgraded(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Entries:
-    """Metadata entries, each checked when it is asked for."""
+    """Metadata entries, each checked when it is asked for; an `ArtifactError` names the entry that is invalid."""
 
     def __init__(self, name: str, raw: dict[str, Any]) -> None:
         self.name, self.raw = name, raw
@@ -183,6 +210,15 @@ class _Entries:
         if quality is None or speed is None:
             return None
         return Weights(quality, speed, self.number(Entry.MIN_QUALITY))
+
+    def encoder(self) -> EncoderIdentity | None:
+        recorded = self.optional(Entry.ENCODER, dict)
+        if recorded is None:
+            return None
+        name, digest = recorded.get("name"), recorded.get("digest")
+        if not isinstance(name, str) or not isinstance(digest, str):
+            raise self.refusal(Entry.ENCODER, "expected name and digest, which are strings")
+        return EncoderIdentity(name, digest)
 
     def operating_points(self) -> tuple[tuple[OperatingPoint, ...], Single | None]:
         recorded = self.optional(Entry.OPERATING_POINTS, dict)

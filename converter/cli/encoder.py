@@ -1,0 +1,56 @@
+"""The command that makes encoders: encoder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from ..encoders.make import Quantisation, make_encoder
+from ..encoders.verify import EncoderError, EncoderReport
+from ..files.io import write_atomically
+from .console import show
+
+
+def encoder(
+    folder: Annotated[
+        Path, typer.Argument(help="tokenizer.json beside onnx/model.onnx, model.onnx or static vectors, see docs.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
+    quantise: Annotated[
+        Quantisation | None, typer.Option(help="Store weights in 8 bits: a quarter of the size, at a reported loss.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Cut texts after so many tokens, if the folder allows more.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the encoder; the folder's by default.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write the verification as JSON here.")] = None,
+) -> None:
+    """Convert a text encoder's folder, as Hugging Face lays it out, to one file, and verify it.
+
+    A file whose embeddings differ from the folder's own by more than 1e-5 is not written, unless its weights are stored
+    in 8 bits: then the loss is shown. Exit codes: 1 for such a file, 2 for bad input.
+    """
+    try:
+        found = make_encoder(folder, output, quantise=quantise, max_tokens=max_tokens, name=name)
+    except EncoderError as error:
+        _publish(error.report, report)
+        raise
+    _publish(found, report)
+    size = output.stat().st_size / 1e6
+    print(
+        f"{output}: {found.family}, {found.weights}, {size:,.2f} MB, {found.embedding_dim} columns, pooling "
+        f"{found.pooling}, {found.longest} tokens at most, digest {found.digest[:12]}"
+    )
+
+
+def _publish(found: EncoderReport, report: Path | None) -> None:
+    if report is not None:
+        write_atomically(report, msgspec.json.format(msgspec.json.encode(found)))
+    table = Table("probe", "tokens", "largest difference", "cosine", title="beside the folder's own model")
+    for probe in found.probes:
+        table.add_row(Text(probe.name), f"{probe.tokens:,}", f"{probe.difference:.1e}", f"{probe.cosine:.7f}")
+    table.add_row("all", "", f"{found.difference:.1e}", f"{found.cosine:.7f}", style="bold")
+    show(table)

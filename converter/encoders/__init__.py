@@ -1,0 +1,1 @@
+"""Text encoders: a folder as Hugging Face lays it out -> one sealed, verified ONNX file."""

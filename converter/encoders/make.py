@@ -1,0 +1,154 @@
+"""The whole way of an encoder: folder -> graph -> sealed bytes -> verified file."""
+
+import base64
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from onnx import ModelProto, TensorProto, helper
+
+from modelpick.runtime import DocumentError
+from modelpick.runtime.artifact.seal import seal
+from modelpick.runtime.schema import ENCODER_VERSION, INT8, PREFIX, EncoderEntry, Entry
+from modelpick.runtime.text import Encoder
+
+from ..files.io import write_atomically
+from . import static, transformer
+from .folder import Source, Usage
+from .quantise import quantised
+from .verify import EncoderError, EncoderReport, compare
+
+# A protocol buffer is smaller than 2 GiB; tokenizers and the graph itself take some of that.
+MOST_BYTES = 2**31 - 2**26
+# What 8-bit weights take of float32's.
+_INT8_SHARE = 4
+_TOOLS = ("modelpick", "onnx", "onnxruntime", "tokenizers")
+# The first that knows a folder reads it.
+FAMILIES: Mapping[str, Callable[[Path], Source | None]] = {"static": static.read, "transformer": transformer.read}
+
+
+class Quantisation(StrEnum):
+    """How weights are stored, if not as they are."""
+
+    int8 = INT8
+
+
+def make_encoder(
+    folder: str | Path,
+    target: str | Path,
+    *,
+    quantise: Quantisation | None = None,
+    max_tokens: int | None = None,
+    name: str | None = None,
+) -> EncoderReport:
+    """Convert an encoder's folder to one file, verified and atomically.
+
+    Parameters
+    ----------
+    folder
+        As Hugging Face lays it out: ``tokenizer.json``, and ``onnx/model.onnx``, ``model.onnx`` or static vectors.
+    target
+        Path of the file; replaced if it exists, untouched on any error.
+    quantise
+        Store weights in 8 bits; embeddings differ by what is lost, which the report says.
+    max_tokens
+        Cut texts after so many tokens, if the folder's longest input is longer.
+    name
+        Name for messages; the folder's by default.
+
+    Raises
+    ------
+    DocumentError
+        When the folder is refused, or one file cannot hold its weights.
+    EncoderError
+        When the file's embeddings differ from the folder's.
+    ModelpickError
+        When the target cannot be written, or a library is not installed.
+    """
+    folder = Path(folder)
+    source = _read(folder, max_tokens)
+    _check_size(folder, source.weights_bytes, quantise)
+    own = source.embed()
+    model = source.graph()
+    if quantise is not None:
+        if _weights(model) != "float32":
+            raise DocumentError(f"{folder}: expected weights in float32 to store them in 8 bits, got {_weights(model)}")
+        model = quantised(model)
+    data = _sealed(model, source.usage, name or folder.resolve().name, len(own([source.usage.pad_id])), quantise)
+    report = compare(Encoder.load(data), own, source.usage, source.family, str(target), folder)
+    if quantise is not None:
+        report.tolerance = None
+    if not report.passed:
+        raise EncoderError(report)
+    write_atomically(Path(target), data)
+    return report
+
+
+def _read(folder: Path, max_tokens: int | None) -> Source:
+    if not folder.is_dir():
+        raise DocumentError(f"{folder}: expected a folder")
+    for read in FAMILIES.values():
+        source = read(folder)
+        if source is not None:
+            longest = min(source.usage.longest, max_tokens or source.usage.longest)
+            return source._replace(usage=source.usage._replace(longest=longest))
+    expected = f"{' or '.join(transformer.GRAPHS)}, or {static.WEIGHTS} of static vectors"
+    raise DocumentError(f"{folder}: expected an encoder with {expected}")
+
+
+def _check_size(folder: Path, size: int, quantise: Quantisation | None) -> None:
+    """Refuse early what would not fit, and say what would."""
+    smaller = size // _INT8_SHARE
+    if (smaller if quantise else size) <= MOST_BYTES:
+        return
+    fits = not quantise and smaller <= MOST_BYTES
+    advice = f"--quantise int8 makes about {smaller / 1e9:.2f} GB of it" if fits else "8 bits are too many too"
+    raise DocumentError(
+        f"{folder}: expected weights of {MOST_BYTES / 1e9:.2f} GB at most, got {size / 1e9:.2f} GB: {advice}"
+    )
+
+
+def _sealed(model: ModelProto, usage: Usage, name: str, width: int, quantise: Quantisation | None) -> bytes:
+    """Write what there is to know into the metadata, and seal it."""
+    del model.metadata_props[:]
+    model.producer_name, model.producer_version, model.doc_string = "modelpick", "", ""
+    depends: dict[str, Any] = {
+        EncoderEntry.EMBEDDING_DIM: width,
+        EncoderEntry.LONGEST: usage.longest,
+        EncoderEntry.POOLING: usage.pooling,
+        EncoderEntry.NORMALISED: usage.normalised,
+        EncoderEntry.WEIGHTS: quantise or _weights(model),
+        EncoderEntry.SPECIAL_TOKENS: usage.special_tokens,
+        EncoderEntry.PAD_ID: usage.pad_id,
+    }
+    digest = hashlib.sha256(model.SerializeToString(deterministic=True))
+    digest.update(json.dumps(depends, sort_keys=True).encode())
+    digest.update(usage.tokenizer.encode())
+    metadata = {
+        EncoderEntry.VERSION: ENCODER_VERSION,
+        EncoderEntry.NAME: name,
+        EncoderEntry.DIGEST: digest.hexdigest(),
+        **depends,
+        Entry.TOOLS: {tool: version(tool) for tool in _TOOLS},
+    }
+    texts = {PREFIX + key: json.dumps(value) for key, value in metadata.items()}
+    # Half a megabyte to twenty of JSON: compressed, a quarter. Metadata are UTF-8, so bytes need base64.
+    texts[PREFIX + EncoderEntry.TOKENIZER] = base64.b64encode(zlib.compress(usage.tokenizer.encode(), 9)).decode()
+    helper.set_model_props(model, texts)
+    return seal(model.SerializeToString(deterministic=True))
+
+
+def _weights(model: ModelProto) -> str:
+    """Return the type of the weights, as the runtime needs to know it: a graph may come with 8-bit ones."""
+    if any(node.op_type == "DynamicQuantizeLinear" for node in model.graph.node):
+        return INT8
+    sizes = {TensorProto.FLOAT: 0, TensorProto.FLOAT16: 0}
+    for tensor in model.graph.initializer:
+        if tensor.data_type in sizes:
+            sizes[tensor.data_type] += len(tensor.raw_data)
+    return "float16" if sizes[TensorProto.FLOAT16] > sizes[TensorProto.FLOAT] else "float32"

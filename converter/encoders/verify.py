@@ -1,0 +1,137 @@
+"""An encoder's file beside the folder that it was made of, on probes."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from modelpick.runtime import ModelpickError
+from modelpick.runtime.text import Encoder
+
+from .folder import Usage, Vectors
+
+# Float32 in another order: more than this is wrong. 8-bit weights differ by what they lose.
+TOLERANCE = 1e-5
+
+
+class Probe(Struct):
+    """A text, and how its embedding differs."""
+
+    name: str
+    tokens: int
+    difference: float
+    """Largest difference of a column, whether the text is run alone or in a batch."""
+    cosine: float
+    """Lowest cosine likewise; 1 where both are zero."""
+
+
+class EncoderReport(Struct):
+    """What a verification found."""
+
+    encoder: str
+    source: str
+    family: str
+    weights: str
+    digest: str
+    embedding_dim: int
+    longest: int
+    pooling: str
+    probes: list[Probe]
+    difference: float
+    """Largest among the probes; NaN where an embedding is not finite."""
+    cosine: float
+    """Lowest among the probes."""
+    tolerance: float | None
+    """Largest difference that passes; None where it is the loss of 8-bit weights."""
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the difference is no larger than it may be."""
+        return self.difference <= (np.inf if self.tolerance is None else self.tolerance)
+
+
+class EncoderError(ModelpickError):
+    """An encoder's file differs from its folder; ``report`` says on what."""
+
+    def __init__(self, report: EncoderReport) -> None:
+        worst = max(report.probes, key=lambda probe: (not probe.difference <= np.inf, probe.difference))
+        super().__init__(
+            f"{report.encoder}: expected the embeddings of {report.source} within {report.tolerance or np.inf:g}, "
+            f"got a difference of {worst.difference:.1e} on {worst.name}"
+        )
+        self.report = report
+
+
+def probe_texts(longest: int) -> dict[str, str]:
+    """Return texts that encoders go wrong on, by what they are."""
+    return {
+        "empty": "",
+        "blank": " \n\t ",
+        "one letter": "a",
+        "a sentence": "How do I reverse a linked list?",
+        "longest + 1": " ".join(["a"] * (longest + 1)),
+        "one long word": "word" * 20,
+        "capitals, accents": "NAÏVE Café, Ångström",
+        "emoji": "🙂 hi 👩‍👩‍👧 🙃",
+        "Chinese, Japanese": "如何反转链表 日本語のテキスト",
+        "right to left": "كيف أعكس قائمة؟ שלום עולם",
+        "control characters": "a\x00b\x07c\u200bd\ufeff\r\n",
+        "code": "def f(x: int) -> int:\n    return x ** 2  # <b>&amp;</b>",
+    }
+
+
+def compare(
+    encoder: Encoder, own: Callable[[list[int]], Vectors], usage: Usage, family: str, target: str, source: Path
+) -> EncoderReport:
+    """Hold an encoder against its folder's own model, fed by the tokenizers library, on probes.
+
+    Parameters
+    ----------
+    own
+        The tokens of a text -> its vector, see `Source.embed`.
+    target, source
+        Names for the report.
+    """
+    from tokenizers import Tokenizer
+
+    start = time.perf_counter()
+    tokenizer = Tokenizer.from_str(usage.tokenizer)
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(usage.longest)
+    texts = probe_texts(usage.longest)
+    tokens = [tokenizer.encode(text, add_special_tokens=usage.special_tokens).ids for text in texts.values()]
+    batch = encoder.embed(list(texts.values()))
+    probes = []
+    for name, ids, together in zip(texts, tokens, batch, strict=True):
+        expected = own(ids)
+        found = [together, encoder.embed([texts[name]])[0]]
+        difference = float(np.max([np.abs(one - expected) for one in found]))
+        probes.append(Probe(name, len(ids), difference, min(_cosine(one, expected) for one in found)))
+    differences = np.array([probe.difference for probe in probes])
+    metadata = encoder.metadata
+    return EncoderReport(
+        target,
+        str(source),
+        family,
+        metadata.weights,
+        encoder.digest,
+        encoder.embedding_dim,
+        metadata.longest,
+        metadata.pooling,
+        probes,
+        float(differences.max()),
+        float(np.min([probe.cosine for probe in probes])),
+        TOLERANCE,
+        time.perf_counter() - start,
+    )
+
+
+def _cosine(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> float:
+    one, other = one.astype(np.float64), other.astype(np.float64)
+    norms = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float(one @ other) / norms if norms else float(np.array_equal(one, other))

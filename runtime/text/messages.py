@@ -1,0 +1,73 @@
+"""What of a conversation, as OpenAI's clients send it, is the prompt."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from ..errors import FeatureError
+
+Messages = Sequence[Mapping[str, Any]]
+Which = Literal["last_user", "user", "all"]
+_TEXT_PARTS = {"text", "input_text", "output_text"}
+
+
+class _Said(NamedTuple):
+    role: str
+    text: str
+
+
+_CHOICES: Mapping[str, Callable[[list[_Said]], list[_Said]]] = {
+    "last_user": lambda said: [one for one in said if one.role == "user"][-1:],
+    "user": lambda said: [one for one in said if one.role == "user"],
+    "all": lambda said: said,
+}
+WHICH = tuple(_CHOICES)
+
+
+def prompt_of(messages: Messages, which: Which = "last_user") -> str:
+    """Return the text of the messages that count, joined by newlines.
+
+    Parameters
+    ----------
+    messages
+        Each with ``role``, and ``content``: a string, or a list of parts, of which those of text count (``text``,
+        ``input_text``, ``output_text``); images, sounds and files have none, and a call of a tool has no content.
+        Messages without text are passed over.
+    which
+        "last_user": the last message of a user; "user": all of these; "all": those of any role, the system's and
+        tools' included, in their order.
+
+    Raises
+    ------
+    FeatureError
+        When messages are laid out otherwise, or none that counts has text.
+    """
+    if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Sequence):
+        raise FeatureError(f"messages: expected a list, got {type(messages).__name__}")
+    said = [_said(message, f"messages[{place}]") for place, message in enumerate(messages)]
+    chosen = _CHOICES[which]([one for one in said if one.text.strip()])
+    if not chosen:
+        raise FeatureError(f"messages: expected text in a message {'' if which == 'all' else 'of a user '}among them")
+    return "\n".join(one.text for one in chosen)
+
+
+def _said(message: object, place: str) -> _Said:
+    if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+        raise FeatureError(f"{place}: expected an object with role and content")
+    content = message.get("content")
+    if content is None or isinstance(content, str):
+        return _Said(message["role"], content or "")
+    if not isinstance(content, Sequence):
+        raise FeatureError(f"{place}.content: expected a string or a list of parts, got {type(content).__name__}")
+    texts = [_part(part, f"{place}.content[{number}]") for number, part in enumerate(content)]
+    return _Said(message["role"], "\n".join(filter(None, texts)))
+
+
+def _part(part: object, place: str) -> str:
+    if not isinstance(part, Mapping) or not isinstance(part.get("type"), str):
+        raise FeatureError(f"{place}: expected an object with type")
+    if part["type"] not in _TEXT_PARTS:
+        return ""
+    if not isinstance(part.get("text"), str):
+        raise FeatureError(f"{place}.text: expected a string")
+    text: str = part["text"]
+    return text

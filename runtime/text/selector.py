@@ -1,0 +1,234 @@
+"""TextSelector: an encoder before a selector, from a prompt to the name of a model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypedDict, Unpack
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from ..artifact.metadata import EncoderIdentity, Metadata
+from ..artifact.requirements import Requirements
+from ..errors import ArtifactError, FeatureError
+from ..events import Observer
+from ..features import CATEGORIES
+from ..query import Asked, UnknownCandidates
+from ..selector import Drift, Selector
+from ..session import Providers
+from .encoder import Encoder
+from .messages import WHICH, Messages, Which, prompt_of
+
+
+class Loading(Asked, total=False):
+    """What `Selector.load` takes beside the artifact."""
+
+    providers: Providers | None
+    sess_options: onnxruntime.SessionOptions | None
+    unknown_candidates: UnknownCandidates
+    expect: Requirements | None
+    observer: Observer | None
+
+
+class Prompt(TypedDict, total=False):
+    """What says which text is meant, beside the text itself."""
+
+    messages: Messages | None
+    """A conversation, as OpenAI's clients send it, instead of a text; see `modelpick.runtime.text.messages`."""
+    category: str | None
+    """Category of the prompt, where the selector's vectors have its one-hot behind the embedding."""
+
+
+class PromptRequest(Prompt, Asked, total=False):
+    """What `TextSelector.select` and the methods like it take beside the text."""
+
+
+class TextSelector:
+    """Picks the language model for a prompt: embeds it, and asks a `Selector`.
+
+    Immutable: any number of threads may call it at once. Make one with `TextSelector.load`.
+    """
+
+    def __init__(
+        self, selector: Selector, encoder: Encoder, message: Which = "last_user", *, owns_encoder: bool = False
+    ) -> None:
+        if message not in WHICH:
+            raise FeatureError(f"message: expected one of {', '.join(WHICH)}, got {message!r}")
+        self.selector, self.encoder, self._message, self._owns_encoder = selector, encoder, message, owns_encoder
+
+    @classmethod
+    def load(
+        cls,
+        artifact: str | Path | bytes,
+        encoder: str | Path | bytes | Encoder,
+        *,
+        message: Which = "last_user",
+        **load: Unpack[Loading],
+    ) -> Self:
+        """Load an artifact, and the encoder whose embeddings it was trained with.
+
+        Parameters
+        ----------
+        artifact
+            Path of an artifact, or its bytes.
+        encoder
+            Path of an encoder, or its bytes, loaded with the same ``providers`` and ``sess_options``; or an `Encoder`,
+            which many selectors may share.
+        message
+            Which of ``messages`` count, see `modelpick.runtime.text.messages.prompt_of`.
+        **load
+            What `Selector.load` takes.
+
+        Raises
+        ------
+        ArtifactError
+            When one of the two is refused, or the selector was trained with another encoder; both are named.
+        FeatureError
+            See `Selector.load`.
+        """
+        selector = Selector.load(artifact, **load)
+        owns = not isinstance(encoder, Encoder)
+        if not isinstance(encoder, Encoder):
+            encoder = Encoder.load(encoder, providers=load.get("providers"), sess_options=load.get("sess_options"))
+        name = "<bytes>" if isinstance(artifact, bytes) else str(artifact)
+        check_encoder(name, selector.metadata, encoder.identity, encoder.embedding_dim)
+        return cls(selector, encoder, message, owns_encoder=owns)
+
+    def select(self, text: str | None = None, **request: Unpack[PromptRequest]) -> str:
+        """Pick the model for one prompt.
+
+        Parameters
+        ----------
+        text
+            The prompt; or instead of it ``messages``.
+        **request
+            ``messages`` and ``category``; ``candidates``, ``quality_weight``, ``objective``, ``keep``, ``costs``,
+            ``seconds`` and ``evidence``: see `modelpick.runtime.query.Asked`.
+
+        Raises
+        ------
+        FeatureError
+            When there is no text, a category is missing or there is no place for it, or what `Selector.select` refuses.
+        ArtifactError
+            When the selector is closed.
+        """
+        return self.selector.select(self._features(text, request), **_asked(request))
+
+    async def aselect(self, text: str | None = None, **request: Unpack[PromptRequest]) -> str:
+        """Pick the model for one prompt in a thread, so that the event loop goes on; takes what `select` does."""
+        import asyncio  # takes as long as all other imports here
+
+        return await asyncio.to_thread(self.select, text, **request)
+
+    def select_batch(
+        self,
+        prompts: Sequence[str | Messages],
+        categories: Sequence[str | None] | None = None,
+        **asked: Unpack[Asked],
+    ) -> list[str]:
+        """Pick the model for each of many prompts, texts or conversations; takes and raises what `select` does."""
+        if isinstance(prompts, str):
+            raise FeatureError("expected a sequence of prompts, got one text")
+        if categories is not None and len(categories) != len(prompts):
+            raise FeatureError(f"categories: expected {len(prompts)}, one per prompt, got {len(categories)}")
+        texts = [prompt if isinstance(prompt, str) else prompt_of(prompt, self._message) for prompt in prompts]
+        embeddings = self.encoder.embed(texts)
+        build, width = self.selector.features.build, self.selector.n_features_in_
+        rows = [build(*row) for row in zip(embeddings, categories or [None] * len(texts), strict=True)]
+        return self.selector.select_batch(np.array(rows).reshape(len(rows), width), **asked)
+
+    def scores(self, text: str | None = None, **request: Unpack[PromptRequest]) -> dict[str, float]:
+        """Score every candidate for one prompt, see `Selector.scores`; takes and raises what `select` does."""
+        return self.selector.scores(self._features(text, request), **_asked(request))
+
+    def explain(self, text: str | None = None, **request: Unpack[PromptRequest]) -> dict[str, Any]:
+        """Explain which model is picked for one prompt and why; takes and raises what `select` does.
+
+        Returns
+        -------
+        dict
+            What `Selector.explain` returns, and ``tokens``, how many of the prompt's were read, and ``cut``, whether
+            it has more.
+        """
+        explained = self.selector.explain(self._features(text, request), **_asked(request))
+        tokens = self.encoder.tokens(self._text(text, request))
+        return {**explained, "tokens": tokens.count, "cut": tokens.cut}
+
+    def drift(self, text: str | None = None, **prompt: Unpack[Prompt]) -> Drift:
+        """Measure how far a prompt is from what the model knows, see `Selector.drift`."""
+        return self.selector.drift(self._features(text, prompt))
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """Language models that can be picked."""
+        return self.selector.model_names
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the artifact says of itself."""
+        return self.selector.metadata
+
+    @property
+    def needs_category(self) -> bool:
+        """Whether a prompt needs a category: the selector's vectors have its one-hot behind the embedding."""
+        return self.selector.n_features_in_ > self.encoder.embedding_dim
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self.selector.closed
+
+    def close(self) -> None:
+        """Let go of the selector's session, and of the encoder's unless it was given loaded; calls in flight finish."""
+        self.selector.close()
+        if self._owns_encoder:
+            self.encoder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _text(self, text: str | None, prompt: Prompt) -> str:
+        messages = prompt.get("messages")
+        if (text is None) == (messages is None):
+            raise FeatureError("expected a text, or messages")
+        if messages is not None:
+            return prompt_of(messages, self._message)
+        if not isinstance(text, str):
+            raise FeatureError(f"expected a text, got {type(text).__name__}")
+        return text
+
+    def _features(self, text: str | None, prompt: Prompt) -> npt.NDArray[np.float64]:
+        if self.closed:
+            raise ArtifactError("the selector is closed")
+        embedding = self.encoder.embed([self._text(text, prompt)])[0]
+        return self.selector.features.build(embedding, prompt.get("category"))
+
+
+def check_encoder(name: str, metadata: Metadata, encoder: EncoderIdentity, embedding_dim: int) -> None:
+    """Refuse an artifact that was trained with another encoder, or with embeddings of another width.
+
+    Raises
+    ------
+    ArtifactError
+        Names both.
+    """
+    if metadata.encoder is not None and metadata.encoder.digest != encoder.digest:
+        raise ArtifactError(f"{name}: expected the encoder {metadata.encoder}, got {encoder}")
+    widths = (embedding_dim, embedding_dim + len(CATEGORIES))
+    if metadata.n_features_in not in widths or metadata.embedding_dim not in (None, embedding_dim):
+        wanted = metadata.embedding_dim or metadata.n_features_in
+        raise ArtifactError(
+            f"{name}: expected an encoder of {wanted} columns, with or without categories, got {encoder} "
+            f"of {embedding_dim}"
+        )
+
+
+def _asked(request: PromptRequest) -> Asked:
+    """Return what is asked beside the prompt."""
+    return {key: value for key, value in request.items() if key not in Prompt.__annotations__}  # type: ignore[return-value]

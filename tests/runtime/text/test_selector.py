@@ -1,0 +1,177 @@
+"""TextSelector: prompts -> names."""
+
+import asyncio
+import json
+
+import numpy as np
+import pytest
+
+from modelpick.converter import convert
+from modelpick.runtime import ArtifactError, FeatureError, Selector
+from modelpick.runtime.features import CATEGORIES
+from modelpick.runtime.text import Encoder, TextSelector
+from modelpick.runtime.text.messages import prompt_of
+
+KNOWN = {
+    "Solve the equation for x": "mistral",
+    "Write a Python function": "codellama",
+    "What were the causes?": "llama",
+}
+MATH, CODE, CAUSES = KNOWN
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+TOOL_CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "type": "function"}]}
+CONVERSATION = [
+    {"role": "system", "content": "You are kind."},
+    {"role": "user", "content": MATH},
+    TOOL_CALL,
+    {"role": "tool", "tool_call_id": "1", "content": "42"},
+    {
+        "role": "user",
+        "content": [{"type": "text", "text": "Write a Python"}, IMAGE, {"type": "text", "text": "function"}],
+    },
+]
+PROMPTS = {
+    "last_user": "Write a Python\nfunction",
+    "user": f"{MATH}\nWrite a Python\nfunction",
+    "all": f"You are kind.\n{MATH}\n42\nWrite a Python\nfunction",
+}
+
+
+@pytest.fixture
+def selector(files):
+    with TextSelector.load(files.selector, files.encoder) as loaded:
+        yield loaded
+
+
+def test_picks_as_the_selector_does_for_the_embedding(selector, files):
+    plain = Selector.load(files.selector)
+    for text, model in KNOWN.items():
+        embedding = selector.encoder.embed([text])[0]
+        assert selector.select(text) == plain.select(embedding) == model
+        assert selector.scores(text) == plain.scores(embedding)
+        assert selector.explain(text) == {
+            **plain.explain(embedding),
+            "tokens": len(text.replace("?", " ?").split()),
+            "cut": False,
+        }
+        assert selector.drift(text) == plain.drift(embedding)
+    assert selector.select_batch([*KNOWN]) == [*KNOWN.values()]
+    assert selector.select_batch([]) == []
+    assert asyncio.run(selector.aselect(MATH)) == KNOWN[MATH]
+
+
+def test_explains_that_a_prompt_was_cut(selector):
+    explained = selector.explain("x " * 600)
+    assert (explained["tokens"], explained["cut"]) == (512, True)
+    json.dumps(explained)
+
+
+def test_preferences_are_those_of_the_selector(selector, files):
+    assert selector.select(MATH, candidates=["llama"]) == "llama"
+    assert selector.select_batch([MATH, CODE], candidates=["llama"]) == ["llama", "llama"]
+    events = []
+    loaded = TextSelector.load(files.selector, selector.encoder, candidates=["codellama"], observer=events.append)
+    assert loaded.select(MATH) == "codellama"
+    assert len(events) == 1
+    with pytest.raises(FeatureError, match="quality_weight"):
+        selector.select(MATH, quality_weight=0.5)
+
+
+@pytest.mark.parametrize("which", PROMPTS)
+def test_the_messages_that_count_are_chosen(files, which):
+    assert prompt_of(CONVERSATION, which) == PROMPTS[which]
+    with TextSelector.load(files.selector, files.encoder, message=which) as selector:
+        assert selector.scores(messages=CONVERSATION) == selector.scores(PROMPTS[which])
+        assert selector.select_batch([CONVERSATION, MATH]) == [selector.select(PROMPTS[which]), KNOWN[MATH]]
+
+
+def test_the_last_message_with_text_counts():
+    assert prompt_of([{"role": "user", "content": "a"}, {"role": "user", "content": [IMAGE]}]) == "a"
+    assert prompt_of([{"role": "user", "content": "a"}, {"role": "user", "content": "  "}]) == "a"
+    assert prompt_of([{"role": "user", "content": [{"type": "input_text", "text": "a"}]}]) == "a"
+
+
+@pytest.mark.parametrize(
+    ("messages", "reason"),
+    [
+        ([], "expected text in a message of a user"),
+        ([{"role": "system", "content": "a"}], "expected text in a message of a user"),
+        ([{"role": "user", "content": [IMAGE]}], "expected text in a message of a user"),
+        ("text", "messages: expected a list, got str"),
+        ({"role": "user"}, "messages: expected a list, got dict"),
+        (["text"], r"messages\[0\]: expected an object with role and content"),
+        ([{"content": "a"}], r"messages\[0\]: expected an object with role"),
+        ([{"role": "user", "content": 3}], r"messages\[0\].content: expected a string or a list of parts, got int"),
+        ([{"role": "user", "content": ["a"]}], r"messages\[0\].content\[0\]: expected an object with type"),
+        ([{"role": "user", "content": [{"type": "text"}]}], r"messages\[0\].content\[0\].text: expected a string"),
+    ],
+)
+def test_refuses_messages_that_are_laid_out_otherwise(selector, messages, reason):
+    with pytest.raises(FeatureError, match=reason):
+        selector.select(messages=messages)
+
+
+def test_refuses_what_is_no_prompt(selector, files):
+    for arguments in ({}, {"text": "a", "messages": CONVERSATION}):
+        with pytest.raises(FeatureError, match="expected a text, or messages"):
+            selector.select(**arguments)
+    with pytest.raises(FeatureError, match="expected a text, got int"):
+        selector.select(3)
+    with pytest.raises(FeatureError, match="got one text"):
+        selector.select_batch(MATH)
+    with pytest.raises(FeatureError, match="categories: expected 1, one per prompt, got 2"):
+        selector.select_batch([MATH], ["math", "law"])
+    with pytest.raises(FeatureError, match="message: expected one of last_user, user, all"):
+        TextSelector.load(files.selector, files.encoder, message="first")
+
+
+def test_a_category_where_the_vectors_have_its_one_hot(files, selector):
+    with TextSelector.load(files.with_category, files.encoder) as other:
+        assert (other.needs_category, selector.needs_category) == (True, False)
+        assert other.select(MATH, category="math") == KNOWN[MATH]
+        one_hot = np.eye(len(CATEGORIES))[CATEGORIES.index("law")]
+        features = np.append(other.encoder.embed([CODE])[0], one_hot)
+        assert other.scores(CODE, category="law") == other.selector.scores(features)
+        assert other.select_batch([MATH, CODE], ["math", "law"]) == [KNOWN[MATH], KNOWN[CODE]]
+        for refused in (lambda: other.select(MATH), lambda: other.select_batch([MATH])):
+            with pytest.raises(FeatureError, match="no category"):
+                refused()
+    with pytest.raises(FeatureError, match="14 categories"):
+        selector.select(MATH, category="math")
+
+
+def test_another_encoder_than_it_was_trained_with_is_refused(files):
+    with pytest.raises(
+        ArtifactError, match=r"selector.onnx: expected the encoder encoder \(\w{12}\), got int8 \(\w{12}\)"
+    ):
+        TextSelector.load(files.selector, files.int8)
+    TextSelector.load(files.with_category, files.int8)  # it records none
+
+
+def test_an_encoder_of_another_width_is_refused(files):
+    model = {
+        "algorithm": "kmeans",
+        "trained": True,
+        "num_clusters": 1,
+        "centroids": [[1.0, 2.0]],
+        "cluster_models": ["a"],
+    }
+    convert(json.dumps(model).encode(), files.folder / "narrow.onnx", samples=0)
+    with pytest.raises(
+        ArtifactError, match=r"narrow.onnx: expected an encoder of 2 columns, .* got encoder \(.*of 128"
+    ):
+        TextSelector.load(files.folder / "narrow.onnx", files.encoder)
+
+
+def test_closing_lets_go_of_what_it_loaded(files):
+    encoder = Encoder.load(files.encoder)
+    with (
+        TextSelector.load(files.selector, encoder) as first,
+        TextSelector.load(files.selector, files.encoder) as second,
+    ):
+        pass
+    assert first.closed
+    encoder.embed(["a"])
+    for call in (lambda: second.encoder.embed(["a"]), lambda: first.select("a"), lambda: first.select_batch(["a"])):
+        with pytest.raises(ArtifactError, match="closed"):
+            call()
