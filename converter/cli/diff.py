@@ -6,15 +6,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import structs
 from rich.table import Table
 
 from modelpick.runtime import ModelpickError, Selector
+from modelpick.runtime.text import Encoder
+from modelpick.runtime.text.messages import Messages, prompt_of
+from modelpick.runtime.text.selector import check_encoder
 
-from ..files.queries import Query, read_queries
+from ..files.queries import Query, ask, parse_prompt, read_queries
 from ..training.records import required_embeddings
 from ..verification.diff import changes, queries_of
 from .console import show
-from .options import Artifact, AsJson, Embeddings
+from .options import Artifact, AsJson, Embeddings, EncoderFile
 from .records import read_records
 
 
@@ -24,6 +28,7 @@ def diff(
     queries: Annotated[Path | None, typer.Option(help="File of queries, see `modelpick select`.")] = None,
     data: Annotated[Path | None, typer.Option(help="Benchmark records, whose queries to take instead.")] = None,
     embeddings: Embeddings = None,
+    encoder: EncoderFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show on which queries two artifacts pick differently, from which model to which, and why.
@@ -31,8 +36,14 @@ def diff(
     Queries are made from the model of OLD where none are given. Reasons are: a tie, which the two break otherwise;
     other neighbours; other weights of the same neighbours; or else other scores.
     """
-    given = _queries(old, queries, data, embeddings)
+    loaded = None if encoder is None else Encoder.load(encoder)
+    given = _queries(old, queries, data, embeddings, loaded)
     with Selector.load(old) as one, Selector.load(new) as other:
+        if loaded is not None:
+            for artifact, selector in ((old, one), (new, other)):
+                check_encoder(str(artifact), selector.metadata, loaded.identity, loaded.embedding_dim)
+        narrowest = min(one.n_features_in_, other.n_features_in_)
+        given = [_fitting(query, narrowest) for query in given]
         found = changes(one, other, given)
         rules = [f"{selector.algorithm} {selector.metadata.semantics}" for selector in (one, other)]
     moved = Counter((change.old, change.new, change.why) for change in found).most_common()
@@ -63,13 +74,37 @@ def diff(
     show(table)
 
 
-def _queries(old: Path, queries: Path | None, data: Path | None, embeddings: Path | None) -> list[Query]:
+def _queries(
+    old: Path, queries: Path | None, data: Path | None, embeddings: Path | None, encoder: Encoder | None
+) -> list[Query]:
     if queries is not None and data is not None:
         raise ModelpickError("expected one of --queries and --data")
     if queries is not None:
-        return list(read_queries(queries))
+        return list(read_queries(queries)) if encoder is None else _embedded(queries, encoder)
     if data is None:
         return queries_of(old)
-    benchmark = read_records(data, embeddings=embeddings)
+    benchmark = read_records(data, embeddings=embeddings, encoder=encoder)
     rows = zip(benchmark.places, required_embeddings(benchmark), benchmark.categories, strict=True)
     return [Query(place, embedding=row.tolist(), category=category) for place, row, category in rows]
+
+
+def _fitting(query: Query, width: int) -> Query:
+    """Leave the category away where the embedding alone is a feature vector."""
+    if query.embedding is None or len(query.embedding) < width:
+        return query
+    return structs.replace(query, category=None)
+
+
+def _embedded(queries: Path, encoder: Encoder) -> list[Query]:
+    """Read prompts, and embed each once for both artifacts."""
+    prompts = list(read_queries(queries, parse_prompt))
+    rows = encoder.embed([ask(_text, query) for query in prompts])
+    return [
+        Query(query.place, embedding=row.tolist(), category=query.category)
+        for query, row in zip(prompts, rows, strict=True)
+    ]
+
+
+def _text(text: str | None = None, *, messages: Messages | None = None, category: str | None = None) -> str:
+    """Return the text of a prompt, as `Query.given_to` gives it."""
+    return prompt_of(messages or []) if text is None else text

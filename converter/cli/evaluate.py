@@ -23,7 +23,7 @@ from ..evaluation.verdict import Verdict, all_pay, verdicts
 from ..files.io import check_distinct, write_atomically
 from ..statistics.bootstrap import Estimate, percent, signed
 from .console import show
-from .options import AsJson, Data, Embedder, Embeddings, Seed
+from .options import AsJson, Data, Embedder, Embeddings, EncoderFile, Seed
 from .records import read_records
 
 ROLES_FROM: dict[Source, str] = {
@@ -45,6 +45,7 @@ def evaluate(
     ] = None,
     embedder: Embedder = None,
     embeddings: Embeddings = None,
+    encoder: EncoderFile = None,
     keep: Annotated[
         list[float] | None,
         typer.Option(
@@ -74,11 +75,11 @@ def evaluate(
     models at the same mean cost. Of each artifact, every --keep must pay for --fail-unless-pays; without one, what it
     picks unasked must.
     """
-    read = [*artifacts, *(path for path in (data, train_data, embeddings) if path is not None)]
+    read = [*artifacts, *(path for path in (data, train_data, embeddings, encoder) if path is not None)]
     for written in (plot_file, picks):
         if written is not None:
             check_distinct(written, read)
-    benchmark = read_records(data, embedder, embeddings)
+    benchmark = read_records(data, embedder, embeddings, encoder)
     learned = None if train_data is None else read_records(train_data)
     seen = len(set(benchmark.queries) & set(learned.queries)) if learned is not None else 0
     if seen:

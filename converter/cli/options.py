@@ -18,4 +18,7 @@ Embeddings = Annotated[
         "UTF-8, and embedding, a row each."
     ),
 ]
+EncoderFile = Annotated[
+    Path | None, typer.Option("--encoder", help="Embed texts by this file, written by `modelpick encoder`.")
+]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is random.")]

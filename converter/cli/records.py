@@ -7,24 +7,31 @@ import numpy as np
 
 from modelpick.runtime import ModelpickError
 from modelpick.runtime.errors import one_line
+from modelpick.runtime.text import Encoder
 
 from ..formats.outcomes import Benchmark
 from ..training.embedder import embed
 from ..training.embeddings import read_embeddings
+from ..training.encoding import encode
 from ..training.records import read_benchmark
 
 MOST_SHOWN = 20
 
 
-def read_records(data: Path, embedder: str | None = None, embeddings: Path | None = None) -> Benchmark:
+def read_records(
+    data: Path, embedder: str | None = None, embeddings: Path | None = None, encoder: Encoder | Path | None = None
+) -> Benchmark:
     """Read records with their embeddings; what is odd about them goes to standard error."""
-    if embedder is not None and embeddings is not None:
-        raise ModelpickError("expected one of --embedder and --embeddings")
+    if sum(option is not None for option in (embedder, embeddings, encoder)) > 1:
+        raise ModelpickError("expected one of --embedder, --embeddings and --encoder")
+    loaded = Encoder.load(encoder) if isinstance(encoder, Path) else encoder
     benchmark = read_benchmark(data)
     for warning in [*benchmark.warnings, *benchmark.bad[:MOST_SHOWN]]:
         print(f"warning: {one_line(warning)}", file=sys.stderr)
     if benchmark.bad:
         print(f"warning: {len(benchmark.bad)} bad records are left out", file=sys.stderr)
+    if loaded is not None:
+        return encode(benchmark, loaded, data)
     if embeddings is not None:
         return benchmark._replace(embeddings=read_embeddings(embeddings, benchmark.queries))
     if embedder is None or (benchmark.embeddings is not None and not np.isnan(benchmark.embeddings).any()):

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,16 +11,27 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from modelpick.runtime import ModelpickError, Objective, Selector
 from modelpick.runtime.query import Asked
+from modelpick.runtime.text import TextSelector
+from modelpick.runtime.text.messages import Which
 
 from ..files.bulk import select_file
-from ..files.queries import FEATURES, ask, read_queries
+from ..files.io import STDIN
+from ..files.queries import FEATURES, Query, ask, parse_prompt, read_queries
 from .console import console, emit
-from .options import Artifact, AsJson
+from .options import Artifact, AsJson, EncoderFile
 
 
 def select(
     artifact: Artifact,
-    queries: Annotated[Path | None, typer.Argument(help="File of queries; - or none is standard input.")] = None,
+    queries: Annotated[
+        str | None,
+        typer.Argument(help="File of queries, or with --encoder a prompt; - or none is standard input."),
+    ] = None,
+    encoder: EncoderFile = None,
+    category: Annotated[str | None, typer.Option(help="Category of the prompt, where the artifact needs one.")] = None,
+    message: Annotated[
+        Which, typer.Option(help="With --encoder, which messages of a conversation are the prompt.")
+    ] = "last_user",
     as_json: AsJson = False,
     source: Annotated[
         Path | None, typer.Option("--input", help="Large file of queries: .npy, .jsonl, .jsonl.gz or .parquet.")
@@ -40,26 +52,56 @@ def select(
 ) -> None:
     """Pick the model for each query, one a line or in an array.
 
-    A query is a JSON array of numbers, or an object with features, or with embedding and category. With --input and
-    --output, a file of any size is answered; run again, the command continues where it was interrupted. Exit code 1
-    where rows were bad.
+    A query is a JSON array of numbers, or an object with features, or with embedding and category; with --encoder, a
+    string, or an object with query or messages, and perhaps category. With --input and --output, a file of any size is
+    answered; run again, the command continues where it was interrupted. Exit code 1 where rows were bad.
     """
     objective = Objective(cost_weight, seconds_weight)
     asked = Asked(keep=keep, evidence=evidence, objective=None if objective == Objective() else objective)
     if source is not None and target is not None:
-        _select_file(artifact, source, target, column, asked)
+        _select_file(artifact, source, target, column, asked, encoder, message)
         return
     if source is not None or target is not None:
         raise ModelpickError("expected --input and --output together")
-    with Selector.load(artifact, **asked) as selector:
-        for query in read_queries(queries):
+    with _loaded(artifact, encoder, message, asked) as selector:
+        for query in _queries(queries, category, is_text=encoder is not None):
             if as_json:
                 emit(json.dumps(ask(selector.explain, query), ensure_ascii=False))
             else:
                 emit(ask(selector.select, query))
 
 
-def _select_file(artifact: Path, source: Path, target: Path, column: str, asked: Asked) -> None:
+def _loaded(artifact: Path, encoder: Path | None, message: Which, asked: Asked) -> Selector | TextSelector:
+    if encoder is None:
+        return Selector.load(artifact, **asked)
+    return TextSelector.load(artifact, encoder, message=message, **asked)
+
+
+def _queries(given: str | None, category: str | None, *, is_text: bool) -> Iterable[Query]:
+    """Read a file or standard input; or take a prompt that is no file."""
+    if not is_text:
+        return read_queries(None if given is None else Path(given))
+    if given is None or given == STDIN or _is_file(given):
+        return read_queries(None if given is None else Path(given), parse_prompt)
+    return [Query("the prompt", prompt=given, category=category)]
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:  # too long a name, for one
+        return False
+
+
+def _select_file(
+    artifact: Path,
+    source: Path,
+    target: Path,
+    column: str,
+    asked: Asked,
+    encoder: Path | None,
+    message: Which,
+) -> None:
     progress = Progress(
         TextColumn("{task.completed:,} rows"),
         SpinnerColumn(),
@@ -71,7 +113,14 @@ def _select_file(artifact: Path, source: Path, target: Path, column: str, asked:
     with progress:
         task = progress.add_task("", total=None)
         found = select_file(
-            artifact, source, target, column=column, done=lambda rows: progress.advance(task, rows), asked=asked
+            artifact,
+            source,
+            target,
+            column=column,
+            done=lambda rows: progress.advance(task, rows),
+            asked=asked,
+            encoder=encoder,
+            message=message,
         )
     print(f"{found.rows} rows, {found.bad} bad, {found.resumed} from an earlier run", file=sys.stderr)
     if found.bad:

@@ -26,7 +26,7 @@ from ..training.train import train as train_selector
 from ..training.tune import Tried, best_settings, compare
 from ..training.tune import tune as tune_settings
 from .console import console, show
-from .options import Data, Embedder, Embeddings, Seed
+from .options import Data, Embedder, Embeddings, EncoderFile, Seed
 from .records import read_records
 
 AUTO = "auto"
@@ -54,6 +54,7 @@ def train(
     ] = None,
     embedder: Embedder = None,
     embeddings: Embeddings = None,
+    encoder: EncoderFile = None,
     features: Annotated[
         Features, typer.Option(help="Embedding and one-hot of the category, or the embedding alone.")
     ] = Features.both,
@@ -108,7 +109,9 @@ def train(
         seconds_weight=seconds_weight,
         seed=seed,
     )
-    training = training_data(read_records(data, embedder, embeddings), settings, one_hot=features == Features.both)
+    training = training_data(
+        read_records(data, embedder, embeddings, encoder), settings, one_hot=features == Features.both
+    )
     names = [str(name) for name in algorithm or TRAINED]
     if AUTO in names:
         rules, training, tune = _chosen(training, format_version, allow_constant)

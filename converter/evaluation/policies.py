@@ -13,6 +13,7 @@ from modelpick.runtime import DocumentError, Objective, Selector
 from modelpick.runtime.decision.objective import OUTCOMES
 from modelpick.runtime.decision.objective import utilities as objective_utilities
 from modelpick.runtime.decision.shrinkage import model_means
+from modelpick.runtime.text.selector import check_encoder
 
 from ..formats.outcomes import Benchmark, Matrix
 from ..training.records import required_embeddings
@@ -101,12 +102,15 @@ def artifact_policies(
     DocumentError
         When a query has no embedding, or no pick is a model with records.
     ArtifactError, FeatureError
-        When the artifact is refused, has no operating points, or expects features of another width.
+        When the artifact is refused, was trained with another encoder, has no operating points, or expects features of
+        another width.
     """
     names = {name: model for model, name in enumerate(benchmark.model_names)}
     embeddings = required_embeddings(benchmark)
     policies = []
     with Selector.load(artifact) as selector:
+        if benchmark.encoder is not None:
+            check_encoder(str(artifact), selector.metadata, benchmark.encoder, embeddings.shape[1])
         features = selector.features.build_batch(embeddings, benchmark.categories)
         recorded = recorded_roles(selector, objective)
         weighed = {"objective": objective} if _predicts(selector, objective) else {}

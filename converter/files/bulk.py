@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -20,10 +21,12 @@ from msgspec import Struct
 
 from modelpick.runtime import FeatureError, ModelpickError, Selector
 from modelpick.runtime.query import Asked
+from modelpick.runtime.text import Encoder, TextSelector
+from modelpick.runtime.text.messages import Which
 
 from .io import check_distinct, open_bytes, put_in_place, read_bytes, reason, write_atomically
 from .parquet import PARQUET, ParquetWriter, as_matrix, as_objects, read_columns
-from .queries import FEATURES, Query, parse_file, parse_query
+from .queries import FEATURES, PROMPTS, Parse, Query, parse_file, parse_prompt, parse_query
 
 CHUNK = 8_192
 NPY = b"\x93NUMPY"
@@ -50,11 +53,30 @@ class Manifest(Struct):
 
     artifact: str
     """SHA-256."""
+    encoder: list[str]
+    """Its digest, and which messages are the prompt; empty without one."""
     source: list[int | str]
     """Path, size, inode, and times of the last changes of content and of anything, in nanoseconds."""
     column: str
     chunk: int
     asked: str
+
+
+class _Form(NamedTuple):
+    """What rows hold."""
+
+    columns: tuple[str, ...]
+    """Columns of which one at least must be there, the first beside ``category``."""
+    parse: Parse
+    features: str | None = None
+    """Column that alone is a query."""
+
+
+_PROMPTS = _Form(PROMPTS, parse_prompt)
+
+
+def _features(column: str) -> _Form:
+    return _Form((column, "embedding"), partial(parse_query, column=column), column)
 
 
 class Outcome(NamedTuple):
@@ -75,6 +97,8 @@ def select_file(
     chunk: int = CHUNK,
     done: Callable[[int], None] = lambda rows: None,
     asked: Asked | None = None,
+    encoder: Path | None = None,
+    message: Which = "last_user",
 ) -> Outcome:
     """Pick the model for each row of a file.
 
@@ -89,13 +113,18 @@ def select_file(
         ``.jsonl`` or ``.parquet``, with ``row`` and ``model``; written when all is done. Bad rows have no model, but
         ``error``.
     column
-        Name of the features in objects and columns. Without it, ``embedding`` and ``category`` are taken.
+        Name of the features in objects and columns. Without it, ``embedding`` and ``category`` are taken; and with an
+        encoder ``query`` or ``messages``, and ``category``.
     chunk
         Rows in memory at once.
     done
         Called after each chunk with the number of its rows.
     asked
         What is asked of the selector for all rows.
+    encoder
+        Path of an encoder, where rows are prompts.
+    message
+        Which of ``messages`` count, see `modelpick.runtime.text.messages.prompt_of`.
 
     Raises
     ------
@@ -112,12 +141,21 @@ def select_file(
     status = source.stat()
     times = [status.st_mtime_ns, status.st_ctime_ns]
     identity: list[int | str] = [str(source.resolve()), status.st_size, status.st_ino, *times]
-    manifest = Manifest(hashlib.sha256(data).hexdigest(), identity, column, chunk, repr(asked or {}))
+    prompts = None if encoder is None else Encoder.load(encoder)
+    form = _features(column) if prompts is None else _PROMPTS
+    manifest = Manifest(
+        artifact=hashlib.sha256(data).hexdigest(),
+        encoder=[prompts.digest, message] if prompts else [],
+        source=identity,
+        column=column,
+        chunk=chunk,
+        asked=repr(asked or {}),
+    )
     parts = target.with_name(f".{target.name}.modelpick-parts")
     rows = resumed = 0
-    with Selector.load(data, **(asked or {})) as selector:
+    with _loaded(data, prompts, message, asked or {}) as selector:
         _prepare(parts, msgspec.json.encode(manifest))
-        for number, values in enumerate(read(source, column, chunk)):
+        for number, values in enumerate(read(source, form, chunk)):
             part = parts / f"{number:09}.jsonl"
             if part.exists():
                 resumed += len(values)
@@ -161,24 +199,40 @@ def _remove(parts: Path) -> None:
         parts.rmdir()
 
 
-def _picks(selector: Selector, values: Rows, first: int) -> list[Pick]:
+def _loaded(data: bytes, encoder: Encoder | None, message: Which, asked: Asked) -> Selector | TextSelector:
+    if encoder is None:
+        return Selector.load(data, **asked)
+    return TextSelector.load(data, encoder, message=message, **asked)
+
+
+def _picks(selector: Selector | TextSelector, values: Rows, first: int) -> list[Pick]:
     """Pick for all rows at once, or where that is refused one by one."""
-    if isinstance(values, np.ndarray):
-        try:
-            return [Pick(first + place, model) for place, model in enumerate(selector.select_batch(values))]
-        except FeatureError:
-            values = [Query("", row) for row in values]
-    return [_pick(selector, query, row) for row, query in enumerate(values, first)]
+    try:
+        models = _batch(selector, values)
+    except FeatureError:
+        queries = [Query("", row) for row in values] if isinstance(values, np.ndarray) else values
+        return [_pick(selector, query, row) for row, query in enumerate(queries, first)]
+    return [Pick(first + place, model) for place, model in enumerate(models)]
 
 
-def _pick(selector: Selector, query: Query, row: int) -> Pick:
+def _batch(selector: Selector | TextSelector, values: Rows) -> list[str]:
+    """Pick for a matrix, or for prompts that are all valid; a `FeatureError` where it is neither."""
+    if isinstance(values, np.ndarray) and isinstance(selector, Selector):
+        return selector.select_batch(values)
+    prompts = [query.prompt for query in values if isinstance(query, Query) and query.prompt is not None]
+    if isinstance(selector, Selector) or len(prompts) < len(values):
+        raise FeatureError("expected prompts alone")
+    return selector.select_batch(prompts, [query.category for query in values if isinstance(query, Query)])
+
+
+def _pick(selector: Selector | TextSelector, query: Query, row: int) -> Pick:
     try:
         return Pick(row, query.given_to(selector.select))
     except FeatureError as error:
         return Pick(row, None, str(error))
 
 
-def _reader(source: Path) -> Callable[[Path, str, int], Iterator[Rows]]:
+def _reader(source: Path) -> Callable[[Path, _Form, int], Iterator[Rows]]:
     """Return how a source is read: by its first bytes, of text by its name.
 
     Raises
@@ -197,7 +251,9 @@ def _reader(source: Path) -> Callable[[Path, str, int], Iterator[Rows]]:
     return _read_text
 
 
-def _read_npy(source: Path, column: str, chunk: int) -> Iterator[Rows]:
+def _read_npy(source: Path, form: _Form, chunk: int) -> Iterator[Rows]:
+    if form is _PROMPTS:
+        raise ModelpickError(f"{source}: expected prompts, .jsonl or .parquet, beside an encoder")
     try:
         matrix = np.load(source, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as cause:
@@ -208,25 +264,25 @@ def _read_npy(source: Path, column: str, chunk: int) -> Iterator[Rows]:
         yield np.array(matrix[start : start + chunk])
 
 
-def _read_text(source: Path, column: str, chunk: int) -> Iterator[Rows]:
+def _read_text(source: Path, form: _Form, chunk: int) -> Iterator[Rows]:
     name, file = open_bytes(source, ModelpickError)
     with file:
-        queries = parse_file(name, file, column)
+        queries = parse_file(name, file, form.parse)
         while rows := list(islice(queries, chunk)):
             yield rows
 
 
-def _read_parquet(source: Path, column: str, chunk: int) -> Iterator[Rows]:
-    for batch in read_columns(source, (column, "embedding", "category"), chunk):
+def _read_parquet(source: Path, form: _Form, chunk: int) -> Iterator[Rows]:
+    for batch in read_columns(source, (*form.columns, "category"), chunk):
         names = batch.schema.names
-        if not {column, "embedding"} & set(names):
-            raise ModelpickError(f"{source}: expected a column {column}, or embedding")
-        matrix = as_matrix(batch.column(column)) if column in names else None
+        if not set(form.columns) & set(names):
+            raise ModelpickError(f"{source}: expected a column {', or '.join(form.columns)}")
+        matrix = as_matrix(batch.column(form.features)) if form.features in names else None
         if matrix is not None:
             yield matrix
         else:
             values = [as_objects(batch.column(name)) for name in names]
-            yield [parse_query("", dict(zip(names, row, strict=True)), column) for row in zip(*values, strict=True)]
+            yield [form.parse("", dict(zip(names, row, strict=True))) for row in zip(*values, strict=True)]
 
 
 def _join(parts: Path, target: Path, writer: Writer) -> int:
@@ -262,7 +318,7 @@ class _JSONLines:
         self._file.writelines(msgspec.json.encode(pick) + b"\n" for pick in picks)
 
 
-_READERS: dict[bytes, Callable[[Path, str, int], Iterator[Rows]]] = {NPY: _read_npy, PARQUET: _read_parquet}
+_READERS: dict[bytes, Callable[[Path, _Form, int], Iterator[Rows]]] = {NPY: _read_npy, PARQUET: _read_parquet}
 _WRITERS: dict[str, Writer] = {
     ".jsonl": _JSONLines,
     ".parquet": ParquetWriter,

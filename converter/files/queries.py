@@ -1,11 +1,12 @@
 """The grammar of query files, for every command that reads them.
 
 A file holds queries one a line, or several of them in an array, or one such array over many lines. A query is an array
-of numbers, its features; or an object with ``features``, or with ``embedding`` and ``category``.
+of numbers, its features; or an object with ``features``, or with ``embedding`` and ``category``. Where an encoder reads
+texts, it is a string, or an object with ``query``, or with ``messages``, and perhaps ``category``; all else is ignored.
 """
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -21,17 +22,22 @@ from .text import LINE_BYTES, UNREADABLE, NotTextError, as_text, numbered_lines
 FEATURES = "features"
 # A value over many lines is decoded whole, if the file is no larger; a larger one is read line by line.
 WHOLE_BYTES = 2**26
+# Fields that hold a prompt: a text, or messages as OpenAI's clients send them.
+PROMPTS = ("query", "messages")
+Prompt = str | list[Any]
 Answer = TypeVar("Answer")
 
 
 class Query(Struct, frozen=True):
-    """Features; or an embedding and its category; or the reason why it is neither."""
+    """Features; or an embedding, or a prompt, and its category; or the reason why it is none of them."""
 
     place: str
     """File, line and JSON path."""
     features: Any = None
     embedding: list[float] | None = None
     category: str | None = None
+    prompt: Prompt | None = None
+    """A text, or messages."""
     error: str | None = None
 
     def given_to(self, method: Callable[..., Answer]) -> Answer:
@@ -46,7 +52,15 @@ class Query(Struct, frozen=True):
             raise FeatureError(self.error)
         if self.embedding is not None:
             return method(embedding=self.embedding, category=self.category)
+        if isinstance(self.prompt, str):
+            return method(self.prompt, category=self.category)
+        if self.prompt is not None:
+            return method(messages=self.prompt, category=self.category)
         return method(self.features)
+
+
+# Parses the value of a query, which stands at a place.
+Parse = Callable[[str, Any], Query]
 
 
 def ask(method: Callable[..., Answer], query: Query) -> Answer:
@@ -57,8 +71,52 @@ def ask(method: Callable[..., Answer], query: Query) -> Answer:
         raise FeatureError(f"{query.place}: {error}") from None
 
 
-def read_queries(path: Path | None) -> Iterator[Query]:
+def parse_query(place: str, value: Any, column: str = FEATURES) -> Query:
+    """Parse the value of one query. Anything but an object is taken as features, which a selector checks.
+
+    Parameters
+    ----------
+    place
+        File, line and JSON path.
+    column
+        Name of the features in objects.
+    """
+    if not isinstance(value, dict):
+        return Query(place, value)
+    if value.get(column) is not None:
+        return Query(place, value[column])
+    if value.get("embedding") is None:
+        return Query(place, error=f"expected an object with {column}, or with embedding and category")
+    return _object(place, value, ("embedding", "category"), "an embedding of numbers, and a category that is a string")
+
+
+def parse_prompt(place: str, value: Any) -> Query:
+    """Parse the value of one query that is a prompt, see `parse_query`."""
+    if isinstance(value, str):
+        return Query(place, prompt=value)
+    given = {} if not isinstance(value, dict) else {key: value[key] for key in PROMPTS if value.get(key) is not None}
+    if not given:
+        return Query(place, error=f"expected a text, or an object with {' or '.join(PROMPTS)}")
+    if len(given) > 1:
+        return Query(place, error=f"expected one of {' and '.join(PROMPTS)}")
+    fields = {"prompt": next(iter(given.values())), "category": value.get("category")}
+    return _object(place, fields, tuple(fields), "a text or messages, and a category that is a string")
+
+
+def _object(place: str, value: dict[str, Any], fields: Sequence[str], expected: str) -> Query:
+    try:
+        return msgspec.convert({**{field: value.get(field) for field in fields}, "place": place}, Query)
+    except msgspec.ValidationError:
+        return Query(place, error=f"expected {expected}")
+
+
+def read_queries(path: Path | None, parse: Parse = parse_query) -> Iterator[Query]:
     """Read the queries of a file, of standard input if None.
+
+    Parameters
+    ----------
+    parse
+        Parses the value of a query: `parse_query`, or `parse_prompt`.
 
     Raises
     ------
@@ -66,22 +124,22 @@ def read_queries(path: Path | None) -> Iterator[Query]:
         When the file cannot be read, or has no queries.
     """
     name, file = open_bytes(STDIN if path is None else path, FeatureError)
-    queries = parse_file(name, file)
+    queries = parse_file(name, file, parse)
     first = next(queries, None)
     if first is None:
         raise FeatureError(f"{name}: expected at least one query")
     return chain([first], queries)
 
 
-def parse_file(name: str, file: IO[bytes], column: str = FEATURES) -> Iterator[Query]:
+def parse_file(name: str, file: IO[bytes], parse: Parse = parse_query) -> Iterator[Query]:
     r"""Parse the queries of an open file; its lines end in "\n" or "\r\n", and blank ones are skipped.
 
     Parameters
     ----------
     name
         Name of the file, for the queries' places.
-    column
-        Name of the features in objects.
+    parse
+        See `read_queries`.
 
     Raises
     ------
@@ -93,43 +151,29 @@ def parse_file(name: str, file: IO[bytes], column: str = FEATURES) -> Iterator[Q
         head = text.read(WHOLE_BYTES + 1)
         if len(head) <= WHOLE_BYTES:
             try:
-                yield from _queries(name, msgspec.json.decode(head), column)
+                yield from _queries(name, msgspec.json.decode(head), parse)
                 return
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass
         else:
             head += text.readline(LINE_BYTES)
         for number, line in numbered_lines(io.BytesIO(head), text):
-            yield from _line(f"{name}:{number}", line, column)
+            yield from _line(f"{name}:{number}", line, parse)
     except NotTextError as cause:
         raise FeatureError(f"{name}: {cause}") from None
     except UNREADABLE as cause:
         raise FeatureError(f"{name}: cannot be read: {reason(cause)}") from None
 
 
-def _line(place: str, line: bytes, column: str) -> Iterator[Query]:
+def _line(place: str, line: bytes, parse: Parse) -> Iterator[Query]:
     try:
         value = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return iter([Query(place, error=f"expected JSON: {error}")])
-    return _queries(place, value, column)
+    return _queries(place, value, parse)
 
 
-def _queries(place: str, value: Any, column: str) -> Iterator[Query]:
-    if isinstance(value, list) and value and all(isinstance(query, list | dict) for query in value):
-        return (parse_query(f"{place}: $[{i}]", query, column) for i, query in enumerate(value))
-    return iter([parse_query(place, value, column)])
-
-
-def parse_query(place: str, value: Any, column: str = FEATURES) -> Query:
-    """Parse the value of one query. Anything but an object is taken as features, which a selector checks."""
-    if not isinstance(value, dict):
-        return Query(place, value)
-    if value.get(column) is not None:
-        return Query(place, value[column])
-    if value.get("embedding") is None:
-        return Query(place, error=f"expected an object with {column}, or with embedding and category")
-    try:
-        return msgspec.convert({**value, "place": place, "features": None, "error": None}, Query)
-    except msgspec.ValidationError:
-        return Query(place, error="expected an embedding of numbers, and a category that is a string")
+def _queries(place: str, value: Any, parse: Parse) -> Iterator[Query]:
+    if isinstance(value, list) and value and all(isinstance(query, list | dict | str) for query in value):
+        return (parse(f"{place}: $[{i}]", query) for i, query in enumerate(value))
+    return iter([parse(place, value)])

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from modelpick.runtime.artifact.metadata import EncoderIdentity
+
 Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 NANOSECONDS = 1e9
@@ -35,6 +37,8 @@ class Benchmark(NamedTuple):
     """One line for each kind of oddity: how many records have it, and how they count."""
     places: list[str]
     """File and line of each query's first record."""
+    encoder: EncoderIdentity | None = None
+    """What embedded the queries, if that is known."""
 
     def outcomes(self) -> Matrix:
         """Quality, cost and seconds, float64, shape (n_queries, 3, n_models); NaN where unknown."""

@@ -13,6 +13,7 @@ from ..algorithms import TABLE, AnyRules
 from ..algorithms.knn import NATIVE_1
 from ..algorithms.neighbours import decaying_speeds
 from ..algorithms.rules import Semantics
+from ..formats.document import ENCODER
 from ..formats.outcomes import NANOSECONDS, Benchmark, Settings, Training, filled
 from .points import operating_points
 from .records import required_embeddings
@@ -92,4 +93,6 @@ def train(training: Training, rules: AnyRules) -> dict[str, Any]:
         fields: dict[str, Any] = {"algorithm": rules.algorithm, "trained": True, **rules.train(training)}
         if rules.predicts:
             fields |= operating_points(training, rules)
-    return fields | {"feature_dim": training.features.shape[1]}
+    encoder = training.benchmark.encoder
+    made_with = {ENCODER: encoder._asdict()} if encoder else {}
+    return fields | {"feature_dim": training.features.shape[1]} | made_with

@@ -37,7 +37,7 @@ class Prompt(TypedDict, total=False):
     messages: Messages | None
     """A conversation, as OpenAI's clients send it, instead of a text; see `modelpick.runtime.text.messages`."""
     category: str | None
-    """Category of the prompt, where the selector's vectors have its one-hot behind the embedding."""
+    """Category of the prompt; needed where the selector's vectors have its one-hot, else ignored."""
 
 
 class PromptRequest(Prompt, Asked, total=False):
@@ -109,7 +109,7 @@ class TextSelector:
         Raises
         ------
         FeatureError
-            When there is no text, a category is missing or there is no place for it, or what `Selector.select` refuses.
+            When there is no text, a category is missing, or what `Selector.select` refuses.
         ArtifactError
             When the selector is closed.
         """
@@ -134,9 +134,9 @@ class TextSelector:
             raise FeatureError(f"categories: expected {len(prompts)}, one per prompt, got {len(categories)}")
         texts = [prompt if isinstance(prompt, str) else prompt_of(prompt, self._message) for prompt in prompts]
         embeddings = self.encoder.embed(texts)
-        build, width = self.selector.features.build, self.selector.n_features_in_
-        rows = [build(*row) for row in zip(embeddings, categories or [None] * len(texts), strict=True)]
-        return self.selector.select_batch(np.array(rows).reshape(len(rows), width), **asked)
+        pairs = zip(embeddings, categories or [None] * len(texts), strict=True)
+        rows = [self._built(embedding, category) for embedding, category in pairs]
+        return self.selector.select_batch(np.array(rows).reshape(len(rows), self.selector.n_features_in_), **asked)
 
     def scores(self, text: str | None = None, **request: Unpack[PromptRequest]) -> dict[str, float]:
         """Score every candidate for one prompt, see `Selector.scores`; takes and raises what `select` does."""
@@ -207,7 +207,12 @@ class TextSelector:
         if self.closed:
             raise ArtifactError("the selector is closed")
         embedding = self.encoder.embed([self._text(text, prompt)])[0]
-        return self.selector.features.build(embedding, prompt.get("category"))
+        return self._built(embedding, prompt.get("category"))
+
+    def _built(self, embedding: npt.NDArray[np.float32], category: str | None) -> npt.NDArray[np.float64]:
+        if self.needs_category and category is None:
+            raise FeatureError("category: expected one: the selector's vectors have its one-hot behind the embedding")
+        return self.selector.features.build(embedding, category if self.needs_category else None)
 
 
 def check_encoder(name: str, metadata: Metadata, encoder: EncoderIdentity, embedding_dim: int) -> None:

@@ -134,10 +134,9 @@ def test_a_category_where_the_vectors_have_its_one_hot(files, selector):
         assert other.scores(CODE, category="law") == other.selector.scores(features)
         assert other.select_batch([MATH, CODE], ["math", "law"]) == [KNOWN[MATH], KNOWN[CODE]]
         for refused in (lambda: other.select(MATH), lambda: other.select_batch([MATH])):
-            with pytest.raises(FeatureError, match="no category"):
+            with pytest.raises(FeatureError, match="category: expected one"):
                 refused()
-    with pytest.raises(FeatureError, match="14 categories"):
-        selector.select(MATH, category="math")
+    assert selector.select(MATH, category="math") == KNOWN[MATH]  # not needed
 
 
 def test_another_encoder_than_it_was_trained_with_is_refused(files):

@@ -1,0 +1,66 @@
+"""Embeddings of records' queries, by an encoder, kept beside the data for the next time."""
+
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from modelpick.runtime import DocumentError, ModelpickError
+from modelpick.runtime.errors import one_line
+from modelpick.runtime.text import Encoder
+
+from ..files.io import write_atomically
+from ..formats.outcomes import Benchmark, Matrix
+from .embeddings import embedding_key, read_embeddings
+
+# Texts that are embedded at once: as many as a progress bar shall step over.
+STEP = 256
+DIGITS = 12
+
+
+def encode(benchmark: Benchmark, encoder: Encoder, data: Path) -> Benchmark:
+    """Embed the queries of records, each once: the records, with embeddings and the encoder's name and digest.
+
+    What was embedded by this encoder before is read from DATA.DIGEST.npz, laid out as `read_embeddings` reads it, and
+    what is new is added there.
+
+    Parameters
+    ----------
+    data
+        File of the records.
+    """
+    kept = data.with_name(f"{data.name}.{encoder.digest[:DIGITS]}.npz")
+    embeddings = _read(kept, benchmark, encoder.embedding_dim)
+    lacking = np.flatnonzero(np.isnan(embeddings).any(axis=1))
+    steps = [lacking[first : first + STEP] for first in range(0, len(lacking), STEP)]
+    console = Console(stderr=True)
+    for rows in track(steps, "Embedding", console=console, transient=True, disable=not sys.stderr.isatty()):
+        embeddings[rows] = encoder.embed([benchmark.queries[row] for row in rows])
+    if steps:
+        _write(kept, benchmark, embeddings)
+    return benchmark._replace(embeddings=embeddings, encoder=encoder.identity)
+
+
+def _read(kept: Path, benchmark: Benchmark, width: int) -> Matrix:
+    """Read what is kept, rows of NaN where nothing is; a broken file counts as none."""
+    unknown = np.full((len(benchmark.queries), width), np.nan)
+    if not kept.exists():
+        return unknown
+    try:
+        found = read_embeddings(kept, benchmark.queries)
+    except DocumentError:
+        return unknown
+    return found if found.shape == unknown.shape else unknown
+
+
+def _write(kept: Path, benchmark: Benchmark, embeddings: Matrix) -> None:
+    file = io.BytesIO()
+    keys = np.array([embedding_key(query) for query in benchmark.queries])
+    np.savez(file, key=keys, embedding=embeddings.astype(np.float32))
+    try:
+        write_atomically(kept, file.getvalue())
+    except ModelpickError as error:  # the folder may be read-only: the embeddings are there all the same
+        print(f"warning: embeddings are not kept: {one_line(str(error))}", file=sys.stderr)
