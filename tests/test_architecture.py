@@ -19,7 +19,8 @@ LAYERS = {
         {"search"},
         {"algorithms"},
         {"selector"},
-        {"serving", "text"},
+        {"text"},
+        {"serving"},
         {"__init__"},
     ],
     "converter": [
@@ -42,7 +43,7 @@ LEAVES = {
 RUNTIME_NEEDS = {"numpy", "onnxruntime"}
 EXCEPTIONS = {
     "decision": {"numpy"},
-    "serving": RUNTIME_NEEDS | {"opentelemetry", "prometheus_client", "ray", "watchfiles"},
+    "serving": RUNTIME_NEEDS | {"opentelemetry", "prometheus_client", "pyarrow", "ray", "watchfiles"},
     "text": RUNTIME_NEEDS | {"tokenizers"},
 }
 

@@ -15,7 +15,7 @@ from ..selector import Selector
 SUFFIX = ".onnx"
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """What distinguishes a file from its next version."""
 
     inode: int
@@ -63,7 +63,7 @@ class SelectorStore:
     ) -> None:
         self._path, self._poll, self._observer, self._load = Path(path), poll_seconds, observer, load
         self._current: Mapping[str, Selector] = {}
-        self._seen: dict[str, _Seen | None] = {}
+        self._seen: dict[str, object | None] = {}
         self._refusals = 0
         self._lock, self._stop = Lock(), Event()
         self._threads: list[Thread] = []
@@ -105,11 +105,11 @@ class SelectorStore:
         """Look at the files now."""
         with self._lock:
             for file in self._files():
-                seen = _look(file)
+                seen = self._look(file)
                 if seen is None or seen == self._seen.get(file.stem):
                     continue
                 try:
-                    selector = Selector.load(file, observer=self._observer, **self._load)
+                    selector = self._loaded(file)
                 except ModelpickError as error:
                     self._seen[file.stem] = seen
                     self._refuse(file.stem, error)
@@ -137,6 +137,16 @@ class SelectorStore:
             return [self._path]
         return sorted(file for file in self._path.glob(f"*{SUFFIX}") if not file.name.startswith("."))
 
+    def _look(self, file: Path) -> object | None:
+        """Return what distinguishes a file from its next version, None where there is none."""
+        return look(file)
+
+    def _loaded(self, file: Path) -> Selector:
+        return Selector.load(file, observer=self._observer, **self._load)
+
+    def _watched(self) -> list[Path]:
+        return [self._path]
+
     def _refuse(self, name: str, error: ModelpickError) -> None:
         self._refusals += 1
         self._refused[name] = error
@@ -152,7 +162,7 @@ class SelectorStore:
             return [self._polling]
 
         def watching() -> None:
-            for _ in watchfiles.watch(self._path, stop_event=self._stop, debounce=50, step=10):
+            for _ in watchfiles.watch(*self._watched(), stop_event=self._stop, debounce=50, step=10):
                 self._refresh_logged()
 
         return [self._polling, watching]
@@ -195,9 +205,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_again)
 
 
-def _look(file: Path) -> _Seen | None:
+def look(file: Path) -> Seen | None:
+    """Look at a file; None where it is not there."""
     try:
         status = file.stat()
     except OSError:
         return None
-    return _Seen(status.st_ino, status.st_mtime_ns, status.st_size, status.st_ctime_ns)
+    return Seen(status.st_ino, status.st_mtime_ns, status.st_size, status.st_ctime_ns)

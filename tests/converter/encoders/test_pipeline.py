@@ -138,7 +138,7 @@ def test_large_files_of_prompts(trained, made, kind):
 
 def test_bad_rows_of_prompts_stand_aside(trained, made):
     (made / "bad.jsonl").write_text('{"query": 3}\n{"query": "Solve x"}\n{"messages": [{"role": "system"}]}\n')
-    code, out, err = trained("select", "svm.onnx", "--encoder", "e.onnx", "--input", "bad.jsonl", "--output", "p.jsonl")
+    code, _, err = trained("select", "svm.onnx", "--encoder", "e.onnx", "--input", "bad.jsonl", "--output", "p.jsonl")
     assert (code, err) == (1, "3 rows, 2 bad, 0 from an earlier run\n")
     picks = [json.loads(line)["model"] for line in (made / "p.jsonl").read_text().splitlines()]
     assert [pick is None for pick in picks] == [True, False, True]

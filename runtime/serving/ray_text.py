@@ -1,0 +1,92 @@
+"""Selections for prompts in a Ray dataset; needs ray and tokenizers, the extras ``ray`` and ``text``."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+from ray.data import ActorPoolStrategy, Dataset
+
+from ..errors import FeatureError
+from ..text import TextSelector
+from ..text.messages import Which
+
+BATCH = 512
+ERROR_SUFFIX = "_error"
+
+
+class _Worker:
+    """Holds a selector and its encoder for as long as its process lives."""
+
+    def __init__(
+        self, artifact: bytes, encoder: bytes, column: str, category: str | None, output: str, message: Which
+    ) -> None:
+        self._selector = TextSelector.load(artifact, encoder, message=message)
+        self._column, self._category, self._output = column, category, output
+
+    def __call__(self, batch: pyarrow.Table) -> pyarrow.Table:
+        prompts = batch.column(self._column).to_pylist()
+        categories = batch.column(self._category).to_pylist() if self._category else [None] * len(prompts)
+        picks: list[tuple[str | None, str | None]]
+        try:
+            picks = [(model, None) for model in self._selector.select_batch(prompts, categories)]
+        except FeatureError:
+            picks = [self._pick(*row) for row in zip(prompts, categories, strict=True)]
+        for place, name in enumerate((self._output, self._output + ERROR_SUFFIX)):
+            batch = batch.append_column(name, pyarrow.array([pick[place] for pick in picks], pyarrow.string()))
+        return batch
+
+    def _pick(self, prompt: Any, category: str | None) -> tuple[str | None, str | None]:
+        try:
+            return self._selector.select_batch([prompt], [category])[0], None
+        except FeatureError as error:
+            return None, str(error)
+
+
+def select_prompts(
+    dataset: Dataset,
+    artifact: str | Path | bytes,
+    encoder: str | Path | bytes,
+    *,
+    column: str = "query",
+    category: str | None = None,
+    output: str = "model",
+    message: Which = "last_user",
+    workers: int = 1,
+    batch_size: int = BATCH,
+) -> Dataset:
+    """Pick the model for each prompt of a Ray dataset, in a pool of actors that load both files once each.
+
+    Lazy, as Ray's datasets are. A row that cannot be answered gets null, and the reason in another column.
+
+    Parameters
+    ----------
+    dataset
+        Rows with a column of prompts, texts or messages.
+    artifact, encoder
+        Paths or bytes; every worker gets the bytes.
+    column, category
+        Names of the columns of prompts, and of their categories where the artifact needs these.
+    output
+        Name of the new column with the picks; that of the errors ends in `ERROR_SUFFIX`.
+    message
+        See `TextSelector.load`.
+    workers
+        Actors, of one processor each.
+    batch_size
+        Rows in a call.
+
+    Raises
+    ------
+    ArtifactError
+        When one of the files is refused, or they do not belong together.
+    """
+    contents = [file if isinstance(file, bytes) else Path(file).read_bytes() for file in (artifact, encoder)]
+    TextSelector.load(artifact, encoder, message=message).close()
+    return dataset.map_batches(
+        _Worker,
+        fn_constructor_args=(*contents, column, category, output, message),
+        batch_size=batch_size,
+        batch_format="pyarrow",
+        compute=ActorPoolStrategy(size=workers),
+        num_cpus=1,
+    )

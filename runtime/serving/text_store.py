@@ -1,0 +1,58 @@
+"""One current text selector per name: its artifact and the encoder are swapped together, or not at all."""
+
+from pathlib import Path
+from typing import Any
+
+from ..text import Encoder, TextSelector
+from ..text.messages import Which
+from .store import Seen, SelectorStore, look
+
+
+class TextStore(SelectorStore):
+    """A `SelectorStore` of prompts, with one encoder before all of its artifacts.
+
+    Where either file changes, both are loaded, and refused where they do not belong together: of two files that are
+    replaced one after the other, the first alone changes nothing, and is counted as a refusal.
+
+    Parameters
+    ----------
+    path
+        An artifact, or a folder of them, in which the encoder may lie as well.
+    encoder
+        Path of the encoder.
+    message
+        See `TextSelector.load`.
+    **store
+        What `SelectorStore` takes.
+
+    Raises
+    ------
+    ArtifactError
+        When a file that is there at first is refused, or none is.
+    """
+
+    def __init__(self, path: str | Path, encoder: str | Path, *, message: Which = "last_user", **store: Any) -> None:
+        self._encoder_file, self._message = Path(encoder), message
+        self._encoder: tuple[Seen | None, Encoder] | None = None
+        super().__init__(path, **store)
+
+    def __getitem__(self, name: str) -> TextSelector:  # type: ignore[override]
+        """Return the current selector of a name; call it once a request, and keep it for the whole of it."""
+        return super().__getitem__(name)  # type: ignore[return-value]
+
+    def _files(self) -> list[Path]:
+        return [file for file in super()._files() if file.resolve() != self._encoder_file.resolve()]
+
+    def _watched(self) -> list[Path]:
+        return [self._path, self._encoder_file]
+
+    def _look(self, file: Path) -> object | None:
+        both = look(file), look(self._encoder_file)
+        return None if None in both else both
+
+    def _loaded(self, file: Path) -> TextSelector:  # type: ignore[override]
+        seen = look(self._encoder_file)
+        if self._encoder is None or self._encoder[0] != seen:
+            options = {name: self._load.get(name) for name in ("providers", "sess_options")}
+            self._encoder = seen, Encoder.load(self._encoder_file, **options)
+        return TextSelector.load(file, self._encoder[1], message=self._message, observer=self._observer, **self._load)
