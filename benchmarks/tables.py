@@ -163,6 +163,38 @@ def _percent(estimate: Sequence[float]) -> str:
     return f"{value:.1%} [{low:.1%}, {high:.1%}]"
 
 
+def _encoder() -> Any:
+    return json.loads((ROOT / "benchmarks/results/encoder.json").read_text())
+
+
+def encoder_losses() -> Iterator[Row]:
+    """Show how an encoder's embeddings differ from those that were recorded, by its weights."""
+    ways = ("one by one", "in one batch")
+    yield ("weights", "MB", *(f"{what}, {way}" for way in ways for what in ("largest difference", "lowest cosine")))
+    for name, found in _encoder()["losses"].items():
+        cells = [
+            text for way in ways for text in (f"{found[f'difference, {way}']:.1e}", f"{found[f'cosine, {way}']:.6f}")
+        ]
+        yield (name, _number(found["megabytes"]), *cells)
+
+
+def encoder_prompts() -> Iterator[Row]:
+    """Show what a pick for a prompt takes, beside the tokenizer and the session alone."""
+    yield ("tokens", "prompt to name, ms", "tokenizer and session alone, ms", "ratio")
+    for tokens, found in _encoder()["prompts"].items():
+        times = (f"{found[name]:.2f}" for name in ("prompt to name", "bare", "ratio"))
+        yield (tokens, *times)
+
+
+def encoder_starts() -> Iterator[Row]:
+    """Show what importing and loading take in a fresh process, by weights."""
+    measured = _encoder()["starts"]
+    yield ("process", *(f"{weights}, {unit}" for weights in measured for unit in ("milliseconds", "resident MB")))
+    for name in next(iter(measured.values())):
+        found = [measured[weights][name] for weights in measured]
+        yield (name, *(f"{one[unit]:.0f}" for one in found for unit in ("milliseconds", "resident")))
+
+
 TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     "machine": machine,
     "knn-ratios": knn_ratios,
@@ -176,6 +208,9 @@ TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     "imports": imports,
     "evidence": lambda: evidence("crossvalidated"),
     "evidence-held-out": lambda: evidence("held_out"),
+    "encoder-losses": encoder_losses,
+    "encoder-prompts": encoder_prompts,
+    "encoder-starts": encoder_starts,
 }
 
 

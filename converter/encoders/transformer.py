@@ -151,9 +151,9 @@ def _graph(file: Path, pooling: str, normalised: bool) -> ModelProto:
 
 def _feed(tail: Tail, inputs: Mapping[str, tuple[str, int]]) -> None:
     """Make each input of the folder's graph, name -> meaning and type, of tokens and their mask."""
-    one = tail.constant(1, np.int64)
     for name, (meaning, kind) in inputs.items():
         if meaning == "positions":
+            one = tail.constant(1, np.int64)
             place = tail.node("Sub", tail.node("CumSum", EncoderPort.MASK, one), one)
             value = tail.node("Mul", place, EncoderPort.MASK)
         elif meaning == "types":

@@ -18,7 +18,7 @@ from ..session import Providers, cannot_run, open_session
 
 # Texts that are tokenized before the first of them is run, and tokens of a run, fillers included: more of them are not
 # faster on a processor, and take memory.
-WINDOW, RUN_TOKENS = 4_096, 2_048
+WINDOW, RUN_TOKENS = 4_096, 512
 Embeddings = npt.NDArray[np.float32]
 _OUTPUTS = [EncoderPort.EMBEDDING]
 
@@ -79,7 +79,9 @@ class Encoder:
         name, data = read_sealed(path)
         metadata, tokenizer_json = read_encoder(name, data)
         tokenizer = _tokenizer(name, tokenizer_json, metadata.longest)
-        encoder = cls(open_session(name, data, providers, sess_options), metadata, tokenizer, path)
+        session = open_session(name, data, providers, sess_options)
+        session._model_bytes = None  # it would hold the file beside what it made of it
+        encoder = cls(session, metadata, tokenizer, path)
         try:
             encoder.embed([""])
         except Exception as cause:  # a file that does not hold what its metadata say fails in any way
