@@ -140,6 +140,12 @@ def test_the_artifact_page_mentions_every_name(namespace):
     assert {name for name in schema.names(namespace) if f"`{name}`" not in page} == set()
 
 
+def test_the_page_of_encoders_mentions_every_name():
+    page = (ROOT / "docs/encoders.md").read_text()
+    names = schema.names(schema.EncoderEntry) | schema.names(schema.EncoderPort)
+    assert {name for name in names if f"`{name}`" not in page} == set()
+
+
 def test_the_client_in_javascript_knows_no_other_names():
     client = (ROOT / "examples/node/select.mjs").read_text()
     patterns = (r'"([a-z]\w*)"', r"metadata\.(\w+)", r"\.(\w+)\.data", r"again\.(\w+)")
