@@ -174,6 +174,7 @@ def _line(place: str, line: bytes, parse: Parse) -> Iterator[Query]:
 
 
 def _queries(place: str, value: Any, parse: Parse) -> Iterator[Query]:
-    if isinstance(value, list) and value and all(isinstance(query, list | dict | str) for query in value):
+    kinds = dict | str if parse is parse_prompt else dict | list
+    if isinstance(value, list) and value and all(isinstance(query, kinds) for query in value):
         return (parse(f"{place}: $[{i}]", query) for i, query in enumerate(value))
     return iter([parse(place, value)])
