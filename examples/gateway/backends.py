@@ -1,0 +1,127 @@
+"""Asking backends: the first that answers serves, and its answer is passed on byte for byte."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import NamedTuple
+
+import httpx
+from prometheus_client import Counter, Histogram
+
+from .config import Backend, Limits
+
+ATTEMPTS = Counter("modelpick_gateway_attempts", "Backends asked, by how they answered.", ["model", "outcome"])
+FIRST_BYTE = Histogram(
+    "modelpick_gateway_first_byte_seconds",
+    "Time until a backend's first byte.",
+    ["model"],
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
+)
+# What concerns one connection only, what the gateway says itself, and what is between a backend and the gateway.
+NOT_PASSED = frozenset(
+    b"connection keep-alive proxy-authenticate te trailer transfer-encoding upgrade date server set-cookie".split()
+)
+
+
+class Failure(NamedTuple):
+    """Why a backend did not serve."""
+
+    backend: str
+    status: int
+    """What the client gets if no other backend serves: 502, or 504 after a time limit."""
+    reason: str
+
+
+class NoBackendError(Exception):
+    """No backend served."""
+
+    def __init__(self, failures: Sequence[Failure]) -> None:
+        super().__init__("; ".join(f"{failure.backend}: {failure.reason}" for failure in failures))
+        self.status = failures[-1].status
+
+
+class Answer(NamedTuple):
+    """A backend's answer, whose first byte is there."""
+
+    backend: Backend
+    response: httpx.Response
+    first: bytes
+    rest: AsyncIterator[bytes]
+
+    @property
+    def serves(self) -> bool:
+        """Whether the next backend need not be tried."""
+        return self.response.status_code < 500 and self.response.status_code != 429
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers that are passed on."""
+        return [(key, value) for key, value in self.response.headers.raw if key.lower() not in NOT_PASSED]
+
+
+def client(limits: Limits) -> httpx.AsyncClient:
+    """Return the client of all backends: any number of connections, and no cookies from one request to another."""
+    return httpx.AsyncClient(
+        timeout=httpx.Timeout(None, connect=limits.connect_seconds),
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=256),
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+    )
+
+
+async def first_answer(
+    web: httpx.AsyncClient,
+    ranked: Sequence[Backend],
+    body_for: Callable[[Backend], bytes],
+    headers: dict[str, str],
+    limits: Limits,
+) -> Answer:
+    """Return the answer of the first backend that serves.
+
+    The next one is tried where one refuses the connection, breaks off or exceeds a time limit before the first byte,
+    or answers 429 or 5xx; what the last one answers is passed on whatever it is.
+
+    Raises
+    ------
+    NoBackendError
+        When the last one did not answer.
+    """
+    failures = []
+    for backend in ranked:
+        answer = await _ask(web, backend, body_for(backend), headers, limits)
+        if isinstance(answer, Failure):
+            failures.append(answer)
+        elif answer.serves or backend is ranked[-1]:
+            return answer
+        else:
+            await answer.response.aclose()
+            failures.append(Failure(backend.name, 502, f"status {answer.response.status_code}"))
+    raise NoBackendError(failures)
+
+
+async def _ask(
+    web: httpx.AsyncClient, backend: Backend, body: bytes, headers: dict[str, str], limits: Limits
+) -> Answer | Failure:
+    """Ask one backend, and wait for the first byte of its body."""
+    start = time.perf_counter()
+    key = {"authorization": f"Bearer {backend.key}"} if backend.key else {}
+    request = web.build_request("POST", backend.url, content=body, headers=headers | key)
+    response = None
+    try:
+        async with asyncio.timeout(limits.first_byte_seconds):
+            response = await web.send(request, stream=True)
+            rest = response.aiter_raw()
+            first = await anext(rest, b"")
+    except BaseException as error:
+        if response is not None:
+            await response.aclose()
+        if isinstance(error, (TimeoutError, httpx.TimeoutException)):
+            ATTEMPTS.labels(backend.name, "timeout").inc()
+            return Failure(backend.name, 504, "no answer within the time limit")
+        if isinstance(error, httpx.HTTPError):
+            ATTEMPTS.labels(backend.name, "failed").inc()
+            return Failure(backend.name, 502, type(error).__name__)
+        raise
+    FIRST_BYTE.labels(backend.name).observe(time.perf_counter() - start)
+    ATTEMPTS.labels(backend.name, str(response.status_code)).inc()
+    return Answer(backend, response, first, rest)

@@ -1,0 +1,66 @@
+"""Request bodies: read up to a limit, and checked; whatever is wrong is `RefusedError` with 4xx."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
+
+from .errors import RefusedError
+
+
+class Query(BaseModel):
+    """What ``POST /select/NAME`` takes: features, or an embedding and its category."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    features: list[float] | None = None
+    embedding: list[float] | None = None
+    category: str | None = None
+    candidates: list[str] | None = None
+
+
+async def read(request: Request, limit: int) -> bytes:
+    """Read a body, of ``limit`` bytes at most."""
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > limit:
+            raise RefusedError(413, f"expected a body of {limit} bytes at most", code="request_too_large")
+    return b"".join(chunks)
+
+
+def query(raw: bytes) -> dict[str, Any]:
+    """Check a vector query."""
+    try:
+        return Query.model_validate_json(raw).model_dump()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise RefusedError(422, f"{place}: {first['msg']}" if place else first["msg"], param=place or None) from None
+
+
+def chat(raw: bytes) -> dict[str, Any]:
+    """Check what the gateway itself needs of a chat completion; the rest is for the backend to check."""
+    try:
+        body = from_json(raw, allow_inf_nan=False)
+    except ValueError as error:
+        raise RefusedError(400, f"expected JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise RefusedError(400, "expected a JSON object")
+    if not isinstance(body.get("model"), str):
+        raise RefusedError(400, "model: expected a string", param="model")
+    return body
+
+
+def named(raw: bytes, body: Mapping[str, Any], model: str) -> bytes:
+    """Return a body for a model: as it came where that asks for this model, else with the name replaced."""
+    if body["model"] == model:
+        return raw
+    try:
+        return json.dumps({**body, "model": model}, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:  # 1e400 is read as infinity
+        raise RefusedError(400, "expected finite numbers") from None

@@ -1,0 +1,18 @@
+"""Errors that clients see, in the shape of OpenAI's."""
+
+from fastapi.responses import JSONResponse
+
+
+class RefusedError(Exception):
+    """A request that is answered with an error."""
+
+    def __init__(self, status: int, message: str, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.status, self.param, self.code = status, param, code
+
+
+def answer(status: int, message: str, param: str | None = None, code: str | None = None) -> JSONResponse:
+    """Return an error as OpenAI's API does, so that its clients raise what they raise there."""
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    text = message.encode("utf-8", "backslashreplace").decode()
+    return JSONResponse({"error": {"message": text, "type": kind, "param": param, "code": code}}, status)

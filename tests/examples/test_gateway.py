@@ -1,0 +1,557 @@
+"""The example gateway, called by OpenAI's client, with stub backends behind it."""
+
+import asyncio
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+import httpx
+import numpy as np
+import openai
+import pytest
+import uvicorn
+from onnx import TensorProto, helper, numpy_helper
+from stubs import WORDS, Backend, completion, events, loop_in_a_thread
+
+from modelpick.converter import build_estimator, convert, load_document, to_artifact
+from modelpick.converter.formats.outcomes import Settings
+from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.train import train, trainer, training_data
+from modelpick.runtime import Selector
+from modelpick.runtime.artifact.seal import seal
+from modelpick.runtime.schema import ENCODER_VERSION, PREFIX, EncoderEntry, EncoderPort
+from modelpick.runtime.text import Encoder, TextSelector
+
+ROOT = Path(__file__).parents[2]
+QUERIES = [json.loads(line) for line in (ROOT / "models/queries.jsonl").read_text().splitlines()]
+QUESTIONS = [json.loads(line) for line in (ROOT / "models/questions.jsonl").read_text().splitlines()]
+sys.path.append(str(ROOT / "examples"))
+from gateway.app import create  # noqa: E402
+from gateway.config import ConfigError, read  # noqa: E402
+
+# What three models achieve on two topics, and what an answer costs.
+QUALITY = {"code": {"small": 0.2, "medium": 0.6, "large": 0.9}, "poem": {"small": 0.9, "medium": 0.5, "large": 0.3}}
+COST = {"small": 0.001, "medium": 0.002, "large": 0.01}
+# What a backend calls its model, where that is not its name.
+SENT = {"large": "large-2026"}
+CODE, POEM = ([{"role": "user", "content": text}] for text in ("code code please", "poem please"))
+
+
+def encoder_bytes(width):
+    """Make a small encoder: each of its three words has a vector, and a text the mean of these."""
+    vectors = np.eye(4, width, dtype=np.float32)
+    nodes = [
+        helper.make_node("Gather", ["vectors", EncoderPort.IDS], ["found"]),
+        helper.make_node("Cast", [EncoderPort.MASK], ["mask"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["mask", "last"], ["weights"]),
+        helper.make_node("Mul", ["found", "weights"], ["weighted"]),
+        helper.make_node("ReduceSum", ["weighted", "middle"], [EncoderPort.EMBEDDING], keepdims=0),
+    ]
+    constants = {"vectors": vectors, "last": np.array([2]), "middle": np.array([1])}
+    ports = [
+        helper.make_tensor_value_info(n, TensorProto.INT64, ["b", "t"]) for n in (EncoderPort.IDS, EncoderPort.MASK)
+    ]
+    output = helper.make_tensor_value_info(EncoderPort.EMBEDDING, TensorProto.FLOAT, ["b", width])
+    tensors = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "encoder", ports, [output], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    vocabulary = {"[UNK]": 0, "code": 1, "poem": 2, "please": 3}
+    tokenizer = {
+        "version": "1.0",
+        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]"},
+        "pre_tokenizer": {"type": "Whitespace"},
+    }
+    entries = {
+        EncoderEntry.VERSION: ENCODER_VERSION,
+        EncoderEntry.NAME: f"words-{width}",
+        EncoderEntry.DIGEST: f"{width:064x}",
+        EncoderEntry.EMBEDDING_DIM: width,
+        EncoderEntry.LONGEST: 256,
+        EncoderEntry.POOLING: "mean",
+        EncoderEntry.NORMALISED: False,
+        EncoderEntry.WEIGHTS: "float32",
+        EncoderEntry.SPECIAL_TOKENS: False,
+        EncoderEntry.PAD_ID: 0,
+    }
+    texts = {key: json.dumps(value) for key, value in entries.items()}
+    texts[EncoderEntry.TOKENIZER] = base64.b64encode(zlib.compress(json.dumps(tokenizer).encode())).decode()
+    helper.set_model_props(model, {PREFIX + key: value for key, value in texts.items()})
+    return seal(model.SerializeToString())
+
+
+def pair_bytes(width, quality=QUALITY):
+    """Train a selector on embeddings of an encoder of a width: artifact and encoder."""
+    encoder = encoder_bytes(width)
+    texts = [f"{topic} {topic} {'please ' * number}" for topic in quality for number in range(6)]
+    rows = [
+        {"query": text, "model_name": model, "performance": good, "cost": COST[model], "embedding": vector.tolist()}
+        for text, vector in zip(texts, Encoder.load(encoder).embed(texts), strict=True)
+        for model, good in quality[text.split()[0]].items()
+    ]
+    benchmark = read_benchmark("\n".join(map(json.dumps, rows)).encode())
+    model = train(training_data(benchmark, Settings(ridge=0.01), one_hot=False), trainer("kernel_ridge"))
+    return to_artifact(build_estimator(load_document(json.dumps(model).encode())), embedding_dim=width), encoder
+
+
+def replace(path, data):
+    """Put a file in the place of another, at once."""
+    path.with_suffix(".new").write_bytes(data)
+    path.with_suffix(".new").rename(path)
+
+
+@pytest.fixture(scope="module")
+def run():
+    with loop_in_a_thread() as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def backends(run):
+    return {name: Backend(name, run) for name in COST}
+
+
+@pytest.fixture(autouse=True)
+def all_answer(backends):
+    yield
+    for backend in backends.values():
+        backend.mode = "answer"
+        backend.seen.clear()
+        backend.gone = 0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, backends):
+    """The gateway's file, and what it names."""
+    folder = tmp_path_factory.mktemp("gateway")
+    (folder / "artifacts").mkdir()
+    for name in ("knn", "mlp"):
+        convert(ROOT / f"models/{name}.json", folder / f"artifacts/{name}.onnx", samples=0)
+    artifact, encoder = pair_bytes(8)
+    (folder / "artifacts/router.onnx").write_bytes(artifact)
+    (folder / "encoder.onnx").write_bytes(encoder)
+    os.environ["STUB_KEY"] = "secret"
+    file = """
+artifacts = "artifacts"
+selector = "router"
+encoder = "encoder.onnx"
+
+[limits]
+body_bytes = 100_000
+"""
+    for name, backend in backends.items():
+        file += f'[[backends]]\nname = "{name}"\nbase_url = "http://127.0.0.1:{backend.port}/v1"\n'
+    file += 'key_env = "STUB_KEY"\nmodel = "large-2026"\ninput_price = 2.0\noutput_price = 10\nanswer_tokens = 1000\n'
+    (folder / "gateway.toml").write_text(file)
+    return folder
+
+
+@contextmanager
+def served(config):
+    """Serve a gateway from a thread, and yield its address."""
+    server = uvicorn.Server(uvicorn.Config(create(config), port=0, log_level="warning"))
+    serving = Thread(target=server.run)
+    serving.start()
+    while not server.started:
+        assert serving.is_alive()
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    serving.join()
+
+
+@pytest.fixture(scope="module")
+def url(folder):
+    with served(read(folder / "gateway.toml")) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def impatient(folder):
+    """A client of a gateway with tight time limits."""
+    config = read(folder / "gateway.toml")
+    limits = config.limits.model_copy(update={"first_byte_seconds": 0.3, "total_seconds": 1.0})
+    with served(config.model_copy(update={"limits": limits})) as url, client_of(url) as client:
+        yield client
+
+
+def client_of(url):
+    return openai.OpenAI(base_url=f"{url}/v1", api_key="the client's", max_retries=0, timeout=10)
+
+
+@pytest.fixture
+def client(url):
+    with client_of(url) as client:
+        yield client
+
+
+@pytest.fixture
+def web(url):
+    with httpx.Client(base_url=url, timeout=10) as web:
+        yield web
+
+
+def ask(client, messages, model="auto", **more):
+    """Return the answer, and the headers of the pick."""
+    raw = client.chat.completions.with_raw_response.create(model=model, messages=messages, **more)
+    return raw.parse(), {key: value for key, value in raw.headers.items() if key.startswith("x-modelpick")}
+
+
+def test_auto_is_what_the_selector_picks(client, folder, backends):
+    with TextSelector.load(folder / "artifacts/router.onnx", folder / "encoder.onnx") as selector:
+        for messages, best in ((CODE, "large"), (POEM, "small")):
+            explained = selector.explain(messages=messages)
+            assert explained["model"] == best
+            found, headers = ask(client, messages)
+            assert found.choices[0].message.content == "".join(WORDS)
+            assert headers["x-modelpick-model"] == best
+            quality = explained["outcomes"][best]["quality"]
+            assert float(headers["x-modelpick-quality"]) == pytest.approx(quality, rel=1e-5)
+            ((seen, body),) = backends[best].seen
+            assert (json.loads(body)["messages"], json.loads(body)["model"]) == (messages, SENT.get(best, best))
+            assert seen.get("authorization") == ("Bearer secret" if best == "large" else None)
+            backends[best].seen.clear()
+
+
+def test_the_cost_is_predicted_from_records_or_by_price(client):
+    _, headers = ask(client, POEM)
+    assert float(headers["x-modelpick-cost"]) == pytest.approx(COST["small"], rel=0.02)
+    # 16 characters are 4 tokens of prompt; an answer has 1,000, unless it may not.
+    for more, cost in (({}, (4 * 2 + 1000 * 10) / 1e6), ({"max_tokens": 50}, (4 * 2 + 50 * 10) / 1e6)):
+        _, headers = ask(client, CODE, **more)
+        assert float(headers["x-modelpick-cost"]) == pytest.approx(cost)
+
+
+def test_other_names_pass_through_byte_for_byte(client, web, backends):
+    asked = b'{"model":  "small", "messages": [], "odd": 1e3, "model": "small"}'
+    answer = web.post("/v1/chat/completions", content=asked)
+    assert answer.content == json.dumps(completion("small")).encode()
+    assert (answer.headers["x-request-id"], "set-cookie" in answer.headers) == ("r-small", False)
+    assert answer.headers["x-modelpick-model"] == "small"
+    ((seen, body),) = backends["small"].seen
+    assert (body, "authorization" in seen, "cookie" in seen) == (asked, False, False)
+    with pytest.raises(openai.NotFoundError) as refused:
+        ask(client, CODE, "gpt-9")
+    assert (refused.value.code, refused.value.param) == ("model_not_found", "model")
+    assert "'gpt-9'" in refused.value.message
+    assert [model.id for model in client.models.list()] == ["auto", *COST]
+
+
+def test_streams_pass_byte_for_byte_as_they_come(client, web):
+    with client.chat.completions.create(model="auto", messages=POEM, stream=True) as stream:
+        assert [chunk.choices[0].delta.content for chunk in stream] == WORDS
+    body = {"model": "auto", "messages": POEM, "stream": True}
+    with web.stream("POST", "/v1/chat/completions", json=body) as stream:
+        assert stream.headers["content-type"] == "text/event-stream"
+        chunks = list(stream.iter_raw())
+    assert b"".join(chunks) == b"".join(events("small"))
+    assert len(chunks) > 2
+
+
+@pytest.mark.parametrize("mode", ["refuse", "drop", "headers", 503, 429])
+def test_the_next_best_is_tried_when_a_backend_fails_before_the_first_byte(client, backends, mode):
+    backends["large"].mode = mode
+    if mode == "refuse":
+        backends["large"].refuse()
+    try:
+        for stream in (False, True):
+            _, headers = ask(client, CODE, stream=stream)
+            assert headers["x-modelpick-model"] == "medium"
+            assert float(headers["x-modelpick-quality"]) == pytest.approx(0.6, abs=0.05)
+        assert mode == "refuse" or len(backends["large"].seen) == 2
+    finally:
+        if mode == "refuse":
+            backends["large"].listen()
+
+
+def test_the_next_best_is_tried_after_the_time_limit(impatient, backends):
+    backends["large"].mode = "hang"
+    _, headers = ask(impatient, CODE)
+    assert headers["x-modelpick-model"] == "medium"
+    backends["small"].mode = "hang"
+    with pytest.raises(openai.InternalServerError) as failed:
+        ask(impatient, CODE, "small")
+    assert failed.value.status_code == 504
+    assert backends["large"].gone == backends["small"].gone == 1
+
+
+def test_what_the_last_backend_answers_is_passed_on(client, backends):
+    for backend, mode in zip(backends.values(), (503, "drop", "drop"), strict=True):
+        backend.mode = mode
+    with pytest.raises(openai.InternalServerError) as failed:
+        ask(client, CODE)  # the last by utility is small
+    assert (failed.value.status_code, failed.value.response.headers["x-request-id"]) == (503, "r-small")
+    backends["small"].mode = "drop"
+    with pytest.raises(openai.InternalServerError) as failed:
+        ask(client, CODE)
+    assert (failed.value.status_code, failed.value.code) == (502, "no_backend")
+    assert failed.value.message.index("large") < failed.value.message.index("medium")
+    backends["small"].mode = 400  # the client's own fault: no other is tried
+    with pytest.raises(openai.BadRequestError):
+        ask(client, POEM)
+    assert len(backends["medium"].seen) == 2
+
+
+def test_a_backend_killed_in_the_middle_of_a_stream_is_seen(client, backends):
+    backends["small"].mode = "break"
+    words = []
+    with pytest.raises((httpx.RemoteProtocolError, openai.APIConnectionError)):
+        for chunk in client.chat.completions.create(model="auto", messages=POEM, stream=True):
+            words.append(chunk.choices[0].delta.content)
+    assert words == WORDS[:2]
+    backends["small"].mode = "answer"
+    assert ask(client, POEM)[0].choices
+
+
+def test_a_stalled_stream_ends_with_the_total_time(impatient, backends):
+    backends["small"].mode = "stall"
+    start = time.monotonic()
+    with pytest.raises((httpx.RemoteProtocolError, openai.APIConnectionError)):
+        list(impatient.chat.completions.create(model="auto", messages=POEM, stream=True))
+    assert 0.9 < time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("mode", ["stall", "hang"])
+def test_the_backend_is_let_go_when_the_client_is_gone(web, backends, mode):
+    backend = backends["small"]
+    backend.mode = mode
+    body = {"model": "small", "messages": POEM, "stream": True}
+    if mode == "stall":
+        with web.stream("POST", "/v1/chat/completions", json=body) as stream:
+            next(stream.iter_raw())
+    else:
+        with pytest.raises(httpx.ReadTimeout):
+            web.post("/v1/chat/completions", json=body, timeout=0.1)
+    start = time.monotonic()
+    while not backend.gone:
+        time.sleep(0.01)
+        assert time.monotonic() - start < 5, "sooner than any time limit"
+
+
+def test_64_clients_at_once(url, backends):
+    async def one(client, number):
+        messages, best = ((CODE, "large"), (POEM, "small"))[number % 2]
+        if number % 4 < 2:
+            answer = await client.chat.completions.create(model="auto", messages=messages)
+            return answer.choices[0].message.content, answer.model, best
+        stream = await client.chat.completions.create(model="auto", messages=messages, stream=True)
+        chunks = [chunk async for chunk in stream]
+        return "".join(chunk.choices[0].delta.content for chunk in chunks), chunks[0].model, best
+
+    async def everyone():
+        async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="-", max_retries=0) as client:
+            return await asyncio.gather(*(one(client, number) for number in range(64)))
+
+    for content, model, best in asyncio.run(everyone()):
+        assert (content, model) == ("".join(WORDS), SENT.get(best, best))
+
+
+BAD_CHATS = [
+    (b"", 400, "JSON"),
+    (b"{", 400, "JSON"),
+    (b"\xff", 400, "JSON"),
+    (b"[1]", 400, "object"),
+    (b"[" * 50_000, 400, "JSON"),
+    (b"{}", 400, "model"),
+    (b'{"model": 3}', 400, "model"),
+    (b'{"model": NaN}', 400, "JSON"),
+    (b'{"model": "\\ud800"}', 400, "JSON"),
+    (b'{"model": "auto"}', 400, "messages"),
+    (b'{"model": "auto", "messages": null}', 400, "messages"),
+    (b'{"model": "auto", "messages": []}', 400, "messages"),
+    (b'{"model": "auto", "messages": [1]}', 400, "messages[0]"),
+    (b'{"model": "auto", "messages": [{"role": "user", "content": 3}]}', 400, "content"),
+    (b'{"model": "auto", "messages": [{"role": "user", "content": "\\udfff"}]}', 400, "JSON"),
+    (b'{"model": "auto", "messages": [{"role": "user", "content": "poem"}], "top_p": NaN}', 400, "JSON"),
+    (b'{"model": "auto", "messages": [{"role": "user", "content": "code"}], "top_p": 1e400}', 400, "finite"),
+    (b'{"model": "small", "messages": [{"role": "user", "content": "%s"}]}' % (b"x" * 100_000), 413, "100000 bytes"),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "message"), BAD_CHATS, ids=lambda it: str(it)[:60])
+def test_bad_chats_are_refused(web, body, status, message):
+    answer = web.post("/v1/chat/completions", content=body)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["type"]) == (status, "invalid_request_error")
+    assert message in error["message"]
+
+
+def test_errors_have_one_shape(web):
+    for method, path, status in (("GET", "/nothing", 404), ("GET", "/v1/chat/completions", 405)):
+        answer = web.request(method, path)
+        assert (answer.status_code, set(answer.json()["error"])) == (status, {"message", "type", "param", "code"})
+
+
+def test_a_body_without_a_length_is_limited_too(web):
+    answer = web.post("/select/knn", content=(b" " * 1000 for _ in range(200)))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
+
+
+def test_a_hot_swap_under_load_fails_no_request(client, url, folder):
+    stop, failures, picked = Event(), [], []
+
+    def load():
+        with client_of(url) as one:
+            while not stop.is_set():
+                try:
+                    picked.append(ask(one, POEM)[1]["x-modelpick-model"])
+                except Exception as error:
+                    failures.append(error)
+
+    old = [(folder / name).read_bytes() for name in ("artifacts/router.onnx", "encoder.onnx")]
+    turned = {topic: QUALITY[other] for topic, other in (("code", "poem"), ("poem", "code"))}
+    threads = [Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for (artifact, encoder), best in ((pair_bytes(12, turned), "large"), (old, "small")):
+            replace(folder / "artifacts/router.onnx", artifact)
+            time.sleep(0.7)  # looked at while only one of the two is new: the old pair serves on
+            assert picked[-1] != best
+            replace(folder / "encoder.onnx", encoder)
+            deadline = time.monotonic() + 5
+            while picked[-1] != best and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert picked[-1] == best
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+    assert len(picked) > 50
+
+
+def test_select_picks_for_vectors(web, folder):
+    for name in ("knn", "mlp"):
+        with Selector.load(folder / f"artifacts/{name}.onnx") as selector:
+            for query, question in zip(QUERIES, QUESTIONS, strict=True):
+                expected = {"model": selector.select(query)}
+                assert web.post(f"/select/{name}", json={"features": query}).json() == expected
+                asked = {"embedding": query[:1024], "category": question["category"]}
+                assert web.post(f"/select/{name}", json=asked).json() == expected
+                asked["candidates"] = [selector.model_names[-1]]
+                assert web.post(f"/select/{name}", json=asked).json() == {"model": selector.model_names[-1]}
+
+
+BAD_QUERIES = [
+    (b'{"features": [1.0]}', "expected 1038 numbers, got shape (1,)"),
+    (json.dumps({"embedding": [1.0] * 768, "category": "math"}).encode(), "got 768 numbers and 14 categories"),
+    (b"{}", "expected 1038 numbers"),
+    (json.dumps({"features": QUERIES[0], "candidates": ["gpt-9"]}).encode(), "got 'gpt-9'"),
+    (b'{"embedding": NaN}', "embedding"),
+    (b'{"embedding": [NaN]}', "embedding.0"),
+    (b'{"features": 1e400}', "features"),
+    (b'{"features": [1e400]}', "features.0"),
+    (b'{"features": ["1"]}', "features.0"),
+    (b'{"category": "\\ud800"}', "JSON"),
+    (b'{"embeddings": [1.0]}', "embeddings"),
+    (b"[]", "object"),
+    (b"{", "JSON"),
+    (b'{"features": [%s]}' % (b"1" * 5_000), "number"),
+]
+
+
+@pytest.mark.parametrize(("body", "message"), BAD_QUERIES, ids=lambda it: str(it)[:60])
+def test_select_refuses_bad_queries(web, body, message):
+    answer = web.post("/select/knn", content=body)
+    assert answer.status_code == 422
+    assert message in answer.json()["error"]["message"]
+
+
+def test_select_knows_its_selectors(web):
+    answer = web.post("/select/none", json={"features": QUERIES[0]})
+    assert (answer.status_code, answer.json()["error"]["message"]) == (404, "expected one of knn, mlp, router")
+
+
+def test_health_readiness_and_metrics(web, client, folder):
+    assert web.get("/healthz").json() == {"status": "ok"}
+    ready = web.get("/readyz").json()
+    assert (ready["status"], ready["refusals"], sorted(ready["selectors"])) == ("ready", 0, ["knn", "mlp", "router"])
+    for name, sha256 in ready["selectors"].items():
+        with Selector.load(folder / f"artifacts/{name}.onnx") as selector:
+            assert sha256 == selector.metadata.source_sha256
+    assert ready["auto"] == ready["selectors"]["router"]
+    web.post("/select/knn", json={"features": QUERIES[0]})
+    ask(client, POEM)
+    metrics = web.get("/metrics").text
+    assert 'modelpick_selections_total{model="' in metrics
+    assert 'modelpick_gateway_attempts_total{model="small",outcome="200"}' in metrics
+
+
+def test_workers_share_metrics_and_finish_what_they_began(folder, backends):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "gateway", folder / "gateway.toml", "--port", str(port), "--workers", "2"]
+    process = subprocess.Popen(command, cwd=ROOT / "examples")
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as web:
+            for _ in range(200):
+                try:
+                    web.get("/readyz")
+                    break
+                except httpx.TransportError:
+                    time.sleep(0.1)
+        for _ in range(20):  # a connection each, so that both workers are asked
+            body = {"model": "auto", "messages": POEM}
+            assert httpx.post(f"http://127.0.0.1:{port}/v1/chat/completions", json=body).status_code == 200
+        for _ in range(5):
+            metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+            assert 'modelpick_gateway_attempts_total{model="small",outcome="200"} 20.0' in metrics
+        backends["small"].mode = "slow"
+        found = []
+        body["stream"] = True
+        asking = Thread(
+            target=lambda: found.append(httpx.post(f"http://127.0.0.1:{port}/v1/chat/completions", json=body))
+        )
+        before = len(backends["small"].seen)
+        asking.start()
+        while len(backends["small"].seen) == before:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        asking.join()
+        assert found[0].content == b"".join(events("small"))
+        process.wait(timeout=10)
+    finally:
+        process.kill()
+
+
+GOOD = 'artifacts = "a"\n[[backends]]\nname = "m"\nbase_url = "http://h/v1"\n'
+BAD_FILES = [
+    ("artifacts = ]", "line 1"),
+    ("", "artifacts: Field required"),
+    ("artefacts = 'a'\n" + GOOD, "artefacts: Extra inputs"),
+    (GOOD + "prize = 1\n", "backends.0.prize: Extra inputs"),
+    (GOOD + "input_price = -1\n", "backends.0.input_price"),
+    (GOOD + "input_price = nan\n", "backends.0.input_price"),
+    (GOOD + "key_env = 'NOT_SET'\n", "['NOT_SET']"),
+    (GOOD.replace("http", "ftp"), "backends.0.base_url"),
+    (GOOD.replace('"m"', '"auto"'), "not 'auto'"),
+    (GOOD + GOOD.partition("\n")[2], "['m']"),
+    ("encoder = 'e'\n" + GOOD, "expected selector and encoder, or neither"),
+    ("[limits]\nbody_bytes = 0\n", "artifacts"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_FILES, ids=lambda it: it[:40])
+def test_files_are_refused_in_a_line(tmp_path, text, message):
+    file = tmp_path / "gateway.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        read(file)
+    assert str(refused.value).startswith(f"{file}: ")
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_example_file_is_read(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    assert len(read(ROOT / "examples/gateway/gateway.toml").backends) == 2
