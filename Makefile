@@ -38,6 +38,7 @@ test-packages: $(VENV)/installed
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/run.py --output benchmarks/results
 	$(BIN)/python benchmarks/service.py --output benchmarks/results
+	$(BIN)/python benchmarks/overhead.py --output benchmarks/results
 
 # Writes the tables of README.md and docs/ anew, from benchmarks/results.
 bench-tables:
@@ -46,6 +47,7 @@ bench-tables:
 bench-smoke: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/run.py --smoke
 	$(BIN)/python benchmarks/service.py --smoke
+	$(BIN)/python benchmarks/overhead.py --smoke
 
 $(VENV)/installed-bench: $(VENV)/installed
 	$(BIN)/$(PIP_INSTALL) -e '.[bench]' --config-settings editable_mode=strict

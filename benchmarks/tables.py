@@ -195,6 +195,15 @@ def encoder_starts() -> Iterator[Row]:
         yield (name, *(f"{one[unit]:.0f}" for one in found for unit in ("milliseconds", "resident")))
 
 
+def gateway() -> Iterator[Row]:
+    """Show what the gateway adds to a request, in milliseconds."""
+    results = json.loads((ROOT / "benchmarks/results/gateway.json").read_text())["callers"]
+    first = next(iter(results.values()))
+    yield ("asked", *(f"{n} at once: p50, ms (p99)" for n in first))
+    for name, by_callers in results.items():
+        yield (name, *(f"{found['p50']:.2f} ({found['p99']:.2f})" for found in by_callers.values()))
+
+
 TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     "machine": machine,
     "knn-ratios": knn_ratios,
@@ -211,6 +220,7 @@ TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     "encoder-losses": encoder_losses,
     "encoder-prompts": encoder_prompts,
     "encoder-starts": encoder_starts,
+    "gateway": gateway,
 }
 
 

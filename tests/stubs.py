@@ -69,15 +69,19 @@ class Backend:
         self._open.remove(writer)
         writer.close()
 
+    async def _abandoned(self, reader):
+        """Wait until the other side goes away."""
+        with suppress(ConnectionError):
+            await reader.read()
+        self.gone += 1
+        return False
+
     async def _answer(self, body, reader, writer):
         mode = self.mode
         if mode == "drop":
             return False
         if mode == "hang":
-            with suppress(ConnectionError):
-                await reader.read()
-            self.gone += 1
-            return False
+            return await self._abandoned(reader)
         if mode == "slow":
             await asyncio.sleep(0.25)
         streams = body.get("stream") and not isinstance(mode, int)
@@ -91,9 +95,7 @@ class Backend:
                 if mode == "headers" or (mode == "break" and number == 2):
                     return False
                 if mode == "stall" and number == 2:
-                    await reader.read()
-                    self.gone += 1
-                    return False
+                    return await self._abandoned(reader)
                 writer.write(b"%x\r\n%s\r\n" % (len(event), event))
                 await writer.drain()
                 await asyncio.sleep(0.005)

@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--workers", type=int, default=1, help="processes")
+    parser.add_argument("--log-level", default="info", help="as uvicorn's; info has a line for each request")
     arguments = parser.parse_args()
     try:
         limits = read(arguments.config).limits
@@ -35,6 +36,7 @@ def main() -> None:
             host=arguments.host,
             port=arguments.port,
             workers=arguments.workers,
+            log_level=arguments.log_level,
             timeout_graceful_shutdown=limits.stop_seconds,
         )
 

@@ -119,7 +119,7 @@ routes = APIRouter()
 async def chat(request: Request) -> Response:
     """Pass a chat completion on to the backend that it names, or that is picked."""
     state = request.app.state
-    raw = await bodies.read(request, state.config.limits.body_bytes)
+    raw = await bodies.read(request, state.config.limits)
     body = bodies.chat(raw)
     if body["model"] == AUTO and state.rankings is not None:
         try:
@@ -149,7 +149,7 @@ async def select(name: str, request: Request) -> dict[str, str]:
     store = request.app.state.store
     if name not in store.names:
         raise RefusedError(404, f"expected one of {', '.join(store.names)}")
-    raw = await bodies.read(request, request.app.state.config.limits.body_bytes)
+    raw = await bodies.read(request, request.app.state.config.limits)
     return {"model": store[name].select(**bodies.query(raw))}
 
 

@@ -1,5 +1,6 @@
 """Request bodies: read up to a limit, and checked; whatever is wrong is `RefusedError` with 4xx."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
+from starlette.requests import ClientDisconnect
 
+from .config import Limits
 from .errors import RefusedError
 
 
@@ -22,15 +25,19 @@ class Query(BaseModel):
     candidates: list[str] | None = None
 
 
-async def read(request: Request, limit: int) -> bytes:
-    """Read a body, of ``limit`` bytes at most."""
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > limit:
-            raise RefusedError(413, f"expected a body of {limit} bytes at most", code="request_too_large")
-    return b"".join(chunks)
+async def read(request: Request, limits: Limits) -> bytes:
+    """Read a body within the limits."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(limits.total_seconds):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limits.body_bytes:
+                    expected = f"expected a body of {limits.body_bytes} bytes at most"
+                    raise RefusedError(413, expected, code="request_too_large")
+    except (TimeoutError, ClientDisconnect):
+        raise RefusedError(408, "expected the whole body within the time limit") from None
+    return bytes(body)
 
 
 def query(raw: bytes) -> dict[str, Any]:

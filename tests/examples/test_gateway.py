@@ -1,7 +1,6 @@
 """The example gateway, called by OpenAI's client, with stub backends behind it."""
 
 import asyncio
-import base64
 import json
 import os
 import signal
@@ -9,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import zlib
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -19,16 +17,15 @@ import numpy as np
 import openai
 import pytest
 import uvicorn
-from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import save_file
 from stubs import WORDS, Backend, completion, events, loop_in_a_thread
 
 from modelpick.converter import build_estimator, convert, load_document, to_artifact
+from modelpick.converter.encoders.make import make_encoder
 from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.records import read_benchmark
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime import Selector
-from modelpick.runtime.artifact.seal import seal
-from modelpick.runtime.schema import ENCODER_VERSION, PREFIX, EncoderEntry, EncoderPort
 from modelpick.runtime.text import Encoder, TextSelector
 
 ROOT = Path(__file__).parents[2]
@@ -46,60 +43,31 @@ SENT = {"large": "large-2026"}
 CODE, POEM = ([{"role": "user", "content": text}] for text in ("code code please", "poem please"))
 
 
-def encoder_bytes(width):
-    """Make a small encoder: each of its three words has a vector, and a text the mean of these."""
-    vectors = np.eye(4, width, dtype=np.float32)
-    nodes = [
-        helper.make_node("Gather", ["vectors", EncoderPort.IDS], ["found"]),
-        helper.make_node("Cast", [EncoderPort.MASK], ["mask"], to=TensorProto.FLOAT),
-        helper.make_node("Unsqueeze", ["mask", "last"], ["weights"]),
-        helper.make_node("Mul", ["found", "weights"], ["weighted"]),
-        helper.make_node("ReduceSum", ["weighted", "middle"], [EncoderPort.EMBEDDING], keepdims=0),
-    ]
-    constants = {"vectors": vectors, "last": np.array([2]), "middle": np.array([1])}
-    ports = [
-        helper.make_tensor_value_info(n, TensorProto.INT64, ["b", "t"]) for n in (EncoderPort.IDS, EncoderPort.MASK)
-    ]
-    output = helper.make_tensor_value_info(EncoderPort.EMBEDDING, TensorProto.FLOAT, ["b", width])
-    tensors = [numpy_helper.from_array(array, name) for name, array in constants.items()]
-    graph = helper.make_graph(nodes, "encoder", ports, [output], tensors)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    vocabulary = {"[UNK]": 0, "code": 1, "poem": 2, "please": 3}
+def make_pair(folder, width, quality=QUALITY):
+    """Make an encoder of three words and a width, and train a selector with it: artifact and encoder."""
+    source = folder / f"words-{width}"
+    source.mkdir()
+    vocabulary = {word: row for row, word in enumerate(("[UNK]", "code", "poem", "please"))}
     tokenizer = {
-        "version": "1.0",
         "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]"},
         "pre_tokenizer": {"type": "Whitespace"},
     }
-    entries = {
-        EncoderEntry.VERSION: ENCODER_VERSION,
-        EncoderEntry.NAME: f"words-{width}",
-        EncoderEntry.DIGEST: f"{width:064x}",
-        EncoderEntry.EMBEDDING_DIM: width,
-        EncoderEntry.LONGEST: 256,
-        EncoderEntry.POOLING: "mean",
-        EncoderEntry.NORMALISED: False,
-        EncoderEntry.WEIGHTS: "float32",
-        EncoderEntry.SPECIAL_TOKENS: False,
-        EncoderEntry.PAD_ID: 0,
-    }
-    texts = {key: json.dumps(value) for key, value in entries.items()}
-    texts[EncoderEntry.TOKENIZER] = base64.b64encode(zlib.compress(json.dumps(tokenizer).encode())).decode()
-    helper.set_model_props(model, {PREFIX + key: value for key, value in texts.items()})
-    return seal(model.SerializeToString())
-
-
-def pair_bytes(width, quality=QUALITY):
-    """Train a selector on embeddings of an encoder of a width: artifact and encoder."""
-    encoder = encoder_bytes(width)
+    (source / "tokenizer.json").write_text(json.dumps({"version": "1.0", **tokenizer}))
+    (source / "config.json").write_text('{"model_type": "model2vec"}')
+    save_file({"embeddings": np.eye(4, width, dtype=np.float32)}, source / "model.safetensors")
+    make_encoder(source, source / "encoder.onnx")
     texts = [f"{topic} {topic} {'please ' * number}" for topic in quality for number in range(6)]
+    embeddings = Encoder.load(source / "encoder.onnx").embed(texts)
     rows = [
         {"query": text, "model_name": model, "performance": good, "cost": COST[model], "embedding": vector.tolist()}
-        for text, vector in zip(texts, Encoder.load(encoder).embed(texts), strict=True)
+        for text, vector in zip(texts, embeddings, strict=True)
         for model, good in quality[text.split()[0]].items()
     ]
-    benchmark = read_benchmark("\n".join(map(json.dumps, rows)).encode())
-    model = train(training_data(benchmark, Settings(ridge=0.01), one_hot=False), trainer("kernel_ridge"))
-    return to_artifact(build_estimator(load_document(json.dumps(model).encode())), embedding_dim=width), encoder
+    training = training_data(
+        read_benchmark("\n".join(map(json.dumps, rows)).encode()), Settings(ridge=0.01), one_hot=False
+    )
+    document = load_document(json.dumps(train(training, trainer("kernel_ridge"))).encode())
+    return to_artifact(build_estimator(document)), (source / "encoder.onnx").read_bytes()
 
 
 def replace(path, data):
@@ -135,7 +103,7 @@ def folder(tmp_path_factory, backends):
     (folder / "artifacts").mkdir()
     for name in ("knn", "mlp"):
         convert(ROOT / f"models/{name}.json", folder / f"artifacts/{name}.onnx", samples=0)
-    artifact, encoder = pair_bytes(8)
+    artifact, encoder = make_pair(folder, 8)
     (folder / "artifacts/router.onnx").write_bytes(artifact)
     (folder / "encoder.onnx").write_bytes(encoder)
     os.environ["STUB_KEY"] = "secret"
@@ -326,7 +294,9 @@ def test_the_backend_is_let_go_when_the_client_is_gone(web, backends, mode):
     body = {"model": "small", "messages": POEM, "stream": True}
     if mode == "stall":
         with web.stream("POST", "/v1/chat/completions", json=body) as stream:
-            next(stream.iter_raw())
+            received, chunks = b"", stream.iter_raw()
+            while received.count(b"data: ") < 2:  # all that comes before it stalls
+                received += next(chunks)
     else:
         with pytest.raises(httpx.ReadTimeout):
             web.post("/v1/chat/completions", json=body, timeout=0.1)
@@ -395,6 +365,13 @@ def test_a_body_without_a_length_is_limited_too(web):
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
 
 
+def test_a_body_that_does_not_end_is_refused(impatient):
+    address = impatient.base_url
+    with socket.create_connection((address.host, address.port)) as client:
+        client.sendall(b"POST /select/knn HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n{")
+        assert client.recv(1_000).startswith(b"HTTP/1.1 408 ")
+
+
 def test_a_hot_swap_under_load_fails_no_request(client, url, folder):
     stop, failures, picked = Event(), [], []
 
@@ -412,7 +389,7 @@ def test_a_hot_swap_under_load_fails_no_request(client, url, folder):
     for thread in threads:
         thread.start()
     try:
-        for (artifact, encoder), best in ((pair_bytes(12, turned), "large"), (old, "small")):
+        for (artifact, encoder), best in ((make_pair(folder, 12, turned), "large"), (old, "small")):
             replace(folder / "artifacts/router.onnx", artifact)
             time.sleep(0.7)  # looked at while only one of the two is new: the old pair serves on
             assert picked[-1] != best
