@@ -25,7 +25,7 @@ from modelpick.runtime.events import logger
 from modelpick.runtime.serving.prometheus import PrometheusObserver
 
 from . import bodies
-from .backends import Answer, NoBackendError, client, first_answer
+from .backends import Answer, Clients, NoBackendError, first_answer
 from .config import AUTO, Config, read
 from .errors import RefusedError, answer
 from .prompts import Choice, Rankings
@@ -79,9 +79,9 @@ async def relay(choices: list[Choice], request: Request, raw: bytes, body: dict[
     headers |= {name: request.headers.get(name, default) for name, default in FORWARDED.items()}
     started = False
     try:
-        async with asyncio.timeout(config.limits.total_seconds):
+        async with asyncio.timeout(config.limits.total_seconds), request.app.state.clients.one() as web:
             found = await first_answer(
-                request.app.state.web,
+                web,
                 [choice.backend for choice in choices],
                 lambda backend: bodies.named(raw, body, backend.model or backend.name),
                 headers,
@@ -108,7 +108,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if config.encoder is not None:
             artifact = config.artifacts / f"{config.selector}.onnx"
             state.rankings = stack.enter_context(closing(Rankings(artifact, config.encoder, config)))
-        state.web = await stack.enter_async_context(client(config.limits))
+        state.clients = await stack.enter_async_context(aclosing(Clients(config.limits)))
         yield
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import NamedTuple
 
@@ -60,13 +61,37 @@ class Answer(NamedTuple):
         return [(key, value) for key, value in self.response.headers.raw if key.lower() not in NOT_PASSED]
 
 
-def client(limits: Limits) -> httpx.AsyncClient:
-    """Return the client of all backends: any number of connections, and no cookies from one request to another."""
-    return httpx.AsyncClient(
-        timeout=httpx.Timeout(None, connect=limits.connect_seconds),
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=256),
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-    )
+class Clients:
+    """HTTP clients that have one request at a time each.
+
+    For every request httpx looks at all connections of a client, which takes longer than the rest of it as soon as
+    there are dozens.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits, self._trusted = limits, httpx.create_ssl_context()
+        self._idle: list[httpx.AsyncClient] = []
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Lend a client; the one that was used last, since its connections are the most likely to be still open."""
+        web = self._idle.pop() if self._idle else self._new()
+        try:
+            yield web
+        finally:
+            self._idle.append(web)
+
+    def _new(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            verify=self._trusted,
+            timeout=httpx.Timeout(None, connect=self._limits.connect_seconds),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # those of one request are no other's
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        for web in self._idle:
+            await web.aclose()
 
 
 async def first_answer(
