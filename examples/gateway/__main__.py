@@ -12,6 +12,8 @@ from modelpick.runtime import ModelpickError
 
 from .config import read
 
+LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
+
 
 def main() -> None:
     """Check the file, and serve until stopped: requests in flight finish."""
@@ -20,16 +22,21 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--workers", type=int, default=1, help="processes")
-    parser.add_argument("--log-level", default="info", help="as uvicorn's; info has a line for each request")
+    parser.add_argument("--log-level", default="info", choices=LOG_LEVELS, help="info has a line for each request")
     arguments = parser.parse_args()
-    try:
-        limits = read(arguments.config).limits
-    except ModelpickError as error:
-        sys.exit(f"error: {error}")
     with tempfile.TemporaryDirectory() as shared:
         os.environ["MODELPICK_GATEWAY"] = str(arguments.config)
         if arguments.workers > 1:
             os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", shared)
+        from .app import loaded  # metrics look at the environment when they are imported
+
+        try:
+            config = read(arguments.config)
+            with loaded(config):  # once here: a line, instead of a traceback from each worker
+                pass
+        except ModelpickError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
         uvicorn.run(
             "gateway.app:from_environment",
             factory=True,
@@ -37,7 +44,7 @@ def main() -> None:
             port=arguments.port,
             workers=arguments.workers,
             log_level=arguments.log_level,
-            timeout_graceful_shutdown=limits.stop_seconds,
+            timeout_graceful_shutdown=config.limits.stop_seconds,
         )
 
 

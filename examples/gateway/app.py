@@ -7,8 +7,8 @@ Files that change are swapped in while requests are served.
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, aclosing, asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -98,18 +98,31 @@ async def relay(choices: list[Choice], request: Request, raw: bytes, body: dict[
         logger.warning("%s: broke off: %s", found.backend.name, type(error).__name__)
 
 
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Hold the store, the ranking and the connections for as long as the gateway runs."""
-    state, config = app.state, app.state.config
-    async with AsyncExitStack() as stack:
-        state.store = stack.enter_context(SelectorStore(config.artifacts, observer=OBSERVER))
-        state.rankings = None
+@contextmanager
+def loaded(config: Config) -> Iterator[tuple[SelectorStore, Rankings | None]]:
+    """Hold what picks, for vectors and for prompts.
+
+    Raises
+    ------
+    ModelpickError
+        When something that the file names cannot be loaded.
+    """
+    with ExitStack() as stack:
+        store = stack.enter_context(SelectorStore(config.artifacts, observer=OBSERVER))
+        rankings = None
         if config.encoder is not None:
             artifact = config.artifacts / f"{config.selector}.onnx"
-            state.rankings = stack.enter_context(closing(Rankings(artifact, config.encoder, config)))
-        state.clients = await stack.enter_async_context(aclosing(Clients(config.limits)))
-        yield
+            rankings = stack.enter_context(closing(Rankings(artifact, config.encoder, config)))
+        yield store, rankings
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Hold what picks, and the connections, for as long as the gateway runs."""
+    state = app.state
+    with loaded(state.config) as (state.store, state.rankings):
+        async with aclosing(Clients(state.config.limits)) as state.clients:
+            yield
 
 
 routes = APIRouter()

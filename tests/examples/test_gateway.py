@@ -70,6 +70,14 @@ def make_pair(folder, width, quality=QUALITY):
     return to_artifact(build_estimator(document)), (source / "encoder.onnx").read_bytes()
 
 
+def until(happened, seconds=10):
+    """Wait until something happens."""
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def replace(path, data):
     """Put a file in the place of another, at once."""
     path.with_suffix(".new").write_bytes(data)
@@ -128,9 +136,7 @@ def served(config):
     server = uvicorn.Server(uvicorn.Config(create(config), port=0, log_level="warning"))
     serving = Thread(target=server.run)
     serving.start()
-    while not server.started:
-        assert serving.is_alive()
-        time.sleep(0.01)
+    until(lambda: server.started)
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     serving.join()
@@ -146,7 +152,7 @@ def url(folder):
 def impatient(folder):
     """A client of a gateway with tight time limits."""
     config = read(folder / "gateway.toml")
-    limits = config.limits.model_copy(update={"first_byte_seconds": 0.3, "total_seconds": 1.0})
+    limits = config.limits.model_copy(update={"first_byte_seconds": 0.5, "total_seconds": 1.5})
     with served(config.model_copy(update={"limits": limits})) as url, client_of(url) as client:
         yield client
 
@@ -248,7 +254,7 @@ def test_the_next_best_is_tried_after_the_time_limit(impatient, backends):
     with pytest.raises(openai.InternalServerError) as failed:
         ask(impatient, CODE, "small")
     assert failed.value.status_code == 504
-    assert backends["large"].gone == backends["small"].gone == 1
+    until(lambda: backends["large"].gone == backends["small"].gone == 1)
 
 
 def test_what_the_last_backend_answers_is_passed_on(client, backends):
@@ -284,7 +290,7 @@ def test_a_stalled_stream_ends_with_the_total_time(impatient, backends):
     start = time.monotonic()
     with pytest.raises((httpx.RemoteProtocolError, openai.APIConnectionError)):
         list(impatient.chat.completions.create(model="auto", messages=POEM, stream=True))
-    assert 0.9 < time.monotonic() - start < 5
+    assert 1.4 < time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize("mode", ["stall", "hang"])
@@ -300,10 +306,7 @@ def test_the_backend_is_let_go_when_the_client_is_gone(web, backends, mode):
     else:
         with pytest.raises(httpx.ReadTimeout):
             web.post("/v1/chat/completions", json=body, timeout=0.1)
-    start = time.monotonic()
-    while not backend.gone:
-        time.sleep(0.01)
-        assert time.monotonic() - start < 5, "sooner than any time limit"
+    until(lambda: backend.gone)  # sooner than any time limit
 
 
 def test_64_clients_at_once(url, backends):
@@ -394,10 +397,7 @@ def test_a_hot_swap_under_load_fails_no_request(client, url, folder):
             time.sleep(0.7)  # looked at while only one of the two is new: the old pair serves on
             assert picked[-1] != best
             replace(folder / "encoder.onnx", encoder)
-            deadline = time.monotonic() + 5
-            while picked[-1] != best and time.monotonic() < deadline:
-                time.sleep(0.02)
-            assert picked[-1] == best
+            until(lambda best=best: picked[-1] == best)
     finally:
         stop.set()
         for thread in threads:
@@ -491,14 +491,21 @@ def test_workers_share_metrics_and_finish_what_they_began(folder, backends):
         )
         before = len(backends["small"].seen)
         asking.start()
-        while len(backends["small"].seen) == before:
-            time.sleep(0.01)
+        until(lambda: len(backends["small"].seen) > before)
         process.send_signal(signal.SIGTERM)
         asking.join()
         assert found[0].content == b"".join(events("small"))
         process.wait(timeout=10)
     finally:
         process.kill()
+
+
+def test_what_cannot_be_loaded_is_said_in_a_line(tmp_path):
+    (tmp_path / "gateway.toml").write_text('artifacts = "a"')
+    command = [sys.executable, "-m", "gateway", tmp_path / "gateway.toml"]
+    done = subprocess.run(command, cwd=ROOT / "examples", capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(f"error: {tmp_path}/a: ")
 
 
 GOOD = 'artifacts = "a"\n[[backends]]\nname = "m"\nbase_url = "http://h/v1"\n'
