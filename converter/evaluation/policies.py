@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from modelpick.runtime import DocumentError, Objective, Selector
+from modelpick.runtime import DocumentError, FeatureError, Objective, Selector
 from modelpick.runtime.decision.objective import OUTCOMES
 from modelpick.runtime.decision.objective import utilities as objective_utilities
 from modelpick.runtime.decision.shrinkage import model_means
@@ -69,12 +69,14 @@ def routed(artifacts: Sequence[str | Path], benchmark: Benchmark, **asked: Any) 
     Takes and raises what `artifact_policies` does.
     """
     stems = Counter(Path(artifact).stem for artifact in artifacts)
-    return [
-        policy
-        for artifact in artifacts
-        for label in [Path(artifact).stem if stems[Path(artifact).stem] == 1 else str(artifact)]
-        for policy in artifact_policies(artifact, benchmark, label=label, **asked)
-    ]
+    policies: list[Policy] = []
+    for artifact in artifacts:
+        label = Path(artifact).stem if stems[Path(artifact).stem] == 1 else str(artifact)
+        try:
+            policies += artifact_policies(artifact, benchmark, label=label, **asked)
+        except FeatureError as error:
+            raise FeatureError(f"{artifact}: {error}") from None
+    return policies
 
 
 def artifact_policies(
