@@ -2,13 +2,12 @@
 
 import json
 import re
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import reference
+from command import modelpick
 from recorded import DATA, ROOT, ROUTING, encoded, record
 from recorded import routed as routed_records
 
@@ -28,11 +27,6 @@ from modelpick.runtime.decision.shrinkage import model_means
 
 BENCHMARK = read_benchmark(DATA)
 pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")
-
-
-def modelpick(*arguments):
-    command = [sys.executable, "-m", "modelpick.converter", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture(scope="module")

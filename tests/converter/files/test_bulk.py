@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow
 import pytest
+from command import modelpick
 from pyarrow import parquet
 
 from modelpick.converter import build_estimator, load_document, to_artifact
@@ -57,11 +58,6 @@ def read(path):
     return [line["model"] for line in lines]
 
 
-def modelpick(*arguments):
-    command = [sys.executable, "-m", "modelpick.converter", "select", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
-
-
 @pytest.mark.parametrize("target", ["jsonl", "parquet"])
 @pytest.mark.parametrize("source", ["npy", "jsonl", "parquet"])
 def test_picks_for_every_row(artifact, picks, tmp_path, source, target):
@@ -103,7 +99,7 @@ def test_bad_rows_have_errors(artifact, picks, tmp_path, source):
     write(path, rows)
     if source == "jsonl":
         expected[7] = "expected JSON: JSON is malformed: invalid character "
-    done = modelpick(artifact, "--input", path, "--output", tmp_path / "picks.parquet")
+    done = modelpick("select", artifact, "--input", path, "--output", tmp_path / "picks.parquet")
     assert done.returncode == 1
     assert f"1000 rows, {len(expected)} bad" in done.stderr
     errors = parquet.read_table(tmp_path / "picks.parquet").to_pydict()["error"]
@@ -111,7 +107,7 @@ def test_bad_rows_have_errors(artifact, picks, tmp_path, source):
     assert read(tmp_path / "picks.parquet") == [None if row in expected else pick for row, pick in enumerate(picks)]
 
     write(path, QUERIES)
-    done = modelpick(artifact, "--input", path, "--output", tmp_path / "picks.jsonl")
+    done = modelpick("select", artifact, "--input", path, "--output", tmp_path / "picks.jsonl")
     assert done.returncode == 0
     assert "error" not in (tmp_path / "picks.jsonl").read_text()
 
@@ -191,7 +187,7 @@ def test_a_column_of_another_type_holds_bad_rows(artifact, tmp_path):
 
 
 def test_needs_input_and_output_together(artifact, tmp_path):
-    done = modelpick(artifact, "--input", tmp_path / "queries.npy")
+    done = modelpick("select", artifact, "--input", tmp_path / "queries.npy")
     assert (done.returncode, done.stderr) == (2, "error: expected --input and --output together\n")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow
 import pytest
+from command import modelpick
 from pyarrow import parquet
 
 from modelpick.converter import convert
@@ -37,11 +38,10 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def modelpick(*arguments, stdin=None, shell=""):
-    command = [sys.executable, "-m", "modelpick", *map(str, arguments)]
-    if shell:
-        command = ["bash", "-c", '"$@" ' + shell, "bash", *command]
-    return subprocess.run(command, input=stdin, capture_output=True, timeout=60)
+def in_shell(*arguments, streams):
+    """Run the command in a process of its own, with redirections."""
+    command = ["bash", "-c", '"$@" ' + streams, "bash", sys.executable, "-m", "modelpick", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, timeout=60)
 
 
 def contents():
@@ -56,7 +56,7 @@ def test_refuses_to_write_over_what_is_read(folder, target):
     before = contents()
     done = modelpick("select", "m.onnx", "--input", "q.jsonl", "--output", target)
     assert done.returncode == 2
-    assert done.stderr.decode().startswith(f"error: {target}: expected another file than ")
+    assert done.stderr.startswith(f"error: {target}: expected another file than ")
     assert contents() == before
 
 
@@ -71,7 +71,7 @@ def test_converting_and_restoring_write_over_no_source(folder):
         ("restore", "m.onnx", "-o", "again.json"),
     ):
         done = modelpick(*arguments)
-        assert (done.returncode, b"expected another file than" in done.stderr) == (2, True)
+        assert (done.returncode, "expected another file than" in done.stderr) == (2, True)
         assert contents() == before
 
 
@@ -118,17 +118,17 @@ def test_refuses_what_is_no_file(folder, name):
         ("evaluate", "m.onnx", "--data", name),
     ):
         done = modelpick(*arguments)
-        (line,) = done.stderr.decode().splitlines()
+        (line,) = done.stderr.splitlines()
         assert (done.returncode, line.startswith(f"error: {name}: cannot be read: Is a d")) == (2, True), line
 
 
 def test_pipes_of_the_shell_are_read(folder):
-    done = modelpick("select", "m.onnx", shell="<(cat q.jsonl)")
+    done = in_shell("select", "m.onnx", streams="<(cat q.jsonl)")
     assert (done.returncode, done.stdout) == (0, b"near\nfar\n")
 
 
 def test_a_minus_is_standard_input(folder):
-    assert modelpick("select", "m.onnx", "-", stdin=QUERIES.encode()).stdout == b"near\nfar\n"
+    assert modelpick("select", "m.onnx", "-", stdin=QUERIES.encode()).stdout == "near\nfar\n"
     assert modelpick("convert", "-", "-o", "out", stdin=json.dumps(MODEL).encode()).returncode == 0
     assert Path("out/stdin.onnx").exists()
     assert modelpick("verify", "m.onnx", "--against", "-", stdin=json.dumps(MODEL).encode()).returncode == 0
@@ -146,8 +146,8 @@ TEXTS = {
 @pytest.mark.parametrize("data", TEXTS.values(), ids=TEXTS)
 def test_text_is_read_alike_everywhere(folder, data):
     Path("t.jsonl").write_bytes(data)
-    assert modelpick("select", "m.onnx", "t.jsonl").stdout == b"near\nfar\n"
-    assert modelpick("select", "m.onnx", stdin=data).stdout == b"near\nfar\n"
+    assert modelpick("select", "m.onnx", "t.jsonl").stdout == "near\nfar\n"
+    assert modelpick("select", "m.onnx", stdin=data).stdout == "near\nfar\n"
     assert select_file(Path("m.onnx"), Path("t.jsonl"), Path("p.jsonl")) == (2, 0, 0)
 
 
@@ -190,12 +190,12 @@ def test_converts_what_can_be_and_lists_every_refusal(folder):
     done = modelpick("convert", "models", "-o", "out")
     assert done.returncode == 2
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.onnx", "z.onnx"]
-    lines = done.stderr.decode().splitlines()
+    lines = done.stderr.splitlines()
     assert [line.split(":")[:2] for line in lines] == [
         ["error", " models/config.json"],
         ["error", " models/deep.json"],
     ]
-    assert b"a.json" in done.stdout and b"z.json" in done.stdout
+    assert "a.json" in done.stdout and "z.json" in done.stdout
 
 
 CLOSED = {
@@ -211,12 +211,12 @@ CLOSED = {
 
 @pytest.mark.parametrize(("streams", "code"), CLOSED.values(), ids=CLOSED)
 def test_work_is_done_whatever_the_streams_are(folder, streams, code):
-    done = modelpick("convert", "m.json", "-o", "out", shell=streams)
+    done = in_shell("convert", "m.json", "-o", "out", streams=streams)
     assert done.returncode == code
     assert Path("out/m.onnx").read_bytes() == Path("m.onnx").read_bytes()
     assert b"Traceback" not in done.stderr
     assert done.stderr in (b"", b"error: standard output: cannot be written: No space left on device\n")
-    refused = modelpick("convert", "missing.json", "-o", "out", shell=streams)
+    refused = in_shell("convert", "missing.json", "-o", "out", streams=streams)
     assert refused.returncode == 2
 
 
@@ -255,7 +255,7 @@ def test_names_are_data(folder):
         done = modelpick(*arguments)
         assert done.returncode == 0, done.stderr
         if arguments[0] in ("inspect", "evaluate", "diff"):
-            shown = done.stdout.decode()
+            shown = done.stdout
             assert [name for name in NAMES if name not in shown] == []
 
 

@@ -3,13 +3,13 @@
 import gzip
 import hashlib
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import reference
+from command import modelpick
 from recorded import DATA, ROOT, ROUTING, encoded, record, routed
 
 from modelpick.converter import build_estimator, convert, load_document, to_artifact
@@ -22,11 +22,6 @@ from modelpick.converter.training.tune import compare, tune
 from modelpick.runtime import DocumentError, Objective, Selector
 
 pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")
-
-
-def modelpick(*arguments):
-    command = [sys.executable, "-m", "modelpick.converter", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 ROWS = {f"{rules.algorithm} {rules.semantics}": rules for rules in TABLE.values() if rules.train}

@@ -1,11 +1,10 @@
 """Files of version 2 that training writes, held against the original's recipe in plain numpy."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from command import modelpick
 from recorded import encoded, record
 
 from modelpick.converter import build_estimator, load_document
@@ -13,12 +12,6 @@ from modelpick.converter.algorithms import TABLE
 from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.records import read_benchmark
 from modelpick.converter.training.train import train, training_data
-
-
-def modelpick(*arguments):
-    command = [sys.executable, "-m", "modelpick", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
-
 
 RNG = np.random.default_rng(5)
 MODELS = ["small", "large", "middle"]
