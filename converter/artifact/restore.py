@@ -6,7 +6,7 @@ layers of an MLP are not stored as they were, and stand in the former.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ from onnx import ModelProto, load_model_from_string, numpy_helper
 
 from modelpick.runtime import ArtifactError
 from modelpick.runtime.artifact.seal import read_sealed
-from modelpick.runtime.schema import PREFIX, Entry
+from modelpick.runtime.schema import PREFIX, Entry, Stored
 
 from ..algorithms import TABLE
 from ..files.io import write_atomically
 from ..formats.document import VECTOR
+
+Matrix = npt.NDArray[np.float64]
 
 
 def to_json(artifact: str | Path | bytes) -> str:
@@ -36,13 +38,10 @@ def to_json(artifact: str | Path | bytes) -> str:
     ArtifactError
         When the artifact is refused, or was not converted from a JSON model.
     """
-    name, data = read_sealed(artifact)
-    model = load_model_from_string(data)
-    entries = {entry.key.removeprefix(PREFIX): entry.value for entry in model.metadata_props}
+    name, model, entries = _read(artifact)
     if Entry.DOCUMENT not in entries:
         raise ArtifactError(f"{name}: expected an artifact converted from a JSON model")
-    rules = TABLE[json.loads(entries[Entry.ALGORITHM]), json.loads(entries[Entry.SEMANTICS])]
-    vectors = _stored_vectors(model, rules.stored)
+    vectors = [Raw(msgspec.json.encode(row.tolist())) for matrix in _stored(model, entries).values() for row in matrix]
     order = (vectors[row] for row in json.loads(entries[Entry.VECTORS]))
     return msgspec.json.encode(_filled(json.loads(entries[Entry.DOCUMENT]), order)).decode()
 
@@ -52,12 +51,33 @@ def restore(artifact: str | Path | bytes, target: str | Path) -> None:
     write_atomically(Path(target), to_json(artifact).encode())
 
 
-def _stored_vectors(model: ModelProto, stored: Sequence[str]) -> list[Raw]:
+def stored_points(artifact: str | Path | bytes) -> Matrix | None:
+    """Return the vectors of an artifact that lie where queries lie, float64, (n, d): rows, centroids, support vectors.
+
+    None where it has none: an MLP, or an SVM of linear classifiers alone.
+
+    Raises
+    ------
+    ArtifactError
+        When the artifact is refused.
+    """
+    _, model, entries = _read(artifact)
+    points = [matrix for name, matrix in _stored(model, entries).items() if name != Stored.WEIGHTS]
+    return np.vstack(points) if points else None
+
+
+def _read(artifact: str | Path | bytes) -> tuple[str, ModelProto, dict[str, str]]:
+    """Return an artifact's name, its graph, and its metadata, as they are written."""
+    name, data = read_sealed(artifact)
+    model = load_model_from_string(data)
+    return name, model, {entry.key.removeprefix(PREFIX): entry.value for entry in model.metadata_props}
+
+
+def _stored(model: ModelProto, entries: Mapping[str, str]) -> dict[str, Matrix]:
+    """Return the matrices that hold the feature vectors exactly, by name, in the order of the table."""
+    rules = TABLE[json.loads(entries[Entry.ALGORITHM]), json.loads(entries[Entry.SEMANTICS])]
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    matrices: list[npt.NDArray[np.float64]] = [
-        numpy_helper.to_array(tensors[name]).astype(np.float64) for name in stored if name in tensors
-    ]
-    return [Raw(msgspec.json.encode(row.tolist())) for matrix in matrices for row in matrix]
+    return {name: numpy_helper.to_array(tensors[name]).astype(np.float64) for name in rules.stored if name in tensors}
 
 
 def _filled(value: Any, vectors: Iterator[Raw]) -> Any:

@@ -20,6 +20,7 @@ from .diff import diff
 from .encoder import encoder
 from .evaluate import evaluate
 from .hub import pull, push
+from .report import report
 from .select import select
 from .train import train
 
@@ -29,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (convert, verify, restore, inspect, select, train, evaluate, diff, encoder, pull, push):
+for command in (convert, verify, restore, inspect, select, train, evaluate, diff, report, encoder, pull, push):
     app.command()(command)
 
 

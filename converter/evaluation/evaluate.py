@@ -168,7 +168,7 @@ def evaluate(
     best = np.where(np.isfinite(best), best, 0.0)
     pairs = list(combinations([policy for policy in policies if policy.keep is None], 2))
     tables = (_columns(policy.chances, scales, best) for _, policy in everything)
-    differing = (_difference_columns(first, second, benchmark.quality) for first, second in pairs)
+    differing = (difference_columns(first, second, benchmark.quality) for first, second in pairs)
     sums = resampled(chain(tables, differing), seed)
     sums, differences = sums[: len(everything)], sums[len(everything) :]
 
@@ -286,8 +286,11 @@ def _slice(chances: Matrix, quality: Matrix) -> Slice:
     return Slice(None if np.isnan(mean) else mean, int(covered.sum()))
 
 
-def _difference_columns(first: Policy, second: Policy, quality: Matrix) -> dict[str, Vector]:
-    """Weigh the difference of two policies on each query by how likely both are known."""
+def difference_columns(first: Policy, second: Policy, quality: Matrix) -> dict[str, Vector]:
+    """Weigh the difference of two policies on each query by how likely both are known: what to take the ratio of.
+
+    quality: or another outcome, float64, shape (n_queries, n_models); NaN where it is unknown.
+    """
     known, filled = ~np.isnan(quality), np.nan_to_num(quality)
     got, weight = ([(p.chances * of).sum(axis=1) for p in (first, second)] for of in (filled, known))
     return {"difference": got[0] * weight[1] - got[1] * weight[0], "weight": weight[0] * weight[1]}

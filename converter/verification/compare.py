@@ -9,13 +9,13 @@ import numpy.typing as npt
 from modelpick.runtime import ArtifactError, Selector
 from modelpick.runtime.errors import one_line
 
-from ..algorithms import TABLE, rules_of
+from ..algorithms import rules_of
 from ..algorithms.estimator import Estimator
 from ..algorithms.rules import TOLERANCE, difference
 from ..documents import load_document
-from ..estimators import build_estimator
 from .probes import SAMPLES, made_queries
 from .report import Disagreement, Report
+from .restored import estimator_of
 
 
 def verify(
@@ -48,8 +48,7 @@ def verify(
         made_of = metadata.source_sha256
         if made_of != document.source.sha256:
             raise ArtifactError(f"{name}: expected it made from SHA-256 {document.source.sha256}, got {made_of!r}")
-        options = TABLE[document.source.algorithm, document.source.semantics].options
-        estimator = build_estimator(document, **{option.name: metadata.raw[option.name] for option in options})
+        estimator = estimator_of(document, metadata)
         given = made_queries(estimator, samples) if queries is None else queries
         return compare(selector, estimator, given, name, "<bytes>" if isinstance(source, bytes) else str(source))
 

@@ -1,6 +1,5 @@
 """What changes between two artifacts, and why: how a user sees what an upgrade of the rules does."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from math import isclose
@@ -9,12 +8,9 @@ from typing import Any, NamedTuple
 
 from modelpick.runtime import Selector
 
-from ..artifact.restore import to_json
-from ..documents import load_document
-from ..estimators import build_estimator
 from ..files.queries import Query, ask
-from ..formats.decoding import DocumentWarning
 from .probes import SAMPLES, made_queries
+from .restored import restored_estimator
 
 # Scores that differ by less, relatively, are tied: each side adds them up in an order of its own.
 TIED = 1e-12
@@ -68,11 +64,7 @@ def queries_of(artifact: Path) -> list[Query]:
     ArtifactError
         When it was not converted from a JSON model.
     """
-    model = to_json(artifact).encode()
-    with Selector.load(artifact) as selector, warnings.catch_warnings():
-        warnings.simplefilter("ignore", DocumentWarning)  # they were shown when it was converted
-        estimator = build_estimator(load_document(model, semantics=selector.metadata.semantics))
-    return [Query("made", row) for row in made_queries(estimator, SAMPLES)]
+    return [Query("made", row) for row in made_queries(restored_estimator(artifact), SAMPLES)]
 
 
 def _are_of_one_model(old: Selector, new: Selector) -> bool:

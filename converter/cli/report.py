@@ -1,0 +1,91 @@
+"""The command that writes what a reviewer reads: report."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from modelpick.runtime import ModelpickError
+
+from ..files.io import STDIN, check_distinct, write_atomically
+from ..report.gather import gather
+from ..report.html import to_html
+from ..report.markdown import to_markdown
+from ..report.sections import model_colors, sections
+from ..verification.probes import SAMPLES
+from ..verification.report import VerificationError
+from .options import Embedder, Embeddings, Seed
+from .records import read_records
+
+STDOUT = STDIN
+
+
+def report(
+    artifacts: Annotated[list[Path], typer.Argument(help="Artifacts, or folders of them.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page, one HTML file.")] = Path("report.html"),
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="An artifact that is replaced, or a folder of them; they are paired by the names of their files."
+        ),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Benchmark records to evaluate on.")] = None,
+    embedder: Embedder = None,
+    embeddings: Embeddings = None,
+    keep: Annotated[
+        list[float] | None,
+        typer.Option(
+            min=0,
+            help="Evaluate this operating point: the part of the best single model's quality to keep. By default 0.9, "
+            "0.95 and 1 where an artifact has such points.",
+        ),
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(min=0, help="Queries to make from each model; with 0, nothing is verified.")
+    ] = SAMPLES,
+    summary: Annotated[
+        Path | None, typer.Option(help="Write the same as Markdown here too, without pictures; - is standard output.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all numbers of the report as JSON.")] = False,
+    seed: Seed = 0,
+) -> None:
+    """Write one page on what artifacts are, what changes, and whether they pay.
+
+    Each artifact is verified against the JSON model that it restores. With --against, picks are compared with those of
+    the artifacts that are replaced; with --data, all are evaluated. Exit codes: 1 where an artifact disagrees with its
+    JSON model, which the page shows; 2 for bad input.
+    """
+    new, old = _expanded(artifacts), _expanded(against or [])
+    if as_json and summary is not None and str(summary) == STDOUT:
+        raise ModelpickError("expected one of --json and --summary - on standard output")
+    for written in filter(None, (output, summary)):
+        check_distinct(written, [*new, *old, *filter(None, (data, embeddings))])
+    records = None if data is None else read_records(data, embedder, embeddings)
+    facts = gather(new, against=old, records=records, data=data, keeps=keep or [], samples=samples, seed=seed)
+    written_sections = sections(facts)
+    page = to_html(written_sections, version=facts.version, colors=max(len(model_colors(facts)), len(facts.artifacts)))
+    write_atomically(output, page.encode())
+    if summary is not None:
+        markdown = to_markdown(written_sections, version=facts.version)
+        if str(summary) == STDOUT:
+            print(markdown)
+        else:
+            write_atomically(summary, markdown.encode())
+    if as_json:
+        print(msgspec.json.encode(facts).decode())
+    for artifact in facts.artifacts:
+        if artifact.verification is not None and not artifact.verification.passed:
+            raise VerificationError(artifact.verification)
+
+
+def _expanded(paths: Sequence[Path]) -> list[Path]:
+    """Replace folders by the artifacts in them."""
+    found = []
+    for path in paths:
+        files = sorted(path.glob("[!.]*.onnx")) if path.is_dir() else [path]
+        if not files:
+            raise ModelpickError(f"{path}: expected at least one .onnx file in this folder")
+        found += files
+    return list(dict.fromkeys(found))

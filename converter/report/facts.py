@@ -1,0 +1,226 @@
+"""Every number of a report, as one tree: what ``--json`` prints, and what the page and the summary are made of."""
+
+from msgspec import Struct
+
+from ..evaluation.evaluate import Evaluation
+from ..evaluation.verdict import Verdict
+from ..statistics.bootstrap import Estimate
+from ..verification.report import Report
+
+
+class Machine(Struct):
+    """Where a report was made."""
+
+    processor: str
+    cores: int
+    system: str
+    versions: dict[str, str]
+    """Of Python and the libraries that run artifacts."""
+
+
+class Latency(Struct):
+    """How long picks took on this machine, in seconds."""
+
+    calls: int
+    """Single calls that were timed."""
+    median: float
+    p90: float
+    """Nine of ten calls took no longer."""
+    p99: float
+    batch: int
+    """Queries in the batch that was timed."""
+    per_query: float
+    """Time of the batch, by its queries."""
+
+
+class Drift(Struct):
+    """Distances of the records' queries beside those recorded at conversion."""
+
+    queries: int
+    far: float
+    """Share of the queries that lie farther out than 99 % of the model's own rows."""
+    recorded: list[float]
+    """Deciles of the recorded distances, from the least to the greatest: 11 values."""
+    found: list[float]
+    """Deciles of the queries' distances."""
+    tenths: list[float]
+    """Share of the queries whose distance lies in each tenth of the recorded ones; 0.1 each where nothing drifted."""
+
+
+class Point(Struct):
+    """What picking by an operating point achieved in cross-validation, as training recorded it."""
+
+    cost_weight: float
+    seconds_weight: float
+    quality: Estimate
+    cost: Estimate | None
+    seconds: Estimate | None
+    kept: Estimate
+    """Share of the best single model's quality."""
+    saved: Estimate | None
+    """Share of the best single model's cost."""
+
+
+class Artifact(Struct):
+    """What an artifact is, and how it does on this machine."""
+
+    name: str
+    """Stem of its file, or its path where that is ambiguous."""
+    path: str
+    size: int
+    """Bytes."""
+    sha256: str
+    """Of the file."""
+    source_sha256: str
+    """Of the JSON model; empty where there was none."""
+    format_version: int
+    algorithm: str
+    semantics: str
+    rows: int
+    width: int
+    k: int
+    """Neighbours; 0 where the algorithm has none."""
+    model_names: list[str]
+    default: str | None
+    embedding_model: str | None
+    embedding_dim: int | None
+    tools: dict[str, str]
+    points: list[Point]
+    latency: Latency
+    verification: Report | None
+    unverified: str
+    """Why there is no verification."""
+    drift: Drift | None
+
+
+class Flow(Struct):
+    """Queries that one model answered before, and one answers now; the same, where nothing changed."""
+
+    before: str
+    after: str
+    queries: int
+
+
+class Score(Struct):
+    """Score of a model."""
+
+    model: str
+    score: float
+
+
+class Why(Struct):
+    """An explanation of a pick, shortened."""
+
+    model: str
+    scores: list[Score]
+    """The highest, in descending order."""
+    because: str
+    """What decided: neighbours, cluster or classifier, in words."""
+
+
+class Telling(Struct):
+    """A query whose change says the most."""
+
+    query: str
+    """Its text, or which made query it is."""
+    category: str | None
+    kind: str
+    """One of `modelpick.converter.verification.diff.Kind`."""
+    before: Why
+    after: Why
+    quality_before: float | None
+    """Recorded quality of the former pick; None where it is unknown."""
+    quality_after: float | None
+
+
+class CategoryChange(Struct):
+    """Changes among the records' queries of a category."""
+
+    category: str
+    queries: int
+    changed: int
+    quality: Estimate
+    """Change of the mean quality."""
+
+
+class Picks(Struct):
+    """Picks of the new artifact beside the old one's on some queries."""
+
+    of: str
+    """``records`` or ``made queries``."""
+    queries: int
+    changed: int
+    flows: list[Flow]
+    """The most frequent first."""
+    kinds: dict[str, int]
+    """Why picks changed -> queries."""
+    telling: list[Telling]
+    """The largest known change of quality first, then the most decided ones."""
+    better: int
+    """Changed queries whose recorded quality rises."""
+    worse: int
+    effects: dict[str, Estimate]
+    """Change of the mean quality, cost and seconds, of those that were recorded; paired."""
+    categories: list[CategoryChange]
+
+
+class Comparison(Struct):
+    """What changes from one artifact to another."""
+
+    name: str
+    """Of the new artifact."""
+    old: Artifact
+    picks: list[Picks]
+    omitted: str
+    """Why there are no made queries."""
+
+
+class Mark(Struct):
+    """A row of the model, or a query of the records, on a map."""
+
+    x: float
+    y: float
+    pick: str
+    row: int | None
+    """Index among the artifact's distinct rows, centroids or support vectors; None of a query."""
+    query: str | None
+    """Text of the query, shortened; None of a row."""
+
+
+class Map(Struct):
+    """Rows and queries on their first two principal components."""
+
+    artifact: str
+    explained: list[float]
+    """Share of the variance along each."""
+    rows: int
+    """Rows that there are; the marks may be a sample."""
+    queries: int
+    marks: list[Mark]
+
+
+class Worth(Struct):
+    """What artifacts achieve on records; those that they replace are called NAME (before)."""
+
+    evaluation: Evaluation
+    verdicts: list[Verdict]
+
+
+class Facts(Struct):
+    """A report in numbers."""
+
+    version: str
+    """Of modelpick."""
+    machine: Machine
+    artifacts: list[Artifact]
+    added: list[str]
+    """Artifacts without a counterpart among the old ones, where there are old ones."""
+    removed: list[str]
+    """Old artifacts without a counterpart."""
+    comparisons: list[Comparison]
+    data: str | None
+    """File of the records."""
+    worth: Worth | None
+    maps: list[Map]
+    samples: int
+    """Queries made from each model."""

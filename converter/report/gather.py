@@ -1,0 +1,273 @@
+"""Artifacts and records -> facts: the conductor of a report."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from modelpick import __version__
+from modelpick.runtime import DocumentError, ModelpickError, OperatingPoint, Selector
+from modelpick.runtime.decision.objective import Estimate as Recorded
+from modelpick.runtime.errors import one_line
+
+from ..algorithms.estimator import Estimator
+from ..artifact.restore import stored_points
+from ..evaluation.evaluate import evaluate
+from ..evaluation.policies import Policy, artifact_policies
+from ..evaluation.verdict import verdicts
+from ..files.queries import Query
+from ..formats.outcomes import Benchmark
+from ..statistics.bootstrap import Estimate
+from ..training.records import required_embeddings
+from ..verification.compare import compare
+from ..verification.probes import SAMPLES, made_queries
+from ..verification.report import Report
+from ..verification.restored import restored_estimator
+from .changes import compared_picks
+from .facts import Artifact, Comparison, Facts, Map, Mark, Point, Worth
+from .map import FITTED, Axes, principal_axes, sample
+from .measure import drift, latency, machine
+
+Matrix = npt.NDArray[np.float64]
+# Larger models are not restored: their JSON would take gigabytes.
+MOST_VALUES = 2**24
+TOO_LARGE = "too large to restore: use modelpick verify"
+# Marks on all maps, so that a page stays below 5 MB.
+MARKS = 6_000
+ROWS_SHARE = 2 / 3
+LONGEST_LABEL = 80
+# Queries whose distances are measured.
+DRIFTING = 2_000
+# Shares of the best single model's quality at which artifacts with operating points are evaluated.
+KEEPS = (0.9, 0.95, 1.0)
+BEFORE = "{} (before)"
+
+
+class _Loaded(NamedTuple):
+    """An artifact, and its estimator if there is one."""
+
+    name: str
+    path: Path
+    selector: Selector
+    estimator: Estimator | None
+    unverified: str
+    features: Matrix
+    """Of the records' queries, float64, (n, d); none without records."""
+
+    def made(self, samples: int) -> Matrix:
+        """Make queries from the model, float64, (samples, d); none where it could not be restored."""
+        if self.estimator is None or not samples:
+            return np.empty((0, self.selector.n_features_in_))
+        return made_queries(self.estimator, samples)
+
+
+def gather(
+    artifacts: Sequence[Path],
+    *,
+    against: Sequence[Path] = (),
+    records: Benchmark | None = None,
+    data: Path | None = None,
+    keeps: Sequence[float] = (),
+    samples: int = SAMPLES,
+    seed: int = 0,
+) -> Facts:
+    """Find all that a report says.
+
+    Parameters
+    ----------
+    artifacts
+        Artifacts, one or more.
+    against
+        Artifacts that they replace: of the same file names, or one for all.
+    records, data
+        Benchmark records with embeddings, and their file.
+    keeps
+        Operating points to evaluate; by default those of `KEEPS` that an artifact reached in cross-validation.
+    samples
+        Queries to make from each model; 0 verifies nothing.
+    seed
+        Seed of the bootstrap.
+
+    Raises
+    ------
+    DocumentError, ArtifactError, FeatureError
+        When an artifact or the records are refused, or do not fit.
+    ModelpickError
+        When no artifact replaces an old one.
+    """
+    pairs = _paired(artifacts, against)
+    with ExitStack() as stack:
+        new = _loaded(stack, artifacts, records, samples)
+        old = _loaded(stack, list(dict.fromkeys(one for one, _ in pairs)), records, samples)
+        compared = [(old[before], new[after]) for before, after in pairs]
+        return Facts(
+            version=__version__,
+            machine=machine(),
+            artifacts=[_described(one, samples) for one in new.values()],
+            added=[new[path].name for path in artifacts if against and path not in {after for _, after in pairs}],
+            removed=[path.stem for path in against if path not in old],
+            comparisons=[_compared(*pair, records, samples, seed) for pair in compared],
+            data=None if data is None else str(data),
+            worth=None if records is None else _worth(new.values(), old.values(), records, keeps, seed),
+            maps=_maps(list(new.values()), [] if records is None else records.queries),
+            samples=samples,
+        )
+
+
+def _paired(new: Sequence[Path], old: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Pair old and new artifacts by their names; a single old one with all, where none has its name."""
+    named = {path.stem: path for path in old}
+    pairs = [(named[path.stem], path) for path in new if path.stem in named]
+    if old and not pairs:
+        if len(old) > 1:
+            raise ModelpickError(f"{old[0]}: expected an artifact of that name to replace it")
+        pairs = [(old[0], path) for path in new]
+    return pairs
+
+
+def _loaded(stack: ExitStack, paths: Sequence[Path], records: Benchmark | None, samples: int) -> dict[Path, _Loaded]:
+    stems = Counter(path.stem for path in paths)
+    found = {}
+    for path in paths:
+        name = path.stem if stems[path.stem] == 1 else str(path)
+        selector = stack.enter_context(Selector.load(path))
+        width = selector.n_features_in_
+        estimator, unverified = _restored(path, selector, samples)
+        features = np.empty((0, width))
+        if records is not None:
+            features = selector.features.build_batch(required_embeddings(records), records.categories)
+        found[path] = _Loaded(name, path, selector, estimator, unverified, features)
+    return found
+
+
+def _restored(path: Path, selector: Selector, samples: int) -> tuple[Estimator | None, str]:
+    """Return the estimator, or why there is none."""
+    if not samples:
+        return None, "not asked for"
+    if selector.metadata.rows * selector.n_features_in_ > MOST_VALUES:
+        return None, TOO_LARGE
+    if not selector.metadata.source_sha256:
+        return None, "not made from a JSON model"
+    return restored_estimator(path), ""
+
+
+def _described(loaded: _Loaded, samples: int) -> Artifact:
+    metadata, made = loaded.selector.metadata, loaded.made(samples)
+    contents = loaded.path.read_bytes()
+    some = loaded.features[sample(len(loaded.features), DRIFTING)]
+    asked = next(
+        (queries for queries in (some, made) if len(queries)),
+        np.random.default_rng(0).normal(size=(samples or SAMPLES, metadata.n_features_in)),
+    )
+    verification: Report | None = None
+    if loaded.estimator is not None:
+        verification = compare(loaded.selector, loaded.estimator, made, str(loaded.path), "its JSON model, restored")
+    return Artifact(
+        name=loaded.name,
+        path=str(loaded.path),
+        size=len(contents),
+        sha256=hashlib.sha256(contents).hexdigest(),
+        source_sha256=metadata.source_sha256,
+        format_version=metadata.format_version,
+        algorithm=metadata.algorithm,
+        semantics=metadata.semantics,
+        rows=metadata.rows,
+        width=metadata.n_features_in,
+        k=metadata.k,
+        model_names=list(metadata.model_names),
+        default=metadata.default,
+        embedding_model=metadata.embedding_model,
+        embedding_dim=metadata.embedding_dim,
+        tools={tool: str(version) for tool, version in metadata.raw.get("tools", {}).items()},
+        points=[_point(point) for point in metadata.points],
+        latency=latency(loaded.selector, asked),
+        verification=verification,
+        unverified=loaded.unverified,
+        drift=drift(loaded.selector, some),
+    )
+
+
+def _point(point: OperatingPoint) -> Point:
+    def known(recorded: Recorded | None) -> Estimate | None:
+        return None if recorded is None else Estimate(*recorded)
+
+    return Point(
+        cost_weight=point.objective.cost_weight,
+        seconds_weight=point.objective.seconds_weight,
+        quality=Estimate(*point.quality),
+        cost=known(point.cost),
+        seconds=known(point.seconds),
+        kept=Estimate(*point.kept),
+        saved=known(point.saved),
+    )
+
+
+def _compared(old: _Loaded, new: _Loaded, records: Benchmark | None, samples: int, seed: int) -> Comparison:
+    if old.selector.n_features_in_ != new.selector.n_features_in_:
+        raise DocumentError(
+            f"{new.path}: expected {old.selector.n_features_in_} features as {old.path} has, "
+            f"got {new.selector.n_features_in_}"
+        )
+    picks = []
+    if records is not None:
+        embeddings = required_embeddings(records)
+        rows = zip(records.places, embeddings, records.categories, strict=True)
+        asked = [Query(place, embedding=row.tolist(), category=category) for place, row, category in rows]
+        picks.append(compared_picks(old.selector, new.selector, asked, records, seed))
+    made = [Query(f"{old.path}: made query {number}", row) for number, row in enumerate(old.made(samples))]
+    if made:
+        picks.append(compared_picks(old.selector, new.selector, made))
+    return Comparison(new.name, _described(old, samples), picks, "" if made else old.unverified)
+
+
+def _worth(
+    new: Iterable[_Loaded], old: Iterable[_Loaded], records: Benchmark, keeps: Sequence[float], seed: int
+) -> Worth:
+    labelled = [*((one.name, one) for one in new), *((BEFORE.format(one.name), one) for one in old)]
+    policies: list[Policy] = []
+    for label, one in labelled:
+        policies += artifact_policies(one.path, records, label=label, keeps=keeps or _reached(one.selector))
+    evaluation = evaluate(policies, records, seed=seed)
+    return Worth(evaluation, verdicts(evaluation))
+
+
+def _reached(selector: Selector) -> list[float]:
+    kept = [point.kept.mean for point in selector.points if point.cost is not None]
+    return [keep for keep in KEEPS if keep <= max(kept, default=0.0)]
+
+
+def _maps(artifacts: Sequence[_Loaded], texts: Sequence[str]) -> list[Map]:
+    """Place rows and queries of artifacts, those of one width on the same axes."""
+    vectors = {}
+    for one in artifacts:
+        rows = stored_points(one.path)
+        vectors[one.name] = (one.features[:0] if rows is None else rows), one.features
+    by_width: dict[int, list[Matrix]] = {}
+    for parts in vectors.values():
+        for part in parts:
+            by_width.setdefault(part.shape[1], []).append(part[sample(len(part), FITTED)])
+    axes = {width: principal_axes(np.vstack(parts)) for width, parts in by_width.items() if any(map(len, parts))}
+    most = MARKS // len(artifacts)
+    return [
+        _map(one, *vectors[one.name], texts, axes[one.selector.n_features_in_], most)
+        for one in artifacts
+        if any(map(len, vectors[one.name]))
+    ]
+
+
+def _map(one: _Loaded, rows: Matrix, queries: Matrix, texts: Sequence[str], axes: Axes, most: int) -> Map:
+    of_queries = sample(len(queries), most - min(len(rows), int(most * ROWS_SHARE)))
+    of_rows = sample(len(rows), most - len(of_queries))
+    some = np.vstack([rows[of_rows], queries[of_queries]])
+    labels = [
+        *((int(row), None) for row in of_rows),
+        *((None, one_line(texts[query])[:LONGEST_LABEL]) for query in of_queries),
+    ]
+    places = zip(axes.place(some).tolist(), one.selector.select_batch(some), labels, strict=True)
+    marks = [Mark(x, y, pick, *label) for (x, y), pick, label in places]
+    return Map(one.name, axes.explained, len(rows), len(queries), marks)

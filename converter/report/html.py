@@ -1,0 +1,48 @@
+"""The page: one HTML file that asks for nothing, and can be read without its script."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+
+from modelpick.runtime import ModelpickError
+
+from .sections import Section, walk
+
+# Each hue is the golden angle from the one before: any number of them stays apart as well as can be.
+FIRST_HUE, GOLDEN_ANGLE = 210.0, 137.508
+
+
+def to_html(sections: Sequence[Section], *, version: str, colors: int) -> str:
+    """Render a report.
+
+    Parameters
+    ----------
+    version
+        Of modelpick.
+    colors
+        How many there are.
+
+    Raises
+    ------
+    ModelpickError
+        When Jinja2 is missing.
+    """
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+    except ModuleNotFoundError:
+        raise ModelpickError("a report needs Jinja2: pip install 'modelpick[report]'") from None
+    environment = Environment(
+        loader=PackageLoader("modelpick.converter.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = environment.get_template("script.js").render()
+    return environment.get_template("page.html.j2").render(
+        sections=[(level, f"s{place}", section) for place, (level, section) in enumerate(walk(sections))],
+        version=version,
+        hues=[round((FIRST_HUE + GOLDEN_ANGLE * color) % 360, 1) for color in range(colors)],
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )

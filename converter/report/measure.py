@@ -1,0 +1,72 @@
+"""What is measured of an artifact on this machine: how long picks take, and how far records lie from its rows."""
+
+import os
+import platform
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from modelpick.runtime import Selector
+from modelpick.runtime.serving.drift import FAR
+
+from .facts import Drift, Latency, Machine
+
+Matrix = npt.NDArray[np.float64]
+WARM, CALLS = 20, 300
+# Measuring one artifact takes about so long, whatever a pick takes.
+SECONDS = 0.5
+TENTHS = 10
+
+
+def machine() -> Machine:
+    """Name this machine."""
+    versions = {"Python": platform.python_version(), "numpy": np.__version__, "onnxruntime": onnxruntime.__version__}
+    return Machine(_processor(), os.cpu_count() or 1, f"{platform.system()} {platform.machine()}", versions)
+
+
+def _processor() -> str:
+    """Return what Linux calls the processor, or else what Python does."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
+
+
+def latency(selector: Selector, queries: Matrix) -> Latency:
+    """Time single calls and one batch on queries, float64, shape (n, d), n at least 1."""
+    start = perf_counter()
+    times: list[float] = []
+    while len(times) < WARM + CALLS and (len(times) <= WARM or perf_counter() - start < SECONDS):
+        query = queries[len(times) % len(queries)]
+        before = perf_counter()
+        selector.select(query)
+        times.append(perf_counter() - before)
+    batch = queries[:CALLS]
+    before = perf_counter()
+    selector.select_batch(batch)
+    per_query = (perf_counter() - before) / len(batch)
+    median, p90, p99 = np.quantile(times[WARM:], [0.5, 0.9, 0.99]).tolist()
+    return Latency(len(times) - WARM, median, p90, p99, len(batch), per_query)
+
+
+def drift(selector: Selector, queries: Matrix) -> Drift | None:
+    """Measure queries, float64, shape (n, d); None where the artifact records no distances."""
+    recorded = selector.metadata.distances
+    if not recorded or not len(queries):
+        return None
+    found = [selector.drift(query) for query in queries]
+    ranks = np.array([one.rank for one in found])
+    tenths = np.bincount(np.minimum((ranks * TENTHS).astype(np.int64), TENTHS - 1), minlength=TENTHS)
+    deciles = np.linspace(0, 1, TENTHS + 1)
+    return Drift(
+        queries=len(found),
+        far=float((ranks >= FAR).mean()),
+        recorded=np.quantile(recorded, deciles).tolist(),
+        found=np.quantile([one.distance for one in found], deciles).tolist(),
+        tenths=(tenths / len(found)).tolist(),
+    )

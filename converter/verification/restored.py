@@ -1,0 +1,34 @@
+"""The estimator of an artifact whose JSON model is not at hand."""
+
+import warnings
+from pathlib import Path
+
+from modelpick.runtime import Metadata, Selector
+
+from ..algorithms import TABLE
+from ..algorithms.estimator import Estimator
+from ..artifact.restore import to_json
+from ..documents import load_document
+from ..estimators import build_estimator
+from ..formats.decoding import DocumentWarning
+from ..formats.document import Document
+
+
+def restored_estimator(artifact: Path) -> Estimator:
+    """Rebuild the estimator of an artifact from the JSON model that it restores.
+
+    Raises
+    ------
+    ArtifactError
+        When it was not converted from a JSON model.
+    """
+    model = to_json(artifact).encode()
+    with Selector.load(artifact) as selector, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DocumentWarning)  # they were shown when it was converted
+        return estimator_of(load_document(model, semantics=selector.metadata.semantics), selector.metadata)
+
+
+def estimator_of(document: Document, metadata: Metadata) -> Estimator:
+    """Build the estimator of a document with the options that an artifact of it records."""
+    options = TABLE[document.source.algorithm, document.source.semantics].options
+    return build_estimator(document, **{option.name: metadata.raw[option.name] for option in options})
