@@ -58,7 +58,7 @@ def compared_picks(
         categories = [CategoryChange(name, counts[0][name], counts[1][name], by_category[name]) for name in by_category]
     rise = quality[1] - quality[0]
     return Picks(
-        of="made queries" if records is None else "records",
+        of="made queries" if records is None else "queries of the records",
         queries=len(queries),
         changed=len(found),
         flows=[Flow(*names, count) for names, count in Counter(zip(before, after, strict=True)).most_common()],

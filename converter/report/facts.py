@@ -147,7 +147,7 @@ class Picks(Struct):
     """Picks of the new artifact beside the old one's on some queries."""
 
     of: str
-    """``records`` or ``made queries``."""
+    """``queries of the records``, or ``made queries``."""
     queries: int
     changed: int
     flows: list[Flow]
@@ -191,6 +191,8 @@ class Map(Struct):
     """Rows and queries on their first two principal components."""
 
     artifact: str
+    columns: int
+    """Columns of a vector that place it: all, or those of the embedding where its width is known."""
     explained: list[float]
     """Share of the variance along each."""
     rows: int

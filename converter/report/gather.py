@@ -114,7 +114,7 @@ def gather(
             comparisons=[_compared(*pair, records, samples, seed) for pair in compared],
             data=None if data is None else str(data),
             worth=None if records is None else _worth(new.values(), old.values(), records, keeps, seed),
-            maps=_maps(list(new.values()), [] if records is None else records.queries),
+            maps=_maps(list(new.values()), records),
             samples=samples,
         )
 
@@ -241,23 +241,31 @@ def _reached(selector: Selector) -> list[float]:
     return [keep for keep in KEEPS if keep <= max(kept, default=0.0)]
 
 
-def _maps(artifacts: Sequence[_Loaded], texts: Sequence[str]) -> list[Map]:
+def _maps(artifacts: Sequence[_Loaded], records: Benchmark | None) -> list[Map]:
     """Place rows and queries of artifacts, those of one width on the same axes."""
     vectors = {}
     for one in artifacts:
         rows = stored_points(one.path)
         vectors[one.name] = (one.features[:0] if rows is None else rows), one.features
-    by_width: dict[int, list[Matrix]] = {}
-    for parts in vectors.values():
-        for part in parts:
-            by_width.setdefault(part.shape[1], []).append(part[sample(len(part), FITTED)])
-    axes = {width: principal_axes(np.vstack(parts)) for width, parts in by_width.items() if any(map(len, parts))}
+    parts: dict[int, list[Matrix]] = {}
+    for one in artifacts:
+        width = _placed(one, records)
+        parts.setdefault(width, []).extend(part[sample(len(part), FITTED), :width] for part in vectors[one.name])
+    axes = {width: principal_axes(np.vstack(of)) for width, of in parts.items() if any(map(len, of))}
+    texts = [] if records is None else records.queries
     most = MARKS // len(artifacts)
     return [
-        _map(one, *vectors[one.name], texts, axes[one.selector.n_features_in_], most)
+        _map(one, *vectors[one.name], texts, axes[_placed(one, records)], most)
         for one in artifacts
         if any(map(len, vectors[one.name]))
     ]
+
+
+def _placed(one: _Loaded, records: Benchmark | None) -> int:
+    """Return how many columns place a vector: the embedding's, since categories alone would make as many heaps."""
+    if records is not None:
+        return len(required_embeddings(records)[0])
+    return one.selector.metadata.embedding_dim or one.selector.n_features_in_
 
 
 def _map(one: _Loaded, rows: Matrix, queries: Matrix, texts: Sequence[str], axes: Axes, most: int) -> Map:
@@ -268,6 +276,9 @@ def _map(one: _Loaded, rows: Matrix, queries: Matrix, texts: Sequence[str], axes
         *((int(row), None) for row in of_rows),
         *((None, one_line(texts[query])[:LONGEST_LABEL]) for query in of_queries),
     ]
-    places = zip(axes.place(some).tolist(), one.selector.select_batch(some), labels, strict=True)
-    marks = [Mark(x, y, pick, *label) for (x, y), pick, label in places]
-    return Map(one.name, axes.explained, len(rows), len(queries), marks)
+    places = axes.place(some[:, : len(axes.mean)]).tolist()
+    marks = [
+        Mark(x, y, pick, *label)
+        for (x, y), pick, label in zip(places, one.selector.select_batch(some), labels, strict=True)
+    ]
+    return Map(one.name, len(axes.mean), axes.explained, len(rows), len(queries), marks)

@@ -330,16 +330,18 @@ def _maps(facts: Facts, colors: Mapping[str, int]) -> Section | None:
         "Vectors that lie close together in all dimensions mostly do so here too, but not the other way round. Squares "
         "are rows of the model, discs are queries of the records; the colour is the model that is picked there."
     ]
-    return Section("Map", words, parts=[_map(one, colors) for one in facts.maps])
+    widths = {one.name: one.width for one in facts.artifacts}
+    return Section("Map", words, parts=[_map(one, widths[one.artifact], colors) for one in facts.maps])
 
 
-def _map(found: Map, colors: Mapping[str, int]) -> Section:
+def _map(found: Map, width: int, colors: Mapping[str, int]) -> Section:
     drawn = Counter(mark.row is None for mark in found.marks)
     sampled = drawn[False] < found.rows or drawn[True] < found.queries
     shown = f"{drawn[False]:,} of {found.rows:,} rows and {drawn[True]:,} of {found.queries:,} queries are drawn"
     words = [
         f"{shown}{', a random sample' if sampled else ''}. The axes hold "
-        f"{' and '.join(share(one).text for one in found.explained)} of the variance."
+        f"{' and '.join(share(one).text for one in found.explained)} of the variance "
+        f"of the first {found.columns:,} columns{'' if found.columns == width else ', the embedding'}."
     ]
     picks = Counter((mark.pick, mark.row is None) for mark in found.marks)
     names = sorted(dict.fromkeys(mark.pick for mark in found.marks), key=lambda name: colors.get(name, -1))
@@ -349,7 +351,7 @@ def _map(found: Map, colors: Mapping[str, int]) -> Section:
 
 
 def _drift(facts: Facts) -> Section | None:
-    found = [(name, one.drift) for name, one in _all(facts) if one.drift is not None]
+    found = [(one.name, one.drift) for one in facts.artifacts if one.drift is not None]
     if not found:
         return None
     words = [

@@ -3,7 +3,9 @@
 import warnings
 from pathlib import Path
 
-from modelpick.runtime import Metadata, Selector
+from modelpick.runtime import Metadata
+from modelpick.runtime.artifact.metadata import read_contents
+from modelpick.runtime.artifact.seal import read_sealed
 
 from ..algorithms import TABLE
 from ..algorithms.estimator import Estimator
@@ -23,9 +25,10 @@ def restored_estimator(artifact: Path) -> Estimator:
         When it was not converted from a JSON model.
     """
     model = to_json(artifact).encode()
-    with Selector.load(artifact) as selector, warnings.catch_warnings():
+    metadata, _ = read_contents(*read_sealed(artifact))
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", DocumentWarning)  # they were shown when it was converted
-        return estimator_of(load_document(model, semantics=selector.metadata.semantics), selector.metadata)
+        return estimator_of(load_document(model, semantics=metadata.semantics), metadata)
 
 
 def estimator_of(document: Document, metadata: Metadata) -> Estimator:

@@ -1,0 +1,142 @@
+"""The page in a browser: nothing is requested or logged, tables sort, names show on hover, dark and print render.
+
+Needs Chromium, as `make browser` installs it. Screenshots are left in build/screenshots.
+"""
+
+import shutil
+
+import pytest
+from hostile import NAMES, artifact, records, rows
+from recorded import DATA, ROOT
+from typer.testing import CliRunner
+
+from modelpick.converter import convert
+from modelpick.converter.cli.app import app
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+pytest.importorskip("jinja2")
+pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")
+SCREENSHOTS = ROOT / "build/screenshots"
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    with sync_api.sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        except sync_api.Error as cause:
+            pytest.skip(f"needs Chromium, make browser: {str(cause).splitlines()[0]}")
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    """The report of the sample models with a change of rules, and one of 40 models with hostile names."""
+    folder = tmp_path_factory.mktemp("reports")
+    for source in sorted((ROOT / "models").glob("*.json")):
+        semantics = "queries" if source.stem == "knn" else "native"
+        convert(source, folder / f"shipped/{source.stem}.onnx", samples=0, semantics=semantics)
+    convert(ROOT / "models/knn.json", folder / "before/knn.onnx", samples=0)
+    for name, seed in (("old", 0), ("new", 5)):
+        (folder / f"{name}.onnx").write_bytes(artifact(rows(160, seed=seed)))
+    (folder / "data.jsonl").write_text(records())
+    for name, paths, data in (
+        ("shipped", ("shipped", "--against", "before"), DATA),
+        ("hostile", ("new.onnx", "--against", "old.onnx"), folder / "data.jsonl"),
+    ):
+        paths = [path if path.startswith("-") else str(folder / path) for path in paths]
+        done = CliRunner().invoke(app, ["report", *paths, "--data", str(data), "-o", str(folder / f"{name}.html")])
+        assert done.exit_code == 0, done.exception
+    return folder
+
+
+@pytest.fixture
+def opened(browser, reports):
+    """Open a report; returns the page and what it requested and logged, which must stay the file alone."""
+    pages = []
+
+    def open_report(name, **options):
+        page = browser.new_context(**options).new_page()
+        events = []
+        page.on("request", lambda request: events.append(request.url))
+        page.on("console", lambda message: events.append(message.text))
+        page.on("pageerror", lambda error: events.append(str(error)))
+        page.on("dialog", lambda dialog: events.append(dialog.message))
+        pages.append((page, events, (reports / f"{name}.html").as_uri()))
+        page.goto(pages[-1][2])
+        return page
+
+    yield open_report
+    for page, events, address in pages:
+        assert events == [address]
+        page.context.close()
+
+
+def keep(page, name):
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+
+@pytest.mark.parametrize("name", ["shipped", "hostile"])
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [
+        ("light", {"viewport": {"width": 1200, "height": 900}}),
+        ("dark", {"viewport": {"width": 1200, "height": 900}, "color_scheme": "dark"}),
+        ("phone", {"viewport": {"width": 390, "height": 844}}),
+        ("plain", {"java_script_enabled": False}),
+    ],
+)
+def test_opens_in_every_form(opened, name, form, options):
+    page = opened(name, **options)
+    keep(page, f"{name}-{form}")
+    assert page.title() == "modelpick report"
+    if form == "plain":
+        return
+    width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert width[0] <= width[1]
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert light == (form != "dark")
+
+
+def test_tables_sort_both_ways(opened):
+    page = opened("hostile")
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
+    table = page.locator("table", has_text="Queries by the model that answered before").first
+    cells = "(table) => [...table.tBodies[0].rows].map((row) => Number(row.cells[2].dataset.value))"
+    before = table.evaluate(cells)
+    head = table.locator("th", has_text="queries").first
+    head.locator("button").click()
+    assert table.evaluate(cells) == sorted(before)
+    assert head.get_attribute("aria-sort") == "ascending"
+    head.locator("button").press("Enter")
+    assert table.evaluate(cells) == sorted(before, reverse=True)
+    assert head.get_attribute("aria-sort") == "descending"
+
+
+def test_names_show_on_hover_as_they_are(opened):
+    page = opened("hostile")
+    shown = set()
+    for mark in page.locator("svg.flow path.bar").all()[:12]:
+        mark.hover()
+        tip = page.locator("#tip")
+        assert tip.is_visible()
+        shown.add(tip.inner_text().split("\u2068")[1].split("\u2069")[0])
+    assert len(shown) > 3
+    assert shown <= {*NAMES}
+    page.mouse.move(1, 1)
+    assert page.locator("#tip").is_hidden()
+
+
+def test_prints_with_every_table_open(opened, reports):
+    page = opened("shipped")
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details:not([open])").count() == 0
+    assert page.locator("nav").is_hidden()
+    pdf = page.pdf(path=SCREENSHOTS / "shipped.pdf")
+    assert pdf.startswith(b"%PDF")
+    assert len(pdf) > 20_000

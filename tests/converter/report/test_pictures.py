@@ -1,0 +1,72 @@
+"""Shapes: they lie in their picture, and say what the numbers say."""
+
+import re
+
+import numpy as np
+import pytest
+
+from modelpick.converter.report.facts import Drift, Flow, Map, Mark
+from modelpick.converter.report.pictures import (
+    LABEL,
+    MOST_MODELS,
+    OTHERS,
+    WIDTH,
+    drift_picture,
+    flow_picture,
+    map_picture,
+    short,
+)
+from modelpick.converter.report.tables import Table
+
+TABLE = Table("", (), [])
+
+
+def flows(n_models, seed=0):
+    counts = np.random.default_rng(seed).integers(0, 9, size=(n_models, n_models))
+    return [Flow(f"m{i}", f"m{j}", int(count)) for (i, j), count in np.ndenumerate(counts) if count]
+
+
+def coordinates(picture):
+    """Corners that are given absolutely."""
+    paths = " ".join(shape.path for shape in picture.shapes)
+    return [(float(x), float(y)) for x, y in re.findall(r"M(-?[\d.]+) (-?[\d.]+)", paths)]
+
+
+@pytest.mark.parametrize("n_models", [1, 2, 9, 40])
+def test_a_flow_draws_every_query_once_on_either_side(n_models):
+    found = flows(n_models)
+    picture = flow_picture(found, {f"m{i}": i for i in range(n_models)}, TABLE)
+    queries = sum(flow.queries for flow in found)
+    for side in ("before", "after"):
+        titles = [shape.title for shape in picture.shapes if shape.title.endswith(f"queries {side}")]
+        assert sum(int(re.search(r": ([\d,]+) queries", title)[1].replace(",", "")) for title in titles) == queries
+        assert len(titles) == min(n_models, MOST_MODELS + 1)
+    bands = [shape for shape in picture.shapes if shape.role in ("kept", "moved")]
+    assert sum(int(re.search(r": ([\d,]+) queries", one.title)[1].replace(",", "")) for one in bands) == queries
+    assert any(OTHERS in text.text for text in picture.texts) == (n_models > MOST_MODELS)
+    assert all(0 <= x <= WIDTH and 0 <= y <= picture.height for x, y in coordinates(picture))
+    rows = [text.y for text in picture.texts if text.anchor == "end"]
+    assert all(b - a > 7 for a, b in zip(sorted(rows), sorted(rows)[1:], strict=False))
+
+
+@pytest.mark.parametrize("places", [[(0.0, 0.0)], [(0.0, 1.0), (5.0, -3.0), (1e-9, 2.0)]])
+def test_a_map_lies_in_its_picture(places):
+    marks = [Mark(x, y, "a", i, None) if i % 2 else Mark(x, y, "b", None, "q") for i, (x, y) in enumerate(places)]
+    picture = map_picture(Map("m", 2, [0.5, 0.5], 1, 1, marks), {"a": 0, "b": 1}, TABLE)
+    assert all(0 <= x <= WIDTH and 0 <= y <= picture.height for x, y in coordinates(picture))
+    assert {shape.color for shape in picture.shapes} == {0, 1} if len(places) > 1 else {1}
+    assert picture.legend == sorted({(int(mark.pick == "b"), mark.pick) for mark in marks})
+
+
+def test_drift_bars_are_as_high_as_their_shares():
+    shares = [0.5, 0.25, 0.25, *[0.0] * 7]
+    picture = drift_picture(Drift(8, 0.0, [0.0] * 11, [0.0] * 11, shares), TABLE)
+    heights = [float(re.search(r"v(-?[\d.]+)", one.path)[1]) for one in picture.shapes if one.role == "bar"]
+    assert heights[0] == pytest.approx(2 * heights[1], abs=0.2)
+    assert heights[3:] == [0.0] * 7
+
+
+def test_long_names_are_shortened_and_keep_their_direction():
+    assert short("a") == "\u2068a\u2069"
+    assert len(short("x" * 80)) == LABEL - 1 + 2
+    assert short("abc" * 20).endswith("abc\u2069")

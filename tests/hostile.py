@@ -1,0 +1,49 @@
+"""Artifacts and records whose names try to break out of a page."""
+
+import json
+
+import numpy as np
+
+from modelpick.converter import build_estimator, load_document, to_artifact
+
+MARKUP = [
+    "<script>alert(1)</script>",
+    "</title></svg><img src=x onerror=alert(1)>",
+    "\" onmouseover='alert(1)'",
+    "{{ 7 * 7 }}{% raw %}",
+    "a|b\\|c`d`*e*_f_[g](https://example.com)@h#1",
+    "https://example.com/model",
+    "نموذج كبير ١٢",
+    "\u202eesrever",
+    "&amp;&lt;",
+]
+NAMES = [*MARKUP, *(f"{i:02}-" + "long-name" * 9 for i in range(40 - len(MARKUP)))]
+NAMES = [name[:80] for name in NAMES]
+WIDTH = 6
+
+
+def artifact(model, semantics="native/1"):
+    document = load_document(json.dumps({"algorithm": "knn", "trained": True} | model).encode(), semantics=semantics)
+    return to_artifact(build_estimator(document), document=document)
+
+
+def rows(n, names=NAMES, seed=0, one_hot=True):
+    """KNN over as many rows, of each model in turn, with or without categories behind the embeddings."""
+    embeddings = np.random.default_rng(seed).normal(size=(n, WIDTH)).round(4)
+    if one_hot:
+        embeddings = np.hstack([embeddings, np.eye(14)[np.arange(n) % 14]])
+    labels = [names[i % len(names)] for i in range(n)]
+    return {"k": 5, "embeddings": embeddings.tolist(), "labels": labels}
+
+
+def records(n=60, names=NAMES, seed=1):
+    """Benchmark records of the first models, as JSON lines."""
+    rng = np.random.default_rng(seed)
+    lines = []
+    for i in range(n):
+        embedding = rng.normal(size=WIDTH).round(4).tolist()
+        for name in names:
+            one = {"query": f"{MARKUP[i % len(MARKUP)]}\n{i}", "category": MARKUP[i % 3], "model_name": name}
+            one |= {"performance": round(rng.random(), 3), "response_time": round(1 + rng.random(), 3)}
+            lines.append(json.dumps(one | {"embedding": embedding}))
+    return "\n".join(lines)

@@ -1,0 +1,77 @@
+"""Reads a page as a browser does, as far as tests need."""
+
+from html.parser import HTMLParser
+from itertools import pairwise
+from typing import NamedTuple
+
+VOID = {"meta", "link", "br"}
+URLS = {"src", "href", "srcset", "action", "formaction", "poster", "data", "background", "ping", "xlink:href"}
+
+
+class Element(NamedTuple):
+    tag: str
+    attributes: dict
+    inside: tuple
+    """Tags around it, the outermost first."""
+
+
+class Page(HTMLParser):
+    """Elements in order, their text, and what is wrong with their nesting."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.open, self.texts = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        assert len(dict(attrs)) == len(attrs), f"attribute twice in {tag}"
+        self.elements.append(Element(tag, dict(attrs), tuple(self.open)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open}"
+        self.open.pop()
+
+    def handle_data(self, data):
+        if data.strip():
+            self.texts.append((self.open[-1] if self.open else "", data.strip()))
+
+    def of(self, *tags):
+        return [element for element in self.elements if element.tag in tags]
+
+    def text(self, *tags):
+        return [text for tag, text in self.texts if tag in tags]
+
+
+def check(text):
+    """Check what holds for every page; returns it, read."""
+    page = Page(text)
+    kinds = {element.tag for element in page.elements}
+    assert not kinds & {"img", "iframe", "object", "embed", "base", "form", "audio", "video", "image", "use"}
+    assert (len(page.of("script")), len(page.of("style")), len(page.of("title")) > 0) == (1, 1, True)
+    anchors = {element.attributes["id"] for element in page.elements if "id" in element.attributes}
+    for element in page.elements:
+        assert not [name for name in element.attributes if name.startswith("on") or name == "style"], element
+        for name in URLS & set(element.attributes):
+            if element.tag == "path":  # the shape
+                continue
+            target = element.attributes[name]
+            assert target == "data:," or target.removeprefix("#") in anchors, element
+    (style,) = page.text("style")
+    assert "url(" not in style
+    assert "@import" not in style
+    levels = [int(element.tag[1]) for element in page.of("h1", "h2", "h3", "h4", "h5", "h6")]
+    assert levels[0] == 1
+    assert all(later - earlier <= 1 for earlier, later in pairwise(levels))
+    assert page.of("html")[0].attributes["lang"] == "en"
+    for picture in page.of("svg"):
+        assert picture.attributes["role"] == "img"
+        assert picture.attributes["aria-label"]
+        assert "figure" in picture.inside
+    behind = [table for table in page.of("table") if {"figure", "details"} <= set(table.inside)]
+    assert len(behind) == len(page.of("figure")) == len(page.of("svg"))
+    assert len(page.of("caption")) == len(page.of("table"))
+    assert all("scope" in head.attributes for head in page.of("th"))
+    return page
