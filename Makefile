@@ -8,7 +8,7 @@ PIP_INSTALL := pip install --quiet --disable-pip-version-check
 make-venv = if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(1); else \
 	$(PYTHON) -m $(PIP_INSTALL) --upgrade --target .tools virtualenv && PYTHONPATH=.tools $(PYTHON) -m virtualenv --quiet $(1); fi
 
-.PHONY: demo lint test test-docs test-packages bench bench-smoke bench-tables clean
+.PHONY: browser demo lint test test-docs test-packages bench bench-smoke bench-tables clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python models/demo.py
@@ -20,6 +20,11 @@ lint: $(VENV)/installed
 
 test: lint
 	$(BIN)/python -m pytest -n auto --cov
+
+# The tests of the report open it in Chromium where it is there.
+browser:
+	@which chromium chromium-browser google-chrome 2>/dev/null | grep -q . || \
+	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; }
 
 test-docs: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto tests/test_docs.py
@@ -53,7 +58,7 @@ $(VENV)/installed-bench: $(VENV)/installed
 	$(BIN)/$(PIP_INSTALL) -e '.[bench]' --config-settings editable_mode=strict
 	@touch $@
 
-$(VENV)/installed: pyproject.toml $(wildcard package/*.py converter/*.py converter/*/*.py runtime/*.py runtime/*/*.py)
+$(VENV)/installed: pyproject.toml $(wildcard package/*.py converter/*.py converter/*/*.py runtime/*.py runtime/*/*.py converter/report/templates/*)
 	@$(call make-venv,$(VENV))
 	$(BIN)/$(PIP_INSTALL) -e '.[converter,dev]' --config-settings editable_mode=strict
 	@touch $@

@@ -23,7 +23,11 @@ EVERY_PAGE = [*PAGES, *ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob(
 EVERY_PAGE = sorted({page for page in EVERY_PAGE if not page.relative_to(ROOT).parts[0].startswith(".")})
 MAKEFILE = (ROOT / "Makefile").read_text()
 PYPROJECT = (ROOT / "pyproject.toml").read_text()
-ENVIRONMENT = {**environ, "PATH": f"{Path(sys.executable).parent}:{environ['PATH']}"}
+ENVIRONMENT = {
+    **environ,
+    "PATH": f"{Path(sys.executable).parent}:{environ['PATH']}",
+    "GITHUB_STEP_SUMMARY": "summary.md",
+}
 
 
 def name(page):
@@ -76,7 +80,8 @@ def run(step, folder):
 
 @pytest.mark.parametrize("page", [page for page in PAGES if steps(page)], ids=name)
 def test_every_command_and_snippet_runs(page, tmp_path):
-    shutil.copytree(ROOT / "models", tmp_path / "models")
+    for branch in (tmp_path, tmp_path / "base"):  # the workflow compares with the branch that is merged into
+        shutil.copytree(ROOT / "models", branch / "models")
     for step in steps(page):
         if "import ray" not in step.code or find_spec("ray"):
             run(step, tmp_path)

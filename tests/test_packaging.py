@@ -47,7 +47,7 @@ def test_every_module_is_in_the_wheel(tmp_path):
     expected = {
         f"{name.replace('.', '/')}/{file.relative_to(folder)}"
         for name, folder in FOLDERS.items()
-        for file in [*folder.rglob("*.py"), folder / "py.typed"]
+        for file in [*folder.rglob("*.py"), *folder.rglob("templates/*"), folder / "py.typed"]
     }
     inside = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert inside == expected
