@@ -13,7 +13,7 @@ from rich.table import Table
 from modelpick.runtime import Objective
 from modelpick.runtime.errors import one_line
 
-from ..evaluation.evaluate import Evaluation, Result, Source
+from ..evaluation.evaluate import ROLES_FROM, Evaluation, Result
 from ..evaluation.evaluate import evaluate as evaluate_policies
 from ..evaluation.picks import picks_worst_first
 from ..evaluation.plot import plot
@@ -25,12 +25,6 @@ from ..statistics.bootstrap import Estimate, percent, signed
 from .console import show
 from .options import AsJson, Data, Embedder, Embeddings, EncoderFile, Seed
 from .records import read_records
-
-ROLES_FROM: dict[Source, str] = {
-    "training records": "by the training records",
-    "artifacts": "as the artifacts record",
-    "hindsight": "in hindsight",
-}
 
 
 def evaluate(

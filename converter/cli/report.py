@@ -13,7 +13,7 @@ from ..files.io import STDIN, check_distinct, write_atomically
 from ..report.gather import gather
 from ..report.html import to_html
 from ..report.markdown import to_markdown
-from ..report.sections import model_colors, sections
+from ..report.sections import sections
 from ..verification.probes import SAMPLES
 from ..verification.report import VerificationError
 from .options import Embedder, Embeddings, Seed
@@ -64,11 +64,10 @@ def report(
         check_distinct(written, [*new, *old, *filter(None, (data, embeddings))])
     records = None if data is None else read_records(data, embedder, embeddings)
     facts = gather(new, against=old, records=records, data=data, keeps=keep or [], samples=samples, seed=seed)
-    written_sections = sections(facts)
-    page = to_html(written_sections, version=facts.version, colors=max(len(model_colors(facts)), len(facts.artifacts)))
-    write_atomically(output, page.encode())
+    found = sections(facts)
+    write_atomically(output, to_html(found, version=facts.version).encode())
     if summary is not None:
-        markdown = to_markdown(written_sections, version=facts.version)
+        markdown = to_markdown(found, version=facts.version)
         if str(summary) == STDOUT:
             print(markdown)
         else:

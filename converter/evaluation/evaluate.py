@@ -22,6 +22,12 @@ from .recovery import Recovery
 Kind = Literal["oracle", "artifact", "mix", "single", "random"]
 Axis = Literal["cost", "seconds"]
 Source = Literal["training records", "artifacts", "hindsight"]
+ROLES_FROM: dict[Source, str] = {
+    "training records": "by the training records",
+    "artifacts": "as the artifacts record",
+    "hindsight": "in hindsight",
+}
+"""In words."""
 MIX_OF = "mix at {}"
 
 

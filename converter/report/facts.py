@@ -7,6 +7,9 @@ from ..evaluation.verdict import Verdict
 from ..statistics.bootstrap import Estimate
 from ..verification.report import Report
 
+BEFORE = "{} (before)"
+"""How an artifact that is replaced is shown."""
+
 
 class Machine(Struct):
     """Where a report was made."""
@@ -226,3 +229,13 @@ class Facts(Struct):
     maps: list[Map]
     samples: int
     """Queries made from each model."""
+
+    def named(self) -> list[tuple[str, Artifact]]:
+        """Return the artifacts, and behind them those that they replace, by the name that they are shown under."""
+        old = {one.old.path: one.old for one in self.comparisons}.values()
+        return [*((one.name, one) for one in self.artifacts), *((BEFORE.format(one.name), one) for one in old)]
+
+    def model_colors(self) -> dict[str, int]:
+        """Return a number for each model of all artifacts, in order of their first appearance."""
+        names = dict.fromkeys(name for _, one in self.named() for name in one.model_names)
+        return {name: color for color, name in enumerate(names)}

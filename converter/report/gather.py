@@ -29,7 +29,7 @@ from ..verification.probes import SAMPLES, made_queries
 from ..verification.report import Report
 from ..verification.restored import restored_estimator
 from .changes import compared_picks
-from .facts import Artifact, Comparison, Facts, Map, Mark, Point, Worth
+from .facts import BEFORE, Artifact, Comparison, Facts, Map, Mark, Point, Worth
 from .map import FITTED, Axes, principal_axes, sample
 from .measure import drift, latency, machine
 
@@ -45,7 +45,6 @@ LONGEST_LABEL = 80
 DRIFTING = 2_000
 # Shares of the best single model's quality at which artifacts with operating points are evaluated.
 KEEPS = (0.9, 0.95, 1.0)
-BEFORE = "{} (before)"
 
 
 class _Loaded(NamedTuple):

@@ -6,21 +6,14 @@ from collections.abc import Sequence
 
 from modelpick.runtime import ModelpickError
 
-from .sections import Section, walk
+from .layout import Section, walk
 
 # Each hue is the golden angle from the one before: any number of them stays apart as well as can be.
 FIRST_HUE, GOLDEN_ANGLE = 210.0, 137.508
 
 
-def to_html(sections: Sequence[Section], *, version: str, colors: int) -> str:
-    """Render a report.
-
-    Parameters
-    ----------
-    version
-        Of modelpick.
-    colors
-        How many there are.
+def to_html(sections: Sequence[Section], *, version: str) -> str:
+    """Render a report; the version is modelpick's.
 
     Raises
     ------
@@ -38,9 +31,12 @@ def to_html(sections: Sequence[Section], *, version: str, colors: int) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found = list(walk(sections))
+    pictures = [picture for _, section in found for picture in section.pictures]
+    colors = 1 + max((shape.color for picture in pictures for shape in picture.shapes), default=-1)
     script = environment.get_template("script.js").render()
     return environment.get_template("page.html.j2").render(
-        sections=[(level, f"s{place}", section) for place, (level, section) in enumerate(walk(sections))],
+        sections=[(level, f"s{place}", section) for place, (level, section) in enumerate(found)],
         version=version,
         hues=[round((FIRST_HUE + GOLDEN_ANGLE * color) % 360, 1) for color in range(colors)],
         script=script,

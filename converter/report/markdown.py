@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from modelpick.runtime.errors import one_line
 
-from .sections import Section, walk
+from .layout import Section, walk
 from .tables import Cell, Number, Table
 
 # Whatever begins or ends markup, in words and in cells, links that GitHub makes of bare text included.

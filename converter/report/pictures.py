@@ -185,7 +185,7 @@ def frontier_picture(evaluation: Evaluation, colors: Mapping[str, int], table: T
         role = "singles" if of_singles else "line"
         shapes.append(Shape(_line(line), colors.get(frontier.name, -1), frontier.name, role))
     order = ("artifact", "oracle", "single", "random")
-    taken: list[tuple[float, float, float]] = [(x_, y_, 80) for x_, y_, _, _, _ in texts[-1:]]
+    taken = [(texts[-1].x, texts[-1].y, len(texts[-1].text) * CHARACTER)]
     for one, price, quality in sorted(points, key=lambda point: order.index(point[0].kind)):
         at = x(price), y(quality)
         title = f"{isolated(one.name)}: quality {quality:.4f} at {price:.4g}"

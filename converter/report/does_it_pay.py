@@ -1,0 +1,83 @@
+"""The section on what artifacts are worth: verdicts, the frontier, categories, operating points."""
+
+from ..evaluation.evaluate import ROLES_FROM, Result
+from .facts import Facts, Worth
+from .layout import Section
+from .pictures import frontier_picture, isolated
+from .tables import Cell, Table, change, count, interval, number, part
+
+
+def does_it_pay(facts: Facts) -> Section | None:
+    """Write it; None where there are neither records nor operating points."""
+    recorded = [(name, point) for name, one in facts.named() for point in one.points]
+    points = Table(
+        "Operating points, as training recorded them in cross-validation",
+        ("artifact", "cost weight", "seconds weight", "quality", "cost", "seconds", "quality kept", "cost saved"),
+        [
+            [
+                name,
+                number(point.cost_weight),
+                number(point.seconds_weight),
+                *(interval(one) for one in (point.quality, point.cost, point.seconds)),
+                part(point.kept),
+                part(point.saved),
+            ]
+            for name, point in recorded
+        ],
+    )
+    tables = [points] if recorded else []
+    if facts.worth is None:
+        return Section("Does it pay", tables=tables) if tables else None
+    evaluation = facts.worth.evaluation
+    words = [
+        f"{evaluation.queries:,} queries; means with 95 % intervals. The best single model is "
+        f"{isolated(evaluation.baseline)}, {ROLES_FROM[evaluation.roles_from]}. "
+        "Records that an artifact was trained on flatter it."
+    ]
+    policies = _policies(facts.worth)
+    picture = frontier_picture(evaluation, _artifact_colors(facts.worth), policies)
+    pictures = [] if picture is None else [picture]
+    tables = [_verdicts(facts.worth), *([policies] if picture is None else []), _slices(facts.worth), *tables]
+    return Section("Does it pay", words, pictures, tables)
+
+
+def _artifact_colors(worth: Worth) -> dict[str, int]:
+    names = dict.fromkeys(one.artifact for one in worth.evaluation.of("artifact"))
+    return {name: color for color, name in enumerate(names)}
+
+
+def _verdicts(worth: Worth) -> Table:
+    rows: list[list[Cell]] = [[one.policy, "✓ yes" if one.pays else "✗ no", one.text] for one in worth.verdicts]
+    return Table("Verdicts", ("policy", "worth calling", "why"), rows)
+
+
+def _named(result: Result) -> str:
+    return f"{result.name} ({', '.join(result.roles)})" if result.roles else result.name
+
+
+def _policies(worth: Worth) -> Table:
+    saved = f"{worth.evaluation.axis} saved"
+    rows: list[list[Cell]] = [
+        [
+            _named(one),
+            one.kind,
+            *(interval(estimate) for estimate in (one.quality, one.cost, one.seconds)),
+            change(one.gain),
+            part(one.kept),
+            part(one.saved),
+            change(one.over_mix),
+        ]
+        for one in worth.evaluation.results
+    ]
+    columns = ("policy", "kind", "quality", "cost", "seconds", "gain", "quality kept", saved, "over static mix")
+    return Table("Every policy, beside always calling the best single model", columns, rows)
+
+
+def _slices(worth: Worth) -> Table:
+    shown = [one for one in worth.evaluation.results if one.kind in ("artifact", "oracle") or "best" in one.roles]
+    categories = worth.evaluation.results[0].categories
+    rows: list[list[Cell]] = [
+        [category, count(slice_.queries), *(number(one.categories[category].quality, ".4f") for one in shown)]
+        for category, slice_ in categories.items()
+    ]
+    return Table("Quality by category", ("category", "queries", *map(_named, shown)), rows)

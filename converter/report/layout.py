@@ -1,0 +1,24 @@
+"""Sections as the page and the summary share them."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from .pictures import Picture
+from .tables import Table
+
+
+class Section(NamedTuple):
+    """A heading and what stands below it; sections nest."""
+
+    title: str
+    words: Sequence[str] = ()
+    pictures: Sequence[Picture] = ()
+    tables: Sequence[Table] = ()
+    parts: "Sequence[Section]" = ()
+
+
+def walk(found: Sequence[Section], level: int = 2) -> Iterator[tuple[int, Section]]:
+    """Yield sections with the level of their heading, outer before inner."""
+    for section in found:
+        yield level, section
+        yield from walk(section.parts, level + 1)
