@@ -116,18 +116,21 @@ def _telling(
         for change in sorted(found, key=lambda change: -rise[change.query])[:EXPLAINED]
     ]
     explained.sort(key=lambda one: (-rise[one[0].query], -_decision(*one)))
-    return [
-        Telling(
-            query=f"made query {change.query}" if records is None else records.queries[change.query][:LONGEST_QUERY],
+    told: dict[str, Telling] = {}  # made queries repeat themselves: equal explanations are given once
+    for change, *sides in explained:
+        before, after = map(_why, sides)
+        text = f"made query {change.query}" if records is None else records.queries[change.query][:LONGEST_QUERY]
+        one = Telling(
+            query=text,
             category=None if records is None else records.categories[change.query],
             kind=str(change.why),
-            before=_why(before),
-            after=_why(after),
+            before=before,
+            after=after,
             quality_before=_known(quality[0, change.query]),
             quality_after=_known(quality[1, change.query]),
         )
-        for change, before, after in explained[:TELLING]
-    ]
+        told.setdefault(f"{before} {after}" if records is None else f"{change.query}", one)
+    return list(told.values())[:TELLING]
 
 
 def _known(value: float) -> float | None:

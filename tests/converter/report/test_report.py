@@ -129,6 +129,8 @@ def test_what_changes_is_what_the_artifacts_pick(shipped):
         assert (one.before.model, one.after.model) == (picks[0][place], picks[1][place])
         assert one.before.scores[0].model == one.before.model
     assert made.queries == 200
+    explanations = [(str(one.before), str(one.after)) for one in made.telling]
+    assert len(set(explanations)) == len(explanations) > 1
     assert made.effects == {}
 
 
