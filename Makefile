@@ -22,7 +22,8 @@ test: lint
 	$(BIN)/python -m pytest -n auto --cov
 
 # The tests of the report open it in Chromium where it is there.
-browser:
+browser: $(VENV)/installed
+	$(BIN)/$(PIP_INSTALL) playwright
 	@which chromium chromium-browser google-chrome 2>/dev/null | grep -q . || \
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; }
 

@@ -16,7 +16,7 @@ from ..report.markdown import to_markdown
 from ..report.sections import sections
 from ..verification.probes import SAMPLES
 from ..verification.report import VerificationError
-from .options import Embedder, Embeddings, Seed
+from .options import Embedder, Embeddings, EncoderFile, Seed
 from .records import read_records
 
 STDOUT = STDIN
@@ -34,6 +34,7 @@ def report(
     data: Annotated[Path | None, typer.Option(help="Benchmark records to evaluate on.")] = None,
     embedder: Embedder = None,
     embeddings: Embeddings = None,
+    encoder: EncoderFile = None,
     keep: Annotated[
         list[float] | None,
         typer.Option(
@@ -61,8 +62,8 @@ def report(
     if as_json and summary is not None and str(summary) == STDOUT:
         raise ModelpickError("expected one of --json and --summary - on standard output")
     for written in filter(None, (output, summary)):
-        check_distinct(written, [*new, *old, *filter(None, (data, embeddings))])
-    records = None if data is None else read_records(data, embedder, embeddings)
+        check_distinct(written, [*new, *old, *filter(None, (data, embeddings, encoder))])
+    records = None if data is None else read_records(data, embedder, embeddings, encoder)
     facts = gather(new, against=old, records=records, data=data, keeps=keep or [], samples=samples, seed=seed)
     found = sections(facts)
     write_atomically(output, to_html(found, version=facts.version).encode())

@@ -87,6 +87,8 @@ class Artifact(Struct):
     default: str | None
     embedding_model: str | None
     embedding_dim: int | None
+    encoder: str | None
+    """Name and digest of the encoder that it was trained with."""
     tools: dict[str, str]
     points: list[Point]
     latency: Latency

@@ -182,6 +182,7 @@ def _described(loaded: _Loaded, samples: int) -> Artifact:
         default=metadata.default,
         embedding_model=metadata.embedding_model,
         embedding_dim=metadata.embedding_dim,
+        encoder=None if metadata.encoder is None else str(metadata.encoder),
         tools={tool: str(version) for tool, version in metadata.raw.get("tools", {}).items()},
         points=[_point(point) for point in metadata.points],
         latency=latency(loaded.selector, asked),

@@ -64,7 +64,7 @@ def _verified(artifact: Artifact) -> str:
 def _artifacts(facts: Facts) -> Section:
     what = Table(
         "What each artifact is",
-        ("artifact", "algorithm", "rules", "rows", "width", "models", "k", "default", "embedding model", "size"),
+        ("artifact", "algorithm", "rules", "rows", "width", "models", "k", "default", "embeddings", "size"),
         [
             [
                 name,
@@ -110,7 +110,10 @@ def _artifacts(facts: Facts) -> Section:
 
 
 def _embedding(artifact: Artifact) -> str:
-    known = [artifact.embedding_model or "", f"{artifact.embedding_dim:,} wide" if artifact.embedding_dim else ""]
+    known = [
+        artifact.encoder or artifact.embedding_model or "",
+        f"{artifact.embedding_dim:,} wide" if artifact.embedding_dim else "",
+    ]
     return ", ".join(filter(None, known)) or UNKNOWN
 
 
