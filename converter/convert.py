@@ -65,9 +65,10 @@ def convert(
         embedding_model=embedding_model,
         embedding_dim=embedding_dim,
     )
-    name = "<bytes>" if isinstance(source, bytes) else str(source)
+    made_of = document.source
     with Selector.load(data) as selector:
-        report = compare(selector, estimator, made_queries(estimator, samples), str(target), name)
+        queries = made_queries(estimator, samples)
+        report = compare(selector, estimator, queries, str(target), made_of.name, made_of.category_classifier)
     if not report.passed:
         raise VerificationError(report)
     write_atomically(Path(target), data)

@@ -14,6 +14,7 @@ from modelpick.runtime.errors import DocumentError
 from .algorithms import ALGORITHMS, resolve
 from .algorithms.rules import Semantics
 from .files.io import read_bytes
+from .formats.categories import CATEGORY_CLASSIFIER, CategoryClassifier, check_classifier
 from .formats.decoding import DocumentWarning, Refusal, check_fields_once, decode, decode_choice, refuse
 from .formats.document import ENCODER, FORMAT_VERSIONS, VECTOR, Document, EncoderRecord, Source
 
@@ -24,6 +25,7 @@ class _Header(Struct):
     algorithm: Raw
     format_version: int | None = None
     encoder: EncoderRecord | None = None
+    category_classifier: CategoryClassifier | None = None
 
 
 class _Trained(Struct):
@@ -87,9 +89,13 @@ def load_document(source: str | Path | bytes, *, semantics: str = Semantics.nati
             fields["format_version"] = header.format_version
         if header.encoder is not None:
             fields[ENCODER] = msgspec.to_builtins(header.encoder)
+        if header.category_classifier is not None:
+            check_classifier(header.category_classifier, f"$.{CATEGORY_CLASSIFIER}")
+            fields[CATEGORY_CLASSIFIER] = msgspec.to_builtins(header.category_classifier)
         form = decode(data, rules.form)
         fields |= msgspec.to_builtins(form, enc_hook=lambda raw: VECTOR)
-        made_of = Source(hashlib.sha256(data).hexdigest(), algorithm, rules.semantics, fields)
+        digest = hashlib.sha256(data).hexdigest()
+        made_of = Source(name, digest, algorithm, rules.semantics, fields, header.category_classifier)
         document: Document = rules.check(form, made_of, warn)
     except Refusal as refusal:
         raise DocumentError(f"{name}: {refusal}") from None

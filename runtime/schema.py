@@ -13,7 +13,7 @@ PREFIX: Final = "modelpick."
 
 
 class Entry:
-    """Keys of ``metadata_props``, without `PREFIX`. Values are JSON, but for `SEAL`."""
+    """Keys of ``metadata_props``, without `PREFIX`. Values are JSON, but for `SEAL` and `CATEGORY_GRAPH`."""
 
     FORMAT_VERSION: Final = "format_version"
     """Version of the file format. Called ``contract`` in files of version 1."""
@@ -61,6 +61,10 @@ class Entry:
     """Width of these embeddings, if that was recorded."""
     ENCODER: Final = "encoder"
     """Encoder whose embeddings it was trained with, ``name`` and ``digest``, if that was recorded."""
+    CATEGORY_CLASSIFIER: Final = "category_classifier"
+    """Classifier of categories, for requests without one: ``classes``, and its ``accuracy`` if that was recorded."""
+    CATEGORY_GRAPH: Final = "category_graph"
+    """Its ONNX file, in base64: `EncoderPort.EMBEDDING`, float64, (b, e), to `Output.SCORE`, float64, (b, n)."""
     TIE_RULE: Final = "tie_rule"
     """In words: which of equal distances and which of equal scores wins."""
     VALUES_PER_QUERY: Final = "values_per_query"

@@ -1,5 +1,6 @@
 """The artifact: one self-contained ONNX file with everything the runtime needs in its metadata."""
 
+import base64
 import json
 from importlib.metadata import version
 from typing import Any
@@ -15,8 +16,10 @@ from modelpick.runtime.schema import FORMAT_VERSION, PREFIX, Entry, Input, names
 
 from ..algorithms import rules_of
 from ..algorithms.estimator import Estimator
-from ..formats.document import ENCODER, Document
+from ..formats.categories import CATEGORY_CLASSIFIER
+from ..formats.document import ENCODER, Document, Source
 from ..graphs.exact_search import ExactSearch
+from .categories import build_classifier, to_graph
 from .distances import recorded_distances
 
 TARGET_OPSET = 17
@@ -52,7 +55,8 @@ def to_artifact(
     Raises
     ------
     DocumentError
-        When embeddings of that width, alone or with the one-hot of a category, are not as wide as the model's vectors.
+        When embeddings of that width, alone or with the one-hot of a category, are not as wide as the model's vectors;
+        when embeddings of the document's category classifier are not, with it.
     """
     rules = rules_of(estimator)
     asked = {"exact_search": ExactSearch(exact_search)}
@@ -89,8 +93,26 @@ def to_artifact(
         metadata[Entry.ENCODER] = document.source.fields[ENCODER]
     if document:
         metadata |= {Entry.DOCUMENT: document.source.fields, Entry.VECTORS: rules.stored_rows(estimator)}
-    helper.set_model_props(model, {PREFIX + key: json.dumps(value) for key, value in metadata.items()})
+    properties = {key: json.dumps(value) for key, value in metadata.items()}
+    if document and document.source.category_classifier:
+        properties |= _categories(document.source, estimator.n_features_in_, target_opset)
+    helper.set_model_props(model, {PREFIX + key: value for key, value in properties.items()})
     return seal(model.SerializeToString(deterministic=True))
+
+
+def _categories(source: Source, n_features_in: int, target_opset: int) -> dict[str, str]:
+    """Return the entries of the category classifier: what it says, as JSON, and its graph, in base64."""
+    assert source.category_classifier is not None
+    classifier = build_classifier(source.category_classifier)
+    if classifier.n_features_in_ + len(CATEGORIES) != n_features_in:
+        raise DocumentError(
+            f"{source.name}: $.{CATEGORY_CLASSIFIER}.coef[0]: expected {len(CATEGORIES)} numbers fewer than the "
+            f"{n_features_in} features, got {classifier.n_features_in_}"
+        )
+    fields = source.fields[CATEGORY_CLASSIFIER].items()
+    described = {name: value for name, value in fields if name not in ("coef", "intercept")}
+    graph = base64.b64encode(to_graph(classifier, target_opset)).decode()
+    return {Entry.CATEGORY_CLASSIFIER: json.dumps(described), Entry.CATEGORY_GRAPH: graph}
 
 
 def _open_inputs(model: ModelProto) -> None:

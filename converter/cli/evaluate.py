@@ -40,6 +40,9 @@ def evaluate(
     embedder: Embedder = None,
     embeddings: Embeddings = None,
     encoder: EncoderFile = None,
+    predict_category: Annotated[
+        bool, typer.Option("--predict-category", help="Let artifacts predict categories, instead of the records'.")
+    ] = False,
     keep: Annotated[
         list[float] | None,
         typer.Option(
@@ -81,10 +84,11 @@ def evaluate(
             f"warning: {seen:,} of {len(benchmark.queries):,} queries stand in the training data too", file=sys.stderr
         )
     objective, keeps = Objective(cost_weight, seconds_weight), keep or []
-    policies = routed(artifacts, benchmark, objective=objective, keeps=keeps)
+    asked = {"objective": objective, "keeps": keeps, "predict_category": predict_category}
+    policies = routed(artifacts, benchmark, **asked)
     evaluation = evaluate_policies(policies, benchmark, objective=objective, learned=learned, seed=seed)
     if pair is not None:
-        paired = routed(artifacts, benchmark, objective=objective, keeps=keeps, candidates=pair)
+        paired = routed(artifacts, benchmark, **asked, candidates=pair)
         evaluation.recoveries = recover(paired, benchmark, *pair, seed=seed)
     found = verdicts(evaluation)
     if plot_file is not None:

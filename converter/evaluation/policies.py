@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from modelpick.runtime import DocumentError, FeatureError, Objective, Selector
+from modelpick.runtime import ArtifactError, DocumentError, FeatureError, Objective, Selector
 from modelpick.runtime.decision.objective import OUTCOMES
 from modelpick.runtime.decision.objective import utilities as objective_utilities
 from modelpick.runtime.decision.shrinkage import model_means
+from modelpick.runtime.text.categories import CategoryPredictor
 from modelpick.runtime.text.selector import check_encoder
 
 from ..formats.outcomes import Benchmark, Matrix
@@ -87,6 +88,7 @@ def artifact_policies(
     objective: Objective = Objective(),  # noqa: B008 (immutable)
     keeps: Sequence[float] = (),
     candidates: Sequence[str] | None = None,
+    predict_category: bool = False,
 ) -> list[Policy]:
     """Pick for each query by an artifact: by the objective, and at each operating point.
 
@@ -98,14 +100,16 @@ def artifact_policies(
         Operating points: shares of the best single model's quality to keep.
     candidates
         Models that may win; all by default.
+    predict_category
+        Whether queries have the category that the artifact predicts, instead of the records'.
 
     Raises
     ------
     DocumentError
         When a query has no embedding, or no pick is a model with records.
     ArtifactError, FeatureError
-        When the artifact is refused, was trained with another encoder, has no operating points, or expects features of
-        another width.
+        When the artifact is refused, was trained with another encoder, has no operating points, predicts no category,
+        or expects features of another width.
     """
     names = {name: model for model, name in enumerate(benchmark.model_names)}
     embeddings = required_embeddings(benchmark)
@@ -113,7 +117,8 @@ def artifact_policies(
     with Selector.load(artifact) as selector:
         if benchmark.encoder is not None:
             check_encoder(str(artifact), selector.metadata, benchmark.encoder, embeddings.shape[1])
-        features = selector.features.build_batch(embeddings, benchmark.categories)
+        categories = _predicted(str(artifact), selector, embeddings) if predict_category else benchmark.categories
+        features = selector.features.build_batch(embeddings, categories)
         recorded = recorded_roles(selector, objective)
         weighed = {"objective": objective} if _predicts(selector, objective) else {}
         for keep in (None, *keeps):
@@ -127,6 +132,14 @@ def artifact_policies(
             point = label if keep is None else f"{label} keep={keep:g}"
             policies.append(Policy(point, chosen(models, len(names)), picks, label, keep, recorded))
     return policies
+
+
+def _predicted(name: str, selector: Selector, embeddings: Matrix) -> Sequence[str]:
+    """Return the categories that an artifact predicts."""
+    classifier = selector.metadata.category_classifier
+    if classifier is None:
+        raise ArtifactError(f"{name}: expected an artifact that predicts categories")
+    return CategoryPredictor(name, classifier, embeddings.shape[1]).predict(embeddings)
 
 
 def _predicts(selector: Selector, objective: Objective) -> bool:

@@ -4,6 +4,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from .categories import CategoryClassifier
+
 # Of the original's files; absent or null is the first.
 FORMAT_VERSIONS = (1, 2)
 # Stands for each feature vector that `Source.fields` leaves out; no string of a document holds it.
@@ -23,6 +25,8 @@ class EncoderRecord(Struct, frozen=True):
 class Source(Struct, frozen=True, eq=False):
     """What a document was made from, and the rules by which it picks."""
 
+    name: str
+    """Path of the JSON, or ``<bytes>``, for messages."""
     sha256: str
     """SHA-256 of the JSON, in hex."""
     algorithm: str
@@ -31,6 +35,8 @@ class Source(Struct, frozen=True, eq=False):
     """Rule set and its version, ``native/1``."""
     fields: dict[str, Any]
     """Every field that a selector reads, as in the JSON, with `VECTOR` for each feature vector."""
+    category_classifier: CategoryClassifier | None = None
+    """What predicts categories, checked; `fields` hold it too."""
 
 
 class Document(Struct, frozen=True, eq=False):

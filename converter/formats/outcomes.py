@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 from modelpick.runtime.artifact.metadata import EncoderIdentity
 
+from .categories import CategoryClassifier
+
 Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 NANOSECONDS = 1e9
@@ -90,6 +92,8 @@ class Training(NamedTuple):
     weights: Matrix
     """``0.9 * quality + 0.1 * speed`` of each model on each query, shape (n_queries, n_models); -inf if unknown."""
     settings: Settings
+    categories: CategoryClassifier | None = None
+    """What predicts the category of an embedding, where text alone shall suffice."""
 
     @property
     def advantages(self) -> Matrix:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -13,8 +14,10 @@ from ..algorithms import TABLE, AnyRules
 from ..algorithms.knn import NATIVE_1
 from ..algorithms.neighbours import decaying_speeds
 from ..algorithms.rules import Semantics
+from ..formats.categories import CATEGORY_CLASSIFIER
 from ..formats.document import ENCODER
 from ..formats.outcomes import NANOSECONDS, Benchmark, Settings, Training, filled
+from .categories import category_classifier
 from .points import operating_points
 from .records import required_embeddings
 
@@ -26,6 +29,9 @@ FORMAT_VERSION = 2
 
 def training_data(benchmark: Benchmark, settings: Settings | None = None, *, one_hot: bool = True) -> Training:
     """Prepare benchmark records for training.
+
+    Of records that an encoder embedded, texts are asked for later: where vectors end in the one-hot of a category, what
+    predicts that is trained here.
 
     Parameters
     ----------
@@ -40,15 +46,18 @@ def training_data(benchmark: Benchmark, settings: Settings | None = None, *, one
         When a query has no embedding.
     """
     embeddings = required_embeddings(benchmark)
-    features = embeddings
+    settings = settings or Settings()
+    features, classifier = embeddings, None
     if one_hot:
         width = embeddings.shape[1] + len(CATEGORIES)
         features = FeatureBuilder(width).build_batch(embeddings, benchmark.categories)
+        if benchmark.encoder is not None:
+            classifier = category_classifier(embeddings, benchmark.categories, settings.seed)
     known = ~np.isnan(benchmark.quality)
     nanoseconds = filled(benchmark.seconds) * NANOSECONDS
     speeds = decaying_speeds(nanoseconds.astype(np.int64))
     weights = vote_weights(np.where(known, benchmark.quality, 0.0), speeds, NATIVE_1)
-    return Training(benchmark, features, np.where(known, weights, -np.inf), settings or Settings())
+    return Training(benchmark, features, np.where(known, weights, -np.inf), settings, classifier)
 
 
 def trainer(algorithm: str, format_version: int = FORMAT_VERSION, semantics: str = Semantics.native) -> AnyRules:
@@ -94,5 +103,7 @@ def train(training: Training, rules: AnyRules) -> dict[str, Any]:
         if rules.predicts:
             fields |= operating_points(training, rules)
     encoder = training.benchmark.encoder
-    made_with = {ENCODER: encoder._asdict()} if encoder else {}
+    made_with: dict[str, Any] = {ENCODER: encoder._asdict()} if encoder else {}
+    if training.categories is not None:
+        made_with[CATEGORY_CLASSIFIER] = msgspec.to_builtins(training.categories)
     return fields | {"feature_dim": training.features.shape[1]} | made_with

@@ -13,6 +13,8 @@ from ..algorithms import rules_of
 from ..algorithms.estimator import Estimator
 from ..algorithms.rules import TOLERANCE, difference
 from ..documents import load_document
+from ..formats.categories import CategoryClassifier
+from .categories import differing_categories
 from .probes import SAMPLES, made_queries
 from .report import Disagreement, Report
 from .restored import estimator_of
@@ -50,11 +52,21 @@ def verify(
             raise ArtifactError(f"{name}: expected it made from SHA-256 {document.source.sha256}, got {made_of!r}")
         estimator = estimator_of(document, metadata)
         given = made_queries(estimator, samples) if queries is None else queries
-        return compare(selector, estimator, given, name, "<bytes>" if isinstance(source, bytes) else str(source))
+        return compare(selector, estimator, given, name, document.source.name, document.source.category_classifier)
 
 
-def compare(selector: Selector, estimator: Estimator, queries: npt.ArrayLike, artifact: str, source: str) -> Report:
-    """Compare picks, scores and distances on queries, shape (b, d); the names are for the report."""
+def compare(
+    selector: Selector,
+    estimator: Estimator,
+    queries: npt.ArrayLike,
+    artifact: str,
+    source: str,
+    classifier: CategoryClassifier | None = None,
+) -> Report:
+    """Compare picks, scores and distances on queries, shape (b, d), and the categories that a classifier predicts.
+
+    The names are for the report.
+    """
     start = time.perf_counter()
     picked = selector.select_batch(queries)
     rules = selector.algorithm, selector.metadata.semantics
@@ -64,12 +76,18 @@ def compare(selector: Selector, estimator: Estimator, queries: npt.ArrayLike, ar
     matrix = np.asarray(queries, dtype=np.float64)
     explanations = [selector.explain(query) for query in matrix]
     expectations = rules_of(estimator).expect(estimator, matrix, explanations)
-    for query, pick, explanation, expectation in zip(matrix, picked, explanations, expectations, strict=True):
+    categories = differing_categories(selector.metadata, classifier, matrix)
+    for row, (query, pick, explanation, expectation) in enumerate(
+        zip(matrix, picked, explanations, expectations, strict=True)
+    ):
         explained, expected = expectation.explained, expectation.expected
         score = difference(explained.scores, expected.scores)
         distance = difference(explained.distances, expected.distances)
         largest = max(score, distance)
-        if {pick, explanation["model"]} <= expectation.models and largest <= TOLERANCE:
+        if row in categories:
+            got, wanted = (f"category {category}" for category in categories[row])
+            report.worst = report.worst or Disagreement(query.tolist(), got, wanted, largest)
+        elif {pick, explanation["model"]} <= expectation.models and largest <= TOLERANCE:
             report.agreed += 1
             report.tied += expectation.tied
             report.score_difference = max(report.score_difference, score)

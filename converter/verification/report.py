@@ -18,9 +18,9 @@ class Disagreement(Struct):
 
     query: list[float]
     artifact: str
-    """Model that the artifact picks."""
+    """Model that the artifact picks; or the category that it predicts, where that differs."""
     estimator: str
-    """Model that the estimator picks."""
+    """Model that the estimator picks, or category."""
     difference: float
     """Largest difference of their scores and distances, relative to 1 or more."""
 
@@ -35,7 +35,7 @@ class Report(Struct):
     """Rule set, and its version, by which the artifact picks."""
     queries: int
     agreed: int
-    """Queries with the same pick, the same scores and the same distances."""
+    """Queries with the same pick, the same scores and the same distances, and category if that is predicted."""
     tied: int
     """Queries of those where float64's rounding decides, differently on the two sides."""
     score_difference: float

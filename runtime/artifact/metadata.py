@@ -1,8 +1,9 @@
 """The metadata of an artifact, read and checked. Older versions of the format are upgraded in one place."""
 
+import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from ..decision.objective import Estimate, Objective, OperatingPoint, Single
@@ -11,8 +12,8 @@ from ..errors import ArtifactError
 from ..schema import FORMAT_VERSION, PREFIX, EncoderEntry, Entry, Table, names
 from .onnx_reader import MalformedError, Tensor, read_onnx
 
-# The seal is not JSON; the others can be large, and only restoring needs them.
-_UNDECODED = {Entry.SEAL, Entry.DOCUMENT, Entry.VECTORS, EncoderEntry.TOKENIZER}
+# The seal and graphs are not JSON; the others can be large, and only restoring needs them.
+_UNDECODED = {Entry.SEAL, Entry.CATEGORY_GRAPH, Entry.DOCUMENT, Entry.VECTORS, EncoderEntry.TOKENIZER}
 _TABLES = names(Table)
 _VERSION_1 = "contract"
 _T = TypeVar("_T")
@@ -27,6 +28,18 @@ class EncoderIdentity(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.digest[:12]})"
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryClassifier:
+    """Predicts the category of an embedding, for requests without one; `modelpick.runtime.text` runs it."""
+
+    classes: tuple[str, ...]
+    """Categories that it may answer."""
+    accuracy: float | None
+    """Share of the training queries that it was right on, in cross-validation, if that was recorded."""
+    graph: bytes = field(repr=False)
+    """Its ONNX file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +90,8 @@ class Metadata:
     """Width of these embeddings, if that was recorded."""
     encoder: EncoderIdentity | None
     """Encoder whose embeddings it was trained with, if that was recorded."""
+    category_classifier: CategoryClassifier | None
+    """What predicts the category of a request without one, if there is such."""
     distances: tuple[float, ...]
     """Quantiles, evenly spaced, of the distance from one row to the nearest other; empty where there is none."""
     raw: Mapping[str, Any]
@@ -92,7 +107,7 @@ def read_contents(name: str, data: bytes) -> tuple[Metadata, dict[str, Tensor]]:
         When the file is malformed or refers to another, an entry is missing or malformed, or the format version is
         newer than this runtime.
     """
-    entries, _, tensors = read_entries(name, data)
+    entries, texts, tensors = read_entries(name, data)
     if EncoderEntry.VERSION in entries.raw:
         raise ArtifactError(f"{name}: expected a selector, got an encoder: see modelpick.runtime.text")
     version = entries.required(Entry.FORMAT_VERSION, int)
@@ -130,6 +145,7 @@ def read_contents(name: str, data: bytes) -> tuple[Metadata, dict[str, Tensor]]:
         embedding_model=entries.optional(Entry.EMBEDDING_MODEL, str),
         embedding_dim=entries.optional(Entry.EMBEDDING_DIM, int),
         encoder=entries.encoder(),
+        category_classifier=entries.category_classifier(texts),
         distances=entries.numbers(Entry.DISTANCES),
         raw=entries.raw,
     )
@@ -219,6 +235,21 @@ class _Entries:
         if not isinstance(name, str) or not isinstance(digest, str):
             raise self.refusal(Entry.ENCODER, "expected name and digest, which are strings")
         return EncoderIdentity(name, digest)
+
+    def category_classifier(self, texts: Mapping[str, str]) -> CategoryClassifier | None:
+        recorded = self.optional(Entry.CATEGORY_CLASSIFIER, dict)
+        if recorded is None:
+            return None
+        classes, accuracy = recorded.get("classes"), recorded.get("accuracy")
+        if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
+            raise self.refusal(Entry.CATEGORY_CLASSIFIER, "expected classes, which are names")
+        if not isinstance(accuracy, (int, float, type(None))):
+            raise self.refusal(Entry.CATEGORY_CLASSIFIER, "expected accuracy, which is a number")
+        try:
+            graph = base64.b64decode(texts[Entry.CATEGORY_GRAPH], validate=True)
+        except (KeyError, ValueError) as cause:
+            raise self.refusal(Entry.CATEGORY_GRAPH, f"malformed: {cause}") from None
+        return CategoryClassifier(tuple(classes), accuracy, graph)
 
     def operating_points(self) -> tuple[tuple[OperatingPoint, ...], Single | None]:
         recorded = self.optional(Entry.OPERATING_POINTS, dict)

@@ -1,4 +1,8 @@
-"""TextSelector: an encoder before a selector, from a prompt to the name of a model."""
+"""TextSelector: an encoder before a selector, from a prompt to the name of a model.
+
+A selector whose vectors end in the one-hot of a category takes the caller's, or what a classifier within its artifact
+predicts.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +21,7 @@ from ..features import CATEGORIES
 from ..query import Asked, UnknownCandidates
 from ..selector import Drift, Selector
 from ..session import Providers
+from .categories import CategoryPredictor
 from .encoder import Encoder
 from .messages import WHICH, Messages, Which, prompt_of
 
@@ -37,7 +42,7 @@ class Prompt(TypedDict, total=False):
     messages: Messages | None
     """A conversation, as OpenAI's clients send it, instead of a text; see `modelpick.runtime.text.messages`."""
     category: str | None
-    """Category of the prompt; needed where the selector's vectors have its one-hot, else ignored."""
+    """Category of the prompt, where the selector's vectors have its one-hot; predicted where the artifact can."""
 
 
 class PromptRequest(Prompt, Asked, total=False):
@@ -51,11 +56,18 @@ class TextSelector:
     """
 
     def __init__(
-        self, selector: Selector, encoder: Encoder, message: Which = "last_user", *, owns_encoder: bool = False
+        self,
+        selector: Selector,
+        encoder: Encoder,
+        message: Which = "last_user",
+        *,
+        owns_encoder: bool = False,
+        predictor: CategoryPredictor | None = None,
     ) -> None:
         if message not in WHICH:
             raise FeatureError(f"message: expected one of {', '.join(WHICH)}, got {message!r}")
         self.selector, self.encoder, self._message, self._owns_encoder = selector, encoder, message, owns_encoder
+        self._predictor = predictor
 
     @classmethod
     def load(
@@ -93,7 +105,11 @@ class TextSelector:
             encoder = Encoder.load(encoder, providers=load.get("providers"), sess_options=load.get("sess_options"))
         name = "<bytes>" if isinstance(artifact, bytes) else str(artifact)
         check_encoder(name, selector.metadata, encoder.identity, encoder.embedding_dim)
-        return cls(selector, encoder, message, owns_encoder=owns)
+        predictor = None
+        if selector.metadata.category_classifier is not None:
+            options = load.get("providers"), load.get("sess_options")
+            predictor = CategoryPredictor(name, selector.metadata.category_classifier, encoder.embedding_dim, *options)
+        return cls(selector, encoder, message, owns_encoder=owns, predictor=predictor)
 
     def select(self, text: str | None = None, **request: Unpack[PromptRequest]) -> str:
         """Pick the model for one prompt.
@@ -113,7 +129,7 @@ class TextSelector:
         ArtifactError
             When the selector is closed.
         """
-        return self.selector.select(self._features(text, request), **_asked(request))
+        return self.selector.select(self._query(text, request), **_asked(request))
 
     async def aselect(self, text: str | None = None, **request: Unpack[PromptRequest]) -> str:
         """Pick the model for one prompt in a thread, so that the event loop goes on; takes what `select` does."""
@@ -133,14 +149,11 @@ class TextSelector:
         if categories is not None and len(categories) != len(prompts):
             raise FeatureError(f"categories: expected {len(prompts)}, one per prompt, got {len(categories)}")
         texts = [prompt if isinstance(prompt, str) else prompt_of(prompt, self._message) for prompt in prompts]
-        embeddings = self.encoder.embed(texts)
-        pairs = zip(embeddings, categories or [None] * len(texts), strict=True)
-        rows = [self._built(embedding, category) for embedding, category in pairs]
-        return self.selector.select_batch(np.array(rows).reshape(len(rows), self.selector.n_features_in_), **asked)
+        return self.selector.select_batch(self._features(texts, categories or [None] * len(texts)), **asked)
 
     def scores(self, text: str | None = None, **request: Unpack[PromptRequest]) -> dict[str, float]:
         """Score every candidate for one prompt, see `Selector.scores`; takes and raises what `select` does."""
-        return self.selector.scores(self._features(text, request), **_asked(request))
+        return self.selector.scores(self._query(text, request), **_asked(request))
 
     def explain(self, text: str | None = None, **request: Unpack[PromptRequest]) -> dict[str, Any]:
         """Explain which model is picked for one prompt and why; takes and raises what `select` does.
@@ -149,15 +162,23 @@ class TextSelector:
         -------
         dict
             What `Selector.explain` returns, and ``tokens``, how many of the prompt's were read, and ``cut``, whether
-            it has more.
+            it has more. Where the selector's vectors have its one-hot, also the ``category``, and whether it was
+            predicted: ``category_predicted``.
         """
-        explained = self.selector.explain(self._features(text, request), **_asked(request))
-        tokens = self.encoder.tokens(self._text(text, request))
-        return {**explained, "tokens": tokens.count, "cut": tokens.cut}
+        prompt = self._text(text, request)
+        embeddings = self.encoder.embed([prompt])
+        (category,) = self._categories(embeddings, [request.get("category")])
+        explained = self.selector.explain(self._built(embeddings[0], category), **_asked(request))
+        tokens = self.encoder.tokens(prompt)
+        counted = {"tokens": tokens.count, "cut": tokens.cut}
+        if not self._has_one_hot:
+            return {**explained, **counted}
+        predicted = request.get("category") is None
+        return {**explained, **counted, "category": category, "category_predicted": predicted}
 
     def drift(self, text: str | None = None, **prompt: Unpack[Prompt]) -> Drift:
         """Measure how far a prompt is from what the model knows, see `Selector.drift`."""
-        return self.selector.drift(self._features(text, prompt))
+        return self.selector.drift(self._query(text, prompt))
 
     @property
     def model_names(self) -> tuple[str, ...]:
@@ -171,7 +192,11 @@ class TextSelector:
 
     @property
     def needs_category(self) -> bool:
-        """Whether a prompt needs a category: the selector's vectors have its one-hot behind the embedding."""
+        """Whether a prompt needs a category: the selector's vectors have its one-hot, and nothing predicts it."""
+        return self._has_one_hot and self._predictor is None
+
+    @property
+    def _has_one_hot(self) -> bool:
         return self.selector.n_features_in_ > self.encoder.embedding_dim
 
     @property
@@ -180,8 +205,10 @@ class TextSelector:
         return self.selector.closed
 
     def close(self) -> None:
-        """Let go of the selector's session, and of the encoder's unless it was given loaded; calls in flight finish."""
+        """Let go of all sessions, but for that of an encoder that was given loaded; calls in flight finish."""
         self.selector.close()
+        if self._predictor is not None:
+            self._predictor.close()
         if self._owns_encoder:
             self.encoder.close()
 
@@ -203,16 +230,30 @@ class TextSelector:
             raise FeatureError(f"expected a text, got {type(text).__name__}")
         return text
 
-    def _features(self, text: str | None, prompt: Prompt) -> npt.NDArray[np.float64]:
+    def _query(self, text: str | None, prompt: Prompt) -> npt.NDArray[np.float64]:
+        features: npt.NDArray[np.float64] = self._features([self._text(text, prompt)], [prompt.get("category")])[0]
+        return features
+
+    def _features(self, texts: Sequence[str], categories: Sequence[str | None]) -> npt.NDArray[np.float64]:
+        """Return the feature vectors of texts, (n, d)."""
+        embeddings = self.encoder.embed(texts)
+        known = self._categories(embeddings, categories)
+        rows = [self._built(embedding, category) for embedding, category in zip(embeddings, known, strict=True)]
+        return np.array(rows).reshape(len(rows), self.selector.n_features_in_)
+
+    def _categories(self, embeddings: npt.NDArray[np.float32], given: Sequence[str | None]) -> Sequence[str | None]:
+        """Put what is predicted in the place of categories that are not given."""
         if self.closed:
             raise ArtifactError("the selector is closed")
-        embedding = self.encoder.embed([self._text(text, prompt)])[0]
-        return self._built(embedding, prompt.get("category"))
+        if not self._has_one_hot or None not in given:
+            return given
+        if self._predictor is None:
+            raise FeatureError("category: expected one: the selector's vectors have its one-hot behind the embedding")
+        predicted = self._predictor.predict(embeddings)
+        return [category if category is not None else other for category, other in zip(given, predicted, strict=True)]
 
     def _built(self, embedding: npt.NDArray[np.float32], category: str | None) -> npt.NDArray[np.float64]:
-        if self.needs_category and category is None:
-            raise FeatureError("category: expected one: the selector's vectors have its one-hot behind the embedding")
-        return self.selector.features.build(embedding, category if self.needs_category else None)
+        return self.selector.features.build(embedding, category if self._has_one_hot else None)
 
 
 def check_encoder(name: str, metadata: Metadata, encoder: EncoderIdentity, embedding_dim: int) -> None:

@@ -1,0 +1,77 @@
+"""CategoryPredictor: from embeddings to categories, by the classifier within an artifact."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from ..artifact.metadata import CategoryClassifier
+from ..errors import ArtifactError
+from ..schema import EncoderPort, Output
+from ..session import Providers, cannot_run, open_session
+
+_OUTPUTS = [Output.SCORE]
+
+
+class CategoryPredictor:
+    """Predicts the categories of embeddings by running the classifier of an artifact in onnxruntime.
+
+    Immutable: any number of threads may call it at once, and it can be pickled.
+
+    Parameters
+    ----------
+    name
+        Of the artifact, for messages.
+    classifier
+        What its metadata hold.
+    embedding_dim
+        Width of the embeddings.
+    providers, sess_options
+        See `modelpick.runtime.Selector.load`.
+
+    Raises
+    ------
+    ArtifactError
+        When onnxruntime cannot run it, or it is of embeddings of another width.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        classifier: CategoryClassifier,
+        embedding_dim: int,
+        providers: Providers | None = None,
+        sess_options: onnxruntime.SessionOptions | None = None,
+    ) -> None:
+        self._loaded = name, classifier, embedding_dim, providers, sess_options
+        self._classes = np.array(classifier.classes, dtype=object)
+        self._session: onnxruntime.InferenceSession | None = open_session(
+            name, classifier.graph, providers, sess_options
+        )
+        try:
+            self.predict(np.zeros((1, embedding_dim), np.float32))
+        except Exception as cause:  # a graph that does not hold what the metadata say fails in any way
+            raise cannot_run(name, cause) from None
+
+    def predict(self, embeddings: npt.NDArray[np.floating[Any]]) -> list[str]:
+        """Predict the categories of embeddings, shape (b, e); computed in float64.
+
+        Raises
+        ------
+        ArtifactError
+            When the predictor is closed.
+        """
+        session = self._session
+        if session is None:
+            raise ArtifactError("the selector is closed")
+        (scores,) = session.run(_OUTPUTS, {EncoderPort.EMBEDDING: embeddings.astype(np.float64, copy=False)})
+        categories: list[str] = self._classes[scores.argmax(axis=1)].tolist()
+        return categories
+
+    def close(self) -> None:
+        """Let go of the session; calls in flight finish, later ones raise `ArtifactError`."""
+        self._session = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._loaded
