@@ -216,3 +216,11 @@ def kernel_ridge(vectors, quality, queries, gamma, ridge):
     own = quality - base - common[:, None]
     anything = known.any(axis=1)
     return np.stack([base[j] + smoothed(anything, common) + smoothed(known[:, j], own[:, j]) for j in range(m)], axis=1)
+
+
+def categories(classifier, embeddings):
+    """Return the category of each embedding by logistic regression, float64."""
+    scores = np.asarray(embeddings, np.float64) @ np.array(classifier["coef"]).T + np.array(classifier["intercept"])
+    if len(classifier["classes"]) == 2:
+        scores = np.hstack([-scores, scores])
+    return [classifier["classes"][place] for place in scores.argmax(axis=1)]

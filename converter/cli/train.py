@@ -113,8 +113,8 @@ def train(
         read_records(data, embedder, embeddings, encoder), settings, one_hot=features == Features.both
     )
     if training.categories is not None:
-        accuracy = f"{training.categories.accuracy:.1%} of held-out queries right"
-        print(f"categories of texts without one are predicted, {accuracy}; --features embedding needs none")
+        accuracy = f"{training.categories.accuracy:.1%} of the questions, in cross-validation"
+        print(f"a category classifier is right on {accuracy}: requests need no category")
     names = [str(name) for name in algorithm or TRAINED]
     if AUTO in names:
         rules, training, tune = _chosen(training, format_version, allow_constant)

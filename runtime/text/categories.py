@@ -50,7 +50,9 @@ class CategoryPredictor:
             name, classifier.graph, providers, sess_options
         )
         try:
-            self.predict(np.zeros((1, embedding_dim), np.float32))
+            shape = self._scores(np.zeros((1, embedding_dim))).shape
+            if shape != (1, len(classifier.classes)):
+                raise ArtifactError(f"expected scores of {len(classifier.classes)} classes, got shape {shape}")
         except Exception as cause:  # a graph that does not hold what the metadata say fails in any way
             raise cannot_run(name, cause) from None
 
@@ -62,16 +64,20 @@ class CategoryPredictor:
         ArtifactError
             When the predictor is closed.
         """
-        session = self._session
-        if session is None:
-            raise ArtifactError("the selector is closed")
-        (scores,) = session.run(_OUTPUTS, {EncoderPort.EMBEDDING: embeddings.astype(np.float64, copy=False)})
-        categories: list[str] = self._classes[scores.argmax(axis=1)].tolist()
+        best = self._scores(embeddings.astype(np.float64, copy=False)).argmax(axis=1)
+        categories: list[str] = self._classes[best].tolist()
         return categories
 
     def close(self) -> None:
         """Let go of the session; calls in flight finish, later ones raise `ArtifactError`."""
         self._session = None
+
+    def _scores(self, embeddings: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        session = self._session
+        if session is None:
+            raise ArtifactError("the selector is closed")
+        found: list[npt.NDArray[np.float64]] = session.run(_OUTPUTS, {EncoderPort.EMBEDDING: embeddings})
+        return found[0]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self._loaded

@@ -93,6 +93,34 @@ def test_evaluates_what_was_trained_with_the_same_encoder(trained):
     assert (code, err) == (2, "error: expected one of --embedder, --embeddings and --encoder\n")
 
 
+def test_categories_are_predicted_where_vectors_have_them(trained, made):
+    both = ("train", "--data", "data.jsonl", "--encoder", "e.onnx", "--algorithm", "svm")
+    code, out, _ = trained(*both, "-o", "both")
+    model = json.loads((made / "both/svm.json").read_text())["category_classifier"]
+    assert (code, len(model["classes"]), len(model["coef"][0])) == (0, 14, 128)
+    assert out.startswith(f"a category classifier is right on {model['accuracy']:.1%} of the questions")
+    trained(*both, "-o", "again")
+    assert (made / "both/svm.json").read_bytes() == (made / "again/svm.json").read_bytes()
+    assert "category_classifier" not in json.loads((made / "svm.json").read_text())
+
+    assert trained("convert", "both/svm.json", "-o", "both")[0] == 0
+    command = ("select", "both/svm.onnx", "--encoder", "e.onnx", "Solve the equation for x", "--json")
+    found = json.loads(trained(*command)[1])
+    assert (found["category"], found["category_predicted"]) == ("math", True)
+    found = json.loads(trained(*command, "--category", "law")[1])
+    assert (found["category"], found["category_predicted"]) == ("law", False)
+    inspected = trained("inspect", "both/svm.onnx", "--json")[1]
+    assert (len(json.loads(inspected)["category_classifier"]["classes"]), len(inspected) < 4_000) == (14, True)
+
+    judged = ("evaluate", "--data", "data.jsonl", "--encoder", "e.onnx", "--predict-category", "--picks", "p.jsonl")
+    assert trained(*judged, "both/svm.onnx")[0] == 0
+    picks = {pick["query"]: pick["pick"] for pick in map(json.loads, (made / "p.jsonl").read_text().splitlines())}
+    with TextSelector.load(made / "both/svm.onnx", made / "e.onnx") as selector:
+        assert [*picks.values()] == selector.select_batch([*picks])
+    code, _, err = trained(*judged, "svm.onnx")
+    assert (code, err) == (2, "error: svm.onnx: expected an artifact that predicts categories\n")
+
+
 def test_picks_for_a_prompt_and_for_files_of_them(trained, made):
     texts = [json.loads(line)["query"] for line in QUESTIONS.read_text().splitlines()]
     with TextSelector.load(made / "svm.onnx", made / "e.onnx") as selector:
