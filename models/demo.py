@@ -1,47 +1,54 @@
-"""Converts and checks the sample models, then routes the sample queries and tells why; run by `make demo`."""
+"""From sample models and recorded answers to the model for a typed question, command by command; run by `make demo`."""
 
 import json
+import shlex
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+MODELS = Path(__file__).parent
+# Of this many questions one is held out: selectors are not judged on what they were trained on.
+PART = 5
+SELECT = "select text/kernel_ridge.onnx --encoder encoder.onnx"
+STEPS = [
+    ("Convert sample models; each artifact is compared with scikit-learn.", "convert models -o artifacts"),
+    ("Pick for eight sample queries.", "select artifacts/knn.onnx models/queries.jsonl"),
+    ("Make one file of a text encoder.", "encoder models/encoder -o encoder.onnx"),
+    (
+        "Train on four of five questions, embedded by it; a classifier of their categories comes along.",
+        "train --data learned.jsonl -o trained --encoder encoder.onnx --algorithm kernel_ridge --tune",
+    ),
+    ("Convert what was trained.", "convert trained/kernel_ridge.json -o text"),
+    (
+        "Judge it on the others: only twelve, made by the same templates, with simulated answers.",
+        "evaluate text/kernel_ridge.onnx --data held_out.jsonl --encoder encoder.onnx --predict-category",
+    ),
+    ("Ask.", f"{SELECT} 'How do I solve the equation 7x + 2 = 30?'"),
+    ("Ask again.", f"{SELECT} 'How do I plan a rainy weekend?'"),
+    ("And again.", f"{SELECT} 'How do I write a function that reverses a list?'"),
+]
 
-from modelpick.converter import convert
-from modelpick.runtime import Selector
 
-FOLDER = Path(__file__).parent
-
-
-def reason(explained):
-    """Tell in a few words why a model was picked."""
-    if "neighbours" in explained:
-        votes = [f"row {n['row']} {n['model']} {n['vote']:.2f}" for n in explained["neighbours"]]
-        return "; ".join(votes)
-    if "cluster" in explained:
-        return f"cluster {explained['cluster']} at distance {explained['distance']:.3f}"
-    best = sorted(explained["scores"].items(), key=lambda item: -item[1])
-    return "; ".join(f"{model} {score:.3f}" for model, score in best)
+def split(folder):
+    """Write the records of every fifth question apart from the others."""
+    lines = (MODELS / "benchmark.jsonl").read_text().splitlines(keepends=True)
+    questions = [json.loads(line)["query"] for line in lines]
+    held_out = set(list(dict.fromkeys(questions))[::PART])
+    for name, is_in in (("held_out.jsonl", True), ("learned.jsonl", False)):
+        chosen = [line for line, question in zip(lines, questions, strict=True) if (question in held_out) == is_in]
+        (folder / name).write_text("".join(chosen))
 
 
 def main():
-    """Convert, check, route."""
-    queries, questions = (
-        [json.loads(line) for line in (FOLDER / name).read_text().splitlines()]
-        for name in ("queries.jsonl", "questions.jsonl")
-    )
-    console = Console()
-    with tempfile.TemporaryDirectory() as folder:
-        for source in sorted(FOLDER.glob("*.json")):
-            target = Path(folder) / f"{source.stem}.onnx"
-            report = convert(source, target)
-            table = Table("question", "picked", "why", title=source.name, title_justify="left")
-            with Selector.load(target) as selector:
-                for query, question in zip(queries, questions, strict=True):
-                    explained = selector.explain(query)
-                    table.add_row(question["query"], explained["model"], reason(explained))
-            console.print(table)
-            console.print(f"verified: {report.agreed} of {report.queries} made queries answered as scikit-learn does\n")
+    """Run the steps in a folder of their own."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "models").symlink_to(MODELS.resolve())
+        split(folder)
+        for says, command in STEPS:
+            print(f"\n{says}\n$ modelpick {command}", flush=True)
+            subprocess.run([sys.executable, "-m", "modelpick.converter", *shlex.split(command)], cwd=folder, check=True)
 
 
 if __name__ == "__main__":

@@ -87,10 +87,13 @@ def test_every_command_and_snippet_runs(page, tmp_path):
             run(step, tmp_path)
 
 
-def test_the_demo_verifies_every_sample_model():
+def test_the_demo_verifies_every_model_and_ends_with_a_pick_for_a_question():
     command = [sys.executable, ROOT / "models/demo.py"]
     demo = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    assert demo.stdout.count("verified: 200 of 200") == 5
+    assert demo.stdout.count("200 of 200") == 6
+    command, pick = demo.stdout.splitlines()[-2:]
+    assert command.startswith("$ modelpick select text/kernel_ridge.onnx --encoder encoder.onnx 'How do I ")
+    assert pick == "codellama-7b"
 
 
 @pytest.mark.parametrize("page", EVERY_PAGE, ids=name)

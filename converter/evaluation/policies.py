@@ -101,7 +101,8 @@ def artifact_policies(
     candidates
         Models that may win; all by default.
     predict_category
-        Whether queries have the category that the artifact predicts, instead of the records'.
+        Whether queries have the category that the artifact predicts, instead of the records'; ignored where it takes the
+        embedding alone.
 
     Raises
     ------
@@ -117,7 +118,9 @@ def artifact_policies(
     with Selector.load(artifact) as selector:
         if benchmark.encoder is not None:
             check_encoder(str(artifact), selector.metadata, benchmark.encoder, embeddings.shape[1])
-        categories = _predicted(str(artifact), selector, embeddings) if predict_category else benchmark.categories
+        categories: Sequence[str] = benchmark.categories
+        if predict_category and selector.n_features_in_ > embeddings.shape[1]:
+            categories = _predicted(str(artifact), selector, embeddings)
         features = selector.features.build_batch(embeddings, categories)
         recorded = recorded_roles(selector, objective)
         weighed = {"objective": objective} if _predicts(selector, objective) else {}

@@ -117,8 +117,12 @@ def test_categories_are_predicted_where_vectors_have_them(trained, made):
     picks = {pick["query"]: pick["pick"] for pick in map(json.loads, (made / "p.jsonl").read_text().splitlines())}
     with TextSelector.load(made / "both/svm.onnx", made / "e.onnx") as selector:
         assert [*picks.values()] == selector.select_batch([*picks])
-    code, _, err = trained(*judged, "svm.onnx")
-    assert (code, err) == (2, "error: svm.onnx: expected an artifact that predicts categories\n")
+    assert trained(*judged, "svm.onnx")[0] == 0  # takes the embedding alone
+    model = json.loads((made / "both/svm.json").read_text()) | {"category_classifier": None}
+    (made / "given.json").write_text(json.dumps(model))
+    assert trained("convert", "given.json", "-o", ".")[0] == 0
+    code, _, err = trained(*judged, "given.onnx")
+    assert (code, err) == (2, "error: given.onnx: expected an artifact that predicts categories\n")
 
 
 def test_picks_for_a_prompt_and_for_files_of_them(trained, made):
