@@ -101,8 +101,8 @@ def artifact_policies(
     candidates
         Models that may win; all by default.
     predict_category
-        Whether queries have the category that the artifact predicts, instead of the records'; ignored where it takes the
-        embedding alone.
+        Whether queries have the category that the artifact predicts, instead of the records'; ignored where it takes
+        the embedding alone.
 
     Raises
     ------
