@@ -8,7 +8,7 @@ PIP_INSTALL := pip install --quiet --disable-pip-version-check
 make-venv = if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(1); else \
 	$(PYTHON) -m $(PIP_INSTALL) --upgrade --target .tools virtualenv && PYTHONPATH=.tools $(PYTHON) -m virtualenv --quiet $(1); fi
 
-.PHONY: browser demo lint test test-docs test-packages bench bench-smoke bench-tables clean
+.PHONY: browser demo lint test docs test-docs test-packages bench bench-smoke bench-tables clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python models/demo.py
@@ -26,6 +26,10 @@ browser: $(VENV)/installed
 	$(BIN)/$(PIP_INSTALL) playwright
 	@which chromium chromium-browser google-chrome 2>/dev/null | grep -q . || \
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; }
+
+# The site, in build/site; a warning is an error.
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 test-docs: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto tests/test_docs.py
@@ -54,6 +58,10 @@ bench-smoke: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/run.py --smoke
 	$(BIN)/python benchmarks/service.py --smoke
 	$(BIN)/python benchmarks/overhead.py --smoke
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/$(PIP_INSTALL) -e '.[docs]' --config-settings editable_mode=strict
+	@touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed
 	$(BIN)/$(PIP_INSTALL) -e '.[bench]' --config-settings editable_mode=strict

@@ -1,90 +1,36 @@
 """What README.md and docs/ say is true: commands and snippets run, links lead somewhere, tables are measured."""
 
 import re
-import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
-from os import environ
+from os.path import normpath
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import typer
+from pages import MAKEFILE, ROOT, run_page, steps
 
+import modelpick.converter
+import modelpick.runtime
 from modelpick.converter.cli.app import app
 from modelpick.runtime import schema
 
-ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT / "benchmarks"))  # behind tests/, whose reference.py is another
-from tables import BLOCK, PAGES, TABLES, filled  # noqa: E402
+sys.path += [str(ROOT / "benchmarks"), str(ROOT / "docs")]  # behind tests/, whose reference.py is another
+import hooks
+from tables import BLOCK, PAGES, TABLES, filled
 
 EVERY_PAGE = [*PAGES, *ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("*/*/README.md")]
 EVERY_PAGE = sorted({page for page in EVERY_PAGE if not page.relative_to(ROOT).parts[0].startswith(".")})
-MAKEFILE = (ROOT / "Makefile").read_text()
-PYPROJECT = (ROOT / "pyproject.toml").read_text()
-ENVIRONMENT = {
-    **environ,
-    "PATH": f"{Path(sys.executable).parent}:{environ['PATH']}",
-    "GITHUB_STEP_SUMMARY": "summary.md",
-}
 
 
 def name(page):
     return str(page.relative_to(ROOT))
 
 
-class Step(NamedTuple):
-    """Something to run, and what it must print, if the page says so."""
-
-    language: str
-    code: str
-    printed: str | None = None
-
-
-def steps(page):
-    """Return the steps of a page in order: commands of sh blocks and of workflows, and Python snippets."""
-    found = []
-    for language, code in re.findall(r"^```(\w+)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
-        if language == "sh":
-            found += [Step("sh", line) for line in code.splitlines()]
-        elif language == "yaml":
-            found += [Step("sh", line) for line in re.findall(r"- run: (.*)", code)]
-        elif language == "python":
-            found.append(Step("python", code))
-        elif language == "text" and found:
-            found[-1] = found[-1]._replace(printed=code)
-    return found
-
-
-def check_install(extras):
-    known = re.findall(r"^([a-z]+) = \[", PYPROJECT.partition("[project.optional-dependencies]")[2], re.MULTILINE)
-    assert set(re.findall(r"\w+", extras)) <= set(known)
-
-
-def run(step, folder):
-    """Run a step in a folder; what installs or makes is only checked to be there: `make test` itself runs this."""
-    if installed := re.fullmatch(r"pip install '?(?:\.|modelpick)(?:\[(.*)\])?'?", step.code):
-        return check_install(installed[1] or "")
-    if made := re.fullmatch(r"make ([\w-]+)", step.code):
-        assert re.search(rf"^{made[1]}:", MAKEFILE, re.MULTILINE), step.code
-        return None
-    command = [sys.executable, "-c", step.code] if step.language == "python" else ["bash", "-c", step.code]
-    assert step.language == "python" or step.code.startswith("modelpick "), f"how is this checked? {step.code}"
-    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, f"{step.code}\n{done.stderr}"
-    if step.printed is not None:
-        assert done.stdout == step.printed, step.code
-    return None
-
-
 @pytest.mark.parametrize("page", [page for page in PAGES if steps(page)], ids=name)
 def test_every_command_and_snippet_runs(page, tmp_path):
-    for branch in (tmp_path, tmp_path / "base"):  # the workflow compares with the branch that is merged into
-        shutil.copytree(ROOT / "models", branch / "models")
-    for step in steps(page):
-        if "import ray" not in step.code or find_spec("ray"):
-            run(step, tmp_path)
+    run_page(page, tmp_path)
 
 
 def test_the_demo_verifies_every_model_and_ends_with_a_pick_for_a_question():
@@ -100,7 +46,8 @@ def test_the_demo_verifies_every_model_and_ends_with_a_pick_for_a_question():
 def test_links_lead_to_files(page):
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
     local = [target for target in targets if not target.startswith(("https://", "http://", "mailto:"))]
-    assert [target for target in local if not (page.parent / target).exists()] == []
+    files = [normpath(page.parent / target) for target in local]
+    assert [file for file in files if not Path(file).exists() and file != str(ROOT / "docs" / hooks.COMMAND)] == []
 
 
 @pytest.mark.parametrize("page", EVERY_PAGE, ids=name)
@@ -112,10 +59,51 @@ def test_commands_in_the_text_have_these_options(page):
         assert {word for word in rest if word.startswith("-")} <= options, words
 
 
+def options(command):
+    return {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+
+
+def test_the_reference_lists_every_command_and_option():
+    page = hooks.command_page()
+    for command, described in zip(typer.main.get_command(app).commands.values(), page.split("\n## ")[1:], strict=True):
+        assert described.startswith(f"{command.name}\n")
+        rows = re.findall(r"^\| `(.+?)` \| (.+?) \|$", described, re.MULTILINE)
+        words = set(re.findall(r"[\w-]+", " ".join(names for names, _ in rows)))
+        assert {name for name in options(command) if name not in words} == set()
+
+
+REFERENCE = "\n".join(page.read_text() for page in (ROOT / "docs/reference").glob("*.md"))
+
+
+@pytest.mark.parametrize("package", [modelpick.runtime, modelpick.converter], ids=lambda it: it.__name__)
+def test_the_reference_has_every_public_name(package):
+    described = set(re.findall(r"^::: modelpick\.\w+\.(\w+)$", REFERENCE, re.MULTILINE))
+    former = set(re.findall(r"^`(\w+)` is the former name of", REFERENCE, re.MULTILINE))
+    assert set(package.__all__) - described - former == set()
+
+
+def test_every_page_has_one_place_in_the_navigation():
+    navigation = re.findall(r"^ +- (?:.*: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    pages = [str(page.relative_to(ROOT / "docs")) for page in PAGES if ROOT / "docs" in page.parents]
+    pages += [home for home in hooks.HOMES.values() if home.endswith(".md")]
+    assert sorted(navigation) == sorted([*pages, hooks.COMMAND])
+
+
+@pytest.mark.skipif(not find_spec("mkdocs"), reason="needs the extra docs")
+def test_the_site_builds_without_a_warning(tmp_path):
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    pages = "".join(page.read_text() for page in (tmp_path / "reference").rglob("*.html"))
+    for package in (modelpick.runtime, modelpick.converter):
+        shown = set(re.findall(rf'id="{package.__name__}\.(\w+)"', pages))
+        assert set(package.__all__) - shown <= {"Contract"}
+
+
 def test_workflows_make_what_can_be_made():
     (workflow,) = (ROOT / ".github/workflows").glob("*.yml")
     made = {target for targets in re.findall(r"- run: make (.*)", workflow.read_text()) for target in targets.split()}
-    assert made >= {"lint", "test", "test-packages", "test-docs"}
+    assert made >= {"lint", "test", "test-packages", "test-docs", "docs"}
     assert made <= set(re.findall(r"^([\w-]+):", MAKEFILE, re.MULTILINE))
 
 

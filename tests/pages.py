@@ -1,0 +1,122 @@
+"""What the pages say to do, done as a reader would: commands of the shell, Python snippets, and what they print.
+
+`python tests/pages.py PAGE...` does that outside the checkout, with the modelpick that is installed, for
+`make release-check`.
+"""
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from importlib.util import find_spec
+from os import environ
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+MAKEFILE = (ROOT / "Makefile").read_text()
+PYPROJECT = (ROOT / "pyproject.toml").read_text()
+ENVIRONMENT = {
+    **environ,
+    "PATH": f"{Path(sys.executable).parent}:{environ['PATH']}",
+    "GITHUB_STEP_SUMMARY": "summary.md",
+}
+PORT = ":8000"
+
+
+class Step(NamedTuple):
+    """Something to run, and what it must print, if the page says so."""
+
+    language: str
+    code: str
+    printed: str | None = None
+
+
+def steps(page):
+    """Return the steps of a page in order: commands of sh blocks and of workflows, and Python snippets."""
+    found = []
+    for language, code in re.findall(r"^```(\w+)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        if language == "sh":
+            found += [Step("sh", line) for line in code.splitlines()]
+        elif language == "yaml":
+            found += [Step("sh", line) for line in re.findall(r"- run: (.*)", code)]
+        elif language == "python":
+            found.append(Step("python", code))
+        elif language == "text" and found:
+            found[-1] = found[-1]._replace(printed=code)
+    return found
+
+
+def run_page(page, folder):
+    """Run all steps of a page in a folder, with the sample models and the examples beside, as in a checkout."""
+    # A workflow compares with the branch that is merged into, in base.
+    for name, target in (("models", "models"), ("examples", "examples"), ("models", "base/models")):
+        shutil.copytree(ROOT / name, folder / target, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
+    with ExitStack() as servers:
+        port = _free_port()
+        for step in steps(page):
+            if "import ray" in step.code and not find_spec("ray"):
+                continue
+            if step.code.endswith(" &"):
+                servers.enter_context(_Server(step.code.removesuffix(" &").replace(PORT[1:], port), port, folder))
+            else:
+                run(step._replace(code=step.code.replace(PORT, f":{port}")), folder)
+
+
+def run(step, folder):
+    """Run a step in a folder; what installs or makes is only checked to be there: `make test` itself runs this."""
+    if installed := re.fullmatch(r"pip install '?(?:\.|modelpick)(?:\[(.*)\])?'?", step.code):
+        return check_install(installed[1] or "")
+    if made := re.fullmatch(r"make ([\w-]+)", step.code):
+        assert re.search(rf"^{made[1]}:", MAKEFILE, re.MULTILINE), step.code
+        return None
+    command = [sys.executable, "-c", step.code] if step.language == "python" else ["bash", "-c", step.code]
+    assert step.language == "python" or step.code.startswith("modelpick "), f"how is this checked? {step.code}"
+    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, f"{step.code}\n{done.stderr}"
+    if step.printed is not None:
+        assert done.stdout == step.printed, f"{step.code}\n{done.stdout}"
+    return None
+
+
+def check_install(extras):
+    known = re.findall(r"^([a-z]+) = \[", PYPROJECT.partition("[project.optional-dependencies]")[2], re.MULTILINE)
+    assert set(re.findall(r"\w+", extras)) <= set(known)
+
+
+def _free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return str(found.getsockname()[1])
+
+
+class _Server:
+    """A command that runs until the page is done; it is entered once the port answers."""
+
+    def __init__(self, command, port, folder):
+        self._port = int(port)
+        self._process = subprocess.Popen(["bash", "-c", f"exec env {command}"], cwd=folder, env=ENVIRONMENT)
+
+    def __enter__(self):
+        for _ in range(300):
+            with socket.socket() as caller:
+                if caller.connect_ex(("127.0.0.1", self._port)) == 0:
+                    return self
+            assert self._process.poll() is None, "the server ended"
+            time.sleep(0.1)
+        raise AssertionError("the server does not answer")
+
+    def __exit__(self, *_):
+        self._process.terminate()
+        self._process.wait(timeout=30)
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        with TemporaryDirectory() as folder:
+            run_page(Path(argument), Path(folder))
+        print(f"{argument}: {len(steps(Path(argument)))} steps run")
