@@ -1,5 +1,6 @@
 """The whole way: bytes -> document -> estimator -> graph -> artifact -> verified file."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from modelpick.runtime import Selector
@@ -26,6 +27,7 @@ def convert(
     shrinkage: float | None = None,
     embedding_model: str | None = None,
     embedding_dim: int | None = None,
+    done: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
     """Convert a JSON model to an artifact file, verified and atomically.
 
@@ -46,6 +48,8 @@ def convert(
         See `build_estimator`.
     embedding_model, embedding_dim
         See `to_artifact`.
+    done
+        Called after each query that was compared with how many are done, and of how many.
 
     Raises
     ------
@@ -68,7 +72,7 @@ def convert(
     made_of = document.source
     with Selector.load(data) as selector:
         queries = made_queries(estimator, samples)
-        report = compare(selector, estimator, queries, str(target), made_of.name, made_of.category_classifier)
+        report = compare(selector, estimator, queries, str(target), made_of.name, made_of.category_classifier, done)
     if not report.passed:
         raise VerificationError(report)
     write_atomically(Path(target), data)

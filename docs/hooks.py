@@ -81,7 +81,7 @@ def command_page() -> str:
 def _described(command: TyperCommand | TyperGroup, context: typer.Context) -> list[str]:
     usage = f"```text\n{' '.join([context.command_path, *command.collect_usage_pieces(context)])}\n```"
     records = [record for one in command.get_params(context) if (record := one.get_help_record(context))]
-    rows = [f"| `{_cell(names)}` | {_cell(words)} |" for names, words in records]
+    rows = [f"| `{names}` | {_cell(words)} |" for names, words in records]  # code keeps its bars
     return [usage, _prose(command.help or ""), "\n".join(["| argument or option | |", "| --- | --- |", *rows])]
 
 

@@ -1,34 +1,157 @@
-"""What the command prints: tables and lines, on a terminal, in a log, or to nobody.
+"""What the command prints: tables, lines and progress, on a terminal, in a log, or to nobody.
 
 All that users named, models and files, is printed as it is: nothing of it is markup.
 """
 
 import os
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from io import TextIOBase, TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+)
+from rich.table import Column, Table
+from rich.text import Text
 
 from ..files.io import reason
 
 WIDE = 200
 STDERR = 2
+# Characters that the frame takes of a column, and of the table.
+FRAME, EDGE = 3, 1
+# A column of words may be made as narrow as this before another one goes below.
+NARROW = 24
+# Seconds from which on a step gets a line in a log.
+LONG = 3.0
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that prints names as they are; tables are as wide as a terminal, or wide in a log."""
+    """Return a console that prints names as they are; tables are as wide as a terminal, $COLUMNS, or wide in a log."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else WIDE, markup=False, emoji=False, highlight=False)
+    width = None if stream.isatty() or "COLUMNS" in os.environ else WIDE
+    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 
 
 def show(table: Table) -> None:
-    """Print a table."""
-    console().print(table)
+    """Print a table; columns for which there is no room go below, beside the first once more, and long cells fold."""
+    target = console()
+    for column in table.columns:
+        column.overflow = "fold"
+    for block in _blocks(table, target):
+        target.print(block)
+
+
+def _blocks(table: Table, target: Console) -> Iterator[Table]:
+    """Split a table into ones of as many columns as fit, each behind the first column."""
+    first, *others = [(column, _width(column, target) + FRAME) for column in table.columns]
+    chosen, taken = [first[0]], EDGE + first[1]
+    for column, width in others:
+        if len(chosen) > 1 and taken + width > target.width:
+            yield _block(table, chosen)
+            table.title, chosen, taken = None, [first[0]], EDGE + first[1]
+        chosen.append(column)
+        taken += width
+    yield table if len(chosen) == len(table.columns) else _block(table, chosen)
+
+
+def _width(column: Column, target: Console) -> int:
+    """Return the room that a column needs: that of its longest word, but no more than half of all."""
+    measured = [target.measure(cell) for cell in (column.header, *column.cells)]
+    words, lines = max(one.minimum for one in measured), max(one.maximum for one in measured)
+    return min(max(words, min(lines, NARROW)), target.width // 2)
+
+
+def _block(table: Table, columns: list[Column]) -> Table:
+    block = Table(*(Column(column.header, overflow=column.overflow) for column in columns), title=table.title)
+    for row, *cells in zip(table.rows, *(column.cells for column in columns), strict=True):
+        block.add_row(*cells, style=row.style)
+    return block
+
+
+@contextmanager
+def progress(step: str, unit: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Show on standard error how far a step is: on a terminal with rate and time left; in a log a line if it took long.
+
+    Steps may stand in one another.
+
+    Parameters
+    ----------
+    step
+        What is done, such as "Verifying knn.json".
+    unit
+        What is counted, such as "queries".
+
+    Yields
+    ------
+    A function to call with how many are done, and of how many; None where that is unknown.
+    """
+    target, start, counted = console(stderr=True), time.monotonic(), 0
+    is_shown = sys.stderr.isatty() and not target.is_dumb_terminal
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None, table_column=Column(ratio=1, max_width=40)),
+        _Count(unit),
+        _Rate(),
+    )
+    # Standard output may be a file: it must not be redirected to this console.
+    shown = Progress(*columns, console=target, transient=True, disable=not is_shown, redirect_stdout=False)
+    with shown:
+        task = shown.add_task(step, total=None)
+
+        def seen(done: int, total: int | None) -> None:
+            nonlocal counted
+            counted = done
+            shown.update(task, completed=done, total=total)
+
+        yield seen
+    seconds = time.monotonic() - start
+    if not is_shown and seconds >= LONG:
+        print(f"{step}: {counted:,} {unit} in {seconds:,.1f} s, {rate(counted / seconds)}", file=sys.stderr)
+
+
+def rate(speed: float) -> str:
+    """Write how many are done in a second, or how long one takes."""
+    if speed <= 0:
+        return "0/s"
+    return f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:,.1f} s each"
+
+
+class _Count(ProgressColumn):
+    """How many are done, and of how many."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__(Column(no_wrap=True))
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        whole = "" if task.total is None else f"/{task.total:,.0f}"
+        return Text(f"{task.completed:,.0f}{whole} {self._unit}")
+
+
+class _Rate(ProgressColumn):
+    """How fast, and the time left, or where that is unknown, gone by."""
+
+    def __init__(self) -> None:
+        super().__init__(Column(no_wrap=True))
+
+    def render(self, task: Task) -> Text:
+        left, gone = task.time_remaining, timedelta(seconds=int(task.elapsed or 0))
+        speed = "" if task.speed is None else f"{rate(task.speed)} "
+        return Text(f"{speed}{gone}" if left is None else f"{speed}{timedelta(seconds=left)} left")
 
 
 def emit(line: str) -> None:

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
@@ -30,7 +29,7 @@ from ..graphs.exact_search import ExactSearch
 from ..verification.compare import verify as verify_artifact
 from ..verification.probes import SAMPLES
 from ..verification.report import Report, VerificationError, write_junit
-from .console import console, show
+from .console import progress, show
 from .options import Artifact, AsJson
 
 Samples = Annotated[int, typer.Option(min=1, help="Queries to make from the model.")]
@@ -82,30 +81,32 @@ def convert(
             check_distinct(written, targets.values())
     reports: list[Report] = []
     refusals: list[ModelpickError] = []
-    for target, source in track(
-        targets.items(), "Converting", console=console(stderr=True), transient=True, disable=not sys.stderr.isatty()
-    ):
-        start = time.perf_counter()
-        try:
-            check_distinct(target, targets.values())
-            reports.append(
-                convert_file(
-                    source,
-                    target,
-                    samples=samples if verify else 0,
-                    exact_search=exact_search,
-                    semantics=semantics,
-                    k=k,
-                    shrinkage=shrinkage,
-                    embedding_model=embedding_model,
-                    embedding_dim=embedding_dim,
-                )
-            )
-            table.add_row(*_described(source, target, time.perf_counter() - start, reports[-1]))
-        except ModelpickError as error:
-            refusals.append(error)
-            if isinstance(error, VerificationError):
-                reports.append(error.report)
+    with progress("Converting", "files") as converted:
+        for place, (target, source) in enumerate(targets.items(), 1):
+            start = time.perf_counter()
+            try:
+                check_distinct(target, targets.values())
+                with progress(f"Verifying {one_line(source.name)}", "queries") as done:
+                    reports.append(
+                        convert_file(
+                            source,
+                            target,
+                            samples=samples if verify else 0,
+                            exact_search=exact_search,
+                            semantics=semantics,
+                            k=k,
+                            shrinkage=shrinkage,
+                            embedding_model=embedding_model,
+                            embedding_dim=embedding_dim,
+                            done=done,
+                        )
+                    )
+                table.add_row(*_described(source, target, time.perf_counter() - start, reports[-1]))
+            except ModelpickError as error:
+                refusals.append(error)
+                if isinstance(error, VerificationError):
+                    reports.append(error.report)
+            converted(place, len(targets))
     if verify and reports:
         _publish(reports, report, junit)
     if table.row_count:
@@ -177,7 +178,8 @@ def verify(
     if queries is not None:
         with Selector.load(artifact) as selector:
             given = [ask(selector.checked, query) for query in read_queries(queries)]
-    found = verify_artifact(artifact, against, queries=given, samples=samples)
+    with progress("Verifying", "queries") as done:
+        found = verify_artifact(artifact, against, queries=given, samples=samples, done=done)
     _publish([found], report, junit)
     if not found.passed:
         raise VerificationError(found)

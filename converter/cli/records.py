@@ -14,6 +14,7 @@ from ..training.embedder import embed
 from ..training.embeddings import read_embeddings
 from ..training.encoding import encode
 from ..training.records import read_benchmark
+from .console import progress
 
 MOST_SHOWN = 20
 
@@ -36,4 +37,5 @@ def read_records(
         return benchmark._replace(embeddings=read_embeddings(embeddings, benchmark.queries))
     if embedder is None or (benchmark.embeddings is not None and not np.isnan(benchmark.embeddings).any()):
         return benchmark
-    return benchmark._replace(embeddings=embed(benchmark.queries, embedder, progress=sys.stderr.isatty()))
+    with progress("Embedding", "queries") as done:
+        return benchmark._replace(embeddings=embed(benchmark.queries, embedder, done=done))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from modelpick.runtime import ModelpickError, Objective, Selector
 from modelpick.runtime.query import Asked
@@ -17,7 +16,7 @@ from modelpick.runtime.text.messages import Which
 from ..files.bulk import select_file
 from ..files.io import STDIN
 from ..files.queries import FEATURES, Query, ask, parse_prompt, read_queries
-from .console import console, emit
+from .console import emit, progress
 from .options import Artifact, AsJson, EncoderFile
 
 
@@ -102,25 +101,9 @@ def _select_file(
     encoder: Path | None,
     message: Which,
 ) -> None:
-    progress = Progress(
-        TextColumn("{task.completed:,} rows"),
-        SpinnerColumn(),
-        TimeElapsedColumn(),
-        console=console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
-    with progress:
-        task = progress.add_task("", total=None)
+    with progress("Picking", "rows") as done:
         found = select_file(
-            artifact,
-            source,
-            target,
-            column=column,
-            done=lambda rows: progress.advance(task, rows),
-            asked=asked,
-            encoder=encoder,
-            message=message,
+            artifact, source, target, column=column, done=done, asked=asked, encoder=encoder, message=message
         )
     print(f"{found.rows} rows, {found.bad} bad, {found.resumed} from an earlier run", file=sys.stderr)
     if found.bad:

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.progress import track
 from rich.table import Table
 
 from modelpick.runtime import DocumentError
@@ -25,7 +24,7 @@ from ..training.train import FORMAT_VERSION, TRAINED, trainer, training_data
 from ..training.train import train as train_selector
 from ..training.tune import Tried, best_settings, compare
 from ..training.tune import tune as tune_settings
-from .console import console, show
+from .console import progress, show
 from .options import Data, Embedder, Embeddings, EncoderFile, Seed
 from .records import read_records
 
@@ -130,13 +129,13 @@ def _write(training: Training, trained: list[AnyRules], output: Path, tune: bool
     """Train, then write. Unless all must be, what cannot be trained on these records is left out with a warning."""
     table = Table("algorithm", "semantics", "file", "MB", "seconds")
     documents: dict[Path, bytes] = {}
-    for rules in track(
-        trained, "Training", console=console(stderr=True), transient=True, disable=not sys.stderr.isatty()
-    ):
+    for rules in trained:
         start = time.perf_counter()
         try:
             settings = _tuned(training, rules) if tune else training.settings
-            document = msgspec.json.encode(train_selector(training._replace(settings=settings), rules))
+            with progress(f"Training {rules.algorithm}", "queries") as done:
+                document = msgspec.json.encode(train_selector(training._replace(settings=settings), rules))
+                done(len(training.features), len(training.features))
         except DocumentError as refusal:
             if all_must:
                 raise
@@ -153,7 +152,8 @@ def _write(training: Training, trained: list[AnyRules], output: Path, tune: bool
 
 def _tuned(training: Training, rules: AnyRules) -> Settings:
     """Tune, show the table, and return the best settings."""
-    found = tune_settings(training, rules)
+    with progress(f"Tuning {rules.algorithm}", "trials") as done:
+        found = tune_settings(training, rules, done)
     tried = [name for name in Settings._fields if len({getattr(one.settings, name) for one in found}) > 1]
     table = Table(*tried, "score", "quality", title=f"{rules.algorithm} {rules.semantics}, on held-out queries")
     for one in found:
@@ -174,7 +174,8 @@ def _chosen(training: Training, format_version: int, allow_constant: bool) -> tu
     candidates = [
         trainer(name, format_version, Semantics.queries if name == "knn" else Semantics.native) for name in TRAINED
     ]
-    compared = compare(training, candidates)
+    with progress("Comparing algorithms", "tuned") as done:
+        compared = compare(training, candidates, done)
     table = Table("algorithm", "semantics", "quality", "utility", "over the best single model")
     for one in compared:
         means = (f"{mean:.4f}" for mean in (one.quality, one.utility))

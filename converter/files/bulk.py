@@ -35,6 +35,8 @@ MANIFEST, JOINED = "manifest.json", "joined"
 OURS = re.compile(rf"\d{{9,}}\.jsonl|{MANIFEST}|{JOINED}")
 # Rows of features as a matrix, or queries one by one.
 Rows = npt.NDArray[Any] | Sequence[Query]
+# Chunks, each with the number of rows in the file: of text an estimate, or None where there is none.
+Chunks = Iterator[tuple[Rows, int | None]]
 
 
 class Pick(Struct, omit_defaults=True):
@@ -95,7 +97,7 @@ def select_file(
     *,
     column: str = FEATURES,
     chunk: int = CHUNK,
-    done: Callable[[int], None] = lambda rows: None,
+    done: Callable[[int, int | None], None] = lambda done, total: None,
     asked: Asked | None = None,
     encoder: Path | None = None,
     message: Which = "last_user",
@@ -118,7 +120,7 @@ def select_file(
     chunk
         Rows in memory at once.
     done
-        Called after each chunk with the number of its rows.
+        Called after each chunk with how many rows are done, and of how many: of text an estimate, or None.
     asked
         What is asked of the selector for all rows.
     encoder
@@ -155,7 +157,7 @@ def select_file(
     rows = resumed = 0
     with _loaded(data, prompts, message, asked or {}) as selector:
         _prepare(parts, msgspec.json.encode(manifest))
-        for number, values in enumerate(read(source, form, chunk)):
+        for number, (values, total) in enumerate(read(source, form, chunk)):
             part = parts / f"{number:09}.jsonl"
             if part.exists():
                 resumed += len(values)
@@ -163,7 +165,7 @@ def select_file(
                 picks = _picks(selector, values, rows)
                 write_atomically(part, b"".join(msgspec.json.encode(pick) + b"\n" for pick in picks))
             rows += len(values)
-            done(len(values))
+            done(rows, total)
     bad = _join(parts, target, _WRITERS[suffix])
     _remove(parts)
     return Outcome(rows, bad, resumed)
@@ -232,7 +234,7 @@ def _pick(selector: Selector | TextSelector, query: Query, row: int) -> Pick:
         return Pick(row, None, str(error))
 
 
-def _reader(source: Path) -> Callable[[Path, _Form, int], Iterator[Rows]]:
+def _reader(source: Path) -> Callable[[Path, _Form, int], Chunks]:
     """Return how a source is read: by its first bytes, of text by its name.
 
     Raises
@@ -251,7 +253,7 @@ def _reader(source: Path) -> Callable[[Path, _Form, int], Iterator[Rows]]:
     return _read_text
 
 
-def _read_npy(source: Path, form: _Form, chunk: int) -> Iterator[Rows]:
+def _read_npy(source: Path, form: _Form, chunk: int) -> Chunks:
     if form is _PROMPTS:
         raise ModelpickError(f"{source}: expected prompts, .jsonl or .parquet, beside an encoder")
     try:
@@ -261,28 +263,33 @@ def _read_npy(source: Path, form: _Form, chunk: int) -> Iterator[Rows]:
     if matrix.ndim != 2:
         raise ModelpickError(f"{source}: expected an array of shape (n, d), got {matrix.shape}")
     for start in range(0, len(matrix), chunk):
-        yield np.array(matrix[start : start + chunk])
+        yield np.array(matrix[start : start + chunk]), len(matrix)
 
 
-def _read_text(source: Path, form: _Form, chunk: int) -> Iterator[Rows]:
+def _read_text(source: Path, form: _Form, chunk: int) -> Chunks:
     name, file = open_bytes(source, ModelpickError)
+    size, seen, head = source.stat().st_size, 0, 0
     with file:
         queries = parse_file(name, file, form.parse)
         while rows := list(islice(queries, chunk)):
-            yield rows
+            seen += len(rows)
+            read = file.tell()
+            head = head or read  # is read at once, and ahead of its rows; so is all of a small file
+            yield rows, round(seen * size / read) if head < read < size else None
 
 
-def _read_parquet(source: Path, form: _Form, chunk: int) -> Iterator[Rows]:
-    for batch in read_columns(source, (*form.columns, "category"), chunk):
+def _read_parquet(source: Path, form: _Form, chunk: int) -> Chunks:
+    for batch, total in read_columns(source, (*form.columns, "category"), chunk):
         names = batch.schema.names
         if not set(form.columns) & set(names):
             raise ModelpickError(f"{source}: expected a column {', or '.join(form.columns)}")
         matrix = as_matrix(batch.column(form.features)) if form.features in names else None
         if matrix is not None:
-            yield matrix
+            yield matrix, total
         else:
             values = [as_objects(batch.column(name)) for name in names]
-            yield [form.parse("", dict(zip(names, row, strict=True))) for row in zip(*values, strict=True)]
+            rows = (dict(zip(names, row, strict=True)) for row in zip(*values, strict=True))
+            yield [form.parse("", row) for row in rows], total
 
 
 def _join(parts: Path, target: Path, writer: Writer) -> int:
@@ -318,7 +325,7 @@ class _JSONLines:
         self._file.writelines(msgspec.json.encode(pick) + b"\n" for pick in picks)
 
 
-_READERS: dict[bytes, Callable[[Path, _Form, int], Iterator[Rows]]] = {NPY: _read_npy, PARQUET: _read_parquet}
+_READERS: dict[bytes, Callable[[Path, _Form, int], Chunks]] = {NPY: _read_npy, PARQUET: _read_parquet}
 _WRITERS: dict[str, Writer] = {
     ".jsonl": _JSONLines,
     ".parquet": ParquetWriter,

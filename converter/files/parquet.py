@@ -45,8 +45,8 @@ def read_parquet(name: str, data: bytes) -> list[dict[str, Any]]:
     return rows
 
 
-def read_columns(source: Path, columns: tuple[str, ...], chunk: int) -> Iterator[Any]:
-    """Yield record batches of at most ``chunk`` rows, with those of the columns that there are.
+def read_columns(source: Path, columns: tuple[str, ...], chunk: int) -> Iterator[tuple[Any, int]]:
+    """Yield record batches of at most ``chunk`` rows, with those of the columns that there are, and the file's rows.
 
     Raises
     ------
@@ -57,7 +57,8 @@ def read_columns(source: Path, columns: tuple[str, ...], chunk: int) -> Iterator
     try:
         file = arrow.parquet.ParquetFile(source)
         wanted = [name for name in columns if name in file.schema_arrow.names]
-        yield from file.iter_batches(batch_size=chunk, columns=wanted)
+        for batch in file.iter_batches(batch_size=chunk, columns=wanted):
+            yield batch, file.metadata.num_rows
     except (OSError, ValueError) as cause:
         if isinstance(cause, ModelpickError):
             raise

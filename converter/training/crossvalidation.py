@@ -1,6 +1,6 @@
 """Cross-validation over queries: what settings pick for queries that they were not trained on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -85,20 +85,30 @@ def best_single(utility: Matrix) -> int:
 
 
 def swept(
-    training: Training, rules: AnyRules, grid: Sequence[Settings], objectives: Sequence[Objective]
+    training: Training,
+    rules: AnyRules,
+    grid: Sequence[Settings],
+    objectives: Sequence[Objective],
+    done: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Sweep]:
-    """Pick for each query by each setting, trained on the other folds: no query stands on both sides."""
+    """Pick for each query by each setting, trained on the other folds: no query stands on both sides.
+
+    ``done`` is called with how many trials are done, one for each setting and fold, and of how many.
+    """
     assert rules.trials is not None
     n = len(training.features)
     fold = folds(training.features, training.settings.seed)
     picks = np.zeros((len(grid), len(objectives), n), dtype=np.int64)
     places = {settings: place for place, settings in enumerate(grid)}
     with threadpool_limits(1):
-        for number in range(int(fold.max()) + 1):
+        n_folds = int(fold.max()) + 1
+        for number in range(n_folds):
             learned, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-            for trial in rules.trials(training.of(learned), training.features[held_out], grid):
+            trials = rules.trials(training.of(learned), training.features[held_out], grid)
+            for place, trial in enumerate(trials, 1):
                 for column, objective in enumerate(objectives):
                     picks[places[trial.settings], column, held_out] = trial.pick(objective)
+                done(number * len(grid) + place, n_folds * len(grid))
     return [Sweep(settings, list(objectives), picks[place]) for place, settings in enumerate(grid)]
 
 

@@ -1,14 +1,19 @@
 """Embeddings of queries, by a sentence-transformers model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from modelpick.runtime import ModelpickError
 
+# Texts that are embedded before progress is shown: enough for batches of like lengths.
+STEP = 1_024
 
-def embed(texts: Sequence[str], model: str, *, progress: bool = False) -> npt.NDArray[np.float64]:
+
+def embed(
+    texts: Sequence[str], model: str, *, done: Callable[[int, int], None] = lambda done, total: None
+) -> npt.NDArray[np.float64]:
     """Embed texts by a sentence-transformers model, float64, shape (n, e).
 
     Parameters
@@ -17,8 +22,8 @@ def embed(texts: Sequence[str], model: str, *, progress: bool = False) -> npt.ND
         What to embed.
     model
         Name of a model, or a folder that holds one.
-    progress
-        Whether to show a progress bar.
+    done
+        Called after each step with how many texts are embedded, and of how many.
 
     Raises
     ------
@@ -33,4 +38,8 @@ def embed(texts: Sequence[str], model: str, *, progress: bool = False) -> npt.ND
         transformer = SentenceTransformer(model, device="cpu")
     except Exception as cause:  # its errors have no common base
         raise ModelpickError(f"{model}: cannot be loaded: {str(cause).splitlines()[0]}") from None
-    return np.asarray(transformer.encode(list(texts), show_progress_bar=progress), dtype=np.float64)
+    found = []
+    for first in range(0, len(texts), STEP):
+        found.append(transformer.encode(list(texts[first : first + STEP]), show_progress_bar=False))
+        done(min(first + STEP, len(texts)), len(texts))
+    return np.concatenate(found).astype(np.float64)

@@ -1,6 +1,6 @@
 """Tuning: settings by cross-validation over queries, and which algorithm to take."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,14 +30,17 @@ class Tried(NamedTuple):
     is_best: bool
 
 
-def tune(training: Training, rules: AnyRules) -> list[Tried]:
+def tune(
+    training: Training, rules: AnyRules, done: Callable[[int, int], None] = lambda done, total: None
+) -> list[Tried]:
     """Cross-validate all settings that an algorithm has, over queries: no query stands on both sides of a fold.
 
     The score is the area under the cost-quality frontier, RouterBench's AIQ, between the costs of the cheapest and of
     the best single model, where outcomes are predicted, costs are recorded and the user chose no weights; else the mean
     utility by the user's weights, which is the quality without any. Where the score is a mean and evidence is among the
     settings, the one of the most evidence is chosen whose score is within a paired standard error of the highest: the
-    one-SE rule of L. Breiman et al., Classification and Regression Trees, 1984. Deterministic.
+    one-SE rule of L. Breiman et al., Classification and Regression Trees, 1984. Deterministic. ``done`` is called as by
+    `swept`.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def tune(training: Training, rules: AnyRules) -> list[Tried]:
     least = n - int(np.bincount(folds(training.features, training.settings.seed)).max())
     grid = [settings for settings in rules.grid(training.settings) if _fits(settings, training.settings, least)]
     objectives = objectives_of(training, rules)
-    sweeps = swept(training, rules, grid, objectives)
+    sweeps = swept(training, rules, grid, objectives, done)
     scores = [_score(sweep, benchmark) for sweep in sweeps]
     best = int(np.argmax(scores))
     if len(objectives) == 1:
@@ -120,8 +123,12 @@ class Compared(NamedTuple):
     """Mean utility over always calling the best single model by it of the fold's training queries, paired."""
 
 
-def compare(training: Training, candidates: list[AnyRules]) -> list[Compared]:
+def compare(
+    training: Training, candidates: list[AnyRules], done: Callable[[int, int], None] = lambda done, total: None
+) -> list[Compared]:
     """Compare algorithms by nested cross-validation, by utility, the best first.
+
+    ``done`` is called with how many are tuned, each candidate once a fold, and of how many.
 
     Raises
     ------
@@ -134,7 +141,8 @@ def compare(training: Training, candidates: list[AnyRules]) -> list[Compared]:
         raise DocumentError(f"expected three queries or more to compare algorithms, got {n}")
     fold = folds(training.features, training.settings.seed)
     picks = np.zeros((1 + len(candidates), n), dtype=np.int64)
-    for number in range(int(fold.max()) + 1):
+    n_folds = int(fold.max()) + 1
+    for number in range(n_folds):
         learned, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         inner = training.of(learned)
         picks[0, held_out] = best_single(utility[learned])
@@ -144,6 +152,7 @@ def compare(training: Training, candidates: list[AnyRules]) -> list[Compared]:
             with threadpool_limits(1):
                 (trial,) = rules.trials(inner, training.features[held_out], [settings])
                 picks[place, held_out] = trial.pick(objective)
+            done(number * len(candidates) + place, n_folds * len(candidates))
     single, *found = outcomes_of(picks, utility)
     qualities = outcomes_of(picks[1:], benchmark.quality)
     compared = []

@@ -1,6 +1,7 @@
 """Holds an artifact, run through `modelpick.runtime` in onnxruntime, against its scikit-learn estimator."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ def verify(
     *,
     queries: npt.ArrayLike | None = None,
     samples: int = SAMPLES,
+    done: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
     """Hold an artifact against the JSON model that it should have been converted from, by the rules that it names.
 
@@ -37,6 +39,8 @@ def verify(
         Queries to compare on, shape (b, d); by default they are made from the model, see `made_queries`.
     samples
         Number of queries to make.
+    done
+        Called after each query with how many are done, and of how many.
 
     Raises
     ------
@@ -52,7 +56,8 @@ def verify(
             raise ArtifactError(f"{name}: expected it made from SHA-256 {document.source.sha256}, got {made_of!r}")
         estimator = estimator_of(document, metadata)
         given = made_queries(estimator, samples) if queries is None else queries
-        return compare(selector, estimator, given, name, document.source.name, document.source.category_classifier)
+        classifier = document.source.category_classifier
+        return compare(selector, estimator, given, name, document.source.name, classifier, done)
 
 
 def compare(
@@ -62,10 +67,11 @@ def compare(
     artifact: str,
     source: str,
     classifier: CategoryClassifier | None = None,
+    done: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
     """Compare picks, scores and distances on queries, shape (b, d), and the categories that a classifier predicts.
 
-    The names are for the report.
+    The names are for the report, ``done`` as above.
     """
     start = time.perf_counter()
     picked = selector.select_batch(queries)
@@ -74,7 +80,10 @@ def compare(
     if not picked:
         return report
     matrix = np.asarray(queries, dtype=np.float64)
-    explanations = [selector.explain(query) for query in matrix]
+    explanations = []
+    for query in matrix:
+        explanations.append(selector.explain(query))
+        done(len(explanations), len(matrix))
     expectations = rules_of(estimator).expect(estimator, matrix, explanations)
     categories = differing_categories(selector.metadata, classifier, matrix)
     for row, (query, pick, explanation, expectation) in enumerate(

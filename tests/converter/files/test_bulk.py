@@ -1,5 +1,6 @@
 """`modelpick select --input --output`: files of any size, resumable, bad rows with their errors."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -62,12 +63,17 @@ def read(path):
 @pytest.mark.parametrize("source", ["npy", "jsonl", "parquet"])
 def test_picks_for_every_row(artifact, picks, tmp_path, source, target):
     write(tmp_path / f"queries.{source}", QUERIES)
-    counted = []
+    seen = []
     found = select_file(
-        artifact, tmp_path / f"queries.{source}", tmp_path / f"picks.{target}", chunk=64, done=counted.append
+        artifact,
+        tmp_path / f"queries.{source}",
+        tmp_path / f"picks.{target}",
+        chunk=64,
+        done=lambda done, total: seen.append((done, total)),
     )
     assert found == (1_000, 0, 0)
-    assert (sum(counted), max(counted)) == (1_000, 64)
+    total = None if source == "jsonl" else 1_000  # a small file of text is read at once, which says nothing of its rows
+    assert seen == [(min(first + 64, 1_000), total) for first in range(0, 1_000, 64)]
     assert read(tmp_path / f"picks.{target}") == picks
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"picks.{target}", f"queries.{source}"]
 
@@ -116,13 +122,27 @@ class StopHereError(Exception):
     pass
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz"])
+def test_estimates_the_rows_of_large_text(artifact, tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(queries, "WHOLE_BYTES", 2**12)
+    lines = "".join(json.dumps(row.tolist()) + "\n" for row in QUERIES).encode()
+    source = tmp_path / f"queries.{suffix}"
+    source.write_bytes(gzip.compress(lines) if suffix.endswith("gz") else lines)
+    seen = []
+    select_file(artifact, source, tmp_path / "picks.jsonl", chunk=50, done=lambda *counts: seen.append(counts))
+    estimates = [total for _, total in seen if total is not None]
+    assert len(estimates) >= 10 or suffix.endswith("gz")
+    assert estimates
+    assert all(700 < total < 1_300 for total in estimates[2:])
+
+
 def test_goes_on_where_it_was_interrupted(artifact, picks, tmp_path):
     source, target = tmp_path / "queries.npy", tmp_path / "picks.jsonl"
     write(source, QUERIES)
     answered = []
 
-    def interrupt(rows):
-        answered.append(rows)
+    def interrupt(done, total):
+        answered.append(done)
         if len(answered) == 5:
             raise StopHereError
 

@@ -1,0 +1,192 @@
+"""Tables and progress, on wide and narrow terminals, in logs and pipes."""
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+from rich.table import Table
+
+from modelpick.converter.cli import console
+from modelpick.converter.cli.console import progress, rate, show
+
+MODELS = Path(__file__).parents[3] / "models"
+LONG_NAME = "a-model-whose-name-is-long-" * 4
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-8]|9[0-7])(?:;[0-9;]*)?m")
+
+
+def printed(capsys, monkeypatch, table, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    show(table)
+    return capsys.readouterr().out
+
+
+def cells(out):
+    """Return what stands in the columns of a table, one block below the other, folded cells put together."""
+    blocks = [block for block in re.split(r"┏.*\n", out) if "┃" in block]
+    for block in blocks:
+        header, body = ("".join(part) for part in re.split(r"┡.*\n", block))
+        rows = [re.split("[┃│]", line)[1:-1] for line in (header + body).splitlines() if line[0] in "┃│"]
+        yield [" ".join(cell.strip() for cell in column).split() for column in zip(*rows, strict=True)]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_columns_that_do_not_fit_go_below(capsys, monkeypatch, width):
+    names = [f"model-{number}" for number in range(40)]
+    table = Table("policy", *names, title="share of selections")
+    table.add_row("oracle", *(f"{number}.5%" for number in range(40)))
+    table.add_row("random", *(f"{number}.25%" for number in range(40)), style="bold")
+    out = printed(capsys, monkeypatch, table, width)
+    assert max(map(len, out.splitlines())) <= width
+    assert out.count("share of selections") == 1
+    shown = [column for block in cells(out) for column in block]
+    assert [column for column in shown if column[0] != "policy"] == [
+        [name, f"{number}.5%", f"{number}.25%"] for number, name in enumerate(names)
+    ]
+    assert [column for column in shown if column[0] == "policy"] == [["policy", "oracle", "random"]] * len(
+        [*cells(out)]
+    )
+
+
+def test_a_table_that_fits_stays_whole(capsys, monkeypatch):
+    table = Table("a", "b", "c")
+    table.add_row("1", "2", "3")
+    assert [*cells(printed(capsys, monkeypatch, table, 13))] == [[["a", "1"], ["b", "2"], ["c", "3"]]]
+    assert len([*cells(printed(capsys, monkeypatch, table, 12))]) == 2
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_long_names_fold_and_lose_nothing(capsys, monkeypatch, width):
+    table = Table("entry", "value", "[red]markup[/]")
+    table.add_row(LONG_NAME, LONG_NAME[::-1], "[bold]x[/]")
+    out = printed(capsys, monkeypatch, table, width)
+    assert max(map(len, out.splitlines())) <= width
+    shown = ["".join(column) for block in cells(out) for column in block]
+    assert {f"entry{LONG_NAME}", f"value{LONG_NAME[::-1]}", "[red]markup[/][bold]x[/]"} <= set(shown)
+
+
+def test_a_table_in_a_log_is_wide(capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    table = Table("name")
+    table.add_row("x" * 150)
+    show(table)
+    assert "x" * 150 in capsys.readouterr().out
+
+
+def test_a_long_step_gets_one_line_in_a_log(capsys, monkeypatch):
+    monkeypatch.setattr(console, "LONG", 0.0)
+    with progress("Embedding", "queries") as done:
+        for number in range(1, 1_235):
+            done(number, 1_234)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"Embedding: 1,234 queries in 0\.\d s, [\d,]+/s\n", err)
+
+
+def test_a_short_step_and_a_failed_one_get_none(capsys, monkeypatch):
+    with progress("Picking", "rows") as done:
+        done(10, None)
+    monkeypatch.setattr(console, "LONG", 0.0)
+    with pytest.raises(ValueError, match="wrong"), progress("Picking", "rows") as done:
+        raise ValueError("wrong")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_rates():
+    assert [rate(speed) for speed in (0.0, 12_345.6, 12.34, 2.34, 0.25)] == [
+        "0/s", "12,346/s", "12/s", "2.3/s", "4.0 s each",
+    ]  # fmt: skip
+
+
+STEPS = """
+import sys, time
+from modelpick.converter.cli.console import progress
+with progress("Converting", "files") as converted:
+    for file in (1, 2):
+        with progress(f"Verifying model-{file}.json", "queries") as done:
+            for number in range(1, 7):
+                time.sleep(0.1)
+                done(number, 6)
+            print("warning: odd", file=sys.stderr)
+        print(f"converted {file}")
+        converted(file, 2)
+"""
+
+
+def on_terminal(width, **environment):
+    """Run steps with standard error on a terminal, and standard output in a pipe."""
+    terminal, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    known = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", STEPS],
+        stdin=end,
+        stdout=subprocess.PIPE,
+        stderr=end,
+        env={**known, "TERM": "xterm-256color", **environment},
+    )
+    os.close(end)
+    seen = b""
+    while True:
+        try:
+            part = os.read(terminal, 65_536)
+        except OSError:  # its other end is closed
+            break
+        if not part:
+            break
+        seen += part
+    os.close(terminal)
+    out = process.stdout.read().decode()
+    assert process.wait(timeout=60) == 0
+    return out, seen.decode()
+
+
+@pytest.mark.parametrize("width", [30, 60, 100])
+def test_progress_on_a_terminal(width):
+    out, err = on_terminal(width)
+    assert out == "converted 1\nconverted 2\n"
+    lines = [line.rstrip() for line in re.split(r"[\r\n]+", ESCAPES.sub("", err))]
+    assert max(map(len, lines)) <= width
+    assert lines.count("warning: odd") == 2
+    if width >= 60:
+        assert any("Converting" in line and "1/2 files" in line for line in lines)
+        inner = re.compile(r"Verifying model-2.json .* \d/6 queries \d\S*/s 0:00:0\d left$")
+        assert any(inner.search(line) for line in lines)
+    assert COLOUR.search(err)
+
+
+def test_progress_without_colours():
+    _, err = on_terminal(80, NO_COLOR="1")
+    assert "Verifying model-1.json" in err
+    assert COLOUR.search(err) is None
+
+
+def test_a_terminal_that_cannot_move_its_cursor_is_a_log():
+    assert on_terminal(80, TERM="dumb")[1].split("\r\n") == ["warning: odd", "warning: odd", ""]
+
+
+def test_the_tables_of_the_command_fit_a_terminal(tmp_path):
+    commands = [
+        ["convert", MODELS / "kmeans.json", "-o", tmp_path],
+        ["inspect", tmp_path / "kmeans.onnx"],
+        ["evaluate", tmp_path / "kmeans.onnx", "--data", MODELS / "benchmark.jsonl"],
+    ]
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, "-m", "modelpick", *map(str, command)],
+            env={**os.environ, "COLUMNS": "80"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        framed = [line for line in done.stdout.splitlines() if line[0] in "┏┃┡│└"]
+        assert max(map(len, framed)) <= 80
+        assert "…" not in done.stdout
