@@ -8,7 +8,7 @@ PIP_INSTALL := pip install --quiet --disable-pip-version-check
 make-venv = if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(1); else \
 	$(PYTHON) -m $(PIP_INSTALL) --upgrade --target .tools virtualenv && PYTHONPATH=.tools $(PYTHON) -m virtualenv --quiet $(1); fi
 
-.PHONY: browser demo lint test docs test-docs test-packages bench bench-smoke bench-tables clean
+.PHONY: browser demo lint test docs test-docs test-packages release-check bench bench-smoke bench-tables clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python models/demo.py
@@ -44,6 +44,20 @@ test-packages: $(VENV)/installed
 	@$(call make-venv,.venv-sdist)
 	.venv-sdist/bin/$(PIP_INSTALL) -c tests/oldest.txt "$$(ls dist/*.tar.gz)[converter,dev]"
 	.venv-sdist/bin/python -m pytest -n auto
+
+# What would be released: the metadata of the wheel and the sdist, and the README's steps with each, outside the checkout.
+release-check: $(VENV)/installed
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/$(PIP_INSTALL) twine
+	$(BIN)/python -m twine check --strict dist/*
+	@set -e; for package in dist/*; do \
+		rm -rf .venv-release; \
+		$(call make-venv,.venv-release); \
+		.venv-release/bin/$(PIP_INSTALL) "$$package[converter]"; \
+		(cd / && $(CURDIR)/.venv-release/bin/python $(CURDIR)/tests/pages.py $(CURDIR)/README.md); \
+		.venv-release/bin/modelpick --version; \
+	done
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/run.py --output benchmarks/results

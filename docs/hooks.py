@@ -31,8 +31,8 @@ HOMES = {
     "benchmarks/results/knn.svg": "project/knn.svg",
     "benchmarks/results/results.json": "project/results.json",
     "examples/node/select.mjs": "project/select.mjs",
-    "examples/service/README.md": "project/service.md",
     "models/README.md": "project/models.md",
+    **{str(page.relative_to(ROOT)): f"project/{page.parent.name}.md" for page in ROOT.glob("examples/*/README.md")},
 }
 COMMAND = "reference/command.md"
 LINK = re.compile(r"(?<=\]\()(?!\w+:)([^)#\s]+)")

@@ -1,14 +1,18 @@
-"""Every package of the source is in the wheel."""
+"""What is released: every package of the source, one version, and a changelog."""
 
+import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+
+from modelpick import __version__
 
 ROOT = Path(__file__).parents[1]
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
@@ -51,3 +55,34 @@ def test_every_module_is_in_the_wheel(tmp_path):
     }
     inside = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert inside == expected
+
+
+def test_the_version_stands_in_one_place():
+    assert version("modelpick") == __version__
+    known = {ROOT / "package/__init__.py", ROOT / "CHANGELOG.md"}
+    searched = [*ROOT.glob("*.*"), ROOT / "Makefile"]  # not docs/, whose measurements name what was measured
+    searched += [file for folder in FOLDERS.values() for file in folder.rglob("*.py")]
+    literal = re.compile(rf"(?<![\d.]){re.escape(__version__)}(?![\d.])")
+    assert {file for file in searched if file.is_file() and literal.search(file.read_text())} <= known
+
+
+KINDS = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+
+
+def test_the_changelog_is_one_by_keep_a_changelog():
+    head, *releases = (ROOT / "CHANGELOG.md").read_text().split("\n## ")
+    assert head.startswith("# Changelog\n")
+    titles = [release.partition("\n")[0] for release in releases]
+    assert titles[0] == "[Unreleased]"
+    dated = [re.fullmatch(r"\[(\d+)\.(\d+)\.(\d+)\] - (\d{4}-\d{2}-\d{2})", title) for title in titles[1:]]
+    assert all(dated)
+    numbers = [tuple(map(int, title.groups()[:3])) for title in dated]
+    assert numbers == sorted(numbers, reverse=True)
+    assert __version__ in {".".join(map(str, number)) for number in numbers}
+    for release in releases:
+        kinds = re.findall(r"^### (.*)$", release, re.MULTILINE)
+        assert kinds == [kind for kind in KINDS if kind in kinds], "each once, in this order"
+        for part in release.split("\n### ")[1:]:
+            entries = part.partition("\n\n")[2].strip().splitlines()
+            assert entries
+            assert all(line.startswith(("- ", "  ")) for line in entries), "one list, without gaps"
