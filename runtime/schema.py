@@ -151,10 +151,6 @@ class Input:
     """KNN: begin of the block of candidates, int64, (1,)."""
     KEPT: Final = "kept"
     """KNN, quantised search: how many candidates are kept, int64, (1,)."""
-    KNOWN_SCORE: Final = "known_score"
-    """KNN, quantised search: `Output.SCORE` of a run before, float32, (b, c)."""
-    KNOWN_CANDIDATE: Final = "known_candidate"
-    """KNN, quantised search: `Output.CANDIDATE` of a run before, int64, (b, c)."""
 
 
 class Output:

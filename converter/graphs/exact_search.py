@@ -249,33 +249,18 @@ def _by_batch(
     counts: tuple[int, int],
     search: Search,
 ) -> None:
-    """Search in integers, but many queries at once in float32, and not at all for what the caller knows already."""
+    """Search in integers, but many queries at once in float32."""
     size = graph.constant(Input.KEPT, np.array([counts[1]]))
-    known = [
-        graph.constant(Input.KNOWN_SCORE, np.empty((0, 0), dtype=np.float32)),
-        graph.constant(Input.KNOWN_CANDIDATE, np.empty((0, 0), dtype=np.int64)),
-    ]
     n_queries = graph.node("Shape", query, end=1)
     are_many = graph.node("GreaterOrEqual", n_queries, graph.constant("many", np.array([MANY_QUERIES])))
-
-    def unless_found(
-        found: list[str], wanted: Graph, results: list[str], names: list[str], condition: str | None = None
-    ) -> None:
-        missing = graph.node("Less", graph.node("Shape", found[0], end=1), n_queries)
-        copies = graph.branch()
-        graph.choose(
-            graph.node("And", missing, condition) if condition else missing,
-            names,
-            SEARCH_KINDS,
-            (wanted, results),
-            (copies, [copies.node("Identity", values) for values in found]),
-        )
-
-    # One after the other: onnxruntime prepares matrices for their products in the outermost branches only.
     many, few = graph.branch(), graph.branch()
-    found = [graph.name(name) for name in known]
-    unless_found(known, many, _plain_search(many, query, searched, rows, size), found, are_many)
-    unless_found(found, few, _quantised_search(few, query, searched, rows, parts, counts[0], size), list(search))
+    graph.choose(
+        are_many,
+        list(search),
+        SEARCH_KINDS,
+        (many, _plain_search(many, query, searched, rows, size)),
+        (few, _quantised_search(few, query, searched, rows, parts, counts[0], size)),
+    )
 
 
 def _plain_search(graph: Graph, query: str, searched: str, rows: Rows, size: str) -> list[str]:

@@ -22,8 +22,6 @@ What a caller may override, by initializers that are inputs as well:
 
 - ``refine`` (bool): false leaves it at the search, and the neighbours are empty. The scores alone prove which rows are
   the k nearest wherever two that follow one another are more than 2 E apart.
-- ``known_score`` and ``known_candidate`` (float32 and int64, (b, c)), in the quantised search: what it found before. It
-  is skipped then.
 - ``k`` (int64, shape (1,)): how many neighbours; of padding, beyond the last row, the distance is infinite.
 - ``candidates``, ``first`` and, in the quantised search, ``kept`` (int64, shape (1,)): where ``certified`` is false,
   more rows are looked at. The k nearest of blocks of candidates, each from ``first`` on, up to one that is certified or

@@ -7,21 +7,11 @@ a norm up to ``min_norm`` stay as they are; by default only zeros do.
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+
+from modelpick.runtime.search.distances import SMALLEST
+from modelpick.runtime.search.distances import directions as directions
 
 from .builder import Graph
-
-Matrix = npt.NDArray[np.float64]
-SMALLEST = 5e-324
-
-
-def directions(vectors: Matrix, min_norm: float = 0.0) -> Matrix:
-    """Scale rows, float64, (n, d), to unit length, but those whose norm is ``min_norm`` or less."""
-    largest = np.maximum(np.abs(vectors).max(axis=1, keepdims=True), min_norm or SMALLEST)
-    shrunk = vectors / largest
-    norms = np.linalg.norm(shrunk, axis=1, keepdims=True)
-    is_long = norms > min_norm / largest
-    return np.where(is_long, shrunk / np.where(is_long, norms, 1.0), vectors)
 
 
 class Scaled(NamedTuple):

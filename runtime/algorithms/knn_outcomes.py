@@ -77,10 +77,10 @@ class KNNOutcomes:
 
     def explain(self, run: Run, query: Queries, preferences: Preferences) -> Explanation:
         """See `Algorithm`."""
-        rows, distances = self._nearest.rows(run, query).values()
-        if rows.shape != (1, self._k):
-            raise ArtifactError(f"expected {self._k} neighbours, got shape {rows.shape}")
-        ascending = np.sort(rows)
+        rows, distances = self._nearest.neighbours(run, query)
+        if rows.shape != (self._k,):
+            raise ArtifactError(f"expected {self._k} neighbours, got {len(rows)}")
+        ascending = np.sort(rows)[None]
         outcomes = self._predicted(ascending)
         utility = utility_of(outcomes, preferences)
         winner = int(pick(outcomes, utility, self._guarded(ascending, preferences))[0])
@@ -93,7 +93,7 @@ class KNNOutcomes:
                 "distance": distance,
                 "outcomes": explained(self._outcomes[row], self._names, Preferences()),
             }
-            for row, distance in zip(rows[0].tolist(), distances[0].tolist(), strict=True)
+            for row, distance in zip(rows.tolist(), distances.tolist(), strict=True)
         ]
         details = {
             "outcomes": explained(outcomes[0], self._names, preferences),

@@ -54,14 +54,14 @@ class KNNRegression:
 
     def explain(self, run: Run, query: Queries, preferences: Preferences) -> Explanation:
         """See `Algorithm`."""
-        rows, distances = self._nearest.rows(run, query).values()
-        if rows.shape != (1, self._k):
-            raise ArtifactError(f"expected {self._k} neighbours, got shape {rows.shape}")
+        rows, distances = self._nearest.neighbours(run, query)
+        if rows.shape != (self._k,):
+            raise ArtifactError(f"expected {self._k} neighbours, got {len(rows)}")
         weights = preferences.weights
         assert weights is not None
-        scores = self._scores(np.sort(rows), weights)
+        scores = self._scores(np.sort(rows)[None], weights)
         neighbours = []
-        for row, distance in zip(rows[0].tolist(), distances[0].tolist(), strict=True):
+        for row, distance in zip(rows.tolist(), distances.tolist(), strict=True):
             quality, speed, known = self._outcomes[row]
             weighed = weights.quality * quality + weights.speed * speed
             outcomes = {self._names[model]: float(weighed[model]) for model in np.flatnonzero(known)}

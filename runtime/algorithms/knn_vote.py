@@ -11,7 +11,7 @@ from ..artifact.onnx_reader import Tensor
 from ..decision.voting import Vote, Weights, vote, vote_one, vote_weights
 from ..errors import ArtifactError
 from ..query import Preferences, Queries
-from ..schema import Output, Table
+from ..schema import Table
 from ..search.early_exit import EarlyExit
 from ..search.exact import Nearest
 from ..session import Run
@@ -59,12 +59,12 @@ class KNNVote:
     def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
         """See `Algorithm`."""
         found, winner = self._nearest.search(run, query), None
+        scores, candidates = found.scores[0].tolist(), found.candidates[0].tolist()
         if preferences.weights == self._usual:
             gap = self._nearest.gap(query, squared_norm)
-            scores, candidates = found.scores[0].tolist(), found.candidates[0].tolist()
             winner = self._early_exit.winner(scores, candidates, gap, preferences.allowed)
         if winner is None:
-            rows = self._nearest.rows(run, query, found)[Output.ROW][0]
+            rows = self._nearest.row_list(run, query, scores, candidates)
             votes = self._votes(rows, preferences.weights).tolist()
             winner = vote_one(self._models[rows].tolist(), votes, preferences.allowed, self._preferred)
         return self._model_of_nearest(run, query, preferences) if winner is None else winner
@@ -89,18 +89,17 @@ class KNNVote:
 
     def explain(self, run: Run, query: Queries, preferences: Preferences) -> Explanation:
         """See `Algorithm`."""
-        table = self._nearest.rows(run, query)
-        if table[Output.ROW].shape != (1, self._k):
-            raise ArtifactError(f"expected {self._k} neighbours, got shape {table[Output.ROW].shape}")
+        rows, distances = self._nearest.neighbours(run, query)
+        if rows.shape != (self._k,):
+            raise ArtifactError(f"expected {self._k} neighbours, got {len(rows)}")
         allowed = preferences.allowed
-        if allowed is not None and not allowed[self._models[table[Output.ROW]]].any():
-            table = self._nearest.nearest_of(run, query, allowed[self._models])
-        rows = table[Output.ROW]
+        if allowed is not None and not allowed[self._models[rows]].any():
+            rows, distances = self._nearest.nearest_of(run, query, allowed[self._models])
         models, votes = self._models[rows], self._votes(rows, preferences.weights)
-        outcome = self._vote(rows, preferences)
+        outcome = self._vote(rows[None], preferences)
         columns = {
             "row": rows,
-            "distance": table[Output.DISTANCE],
+            "distance": distances,
             "model": self._names[models],
             "quality": self._qualities[rows],
             "speed": self._speeds[rows],
@@ -108,7 +107,7 @@ class KNNVote:
         }
         neighbours = [
             dict(zip(columns, row, strict=True))
-            for row in zip(*(values[0].tolist() for values in columns.values()), strict=True)
+            for row in zip(*(values.tolist() for values in columns.values()), strict=True)
         ]
         return Explanation(int(outcome.winners[0]), outcome.scores[0], {"neighbours": neighbours})
 
@@ -123,7 +122,7 @@ class KNNVote:
 
     def _model_of_nearest(self, run: Run, query: Queries, preferences: Preferences) -> int:
         assert preferences.allowed is not None
-        row = self._nearest.nearest_of(run, query, preferences.allowed[self._models])[Output.ROW]
+        row = self._nearest.nearest_of(run, query, preferences.allowed[self._models]).rows
         return int(self._models[row].item())
 
 

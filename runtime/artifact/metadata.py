@@ -9,12 +9,12 @@ from typing import Any, NamedTuple, TypeVar
 from ..decision.objective import Estimate, Objective, OperatingPoint, Single
 from ..decision.voting import Weights
 from ..errors import ArtifactError
-from ..schema import FORMAT_VERSION, PREFIX, EncoderEntry, Entry, Table, names
+from ..schema import FORMAT_VERSION, PREFIX, EncoderEntry, Entry, Stored, Table, names
 from .onnx_reader import MalformedError, Tensor, read_onnx
 
 # The seal and graphs are not JSON; the others can be large, and only restoring needs them.
 _UNDECODED = {Entry.SEAL, Entry.CATEGORY_GRAPH, Entry.DOCUMENT, Entry.VECTORS, EncoderEntry.TOKENIZER}
-_TABLES = names(Table)
+_TABLES = names(Table) | {Stored.ROWS}
 _VERSION_1 = "contract"
 _T = TypeVar("_T")
 
@@ -99,7 +99,7 @@ class Metadata:
 
 
 def read_contents(name: str, data: bytes) -> tuple[Metadata, dict[str, Tensor]]:
-    """Decode the metadata of an artifact, and the small tensors that the runtime uses itself.
+    """Decode the metadata of an artifact, and the tensors that the runtime uses itself.
 
     Raises
     ------

@@ -36,9 +36,9 @@ def test_finds_the_nearest_rows_by_distance_then_row(search, place, spread):
     lists = nearest.row_lists(run, queries, nearest.search(run, queries))
     for query, listed in zip(queries, lists, strict=True):
         order, distances = reference.knn_order(document, query)
-        found = nearest.rows(run, query[None])
-        assert found["row"][0].tolist() == listed.tolist() == order[:K].tolist()
-        np.testing.assert_allclose(found["distance"][0], distances[order[:K]], rtol=1e-12)
+        found = nearest.neighbours(run, query[None])
+        assert found.rows.tolist() == listed.tolist() == order[:K].tolist()
+        np.testing.assert_allclose(found.distances, distances[order[:K]], rtol=1e-12)
 
 
 @pytest.mark.parametrize("search", ["plain", "quantised"])
@@ -49,7 +49,7 @@ def test_finds_the_nearest_of_some_rows(search):
     for wanted in (np.arange(400) == 7, np.arange(400) > 390, np.ones(400, dtype=bool)):
         query = rng.normal(size=(1, 6))
         order, _ = reference.knn_order(document, query[0])
-        assert nearest.nearest_of(run, query, wanted)["row"].item() == next(row for row in order if wanted[row])
+        assert nearest.nearest_of(run, query, wanted).rows.item() == next(row for row in order if wanted[row])
 
 
 def test_one_gap_is_that_of_the_batch():

@@ -1,0 +1,26 @@
+"""Squared distances in float64, each summed by itself: the same numbers whatever stands beside, in any batch."""
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float64]
+SMALLEST = 5e-324
+
+
+def squared_distances(vectors: npt.NDArray[np.floating], query: Matrix, unit: bool) -> Matrix:
+    """Measure a query, float64, (1, d), to vectors, (m, d): (m,); with ``unit``, between their directions."""
+    if unit:
+        vectors, query = directions(vectors.astype(np.float64, copy=False)), directions(query)
+    with np.errstate(over="ignore"):  # what is too far for float64 is infinitely far
+        moved = vectors - query
+        squared: Matrix = np.multiply(moved, moved, out=moved).sum(axis=1)
+    return squared
+
+
+def directions(vectors: Matrix, min_norm: float = 0.0) -> Matrix:
+    """Scale rows, float64, (n, d), to unit length, but those whose norm is ``min_norm`` or less."""
+    largest = np.maximum(np.abs(vectors).max(axis=1, keepdims=True), min_norm or SMALLEST)
+    shrunk = vectors / largest
+    norms = np.sqrt((shrunk * shrunk).sum(axis=1, keepdims=True))
+    is_long = norms > min_norm / largest
+    return np.where(is_long, shrunk / np.where(is_long, norms, 1.0), vectors)
