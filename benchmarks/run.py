@@ -20,7 +20,7 @@ from typing import Any
 import faiss
 import numpy as np
 from data import KINDS, WIDTH, Data, Matrix
-from peers import KNN_PEERS, Call, K, estimator, select, size_on_disk, stock_kmeans, stock_machines
+from peers import KNN_PEERS, Call, K, estimator, select, session, size_on_disk, stock_kmeans, stock_machines
 from plot import plot_knn
 from reference import selections
 from rich.console import Console
@@ -64,7 +64,7 @@ def measure_knn(kind: str, n_rows: int, plan: dict[str, Any]) -> dict[str, Any]:
         "recall": _recall(calls, data),
         "queries": n_queries,
         "different": int((np.array(selector.select_batch(data.queries)) != _names(data)).sum()),
-        "certified": _certified(selector, data),
+        "certified": _certified(data),
         **_overhead(selector, data, plan),
         "bytes": size_on_disk(data),
     }
@@ -88,9 +88,9 @@ def _recall(calls: dict[str, Any], data: Data) -> float | None:
     return float((found <= exact[:, -1:] * (1 + 1e-5)).mean())
 
 
-def _certified(selector: Selector, data: Data) -> float:
+def _certified(data: Data) -> float:
     queries = data.queries[:1_000].astype(np.float64)
-    certified: Any = selector._run()(["certified"], {"features": queries})[0]
+    certified: Any = session(to_artifact(estimator(data))).run(["certified"], {"features": queries})[0]
     return float(certified.mean())
 
 

@@ -32,7 +32,7 @@ class Entry:
     ROWS: Final = "rows"
     """Rows, clusters or support vectors of the JSON model."""
     DISTINCT: Final = "distinct"
-    """KNN: distinct rows, which `Input.CANDIDATES` counts."""
+    """KNN: distinct rows, up to which `Input.CANDIDATES` may count."""
     METRIC: Final = "metric"
     """KNN: one of `Metric`."""
     QUALITY_WEIGHT: Final = "quality_weight"
@@ -146,9 +146,7 @@ class Input:
     K: Final = "k"
     """KNN: how many neighbours, int64, (1,)."""
     CANDIDATES: Final = "candidates"
-    """KNN: end of the block of candidates, int64, (1,)."""
-    FIRST: Final = "first"
-    """KNN: begin of the block of candidates, int64, (1,)."""
+    """KNN: how many candidates the search takes, int64, (1,)."""
     KEPT: Final = "kept"
     """KNN, quantised search: how many candidates are kept, int64, (1,)."""
 
@@ -197,6 +195,8 @@ class Table:
 
     REFINE: Final = Input.REFINE
     """There where a search can be run alone."""
+    K: Final = Input.K
+    """KNN: how many neighbours, int64, (1,)."""
     CANDIDATES: Final = Input.CANDIDATES
     """KNN: how many distinct rows the search looks at, int64, (1,)."""
     KEPT: Final = Input.KEPT

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from .algorithms import TABLE, takers
+from .algorithms.base import Algorithm
 from .artifact.metadata import Metadata, read_contents
 from .artifact.onnx_reader import Tensor
 from .artifact.requirements import Requirements
@@ -69,7 +70,9 @@ class Selector:
         self._session: onnxruntime.InferenceSession | None = session
         self._metadata, self._checks, self._features = metadata, checks, features
         self._loaded, self._name, self._observer = loaded, Path(loaded.name).stem, loaded.observer
-        self._algorithm = TABLE[metadata.algorithm, metadata.semantics].make(metadata, tables, checks.default)
+        self._algorithm: Algorithm | _Closed = TABLE[metadata.algorithm, metadata.semantics].make(
+            metadata, tables, checks.default
+        )
         self._names = np.array(metadata.model_names, dtype=object)
         self._chunk = max(CHUNK_QUERIES, CHUNK_VALUES // metadata.values_per_query)
 
@@ -144,7 +147,7 @@ class Selector:
             evidence=metadata.evidence,
         )
         checks = Checks(features, known, loaded.unknown_candidates, loaded.asked)
-        session = open_session(name, data, loaded.providers, loaded.sess_options)
+        session = open_session(name, data, loaded.providers, loaded.sess_options, rule.outputs)
         try:
             selector = cls(session, metadata, tables, checks, features, loaded)
             selector.explain(np.zeros(metadata.n_features_in))
@@ -234,11 +237,11 @@ class Selector:
         """Pick the model for each row of ``matrix``, shape (b, d); takes and raises what `select` does."""
         preferences = self._checks.preferences(asked)
         queries = self._checks.batch(matrix)
-        run, start = self._run(), perf_counter()
+        run, algorithm, start = self._run(), self._algorithm, perf_counter()
         picked: list[str] = []
         for first in range(0, len(queries), self._chunk):
             chunk = self._checks.finite(queries[first : first + self._chunk], first)
-            picked += self._names[self._algorithm.winners(run, chunk, preferences)].tolist()
+            picked += self._names[algorithm.winners(run, chunk, preferences)].tolist()
         if self._observer:
             notify(self._observer, Selection(self._name, tuple(picked), perf_counter() - start))
         return picked
@@ -303,8 +306,9 @@ class Selector:
         return Drift(distance, bisect_left(distances, distance) / len(distances))
 
     def close(self) -> None:
-        """Let go of the session; calls in flight finish, later ones raise `ArtifactError`."""
-        self._session = None
+        """Let go of the session and of the artifact; calls in flight finish, later ones raise `ArtifactError`."""
+        self._session, self._algorithm = None, _Closed()
+        self._loaded = self._loaded._replace(data=b"")
 
     def __reduce__(self) -> tuple[Callable[[_Loaded], Self], tuple[_Loaded]]:
         self._run()  # a closed selector has no copies
@@ -327,6 +331,17 @@ class Selector:
     def _run(self) -> Run:
         session = self._session
         if session is None:
-            raise ArtifactError("the selector is closed")
+            raise _closed()
         run: Run = session.run
         return run
+
+
+class _Closed:
+    """Stands where the algorithm was, whose tables are views of the artifact."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise _closed()
+
+
+def _closed() -> ArtifactError:
+    return ArtifactError("the selector is closed")

@@ -1,10 +1,11 @@
 """A session of onnxruntime for the bytes of an artifact."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import onnxruntime
 
+from .artifact.pruning import pruned
 from .errors import ArtifactError
 from .events import logger
 
@@ -21,11 +22,16 @@ _OFF = {"0", "false"}
 
 
 def open_session(
-    name: str, data: bytes, providers: Providers | None, sess_options: onnxruntime.SessionOptions | None
+    name: str,
+    data: bytes,
+    providers: Providers | None,
+    sess_options: onnxruntime.SessionOptions | None,
+    outputs: Collection[str] = (),
 ) -> onnxruntime.InferenceSession:
-    """Open a session; see `modelpick.runtime.Selector.load` for the parameters.
+    """Open a session for some outputs, all by default; see `modelpick.runtime.Selector.load` for the other parameters.
 
-    Where execution providers and options are not known to be exact, the session is opened on the CPU.
+    Where execution providers and options are not known to be exact, the session is opened on the CPU. Unless the caller
+    gives options, which may serve many sessions, large tensors are read where the bytes hold them.
 
     Raises
     ------
@@ -40,12 +46,16 @@ def open_session(
     if inexact or switched_on:
         logger.warning("%s: runs on the CPU: %s may be inexact", name, ", ".join(inexact + switched_on))
         asked = {CPU: {}}
-    if sess_options is None or switched_on:
-        sess_options = onnxruntime.SessionOptions()
-        sess_options.intra_op_num_threads = sess_options.inter_op_num_threads = 1
-        sess_options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(data, sess_options, providers=list(asked.items()), enable_fallback=0)
+        model, tensors = pruned(data, outputs, split=sess_options is None or bool(switched_on))
+        if sess_options is None or switched_on:
+            sess_options = onnxruntime.SessionOptions()
+            sess_options.intra_op_num_threads = sess_options.inter_op_num_threads = 1
+            sess_options.log_severity_level = 4
+            # The session reads these where they are, and holds on to them.
+            values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensor) for tensor in tensors.values()]
+            sess_options.add_external_initializers(list(tensors), values)
+        session = onnxruntime.InferenceSession(model, sess_options, providers=list(asked.items()), enable_fallback=0)
         session.disable_fallback()  # older onnxruntime ignores enable_fallback
     except Exception as cause:  # onnxruntime's errors have no common base
         raise cannot_run(name, cause) from None

@@ -163,9 +163,7 @@ class Quantised(NamedTuple):
     """Length of the longest row that the integers stand for."""
 
 
-def add_search(
-    graph: Graph, features: str, searched: str, rows: Rows, wanted: int, search: Search, kind: str
-) -> list[str]:
+def add_search(graph: Graph, features: str, searched: str, rows: Rows, wanted: int, search: Search, kind: str) -> None:
     """Search for the nearest distinct rows.
 
     Parameters
@@ -182,11 +180,6 @@ def add_search(
         Names of the outputs.
     kind
         How candidates are found.
-
-    Returns
-    -------
-    list of str
-        Inputs of the Slice that takes the block of candidates that the caller asked for, where this is yet to be done.
     """
     query = _query(graph, features, rows)
     kept = min(wanted + SPARE, rows.count)
@@ -195,8 +188,8 @@ def add_search(
         candidates = min(max(kept, needed_candidates(rows, parts, wanted)), rows.count)
         if kind == ExactSearch.quantised or _is_faster(rows, parts, candidates):
             _by_batch(graph, query, searched, rows, parts, (candidates, kept), search)
-            return []
-    return _lowest(graph, _gemm(graph, query, searched, rows), kept, *search)[1:]
+            return
+    _lowest(graph, _gemm(graph, query, searched, rows), kept, *search)
 
 
 def needed_candidates(rows: Rows, parts: Quantised, wanted: int) -> int:
@@ -252,15 +245,14 @@ def _by_batch(
     """Search in integers, but many queries at once in float32."""
     size = graph.constant(Input.KEPT, np.array([counts[1]]))
     n_queries = graph.node("Shape", query, end=1)
-    are_many = graph.node("GreaterOrEqual", n_queries, graph.constant("many", np.array([MANY_QUERIES])))
-    many, few = graph.branch(), graph.branch()
-    graph.choose(
-        are_many,
-        list(search),
-        SEARCH_KINDS,
-        (many, _plain_search(many, query, searched, rows, size)),
-        (few, _quantised_search(few, query, searched, rows, parts, counts[0], size)),
-    )
+    none = graph.constant("none", np.array([0]))
+    are_few = graph.node("Less", n_queries, graph.constant("many", np.array([MANY_QUERIES])))
+    n_few = graph.node("Where", are_few, n_queries, none)
+    few = graph.node("Slice", query, none, n_few)
+    many = graph.node("Slice", query, n_few, n_queries)
+    found = _quantised_search(graph, few, searched, rows, parts, counts[0], size)
+    for name, *both in zip(search, found, _plain_search(graph, many, searched, rows, size), strict=True):
+        graph.output(name, "Concat", *both, axis=0)
 
 
 def _plain_search(graph: Graph, query: str, searched: str, rows: Rows, size: str) -> list[str]:
@@ -274,8 +266,7 @@ def _quantised_search(
     """Return the scores and the candidates; ``size`` names how many of ``count`` are kept."""
     norms = graph.constant("search_norms", _single(rows.norms))
     integer_scores, integer_error = _integer_scores(graph, query, norms, rows, parts)
-    lowest = graph.name("lowest")
-    found = graph.node("Slice", *_lowest(graph, integer_scores, count, lowest))
+    lowest, found = _lowest(graph, integer_scores, count)
     vectors = graph.node("Cast", graph.node("Gather", searched, found, axis=0), to=FLOAT)
     column = graph.constant("column", np.array([2]))
     products = graph.node("Squeeze", graph.node("MatMul", vectors, graph.node("Unsqueeze", query, column)), column)
@@ -289,10 +280,9 @@ def _quantised_search(
 
 
 def _lowest(graph: Graph, scores: str, count: int, *names: str) -> list[str]:
-    """Take the ``candidates`` lowest scores: returns their rows, and what slices these from ``first`` on."""
+    """Take the lowest scores, ``candidates`` of them: returns them and their rows."""
     size = graph.constant(Input.CANDIDATES, np.array([count]))
-    _, found = graph.nodes("TopK", [scores, size], 2, *names, axis=1, largest=0, sorted=1)
-    return [found, graph.constant(Input.FIRST, np.array([0])), size, graph.constant("columns", np.array([1]))]
+    return graph.nodes("TopK", [scores, size], 2, *names, axis=1, largest=0, sorted=1)
 
 
 def _integer_scores(graph: Graph, query: str, norms: str, rows: Rows, parts: Quantised) -> tuple[str, str]:

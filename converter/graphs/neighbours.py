@@ -23,9 +23,8 @@ What a caller may override, by initializers that are inputs as well:
 - ``refine`` (bool): false leaves it at the search, and the neighbours are empty. The scores alone prove which rows are
   the k nearest wherever two that follow one another are more than 2 E apart.
 - ``k`` (int64, shape (1,)): how many neighbours; of padding, beyond the last row, the distance is infinite.
-- ``candidates``, ``first`` and, in the quantised search, ``kept`` (int64, shape (1,)): where ``certified`` is false,
-  more rows are looked at. The k nearest of blocks of candidates, each from ``first`` on, up to one that is certified or
-  to the last distinct row, are the answer.
+- ``candidates`` and, in the quantised search, ``kept`` (int64, shape (1,)): where ``certified`` is false, a caller is to ask
+  for more, up to all distinct rows.
 """
 
 from collections.abc import Mapping
@@ -94,12 +93,11 @@ def add_neighbours(
     moved = rows.moved(graph, query)
     smallest_group = int((members < n_rows).sum(axis=1).min())
     kind = graph.option("exact_search", ExactSearch.auto)
-    block = add_search(graph, moved, rows.searched(graph, stored), rows, -(-k // min(k, smallest_group)), search, kind)
+    add_search(graph, moved, rows.searched(graph, stored), rows, -(-k // min(k, smallest_group)), search, kind)
 
     refined = graph.branch()
-    candidates = refined.node("Slice", search.candidates, *block) if block else search.candidates
-    squared = _squared_distances(refined, query, stored, candidates, rows)
-    squared, by_row = _expand(refined, squared, candidates, members, n_rows)
+    squared = _squared_distances(refined, query, stored, search.candidates, rows)
+    squared, by_row = _expand(refined, squared, search.candidates, members, n_rows)
     size = refined.constant(Input.K, np.array([k]))
     nearest, ranks = refined.nodes("TopK", [squared, size], 2, axis=1, largest=0, sorted=1)
     neighbours = refined.node("GatherElements", by_row, ranks, axis=1)

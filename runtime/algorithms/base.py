@@ -66,6 +66,8 @@ class Rule(NamedTuple):
     """Makes the algorithm from the artifact's metadata and initializers, and the preferences of most calls."""
     takes: frozenset[str]
     """Keys of `modelpick.runtime.query.Asked` that mean something to it."""
+    outputs: tuple[str, ...] = ()
+    """Outputs of the graph that it reads, all by default: what only others need is not loaded."""
 
 
 Rules = Mapping[tuple[str, str], Rule]

@@ -13,7 +13,7 @@ from ..decision.shrinkage import deviations, neighbour_means
 from ..errors import ArtifactError
 from ..query import Preferences, Queries
 from ..schema import Table
-from ..search.exact import Nearest
+from ..search.exact import OUTPUTS, Nearest
 from ..session import Run
 from .base import PREDICTS, Explanation, Rule, Rules
 from .outcomes import default_of, explained, pick, reason, utility_of
@@ -78,8 +78,6 @@ class KNNOutcomes:
     def explain(self, run: Run, query: Queries, preferences: Preferences) -> Explanation:
         """See `Algorithm`."""
         rows, distances = self._nearest.neighbours(run, query)
-        if rows.shape != (self._k,):
-            raise ArtifactError(f"expected {self._k} neighbours, got {len(rows)}")
         ascending = np.sort(rows)[None]
         outcomes = self._predicted(ascending)
         utility = utility_of(outcomes, preferences)
@@ -103,4 +101,4 @@ class KNNOutcomes:
         return Explanation(winner, utility[0], details)
 
 
-RULES: Rules = {("knn", "queries/2"): Rule(KNNOutcomes, PREDICTS | {"evidence"})}
+RULES: Rules = {("knn", "queries/2"): Rule(KNNOutcomes, PREDICTS | {"evidence"}, OUTPUTS)}

@@ -11,10 +11,9 @@ import numpy.typing as npt
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..decision.voting import Weights, first_best, shrunk_means
-from ..errors import ArtifactError
 from ..query import Preferences, Queries
 from ..schema import Table
-from ..search.exact import Nearest
+from ..search.exact import OUTPUTS, Nearest
 from ..session import Run
 from .base import VOTES, Explanation, Rule, Rules
 
@@ -55,8 +54,6 @@ class KNNRegression:
     def explain(self, run: Run, query: Queries, preferences: Preferences) -> Explanation:
         """See `Algorithm`."""
         rows, distances = self._nearest.neighbours(run, query)
-        if rows.shape != (self._k,):
-            raise ArtifactError(f"expected {self._k} neighbours, got {len(rows)}")
         weights = preferences.weights
         assert weights is not None
         scores = self._scores(np.sort(rows)[None], weights)
@@ -74,4 +71,4 @@ class KNNRegression:
         return shrunk_means(self._outcomes[rows].sum(axis=1), self._overall, weights, self._shrinkage)
 
 
-RULES: Rules = {("knn", "queries/1"): Rule(KNNRegression, VOTES)}
+RULES: Rules = {("knn", "queries/1"): Rule(KNNRegression, VOTES, OUTPUTS)}

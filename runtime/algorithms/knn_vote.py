@@ -9,11 +9,10 @@ import numpy.typing as npt
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..decision.voting import Vote, Weights, vote, vote_one, vote_weights
-from ..errors import ArtifactError
 from ..query import Preferences, Queries
 from ..schema import Table
 from ..search.early_exit import EarlyExit
-from ..search.exact import Nearest
+from ..search.exact import OUTPUTS, Nearest
 from ..session import Run
 from .base import VOTES, Explanation, Rule, Rules
 
@@ -90,8 +89,6 @@ class KNNVote:
     def explain(self, run: Run, query: Queries, preferences: Preferences) -> Explanation:
         """See `Algorithm`."""
         rows, distances = self._nearest.neighbours(run, query)
-        if rows.shape != (self._k,):
-            raise ArtifactError(f"expected {self._k} neighbours, got {len(rows)}")
         allowed = preferences.allowed
         if allowed is not None and not allowed[self._models[rows]].any():
             rows, distances = self._nearest.nearest_of(run, query, allowed[self._models])
@@ -127,7 +124,7 @@ class KNNVote:
 
 
 RULES: Rules = {
-    ("knn", "native/1"): Rule(KNNVote, VOTES),
-    ("knn", "native/2"): Rule(partial(KNNVote, ties_by_name=True), VOTES),
-    ("knn", "trainer/1"): Rule(KNNVote, VOTES),
+    ("knn", "native/1"): Rule(KNNVote, VOTES, OUTPUTS),
+    ("knn", "native/2"): Rule(partial(KNNVote, ties_by_name=True), VOTES, OUTPUTS),
+    ("knn", "trainer/1"): Rule(KNNVote, VOTES, OUTPUTS),
 }

@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 Tensor = npt.NDArray[Any]
-_MODEL_GRAPH, _MODEL_METADATA, _MODEL_TRAINING, _MODEL_FUNCTIONS = 7, 14, 20, 25
-_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE_INITIALIZER = 1, 5, 15
-_NODE_ATTRIBUTE = 5
-_ATTRIBUTE_GRAPH, _ATTRIBUTE_REFUSED = 6, {5, 10, 11, 22, 23}
-_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW, _TENSOR_EXTERNAL = 1, 2, 8, 9, {13, 14}
-_TENSOR_TYPES = {1: "<f4", 7: "<i8", 9: "|b1", 11: "<f8"}
+MODEL_GRAPH, MODEL_METADATA, _MODEL_TRAINING, _MODEL_FUNCTIONS = 7, 14, 20, 25
+GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_INPUT, GRAPH_OUTPUT, _GRAPH_SPARSE_INITIALIZER = 1, 5, 11, 12, 15
+NODE_ATTRIBUTE = 5
+ATTRIBUTE_GRAPH, _ATTRIBUTE_REFUSED = 6, {5, 10, 11, 22, 23}
+_TENSOR_DIMS, _TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW, TENSOR_EXTERNAL, TENSOR_LOCATION = 1, 2, 8, 9, 13, 14
+_ELSEWHERE = {TENSOR_EXTERNAL, TENSOR_LOCATION}
+_TENSOR_TYPES = {1: "<f4", 2: "|u1", 3: "|i1", 6: "<i4", 7: "<i8", 9: "|b1", 11: "<f8"}
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _DEEPEST = 4
 
@@ -41,11 +42,11 @@ def read_onnx(data: bytes, wanted: Collection[str]) -> tuple[dict[str, str], dic
     """
     properties: dict[str, str] = {}
     tensors: dict[str, Tensor] = {}
-    for number, value in _messages(memoryview(data)):
-        if number == _MODEL_METADATA:
-            entry = dict(_messages(value))
-            properties[_text(entry.get(1))] = _text(entry.get(2))
-        elif number == _MODEL_GRAPH:
+    for number, value in messages(memoryview(data)):
+        if number == MODEL_METADATA:
+            entry = dict(messages(value))
+            properties[text(entry.get(1))] = text(entry.get(2))
+        elif number == MODEL_GRAPH:
             _check_graph(value, 0)
             tensors |= dict(_tensors(value, wanted))
         elif number in (_MODEL_TRAINING, _MODEL_FUNCTIONS):
@@ -56,56 +57,60 @@ def read_onnx(data: bytes, wanted: Collection[str]) -> tuple[dict[str, str], dic
 def _check_graph(graph: memoryview, depth: int) -> None:
     if depth > _DEEPEST:
         raise MalformedError("its graphs are nested too deep")
-    for number, value in _messages(graph):
+    for number, value in messages(graph):
         if number == _GRAPH_SPARSE_INITIALIZER:
             raise MalformedError("it has a sparse initializer")
-        if number == _GRAPH_INITIALIZER and not _TENSOR_EXTERNAL.isdisjoint(n for n, _ in _fields(value)):
+        if number == GRAPH_INITIALIZER and not _ELSEWHERE.isdisjoint(n for n, _ in fields(value)):
             raise MalformedError("it refers to another file")
-        if number == _GRAPH_NODE:
-            for inner, attribute in _messages(value):
-                if inner == _NODE_ATTRIBUTE:
+        if number == GRAPH_NODE:
+            for inner, attribute in messages(value):
+                if inner == NODE_ATTRIBUTE:
                     _check_attribute(attribute, depth)
 
 
 def _check_attribute(attribute: memoryview, depth: int) -> None:
-    for number, value in _fields(attribute):
+    for number, value in fields(attribute):
         if number in _ATTRIBUTE_REFUSED:
             raise MalformedError("a node holds a tensor or many graphs")
-        if number == _ATTRIBUTE_GRAPH and isinstance(value, memoryview):
+        if number == ATTRIBUTE_GRAPH and isinstance(value, memoryview):
             _check_graph(value, depth + 1)
 
 
 def _tensors(graph: memoryview, wanted: Collection[str]) -> Iterator[tuple[str, Tensor]]:
-    for number, value in _messages(graph):
-        if number == _GRAPH_INITIALIZER:
-            fields = list(_fields(value))
-            name = next((_text(inner) for n, inner in fields if n == _TENSOR_NAME), "")
+    for number, value in messages(graph):
+        if number == GRAPH_INITIALIZER:
+            content = list(fields(value))
+            name = next((text(inner) for n, inner in content if n == TENSOR_NAME), "")
             if name in wanted:
-                yield name, _array(name, fields)
+                yield name, array(name, content)
 
 
-def _array(name: str, fields: list[tuple[int, int | memoryview]]) -> Tensor:
-    shape = [inner for n, inner in fields if n == _TENSOR_DIMS and isinstance(inner, int)]
-    kind = next((_TENSOR_TYPES.get(inner) for n, inner in fields if n == _TENSOR_TYPE and isinstance(inner, int)), None)
-    raw = next((inner for n, inner in fields if n == _TENSOR_RAW and isinstance(inner, memoryview)), memoryview(b""))
+def array(name: str, content: list[tuple[int, int | memoryview]]) -> Tensor:
+    """View the values of a tensor, given its fields."""
+    shape = [inner for n, inner in content if n == _TENSOR_DIMS and isinstance(inner, int)]
+    kind = next(
+        (_TENSOR_TYPES.get(inner) for n, inner in content if n == _TENSOR_TYPE and isinstance(inner, int)), None
+    )
+    raw = next((inner for n, inner in content if n == TENSOR_RAW and isinstance(inner, memoryview)), memoryview(b""))
     if kind is None or len(raw) != prod(shape) * int(kind[-1]):
         raise MalformedError(f"its tensor {name} is of another type or size")
     return np.frombuffer(raw, kind).reshape(shape)
 
 
-def _text(value: int | memoryview | None) -> str:
+def text(value: int | memoryview | None) -> str:
+    """Decode a string."""
     try:
         return str(value, "utf-8") if isinstance(value, memoryview) else ""
     except UnicodeDecodeError:
         raise MalformedError("its names or metadata are not UTF-8") from None
 
 
-def _messages(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+def messages(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     """Yield the fields that are messages, strings or bytes."""
-    return ((number, value) for number, value in _fields(message) if isinstance(value, memoryview))
+    return ((number, value) for number, value in fields(message) if isinstance(value, memoryview))
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """Yield each field's number and value."""
     position = 0
     while position < len(message):

@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..artifact.onnx_reader import Tensor
+from ..errors import ArtifactError
 from ..query import Queries
 from ..schema import Input, Metric, Output, Stored, Table
 from ..session import Run
 from .distances import squared_distances
 from .early_exit import lead, leads
 
-_OUTPUTS = (Output.SCORE, Output.CANDIDATE)
+OUTPUTS = (Output.SCORE, Output.CANDIDATE)
 # Shorter queries have no direction.
 TINY = 1e-150
 # A search that is repeated looks at so many times more candidates; at last all rows are looked at, so many at once.
@@ -61,6 +62,8 @@ class Nearest:
     """
 
     def __init__(self, tables: Mapping[str, Tensor], k: int, width: int, metric: str) -> None:
+        if tables[Table.K].tolist() != [k]:
+            raise ArtifactError(f"expected {k} neighbours, got {tables[Table.K].tolist()}")
         self._k, self._unit, self._is_cosine = k, metric != Metric.EUCLIDEAN, metric == Metric.COSINE
         self._scale = float(tables[Table.FACTOR]) ** 2 if Table.FACTOR in tables else 1.0
         self._members = tables[Table.MEMBERS]
@@ -83,7 +86,7 @@ class Nearest:
 
     def search(self, run: Run, queries: Queries) -> Found:
         """Find candidates without their exact distances."""
-        return Found(*run(_OUTPUTS, {Input.FEATURES: queries}))
+        return Found(*run(OUTPUTS, {Input.FEATURES: queries}))
 
     def distance(self, run: Run, query: Queries, q2: float) -> float:
         """Measure one query to the nearest row, as closely as float32 scores allow."""
@@ -191,7 +194,7 @@ class Nearest:
 
     def _search_more(self, run: Run, query: Queries) -> tuple[list[float], list[int]]:
         more = {name: np.array([min(GROWTH * count, self._distinct)]) for name, count in self._counts.items()}
-        scores, candidates = run(_OUTPUTS, {Input.FEATURES: query, **more})
+        scores, candidates = run(OUTPUTS, {Input.FEATURES: query, **more})
         return scores[0].tolist(), candidates[0].tolist()
 
     def row_set(self, run: Run, query: Queries, squared_norm: float) -> npt.NDArray[np.int64]:
