@@ -65,9 +65,9 @@ QUANTISED_AT_ONCE = 128
 SAMPLE, SAMPLE_SHARE, SAMPLE_MARGIN, CANDIDATE_STEP = 64, 0.99, 1.2, 16
 # That many queries at once are searched for in float32.
 MANY_QUERIES = 12
-# Microseconds: per number of all rows, in float32 and in integers; per number of a candidate; and beside. Measured, see
-# benchmarks/README.md.
-PLAIN_COST, INTEGER_COST, CANDIDATE_COST, FIXED_COST = 1.2e-4, 3.5e-5, 4e-4, 15.0
+# Microseconds per byte of all rows, where they fit the processor's caches of so many bytes and where they do not; per
+# byte of a candidate; and for the other nodes of the quantised search. Measured, see benchmarks/README.md.
+CACHE, NEAR_COST, FAR_COST, CANDIDATE_COST, FIXED_COST = 2**24, 1.1e-5, 3e-5, 5e-5, 10.0
 
 
 def roundings(products: int) -> tuple[float, float]:
@@ -129,6 +129,8 @@ class Rows:
         self.norms = np.einsum("ij,ij->i", self.scaled, self.scaled)
         self.longest = float(np.sqrt(self.norms.max()))
         self.count, self.width = values.shape
+        with np.errstate(over="ignore"):
+            self._are_single = self.scaled is not self.values or np.array_equal(_single(values), values)
 
     def moved(self, graph: Graph, features: str) -> str:
         """Move queries, scaled to unit length where the rows are, as the rows are, float64."""
@@ -139,6 +141,10 @@ class Rows:
     def searched(self, graph: Graph, stored: str) -> str:
         """Return the name of the initializer that is searched: the stored one, unless rows were moved or scaled."""
         return stored if self.scaled is self.values else graph.constant("search_rows", _single(self.scaled))
+
+    def single(self, graph: Graph, searched: str) -> str:
+        """Make float32 of rows that are searched, or some of them, where they are not: a copy even so costs memory."""
+        return searched if self._are_single else graph.node("Cast", searched, to=FLOAT)
 
     def error(self) -> tuple[float, float]:
         """Bound the error of float32 scores, ``slope * |q|^2 + constant`` with q moved, not scaled: slope, constant."""
@@ -209,10 +215,13 @@ def needed_candidates(rows: Rows, parts: Quantised, wanted: int) -> int:
 
 def _is_faster(rows: Rows, parts: Quantised, candidates: int) -> bool:
     """Return whether the quantised search is likely to be faster."""
-    heavy = int(np.count_nonzero(~parts.light))
-    plain = rows.count * rows.width * PLAIN_COST
-    integers = rows.count * (rows.width * INTEGER_COST + heavy * PLAIN_COST)
-    return bool(integers + candidates * rows.width * CANDIDATE_COST + FIXED_COST < plain)
+    single, heavy = 4 * rows.width, 4 * int(np.count_nonzero(~parts.light))
+    integers = _reading_cost(rows.count * (rows.width + heavy)) + candidates * single * CANDIDATE_COST + FIXED_COST
+    return bool(integers < _reading_cost(rows.count * single))
+
+
+def _reading_cost(size: int) -> float:
+    return size * (NEAR_COST if size <= CACHE else FAR_COST)
 
 
 def _query(graph: Graph, features: str, rows: Rows) -> str:
@@ -230,7 +239,7 @@ def float32_scores(graph: Graph, features: str, searched: str, rows: Rows) -> st
 
 def _gemm(graph: Graph, query: str, searched: str, rows: Rows) -> str:
     norms = graph.constant("search_norms", _single(rows.norms))
-    return graph.node("Gemm", query, graph.node("Cast", searched, to=FLOAT), norms, alpha=-2.0, transB=1)
+    return graph.node("Gemm", query, rows.single(graph, searched), norms, alpha=-2.0, transB=1)
 
 
 def _by_batch(
@@ -267,7 +276,7 @@ def _quantised_search(
     norms = graph.constant("search_norms", _single(rows.norms))
     integer_scores, integer_error = _integer_scores(graph, query, norms, rows, parts)
     lowest, found = _lowest(graph, integer_scores, count)
-    vectors = graph.node("Cast", graph.node("Gather", searched, found, axis=0), to=FLOAT)
+    vectors = rows.single(graph, graph.node("Gather", searched, found, axis=0))
     column = graph.constant("column", np.array([2]))
     products = graph.node("Squeeze", graph.node("MatMul", vectors, graph.node("Unsqueeze", query, column)), column)
     doubled = graph.node("Mul", products, _scalar(graph, 2.0))

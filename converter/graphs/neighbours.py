@@ -23,7 +23,7 @@ What a caller may override, by initializers that are inputs as well:
 - ``refine`` (bool): false leaves it at the search, and the neighbours are empty. The scores alone prove which rows are
   the k nearest wherever two that follow one another are more than 2 E apart.
 - ``k`` (int64, shape (1,)): how many neighbours; of padding, beyond the last row, the distance is infinite.
-- ``candidates`` and, in the quantised search, ``kept`` (int64, shape (1,)): where ``certified`` is false, a caller is to ask
+- ``candidates`` and, in the quantised search, ``kept`` (int64, shape (1,)): where ``certified`` is false, a caller asks
   for more, up to all distinct rows.
 """
 
