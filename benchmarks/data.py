@@ -11,7 +11,11 @@ WIDTH = EMBEDDING_WIDTH + CATEGORIES
 # Of a real file of selectors: every query stands once per language model.
 MODELS = 9
 TOPICS = 40
+# How far a row is from its topic, where no two rows are equal; topics are as far from zero as 1.
+SPREAD = 0.8
 SEED = 0
+# Rows drawn at once in float64.
+AT_ONCE = 4096
 
 
 class Data(NamedTuple):
@@ -41,6 +45,20 @@ def clustered(n_rows: int, n_queries: int) -> Data:
     return _with_outcomes(rng, vectors[:distinct].repeat(MODELS, axis=0)[:n_rows], vectors[distinct:])
 
 
+def distinct(n_rows: int, n_queries: int) -> Data:
+    """Draw unit embeddings around topics, without repeats: a file of queries that were each asked once."""
+    rng = np.random.default_rng(SEED)
+    topics = rng.normal(size=(TOPICS, EMBEDDING_WIDTH))
+    topic = rng.integers(TOPICS, size=n_rows + n_queries)
+    embeddings = rng.standard_normal((len(topic), EMBEDDING_WIDTH), dtype=np.float32)
+    for first in range(0, len(topic), AT_ONCE):
+        block = slice(first, first + AT_ONCE)
+        embeddings[block] = topics[topic[block]] + SPREAD * embeddings[block]
+        embeddings[block] /= np.linalg.norm(embeddings[block], axis=1, keepdims=True)
+    vectors = np.hstack([embeddings, np.eye(CATEGORIES, dtype=np.float32)[topic % CATEGORIES]])
+    return _with_outcomes(rng, vectors[:n_rows], vectors[n_rows:])
+
+
 def random(n_rows: int, n_queries: int) -> Data:
     """Draw uniformly random vectors without repeats: the worst case of a certificate."""
     rng = np.random.default_rng(SEED)
@@ -53,4 +71,4 @@ def _with_outcomes(rng: np.random.Generator, rows: Matrix, queries: Matrix) -> D
     return Data(rows, queries, models, rng.random(len(rows)), rng.integers(10**8, 10**10, len(rows)))
 
 
-KINDS = {"clustered": clustered, "random": random}
+KINDS = {"clustered": clustered, "distinct": distinct, "random": random}

@@ -5,6 +5,8 @@ import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float64]
 SMALLEST = 5e-324
+# Squared norms between these lost nothing to under- or overflow that counts.
+SAFE = 1e-250, 1e250
 
 
 def squared_distances(vectors: npt.NDArray[np.floating], query: Matrix, unit: bool) -> Matrix:
@@ -19,6 +21,13 @@ def squared_distances(vectors: npt.NDArray[np.floating], query: Matrix, unit: bo
 
 def directions(vectors: Matrix, min_norm: float = 0.0) -> Matrix:
     """Scale rows, float64, (n, d), to unit length, but those whose norm is ``min_norm`` or less."""
+    with np.errstate(over="ignore"):
+        squared = (vectors * vectors).sum(axis=1, keepdims=True)
+    smallest, greatest = SAFE
+    if not min_norm and smallest < squared.min(initial=greatest) and squared.max(initial=smallest) < greatest:
+        scaled: Matrix = vectors / np.sqrt(squared)
+        return scaled
+    # Such squares overflow, or vanish: first, all are divided by the largest absolute value.
     largest = np.maximum(np.abs(vectors).max(axis=1, keepdims=True), min_norm or SMALLEST)
     shrunk = vectors / largest
     norms = np.sqrt((shrunk * shrunk).sum(axis=1, keepdims=True))

@@ -4,8 +4,9 @@ The search runs in onnxruntime. Distances of the few candidates that it leaves o
 the artifact holds them, in less time than another run takes.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from math import sqrt
 from typing import NamedTuple, TypeVar
 
@@ -151,7 +152,7 @@ class Nearest:
         wanted: npt.NDArray[np.bool_] | None = None,
     ) -> Neighbours:
         """Find the k nearest among candidates, else among more of them, else among all rows."""
-        gap = float(self.gaps(query)[0])
+        gap = self.gap(query, float(np.vdot(query, query)))
         near = self._near(scores, candidates, k, gap, wanted)
         if near is None:
             near = self._near(*self._search_more(run, query), k, gap, wanted)
@@ -162,7 +163,7 @@ class Nearest:
         )
         members = self._members[near]
         kept = members < self._n_rows if wanted is None else wanted[members]
-        rows, squared = members[kept], np.broadcast_to(squared[:, None], members.shape)[kept]
+        rows, squared = members[kept], squared.repeat(kept.sum(axis=1))
         nearest = np.lexsort((rows, squared))[:k]
         return Neighbours(rows[nearest], squared[nearest] / 2.0 if self._is_cosine else np.sqrt(squared[nearest]))
 
@@ -181,16 +182,17 @@ class Nearest:
         """
         near = np.array(candidates)
         sizes = self._sizes[near] if wanted is None else wanted[self._members[near]].sum(axis=1)
-        place = int(sizes.cumsum().searchsorted(k))
+        place = bisect_left(list(accumulate(sizes.tolist())), k)
         count = bisect_right(scores, scores[place] + gap) if place < len(scores) else len(scores)
         if count == len(scores) and not self.complete:
             return None
         return near[:count] if wanted is None else near[:count][sizes[:count] > 0]
 
     def _squared_distances(self, query: Queries, near: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        blocks = (near[first : first + BLOCK] for first in range(0, len(near), BLOCK))
-        vectors = (self._bytes.take(block, axis=0).view(self._kind) for block in blocks)
-        return np.concatenate([squared_distances(block, query, self._unit) for block in vectors])
+        if len(near) > BLOCK:
+            blocks = (near[first : first + BLOCK] for first in range(0, len(near), BLOCK))
+            return np.concatenate([self._squared_distances(query, block) for block in blocks])
+        return squared_distances(self._bytes.take(near, axis=0).view(self._kind), query, self._unit)
 
     def _search_more(self, run: Run, query: Queries) -> tuple[list[float], list[int]]:
         more = {name: np.array([min(GROWTH * count, self._distinct)]) for name, count in self._counts.items()}
