@@ -307,6 +307,7 @@ def _add_graph(graph: Graph, estimator: KNNModelSelector, features: str, outputs
     values = estimator._fit_X
     if len(members) < len(values):
         values = values[members[:, 0]]
+    graph_of.check_size(values, estimator.ranking)
     columns = {
         Output.MODEL: graph_of.Column(Table.ROW_MODEL, estimator.model_indices_, OUTPUTS[Output.MODEL]),
         Output.QUALITY: graph_of.Column(Table.ROW_QUALITY, estimator.qualities_, OUTPUTS[Output.QUALITY]),

@@ -190,6 +190,7 @@ def _add_graph(graph: Graph, estimator: OutcomeModelSelector, features: str, out
     """Write the graph of `modelpick.converter.graphs.neighbours`; the queries' outcomes stand beside it."""
     count = estimator.n_samples_fit_
     k = min(estimator.n_neighbors, count)
+    graph_of.check_size(estimator._fit_X, estimator.ranking)
     members, rows = np.arange(count)[:, None], Rows(estimator._fit_X, estimator.ranking)
     graph_of.add_neighbours(graph, features, outputs, rows, members, count, k, {})
     graph.constant(Table.OUTCOMES, estimator.outcomes_)

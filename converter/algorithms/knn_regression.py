@@ -115,6 +115,7 @@ def _add_graph(graph: Graph, estimator: QueryModelSelector, features: str, outpu
     """Write the graph of `modelpick.converter.graphs.neighbours`; the queries' outcomes stand beside it."""
     count = estimator.n_samples_fit_
     k = min(estimator.n_neighbors, count)
+    graph_of.check_size(estimator._fit_X)
     members = np.arange(count)[:, None]
     graph_of.add_neighbours(graph, features, outputs, Rows(estimator._fit_X), members, count, k, {})
     graph.constant(Table.OUTCOMES, estimator.outcomes_)

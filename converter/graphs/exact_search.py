@@ -129,8 +129,7 @@ class Rows:
         self.norms = np.einsum("ij,ij->i", self.scaled, self.scaled)
         self.longest = float(np.sqrt(self.norms.max()))
         self.count, self.width = values.shape
-        with np.errstate(over="ignore"):
-            self._are_single = self.scaled is not self.values or np.array_equal(_single(values), values)
+        self._are_single = self.scaled is not self.values or are_single(values)
 
     def moved(self, graph: Graph, features: str) -> str:
         """Move queries, scaled to unit length where the rows are, as the rows are, float64."""
@@ -350,6 +349,12 @@ def quantise(rows: Matrix) -> Quantised:
         row_error = max(row_error, float(np.linalg.norm(kept - meant, axis=1).max()))
         row_norm = max(row_norm, float(np.linalg.norm(meant, axis=1).max()))
     return Quantised(light, integers, scales, row_error, row_norm)
+
+
+def are_single(values: Matrix) -> bool:
+    """Return whether float32 holds values exactly."""
+    with np.errstate(over="ignore"):
+        return np.array_equal(_single(values), values)
 
 
 def _single(values: npt.ArrayLike) -> npt.NDArray[np.float32]:

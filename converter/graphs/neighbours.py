@@ -33,10 +33,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from modelpick.runtime import DocumentError
 from modelpick.runtime.schema import Input, Metric, Output, Stored, Table
 
 from .builder import DOUBLE, Graph
-from .exact_search import ExactSearch, Rows, Search, add_search
+from .exact_search import ExactSearch, Rows, Search, add_search, are_single
 from .unit_length import add_directions
 
 OUTPUTS = {
@@ -47,6 +48,30 @@ OUTPUTS = {
     Output.CANDIDATE: "int64",
 }
 OPTIONS: Mapping[str, list[str]] = {"exact_search": list(ExactSearch)}
+
+
+# Bytes of the largest protocol buffer, which an ONNX file is.
+LARGEST_FILE = 2**31 - 1
+
+
+def check_size(values: npt.NDArray[np.float64], metric: str = Metric.EUCLIDEAN) -> None:
+    """Refuse distinct rows, (u, d), that no file can hold, before any work on them.
+
+    They are stored once, in float32 where that is exact; again, in float32, where the search needs them scaled to unit
+    length; and in 8-bit integers.
+
+    Raises
+    ------
+    DocumentError
+        When they take more bytes than a file may have.
+    """
+    each = (4 if are_single(values) else 8) + (4 if metric != Metric.EUCLIDEAN else 0) + 1
+    if values.size * each > LARGEST_FILE:
+        raise DocumentError(
+            f"$.embeddings: expected at most {LARGEST_FILE // (values.shape[1] * each):,} distinct rows of "
+            f"{values.shape[1]:,} numbers, which fill the 2 GB of an ONNX file, got {len(values):,}: keep fewer rows, "
+            "round numbers to float32, or train kernel ridge with landmarks"
+        )
 
 
 class Column(NamedTuple):

@@ -1,0 +1,73 @@
+"""The graph that the runtime loads: less of it, the same answers, and tensors where the bytes hold them."""
+
+import gc
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.runtime import Selector
+from modelpick.runtime.artifact.pruning import pruned
+from modelpick.runtime.schema import Output
+
+SEARCH = (Output.SCORE, Output.CANDIDATE)
+RNG = np.random.default_rng(0)
+ROWS, QUERIES = RNG.normal(size=(500, 40)).astype(np.float32), RNG.normal(size=(20, 40))
+
+
+@pytest.fixture(scope="module", params=["plain", "quantised"])
+def artifact(request):
+    fields = {"algorithm": "knn", "trained": True, "k": 3, "embeddings": ROWS.tolist(), "labels": ["a", "b"] * 250}
+    document = load_document(json.dumps(fields).encode())
+    return to_artifact(build_estimator(document), document=document, exact_search=request.param)
+
+
+def answers(model, outputs):
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return [session.run(outputs, {"features": queries}) for queries in (QUERIES, QUERIES[:1])]
+
+
+@pytest.mark.parametrize("outputs", [SEARCH, (Output.ROW, Output.DISTANCE), ()])
+def test_what_is_kept_answers_as_the_whole(artifact, outputs):
+    names = list(outputs) or [output.name for output in onnx.load_from_string(artifact).graph.output]
+    model = pruned(artifact, outputs, split=False).model
+    onnx.checker.check_model(model)
+    assert [output.name for output in onnx.load_from_string(model).graph.output] == names
+    for ours, whole in zip(answers(model, names), answers(artifact, names), strict=True):
+        for values, expected in zip(ours, whole, strict=True):
+            np.testing.assert_array_equal(values, expected)
+
+
+def test_the_search_needs_no_branch_and_no_metadata(artifact):
+    model = onnx.load_from_string(pruned(artifact, SEARCH).model)
+    assert "If" not in {node.op_type for node in model.graph.node}
+    assert not model.metadata_props
+    assert {entry.name for entry in model.graph.input} <= {"features", "candidates", "kept"}
+
+
+def test_large_tensors_are_views_of_the_bytes(artifact):
+    model, tensors = pruned(artifact, SEARCH)
+    assert len(model) < len(artifact) / 4
+    np.testing.assert_array_equal(tensors["rows"], ROWS)
+    assert all(not tensor.flags.owndata and not tensor.flags.writeable for tensor in tensors.values())
+
+
+def test_options_of_a_caller_serve_many_selectors(artifact):
+    with Selector.load(artifact) as selector:
+        expected = selector.select_batch(QUERIES)
+    options = onnxruntime.SessionOptions()
+    for _ in range(2):
+        with Selector.load(artifact, sess_options=options) as selector:
+            assert selector.select_batch(QUERIES) == expected
+
+
+def test_a_closed_selector_holds_nothing_of_the_artifact(artifact):
+    data = bytes(bytearray(artifact))  # one that nothing else refers to
+    selector = Selector.load(data)
+    assert any(held is data for held in gc.get_referents(selector._loaded))
+    selector.close()
+    gc.collect()
+    assert not any(isinstance(each, tuple) and any(held is data for held in each) for each in gc.get_objects())
