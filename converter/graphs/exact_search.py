@@ -32,6 +32,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from onnx import TensorProto
 
 from modelpick.runtime.schema import Input, Metric, Table
 
@@ -39,6 +40,7 @@ from .builder import FLOAT, UINT8, Graph
 from .unit_length import directions
 
 Matrix = npt.NDArray[np.float64]
+INT64 = TensorProto.INT64
 # More rows than wanted, so that the scores separate those near the last.
 SPARE = 4
 UNIT = 2.0**-24
@@ -67,7 +69,7 @@ SAMPLE, SAMPLE_SHARE, SAMPLE_MARGIN, CANDIDATE_STEP = 64, 0.99, 1.2, 16
 MANY_QUERIES = 12
 # Microseconds per byte of all rows, where they fit the processor's caches of so many bytes and where they do not; per
 # byte of a candidate; and for the other nodes of the quantised search. Measured, see benchmarks/README.md.
-CACHE, NEAR_COST, FAR_COST, CANDIDATE_COST, FIXED_COST = 2**24, 1.1e-5, 3e-5, 5e-5, 10.0
+CACHE, NEAR_COST, FAR_COST, CANDIDATE_COST, FIXED_COST = 2**24, 1.1e-5, 3e-5, 5e-5, 16.0
 
 
 def roundings(products: int) -> tuple[float, float]:
@@ -192,7 +194,7 @@ def add_search(graph: Graph, features: str, searched: str, rows: Rows, wanted: i
         parts = quantise(rows.scaled)
         candidates = min(max(kept, needed_candidates(rows, parts, wanted)), rows.count)
         if kind == ExactSearch.quantised or _is_faster(rows, parts, candidates):
-            _by_batch(graph, query, searched, rows, parts, (candidates, kept), search)
+            _by_batch(graph, query, searched, rows, parts, (wanted, candidates), kept, search)
             return
     _lowest(graph, _gemm(graph, query, searched, rows), kept, *search)
 
@@ -248,17 +250,18 @@ def _by_batch(
     rows: Rows,
     parts: Quantised,
     counts: tuple[int, int],
+    kept: int,
     search: Search,
 ) -> None:
     """Search in integers, but many queries at once in float32."""
-    size = graph.constant(Input.KEPT, np.array([counts[1]]))
+    size = graph.constant(Input.KEPT, np.array([kept]))
     n_queries = graph.node("Shape", query, end=1)
     none = graph.constant("none", np.array([0]))
     are_few = graph.node("Less", n_queries, graph.constant("many", np.array([MANY_QUERIES])))
     n_few = graph.node("Where", are_few, n_queries, none)
     few = graph.node("Slice", query, none, n_few)
     many = graph.node("Slice", query, n_few, n_queries)
-    found = _quantised_search(graph, few, searched, rows, parts, counts[0], size)
+    found = _quantised_search(graph, few, searched, rows, parts, *counts, size)
     for name, *both in zip(search, found, _plain_search(graph, many, searched, rows, size), strict=True):
         graph.output(name, "Concat", *both, axis=0)
 
@@ -269,12 +272,20 @@ def _plain_search(graph: Graph, query: str, searched: str, rows: Rows, size: str
 
 
 def _quantised_search(
-    graph: Graph, query: str, searched: str, rows: Rows, parts: Quantised, count: int, size: str
+    graph: Graph, query: str, searched: str, rows: Rows, parts: Quantised, wanted: int, count: int, size: str
 ) -> list[str]:
-    """Return the scores and the candidates; ``size`` names how many of ``count`` are kept."""
+    """Return the scores and the candidates; ``size`` names how many of ``count`` are kept at least."""
     norms = graph.constant("search_norms", _single(rows.norms))
     integer_scores, integer_error = _integer_scores(graph, query, norms, rows, parts)
     lowest, found = _lowest(graph, integer_scores, count)
+    # What exceeds the last wanted score by twice the error is not wanted.
+    last_wanted = graph.node("Gather", lowest, graph.constant("last_wanted", np.array([wanted - 1])), axis=1)
+    limit = graph.node("Add", last_wanted, graph.node("Mul", integer_error, _scalar(graph, 2.0 * (1.0 + NORM_SLACK))))
+    are_near = graph.node("Cast", graph.node("LessOrEqual", lowest, limit), to=INT64)
+    counts = graph.node("ReduceSum", are_near, graph.constant("last_axis", np.array([-1])), keepdims=0)
+    most = graph.node("ReduceMax", graph.node("Concat", size, counts, axis=0), keepdims=1)
+    columns = graph.constant("columns", np.array([1]))
+    found = graph.node("Slice", found, graph.constant("first", np.array([0])), most, columns)
     vectors = rows.single(graph, graph.node("Gather", searched, found, axis=0))
     column = graph.constant("column", np.array([2]))
     products = graph.node("Squeeze", graph.node("MatMul", vectors, graph.node("Unsqueeze", query, column)), column)
@@ -283,7 +294,7 @@ def _quantised_search(
     best, places = graph.nodes("TopK", [scores, size], 2, axis=1, largest=0, sorted=1)
     # All rows that are not among the candidates score at least this.
     last = graph.node("Gather", lowest, graph.constant("last_column", np.array([-1])), axis=1)
-    outside = graph.node("Sub", last, integer_error)
+    outside = graph.node("Sub", graph.node("Min", last, limit), integer_error)
     return [graph.node("Min", best, outside), graph.node("GatherElements", found, places, axis=1)]
 
 
