@@ -48,18 +48,20 @@ def open_session(
         asked = {CPU: {}}
     try:
         model, tensors = pruned(data, outputs, split=sess_options is None or bool(switched_on))
+        values = []
         if sess_options is None or switched_on:
             sess_options = onnxruntime.SessionOptions()
             sess_options.intra_op_num_threads = sess_options.inter_op_num_threads = 1
             sess_options.log_severity_level = 4
-            # The session reads these where they are, and holds on to them. By the first it finds them, by the second it
-            # does not copy them.
+            # The session reads these where they are. By the first it finds them, by the second it does not copy them.
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensor) for tensor in tensors.values()]
             sess_options.add_external_initializers(list(tensors), values)
             for tensor, value in zip(tensors, values, strict=True):
                 sess_options.add_initializer(tensor, value)
         session = onnxruntime.InferenceSession(model, sess_options, providers=list(asked.items()), enable_fallback=0)
         session.disable_fallback()  # older onnxruntime ignores enable_fallback
+        # It holds no reference to what it reads there: calls in flight would read freed memory.
+        session.tensors_in_place = values
     except Exception as cause:  # onnxruntime's errors have no common base
         raise cannot_run(name, cause) from None
     _refuse_missing(name, asked, session.get_providers())

@@ -2,10 +2,12 @@
 
 import logging
 
+import numpy as np
 import onnxruntime
 import pytest
 
 from modelpick.runtime import ArtifactError, Selector
+from modelpick.runtime.session import open_session
 
 CPU, CUDA, TENSORRT = (f"{name}ExecutionProvider" for name in ("CPU", "CUDA", "Tensorrt"))
 
@@ -62,3 +64,16 @@ def test_fast_math_is_not_taken_over(opened, sample_artifacts, caplog):
 def test_a_missing_provider_is_an_error_also_where_the_cpu_would_answer(sample_artifacts):
     with pytest.raises(ArtifactError, match=f"no execution provider {TENSORRT}"):
         Selector.load(sample_artifacts / "knn.onnx", providers=[TENSORRT])
+
+
+def test_what_a_session_reads_in_place_lives_as_long_as_it(sample_artifacts):
+    """Also when all else lets go of the bytes, as `close` does during a call."""
+    data = bytearray((sample_artifacts / "knn.onnx").read_bytes())
+    run = open_session("knn.onnx", bytes(data), None, None).run
+    query = np.ones((1, 1038))
+    before = run(None, {"features": query})
+    filling = [bytes(len(data)) for _ in range(50)]
+    after = run(None, {"features": query})
+    assert len(filling) == 50
+    for expected, got in zip(before, after, strict=True):
+        np.testing.assert_array_equal(got, expected)
