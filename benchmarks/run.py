@@ -14,7 +14,6 @@ from functools import partial
 from importlib.metadata import version
 from itertools import cycle
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import faiss
@@ -105,10 +104,10 @@ def _overhead(selector: Selector, data: Data, plan: dict[str, Any]) -> dict[str,
         return answers[-1]
 
     replayed = copy(selector)
-    replayed._session = SimpleNamespace(run=recorded)
+    replayed._runner = recorded
     replayed.select(queries[0])
     again = cycle(answers)
-    replayed._session = SimpleNamespace(run=lambda *_: next(again))
+    replayed._runner = lambda *_: next(again)
     taken = interleaved({"select": partial(replayed.select, queries[0])}, plan["turns"])
     return {
         "overhead": taken["select"],

@@ -1,6 +1,7 @@
 """What a caller asks: the query and the preferences beside it, and every check on them."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from math import isfinite
 from typing import Literal, NamedTuple, TypedDict
 
@@ -124,6 +125,7 @@ class Checks:
         self._ignored: set[str] = set()
         self._features, self._known, self._names = features, known, known.model_names
         self._shape = (features.n_features_in,)
+        self._expected = f"{features.n_features_in} numbers"
         self._index = {model: index for index, model in enumerate(known.model_names)}
         self.default = Preferences(known.weights, evidence=known.evidence)
         self.default = self.preferences(asked or {})
@@ -228,15 +230,20 @@ class Checks:
 
     def query(self, features: npt.ArrayLike | None, given: Features) -> tuple[Queries, float]:
         """Check one query: the query, float64, (1, d), and its squared norm."""
-        embedding, category = given.get("embedding"), given.get("category")
-        if embedding is not None or category is not None:
-            if features is not None or embedding is None:
-                raise FeatureError("expected features, or an embedding and its category")
-            features = self._features.build(embedding, category)
-        query = numbers(features, f"{self._shape[0]} numbers", self._shape[0])
+        if given:
+            embedding, category = given.get("embedding"), given.get("category")
+            if embedding is not None or category is not None:
+                if features is not None or embedding is None:
+                    raise FeatureError("expected features, or an embedding and its category")
+                features = self._features.build(embedding, category)
+        query = numbers(features, self._expected, self._shape[0])
         if query.shape != self._shape:
-            raise FeatureError(f"expected {self._shape[0]} numbers, got shape {query.shape}")
-        return _finite(query[None], None)
+            raise FeatureError(f"expected {self._expected}, got shape {query.shape}")
+        query = _float64(query)
+        squares = query.dot(query)
+        if not isfinite(squares):
+            _refuse_infinite(query[None], None)
+        return query[None], float(squares)
 
     def batch(self, matrix: npt.ArrayLike) -> Array:
         """Check the shape of many queries, (b, d); `finite` checks their values, chunk by chunk."""
@@ -250,7 +257,11 @@ class Checks:
 
     def finite(self, chunk: Array, first_row: int) -> Queries:
         """Check the values of some of many queries, of which the first is row ``first_row``: float64, (b, d)."""
-        return _finite(chunk, first_row)[0]
+        queries = _float64(chunk)
+        # A norm is finite only if every value is, and costs half of looking at each.
+        if not np.isfinite(squared_norms(queries)).all():
+            _refuse_infinite(queries, first_row)
+        return queries
 
 
 # How each key of `Asked` is checked, in order.
@@ -271,17 +282,29 @@ def _number(value: object) -> float | None:
     return float(value) if is_number else None  # type: ignore[arg-type]
 
 
-def _finite(queries: Array, first_row: int | None) -> tuple[Queries, float]:
-    """Make contiguous float64 of queries, (b, d), and refuse NaN and infinity; also returns the sum of squares."""
+def _float64(queries: Array) -> Queries:
+    """Make contiguous float64 of queries."""
     if queries.dtype.itemsize > 8:
         with np.errstate(over="ignore"):  # long doubles may overflow
             queries = queries.astype(np.float64)
-    queries = np.ascontiguousarray(queries, dtype=np.float64)
-    # The sum is finite only if every value is, costs half of looking at each, and warns of no overflow. For many values
-    # BLAS would start threads.
-    squares = np.vdot(queries, queries) if first_row is None else np.einsum("ij,ij", queries, queries)
-    if not isfinite(squares) and not np.isfinite(queries).all():
-        row, column = (int(place[0]) for place in np.nonzero(~np.isfinite(queries)))
-        place = f"[{column}]" if first_row is None else f"[{first_row + row}][{column}]"
-        raise FeatureError(f"expected finite numbers, got {queries[row, column]} at {place}")
-    return queries, float(squares)
+    return np.ascontiguousarray(queries, dtype=np.float64)
+
+
+def squared_norms(queries: Queries) -> npt.NDArray[np.float64]:
+    """Return the squared norms of queries, (b, d): (b,), infinite where they overflow."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares: npt.NDArray[np.float64] = _VECDOT(queries, queries)
+    return squares
+
+
+# For one product of many values BLAS would start threads. numpy before 2 has no vecdot.
+_VECDOT = getattr(np, "vecdot", partial(np.einsum, "ij,ij->i"))
+
+
+def _refuse_infinite(queries: Queries, first_row: int | None) -> None:
+    """Refuse NaN and infinity; for a sum of squares that is infinite, which finite values may have too."""
+    if np.isfinite(queries).all():
+        return
+    row, column = (int(place[0]) for place in np.nonzero(~np.isfinite(queries)))
+    place = f"[{column}]" if first_row is None else f"[{first_row + row}][{column}]"
+    raise FeatureError(f"expected finite numbers, got {queries[row, column]} at {place}")

@@ -23,7 +23,7 @@ from .errors import ArtifactError
 from .events import Observer, Selection, notify
 from .features import FeatureBuilder
 from .query import Asked, Checks, Features, Known, Request, UnknownCandidates
-from .session import Providers, Run, cannot_run, open_session
+from .session import Providers, Run, cannot_run, open_session, runner
 
 # A batch is split into runs that hold about so many values at once, but answer so many queries at least.
 CHUNK_VALUES, CHUNK_QUERIES = 2**23, 16
@@ -67,7 +67,7 @@ class Selector:
         features: FeatureBuilder,
         loaded: _Loaded,
     ) -> None:
-        self._session: onnxruntime.InferenceSession | None = session
+        self._runner: Run | None = runner(session)
         self._metadata, self._checks, self._features = metadata, checks, features
         self._loaded, self._name, self._observer = loaded, Path(loaded.name).stem, loaded.observer
         self._algorithm: Algorithm | _Closed = TABLE[metadata.algorithm, metadata.semantics].make(
@@ -193,7 +193,7 @@ class Selector:
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return self._session is None
+        return self._runner is None
 
     def select(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> str:
         """Pick the model for one query.
@@ -307,7 +307,7 @@ class Selector:
 
     def close(self) -> None:
         """Let go of the session and of the artifact; calls in flight finish, later ones raise `ArtifactError`."""
-        self._session, self._algorithm = None, _Closed()
+        self._runner, self._algorithm = None, _Closed()
         self._loaded = self._loaded._replace(data=b"")
 
     def __reduce__(self) -> tuple[Callable[[_Loaded], Self], tuple[_Loaded]]:
@@ -329,10 +329,9 @@ class Selector:
         self.close()
 
     def _run(self) -> Run:
-        session = self._session
-        if session is None:
+        run = self._runner
+        if run is None:
             raise _closed()
-        run: Run = session.run
         return run
 
 

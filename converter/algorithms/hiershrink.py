@@ -183,23 +183,25 @@ def _build(document: HierShrinkDocument) -> HierShrinkSelector:
     return estimator.fit(document.queries, document.models, document.qualities, document.latencies)
 
 
-OUTPUTS = {Output.COARSE_CANDIDATE: "index", Output.COARSE_CLUSTER: "index", **CENTROID_OUTPUTS}
+OUTPUTS = {Output.COARSE_ESTIMATE: "float", Output.COARSE_CLUSTER: "index", **CENTROID_OUTPUTS}
 
 
 def _add_graph(graph: Graph, estimator: HierShrinkSelector, features: str, outputs: dict[str, str]) -> None:
     """Write the search of `modelpick.converter.algorithms.kmeans` for each level; the tables stand beside it."""
     refined = graph.branch()
-    found = {Output.CANDIDATE: outputs[Output.CANDIDATE], Output.CERTAIN: graph.name("fine_certain")}
-    found_coarse = {Output.CANDIDATE: outputs[Output.COARSE_CANDIDATE], Output.CERTAIN: graph.name("coarse_certain")}
-    fine = add_nearest(graph, refined, features, estimator.fine_centroids, Stored.CENTROIDS, found)
-    coarse = add_nearest(graph, refined, features, estimator.coarse_centroids, Stored.COARSE_CENTROIDS, found_coarse)
-    graph.output(outputs[Output.CERTAIN], "And", found[Output.CERTAIN], found_coarse[Output.CERTAIN])
+    fine, coarse = (
+        add_nearest(graph, refined, features, centroids, stored_as, outputs[estimate], lead)
+        for centroids, stored_as, estimate, lead in (
+            (estimator.fine_centroids, Stored.CENTROIDS, Output.ESTIMATE, Table.LEAD),
+            (estimator.coarse_centroids, Stored.COARSE_CENTROIDS, Output.COARSE_ESTIMATE, Table.COARSE_LEAD),
+        )
+    )
     results = {
         Output.DISTANCE: fine.distances,
         Output.CLUSTER: fine.cluster,
         Output.COARSE_CLUSTER: coarse.cluster,
     }
-    graph.refine(outputs, OUTPUTS, refined, results, outputs[Output.CERTAIN])
+    graph.refine(outputs, OUTPUTS, refined, results, features)
     graph.constant(Table.COARSE_MEANS, estimator.coarse_means_)
     graph.constant(Table.FINE_SUMS, estimator.fine_sums_)
     graph.constant(Table.FINE_COUNTS, estimator.fine_counts_)

@@ -15,8 +15,8 @@ from modelpick.runtime.schema import Entry, Metric, Output, Stored, Table
 from ..formats.decoding import Count, Name, Warn, matrix, refuse
 from ..formats.document import Document, Source
 from ..formats.outcomes import Settings, Training
-from ..graphs.builder import DOUBLE, Graph
-from ..graphs.exact_search import Rows, float32_scores
+from ..graphs.builder import DOUBLE, FLOAT, Graph
+from ..graphs.leads import Lead, lead
 from .choices import ChoiceSelector, choices, describe_choices
 from .estimator import Matrix, checked_features
 from .neighbours import row_groups
@@ -114,34 +114,38 @@ def _build(document: KMeansDocument) -> KMeansModelSelector:
     return estimator
 
 
-OUTPUTS = {Output.DISTANCE: "double", Output.CLUSTER: "index", Output.CANDIDATE: "index", Output.CERTAIN: "flag"}
+OUTPUTS = {Output.DISTANCE: "double", Output.CLUSTER: "index", Output.ESTIMATE: "float"}
+# Queries that are so many times longer than the longest centroid are not searched for: float64 rounds distances too.
+FARTHEST = 2.0**10
+# Centroids are moved where that makes the longest so many times shorter.
+FAR = 1.5
 
 
 class Nearest(NamedTuple):
-    """Names of what `add_nearest` computes."""
+    """Names of what `add_nearest` computes in the refined branch."""
 
     distances: str
-    """In the refined branch, float64, (b, c)."""
+    """Float64, (b, c)."""
     cluster: str
-    """The nearest centroid by them, in the refined branch, int64, (b,)."""
+    """The nearest centroid by them, int64, (b,)."""
 
 
 def add_nearest(
-    graph: Graph, refined: Graph, features: str, centroids: Matrix, stored_as: str, outputs: dict[str, str]
+    graph: Graph, refined: Graph, features: str, centroids: Matrix, stored_as: str, estimate: str, lead_as: str
 ) -> Nearest:
     """Write a float32 search that mostly proves the nearest centroid, and distances to all centroids in float64.
 
     ::
 
-        features ─┬─ Gemm f32 ─ TopK 2 ─┬─ candidate (b,)
-        (b, d)    │                     └─ gap > 2 E ─ certain (b,)
-                  │
+        features ─┬─ Cast f32 ─ Gemm ─ estimate (b, c)
+        (b, d)    │
                   └─ If refine: Sub centroids (c, d) ─ sum of squares ─ Sqrt ─┬─ distance (b, c)
                                                                               └─ ArgMin ─ cluster (b,)
 
-    ``distance_j = sqrt(sum_i (q_i - c_ji)^2)``; unlike the expanded square of the search, see `exact_search`, the
-    difference gives equidistant centroids equal distances. ArgMin takes the first. What the search's error E leaves
-    open is for the caller to refine: overriding ``refine`` with false leaves it at the search.
+    ``distance_j = sqrt(sum_i (q_i - c_ji)^2)``; the difference gives equidistant centroids equal distances. ArgMin
+    takes the first. The estimate is the expanded square but for what all centroids share, and of the other sign:
+    ``2 q.(c_j - m) - (|c_j|^2 - |m|^2)``, where m is zero, or the mean of centroids that lie far from zero for their
+    spread. What its lead does not prove is for the caller to refine.
 
     Parameters
     ----------
@@ -151,13 +155,13 @@ def add_nearest(
         Name of the float64 queries, (b, d).
     centroids, stored_as
         Shape (c, d), and the initializer that shall hold them.
-    outputs
-        Full names of `Output.CANDIDATE` and `Output.CERTAIN`.
+    estimate, lead_as
+        Full name of the output of estimates, and the initializer of the lead that they need.
     """
-    rows = Rows(np.asarray(centroids, dtype=np.float64))
-    stored = graph.stored_exactly(stored_as, rows.values)
+    values = np.asarray(centroids, dtype=np.float64)
+    stored = graph.stored_exactly(stored_as, values)
     # Sums of the same squares may differ in their last bits: identical centroids are measured once.
-    groups = row_groups(rows.values)
+    groups = row_groups(values)
     first = np.unique(groups, return_index=True)[1]
     distinct = refined.node("Gather", stored, refined.constant("distinct", first), axis=0)
     query = refined.node("Unsqueeze", features, refined.constant("cluster_axis", np.array([1])))
@@ -165,24 +169,49 @@ def add_nearest(
     distances = refined.node("Sqrt", refined.squared_norm(differences, keepdims=0))
     distances = refined.node("Gather", distances, refined.constant("groups", groups), axis=1)
 
-    slope, constant = rows.error()
-    moved = rows.moved(graph, features)
-    squared = graph.squared_norm(moved, keepdims=0)
-    error = graph.node(
-        "Add",
-        graph.node("Mul", squared, graph.constant(Table.ERROR_SLOPE, np.array(2.0 * slope))),
-        graph.constant(Table.ERROR_CONSTANT, np.array(2.0 * constant)),
-    )
-    graph.settle(float32_scores(graph, moved, rows.searched(graph, stored), rows), rows.count, 0, error, outputs)
+    searched, bias = _searched(values)
+    rows = graph.node("Cast", stored, to=FLOAT) if searched is values else graph.in_float32("search_rows", searched)
+    query = graph.node("Cast", features, to=FLOAT)
+    graph.output(estimate, "Gemm", query, rows, graph.in_float32("search_bias", bias), alpha=2.0, transB=1)
+    graph.constant(lead_as, np.array(_lead(values, searched, bias)))
     return Nearest(distances, refined.node("ArgMin", distances, axis=1, keepdims=0))
+
+
+def _searched(centroids: Matrix) -> tuple[Matrix, Matrix]:
+    """Move centroids that lie far from zero: what products are taken with, (c, d), and what is added to these, (c,)."""
+    mean = centroids.mean(axis=0)
+    moved = centroids - mean
+    with np.errstate(over="ignore"):
+        is_far = FAR * _longest(moved) < _longest(centroids) < np.inf
+        if not is_far:
+            return centroids, -np.einsum("ij,ij->i", centroids, centroids)
+        return moved, -np.einsum("ij,ij->i", moved, moved + 2.0 * mean)
+
+
+def _longest(vectors: Matrix) -> float:
+    return float(np.linalg.norm(vectors, axis=1).max())
+
+
+def _lead(centroids: Matrix, searched: Matrix, bias: Matrix) -> Lead:
+    """Bound the lead, to which the error of squares in float64 is added: a share of ``(|q| + longest)^2``."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        needed, longest = lead([(2.0 * searched, bias)]), _longest(centroids)
+        share = (centroids.shape[1] + 16) * 2.0**-50
+        return Lead(
+            slope=needed.slope + share * (FARTHEST + 2.0) * longest,
+            constant=needed.constant + share * longest**2,
+            shortest=needed.shortest,
+            longest=min(needed.longest, FARTHEST * longest),
+        )
 
 
 def add_graph(graph: Graph, estimator: KMeans, features: str, outputs: dict[str, str]) -> None:
     """Write the search of `add_nearest`, and its outputs."""
     refined = graph.branch()
-    nearest = add_nearest(graph, refined, features, estimator.cluster_centers_, Stored.CENTROIDS, outputs)
+    centers, estimate = estimator.cluster_centers_, outputs[Output.ESTIMATE]
+    nearest = add_nearest(graph, refined, features, centers, Stored.CENTROIDS, estimate, Table.LEAD)
     results = {Output.DISTANCE: nearest.distances, Output.CLUSTER: nearest.cluster}
-    graph.refine(outputs, OUTPUTS, refined, results, outputs[Output.CERTAIN])
+    graph.refine(outputs, OUTPUTS, refined, results, features)
 
 
 def _describe(estimator: KMeansModelSelector) -> dict[str, Any]:

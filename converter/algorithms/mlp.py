@@ -11,12 +11,13 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, to_builtins
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
-from modelpick.runtime.schema import Output
+from modelpick.runtime.schema import Output, Table
 
 from ..formats.decoding import Name, Warn, check_length, decode, decode_choice, refuse
 from ..formats.document import Document, Source
 from ..formats.outcomes import Settings, Training
-from ..graphs.builder import DOUBLE, Graph
+from ..graphs.builder import DOUBLE, FLOAT, Graph
+from ..graphs.leads import lead
 from .choices import ChoiceSelector, describe_choices, expect_classifiers
 from .estimator import Matrix, Names, checked_features, name_array
 from .layers import DenseLayer, Layer, ReluLayer, ScaleLayer, fold
@@ -165,28 +166,43 @@ def _build(document: MLPDocument) -> MLPModelSelector:
     return estimator
 
 
-OUTPUTS = {Output.SCORE: "double", Output.CLASSIFIER: "index"}
+OUTPUTS = {Output.SCORE: "double", Output.CLASSIFIER: "index", Output.ESTIMATE: "float"}
 
 
 def _add_graph(graph: Graph, estimator: MLPModelSelector, features: str, outputs: dict[str, str]) -> None:
-    """Write a chain of dense layers, in float64.
+    """Write a chain of dense layers, in float32 where that decides, else in float64.
 
     ::
 
-        features ─ Gemm ─ Relu ─ ... ─ Gemm ─ Softmax ─┬─ scores (b, n_models)
-        (b, d)                                         └─ ArgMax ─ classifier (b,)
+        features ─┬─ Cast f32 ─ Gemm ─ Relu ─ ... ─ Gemm ─ estimate (b, n_models)
+        (b, d)    │
+                  └─ If refine: Gemm ─ Relu ─ ... ─ Gemm ─ Softmax ─┬─ score (b, n_models)
+                                                                    └─ ArgMax ─ classifier (b,)
 
     ``softmax(W_n relu(... relu(W_1 x + b_1) ...) + b_n)``: batch normalisation was folded into the layers when the
-    estimator was built. ArgMax takes the last.
+    estimator was built. ArgMax takes the last. The softmax keeps the order of what it is given, which is estimated in
+    float32: what the lead of the best does not prove, see `modelpick.converter.graphs.leads`, is for the caller to
+    refine.
     """
-    values = features
-    for index, (weights, bias) in enumerate(zip(estimator.coefs_, estimator.intercepts_, strict=True)):
+    layers = list(zip(estimator.coefs_, estimator.intercepts_, strict=True))
+    stored = [graph.stored_exactly("layer", weights) for weights in estimator.coefs_]
+    narrow = graph.node("Cast", features, to=FLOAT)
+    for index, (name, (_, bias)) in enumerate(zip(stored, layers, strict=True)):
+        parts = narrow, graph.node("Cast", name, to=FLOAT), graph.in_float32("bias", bias)
+        if index + 1 < len(layers):
+            narrow = graph.node("Relu", graph.node("Gemm", *parts))
+        else:
+            graph.output(outputs[Output.ESTIMATE], "Gemm", *parts)
+    graph.constant(Table.LEAD, np.array(lead([(weights.T, bias) for weights, bias in layers])))
+
+    refined, values = graph.branch(), features
+    for index, (name, (_, bias)) in enumerate(zip(stored, layers, strict=True)):
         if index:
-            values = graph.node("Relu", values)
-        stored = graph.node("Cast", graph.stored_exactly("layer", weights), to=DOUBLE)
-        values = graph.node("Gemm", values, stored, graph.constant("bias", bias))
-    graph.output(outputs[Output.SCORE], "Softmax", values, axis=1)
-    graph.output(outputs[Output.CLASSIFIER], "ArgMax", outputs[Output.SCORE], axis=1, keepdims=0, select_last_index=1)
+            values = refined.node("Relu", values)
+        values = refined.node("Gemm", values, refined.node("Cast", name, to=DOUBLE), refined.constant("bias", bias))
+    scores = refined.node("Softmax", values, axis=1)
+    classifier = refined.node("ArgMax", scores, axis=1, keepdims=0, select_last_index=1)
+    graph.refine(outputs, OUTPUTS, refined, {Output.SCORE: scores, Output.CLASSIFIER: classifier}, features)
 
 
 def _describe(estimator: MLPModelSelector) -> dict[str, Any]:

@@ -107,8 +107,9 @@ class Rules(Generic[F, D, E]):
     """Rebuilds the estimator of a document, which it takes beside the options that were set, by name."""
     estimator: type[E]
     """Class of the estimator; its ``semantics`` are those of this row."""
-    outputs: Mapping[str, str]
-    """Outputs of the graph -> their type, one of `modelpick.converter.graphs.builder.KINDS`."""
+    outputs: Mapping[str, str] | Callable[[E], Mapping[str, str]]
+    """Outputs of the graph -> their type, one of `modelpick.converter.graphs.builder.KINDS`; or returns them for an
+    estimator."""
     graph: Callable[[Graph, E, str, dict[str, str]], None]
     """Writes the graph of an estimator: takes the name of the features, and the full name of each output."""
     describe: Callable[[E], dict[str, Any]]

@@ -16,6 +16,7 @@ from ..formats.decoding import Matrix, Name, Vector, Warn, check_length, matrix,
 from ..formats.document import Document, Source
 from ..formats.outcomes import Settings, Training
 from ..graphs.builder import DOUBLE, FLOAT, Graph
+from ..graphs.exact_search import roundings
 from ..graphs.kernel import (
     SupportVectors,
     by_differences,
@@ -24,6 +25,7 @@ from ..graphs.kernel import (
     of_directions,
     stored_support_vectors,
 )
+from ..graphs.leads import SLACK, lead
 from ..graphs.unit_length import Scaled, add_directions, directions
 from .choices import ChoiceSelector, describe_choices, expect_classifiers
 from .estimator import checked_features
@@ -171,7 +173,13 @@ def _kernel_machine(alpha: Matrix, support_vectors: Matrix, rho: float, gamma: f
     return machine
 
 
-OUTPUTS = {Output.SCORE: "double", Output.CLASSIFIER: "index", Output.CANDIDATE: "index", Output.CERTAIN: "flag"}
+OUTPUTS = {Output.SCORE: "double", Output.CLASSIFIER: "index"}
+
+
+def _outputs(estimator: SVMModelSelector) -> dict[str, str]:
+    if not estimator.machines_:
+        return OUTPUTS | {Output.ESTIMATE: "float"}
+    return OUTPUTS | {Output.CANDIDATE: "index", Output.CERTAIN: "flag"}
 
 
 class _Machines(NamedTuple):
@@ -187,6 +195,41 @@ class _Machines(NamedTuple):
 
 
 def _add_graph(graph: Graph, estimator: SVMModelSelector, features: str, outputs: dict[str, str]) -> None:
+    """Write the classifiers by `_add_linear`, or with kernel machines among them by `_add_machines`."""
+    (_add_machines if estimator.machines_ else _add_linear)(graph, estimator, features, outputs)
+
+
+def _add_linear(graph: Graph, estimator: SVMModelSelector, features: str, outputs: dict[str, str]) -> None:
+    """Write linear classifiers: in float32 where that decides, else in float64, on the query scaled to unit length.
+
+    ::
+
+        features ─┬─ Cast f32 ─ Gemm weights ─ estimate (b, n_classifiers)
+        (b, d)    │
+                  └─ If refine: Div ─ Gemm weights ─ Mul ─ Add ─┬─ score (b, n_classifiers)
+                                                                └─ ArgMax ─ classifier (b,)
+
+    The estimates are of ``w.q``, which for a q of length above 1e-10 is in the order of ``|q| (score + rho)``: what is
+    to be added is `Table.OFFSETS`, times ``|q|``. What their lead does not prove is for the caller to refine.
+    """
+    model: Any = estimator.linear_
+    weights = graph.stored_exactly(Stored.WEIGHTS, model.coef_)
+    narrow = (graph.node("Cast", name, to=FLOAT) for name in (features, weights))
+    graph.output(outputs[Output.ESTIMATE], "Gemm", *narrow, transB=1)
+    needed = lead([(model.coef_, np.zeros(len(model.coef_)))])
+    # Offsets are added in float64, to products that float32 does not hold more exactly.
+    beside = 8.0 * roundings(model.coef_.shape[1])[0] * 2.0**-29 * float(np.abs(model.intercept_).max())
+    needed = needed._replace(slope=needed.slope + beside, shortest=MIN_NORM * (1.0 + SLACK))
+    graph.constant(Table.LEAD, np.array(needed))
+    graph.constant(Table.OFFSETS, model.intercept_)
+
+    refined = graph.branch()
+    scores = _linear_scores(refined, model, weights, add_directions(refined, features, MIN_NORM))
+    results = {Output.SCORE: scores, Output.CLASSIFIER: refined.node("ArgMax", scores, axis=1, keepdims=0)}
+    graph.refine(outputs, OUTPUTS, refined, results, features)
+
+
+def _add_machines(graph: Graph, estimator: SVMModelSelector, features: str, outputs: dict[str, str]) -> None:
     """Write one Gemm for all support vectors, one for all coefficients: in float32 where that decides, else in float64.
 
     ::
@@ -207,7 +250,10 @@ def _add_graph(graph: Graph, estimator: SVMModelSelector, features: str, outputs
     refine: the whole is repeated in float64, unless the initializer ``refine`` is overridden with false.
     """
     query = add_directions(graph, features, MIN_NORM)
-    parts = [] if estimator.linear_ is None else [_linear_scores(graph, estimator.linear_, query)]
+    parts = []
+    if estimator.linear_ is not None:
+        weights = graph.stored_exactly(Stored.WEIGHTS, estimator.linear_.coef_)
+        parts.append(_linear_scores(graph, estimator.linear_, weights, query))
     refined = graph.branch()
     if is_fast(estimator.machines_):
         shared = shared_support_vectors(estimator.machines_)
@@ -218,9 +264,8 @@ def _add_graph(graph: Graph, estimator: SVMModelSelector, features: str, outputs
         candidates = graph.node("Concat", *parts, machines.scores(graph, kernel), axis=1)
         error = graph.node("MatMul", kernel, graph.constant("alpha_error", _error_bounds(shared)))
     else:
-        if estimator.machines_:
-            machines = _stored_machines(graph, shared_support_vectors(estimator.machines_), estimator.machines_)
-            parts.append(machines.scores(graph, by_differences(graph, query.product(graph), machines.support)))
+        machines = _stored_machines(graph, shared_support_vectors(estimator.machines_), estimator.machines_)
+        parts.append(machines.scores(graph, by_differences(graph, query.product(graph), machines.support)))
         candidates, error = graph.node("Concat", *parts, axis=1), graph.constant(Table.NO_ERROR, np.array([0.0]))
         scores = refined.node("Identity", candidates)
     graph.settle(candidates, len(estimator.choice_models_), 1, error, outputs)
@@ -229,17 +274,15 @@ def _add_graph(graph: Graph, estimator: SVMModelSelector, features: str, outputs
 
 
 def is_fast(machines: Sequence[Any]) -> bool:
-    """Return whether there are kernel machines, all with scores in which cancellation cannot be seen."""
-    if not machines:
-        return False
+    """Return whether kernel machines have scores in which cancellation cannot be seen."""
     with np.errstate(over="ignore"):
         longest = max(float(np.linalg.norm(machine.support_vectors_, axis=1).max()) for machine in machines)
     return can_expand(max(float(machine._gamma) for machine in machines), longest)
 
 
-def _linear_scores(graph: Graph, model: Any, query: Scaled) -> str:
-    weights = graph.node("Cast", graph.stored_exactly(Stored.WEIGHTS, model.coef_), to=DOUBLE)
-    products = graph.node("Mul", graph.node("Gemm", query.shrunk, weights, transB=1), query.factor)
+def _linear_scores(graph: Graph, model: Any, weights: str, query: Scaled) -> str:
+    products = graph.node("Gemm", query.shrunk, graph.node("Cast", weights, to=DOUBLE), transB=1)
+    products = graph.node("Mul", products, query.factor)
     return graph.node("Add", products, graph.constant("linear_intercept", model.intercept_))
 
 
@@ -286,7 +329,7 @@ def shared_support_vectors(machines: Sequence[Any]) -> SharedVectors:
 
 def _describe(estimator: SVMModelSelector) -> dict[str, Any]:
     vectors = sum(len(machine.support_vectors_) for machine in estimator.machines_)
-    widths = 1 if is_fast(estimator.machines_) else max(vectors, 1)
+    widths = 1 if not vectors or is_fast(estimator.machines_) else vectors
     values = estimator.n_features_in_ * widths + vectors
     return describe_choices(estimator, vectors, "score, then classifier", values)
 
@@ -364,7 +407,7 @@ RULES = (
         check=_check,
         build=_build,
         estimator=SVMModelSelector,
-        outputs=OUTPUTS,
+        outputs=_outputs,
         graph=_add_graph,
         describe=_describe,
         stored=(Stored.WEIGHTS, Stored.SUPPORT_VECTORS),

@@ -104,17 +104,19 @@ class Graph:
         refined, results
             The branch, and output names -> its results; without it, these outputs are empty.
         behind
-            Name of a value that is computed after all that the branch uses: skl2onnx sorts nodes by their inputs, and
-            does not look into branches.
+            Name of a value that is given, or computed after all that the branch uses: skl2onnx sorts nodes by their
+            inputs, and does not look into branches.
         """
         empty = self.branch()
         names = list(results)
         nothing = {
             kind: empty.node("Identity", empty.nothing(KINDS[kind])) for kind in {kinds[name]: 0 for name in names}
         }
-        wanted = self.node("CastLike", self.constant(Input.REFINE, np.array(True)), behind)
+        wanted = self.constant(Input.REFINE, np.array(True))
+        if behind not in {given.name for given in self._container.inputs}:
+            wanted = self.node("Cast", self.node("CastLike", wanted, behind), to=TensorProto.BOOL)
         self.choose(
-            self.node("Cast", wanted, to=TensorProto.BOOL),
+            wanted,
             [outputs[name] for name in names],
             [kinds[name] for name in names],
             (refined, [results[name] for name in names]),
@@ -159,6 +161,11 @@ class Graph:
             narrow = values.astype(np.float32)
         return self.constant(name, narrow if np.array_equal(narrow.astype(np.float64), values) else values)
 
+    def in_float32(self, name: str, values: npt.NDArray[np.float64]) -> str:
+        """Add an initializer of float32 that holds the values rounded, or infinity where they overflow."""
+        with np.errstate(over="ignore"):
+            return self.constant(name, values.astype(np.float32))
+
     def squared_norm(self, vectors: str, keepdims: int = 1) -> str:
         """Sum of squares over the last axis; faster than ``ReduceSumSquare``."""
         axis = self.constant("last_axis", np.array([-1]))
@@ -186,7 +193,7 @@ class _Branch:
 
 def register(
     estimator_class: type,
-    outputs: Mapping[str, str],
+    outputs: Mapping[str, str] | Callable[[Any], Mapping[str, str]],
     convert: Callable[[Graph, Any, str, dict[str, str]], None],
     options: Mapping[str, list[str]] | None = None,
 ) -> None:
@@ -197,7 +204,7 @@ def register(
     estimator_class
         The estimator's class.
     outputs
-        Output names -> their type, one of ``KINDS``.
+        Output names -> their type, one of ``KINDS``; or returns them for a fitted estimator.
     convert
         Called with the graph, the fitted estimator, the name of the float64 features, and the full
         name of each output.
@@ -209,7 +216,7 @@ def register(
     def parse(scope: Any, estimator: Any, inputs: Any, custom_parsers: Any = None) -> Any:
         operator = scope.declare_local_operator(alias, estimator)
         operator.inputs = inputs
-        for name, kind in outputs.items():
+        for name, kind in (outputs(estimator) if callable(outputs) else outputs).items():
             shape = [None] * KINDS[kind].rank
             operator.outputs.append(scope.declare_local_variable(name, KINDS[kind].variable_type(shape)))
         return operator.outputs
@@ -222,7 +229,9 @@ def register(
 
     def convert_operator(scope: Any, operator: Any, container: Any) -> None:
         graph = Graph(scope, container, container.get_options(operator.raw_operator, {}))
-        features = graph.node("Cast", operator.inputs[0].full_name, to=DOUBLE)
+        features = operator.inputs[0].full_name
+        if not isinstance(operator.inputs[0].type, DoubleTensorType):
+            features = graph.node("Cast", features, to=DOUBLE)
         names = {output.raw_name: output.full_name for output in operator.outputs}
         convert(graph, operator.raw_operator, features, names)
 

@@ -17,11 +17,9 @@ from ..decision.voting import CLOSE, are_close, best_per_model
 from ..errors import ArtifactError
 from ..query import Preferences, Queries
 from ..schema import Input, Output, Table
+from ..search.leading import search_of
 from ..session import Run
 from .base import CANDIDATES, Explanation, Rule, Rules
-
-_SEARCH_OUTPUTS = (Output.CANDIDATE, Output.CERTAIN)
-_SEARCH_ONLY = np.array(False)
 
 
 class Kind(NamedTuple):
@@ -68,7 +66,7 @@ class Argmax:
     metadata
         Metadata of the artifact.
     tables
-        Initializers of the artifact; with `Table.REFINE` among them, a search settles most queries.
+        Initializers of the artifact, by which a search settles most queries.
     preferences
         Those of most calls; not needed here.
     """
@@ -76,9 +74,9 @@ class Argmax:
     def __init__(self, kind: Kind, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
         self._kind, self._names, self._n_models = kind, metadata.choices, len(metadata.model_names)
         self._chosen = (kind.chosen,)
-        self._searches = Table.REFINE in tables
-        # In float64 the search itself is off by roundings, which it has no bound on.
-        self._proves = self._searches and Table.NO_ERROR not in tables
+        self._search = search_of(tables)
+        # In float64 a search is off by roundings that it has no bound on: it settles single queries alone.
+        self._search_of_many = None if Table.NO_ERROR in tables else self._search
         self._models = np.array([metadata.model_names.index(name) for name in metadata.choices], dtype=np.int64)
         self._model_list: list[int] = self._models.tolist()
 
@@ -86,13 +84,10 @@ class Argmax:
         """See `Algorithm`."""
         if self._kind.recount is not None and preferences.allowed is not None:
             return int(self._winners_among(run, query, preferences.allowed)[0])
-        if self._searches:
-            chosen, certain = run(_SEARCH_OUTPUTS, {Input.FEATURES: query, Input.REFINE: _SEARCH_ONLY})
-            if not certain.item():
-                (chosen,) = run(self._chosen, {Input.FEATURES: query})
-        else:
-            (chosen,) = run(self._chosen, {Input.FEATURES: query})
-        model: int = self._model_list[chosen.item()]
+        chosen = None if self._search is None else self._search.best(run, query, squared_norm)
+        if chosen is None:
+            chosen = run(self._chosen, {Input.FEATURES: query})[0].item()
+        model: int = self._model_list[chosen]
         if preferences.allowed is not None and not preferences.allowed[model]:
             return int(self._winners_among(run, query, preferences.allowed)[0])
         return model
@@ -101,9 +96,9 @@ class Argmax:
         """See `Algorithm`."""
         if self._kind.recount is not None and preferences.allowed is not None:
             return self._winners_among(run, queries, preferences.allowed)
-        if self._proves:
-            chosen, certain = run(_SEARCH_OUTPUTS, {Input.FEATURES: queries, Input.REFINE: _SEARCH_ONLY})
-            close = ~certain
+        if self._search_of_many is not None:
+            chosen, proven = self._search_of_many.bests(run, queries)
+            close = ~proven
         else:
             chosen, values = run((self._kind.chosen, self._kind.values), {Input.FEATURES: queries})
             close = self._are_close(values, None)

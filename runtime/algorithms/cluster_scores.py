@@ -10,12 +10,11 @@ from ..artifact.onnx_reader import Tensor
 from ..errors import ArtifactError
 from ..query import Preferences, Queries
 from ..schema import Input, Output, Table
+from ..search.leading import Settled, search_of
 from ..session import Run
 from .base import CANDIDATES, Explanation, Rule, Rules
 
 _CLUSTER = (Output.CLUSTER,)
-_SEARCH_OUTPUTS = (Output.CANDIDATE, Output.CERTAIN)
-_SEARCH_ONLY = np.array(False)
 
 
 class ClusterScores:
@@ -35,20 +34,21 @@ class ClusterScores:
         self._names = metadata.model_names
         self._scores, self._support = tables[Table.SCORES], tables[Table.SUPPORT]
         self._best: npt.NDArray[np.int64] = self._scores.argmax(axis=1)
+        self._search = search_of(tables) or Settled()
 
     def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
         """See `Algorithm`."""
-        cluster, certain = run(_SEARCH_OUTPUTS, {Input.FEATURES: query, Input.REFINE: _SEARCH_ONLY})
-        if not certain.item():
-            (cluster,) = run(_CLUSTER, {Input.FEATURES: query})
+        cluster = self._search.best(run, query, squared_norm)
+        if cluster is None:
+            cluster = int(run(_CLUSTER, {Input.FEATURES: query})[0].item())
         if preferences.allowed is None:
-            return int(self._best[cluster.item()])
-        return int(self._among(self._scores[cluster], preferences.allowed)[0])
+            return int(self._best[cluster])
+        return int(self._among(self._scores[cluster : cluster + 1], preferences.allowed)[0])
 
     def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
-        clusters, certain = run(_SEARCH_OUTPUTS, {Input.FEATURES: queries, Input.REFINE: _SEARCH_ONLY})
-        for place in np.flatnonzero(~certain):  # each alone: see `Algorithm`
+        clusters, proven = self._search.bests(run, queries)
+        for place in np.flatnonzero(~proven):  # each alone: see `Algorithm`
             alone = slice(place, place + 1)
             (clusters[alone],) = run(_CLUSTER, {Input.FEATURES: queries[alone]})
         if preferences.allowed is None:

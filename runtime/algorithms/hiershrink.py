@@ -1,6 +1,7 @@
 """HierShrink: mean qualities of models in a fine cluster, shrunk to a coarse one, and these to the overall mean."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -8,14 +9,15 @@ import numpy.typing as npt
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..errors import ArtifactError
-from ..query import Preferences, Queries
+from ..query import Preferences, Queries, squared_norms
 from ..schema import Input, Output, Table
+from ..search.leading import SEARCH_ONLY, Lead
 from ..session import Run
 from .base import CANDIDATES, Explanation, Rule, Rules
 
 _CLUSTERS = (Output.COARSE_CLUSTER, Output.CLUSTER)
-_SEARCH_OUTPUTS = (Output.COARSE_CANDIDATE, Output.CANDIDATE, Output.CERTAIN)
-_SEARCH_ONLY = np.array(False)
+_ESTIMATES = (Output.COARSE_ESTIMATE, Output.ESTIMATE)
+_SETTLED = (Output.COARSE_CANDIDATE, Output.CANDIDATE, Output.CERTAIN)
 
 
 class HierShrink:
@@ -38,6 +40,7 @@ class HierShrink:
         self._shrinkage, self._cost_weight = metadata.shrinkage, metadata.cost_weight
         self._coarse_means, self._sums = tables[Table.COARSE_MEANS], tables[Table.FINE_SUMS]
         self._counts, self._latencies = tables[Table.FINE_COUNTS], tables[Table.LATENCIES]
+        self._leads = [Lead(tables[name]) for name in (Table.COARSE_LEAD, Table.LEAD) if name in tables]
         self._all = tuple(range(len(metadata.model_names)))
 
     def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
@@ -46,11 +49,21 @@ class HierShrink:
 
     def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
-        coarse, fine, certain = run(_SEARCH_OUTPUTS, {Input.FEATURES: queries, Input.REFINE: _SEARCH_ONLY})
-        for place in np.flatnonzero(~certain):  # each alone: see `Algorithm`
+        coarse, fine, proven = self._nearest(run, queries)
+        for place in np.flatnonzero(~proven):  # each alone: see `Algorithm`
             alone = slice(place, place + 1)
             coarse[alone], fine[alone] = run(_CLUSTERS, {Input.FEATURES: queries[alone]})
         return self._first_greatest(self._scores(coarse, fine, preferences), preferences)
+
+    def _nearest(self, run: Run, queries: Queries) -> list[npt.NDArray[Any]]:
+        """Search for the nearest coarse and fine centroids, (b,) each, and whether both are proven."""
+        feeds = {Input.FEATURES: queries, Input.REFINE: SEARCH_ONLY}
+        if not self._leads:
+            return run(_SETTLED, feeds)
+        norms = np.sqrt(squared_norms(queries))
+        found = zip(self._leads, run(_ESTIMATES, feeds), strict=True)
+        (coarse, coarse_proven), (fine, fine_proven) = (lead.bests(estimates, norms) for lead, estimates in found)
+        return [coarse, fine, coarse_proven & fine_proven]
 
     def _scores(
         self, coarse: npt.NDArray[np.int64], fine: npt.NDArray[np.int64], preferences: Preferences

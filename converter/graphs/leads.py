@@ -1,0 +1,91 @@
+"""How far the best of some choices must lead, by scores of dense layers in float32, to be proven the best.
+
+A chain of dense layers with a ReLU between each two maps a query q to a score for each choice; of centroids or linear
+classifiers it is a single layer. In float32 a sum of products and a bias, in whatever order it is taken, is off by at
+most ``gamma (|w| |h| + |b|)``, see `modelpick.converter.graphs.exact_search`, where h is what the layer is given. For
+the layer's whole output that is ``gamma (F |h| + |b|)`` in length, F being the Frobenius norm of its weights. What the
+layer is given is itself off, by e, which the layer passes on as ``N e`` at most, N being its spectral norm; a ReLU
+makes no difference of two vectors longer. As ``|h|`` is at most ``N |h'| + |b|``, h' being what the layer before was
+given, all of these are bounded by straight lines of ``|q|``. Two scores that differ by more than they may be off by,
+``|w_i - w_j| e`` and twice the last layer's own error, are in the order of the true ones.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.distance import pdist
+
+from .exact_search import roundings
+
+Matrix = npt.NDArray[np.float64]
+# Sums of products up to this do not overflow float32.
+LARGEST = 1e37
+# Bounds are raised by this share, far above the roundings in their own computation, and above those of the same layers
+# in float64, which decide what is right.
+SLACK = 1e-6
+
+
+class Line(NamedTuple):
+    """``slope * |q| + constant``."""
+
+    slope: float
+    constant: float
+
+    def plus(self, other: "Line") -> "Line":
+        """Add another line."""
+        return Line(self.slope + other.slope, self.constant + other.constant)
+
+    def times(self, factor: float) -> "Line":
+        """Multiply by a factor, 0 or more."""
+        return Line(self.slope * factor, self.constant * factor)
+
+
+class Lead(NamedTuple):
+    """The lead that proves the best of some choices: more than ``slope * |q| + constant``."""
+
+    slope: float
+    constant: float
+    shortest: float
+    """A query's length must be above, for anything to be proven."""
+    longest: float
+    """And below."""
+
+
+def lead(layers: Sequence[tuple[Matrix, Matrix]]) -> Lead:
+    """Bound what float32 can make of the difference between two scores.
+
+    Parameters
+    ----------
+    layers
+        Weights, (out, in), and bias, (out,), of each layer. Where float32 cannot hold them, nothing is ever proven.
+    """
+    values, error, longest = Line(1.0, 0.0), Line(0.0, 0.0), LARGEST
+    with np.errstate(over="ignore", invalid="ignore"):
+        for weights, bias in layers:
+            given = values.plus(error)
+            rows, biases = np.linalg.norm(weights, axis=1), np.abs(bias)
+            longest = min(longest, _reach(given.times(float(rows.max())), float(biases.max())))
+            relative, absolute = roundings(weights.shape[1])
+            own = _own(given, relative, absolute, float(rows.max()), float(biases.max()), 1.0)
+            apart = float(pdist(weights).max(initial=0.0))
+            between = error.times(apart).plus(own.times(2.0))
+            frobenius, length = float(np.linalg.norm(rows)), float(np.linalg.norm(bias))
+            spectral = float(np.linalg.norm(weights, 2)) if frobenius < LARGEST else frobenius
+            whole = _own(given, relative, absolute, frobenius, length, len(rows) ** 0.5)
+            error = error.times(spectral).plus(whole)
+            values = values.times(spectral).plus(Line(0.0, length))
+    return Lead(between.slope * (1.0 + SLACK), between.constant * (1.0 + SLACK), -1.0, longest)
+
+
+def _own(given: Line, relative: float, absolute: float, weights: float, bias: float, outputs: float) -> Line:
+    """Bound the error of a layer's own sums, of weights and a bias of such norms, see `roundings`."""
+    beside = Line(0.0, relative * bias + absolute * outputs * (1.0 + weights))
+    return given.times(relative * weights + absolute * outputs).plus(beside)
+
+
+def _reach(products: Line, bias: float) -> float:
+    """Return the length up to which sums of such products and a bias stay below `LARGEST`."""
+    room = LARGEST - bias - products.constant
+    return room / products.slope if products.slope > 0.0 else LARGEST * (room > 0.0)
