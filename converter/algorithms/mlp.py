@@ -30,6 +30,8 @@ HIDDEN = (16, 32, 64, 128)
 # What stands for the fields of batch normalisation that are absent or null.
 _BATCH_NORM = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}
 EPSILON = 1e-5
+# Softmax probabilities of values that differ by more differ in float64, too.
+DISTINCT = 1e-12
 
 
 class _LayerForm(Protocol):
@@ -193,7 +195,9 @@ def _add_graph(graph: Graph, estimator: MLPModelSelector, features: str, outputs
             narrow = graph.node("Relu", graph.node("Gemm", *parts))
         else:
             graph.output(outputs[Output.ESTIMATE], "Gemm", *parts)
-    graph.constant(Table.LEAD, np.array(lead([(weights.T, bias) for weights, bias in layers])))
+    needed = lead([(weights.T, bias) for weights, bias in layers])
+    needed = needed._replace(constant=needed.constant + DISTINCT)
+    graph.constant(Table.LEAD, np.array(needed))
 
     refined, values = graph.branch(), features
     for index, (name, (_, bias)) in enumerate(zip(stored, layers, strict=True)):

@@ -66,7 +66,8 @@ def lead(layers: Sequence[tuple[Matrix, Matrix]]) -> Lead:
         for weights, bias in layers:
             given = values.plus(error)
             rows, biases = np.linalg.norm(weights, axis=1), np.abs(bias)
-            longest = min(longest, _reach(given.times(float(rows.max())), float(biases.max())))
+            reach = _reach(given.times(float(rows.max())), float(biases.max()))
+            longest = float(np.minimum(longest, reach))  # NaN where these overflow: nothing is below it
             relative, absolute = roundings(weights.shape[1])
             own = _own(given, relative, absolute, float(rows.max()), float(biases.max()), 1.0)
             apart = float(pdist(weights).max(initial=0.0))

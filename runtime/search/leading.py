@@ -11,7 +11,7 @@ to start than to run.
 
 from collections.abc import Mapping
 from math import inf, sqrt
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -48,18 +48,15 @@ class Lead:
         if not self._shortest < norm < self._longest:
             return None
         if estimates.shape[1] > FEW:
-            row = estimates[0] if self._offsets is None else estimates[0] + norm * self._offsets
-            best = int(row.argmax())
-            highest, row[best] = float(row[best]), -inf
-            ahead = highest - float(row.max())
+            row = estimates if self._offsets is None else estimates + norm * self._offsets
+            best, ahead = int(row.argmax()), float(_ahead(row)[0])
         else:
-            values: list[float] = estimates[0].tolist()
+            values: list[float] = estimates.tolist()[0]
             if self._offset_list is not None:
                 values = [value + norm * offset for value, offset in zip(values, self._offset_list, strict=True)]
-            highest = max(values)
-            best = values.index(highest)
-            values[best] = -inf
-            ahead = highest - max(values)
+            ordered = sorted(values)
+            best = values.index(ordered[-1])
+            ahead = ordered[-1] - ordered[-2] if len(ordered) > 1 else inf
         return best if ahead > self._slope * norm + self._constant else None
 
     def bests(
@@ -69,13 +66,18 @@ class Lead:
 
         The norms, (b,), are those of the queries.
         """
-        values = estimates if self._offsets is None else estimates + norms[:, None] * self._offsets
-        best, rows = values.argmax(axis=1), np.arange(len(values))
-        highest = values[rows, best]
-        values[rows, best] = -inf
-        with np.errstate(invalid="ignore"):  # of queries that are too long
-            ahead = (highest - values.max(axis=1)) > self._slope * norms + self._constant
-        return best, ahead & (self._shortest < norms) & (norms < self._longest)
+        with np.errstate(over="ignore", invalid="ignore"):  # of queries that are too long
+            values = estimates if self._offsets is None else estimates + norms[:, None] * self._offsets
+            ahead = _ahead(values) > self._slope * norms + self._constant
+        return values.argmax(axis=1), ahead & (self._shortest < norms) & (norms < self._longest)
+
+
+def _ahead(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return by how much the highest of some values, (b, n), exceeds the second: (b,)."""
+    if values.shape[1] == 1:
+        return np.full(len(values), inf)
+    two = np.partition(values, -2, axis=1)[:, -2:]
+    return two[:, 1] - two[:, 0]
 
 
 class Search(Protocol):
