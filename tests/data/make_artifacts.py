@@ -108,6 +108,7 @@ KERNEL_RIDGE = {
     },
     "default": "a",
 }
+LINEAR = [{"model_name": name, "weights": VECTORS[row].tolist(), "rho": 0.1} for row, name in enumerate(NAMES)]
 # Name -> model, semantics, search.
 DOCUMENTS = {
     "knn": (KNN, "native/1", "plain"),
@@ -125,6 +126,12 @@ DOCUMENTS = {
     "mlp_2": ({**MLP, "format_version": 2}, "native/2", "auto"),
     "hiershrink": (HIERSHRINK, "native/1", "auto"),
     "kernel_ridge": (KERNEL_RIDGE, "native/1", "auto"),
+    # Those before settle in the graph what these estimate there.
+    "kmeans_estimate": (KMEANS, "native/1", "auto"),
+    "kmeans_2_estimate": (SCORED, "native/2", "auto"),
+    "svm_linear_estimate": ({"algorithm": "svm", "linear_classifiers": LINEAR}, "native/1", "auto"),
+    "mlp_estimate": (MLP, "native/1", "auto"),
+    "hiershrink_estimate": (HIERSHRINK, "native/1", "auto"),
 }
 QUERIES = RNG.normal(size=(50, D)).round(4).tolist()
 
