@@ -1,6 +1,6 @@
 """What is measured side by side: each peer is made from data, and called with queries in float32."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import faiss
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 from data import WIDTH, Data
-from onnx import TensorProto, helper, numpy_helper
+from onnx import GraphProto, TensorProto, helper, numpy_helper
 from skl2onnx import to_onnx
 from sklearn.cluster import KMeans
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
@@ -80,8 +80,7 @@ def plain_gemm(data: Data) -> Call:
         [helper.make_tensor_value_info("found", TensorProto.INT64, [None, K])],
         [numpy_helper.from_array(value, name) for name, value in tensors.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
-    run = session(model.SerializeToString()).run
+    run = session(_model(graph)).run
     return lambda queries: run(["found"], {"q": queries})
 
 
@@ -133,6 +132,9 @@ KNN_PEERS = {
 }
 
 
+OTHER_PEERS = ("scikit-learn", "skl2onnx", "plain float32", "bare call")
+
+
 def stock_kmeans(model: KMeans) -> Call:
     """Make skl2onnx's own graph of a KMeans."""
     run = session(to_onnx(model, np.zeros((1, WIDTH), np.float32), target_opset=OPSET).SerializeToString()).run
@@ -144,6 +146,36 @@ def stock_machines(machines: list[SVR]) -> Call:
     sample = np.zeros((1, WIDTH), np.float32)
     runs = [session(to_onnx(machine, sample, target_opset=OPSET).SerializeToString()).run for machine in machines]
     return lambda queries: [run(None, {"X": queries}) for run in runs]
+
+
+def bare_call(queries: npt.NDArray[np.float64]) -> Callable[[], Any]:
+    """Make a call of a graph of one node that does next to nothing: what a call of onnxruntime takes at least."""
+    features = helper.make_tensor_value_info("features", TensorProto.DOUBLE, [None, WIDTH])
+    shape = helper.make_tensor_value_info("shape", TensorProto.INT64, [2])
+    graph = helper.make_graph([helper.make_node("Shape", ["features"], ["shape"])], "bare", [features], [shape])
+    run = session(_model(graph)).run
+    return lambda: run(["shape"], {"features": queries})
+
+
+def plain_layers(layers: Sequence[tuple[Matrix, Matrix]]) -> Call:
+    """Make a float32 graph of dense layers, weights (out, in) and biases, a ReLU between each two, and ArgMax."""
+    nodes, tensors, values = [], [], "features"
+    for index, layer in enumerate(layers):
+        names = [f"weights_{index}", f"bias_{index}"]
+        tensors += [numpy_helper.from_array(part, name) for part, name in zip(layer, names, strict=True)]
+        nodes.append(helper.make_node("Gemm", [values, *names], [f"sums_{index}"], transB=1))
+        nodes.append(helper.make_node("Relu", [f"sums_{index}"], [f"values_{index}"]))
+        values = f"values_{index}"
+    nodes[-1] = helper.make_node("ArgMax", [f"sums_{len(layers) - 1}"], ["best"], axis=1, keepdims=0)
+    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, WIDTH])
+    best = helper.make_tensor_value_info("best", TensorProto.INT64, [None])
+    run = session(_model(helper.make_graph(nodes, "layers", [features], [best], tensors))).run
+    return lambda queries: run(["best"], {"features": queries})
+
+
+def _model(graph: GraphProto) -> bytes:
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    return bytes(model.SerializeToString())
 
 
 def size_on_disk(data: Data) -> dict[str, int]:

@@ -12,14 +12,27 @@ from collections.abc import Iterator
 from copy import copy
 from functools import partial
 from importlib.metadata import version
-from itertools import cycle
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 from data import KINDS, WIDTH, Data, Matrix
-from peers import KNN_PEERS, Call, K, estimator, select, session, size_on_disk, stock_kmeans, stock_machines
+from peers import (
+    KNN_PEERS,
+    OTHER_PEERS,
+    Call,
+    K,
+    bare_call,
+    estimator,
+    plain_layers,
+    select,
+    session,
+    size_on_disk,
+    stock_kmeans,
+    stock_machines,
+)
 from plot import plot_knn
 from reference import selections
 from rich.console import Console
@@ -40,6 +53,8 @@ FULL = {
     "turns": 5,
 }
 SMOKE = {"rows": [200, 1_000], "batches": [1, 64], "queries": 500, "calls": 1_000, "turns": 1}
+# Outputs of each layer.
+MLP_LAYERS = (256, 128, 9)
 # Above, checking every query against the reference takes longer than all else.
 MOST_ROWS_OF_ALL_QUERIES, FEW_QUERIES = 20_000, 2_000
 console = Console(width=200)
@@ -116,7 +131,7 @@ def _overhead(selector: Selector, data: Data, plan: dict[str, Any]) -> dict[str,
 
 
 def measure_others(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    """Measure SVM and KMeans beside skl2onnx's own graphs and scikit-learn."""
+    """Measure SVM, KMeans and MLP beside scikit-learn, skl2onnx's own graphs, plain layers and bare session calls."""
     rng = np.random.default_rng(0)
     vectors = KINDS["clustered"](9 * 500, 64)
     support = vectors.rows[::9].astype(np.float64)
@@ -130,13 +145,25 @@ def measure_others(plan: dict[str, Any]) -> list[dict[str, Any]]:
         "SVM, 4 RBF classifiers, 500 support vectors": {"algorithm": "svm", "rbf_classifiers": classifiers},
         "SVM, 4 linear classifiers": {"algorithm": "svm", "linear_classifiers": linear},
     }
-    for clusters in (12, 100):
+    for clusters in (8, 12, 100):
         documents[f"KMeans, {clusters} clusters"] = {
             "algorithm": "kmeans",
             "num_clusters": clusters,
             "centroids": support[:clusters].tolist(),
             "cluster_models": [f"m{i % 4}" for i in range(clusters)],
         }
+    widths = (WIDTH, *MLP_LAYERS)
+    layers = [
+        (rng.normal(0, width**-0.5, (outputs, width)).astype(np.float32), rng.normal(size=outputs).astype(np.float32))
+        for width, outputs in pairwise(widths)
+    ]
+    dense = [{"type": "linear", "weight": weights.tolist(), "bias": bias.tolist()} for weights, bias in layers]
+    documents[f"MLP, {' x '.join(map(str, widths))}"] = {
+        "algorithm": "mlp",
+        "model_names": [f"m{i}" for i in range(widths[-1])],
+        "feature_dim": WIDTH,
+        "layers": [layer for one in dense for layer in (one, {"type": "relu"})][:-1],
+    }
     measured = []
     for name, document in documents.items():
         built = build_estimator(load_document(json.dumps({"trained": True, **document}).encode()))
@@ -145,10 +172,18 @@ def measure_others(plan: dict[str, Any]) -> list[dict[str, Any]]:
             calls["skl2onnx"] = stock_machines(machines)
         elif hasattr(built, "cluster_centers_"):
             calls["skl2onnx"] = stock_kmeans(_stock(built.cluster_centers_))
+        elif document["algorithm"] == "mlp":
+            calls["plain float32"] = plain_layers(layers)
         times = {}
         for batch in plan["batches"][:2]:
             queries = vectors.queries[:batch]
-            taken = interleaved({peer: partial(call, queries) for peer, call in calls.items()}, plan["turns"])
+            taken = interleaved(
+                {
+                    **{peer: partial(call, queries) for peer, call in calls.items()},
+                    "bare call": bare_call(queries.astype(np.float64)),
+                },
+                plan["turns"],
+            )
             times[batch] = {peer: value / batch for peer, value in taken.items()}
         measured.append({"model": name, "microseconds": times})
     return measured
@@ -235,12 +270,11 @@ def show(results: dict[str, Any]) -> None:
         counts = [f"{row['different']}", f"{row['queries']:,}", f"{row['certified']:.1%}"]
         table.add_row(row["kind"], f"{row['rows']:,}", *counts, *values, *sizes)
     console.print(table)
-    peers = ("scikit-learn", "skl2onnx")
-    table = Table("model", "batch", "modelpick", *peers, title="microseconds per query (peer / ours)")
+    table = Table("model", "batch", "modelpick", *OTHER_PEERS, title="microseconds per query (peer / ours)")
     for row in results["others"]:
         for batch, times in row["microseconds"].items():
             mine = times["modelpick"]
-            cells = [f"{times[peer]:,.1f} ({times[peer] / mine:.1f})" if peer in times else "—" for peer in peers]
+            cells = [f"{times[peer]:,.1f} ({times[peer] / mine:.1f})" if peer in times else "—" for peer in OTHER_PEERS]
             table.add_row(row["model"], str(batch), f"{mine:,.1f}", *cells)
     console.print(table)
     console.print("resident MB after loading:", results["memory"])

@@ -100,8 +100,8 @@ def knn_exactness() -> Iterator[Row]:
 
 
 def other_algorithms() -> Iterator[Row]:
-    """Compare SVM and KMeans with scikit-learn and skl2onnx's own graphs."""
-    peers = ("scikit-learn", "skl2onnx")
+    """Compare SVM, KMeans and MLP with scikit-learn, skl2onnx's own graphs, plain layers and bare session calls."""
+    peers = ("scikit-learn", "skl2onnx", "plain float32", "bare call")
     yield ("model", "batch", "modelpick, µs", *(f"{peer}, ×" for peer in peers))
     for row in _knn()["others"]:
         for batch, times in row["microseconds"].items():
