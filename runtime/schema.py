@@ -195,6 +195,23 @@ class Output:
     """Kernel ridge: outcomes, kind after kind, float64, (b, 3 * n_models); NaN where a kind is not predicted."""
 
 
+class Stored:
+    """Initializers that hold feature vectors exactly, to restore the JSON model."""
+
+    ROWS: Final = "rows"
+    """KNN: the distinct rows, (distinct, d)."""
+    CENTROIDS: Final = "centroids"
+    """KMeans: the centroids, HierShrink: the fine ones; (c, d)."""
+    COARSE_CENTROIDS: Final = "coarse_centroids"
+    """HierShrink: the coarse centroids, (coarse, d)."""
+    QUERIES: Final = "training_queries"
+    """HierShrink: the queries of its records, (n, d)."""
+    WEIGHTS: Final = "weights"
+    """SVM: weights of the linear classifiers, (n, d)."""
+    SUPPORT_VECTORS: Final = "support_vectors"
+    """SVM: the support vectors, (s, d)."""
+
+
 class Table:
     """Initializers that the runtime reads: what outputs stand for, and the bounds on errors."""
 
@@ -225,6 +242,8 @@ class Table:
     LEAD: Final = "lead"
     """Slope, constant, shortest, longest, float64, (4,): the best `Output.ESTIMATE` is proven where it leads by more
     than ``slope * |q| + constant``, for queries whose length is above ``shortest`` and below ``longest``."""
+    CENTROIDS: Final = Stored.CENTROIDS
+    """KMeans: the centroids, to measure those that estimates do not tell apart."""
     COARSE_LEAD: Final = "coarse_lead"
     """HierShrink: `LEAD` of `Output.COARSE_ESTIMATE`."""
     OFFSETS: Final = "offsets"
@@ -250,23 +269,6 @@ class Table:
     """HierShrink: mean latency of each model in nanoseconds, float64, (n_models,)."""
     FIRST_ROW: Final = "first_row"
     """KNN by queries: first row of each distinct row in the JSON model, int64, (distinct,)."""
-
-
-class Stored:
-    """Initializers that hold feature vectors exactly, to restore the JSON model."""
-
-    ROWS: Final = "rows"
-    """KNN: the distinct rows, (distinct, d)."""
-    CENTROIDS: Final = "centroids"
-    """KMeans: the centroids, HierShrink: the fine ones; (c, d)."""
-    COARSE_CENTROIDS: Final = "coarse_centroids"
-    """HierShrink: the coarse centroids, (coarse, d)."""
-    QUERIES: Final = "training_queries"
-    """HierShrink: the queries of its records, (n, d)."""
-    WEIGHTS: Final = "weights"
-    """SVM: weights of the linear classifiers, (n, d)."""
-    SUPPORT_VECTORS: Final = "support_vectors"
-    """SVM: the support vectors, (s, d)."""
 
 
 def names(namespace: type) -> frozenset[str]:

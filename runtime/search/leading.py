@@ -25,6 +25,10 @@ Estimates = npt.NDArray[np.float32]
 SEARCH_ONLY = np.array(False)
 # So many choices of one query are compared in Python, more in numpy.
 FEW = 40
+# So many centroids are measured one by one; where more are left, the graph measures all.
+MOST_LEFT = 8
+# Squares that differ by less may have lost digits to underflow.
+TINY = 1e-290
 
 
 class Lead:
@@ -45,11 +49,14 @@ class Lead:
     def best(self, estimates: Estimates, squared_norm: float) -> int | None:
         """Return the best choice of one query of that squared norm by its estimates, (1, n); None if not proven."""
         norm = sqrt(squared_norm)
-        if not self._shortest < norm < self._longest:
+        needed = self.needed(norm)
+        if needed is None:
             return None
         if estimates.shape[1] > FEW:
-            row = estimates if self._offsets is None else estimates + norm * self._offsets
-            best, ahead = int(row.argmax()), float(_ahead(row)[0])
+            row = estimates[0].copy() if self._offsets is None else estimates[0] + norm * self._offsets
+            best = int(row.argmax())
+            highest, row[best] = row.item(best), -inf
+            ahead = highest - float(row.max())
         else:
             values: list[float] = estimates.tolist()[0]
             if self._offset_list is not None:
@@ -57,7 +64,11 @@ class Lead:
             ordered = sorted(values)
             best = values.index(ordered[-1])
             ahead = ordered[-1] - ordered[-2] if len(ordered) > 1 else inf
-        return best if ahead > self._slope * norm + self._constant else None
+        return best if ahead > needed else None
+
+    def needed(self, norm: float) -> float | None:
+        """Return the lead that proves the best for a query of that norm; None where nothing does."""
+        return self._slope * norm + self._constant if self._shortest < norm < self._longest else None
 
     def bests(
         self, estimates: Estimates, norms: npt.NDArray[np.float64]
@@ -80,6 +91,45 @@ def _ahead(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return two[:, 1] - two[:, 0]
 
 
+class Centroids:
+    """Finds the nearest of some centroids where estimates leave a few of them: by their distances in float64.
+
+    Squares of differences are summed as the graph does, but for their order: two sums that differ by more than its
+    roundings are in the order that the graph finds.
+
+    Parameters
+    ----------
+    rows
+        `Table.CENTROIDS`.
+    """
+
+    def __init__(self, rows: Tensor) -> None:
+        self._rows, self._share = rows, (rows.shape[1] + 16) * 2.0**-50
+
+    def nearest(self, estimates: Estimates, needed: float, query: npt.NDArray[np.float64]) -> int | None:
+        """Return the nearest centroid to a query, (d,), if these say which; None else.
+
+        Parameters
+        ----------
+        estimates
+            Shape (n,).
+        needed
+            The lead that proves the best estimate: no centroid farther behind can be the nearest.
+        """
+        values: list[float] = estimates.tolist()
+        floor = max(values) - needed
+        left = [place for place, value in enumerate(values) if value >= floor]
+        if len(left) > MOST_LEFT:
+            return None
+        squares = []
+        for place in left:
+            difference = self._rows[place] - query
+            squares.append(float(np.vdot(difference, difference)))
+        ordered = [*sorted(squares), inf]
+        is_clear = ordered[1] - ordered[0] > self._share * ordered[1] + TINY or len(left) == 1
+        return left[squares.index(ordered[0])] if is_clear else None
+
+
 class Search(Protocol):
     """Searches for the best choice."""
 
@@ -95,18 +145,29 @@ class Estimated:
 
     _OUTPUTS = (Output.ESTIMATE,)
 
-    def __init__(self, lead: Lead) -> None:
-        self._lead = lead
+    def __init__(self, lead: Lead, centroids: Centroids | None) -> None:
+        self._lead, self._centroids = lead, centroids
 
     def best(self, run: Run, query: Queries, squared_norm: float) -> int | None:
         """See `Search`."""
         (estimates,) = run(self._OUTPUTS, {Input.FEATURES: query, Input.REFINE: SEARCH_ONLY})
-        return self._lead.best(estimates, squared_norm)
+        best = self._lead.best(estimates, squared_norm)
+        return self._nearest(estimates[0], sqrt(squared_norm), query[0]) if best is None else best
 
     def bests(self, run: Run, queries: Queries) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """See `Search`."""
         (estimates,) = run(self._OUTPUTS, {Input.FEATURES: queries, Input.REFINE: SEARCH_ONLY})
-        return self._lead.bests(estimates, np.sqrt(squared_norms(queries)))
+        norms = np.sqrt(squared_norms(queries))
+        best, proven = self._lead.bests(estimates, norms)
+        for place in np.flatnonzero(~proven):
+            nearest = self._nearest(estimates[place], float(norms[place]), queries[place])
+            if nearest is not None:
+                best[place], proven[place] = nearest, True
+        return best, proven
+
+    def _nearest(self, estimates: Estimates, norm: float, query: npt.NDArray[np.float64]) -> int | None:
+        needed = self._lead.needed(norm)
+        return None if self._centroids is None or needed is None else self._centroids.nearest(estimates, needed, query)
 
 
 class Settled:
@@ -128,5 +189,6 @@ class Settled:
 def search_of(tables: Mapping[str, Tensor]) -> Search | None:
     """Return the search of an artifact with such initializers; None where it has none."""
     if Table.LEAD in tables:
-        return Estimated(Lead(tables[Table.LEAD], tables.get(Table.OFFSETS)))
+        centroids = Centroids(tables[Table.CENTROIDS]) if Table.CENTROIDS in tables else None
+        return Estimated(Lead(tables[Table.LEAD], tables.get(Table.OFFSETS)), centroids)
     return Settled() if Table.REFINE in tables else None

@@ -12,7 +12,7 @@ from modelpick.converter.graphs.leads import LARGEST, lead
 from modelpick.runtime import Selector
 
 NAMES = ["a", "b", "c", "d", "e"]
-SIZES = [1e-42, 1e-30, 1e-12, 1e-3, 1.0, 1e3, 1e12, 1e18, 1e30, 1e60, 1e150]
+SIZES = [1e-160, 1e-42, 1e-30, 1e-12, 1e-3, 1.0, 1e3, 1e12, 1e18, 1e30, 1e60, 1e150]
 
 
 def dense(weights, bias=None):
