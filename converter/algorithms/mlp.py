@@ -190,7 +190,7 @@ def _add_graph(graph: Graph, estimator: MLPModelSelector, features: str, outputs
     stored = [graph.stored_exactly("layer", weights) for weights in estimator.coefs_]
     narrow = graph.node("Cast", features, to=FLOAT)
     for index, (name, (_, bias)) in enumerate(zip(stored, layers, strict=True)):
-        parts = narrow, graph.node("Cast", name, to=FLOAT), graph.in_float32("bias", bias)
+        parts = narrow, graph.node("Cast", name, to=FLOAT), graph.in_float32("search_bias", bias)
         if index + 1 < len(layers):
             narrow = graph.node("Relu", graph.node("Gemm", *parts))
         else:

@@ -82,7 +82,7 @@ class Argmax:
 
     def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
         """See `Algorithm`."""
-        if self._kind.recount is not None and preferences.allowed is not None:
+        if preferences.allowed is not None and self._kind.recount is not None:
             return int(self._winners_among(run, query, preferences.allowed)[0])
         chosen = None if self._search is None else self._search.best(run, query, squared_norm)
         if chosen is None:

@@ -46,9 +46,8 @@ class Lead:
         self._slope, self._constant, self._shortest, self._longest = tensor.tolist()
         self._offsets, self._offset_list = offsets, None if offsets is None else offsets.tolist()
 
-    def best(self, estimates: Estimates, squared_norm: float) -> int | None:
-        """Return the best choice of one query of that squared norm by its estimates, (1, n); None if not proven."""
-        norm = sqrt(squared_norm)
+    def best(self, estimates: Estimates, norm: float) -> int | None:
+        """Return the best choice of one query of that norm by its estimates, (1, n); None if not proven."""
         needed = self.needed(norm)
         if needed is None:
             return None
@@ -151,8 +150,9 @@ class Estimated:
     def best(self, run: Run, query: Queries, squared_norm: float) -> int | None:
         """See `Search`."""
         (estimates,) = run(self._OUTPUTS, {Input.FEATURES: query, Input.REFINE: SEARCH_ONLY})
-        best = self._lead.best(estimates, squared_norm)
-        return self._nearest(estimates[0], sqrt(squared_norm), query[0]) if best is None else best
+        norm = sqrt(squared_norm)
+        best = self._lead.best(estimates, norm)
+        return self._nearest(estimates[0], norm, query[0]) if best is None else best
 
     def bests(self, run: Run, queries: Queries) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """See `Search`."""
