@@ -80,6 +80,8 @@ def runner(session: onnxruntime.InferenceSession) -> Run:
         answers: list[Any] = run(outputs, feeds, options)
         return answers
 
+    # What the session reads in place must live as long as a call, see `open_session`.
+    run_session.__dict__["session"] = session
     return run_session
 
 
