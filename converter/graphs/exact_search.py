@@ -253,17 +253,21 @@ def _by_batch(
     kept: int,
     search: Search,
 ) -> None:
-    """Search in integers, but many queries at once in float32."""
+    """Search in integers, but many queries at once in float32.
+
+    The branches are the outermost ones, in which onnxruntime prepares matrices for their products. Two parts of a
+    batch, one of which is empty, would need none, but older onnxruntime ends the process on products of no rows.
+    """
     size = graph.constant(Input.KEPT, np.array([kept]))
-    n_queries = graph.node("Shape", query, end=1)
-    none = graph.constant("none", np.array([0]))
-    are_few = graph.node("Less", n_queries, graph.constant("many", np.array([MANY_QUERIES])))
-    n_few = graph.node("Where", are_few, n_queries, none)
-    few = graph.node("Slice", query, none, n_few)
-    many = graph.node("Slice", query, n_few, n_queries)
-    found = _quantised_search(graph, few, searched, rows, parts, *counts, size)
-    for name, *both in zip(search, found, _plain_search(graph, many, searched, rows, size), strict=True):
-        graph.output(name, "Concat", *both, axis=0)
+    are_few = graph.node("Less", graph.node("Shape", query, end=1), graph.constant("many", np.array([MANY_QUERIES])))
+    few, many = graph.branch(), graph.branch()
+    graph.choose(
+        are_few,
+        list(search),
+        SEARCH_KINDS,
+        (few, _quantised_search(few, query, searched, rows, parts, *counts, size)),
+        (many, _plain_search(many, query, searched, rows, size)),
+    )
 
 
 def _plain_search(graph: Graph, query: str, searched: str, rows: Rows, size: str) -> list[str]:
