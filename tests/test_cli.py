@@ -120,7 +120,8 @@ def real(*arguments, **options):
 
 def test_the_command_converts_and_selects(tmp_path):
     done = real("convert", MODELS, "-o", tmp_path / "out")
-    assert (done.code, done.err) == (0, "")
+    assert done.code == 0
+    assert done.err == "" or done.err.startswith("Converting: 5 files in "), "which may take long"
     assert all(f"{name}.json" in done.out for name in NAMES)
     assert done.out.count("200 of 200") == len(NAMES)
     assert sorted(contents(tmp_path / "out")) == [f"{name}.onnx" for name in NAMES]

@@ -35,7 +35,7 @@ FRAME, EDGE = 3, 1
 # A column of words may be made as narrow as this before another one goes below.
 NARROW = 24
 # Seconds from which on a step gets a line in a log.
-LONG = 3.0
+LONG = 10.0
 
 
 def console(*, stderr: bool = False) -> Console:
