@@ -13,6 +13,7 @@ from pages import MAKEFILE, ROOT, run_page, steps
 
 import modelpick.converter
 import modelpick.runtime
+import modelpick.runtime.text
 from modelpick.converter.cli.app import app
 from modelpick.runtime import schema
 
@@ -72,12 +73,13 @@ def test_the_reference_lists_every_command_and_option():
         assert {name for name in options(command) if name not in words} == set()
 
 
+PACKAGES = (modelpick.runtime, modelpick.runtime.text, modelpick.converter)
 REFERENCE = "\n".join(page.read_text() for page in (ROOT / "docs/reference").glob("*.md"))
 
 
-@pytest.mark.parametrize("package", [modelpick.runtime, modelpick.converter], ids=lambda it: it.__name__)
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda it: it.__name__)
 def test_the_reference_has_every_public_name(package):
-    described = set(re.findall(r"^::: modelpick\.\w+\.(\w+)$", REFERENCE, re.MULTILINE))
+    described = set(re.findall(rf"^::: {package.__name__}\.(\w+)$", REFERENCE, re.MULTILINE))
     former = set(re.findall(r"^`(\w+)` is the former name of", REFERENCE, re.MULTILINE))
     assert set(package.__all__) - described - former == set()
 
@@ -96,7 +98,7 @@ def test_the_site_builds_without_a_warning(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     pages = "".join(page.read_text() for page in (tmp_path / "reference").rglob("*.html"))
-    for package in (modelpick.runtime, modelpick.converter):
+    for package in PACKAGES:
         shown = set(re.findall(rf'id="{package.__name__}\.(\w+)"', pages))
         assert set(package.__all__) - shown <= {"Contract"}
 

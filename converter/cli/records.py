@@ -32,7 +32,8 @@ def read_records(
     if benchmark.bad:
         print(f"warning: {len(benchmark.bad)} bad records are left out", file=sys.stderr)
     if loaded is not None:
-        return encode(benchmark, loaded, data)
+        with progress("Embedding", "queries") as done:
+            return encode(benchmark, loaded, data, done)
     if embeddings is not None:
         return benchmark._replace(embeddings=read_embeddings(embeddings, benchmark.queries))
     if embedder is None or (benchmark.embeddings is not None and not np.isnan(benchmark.embeddings).any()):

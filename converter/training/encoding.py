@@ -2,11 +2,10 @@
 
 import io
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from modelpick.runtime import DocumentError, ModelpickError
 from modelpick.runtime.errors import one_line
@@ -16,12 +15,17 @@ from ..files.io import write_atomically
 from ..formats.outcomes import Benchmark, Matrix
 from .embeddings import embedding_key, read_embeddings
 
-# Texts that are embedded at once: as many as a progress bar shall step over.
+# Texts that are embedded before progress is shown.
 STEP = 256
 DIGITS = 12
 
 
-def encode(benchmark: Benchmark, encoder: Encoder, data: Path) -> Benchmark:
+def encode(
+    benchmark: Benchmark,
+    encoder: Encoder,
+    data: Path,
+    done: Callable[[int, int], None] = lambda done, total: None,
+) -> Benchmark:
     """Embed the queries of records, each once: the records, with embeddings and the encoder's name and digest.
 
     What was embedded by this encoder before is read from DATA.DIGEST.npz, laid out as `read_embeddings` reads it, and
@@ -31,15 +35,17 @@ def encode(benchmark: Benchmark, encoder: Encoder, data: Path) -> Benchmark:
     ----------
     data
         File of the records.
+    done
+        Called after each step with how many texts are embedded, and of how many.
     """
     kept = data.with_name(f"{data.name}.{encoder.digest[:DIGITS]}.npz")
     embeddings = _read(kept, benchmark, encoder.embedding_dim)
     lacking = np.flatnonzero(np.isnan(embeddings).any(axis=1))
-    steps = [lacking[first : first + STEP] for first in range(0, len(lacking), STEP)]
-    console = Console(stderr=True)
-    for rows in track(steps, "Embedding", console=console, transient=True, disable=not sys.stderr.isatty()):
+    for first in range(0, len(lacking), STEP):
+        rows = lacking[first : first + STEP]
         embeddings[rows] = encoder.embed([benchmark.queries[row] for row in rows])
-    if steps:
+        done(first + len(rows), len(lacking))
+    if len(lacking):
         _write(kept, benchmark, embeddings)
     return benchmark._replace(embeddings=embeddings, encoder=encoder.identity)
 
