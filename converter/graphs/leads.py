@@ -77,7 +77,12 @@ def lead(layers: Sequence[tuple[Matrix, Matrix]]) -> Lead:
             whole = _own(given, relative, absolute, frobenius, length, len(rows) ** 0.5)
             error = error.times(spectral).plus(whole)
             values = values.times(spectral).plus(Line(0.0, length))
-    return Lead(between.slope * (1.0 + SLACK), between.constant * (1.0 + SLACK), -1.0, longest)
+    return Lead(_moved(between.slope, SLACK), _moved(between.constant, SLACK), -1.0, _moved(longest, -SLACK))
+
+
+def _moved(bound: float, share: float) -> float:
+    """Move a bound by a share, to a number of few digits: processors and threads add up in other orders."""
+    return float(f"{bound * (1.0 + share):.7e}") * (1.0 + share)
 
 
 def _own(given: Line, relative: float, absolute: float, weights: float, bias: float, outputs: float) -> Line:
