@@ -30,6 +30,7 @@ from ..graphs.kernel import (
     expanded,
     products,
     stored_support_vectors,
+    without_vanished,
 )
 from .choices import ChoiceSelector, describe_choices
 from .estimator import Matrix, checked_features
@@ -288,10 +289,11 @@ def _add_graph(graph: Graph, estimator: SVCModelSelector, features: str, outputs
         far = [refined.constant("far", np.array(value)) for value in (-FARTHEST, FARTHEST)]
         near = refined.node("Clip", features, *far)
         exact_kernel = expanded(refined, products(refined, near, support, DOUBLE), squared, support)
-        exact = refined.node("Gemm", exact_kernel, coefficients, intercepts, transB=1)
+        exact = refined.node("Gemm", without_vanished(refined, exact_kernel), coefficients, intercepts, transB=1)
     else:
         if estimator.kernel == "rbf":
-            kernel, machines = by_differences(graph, features, _stored(graph, estimator)), coefficients
+            kernel = without_vanished(graph, by_differences(graph, features, _stored(graph, estimator)))
+            machines = coefficients
         else:
             vectors = graph.node(
                 "Cast", graph.stored_exactly(Stored.SUPPORT_VECTORS, estimator.support_vectors_), to=DOUBLE
@@ -339,8 +341,8 @@ def _error(graph: Graph, estimator: SVCModelSelector, kernel: str, squared: str)
     slack = BOUND_SLACK**2 + count * 2.0**-52
     shares = graph.node("Add", graph.node("Exp", exponents), graph.constant("minus_one", np.array(slack - 1.0)))
     weights = np.abs(estimator.pair_coef_) * (1.0 + BOUND_SLACK)
-    # A kernel that vanishes in float64 is below the lowest normal number.
-    vanished = graph.constant("vanished", weights.sum(axis=1) * np.finfo(np.float64).tiny)
+    # A kernel that vanishes in float64 is below the lowest normal number, or anything there; shares are above slack.
+    vanished = graph.constant("vanished", weights.sum(axis=1) * np.finfo(np.float64).tiny / slack)
     bounds = graph.node("Gemm", kernel, graph.constant("error_coef", weights), vanished, transB=1)
     return graph.node("Mul", bounds, shares)
 

@@ -89,6 +89,15 @@ def _kernel(graph: Graph, squares: str, support: SupportVectors) -> str:
     return graph.node("Exp", graph.node("Mul", squares, support.minus_gammas))
 
 
+def without_vanished(graph: Graph, kernels: str) -> str:
+    """Set kernels to 0, float64, (b, s), that are below the lowest normal number.
+
+    The exponential of older onnxruntime ends there instead of at 0, which the sign of a sum of nothing else would show.
+    """
+    lowest = graph.constant("lowest_normal", np.array(2.0 * np.finfo(np.float64).tiny))
+    return graph.node("Where", graph.node("Greater", kernels, lowest), kernels, graph.constant("zero", np.array(0.0)))
+
+
 def error_shares(vectors: Matrix, gammas: Matrix) -> Matrix:
     """Bound the error of each kernel by products in float32, as a share of its value, for queries of unit length: (s,).
 
