@@ -5,12 +5,13 @@
 """
 
 import re
+import shlex
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, chdir
 from importlib.util import find_spec
 from os import environ
 from pathlib import Path
@@ -51,8 +52,12 @@ def steps(page):
     return found
 
 
-def run_page(page, folder):
-    """Run all steps of a page in a folder, with the sample models and the examples beside, as in a checkout."""
+def run_page(page, folder, modelpick=None):
+    """Run all steps of a page in a folder, with the sample models and the examples beside, as in a checkout.
+
+    Commands that are nothing but modelpick and arguments are run by ``modelpick``, if given, which takes the arguments
+    and returns what `subprocess.run` does: a process of their own takes many times as long.
+    """
     # A workflow compares with the branch that is merged into, in base.
     for name, target in (("models", "models"), ("examples", "examples"), ("models", "base/models")):
         shutil.copytree(ROOT / name, folder / target, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
@@ -64,10 +69,10 @@ def run_page(page, folder):
             if step.code.endswith(" &"):
                 servers.enter_context(_Server(step.code.removesuffix(" &").replace(PORT[1:], port), port, folder))
             else:
-                run(step._replace(code=step.code.replace(PORT, f":{port}")), folder)
+                run(step._replace(code=step.code.replace(PORT, f":{port}")), folder, modelpick)
 
 
-def run(step, folder):
+def run(step, folder, modelpick=None):
     """Run a step in a folder; what installs or makes is only checked to be there: `make test` itself runs this."""
     if installed := re.fullmatch(r"pip install '?(?:\.|modelpick)(?:\[(.*)\])?'?", step.code):
         return check_install(installed[1] or "")
@@ -76,7 +81,11 @@ def run(step, folder):
         return None
     command = [sys.executable, "-c", step.code] if step.language == "python" else ["bash", "-c", step.code]
     assert step.language == "python" or step.code.startswith("modelpick "), f"how is this checked? {step.code}"
-    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    if modelpick and step.language == "sh" and not re.search(r"[$|<>;&*]", step.code):
+        with chdir(folder):
+            done = modelpick(*shlex.split(step.code)[1:])
+    else:
+        done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, f"{step.code}\n{done.stderr}"
     if step.printed is not None:
         assert done.stdout == step.printed, f"{step.code}\n{done.stdout}"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from command import modelpick as run_here
 from pages import MAKEFILE, ROOT, run_page, steps
 
 import modelpick.converter
@@ -31,7 +32,7 @@ def name(page):
 
 @pytest.mark.parametrize("page", [page for page in PAGES if steps(page)], ids=name)
 def test_every_command_and_snippet_runs(page, tmp_path):
-    run_page(page, tmp_path)
+    run_page(page, tmp_path, run_here)
 
 
 def test_the_demo_verifies_every_model_and_ends_with_a_pick_for_a_question():

@@ -60,7 +60,7 @@ def test_every_module_is_in_the_wheel(tmp_path):
 def test_the_version_stands_in_one_place():
     assert version("modelpick") == __version__
     known = {ROOT / "package/__init__.py", ROOT / "CHANGELOG.md"}
-    searched = [*ROOT.glob("*.*"), ROOT / "Makefile"]  # not docs/, whose measurements name what was measured
+    searched = [*ROOT.glob("[!.]*.*"), ROOT / "Makefile"]  # not docs/, whose measurements name what was measured
     searched += [file for folder in FOLDERS.values() for file in folder.rglob("*.py")]
     literal = re.compile(rf"(?<![\d.]){re.escape(__version__)}(?![\d.])")
     assert {file for file in searched if file.is_file() and literal.search(file.read_text())} <= known
