@@ -174,6 +174,8 @@ def verify(
     Exit codes: 1 where they disagree on a query that is not tied, 2 for bad input. The worst query is written beside
     the artifact, as NAME.worst.json.
     """
+    for written in filter(None, (report, junit)):
+        check_distinct(written, filter(None, (artifact, against, queries)))
     given = None
     if queries is not None:
         with Selector.load(artifact) as selector:

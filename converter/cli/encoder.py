@@ -6,11 +6,10 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from ..encoders.make import Quantisation, make_encoder
 from ..encoders.verify import EncoderError, EncoderReport
-from ..files.io import write_atomically
+from ..files.io import check_distinct, write_atomically
 from .console import show
 
 
@@ -33,6 +32,8 @@ def encoder(
     A file whose embeddings differ from the folder's own by more than 1e-5 is not written, unless its weights are stored
     in 8 bits: then the loss is shown. Exit codes: 1 for such a file, 2 for bad input.
     """
+    for written in filter(None, (output, report)):
+        check_distinct(written, folder.rglob("*"))
     try:
         found = make_encoder(folder, output, quantise=quantise, max_tokens=max_tokens, name=name)
     except EncoderError as error:
@@ -51,6 +52,6 @@ def _publish(found: EncoderReport, report: Path | None) -> None:
         write_atomically(report, msgspec.json.format(msgspec.json.encode(found)))
     table = Table("probe", "tokens", "largest difference", "cosine", title="beside the folder's own model")
     for probe in found.probes:
-        table.add_row(Text(probe.name), f"{probe.tokens:,}", f"{probe.difference:.1e}", f"{probe.cosine:.7f}")
+        table.add_row(probe.name, f"{probe.tokens:,}", f"{probe.difference:.1e}", f"{probe.cosine:.7f}")
     table.add_row("all", "", f"{found.difference:.1e}", f"{found.cosine:.7f}", style="bold")
     show(table)

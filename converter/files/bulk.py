@@ -136,7 +136,7 @@ def select_file(
     suffix = target.suffix
     if suffix not in _WRITERS:
         raise ModelpickError(f"{target}: expected a name that ends in one of {', '.join(_WRITERS)}")
-    check_distinct(target, [artifact, source])
+    check_distinct(target, filter(None, (artifact, source, encoder)))
     target = target.resolve()  # of a link, the file that it leads to is written
     read = _reader(source)
     _, data = read_bytes(artifact, ModelpickError)

@@ -15,14 +15,13 @@ from typing import Any
 
 import httpx
 from fastapi import APIRouter, FastAPI, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from modelpick.runtime import FeatureError, ModelpickError, SelectorStore
 from modelpick.runtime.events import logger
-from modelpick.runtime.serving.prometheus import PrometheusObserver
+from modelpick.runtime.serving.prometheus import PrometheusObserver, exposition
 
 from . import bodies
 from .backends import Answer, Clients, NoBackendError, first_answer
@@ -184,11 +183,7 @@ async def readyz(request: Request) -> dict[str, Any]:
 @routes.get("/metrics")
 def metrics() -> Response:
     """Return the metrics to Prometheus: of all workers, where PROMETHEUS_MULTIPROC_DIR names the folder they share."""
-    registry = REGISTRY
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
 async def refused(request: Request, error: Exception) -> Response:

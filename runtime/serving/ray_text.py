@@ -9,9 +9,9 @@ from ray.data import ActorPoolStrategy, Dataset
 from ..errors import FeatureError
 from ..text import TextSelector
 from ..text.messages import Which
+from .ray import ERROR_SUFFIX
 
 BATCH = 512
-ERROR_SUFFIX = "_error"
 
 
 class _Worker:

@@ -12,6 +12,7 @@ import pyarrow
 import pytest
 from command import modelpick
 from pyarrow import parquet
+from recorded import ROOT
 
 from modelpick.converter import convert
 from modelpick.converter.files.bulk import select_file
@@ -64,11 +65,14 @@ def test_converting_and_restoring_write_over_no_source(folder):
     Path("out").mkdir()
     os.link("m.json", "out/m.onnx")
     Path("again.json").symlink_to("m.onnx")
+    Path("copy.onnx").symlink_to(ROOT / "models/encoder/tokenizer.json")
     before = contents()
     for arguments in (
         ("convert", "m.json", "-o", "out"),
         ("convert", "m.json", "-o", "o", "--report", "m.json"),
         ("restore", "m.onnx", "-o", "again.json"),
+        ("verify", "m.onnx", "--against", "m.json", "--report", "again.json"),
+        ("encoder", ROOT / "models/encoder", "-o", "copy.onnx"),
     ):
         done = modelpick(*arguments)
         assert (done.returncode, "expected another file than" in done.stderr) == (2, True)
