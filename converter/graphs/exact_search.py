@@ -233,11 +233,6 @@ def _query(graph: Graph, features: str, rows: Rows) -> str:
     return graph.node("Clip", graph.node("Cast", features, to=FLOAT), _scalar(graph, -limit), _scalar(graph, limit))
 
 
-def float32_scores(graph: Graph, features: str, searched: str, rows: Rows) -> str:
-    """Score all rows by one Gemm, float32, (b, u); see `add_search`."""
-    return _gemm(graph, _query(graph, features, rows), searched, rows)
-
-
 def _gemm(graph: Graph, query: str, searched: str, rows: Rows) -> str:
     norms = graph.constant("search_norms", _single(rows.norms))
     return graph.node("Gemm", query, rows.single(graph, searched), norms, alpha=-2.0, transB=1)
