@@ -147,8 +147,10 @@ class Input:
     """KNN: how many neighbours, int64, (1,)."""
     CANDIDATES: Final = "candidates"
     """KNN: how many candidates the search takes, int64, (1,)."""
+    INTEGERS: Final = "integers"
+    """KNN: whether to search in 8-bit integers as well, where there are any, bool, (); false by default."""
     KEPT: Final = "kept"
-    """KNN, quantised search: how many candidates are kept, int64, (1,)."""
+    """KNN, in artifacts of before: how many candidates of a search in integers are kept, int64, (1,)."""
 
 
 class Output:
@@ -158,6 +160,10 @@ class Output:
     """KNN: scores of the search, ascending, float32, (b, c). SVM, MLP: of each choice, float64, (b, n_choices)."""
     CANDIDATE: Final = "candidate"
     """KNN: distinct rows that the search found, int64, (b, c). Others: the best choice by it, int64, (b,)."""
+    INTEGER_SCORE: Final = "integer_score"
+    """KNN: scores of the search in integers, ascending, float32, (b, c)."""
+    INTEGER_CANDIDATE: Final = "integer_candidate"
+    """KNN: distinct rows that it found, int64, (b, c)."""
     COARSE_CANDIDATE: Final = "coarse_candidate"
     """HierShrink, once: the nearest coarse centroid by the search, int64, (b,); `CERTAIN` covers both."""
     ESTIMATE: Final = "estimate"
@@ -222,7 +228,20 @@ class Table:
     CANDIDATES: Final = Input.CANDIDATES
     """KNN: how many distinct rows the search looks at, int64, (1,)."""
     KEPT: Final = Input.KEPT
-    """KNN, quantised search: how many of them it gives, int64, (1,)."""
+    """KNN, in artifacts of before: how many of them a search in integers gives, int64, (1,)."""
+    SEARCH_ROWS: Final = "search_rows"
+    """KNN: the distinct rows moved and scaled, float32, (distinct, d), if they are."""
+    SEARCH_NORMS: Final = "search_norms"
+    """KNN: squared norm of each distinct row, moved and scaled, float32, (distinct,)."""
+    INTEGERS: Final = Input.INTEGERS
+    """KNN: there where rows can be searched in integers."""
+    INTEGER_ERROR: Final = "integer_error"
+    """KNN: what integers add to the error of a score at most, as a multiple of ``|q|`` without the columns of `HEAVY`;
+    and `ERROR_CONSTANT` of scores in float32 that add the norm last; float64, (2,)."""
+    HEAVY: Final = "heavy"
+    """KNN: columns that stay in float32 in that search, int64, (heavy,), if there are any."""
+    SINGLES: Final = "singles"
+    """KNN: so many queries are searched for one by one in integers, more of them in float32 together; int64, (1,)."""
     CENTER: Final = "center"
     """What is subtracted from rows and queries before the search, float64, (d,)."""
     FACTOR: Final = "factor"

@@ -23,7 +23,7 @@ from .errors import ArtifactError
 from .events import Observer, Selection, notify
 from .features import FeatureBuilder
 from .query import Asked, Checks, Features, Known, Request, UnknownCandidates
-from .session import Providers, Run, cannot_run, open_session, runner
+from .session import Providers, Run, cannot_run, open_parts
 
 # A batch is split into runs that hold about so many values at once, but answer so many queries at least.
 CHUNK_VALUES, CHUNK_QUERIES = 2**23, 16
@@ -60,14 +60,14 @@ class Selector:
 
     def __init__(
         self,
-        session: onnxruntime.InferenceSession,
+        run: Run,
         metadata: Metadata,
         tables: Mapping[str, Tensor],
         checks: Checks,
         features: FeatureBuilder,
         loaded: _Loaded,
     ) -> None:
-        self._runner: Run | None = runner(session)
+        self._runner: Run | None = run
         self._metadata, self._checks, self._features = metadata, checks, features
         self._loaded, self._name, self._observer = loaded, Path(loaded.name).stem, loaded.observer
         self._algorithm: Algorithm | _Closed = TABLE[metadata.algorithm, metadata.semantics].make(
@@ -147,9 +147,9 @@ class Selector:
             evidence=metadata.evidence,
         )
         checks = Checks(features, known, loaded.unknown_candidates, loaded.asked)
-        session = open_session(name, data, loaded.providers, loaded.sess_options, rule.outputs)
+        run = open_parts(name, data, loaded.providers, loaded.sess_options, rule.parts, tables)
         try:
-            selector = cls(session, metadata, tables, checks, features, loaded)
+            selector = cls(run, metadata, tables, checks, features, loaded)
             selector.explain(np.zeros(metadata.n_features_in))
         except Exception as cause:  # an artifact that does not hold what its metadata say fails in any way
             raise cannot_run(name, cause) from None

@@ -1,7 +1,7 @@
 """A session of onnxruntime for the bytes of an artifact."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import onnxruntime
 
@@ -21,14 +21,49 @@ INEXACT = ("mlas.enable_gemm_fastmath_arm64_bfloat16", "session.set_denormal_as_
 _OFF = {"0", "false"}
 
 
+class Part(NamedTuple):
+    """A part of a graph that has a session of its own."""
+
+    outputs: tuple[str, ...] = ()
+    """Its outputs, all by default; what only others need is not loaded."""
+    switch: str | None = None
+    """Optional input that is true in it."""
+
+
+def open_parts(
+    name: str,
+    data: bytes,
+    providers: Providers | None,
+    sess_options: onnxruntime.SessionOptions | None,
+    parts: Sequence[Part],
+    tables: Collection[str],
+) -> Run:
+    """Open a session for each part, and return what runs the one that has the outputs which are asked for.
+
+    Parts whose switch is not among the artifact's initializers are left out. See `open_session`.
+    """
+    there = [part for part in parts if part.switch is None or part.switch in tables]
+    runs = {part.outputs: runner(open_session(name, data, providers, sess_options, *part)) for part in there}
+    if len(runs) == 1:
+        return runs.popitem()[1]
+
+    def run_part(outputs: Sequence[str], feeds: dict[str, Any]) -> list[Any]:
+        return runs[tuple(outputs)](outputs, feeds)
+
+    return run_part
+
+
 def open_session(
     name: str,
     data: bytes,
     providers: Providers | None,
     sess_options: onnxruntime.SessionOptions | None,
     outputs: Collection[str] = (),
+    switch: str | None = None,
 ) -> onnxruntime.InferenceSession:
     """Open a session for some outputs, all by default; see `modelpick.runtime.Selector.load` for the other parameters.
+
+    With ``switch``, that optional input is true.
 
     Where execution providers and options are not known to be exact, the session is opened on the CPU. Unless the caller
     gives options, which may serve many sessions, large tensors are read where the bytes hold them.
@@ -47,7 +82,7 @@ def open_session(
         logger.warning("%s: runs on the CPU: %s may be inexact", name, ", ".join(inexact + switched_on))
         asked = {CPU: {}}
     try:
-        model, tensors = pruned(data, outputs, split=sess_options is None or bool(switched_on))
+        model, tensors = pruned(data, outputs, sess_options is None or bool(switched_on), switch)
         values = []
         if sess_options is None or switched_on:
             sess_options = onnxruntime.SessionOptions()

@@ -18,6 +18,7 @@ from ..algorithms import rules_of
 from ..algorithms.estimator import Estimator
 from ..formats.categories import CATEGORY_CLASSIFIER
 from ..formats.document import ENCODER, Document, Source
+from ..graphs.builder import drop_order
 from ..graphs.exact_search import ExactSearch
 from .categories import build_classifier, to_graph
 from .distances import recorded_distances
@@ -67,6 +68,7 @@ def to_artifact(
         name="modelpick",
         options={id(estimator): asked} if rules.graph_options else None,
     )
+    drop_order(model.graph)
     _open_inputs(model)
     metadata: dict[str, Any] = {
         Entry.FORMAT_VERSION: FORMAT_VERSION,

@@ -5,13 +5,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 from skl2onnx import update_registered_converter
 from skl2onnx.common.data_types import BooleanTensorType, DoubleTensorType, FloatTensorType, Int64TensorType
 
 from modelpick.runtime.schema import Input, Output
 
 FLOAT, DOUBLE, UINT8 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.UINT8
+
+
+# Makes a branch wait for a value that only nodes within it read.
+ORDER = "CastLike"
 
 
 class Kind(NamedTuple):
@@ -95,13 +99,28 @@ class Graph:
     def refine(
         self, outputs: dict[str, str], kinds: Mapping[str, str], refined: "Graph", results: dict[str, str], behind: str
     ) -> None:
-        """Add the branch that refines unless the initializer `Input.REFINE` is overridden with false.
+        """Add the branch that refines unless the initializer `Input.REFINE` is overridden with false; see `switch`."""
+        self.switch(Input.REFINE, True, outputs, kinds, refined, results, behind)
+
+    def switch(
+        self,
+        switch: str,
+        default: bool,
+        outputs: dict[str, str],
+        kinds: Mapping[str, str],
+        branch: "Graph",
+        results: dict[str, str],
+        behind: str,
+    ) -> None:
+        """Add a branch that is run where an initializer, which a caller may override, is true.
 
         Parameters
         ----------
+        switch, default
+            Name of the initializer, and its value.
         outputs, kinds
             Output names -> their full names, and their types.
-        refined, results
+        branch, results
             The branch, and output names -> its results; without it, these outputs are empty.
         behind
             Name of a value that is given, or computed after all that the branch uses: skl2onnx sorts nodes by their
@@ -112,14 +131,14 @@ class Graph:
         nothing = {
             kind: empty.node("Identity", empty.nothing(KINDS[kind])) for kind in {kinds[name]: 0 for name in names}
         }
-        wanted = self.constant(Input.REFINE, np.array(True))
+        wanted = self.constant(switch, np.array(default))
         if behind not in {given.name for given in self._container.inputs}:
-            wanted = self.node("Cast", self.node("CastLike", wanted, behind), to=TensorProto.BOOL)
+            wanted = self.node("Cast", self.node(ORDER, wanted, behind), to=TensorProto.BOOL)
         self.choose(
             wanted,
             [outputs[name] for name in names],
             [kinds[name] for name in names],
-            (refined, [results[name] for name in names]),
+            (branch, [results[name] for name in names]),
             (empty, [nothing[kinds[name]] for name in names]),
         )
 
@@ -189,6 +208,21 @@ class _Branch:
 
     def add_node(self, op_type: str, inputs: list[str], outputs: list[str], name: str, **attributes: Any) -> None:
         self.nodes.append(helper.make_node(op_type, inputs, outputs, name=name, **attributes))
+
+
+def drop_order(graph: GraphProto) -> None:
+    """Let branches read their switches directly, once nodes are in order: see `Graph.switch`.
+
+    Where a switch is constant, onnxruntime then puts the branch in place of the choice.
+    """
+    switches = {node.output[0]: node.input[0] for node in graph.node if node.op_type == ORDER}
+    casts = {node.output[0]: switches[node.input[0]] for node in graph.node if node.input[0] in switches}
+    kept = [node for node in graph.node if node.output[0] not in switches | casts]
+    for node in kept:
+        if node.op_type == "If":
+            node.input[0] = casts.get(node.input[0], node.input[0])
+    del graph.node[:]
+    graph.node.extend(kept)
 
 
 def register(

@@ -9,24 +9,26 @@ for rows and queries so moved and scaled, ``L = max |x_j|``, ``u = 2^-24`` and `
 Stability of Numerical Algorithms, 2nd ed., section 3.1, with Cauchy-Schwarz for ``sum |q_i x_i|``). As
 ``2 |q| L <= |q|^2 + L^2``, that is at most ``E = gamma_n (|q|^2 + 2 L^2)``.
 
-*Quantised*, in 8-bit integers, and then in float32 for the best of them; but many queries at once are searched for in
-float32 alone, since they share the reading of the rows::
+*Quantised*, in 8-bit integers, for one query; `modelpick.runtime.search.integers` scores the best of what that finds in
+float32. Many queries at once are searched for as above, since they share the reading of the rows::
 
-    features ─ Cast f32 ─ Clip ─┬─ Gather heavy columns ─ Gemm ──────────────────────────────────┐
-                                └─ Mul light ─ Div s ─┬─ Round ──────────────┬─ MatMulInteger ─ Add ─ TopK ─ candidates
-                                                      └─ rest, Mul 126, Round┘
+    query ─┬─ Gather heavy columns ─ Gemm ──────────────────────────────────────┐
+           └─ Mul light ─ Div s ─┬─ Round ───────────┬─ MatMulInteger ─ MatMul ─ Add ─ TopK ─ integer_score,
+                                 └─ rest, Mul 126 ───┘  ── Cast uint8                         integer_candidate
 
 A row's light columns are ``x^ = a_j w_j`` with integers ``|w| <= 127``; a query's are ``q^ = s (v + v' / 126)`` with
 integers ``|v|, |v'| <= 63``, shifted by 64 to be unsigned: products of two neighbours then add up within 16 bits, in
 which processors without VNNI instructions sum them. Few heavy columns, such as one-hot categories beside an embedding,
 would take up the range of all others: they stay in float32. From ``q.x = q^.x^ + q.(x - x^) + (q - q^).x^``,
 Cauchy-Schwarz, and at most half a level between a number and what stands for it, the integers add at most
-``2 (|q| max |x_j - x^_j| + s sqrt(d) / 252 max |x^_j|)`` to the error, over the light columns.
+``2 (|q| max |x_j - x^_j| + s sqrt(d) / 252 max |x^_j|)`` to the error, over the light columns. The scale s is a 63rd of
+the query's largest number, and so at most of its length.
 
 A query so long that its scores could overflow is clipped; ``gamma_n |q|^2`` alone exceeds every score then, so that
 nothing is proven for it.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -34,9 +36,10 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
 
-from modelpick.runtime.schema import Input, Metric, Table
+from modelpick.runtime.schema import Input, Metric, Output, Table
 
 from .builder import FLOAT, UINT8, Graph
+from .builder import KINDS as NAMED_KINDS
 from .unit_length import directions
 
 Matrix = npt.NDArray[np.float64]
@@ -55,21 +58,17 @@ FAR = 2.0
 LONGEST = 1e153
 
 ROW_LEVELS, QUERY_LEVELS, REST_LEVELS, ZERO_POINT = 127, 63, 126, 64
-# A query's light columns count as that long at least.
-SHORTEST = 1e-30
 # A column is heavy where its largest value exceeds the median column's that many times.
 HEAVY = 8.0
-# Lengths computed in float32 are raised by this share, far above their rounding errors.
-NORM_SLACK = 1e-3
+# Bounds are raised by this share, far above the roundings of levels and scales in float32.
+SLACK = 1e-3
 # Rows that fit the processor's caches.
 QUANTISED_AT_ONCE = 128
 # The candidates of the quantised search are counted on that many rows, to do for that share of them.
 SAMPLE, SAMPLE_SHARE, SAMPLE_MARGIN, CANDIDATE_STEP = 64, 0.99, 1.2, 16
-# That many queries at once are searched for in float32.
-MANY_QUERIES = 12
 # Microseconds per byte of all rows, where they fit the processor's caches of so many bytes and where they do not; per
-# byte of a candidate; and for the other nodes of the quantised search. Measured, see benchmarks/README.md.
-CACHE, NEAR_COST, FAR_COST, CANDIDATE_COST, FIXED_COST = 2**24, 1.1e-5, 3e-5, 5e-5, 16.0
+# byte of a candidate; and for all else of the quantised search. Measured, see benchmarks/README.md.
+CACHE, NEAR_COST, FAR_COST, CANDIDATE_COST, FIXED_COST = 2**24, 1.1e-5, 3e-5, 5e-5, 21.0
 
 
 def roundings(products: int) -> tuple[float, float]:
@@ -96,7 +95,7 @@ class Search(NamedTuple):
     """Distinct rows, int64, (b, c)."""
 
 
-SEARCH_KINDS = ("float", "int64")
+KINDS: Mapping[str, str] = {Output.INTEGER_SCORE: "float", Output.INTEGER_CANDIDATE: "int64"}
 
 
 class Rows:
@@ -141,7 +140,7 @@ class Rows:
 
     def searched(self, graph: Graph, stored: str) -> str:
         """Return the name of the initializer that is searched: the stored one, unless rows were moved or scaled."""
-        return stored if self.scaled is self.values else graph.constant("search_rows", _single(self.scaled))
+        return stored if self.scaled is self.values else graph.constant(Table.SEARCH_ROWS, _single(self.scaled))
 
     def single(self, graph: Graph, searched: str) -> str:
         """Make float32 of rows that are searched, or some of them, where they are not: a copy even so costs memory."""
@@ -153,6 +152,11 @@ class Rows:
         constant = 2 * gamma * self.longest**2 + absolute * (1 + self.longest)
         # Distances that overflow float64 are equal in it, whatever the search finds.
         return gamma * self.factor**2, constant if self.longest < LONGEST * self.factor else np.inf
+
+    def rescored_constant(self) -> float:
+        """Bound the constant of the same where norms are added last: they are off by two roundings of their own."""
+        gamma, absolute = roundings(self.width)
+        return (gamma + 4 * UNIT) * self.longest**2 + absolute * (1 + self.longest)
 
 
 class Quantised(NamedTuple):
@@ -169,8 +173,15 @@ class Quantised(NamedTuple):
     row_norm: float
     """Length of the longest row that the integers stand for."""
 
+    def error_slope(self) -> float:
+        """Bound what integers add to a score's error, as a multiple of ``|q|``."""
+        of_query = np.sqrt(len(self.light)) / (2 * REST_LEVELS * QUERY_LEVELS) * self.row_norm
+        return float(2.0 * (1.0 + SLACK) * (self.row_error + of_query))
 
-def add_search(graph: Graph, features: str, searched: str, rows: Rows, wanted: int, search: Search, kind: str) -> None:
+
+def add_search(
+    graph: Graph, features: str, searched: str, rows: Rows, wanted: int, outputs: dict[str, str], kind: str
+) -> Search:
     """Search for the nearest distinct rows.
 
     Parameters
@@ -183,23 +194,56 @@ def add_search(graph: Graph, features: str, searched: str, rows: Rows, wanted: i
         Distinct rows.
     wanted
         Number of distinct rows that are wanted.
-    search
-        Names of the outputs.
+    outputs
+        Outputs -> their full names.
     kind
         How candidates are found.
     """
-    query = _query(graph, features, rows)
+    single = _single_query(graph, features, rows)
+    query = _clipped(graph, single, rows)
+    norms = graph.constant(Table.SEARCH_NORMS, _single(rows.norms))
+    scores = graph.node("Gemm", query, rows.single(graph, searched), norms, alpha=-2.0, transB=1)
     kept = min(wanted + SPARE, rows.count)
-    if kind != ExactSearch.plain and kept < rows.count:
-        parts = quantise(rows.scaled)
-        candidates = min(max(kept, needed_candidates(rows, parts, wanted)), rows.count)
-        if kind == ExactSearch.quantised or _is_faster(rows, parts, candidates):
-            _by_batch(graph, query, searched, rows, parts, (wanted, candidates), kept, search)
-            return
-    _lowest(graph, _gemm(graph, query, searched, rows), kept, *search)
+    size = graph.constant(Input.CANDIDATES, np.array([kept]))
+    found = Search(outputs[Output.SCORE], outputs[Output.CANDIDATE])
+    graph.nodes("TopK", [scores, size], 2, *found, axis=1, largest=0, sorted=1)
+    integers = _integers(rows, wanted, kept, kind)
+    if integers is None:
+        for output in KINDS:
+            graph.output(outputs[output], "Identity", graph.nothing(NAMED_KINDS[KINDS[output]]))
+    else:
+        branch = graph.branch()
+        results = dict(zip(KINDS, _integer_search(branch, single, norms, rows, integers), strict=True))
+        graph.switch(Input.INTEGERS, False, outputs, KINDS, branch, results, single)
+        graph.constant(Table.INTEGER_ERROR, np.array([integers.slope, rows.rescored_constant()]))
+        graph.constant(Table.SINGLES, np.array([integers.singles]))
+    return found
 
 
-def needed_candidates(rows: Rows, parts: Quantised, wanted: int) -> int:
+class Integers(NamedTuple):
+    """A search in integers."""
+
+    parts: Quantised
+    slope: float
+    """What it adds to the error of a score is at most so many times ``|q|``, over the light columns of q."""
+    candidates: int
+    """How many it finds."""
+    singles: int
+    """So many queries take no longer one by one than together in float32."""
+
+
+def _integers(rows: Rows, wanted: int, kept: int, kind: str) -> Integers | None:
+    """Plan the search in integers, or return None where there is none."""
+    if kind == ExactSearch.plain or kept >= rows.count:
+        return None
+    parts = quantise(rows.scaled)
+    slope = parts.error_slope()
+    count = min(max(kept, needed_candidates(rows, parts, slope, wanted)), rows.count)
+    ratio = _plain_cost(rows) / _integer_cost(rows, parts, count)
+    return Integers(parts, slope, count, max(1, int(ratio))) if kind == ExactSearch.quantised or ratio > 1 else None
+
+
+def needed_candidates(rows: Rows, parts: Quantised, slope: float, wanted: int) -> int:
     """Count how many of the lowest integer scores prove nearly every query.
 
     Counted on rows of the model as queries, each without itself: those that the bound cannot exclude.
@@ -209,135 +253,64 @@ def needed_candidates(rows: Rows, parts: Quantised, wanted: int) -> int:
     exact = rows.norms - 2.0 * queries @ rows.scaled.T
     exact[np.arange(len(sample)), sample] = np.inf
     farthest = np.partition(exact, wanted - 1, axis=1)[:, wanted - 1 : wanted]
-    error = 2.0 * np.linalg.norm(queries * parts.light, axis=1, keepdims=True) * parts.row_error
+    error = slope * np.linalg.norm(queries * parts.light, axis=1, keepdims=True)
     within = (exact <= farthest + SAMPLE_MARGIN * error).sum(axis=1)
     return -(-int(np.quantile(within, SAMPLE_SHARE)) // CANDIDATE_STEP) * CANDIDATE_STEP
 
 
-def _is_faster(rows: Rows, parts: Quantised, candidates: int) -> bool:
-    """Return whether the quantised search is likely to be faster."""
-    single, heavy = 4 * rows.width, 4 * int(np.count_nonzero(~parts.light))
-    integers = _reading_cost(rows.count * (rows.width + heavy)) + candidates * single * CANDIDATE_COST + FIXED_COST
-    return bool(integers < _reading_cost(rows.count * single))
+def _plain_cost(rows: Rows) -> float:
+    return _reading_cost(4 * rows.count * rows.width)
+
+
+def _integer_cost(rows: Rows, parts: Quantised, candidates: int) -> float:
+    heavy = int(np.count_nonzero(~parts.light))
+    read = _reading_cost(rows.count * (rows.width + 4 * heavy))
+    return read + float(4 * candidates * rows.width) * CANDIDATE_COST + FIXED_COST
 
 
 def _reading_cost(size: int) -> float:
     return size * (NEAR_COST if size <= CACHE else FAR_COST)
 
 
-def _query(graph: Graph, features: str, rows: Rows) -> str:
-    """Scale, cast to float32 and clip."""
+def _single_query(graph: Graph, features: str, rows: Rows) -> str:
+    """Scale queries, and cast them to float32."""
     if rows.factor != 1.0:
         features = graph.node("Mul", features, graph.constant(Table.FACTOR, np.array(rows.factor)))
+    return graph.node("Cast", features, to=FLOAT)
+
+
+def _clipped(graph: Graph, query: str, rows: Rows) -> str:
     limit = LARGEST_SCORE / (np.sqrt(rows.width) * max(rows.longest, 1.0))
-    return graph.node("Clip", graph.node("Cast", features, to=FLOAT), _scalar(graph, -limit), _scalar(graph, limit))
+    return graph.node("Clip", query, _scalar(graph, -limit), _scalar(graph, limit))
 
 
-def _gemm(graph: Graph, query: str, searched: str, rows: Rows) -> str:
-    norms = graph.constant("search_norms", _single(rows.norms))
-    return graph.node("Gemm", query, rows.single(graph, searched), norms, alpha=-2.0, transB=1)
-
-
-def _by_batch(
-    graph: Graph,
-    query: str,
-    searched: str,
-    rows: Rows,
-    parts: Quantised,
-    counts: tuple[int, int],
-    kept: int,
-    search: Search,
-) -> None:
-    """Search in integers, but many queries at once in float32.
-
-    The branches are the outermost ones, in which onnxruntime prepares matrices for their products. Two parts of a
-    batch, one of which is empty, would need none, but older onnxruntime ends the process on products of no rows.
-    """
-    size = graph.constant(Input.KEPT, np.array([kept]))
-    are_few = graph.node("Less", graph.node("Shape", query, end=1), graph.constant("many", np.array([MANY_QUERIES])))
-    few, many = graph.branch(), graph.branch()
-    graph.choose(
-        are_few,
-        list(search),
-        SEARCH_KINDS,
-        (few, _quantised_search(few, query, searched, rows, parts, *counts, size)),
-        (many, _plain_search(many, query, searched, rows, size)),
-    )
-
-
-def _plain_search(graph: Graph, query: str, searched: str, rows: Rows, size: str) -> list[str]:
-    """Return the scores and the candidates, of which ``size`` names the number."""
-    return graph.nodes("TopK", [_gemm(graph, query, searched, rows), size], 2, axis=1, largest=0, sorted=1)
-
-
-def _quantised_search(
-    graph: Graph, query: str, searched: str, rows: Rows, parts: Quantised, wanted: int, count: int, size: str
-) -> list[str]:
-    """Return the scores and the candidates; ``size`` names how many of ``count`` are kept at least."""
-    norms = graph.constant("search_norms", _single(rows.norms))
-    integer_scores, integer_error = _integer_scores(graph, query, norms, rows, parts)
-    lowest, found = _lowest(graph, integer_scores, count)
-    # What exceeds the last wanted score by twice the error is not wanted.
-    last_wanted = graph.node("Gather", lowest, graph.constant("last_wanted", np.array([wanted - 1])), axis=1)
-    limit = graph.node("Add", last_wanted, graph.node("Mul", integer_error, _scalar(graph, 2.0 * (1.0 + NORM_SLACK))))
-    are_near = graph.node("Cast", graph.node("LessOrEqual", lowest, limit), to=INT64)
-    counts = graph.node("ReduceSum", are_near, graph.constant("last_axis", np.array([-1])), keepdims=0)
-    most = graph.node("ReduceMax", graph.node("Concat", size, counts, axis=0), keepdims=1)
-    columns = graph.constant("columns", np.array([1]))
-    found = graph.node("Slice", found, graph.constant("first", np.array([0])), most, columns)
-    vectors = rows.single(graph, graph.node("Gather", searched, found, axis=0))
-    column = graph.constant("column", np.array([2]))
-    products = graph.node("Squeeze", graph.node("MatMul", vectors, graph.node("Unsqueeze", query, column)), column)
-    doubled = graph.node("Mul", products, _scalar(graph, 2.0))
-    scores = graph.node("Sub", graph.node("Gather", norms, found, axis=0), doubled)
-    best, places = graph.nodes("TopK", [scores, size], 2, axis=1, largest=0, sorted=1)
-    # All rows that are not among the candidates score at least this.
-    last = graph.node("Gather", lowest, graph.constant("last_column", np.array([-1])), axis=1)
-    outside = graph.node("Sub", graph.node("Min", last, limit), integer_error)
-    return [graph.node("Min", best, outside), graph.node("GatherElements", found, places, axis=1)]
-
-
-def _lowest(graph: Graph, scores: str, count: int, *names: str) -> list[str]:
-    """Take the lowest scores, ``candidates`` of them: returns them and their rows."""
-    size = graph.constant(Input.CANDIDATES, np.array([count]))
-    return graph.nodes("TopK", [scores, size], 2, *names, axis=1, largest=0, sorted=1)
-
-
-def _integer_scores(graph: Graph, query: str, norms: str, rows: Rows, parts: Quantised) -> tuple[str, str]:
-    """Score all rows, float32 (b, u), and bound what the integers add to the error, float32 (b, 1)."""
-    light = graph.node("Mul", query, graph.constant("light", _single(parts.light)))
-    largest = graph.node("Max", graph.largest(light), _scalar(graph, SHORTEST))
-    scale = graph.node("Div", largest, _scalar(graph, QUERY_LEVELS))
-    levels = graph.node("Div", light, scale)
-    whole = graph.node("Round", levels)
-    rest = graph.node("Round", graph.node("Mul", graph.node("Sub", levels, whole), _scalar(graph, REST_LEVELS)))
+def _integer_search(graph: Graph, query: str, norms: str, rows: Rows, integers: Integers) -> list[str]:
+    """Return the lowest scores in integers, ascending, float32 (b, c), and their rows."""
+    parts = integers.parts
     axis = graph.constant("part_axis", np.array([1]))
-    both = graph.node("Concat", *(graph.node("Unsqueeze", part, axis) for part in (whole, rest)), axis=1)
-    products = graph.node(
-        "MatMulInteger",
-        graph.node("Cast", graph.node("Add", both, _scalar(graph, ZERO_POINT)), to=UINT8),
-        graph.constant("search_integers", parts.integers.T),
-        graph.constant("search_zero_point", np.array(ZERO_POINT, dtype=np.uint8)),
-    )
-    part_scales = graph.constant("part_scales", _single([[[1.0, 1.0 / REST_LEVELS]]]))
-    weights = graph.node("Mul", graph.node("Unsqueeze", scale, axis), part_scales)
-    summed = graph.node("Squeeze", graph.node("MatMul", weights, graph.node("Cast", products, to=FLOAT)), axis)
-    scores = graph.node(
-        "Add",
-        graph.node("Mul", summed, graph.constant("search_scales", _single(-2.0 * parts.scales))),
-        _heavy_scores(graph, query, norms, rows, np.flatnonzero(~parts.light)),
-    )
-    row_error, row_norm = (2.0 * length * (1.0 + NORM_SLACK) for length in (parts.row_error, parts.row_norm))
-    query_error = _scalar(graph, np.sqrt(rows.width) / (2 * REST_LEVELS) * row_norm)
-    norm = graph.node("Sqrt", graph.squared_norm(levels))
-    error = graph.node("Add", graph.node("Mul", norm, _scalar(graph, row_error)), query_error)
-    return scores, graph.node("Mul", error, scale)
+    light = graph.node("Unsqueeze", graph.node("Mul", query, graph.constant("light", _single(parts.light))), axis)
+    largest = graph.largest(light)
+    levels = graph.node("Mul", light, graph.node("Div", _scalar(graph, QUERY_LEVELS), largest))
+    whole = graph.node("Round", levels)
+    rest = graph.node("Mul", graph.node("Sub", levels, whole), _scalar(graph, REST_LEVELS))
+    both = graph.node("Concat", whole, rest, axis=1)
+    # The cast rounds down, and what is added makes of that rounding to the nearest.
+    unsigned = graph.node("Cast", graph.node("Add", both, _scalar(graph, ZERO_POINT + 0.5)), to=UINT8)
+    weights = graph.constant("search_integers", parts.integers.T)
+    zero_point = graph.constant("search_zero_point", np.array(ZERO_POINT, dtype=np.uint8))
+    products = graph.node("Cast", graph.node("MatMulInteger", unsigned, weights, zero_point), to=FLOAT)
+    part_scales = graph.constant("part_scales", _single([[[1.0, 1.0 / REST_LEVELS]]]) / _single(QUERY_LEVELS))
+    summed = graph.node("Squeeze", graph.node("MatMul", graph.node("Mul", largest, part_scales), products), axis)
+    scaled = graph.node("Mul", summed, graph.constant("search_scales", _single(-2.0 * parts.scales)))
+    scores = graph.node("Add", scaled, _heavy_scores(graph, query, norms, rows, np.flatnonzero(~parts.light)))
+    size = graph.constant("integer_candidates", np.array([integers.candidates]))
+    return graph.nodes("TopK", [scores, size], 2, axis=1, largest=0, sorted=1)
 
 
 def _heavy_scores(graph: Graph, query: str, norms: str, rows: Rows, heavy: npt.NDArray[np.int64]) -> str:
     if not heavy.size:
         return norms
-    columns = graph.node("Gather", query, graph.constant("heavy", heavy), axis=1)
+    columns = graph.node("Gather", query, graph.constant(Table.HEAVY, heavy), axis=1)
     heavy_rows = graph.constant("heavy_rows", _single(rows.scaled[:, heavy]))
     return graph.node("Gemm", columns, heavy_rows, norms, alpha=-2.0, transB=1)
 

@@ -23,8 +23,9 @@ What a caller may override, by initializers that are inputs as well:
 - ``refine`` (bool): false leaves it at the search, and the neighbours are empty. The scores alone prove which rows are
   the k nearest wherever two that follow one another are more than 2 E apart.
 - ``k`` (int64, shape (1,)): how many neighbours; of padding, beyond the last row, the distance is infinite.
-- ``candidates`` and, in the quantised search, ``kept`` (int64, shape (1,)): where ``certified`` is false, a caller asks
-  for more, up to all distinct rows.
+- ``candidates`` (int64, shape (1,)): where ``certified`` is false, a caller asks for more, up to all distinct rows.
+- ``integers`` (bool): true searches in 8-bit integers as well, where there are any: see `exact_search`. All else leaves
+  that alone.
 """
 
 from collections.abc import Mapping
@@ -37,6 +38,7 @@ from modelpick.runtime import DocumentError
 from modelpick.runtime.schema import Input, Metric, Output, Stored, Table
 
 from .builder import DOUBLE, Graph
+from .exact_search import KINDS as INTEGER_KINDS
 from .exact_search import ExactSearch, Rows, Search, add_search, are_single
 from .unit_length import add_directions
 
@@ -46,6 +48,7 @@ OUTPUTS = {
     Output.CERTIFIED: "bool",
     Output.SCORE: "float",
     Output.CANDIDATE: "int64",
+    **INTEGER_KINDS,
 }
 OPTIONS: Mapping[str, list[str]] = {"exact_search": list(ExactSearch)}
 
@@ -113,12 +116,12 @@ def add_neighbours(
         Outputs that describe each neighbour -> what they are taken from.
     """
     stored = graph.stored_exactly(Stored.ROWS, rows.values)
-    search = Search(outputs[Output.SCORE], outputs[Output.CANDIDATE])
     query = add_directions(graph, features).product(graph) if rows.unit else features
     moved = rows.moved(graph, query)
     smallest_group = int((members < n_rows).sum(axis=1).min())
     kind = graph.option("exact_search", ExactSearch.auto)
-    add_search(graph, moved, rows.searched(graph, stored), rows, -(-k // min(k, smallest_group)), search, kind)
+    wanted = -(-k // min(k, smallest_group))
+    search = add_search(graph, moved, rows.searched(graph, stored), rows, wanted, outputs, kind)
 
     refined = graph.branch()
     squared = _squared_distances(refined, query, stored, search.candidates, rows)

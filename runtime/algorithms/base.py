@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..query import Preferences, Queries
-from ..session import Run
+from ..session import Part, Run
 
 
 class Explanation(NamedTuple):
@@ -66,8 +66,8 @@ class Rule(NamedTuple):
     """Makes the algorithm from the artifact's metadata and initializers, and the preferences of most calls."""
     takes: frozenset[str]
     """Keys of `modelpick.runtime.query.Asked` that mean something to it."""
-    outputs: tuple[str, ...] = ()
-    """Outputs of the graph that it reads, all by default: what only others need is not loaded."""
+    parts: tuple[Part, ...] = (Part(),)
+    """Parts of the graph that it runs, if the artifact has what switches them on."""
 
 
 Rules = Mapping[tuple[str, str], Rule]

@@ -13,7 +13,7 @@ from ..decision.shrinkage import deviations, neighbour_means
 from ..errors import ArtifactError
 from ..query import Preferences, Queries
 from ..schema import Table
-from ..search.exact import OUTPUTS, Nearest
+from ..search.exact import PARTS, Nearest
 from ..session import Run
 from .base import PREDICTS, Explanation, Rule, Rules
 from .outcomes import default_of, explained, pick, reason, utility_of
@@ -101,4 +101,4 @@ class KNNOutcomes:
         return Explanation(winner, utility[0], details)
 
 
-RULES: Rules = {("knn", "queries/2"): Rule(KNNOutcomes, PREDICTS | {"evidence"}, OUTPUTS)}
+RULES: Rules = {("knn", "queries/2"): Rule(KNNOutcomes, PREDICTS | {"evidence"}, PARTS)}

@@ -13,7 +13,7 @@ from ..artifact.onnx_reader import Tensor
 from ..decision.voting import Weights, first_best, shrunk_means
 from ..query import Preferences, Queries
 from ..schema import Table
-from ..search.exact import OUTPUTS, Nearest
+from ..search.exact import PARTS, Nearest
 from ..session import Run
 from .base import VOTES, Explanation, Rule, Rules
 
@@ -71,4 +71,4 @@ class KNNRegression:
         return shrunk_means(self._outcomes[rows].sum(axis=1), self._overall, weights, self._shrinkage)
 
 
-RULES: Rules = {("knn", "queries/1"): Rule(KNNRegression, VOTES, OUTPUTS)}
+RULES: Rules = {("knn", "queries/1"): Rule(KNNRegression, VOTES, PARTS)}

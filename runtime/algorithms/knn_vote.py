@@ -12,7 +12,7 @@ from ..decision.voting import Vote, Weights, vote, vote_one, vote_weights
 from ..query import Preferences, Queries
 from ..schema import Table
 from ..search.early_exit import EarlyExit
-from ..search.exact import OUTPUTS, Nearest
+from ..search.exact import PARTS, Nearest
 from ..session import Run
 from .base import VOTES, Explanation, Rule, Rules
 
@@ -57,13 +57,11 @@ class KNNVote:
 
     def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
         """See `Algorithm`."""
-        found, winner = self._nearest.search(run, query), None
-        scores, candidates = found.scores[0].tolist(), found.candidates[0].tolist()
+        ranked, winner = self._nearest.ranked(run, query, squared_norm), None
         if preferences.weights == self._usual:
-            gap = self._nearest.gap(query, squared_norm)
-            winner = self._early_exit.winner(scores, candidates, gap, preferences.allowed)
+            winner = self._early_exit.winner(*ranked, preferences.allowed)
         if winner is None:
-            rows = self._nearest.row_list(run, query, scores, candidates)
+            rows = self._nearest.row_list(run, query, ranked)
             votes = self._votes(rows, preferences.weights).tolist()
             winner = vote_one(self._models[rows].tolist(), votes, preferences.allowed, self._preferred)
         return self._model_of_nearest(run, query, preferences) if winner is None else winner
@@ -124,7 +122,7 @@ class KNNVote:
 
 
 RULES: Rules = {
-    ("knn", "native/1"): Rule(KNNVote, VOTES, OUTPUTS),
-    ("knn", "native/2"): Rule(partial(KNNVote, ties_by_name=True), VOTES, OUTPUTS),
-    ("knn", "trainer/1"): Rule(KNNVote, VOTES, OUTPUTS),
+    ("knn", "native/1"): Rule(KNNVote, VOTES, PARTS),
+    ("knn", "native/2"): Rule(partial(KNNVote, ties_by_name=True), VOTES, PARTS),
+    ("knn", "trainer/1"): Rule(KNNVote, VOTES, PARTS),
 }

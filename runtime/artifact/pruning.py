@@ -39,23 +39,24 @@ class Pruned(NamedTuple):
     """Name -> read-only array, a view of the artifact's bytes."""
 
 
-def pruned(data: bytes, outputs: Collection[str] = (), split: bool = True) -> Pruned:
+def pruned(data: bytes, outputs: Collection[str] = (), split: bool = True, switch: str | None = None) -> Pruned:
     """Keep only some outputs, all by default, of the graph of a serialized ModelProto, and what they need.
 
-    Metadata are left out, and with ``split`` the values of large tensors. The bytes are those that
+    Metadata are left out, and with ``split`` the values of large tensors. With ``switch``, that optional input is true
+    for good: onnxruntime then puts the branch that it chooses in place of the choice. The bytes are those that
     `onnx_reader.read_onnx` accepted.
     """
     tensors: dict[str, Tensor] = {}
     parts = []
     for number, value in fields(memoryview(data)):
         if number == MODEL_GRAPH and isinstance(value, memoryview):
-            parts.append(_field(number, _graph(value, outputs, tensors if split else None)))
+            parts.append(_field(number, _graph(value, outputs, tensors if split else None, switch)))
         elif number != MODEL_METADATA:
             parts.append(_field(number, value))
     return Pruned(b"".join(parts), tensors)
 
 
-def _graph(graph: memoryview, outputs: Collection[str], tensors: dict[str, Tensor] | None) -> bytes:
+def _graph(graph: memoryview, outputs: Collection[str], tensors: dict[str, Tensor] | None, switch: str | None) -> bytes:
     content = list(messages(graph))
     outputs = outputs or [_name(value, _VALUE_NAME) for number, value in content if number == GRAPH_OUTPUT]
     needed, nodes = set(outputs), []
@@ -65,9 +66,12 @@ def _graph(graph: memoryview, outputs: Collection[str], tensors: dict[str, Tenso
             needed.update(_used(node))
     parts = [_field(GRAPH_NODE, node) for node in reversed(nodes)]
     for number, value in content:
-        if number not in _NAME:
+        name = _name(value, _NAME[number]) if number in _NAME else None
+        if name is None:
             parts.append(_field(number, value) if number != GRAPH_NODE else b"")
-        elif _name(value, _NAME[number]) in (outputs if number == GRAPH_OUTPUT else needed):
+        elif name == switch:
+            parts.append(_field(number, _true(value)) if number == GRAPH_INITIALIZER else b"")
+        elif name in (outputs if number == GRAPH_OUTPUT else needed):
             parts.append(_field(number, _tensor(value, tensors) if number == GRAPH_INITIALIZER else value))
     return b"".join(parts)
 
@@ -97,6 +101,11 @@ def _tensor(tensor: memoryview, tensors: dict[str, Tensor] | None) -> bytes | me
     tensors[name] = array(name, list(fields(tensor)))
     place = _field(1, b"location") + _field(2, _NOWHERE.encode())
     return b"".join([*(_field(*each) for each in kept), _field(TENSOR_EXTERNAL, place), _field(TENSOR_LOCATION, 1)])
+
+
+def _true(tensor: memoryview) -> bytes:
+    """Return a boolean scalar with the value true."""
+    return b"".join(_field(*each) if each[0] != TENSOR_RAW else _field(TENSOR_RAW, b"\1") for each in fields(tensor))
 
 
 def _name(message: memoryview, number: int) -> str:

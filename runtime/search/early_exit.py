@@ -10,12 +10,24 @@ is said in `modelpick.runtime.algorithms.base`.
 
 from collections.abc import Sequence
 from itertools import chain, islice
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 # Sums of the same votes in another order differ by far less than this share of the sum of their magnitudes.
 CLEAR_LEAD = 1e-9
+
+
+class Ranked(NamedTuple):
+    """Candidates of one query, nearest first."""
+
+    scores: list[float]
+    """Ascending, length c; no row but the candidates scores below the last."""
+    candidates: list[int]
+    """Distinct rows, length c."""
+    gap: float
+    """How far apart two scores must be to prove an order: 2 E."""
 
 
 def lead(scores: Sequence[float], place: int, gap: float, complete: bool) -> bool:

@@ -5,7 +5,7 @@ the artifact holds them, in less time than another run takes.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import accumulate
 from math import sqrt
 from typing import NamedTuple, TypeVar
@@ -15,13 +15,16 @@ import numpy.typing as npt
 
 from ..artifact.onnx_reader import Tensor
 from ..errors import ArtifactError
-from ..query import Queries
+from ..query import Queries, squared_norms
 from ..schema import Input, Metric, Output, Stored, Table
-from ..session import Run
+from ..session import Part, Run
 from .distances import squared_distances
-from .early_exit import lead, leads
+from .early_exit import Ranked, lead, leads
+from .integers import PART as INTEGERS
+from .integers import IntegerSearch
 
 OUTPUTS = (Output.SCORE, Output.CANDIDATE)
+PARTS = (Part(OUTPUTS), INTEGERS)
 # Shorter queries have no direction.
 TINY = 1e-150
 # A search that is repeated looks at so many times more candidates; at last all rows are looked at, so many at once.
@@ -82,16 +85,37 @@ class Nearest:
             self._center2 = float(self._center @ self._center)
             # More than all roundings of the three sums that expand the square.
             self._slack = width * 2.0**-50
+        self._integers = None
+        if Table.INTEGERS in tables:
+            self._integers = IntegerSearch(tables, -(-k // min(k, int(self._sizes.min()))), self._unit)
         # No query of unit length is longer, once it is moved.
         self._most = (1.0 + (0.0 if self._center is None else sqrt(self._center2))) ** 2 * (1.0 + width * 2.0**-50)
 
     def search(self, run: Run, queries: Queries) -> Found:
-        """Find candidates without their exact distances."""
-        return Found(*run(OUTPUTS, {Input.FEATURES: queries}))
+        """Find candidates of many queries without their exact distances; of few, one by one where that is faster."""
+        if self._integers is None or len(queries) > self._integers.singles:
+            return Found(*run(OUTPUTS, {Input.FEATURES: queries}))
+        norms, count = squared_norms(queries).tolist(), self._counts[Table.CANDIDATES]
+        each = [self.ranked(run, queries[i : i + 1], norm) for i, norm in enumerate(norms)]
+        return Found(
+            np.array([ranked.scores[:count] for ranked in each], dtype=np.float32),
+            np.array([ranked.candidates[:count] for ranked in each]),
+        )
+
+    def ranked(self, run: Run, query: Queries, q2: float) -> Ranked:
+        """Find candidates of one query without their exact distances."""
+        ranked = None if self._integers is None else self._integers.search(run, query, q2)
+        return self._ranked(run, query, q2) if ranked is None else ranked
+
+    def _ranked(self, run: Run, query: Queries, q2: float, growth: int = 1) -> Ranked:
+        """Find them in float32, so many times more of them."""
+        more = {name: np.array([min(growth * count, self._distinct)]) for name, count in self._counts.items()}
+        scores, candidates = run(OUTPUTS, {Input.FEATURES: query, **(more if growth > 1 else {})})
+        return Ranked(scores[0].tolist(), candidates[0].tolist(), self.gap(query, q2))
 
     def distance(self, run: Run, query: Queries, q2: float) -> float:
         """Measure one query to the nearest row, as closely as float32 scores allow."""
-        score = float(self.search(run, query).scores[0, 0])
+        score = self.ranked(run, query, q2).scores[0]
         if self._unit:
             query, q2 = query / max(sqrt(q2), TINY), min(q2 / TINY, 1.0)
         if self._center is not None:
@@ -124,66 +148,47 @@ class Nearest:
 
     def neighbours(self, run: Run, query: Queries) -> Neighbours:
         """Find the k nearest rows of one query, and how far they are."""
-        found = self.search(run, query)
-        return self._neighbours(run, query, found.scores[0].tolist(), found.candidates[0].tolist(), self._k)
+        return self._neighbours(run, query, self.ranked(run, query, float(np.vdot(query, query))), self._k)
 
     def nearest_of(self, run: Run, query: Queries, wanted: npt.NDArray[np.bool_]) -> Neighbours:
         """Find the nearest of the wanted rows, shape (n,), one of which is."""
-        return self._neighbours(run, query, *self._search_more(run, query), 1, np.append(wanted, False))
+        return self._neighbours(run, query, self._search_more(run, query), 1, np.append(wanted, False))
 
-    def row_list(
-        self, run: Run, query: Queries, scores: Sequence[float], candidates: Sequence[int]
-    ) -> npt.NDArray[np.int64]:
-        """Find the k nearest rows of one query, nearest first, (k,), given what `search` found for it."""
-        return self._neighbours(run, query, scores, candidates, self._k).rows
+    def row_list(self, run: Run, query: Queries, ranked: Ranked) -> npt.NDArray[np.int64]:
+        """Find the k nearest rows of one query, nearest first, (k,), given its candidates."""
+        return self._neighbours(run, query, ranked, self._k).rows
 
     def row_lists(self, run: Run, queries: Queries, found: Found) -> npt.NDArray[np.int64]:
         """Find the same for many queries, (b, k), each as if it stood alone."""
-        each = zip(found.scores.tolist(), found.candidates.tolist(), strict=True)
-        return np.stack([self.row_list(run, queries[i : i + 1], *known) for i, known in enumerate(each)])
+        each = zip(found.scores.tolist(), found.candidates.tolist(), self.gaps(queries).tolist(), strict=True)
+        return np.stack([self.row_list(run, queries[i : i + 1], Ranked(*known)) for i, known in enumerate(each)])
 
     def _neighbours(
-        self,
-        run: Run,
-        query: Queries,
-        scores: Sequence[float],
-        candidates: Sequence[int],
-        k: int,
-        wanted: npt.NDArray[np.bool_] | None = None,
+        self, run: Run, query: Queries, ranked: Ranked, k: int, wanted: npt.NDArray[np.bool_] | None = None
     ) -> Neighbours:
         """Find the k nearest among candidates, else among more of them, else among all rows."""
-        gap = self.gap(query, float(np.vdot(query, query)))
-        near = self._near(scores, candidates, k, gap, wanted)
+        near = self._near(ranked, k, wanted)
         if near is None:
-            near = self._near(*self._search_more(run, query), k, gap, wanted)
+            near = self._near(self._search_more(run, query), k, wanted)
         if near is None:
             near = np.arange(self._distinct)
-        squared = np.concatenate(
-            [self._squared_distances(query, near[i : i + BLOCK]) for i in range(0, len(near), BLOCK)]
-        )
+        squared = self._squared_distances(query, near)
         members = self._members[near]
         kept = members < self._n_rows if wanted is None else wanted[members]
         rows, squared = members[kept], squared.repeat(kept.sum(axis=1))
         nearest = np.lexsort((rows, squared))[:k]
         return Neighbours(rows[nearest], squared[nearest] / 2.0 if self._is_cosine else np.sqrt(squared[nearest]))
 
-    def _near(
-        self,
-        scores: Sequence[float],
-        candidates: Sequence[int],
-        k: int,
-        gap: float,
-        wanted: npt.NDArray[np.bool_] | None,
-    ) -> npt.NDArray[np.int64] | None:
+    def _near(self, ranked: Ranked, k: int, wanted: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.int64] | None:
         """Select the candidates, ascending by score, that may be among the k nearest, or None where others may.
 
         All candidates up to the one that completes k rows score at most as it does. So the k-th distance is at most
         what that score stands for, plus the error, and what scores more than two errors above is farther.
         """
-        near = np.array(candidates)
+        scores, near = ranked.scores, np.array(ranked.candidates)
         sizes = self._sizes[near] if wanted is None else wanted[self._members[near]].sum(axis=1)
         place = bisect_left(list(accumulate(sizes.tolist())), k)
-        count = bisect_right(scores, scores[place] + gap) if place < len(scores) else len(scores)
+        count = bisect_right(scores, scores[place] + ranked.gap) if place < len(scores) else len(scores)
         if count == len(scores) and not self.complete:
             return None
         return near[:count] if wanted is None else near[:count][sizes[:count] > 0]
@@ -194,18 +199,15 @@ class Nearest:
             return np.concatenate([self._squared_distances(query, block) for block in blocks])
         return squared_distances(self._bytes.take(near, axis=0).view(self._kind), query, self._unit)
 
-    def _search_more(self, run: Run, query: Queries) -> tuple[list[float], list[int]]:
-        more = {name: np.array([min(GROWTH * count, self._distinct)]) for name, count in self._counts.items()}
-        scores, candidates = run(OUTPUTS, {Input.FEATURES: query, **more})
-        return scores[0].tolist(), candidates[0].tolist()
+    def _search_more(self, run: Run, query: Queries) -> Ranked:
+        return self._ranked(run, query, float(np.vdot(query, query)), GROWTH)
 
     def row_set(self, run: Run, query: Queries, squared_norm: float) -> npt.NDArray[np.int64]:
         """Find the k nearest rows of one query, (1, k), ascending, where all rows of the artifact are distinct."""
-        found = self.search(run, query)
-        scores, candidates = found.scores[0].tolist(), found.candidates[0].tolist()
-        if lead(scores, self._k - 1, self.gap(query, squared_norm), self.complete):
-            return np.sort(found.candidates[:, : self._k])
-        return np.sort(self.row_list(run, query, scores, candidates)[None])
+        ranked = self.ranked(run, query, squared_norm)
+        if lead(ranked.scores, self._k - 1, ranked.gap, self.complete):
+            return np.sort(np.array([ranked.candidates[: self._k]]))
+        return np.sort(self.row_list(run, query, ranked)[None])
 
     def row_sets(self, run: Run, queries: Queries) -> npt.NDArray[np.int64]:
         """Find the same for many queries: (b, k)."""

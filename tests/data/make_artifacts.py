@@ -132,6 +132,8 @@ DOCUMENTS = {
     "svm_linear_estimate": ({"algorithm": "svm", "linear_classifiers": LINEAR}, "native/1", "auto"),
     "mlp_estimate": (MLP, "native/1", "auto"),
     "hiershrink_estimate": (HIERSHRINK, "native/1", "auto"),
+    # That before ranks in the graph what integers leave open.
+    "knn_integers": (KNN, "native/1", "quantised"),
 }
 QUERIES = RNG.normal(size=(50, D)).round(4).tolist()
 

@@ -3,13 +3,13 @@
 import json
 
 import numpy as np
-import onnxruntime
 import pytest
 import reference
 
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime.artifact.metadata import read_contents
-from modelpick.runtime.search.exact import Nearest
+from modelpick.runtime.search.exact import PARTS, Nearest
+from modelpick.runtime.session import open_parts
 
 K = 4
 
@@ -21,8 +21,8 @@ def searched(rows, search):
     built = build_estimator(load_document(json.dumps(document).encode()))
     data = to_artifact(built, exact_search=search)
     metadata, tables = read_contents("test", data)
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    return document, Nearest(tables, metadata.k, metadata.n_features_in, metadata.metric), session.run
+    run = open_parts("test", data, None, None, PARTS, tables)
+    return document, Nearest(tables, metadata.k, metadata.n_features_in, metadata.metric), run
 
 
 @pytest.mark.parametrize("search", ["plain", "quantised"])

@@ -1,0 +1,89 @@
+"""The nearest rows of one query by a search in 8-bit integers, the best of which are scored in float32.
+
+How the integers are made, and how far off their scores may be, is said in `modelpick.converter.graphs.exact_search`.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
+from math import inf, sqrt
+
+import numpy as np
+
+from ..artifact.onnx_reader import Tensor
+from ..query import Queries
+from ..schema import Input, Output, Stored, Table
+from ..session import Part, Run
+from .early_exit import Ranked
+
+PART = Part((Output.INTEGER_SCORE, Output.INTEGER_CANDIDATE), Input.INTEGERS)
+# Squared norms of queries: shorter ones lose digits in float32, products of longer ones with the rows may overflow it.
+SHORTEST, LONGEST = 1e-30, 1e30
+# Scored are those that may be nearer than the last wanted row, and some more: what integers say of that is not exact.
+MARGIN = 1.15
+
+
+class IntegerSearch:
+    """Searches for one query.
+
+    Parameters
+    ----------
+    tables
+        Initializers of the artifact, see `modelpick.runtime.schema.Table`.
+    wanted
+        Number of distinct rows that may be wanted.
+    unit
+        Whether queries are scaled to unit length.
+    """
+
+    def __init__(self, tables: Mapping[str, Tensor], wanted: int, unit: bool) -> None:
+        self.singles = int(tables[Table.SINGLES][0])
+        self._wanted, self._kept, self._unit = wanted, int(tables[Table.CANDIDATES][0]), unit
+        rows, self._norms = tables.get(Table.SEARCH_ROWS, tables[Stored.ROWS]), tables[Table.SEARCH_NORMS]
+        # As bytes: where a file was read to, its numbers need not be aligned.
+        self._bytes, self._kind = rows.view(np.uint8), rows.dtype
+        self._center, self._heavy = tables.get(Table.CENTER), tables.get(Table.HEAVY)
+        self._factor = float(tables[Table.FACTOR]) if Table.FACTOR in tables else 1.0
+        self._slope, constant = tables[Table.INTEGER_ERROR].tolist()
+        self._gap_slope, self._gap_constant = 2.0 * float(tables[Table.ERROR_SLOPE]), 2.0 * constant
+        # More than all roundings of a squared norm.
+        self._slack = 1.0 + rows.shape[1] * 2.0**-50
+
+    def search(self, run: Run, query: Queries, squared_norm: float) -> Ranked | None:
+        """Return candidates for one query, (1, d), or None where it is too short or too long for this."""
+        vector = query[0]
+        if self._unit:
+            if squared_norm < SHORTEST:
+                return None
+            vector = vector / sqrt(squared_norm)
+        if self._center is not None:
+            vector = vector - self._center
+        if self._unit or self._center is not None:
+            squared_norm = float(np.vdot(vector, vector))
+        gap = self._gap_slope * squared_norm + self._gap_constant
+        if self._factor != 1.0:
+            vector, squared_norm = vector * self._factor, squared_norm * self._factor**2
+        light = self._light(vector, squared_norm)
+        if not SHORTEST < light <= squared_norm * self._slack < LONGEST:
+            return None
+        lowest, found = run(PART.outputs, {Input.FEATURES: query})
+        error, estimates = self._slope * sqrt(light), lowest.tolist()[0]
+        count = max(bisect_right(estimates, estimates[self._wanted - 1] + MARGIN * error), self._kept)
+        near = found[0, :count]
+        products = self._bytes.take(near, axis=0).view(self._kind).dot(vector.astype(self._kind, copy=False))
+        scores = self._norms.take(near)
+        scores -= products + products
+        order = scores.argsort()
+        # All other rows score at least this.
+        outside = inf if count == len(self._norms) else estimates[min(count, len(estimates) - 1)] - error
+        ranked = scores.take(order).tolist()
+        below = bisect_left(ranked, outside)
+        ranked[below:] = [outside] * (count - below)
+        return Ranked(ranked, near.take(order).tolist(), gap)
+
+    def _light(self, vector: Tensor, squared_norm: float) -> float:
+        """Bound the squared norm of the columns that integers stand for."""
+        light: float = squared_norm * self._slack
+        if self._heavy is not None:
+            heavy = vector[self._heavy]
+            light -= float(np.vdot(heavy, heavy))
+        return light

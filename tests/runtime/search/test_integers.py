@@ -1,0 +1,119 @@
+"""The search in 8-bit integers: how far off it may be, and what it says of one query."""
+
+import json
+
+import numpy as np
+import pytest
+
+from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.runtime.artifact.metadata import read_contents
+from modelpick.runtime.schema import Stored, Table
+from modelpick.runtime.search.exact import PARTS, Nearest
+from modelpick.runtime.search.integers import PART, IntegerSearch
+from modelpick.runtime.session import open_parts
+
+K, COUNT, WIDTH = 3, 200, 24
+RNG = np.random.default_rng(0)
+
+
+def near_ties():
+    """Pairs of rows that differ by less than integers can tell."""
+    half = RNG.normal(size=(COUNT // 2, WIDTH))
+    return np.vstack([half, half * (1 + 1e-6)])
+
+
+def one_hot():
+    return np.hstack([RNG.normal(size=(COUNT, WIDTH - 4)) / 5, np.eye(4)[RNG.integers(4, size=COUNT)]])
+
+
+ROWS = {
+    "normal": RNG.normal(size=(COUNT, WIDTH)),
+    "far from zero": 1e3 + RNG.normal(size=(COUNT, WIDTH)),
+    "tiny": 1e-9 * RNG.normal(size=(COUNT, WIDTH)),
+    "huge": 1e13 * RNG.normal(size=(COUNT, WIDTH)),
+    "of many sizes": 10.0 ** RNG.integers(-6, 6, size=(COUNT, 1)) * RNG.normal(size=(COUNT, WIDTH)),
+    "heavy-tailed": RNG.standard_t(1.5, size=(COUNT, WIDTH)),
+    "near ties": near_ties(),
+    "one-hot": one_hot(),
+    "few values": RNG.integers(-1, 2, size=(COUNT, WIDTH)).astype(float),
+}
+
+
+def opened(rows, semantics="native/1"):
+    document = {"algorithm": "knn", "trained": True, "k": K, "embeddings": rows.tolist()}
+    document |= {"labels": [f"m{row % 3}" for row in range(len(rows))], "qualities": [0.5] * len(rows)}
+    data = to_artifact(
+        build_estimator(load_document(json.dumps(document).encode(), semantics=semantics)), exact_search="quantised"
+    )
+    metadata, tables = read_contents("test", data)
+    assert Table.INTEGERS in tables
+    nearest = Nearest(tables, metadata.k, metadata.n_features_in, metadata.metric)
+    return nearest, tables, open_parts("test", data, None, None, PARTS, tables)
+
+
+def queries_near(rows):
+    steps = rows.std() * np.array([[0.0], [1e-3], [1.0]]) * RNG.normal(size=(3, WIDTH))
+    return [*(rows[RNG.integers(COUNT, size=3)] + steps), rows[:2].mean(axis=0), RNG.normal(size=WIDTH) * rows.std()]
+
+
+@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
+def test_integers_add_no_more_than_the_bound(rows):
+    _, tables, run = opened(rows)
+    stored, center, factor = tables[Stored.ROWS].astype(float), tables.get(Table.CENTER, 0.0), tables.get(Table.FACTOR)
+    scale = 1.0 if factor is None else float(factor)
+    moved = (stored - center) * scale
+    light = np.ones(WIDTH, dtype=bool)
+    light[tables.get(Table.HEAVY, [])] = False
+    slope, constant = tables[Table.INTEGER_ERROR]
+    for query in queries_near(rows):
+        (scores,), (candidates,) = run(PART.outputs, {"features": query[None]})
+        q = (query - center) * scale
+        true = (moved**2).sum(axis=1) - 2.0 * moved @ q
+        bound = slope * np.linalg.norm(q[light]) + tables[Table.ERROR_SLOPE] / scale**2 * (q @ q) + 2 * constant
+        assert np.abs(scores - true[candidates]).max() <= bound
+        others = np.setdiff1d(np.arange(len(stored)), candidates)
+        assert true[others].min(initial=np.inf) >= scores[-1] - bound
+
+
+@pytest.mark.parametrize("semantics", ["native/1", "native/2"])
+@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
+def test_what_is_ranked_is_in_order_but_for_the_gap(rows, semantics):
+    nearest, tables, run = opened(rows, semantics)
+    stored = tables[Stored.ROWS].astype(float)
+    unit = semantics == "native/2"
+    for query in queries_near(rows):
+        ranked = nearest.ranked(run, query[None], float(query @ query))
+        assert ranked.scores == sorted(ranked.scores)
+        vectors = stored / np.linalg.norm(stored, axis=1, keepdims=True).clip(1e-300) if unit else stored
+        q = query / np.linalg.norm(query) if unit else query
+        squared = ((vectors - q) ** 2).sum(axis=1)
+        scale = float(tables.get(Table.FACTOR, 1.0)) ** 2
+        for place, (lower, higher) in enumerate(zip(ranked.scores, ranked.scores[1:], strict=False)):
+            if higher - lower > ranked.gap:
+                nearer, farther = ranked.candidates[: place + 1], np.delete(squared, ranked.candidates[: place + 1])
+                assert squared[nearer].max() * scale <= farther.min() * scale * (1 + 1e-12)
+
+
+@pytest.mark.parametrize(("norm", "answers"), [(0.0, False), (1e-20, False), (1.0, True), (1e10, True), (1e20, False)])
+def test_too_short_or_too_long_queries_are_left_to_float32(norm, answers):
+    nearest, tables, run = opened(ROWS["normal"])
+    query = norm * np.ones((1, WIDTH)) / WIDTH**0.5
+    ranked = IntegerSearch(tables, K, unit=False).search(run, query, norm**2)
+    assert (ranked is not None) == answers
+    assert len(nearest.neighbours(run, query).rows) == K
+
+
+def test_few_queries_are_searched_for_one_by_one():
+    nearest, tables, run = opened(ROWS["normal"])
+    singles = int(tables[Table.SINGLES][0])
+    asked = []
+
+    def counted(outputs, feeds):
+        asked.append(outputs == PART.outputs)
+        return run(outputs, feeds)
+
+    queries = RNG.normal(size=(singles + 1, WIDTH))
+    few, many = nearest.search(counted, queries[:-1]), nearest.search(counted, queries)
+    assert asked == [True] * singles + [False]
+    np.testing.assert_array_equal(few.candidates[:, :K], many.candidates[:-1, :K])
+    np.testing.assert_allclose(few.scores, many.scores[:-1], rtol=1e-5)
