@@ -15,6 +15,7 @@ from .events import logger
 from .features import Array, FeatureBuilder, numbers
 
 Queries = npt.NDArray[np.float64]
+Norms = npt.NDArray[np.float64]
 _FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 
 
@@ -259,13 +260,19 @@ class Checks:
             raise FeatureError(f"expected {expected}, got shape {queries.shape}")
         return queries
 
-    def finite(self, chunk: Array, first_row: int) -> Queries:
-        """Check the values of some of many queries, of which the first is row ``first_row``: float64, (b, d)."""
+    def finite(self, chunk: Array, first_row: int) -> tuple[Queries, Norms]:
+        """Check the values of some of many queries, of which the first is row ``first_row``.
+
+        Returns
+        -------
+        (queries, float64, (b, d), and their squared norms, float64, (b,))
+        """
         queries = _float64(chunk)
+        squares = squared_norms(queries)
         # A norm is finite only if every value is, and costs half of looking at each.
-        if not np.isfinite(squared_norms(queries)).all():
+        if not np.isfinite(squares).all():
             _refuse_infinite(queries, first_row)
-        return queries
+        return queries, squares
 
 
 # How each key of `Asked` is checked, in order.
@@ -294,10 +301,10 @@ def _float64(queries: Array) -> Queries:
     return np.ascontiguousarray(queries, dtype=np.float64)
 
 
-def squared_norms(queries: Queries) -> npt.NDArray[np.float64]:
+def squared_norms(queries: Queries) -> Norms:
     """Return the squared norms of queries, (b, d): (b,), infinite where they overflow."""
     with np.errstate(over="ignore", invalid="ignore"):
-        squares: npt.NDArray[np.float64] = _VECDOT(queries, queries)
+        squares: Norms = _VECDOT(queries, queries)
     return squares
 
 

@@ -240,8 +240,8 @@ class Selector:
         run, algorithm, start = self._run(), self._algorithm, perf_counter()
         picked: list[str] = []
         for first in range(0, len(queries), self._chunk):
-            chunk = self._checks.finite(queries[first : first + self._chunk], first)
-            picked += self._names[algorithm.winners(run, chunk, preferences)].tolist()
+            chunk, norms = self._checks.finite(queries[first : first + self._chunk], first)
+            picked += self._names[algorithm.winners(run, chunk, norms, preferences)].tolist()
         if self._observer:
             notify(self._observer, Selection(self._name, tuple(picked), perf_counter() - start))
         return picked

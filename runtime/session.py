@@ -26,6 +26,8 @@ class Part(NamedTuple):
 
     outputs: tuple[str, ...] = ()
     """Its outputs, all by default; what only others need is not loaded."""
+    needs: str | None = None
+    """Initializer without which an artifact does not have it."""
     switch: str | None = None
     """Optional input that is true in it."""
 
@@ -38,17 +40,21 @@ def open_parts(
     parts: Sequence[Part],
     tables: Collection[str],
 ) -> Run:
-    """Open a session for each part, and return what runs the one that has the outputs which are asked for.
+    """Open a session for each part, and return what runs that whose outputs are asked for, or the first.
 
-    Parts whose switch is not among the artifact's initializers are left out. See `open_session`.
+    Parts that need what is not among the artifact's initializers are left out. See `open_session`.
     """
-    there = [part for part in parts if part.switch is None or part.switch in tables]
-    runs = {part.outputs: runner(open_session(name, data, providers, sess_options, *part)) for part in there}
+    runs = {
+        part.outputs: runner(open_session(name, data, providers, sess_options, part.outputs, part.switch))
+        for part in parts
+        if part.needs is None or part.needs in tables
+    }
+    first = runs[parts[0].outputs]
     if len(runs) == 1:
-        return runs.popitem()[1]
+        return first
 
     def run_part(outputs: Sequence[str], feeds: dict[str, Any]) -> list[Any]:
-        return runs[tuple(outputs)](outputs, feeds)
+        return runs.get(tuple(outputs), first)(outputs, feeds)
 
     return run_part
 

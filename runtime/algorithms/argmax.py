@@ -15,9 +15,9 @@ from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..decision.voting import CLOSE, are_close, best_per_model
 from ..errors import ArtifactError
-from ..query import Preferences, Queries
+from ..query import Norms, Preferences, Queries
 from ..schema import Input, Output, Table
-from ..search.leading import search_of
+from ..search.leading import PARTS, search_of
 from ..session import Run
 from .base import CANDIDATES, Explanation, Rule, Rules
 
@@ -92,12 +92,14 @@ class Argmax:
             return int(self._winners_among(run, query, preferences.allowed)[0])
         return model
 
-    def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
+    def winners(
+        self, run: Run, queries: Queries, squared_norms: Norms, preferences: Preferences
+    ) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
         if self._kind.recount is not None and preferences.allowed is not None:
             return self._winners_among(run, queries, preferences.allowed)
         if self._search_of_many is not None:
-            chosen, proven = self._search_of_many.bests(run, queries)
+            chosen, proven = self._search_of_many.bests(run, queries, squared_norms)
             close = ~proven
         else:
             chosen, values = run((self._kind.chosen, self._kind.values), {Input.FEATURES: queries})
@@ -163,10 +165,10 @@ class Argmax:
 
 
 _CLASSIFIER = Kind(Output.CLASSIFIER, Output.SCORE, 1.0, _classifier)
-_CLUSTERS = Rule(partial(Argmax, Kind(Output.CLUSTER, Output.DISTANCE, -1.0, _cluster)), CANDIDATES)
-_CLASSIFIERS = Rule(partial(Argmax, _CLASSIFIER), CANDIDATES)
-_CLASSES = Rule(partial(Argmax, _CLASSIFIER._replace(last=True)), CANDIDATES)
-_COMPARED = Rule(partial(Argmax, _CLASSIFIER._replace(values=Output.PAIR, recount=_comparisons_won)), CANDIDATES)
+_CLUSTERS = Rule(partial(Argmax, Kind(Output.CLUSTER, Output.DISTANCE, -1.0, _cluster)), CANDIDATES, PARTS)
+_CLASSIFIERS = Rule(partial(Argmax, _CLASSIFIER), CANDIDATES, PARTS)
+_CLASSES = Rule(partial(Argmax, _CLASSIFIER._replace(last=True)), CANDIDATES, PARTS)
+_COMPARED = Rule(partial(Argmax, _CLASSIFIER._replace(values=Output.PAIR, recount=_comparisons_won)), CANDIDATES, PARTS)
 
 RULES: Rules = {
     ("kmeans", "native/1"): _CLUSTERS,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
-from ..query import Preferences, Queries
+from ..query import Norms, Preferences, Queries
 from ..session import Part, Run
 
 
@@ -31,8 +31,8 @@ class Explanation(NamedTuple):
 class Algorithm(Protocol):
     """Picks models by running a session. Queries are float64, (b, d), contiguous and finite.
 
-    ``squared_norm`` is that of the one query: the check that it is finite computes it anyway, and bounds on the error
-    of a search need it.
+    ``squared_norm`` is that of the one query, ``squared_norms``, (b,), those of many: the check that they are finite
+    computes them anyway, and bounds on the error of a search need them.
 
     Sums in float64 depend in their last digits on how many queries are computed at once, and so on what else a caller
     asks. Where these digits could decide, `winners` runs the session for that query alone, as `winner` and `explain`
@@ -42,7 +42,9 @@ class Algorithm(Protocol):
     def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
         """Pick the model for one query, (1, d): its index."""
 
-    def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
+    def winners(
+        self, run: Run, queries: Queries, squared_norms: Norms, preferences: Preferences
+    ) -> npt.NDArray[np.int64]:
         """Pick the models for queries, (b, d): their indices, (b,)."""
 
     def distance(self, run: Run, query: Queries, squared_norm: float) -> float:
@@ -67,7 +69,7 @@ class Rule(NamedTuple):
     takes: frozenset[str]
     """Keys of `modelpick.runtime.query.Asked` that mean something to it."""
     parts: tuple[Part, ...] = (Part(),)
-    """Parts of the graph that it runs, if the artifact has what switches them on."""
+    """Parts of the graph that have a session each, if the artifact has them; the first is there always."""
 
 
 Rules = Mapping[tuple[str, str], Rule]

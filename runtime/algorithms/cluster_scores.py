@@ -8,9 +8,9 @@ import numpy.typing as npt
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..errors import ArtifactError
-from ..query import Preferences, Queries
+from ..query import Norms, Preferences, Queries
 from ..schema import Input, Output, Table
-from ..search.leading import Settled, search_of
+from ..search.leading import PARTS, Settled, search_of
 from ..session import Run
 from .base import CANDIDATES, Explanation, Rule, Rules
 
@@ -45,9 +45,11 @@ class ClusterScores:
             return int(self._best[cluster])
         return int(self._among(self._scores[cluster : cluster + 1], preferences.allowed)[0])
 
-    def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
+    def winners(
+        self, run: Run, queries: Queries, squared_norms: Norms, preferences: Preferences
+    ) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
-        clusters, proven = self._search.bests(run, queries)
+        clusters, proven = self._search.bests(run, queries, squared_norms)
         for place in np.flatnonzero(~proven):  # each alone: see `Algorithm`
             alone = slice(place, place + 1)
             (clusters[alone],) = run(_CLUSTER, {Input.FEATURES: queries[alone]})
@@ -80,4 +82,4 @@ class ClusterScores:
         return Explanation(int(self._among(scores[None], allowed)[0]), scores, details)
 
 
-RULES: Rules = {("kmeans", "native/2"): Rule(ClusterScores, CANDIDATES)}
+RULES: Rules = {("kmeans", "native/2"): Rule(ClusterScores, CANDIDATES, PARTS)}

@@ -9,10 +9,10 @@ import numpy.typing as npt
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..errors import ArtifactError
-from ..query import Preferences, Queries, squared_norms
+from ..query import Norms, Preferences, Queries
 from ..schema import Input, Output, Table
 from ..search.leading import SEARCH_ONLY, Lead
-from ..session import Run
+from ..session import Part, Run
 from .base import CANDIDATES, Explanation, Rule, Rules
 
 _CLUSTERS = (Output.COARSE_CLUSTER, Output.CLUSTER)
@@ -45,23 +45,24 @@ class HierShrink:
 
     def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
         """See `Algorithm`."""
-        return int(self.winners(run, query, preferences)[0])
+        return int(self.winners(run, query, np.array([squared_norm]), preferences)[0])
 
-    def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
+    def winners(
+        self, run: Run, queries: Queries, squared_norms: Norms, preferences: Preferences
+    ) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
-        coarse, fine, proven = self._nearest(run, queries)
+        coarse, fine, proven = self._nearest(run, queries, squared_norms)
         for place in np.flatnonzero(~proven):  # each alone: see `Algorithm`
             alone = slice(place, place + 1)
             coarse[alone], fine[alone] = run(_CLUSTERS, {Input.FEATURES: queries[alone]})
         return self._first_greatest(self._scores(coarse, fine, preferences), preferences)
 
-    def _nearest(self, run: Run, queries: Queries) -> list[npt.NDArray[Any]]:
+    def _nearest(self, run: Run, queries: Queries, squared_norms: Norms) -> list[npt.NDArray[Any]]:
         """Search for the nearest coarse and fine centroids, (b,) each, and whether both are proven."""
-        feeds = {Input.FEATURES: queries, Input.REFINE: SEARCH_ONLY}
         if not self._leads:
-            return run(_SETTLED, feeds)
-        norms = np.sqrt(squared_norms(queries))
-        found = zip(self._leads, run(_ESTIMATES, feeds), strict=True)
+            return run(_SETTLED, {Input.FEATURES: queries, Input.REFINE: SEARCH_ONLY})
+        norms = np.sqrt(squared_norms)
+        found = zip(self._leads, run(_ESTIMATES, {Input.FEATURES: queries}), strict=True)
         (coarse, coarse_proven), (fine, fine_proven) = (lead.bests(estimates, norms) for lead, estimates in found)
         return [coarse, fine, coarse_proven & fine_proven]
 
@@ -102,4 +103,5 @@ class HierShrink:
         return Explanation(int(self._first_greatest(scores, preferences)[0]), scores[0], details)
 
 
-RULES: Rules = {("hiershrink", "native/1"): Rule(HierShrink, CANDIDATES)}
+_PARTS = (Part(), Part(_ESTIMATES, needs=Table.COARSE_LEAD))
+RULES: Rules = {("hiershrink", "native/1"): Rule(HierShrink, CANDIDATES, _PARTS)}

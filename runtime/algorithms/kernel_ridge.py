@@ -14,15 +14,14 @@ from ..artifact.onnx_reader import Tensor
 from ..decision.objective import OUTCOMES
 from ..decision.voting import are_close
 from ..errors import ArtifactError
-from ..query import Preferences, Queries
+from ..query import Norms, Preferences, Queries
 from ..schema import Input, Output, Table
-from ..session import Run
+from ..session import Part, Run
 from .base import PREDICTS, Explanation, Rule, Rules
 from .outcomes import default_of, explained, pick, reason, utility_of
 
 _SEARCH_OUTPUTS = (Output.PREDICTION, Output.PREDICTION_ERROR)
 _EXACT_OUTPUTS = (Output.OUTCOME,)
-_SEARCH_ONLY = np.array(False)
 
 
 class KernelRidge:
@@ -46,13 +45,15 @@ class KernelRidge:
 
     def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
         """See `Algorithm`."""
-        return int(self.winners(run, query, preferences)[0])
+        return int(self.winners(run, query, np.array([squared_norm]), preferences)[0])
 
-    def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
+    def winners(
+        self, run: Run, queries: Queries, squared_norms: Norms, preferences: Preferences
+    ) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
         if not self._searches:
             return self._settled(run, queries, preferences)
-        predicted, errors = run(_SEARCH_OUTPUTS, {Input.FEATURES: queries, Input.REFINE: _SEARCH_ONLY})
+        predicted, errors = run(_SEARCH_OUTPUTS, {Input.FEATURES: queries})
         outcomes = self._shaped(predicted)
         utility = utility_of(outcomes, preferences)
         winners = pick(outcomes, utility, preferences)
@@ -110,4 +111,5 @@ class KernelRidge:
         return Explanation(winner, utility[0], details)
 
 
-RULES: Rules = {("kernel_ridge", "native/1"): Rule(KernelRidge, PREDICTS)}
+_PARTS = (Part(), Part(_SEARCH_OUTPUTS, needs=Table.REFINE))
+RULES: Rules = {("kernel_ridge", "native/1"): Rule(KernelRidge, PREDICTS, _PARTS)}

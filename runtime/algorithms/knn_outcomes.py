@@ -11,7 +11,7 @@ from ..decision.guard import leads
 from ..decision.objective import OUTCOMES
 from ..decision.shrinkage import deviations, neighbour_means
 from ..errors import ArtifactError
-from ..query import Preferences, Queries
+from ..query import Norms, Preferences, Queries
 from ..schema import Table
 from ..search.exact import PARTS, Nearest
 from ..session import Run
@@ -48,9 +48,11 @@ class KNNOutcomes:
         """See `Algorithm`."""
         return int(self._picked(self._nearest.row_set(run, query, squared_norm), preferences)[0])
 
-    def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
+    def winners(
+        self, run: Run, queries: Queries, squared_norms: Norms, preferences: Preferences
+    ) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
-        return self._picked(self._nearest.row_sets(run, queries), preferences)
+        return self._picked(self._nearest.row_sets(run, queries, squared_norms), preferences)
 
     def _picked(self, rows: npt.NDArray[np.int64], preferences: Preferences) -> npt.NDArray[np.int64]:
         outcomes = self._predicted(rows)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..decision.voting import Weights, first_best, shrunk_means
-from ..query import Preferences, Queries
+from ..query import Norms, Preferences, Queries
 from ..schema import Table
 from ..search.exact import PARTS, Nearest
 from ..session import Run
@@ -42,9 +42,11 @@ class KNNRegression:
         rows = self._nearest.row_set(run, query, squared_norm)
         return int(first_best(self._scores(rows, preferences.weights), preferences.allowed)[0])
 
-    def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
+    def winners(
+        self, run: Run, queries: Queries, squared_norms: Norms, preferences: Preferences
+    ) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
-        rows = self._nearest.row_sets(run, queries)
+        rows = self._nearest.row_sets(run, queries, squared_norms)
         return first_best(self._scores(rows, preferences.weights), preferences.allowed)
 
     def distance(self, run: Run, query: Queries, squared_norm: float) -> float:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..decision.voting import Vote, Weights, vote, vote_one, vote_weights
-from ..query import Preferences, Queries
+from ..query import Norms, Preferences, Queries
 from ..schema import Table
 from ..search.early_exit import EarlyExit
 from ..search.exact import PARTS, Nearest
@@ -66,15 +66,18 @@ class KNNVote:
             winner = vote_one(self._models[rows].tolist(), votes, preferences.allowed, self._preferred)
         return self._model_of_nearest(run, query, preferences) if winner is None else winner
 
-    def winners(self, run: Run, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
+    def winners(
+        self, run: Run, queries: Queries, squared_norms: Norms, preferences: Preferences
+    ) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
-        found = self._nearest.search(run, queries)
+        found = self._nearest.search(run, queries, squared_norms)
         winners, left = np.full(len(queries), -1), np.arange(len(queries))
         if preferences.weights == self._usual:
-            winners, proven = self._early_exit.winners(*found, self._nearest.gaps(queries), preferences.allowed)
+            gaps = self._nearest.gaps(queries, squared_norms)
+            winners, proven = self._early_exit.winners(*found, gaps, preferences.allowed)
             left = np.flatnonzero(~proven)
         if left.size:
-            rows = self._nearest.row_lists(run, queries[left], found.of(left))
+            rows = self._nearest.row_lists(run, queries[left], squared_norms[left], found.of(left))
             winners[left] = self._vote(rows, preferences).winners
         for query in np.flatnonzero(winners < 0):
             winners[query] = self._model_of_nearest(run, queries[query : query + 1], preferences)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ..artifact.onnx_reader import Tensor
 from ..errors import ArtifactError
-from ..query import Queries, squared_norms
+from ..query import Norms, Queries
 from ..schema import Input, Metric, Output, Stored, Table
 from ..session import Part, Run
 from .distances import squared_distances
@@ -91,12 +91,12 @@ class Nearest:
         # No query of unit length is longer, once it is moved.
         self._most = (1.0 + (0.0 if self._center is None else sqrt(self._center2))) ** 2 * (1.0 + width * 2.0**-50)
 
-    def search(self, run: Run, queries: Queries) -> Found:
+    def search(self, run: Run, queries: Queries, squared_norms: Norms) -> Found:
         """Find candidates of many queries without their exact distances; of few, one by one where that is faster."""
         if self._integers is None or len(queries) > self._integers.singles:
             return Found(*run(OUTPUTS, {Input.FEATURES: queries}))
-        norms, count = squared_norms(queries).tolist(), self._counts[Table.CANDIDATES]
-        each = [self.ranked(run, queries[i : i + 1], norm) for i, norm in enumerate(norms)]
+        each = [self.ranked(run, queries[i : i + 1], norm) for i, norm in enumerate(squared_norms.tolist())]
+        count = self._counts[Table.CANDIDATES]
         return Found(
             np.array([ranked.scores[:count] for ranked in each], dtype=np.float32),
             np.array([ranked.candidates[:count] for ranked in each]),
@@ -132,14 +132,13 @@ class Nearest:
             q2 = self._moved(q2, float(np.vdot(query, self._center)))
         return self._slope * q2 + self._constant
 
-    def gaps(self, queries: Queries) -> npt.NDArray[np.float64]:
+    def gaps(self, queries: Queries, squared_norms: Norms) -> npt.NDArray[np.float64]:
         """Return the same for each of many queries, (b,)."""
         if self._unit:
             return np.full(len(queries), self._slope * self._most + self._constant)
-        q2 = np.einsum("ij,ij->i", queries, queries)
         if self._center is not None:
-            q2 = self._moved(q2, np.einsum("ij,j->i", queries, self._center))
-        gaps: npt.NDArray[np.float64] = self._slope * q2 + self._constant
+            squared_norms = self._moved(squared_norms, np.einsum("ij,j->i", queries, self._center))
+        gaps: npt.NDArray[np.float64] = self._slope * squared_norms + self._constant
         return gaps
 
     def _moved(self, q2: _Value, product: _Value) -> _Value:
@@ -158,9 +157,10 @@ class Nearest:
         """Find the k nearest rows of one query, nearest first, (k,), given its candidates."""
         return self._neighbours(run, query, ranked, self._k).rows
 
-    def row_lists(self, run: Run, queries: Queries, found: Found) -> npt.NDArray[np.int64]:
+    def row_lists(self, run: Run, queries: Queries, squared_norms: Norms, found: Found) -> npt.NDArray[np.int64]:
         """Find the same for many queries, (b, k), each as if it stood alone."""
-        each = zip(found.scores.tolist(), found.candidates.tolist(), self.gaps(queries).tolist(), strict=True)
+        gaps = self.gaps(queries, squared_norms)
+        each = zip(found.scores.tolist(), found.candidates.tolist(), gaps.tolist(), strict=True)
         return np.stack([self.row_list(run, queries[i : i + 1], Ranked(*known)) for i, known in enumerate(each)])
 
     def _neighbours(
@@ -209,11 +209,11 @@ class Nearest:
             return np.sort(np.array([ranked.candidates[: self._k]]))
         return np.sort(self.row_list(run, query, ranked)[None])
 
-    def row_sets(self, run: Run, queries: Queries) -> npt.NDArray[np.int64]:
+    def row_sets(self, run: Run, queries: Queries, squared_norms: Norms) -> npt.NDArray[np.int64]:
         """Find the same for many queries: (b, k)."""
-        found = self.search(run, queries)
-        left = np.flatnonzero(~leads(found.scores, self.gaps(queries), self.complete)[:, self._k - 1])
+        found = self.search(run, queries, squared_norms)
+        left = np.flatnonzero(~leads(found.scores, self.gaps(queries, squared_norms), self.complete)[:, self._k - 1])
         rows = found.candidates[:, : self._k].copy()
         if left.size:
-            rows[left] = self.row_lists(run, queries[left], found.of(left))
+            rows[left] = self.row_lists(run, queries[left], squared_norms[left], found.of(left))
         return np.sort(rows)

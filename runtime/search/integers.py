@@ -15,7 +15,7 @@ from ..schema import Input, Output, Stored, Table
 from ..session import Part, Run
 from .early_exit import Ranked
 
-PART = Part((Output.INTEGER_SCORE, Output.INTEGER_CANDIDATE), Input.INTEGERS)
+PART = Part((Output.INTEGER_SCORE, Output.INTEGER_CANDIDATE), Table.INTEGERS, Input.INTEGERS)
 # Squared norms of queries: shorter ones lose digits in float32, products of longer ones with the rows may overflow it.
 SHORTEST, LONGEST = 1e-30, 1e30
 # Scored are those that may be nearer than the last wanted row, and some more: what integers say of that is not exact.

@@ -17,11 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..artifact.onnx_reader import Tensor
-from ..query import Queries, squared_norms
+from ..query import Norms, Queries
 from ..schema import Input, Output, Table
-from ..session import Run
+from ..session import Part, Run
 
 Estimates = npt.NDArray[np.float32]
+_ESTIMATE = (Output.ESTIMATE,)
+# A search by estimates has a session without the choice of whether to refine.
+PARTS = (Part(), Part(_ESTIMATE, needs=Table.LEAD))
 SEARCH_ONLY = np.array(False)
 # So many choices of one query are compared in Python, more in numpy.
 FEW = 40
@@ -103,7 +106,8 @@ class Centroids:
     """
 
     def __init__(self, rows: Tensor) -> None:
-        self._rows, self._share = rows, (rows.shape[1] + 16) * 2.0**-50
+        # Few, and read faster than where a file was read to.
+        self._rows, self._share = rows.astype(np.float64), (rows.shape[1] + 16) * 2.0**-50
 
     def nearest(self, estimates: Estimates, needed: float, query: npt.NDArray[np.float64]) -> int | None:
         """Return the nearest centroid to a query, (d,), if these say which; None else.
@@ -135,29 +139,31 @@ class Search(Protocol):
     def best(self, run: Run, query: Queries, squared_norm: float) -> int | None:
         """Return the best choice of one query, (1, d), if it is proven."""
 
-    def bests(self, run: Run, queries: Queries) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    def bests(
+        self, run: Run, queries: Queries, squared_norms: Norms
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Return the best choice of each query, (b, d), as the search has it, and whether it is proven: (b,) each."""
 
 
 class Estimated:
     """A search that returns estimates."""
 
-    _OUTPUTS = (Output.ESTIMATE,)
-
     def __init__(self, lead: Lead, centroids: Centroids | None) -> None:
         self._lead, self._centroids = lead, centroids
 
     def best(self, run: Run, query: Queries, squared_norm: float) -> int | None:
         """See `Search`."""
-        (estimates,) = run(self._OUTPUTS, {Input.FEATURES: query, Input.REFINE: SEARCH_ONLY})
+        (estimates,) = run(_ESTIMATE, {Input.FEATURES: query})
         norm = sqrt(squared_norm)
         best = self._lead.best(estimates, norm)
         return self._nearest(estimates[0], norm, query[0]) if best is None else best
 
-    def bests(self, run: Run, queries: Queries) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    def bests(
+        self, run: Run, queries: Queries, squared_norms: Norms
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """See `Search`."""
-        (estimates,) = run(self._OUTPUTS, {Input.FEATURES: queries, Input.REFINE: SEARCH_ONLY})
-        norms = np.sqrt(squared_norms(queries))
+        (estimates,) = run(_ESTIMATE, {Input.FEATURES: queries})
+        norms = np.sqrt(squared_norms)
         best, proven = self._lead.bests(estimates, norms)
         for place in np.flatnonzero(~proven):
             nearest = self._nearest(estimates[place], float(norms[place]), queries[place])
@@ -180,7 +186,9 @@ class Settled:
         candidate, certain = run(self._OUTPUTS, {Input.FEATURES: query, Input.REFINE: SEARCH_ONLY})
         return int(candidate.item()) if certain.item() else None
 
-    def bests(self, run: Run, queries: Queries) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    def bests(
+        self, run: Run, queries: Queries, squared_norms: Norms
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """See `Search`."""
         candidates, certain = run(self._OUTPUTS, {Input.FEATURES: queries, Input.REFINE: SEARCH_ONLY})
         return candidates, certain

@@ -47,7 +47,7 @@ def search_beside(document, queries):
     search, run = selector._algorithm._search, selector._run()
     with np.errstate(over="ignore"):
         squares = (queries**2).sum(axis=1)
-    found, proven = search.bests(run, queries)
+    found, proven = search.bests(run, queries, squares)
     for index, square in enumerate(squares):
         yield search.best(run, queries[index : index + 1], float(square)), int(found[index]) if proven[index] else None
     picks = selector.select_batch(queries)

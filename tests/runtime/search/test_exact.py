@@ -8,6 +8,7 @@ import reference
 
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime.artifact.metadata import read_contents
+from modelpick.runtime.query import squared_norms
 from modelpick.runtime.search.exact import PARTS, Nearest
 from modelpick.runtime.session import open_parts
 
@@ -33,7 +34,8 @@ def test_finds_the_nearest_rows_by_distance_then_row(search, place, spread):
     rows[100:110] = rows[:10]
     document, nearest, run = searched(rows, search)
     queries = np.vstack([place + spread * rng.normal(size=(10, 5)), rows[:10]])
-    lists = nearest.row_lists(run, queries, nearest.search(run, queries))
+    norms = squared_norms(queries)
+    lists = nearest.row_lists(run, queries, norms, nearest.search(run, queries, norms))
     for query, listed in zip(queries, lists, strict=True):
         order, distances = reference.knn_order(document, query)
         found = nearest.neighbours(run, query[None])
@@ -58,4 +60,4 @@ def test_one_gap_is_that_of_the_batch():
         _, nearest, _ = searched(rows, "plain")
         queries = rng.normal(size=(8, 4))
         each = [nearest.gap(query[None], float(query @ query)) for query in queries]
-        np.testing.assert_allclose(nearest.gaps(queries), each, rtol=1e-12)
+        np.testing.assert_allclose(nearest.gaps(queries, squared_norms(queries)), each, rtol=1e-12)

@@ -113,7 +113,8 @@ def test_few_queries_are_searched_for_one_by_one():
         return run(outputs, feeds)
 
     queries = RNG.normal(size=(singles + 1, WIDTH))
-    few, many = nearest.search(counted, queries[:-1]), nearest.search(counted, queries)
+    norms = (queries**2).sum(axis=1)
+    few, many = nearest.search(counted, queries[:-1], norms[:-1]), nearest.search(counted, queries, norms)
     assert asked == [True] * singles + [False]
     np.testing.assert_array_equal(few.candidates[:, :K], many.candidates[:-1, :K])
     np.testing.assert_allclose(few.scores, many.scores[:-1], rtol=1e-5)
