@@ -114,6 +114,35 @@ def other_algorithms() -> Iterator[Row]:
             yield (row["model"], batch, _number(ours), *(_ratio(times.get(peer), ours) for peer in peers))
 
 
+def _scale() -> Any:
+    return json.loads((ROOT / "benchmarks/results/scale.json").read_text())["sizes"]
+
+
+def knn_scale() -> Iterator[Row]:
+    """Show how time and memory grow with distinct rows, with one thread and with two."""
+    yield ("distinct rows", "threads", "MB", "loaded, MB", "load, s", "single, µs", "FAISS", "of 64, µs", "FAISS")
+    for size in _scale():
+        for threads, found in size["threads"].items():
+            times = []
+            for measured in found["microseconds"].values():
+                ours, theirs = measured["modelpick"], measured["FAISS flat"]
+                times += [_number(ours), f"{_number(theirs)} ({_ratio(theirs, ours)})"]
+            loaded = (_number(size["megabytes"]), _number(found["resident"]), f"{found['loading']:.2f}")
+            yield (f"{size['rows']:,}", threads, *loaded, *times)
+
+
+def knn_tail() -> Iterator[Row]:
+    """Show the slowest calls of one thread, as they come and with garbage collection off."""
+    shares = ("p50", "p99", "p99.9")
+    yield ("distinct rows", *(f"{share}, µs" for share in shares), *(f"{share}, no collection" for share in shares))
+    for size in _scale():
+        tails = size["threads"]["1"]["tails"]
+        yield (
+            f"{size['rows']:,}",
+            *(_number(tails[way][share]) for way in ("collected", "frozen") for share in shares),
+        )
+
+
 def callers() -> Iterator[Row]:
     """Show requests a second, and the slowest of a hundred, of concurrent callers of an event loop."""
     results = _service()["callers"]
@@ -216,6 +245,8 @@ TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     "knn-batch-64": lambda: _knn_times("64"),
     "knn-batch-1024": lambda: _knn_times("1024"),
     "knn-exactness": knn_exactness,
+    "knn-scale": knn_scale,
+    "knn-tail": knn_tail,
     "other-algorithms": other_algorithms,
     "callers": callers,
     "watching": watching,
