@@ -59,7 +59,7 @@ LONGEST = 1e153
 
 ROW_LEVELS, QUERY_LEVELS, REST_LEVELS, ZERO_POINT = 127, 63, 126, 64
 # A column is heavy where its largest value exceeds the median column's that many times.
-HEAVY = 8.0
+HEAVY = 4.0
 # Bounds are raised by this share, far above the roundings of levels and scales in float32.
 SLACK = 1e-3
 # Rows that fit the processor's caches.
