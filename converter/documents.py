@@ -13,10 +13,12 @@ from modelpick.runtime.errors import DocumentError
 
 from .algorithms import ALGORITHMS, resolve
 from .algorithms.rules import Semantics
-from .files.io import read_bytes
+from .files.io import read_contents
+from .files.text import place_not_utf8
 from .formats.categories import CATEGORY_CLASSIFIER, CategoryClassifier, check_classifier
 from .formats.decoding import DocumentWarning, Refusal, check_fields_once, decode, decode_choice, refuse
 from .formats.document import ENCODER, FORMAT_VERSIONS, VECTOR, Document, EncoderRecord, Source
+from .formats.reader import Reader
 
 
 class _Header(Struct):
@@ -58,18 +60,14 @@ def load_document(source: str | Path | bytes, *, semantics: str = Semantics.nati
         When the file cannot be read, is not JSON of a known algorithm, is not trained, or its parts
         disagree. The message names the file, the JSON path and what was expected, in one line.
     """
-    name, data = read_bytes(source, DocumentError)
-
-    odd: list[str] = []
-
-    def warn(path: str, message: str) -> None:
-        odd.append(f"{name}: {path}: {message}")
-
-    if data.startswith(BOM_UTF8):
+    name, data = read_contents(source, DocumentError)
+    if data[: len(BOM_UTF8)] == BOM_UTF8:
         raise DocumentError(f"{name}: expected UTF-8 without a byte order mark")
+    place = place_not_utf8(data)
+    if place is not None:
+        raise DocumentError(f"{name}: expected UTF-8, got byte 0x{data[place]:02x} at {place}")
+    reader = Reader(data)
     try:
-        if not data.isascii():
-            data.decode()
         check_fields_once(data)
         header = decode(data, _Header)
         algorithm = decode_choice(header.algorithm, ALGORITHMS, "$.algorithm")
@@ -78,7 +76,7 @@ def load_document(source: str | Path | bytes, *, semantics: str = Semantics.nati
         rules = resolve(algorithm, semantics, header.format_version or 1)
         instead = rules.instead(data) if rules.instead else None
         if instead:
-            warn("$", f"lacks what {rules.semantics} picks by, and picks by {instead}")
+            reader.warn("$", f"lacks what {rules.semantics} picks by, and picks by {instead}")
             rules = resolve(algorithm, instead)
         fields: dict[str, Any] = {"algorithm": algorithm}
         if rules.reads_trained:
@@ -96,13 +94,11 @@ def load_document(source: str | Path | bytes, *, semantics: str = Semantics.nati
         fields |= msgspec.to_builtins(form, enc_hook=lambda raw: VECTOR)
         digest = hashlib.sha256(data).hexdigest()
         made_of = Source(name, digest, algorithm, rules.semantics, fields, header.category_classifier)
-        document: Document = rules.check(form, made_of, warn)
+        document: Document = rules.check(form, made_of, reader)
     except Refusal as refusal:
         raise DocumentError(f"{name}: {refusal}") from None
-    except UnicodeDecodeError as error:
-        raise DocumentError(f"{name}: expected UTF-8, got byte 0x{data[error.start]:02x} at {error.start}") from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise DocumentError(f"{name}: expected JSON: {error}") from None
-    for message in odd:
-        warnings.warn(message, DocumentWarning, stacklevel=2)
+    for path, message in reader.odd:
+        warnings.warn(f"{name}: {path}: {message}", DocumentWarning, stacklevel=2)
     return document

@@ -11,8 +11,9 @@ from sklearn.utils.validation import check_array
 
 from modelpick.runtime.schema import Entry, Metric, Output, Stored, Table
 
-from ..formats.decoding import INT64, Name, Warn, matrix, refuse
+from ..formats.decoding import INT64, Name, refuse
 from ..formats.document import Document, Source
+from ..formats.reader import Reader
 from ..graphs.builder import Graph
 from .estimator import Matrix, Names, checked_features
 from .kmeans import OUTPUTS as CENTROID_OUTPUTS
@@ -60,10 +61,10 @@ class HierShrinkDocument(Document, frozen=True, eq=False):
     """Nanoseconds, shape (n,)."""
 
 
-def _check(form: HierShrinkForm, source: Source, warn: Warn) -> HierShrinkDocument:
-    coarse = matrix(form.coarse_centroids, "$.coarse_centroids")
-    fine = matrix(form.fine_centroids, "$.fine_centroids")
-    queries = matrix([record.query_embedding for record in form.training], "$.training", ".query_embedding")
+def _check(form: HierShrinkForm, source: Source, reader: Reader) -> HierShrinkDocument:
+    coarse = reader.matrix(form.coarse_centroids, "$.coarse_centroids")
+    fine = reader.matrix(form.fine_centroids, "$.fine_centroids")
+    queries = reader.matrix([record.query_embedding for record in form.training], "$.training", ".query_embedding")
     for vectors, path in ((fine, "$.fine_centroids"), (queries, "$.training[0].query_embedding")):
         if vectors.shape[1] != coarse.shape[1]:
             refuse(path, f"expected {coarse.shape[1]} columns as in $.coarse_centroids, got {vectors.shape[1]}")

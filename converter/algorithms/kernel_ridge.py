@@ -20,10 +20,11 @@ from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY, Object
 from modelpick.runtime.decision.shrinkage import Deviations, deviations
 from modelpick.runtime.schema import Entry, Output, Stored, Table
 
-from ..formats.decoding import Name, Warn, check_length, matrix, refuse
+from ..formats.decoding import Name, check_length, refuse
 from ..formats.document import Document, Source
 from ..formats.operating_points import OperatingPoints, checked_points
 from ..formats.outcomes import Settings, Training
+from ..formats.reader import Reader
 from ..graphs.builder import DOUBLE, FLOAT, Graph
 from ..graphs.kernel import (
     by_differences,
@@ -75,11 +76,11 @@ class KernelRidgeDocument(Document, frozen=True, eq=False):
     operating_points: dict[str, Any] | None
 
 
-def _check(form: KernelRidgeForm, source: Source, warn: Warn) -> KernelRidgeDocument:
+def _check(form: KernelRidgeForm, source: Source, reader: Reader) -> KernelRidgeDocument:
     names, n_models = tuple(form.model_names), len(form.model_names)
     if len(set(names)) != n_models:
         refuse("$.model_names", "expected each name once")
-    vectors = matrix(form.support_vectors, "$.support_vectors")
+    vectors = reader.matrix(form.support_vectors, "$.support_vectors")
     if OUTCOMES[QUALITY] not in form.outcomes:
         refuse("$.outcomes", f"expected {OUTCOMES[QUALITY]} among them")
     dual_coef = np.zeros((len(vectors), len(OUTCOMES), n_models))

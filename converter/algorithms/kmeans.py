@@ -12,9 +12,10 @@ from sklearn.cluster import KMeans
 
 from modelpick.runtime.schema import Entry, Metric, Output, Stored, Table
 
-from ..formats.decoding import Count, Name, Warn, matrix, refuse
+from ..formats.decoding import Count, Name, refuse
 from ..formats.document import Document, Source
 from ..formats.outcomes import Settings, Training
+from ..formats.reader import Reader
 from ..graphs.builder import DOUBLE, FLOAT, Graph
 from ..graphs.leads import Lead, lead
 from .choices import ChoiceSelector, choices, describe_choices
@@ -47,8 +48,8 @@ class KMeansDocument(Document, frozen=True, eq=False):
     """Language model of each cluster, length c."""
 
 
-def _check(form: KMeansForm, source: Source, warn: Warn) -> KMeansDocument:
-    centroids = matrix(form.centroids, "$.centroids")
+def _check(form: KMeansForm, source: Source, reader: Reader) -> KMeansDocument:
+    centroids = reader.matrix(form.centroids, "$.centroids")
     if len(centroids) > form.num_clusters:
         refuse("$.centroids", f"expected {form.num_clusters} rows or fewer, $.num_clusters, got {len(centroids)}")
     models, path = form.cluster_models, "$.cluster_models"
@@ -59,9 +60,9 @@ def _check(form: KMeansForm, source: Source, warn: Warn) -> KMeansDocument:
     if missing is not None:
         refuse(path, f'expected a model for each of {len(clusters)} centroids, got none for "{missing}"')
     if form.num_clusters > len(clusters):
-        warn("$.num_clusters", f"{form.num_clusters} clusters, {len(clusters)} centroids: the rest is ignored")
+        reader.warn("$.num_clusters", f"{form.num_clusters} clusters, {len(clusters)} centroids: the rest is ignored")
     elif len(models) > len(clusters):
-        warn(path, f"{len(models)} models for {len(clusters)} centroids: the rest is ignored")
+        reader.warn(path, f"{len(models)} models for {len(clusters)} centroids: the rest is ignored")
     return KMeansDocument(source, centroids, tuple(models[cluster] for cluster in clusters))
 
 

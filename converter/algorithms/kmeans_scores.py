@@ -14,10 +14,12 @@ from sklearn.cluster import KMeans
 
 from modelpick.runtime.schema import Entry, Metric, Stored, Table
 
-from ..formats.decoding import INT64, Count, Name, Warn, check_length, decode, matrix, refuse
+from ..files.io import Contents
+from ..formats.decoding import INT64, Count, Name, check_length, decode, refuse
 from ..formats.digests import digest
 from ..formats.document import Document, Source
 from ..formats.outcomes import Benchmark, Training, filled
+from ..formats.reader import Reader
 from ..graphs.builder import Graph
 from .estimator import Matrix, Names, checked_features, name_array
 from .kmeans import (
@@ -145,7 +147,7 @@ class KMeansScoresDocument(Document, frozen=True, eq=False):
     """Records behind each score, shape (c, n_models)."""
 
 
-def _check(form: KMeansScoresForm, source: Source, warn: Warn) -> KMeansScoresDocument:
+def _check(form: KMeansScoresForm, source: Source, reader: Reader) -> KMeansScoresDocument:
     for path, constant in CONSTANTS.items():
         _check_equal(attrgetter(path)(form), constant, f"$.{path}")
     _check_equal(form.objective.id, form.objective.digest(), "$.objective.id")
@@ -155,7 +157,7 @@ def _check(form: KMeansScoresForm, source: Source, warn: Warn) -> KMeansScoresDo
     _check_equal(form.candidate_set.id, digest(models), "$.candidate_set.id")
     if form.model_names is not UNSET and form.model_names != models:
         refuse("$.model_names", "expected those of $.candidate_set.models")
-    centroids = matrix(form.centroids, "$.centroids")
+    centroids = reader.matrix(form.centroids, "$.centroids")
     clusters, width = centroids.shape
     _check_equal(form.num_clusters, clusters, "$.num_clusters")
     _check_equal(form.clustering.effective_k, clusters, "$.clustering.effective_k")
@@ -346,7 +348,7 @@ class _Version(Struct):
     format_version: int | None = None
 
 
-def _first_generation(data: bytes) -> str | None:
+def _first_generation(data: Contents) -> str | None:
     """Return the first rules for a file of the first version, which the original reads by these alone."""
     return None if decode(data, _Version).format_version == 2 else "native/1"
 

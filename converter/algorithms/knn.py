@@ -16,9 +16,10 @@ from modelpick.runtime import DocumentError
 from modelpick.runtime.decision.voting import Vote, Weights, vote, vote_weights
 from modelpick.runtime.schema import Metric, Output, Stored, Table
 
-from ..formats.decoding import INT64, Count, Name, Nanoseconds, Warn, check_length, matrix, refuse
+from ..formats.decoding import INT64, Count, Name, Nanoseconds, check_length, refuse
 from ..formats.document import Document, Source
 from ..formats.outcomes import NANOSECONDS, Settings, Training, filled
+from ..formats.reader import Reader
 from ..graphs import neighbours as graph_of
 from ..graphs.builder import Graph
 from ..graphs.exact_search import Rows
@@ -91,37 +92,37 @@ class KNNDocument(Document, frozen=True, eq=False):
     """Latency of each row in nanoseconds, int64, shape (n,), or (0,) where the file has none."""
 
 
-def check_rows(form: KNNForm, source: Source, warn: Warn) -> KNNDocument:
+def check_rows(form: KNNForm, source: Source, reader: Reader) -> KNNDocument:
     """Check the rows of a KNN model, in either spelling."""
     if form.samples and not form.embeddings:
-        embeddings = matrix([s.feature_vector for s in form.samples], "$.samples", ".feature_vector")
+        embeddings = reader.matrix([s.feature_vector for s in form.samples], "$.samples", ".feature_vector")
         labels = [sample.model_name for sample in form.samples]
         qualities = [DEFAULT_QUALITY if s.quality is UNSET else s.quality for s in form.samples]
         latencies = _sample_latencies(form.samples)
     else:
-        embeddings = matrix(form.embeddings or [], "$.embeddings")
+        embeddings = reader.matrix(form.embeddings or [], "$.embeddings")
         labels = form.labels or []
         qualities = form.qualities or [DEFAULT_QUALITY] * len(embeddings)
         latencies = form.latencies or []
     if form.samples and form.embeddings:
-        warn("$.samples", "ignored beside $.embeddings")
+        reader.warn("$.samples", "ignored beside $.embeddings")
         del source.fields["samples"]
-    return _document(form.k, embeddings, labels, qualities, latencies, source, warn)
+    return _document(form.k, embeddings, labels, qualities, latencies, source, reader)
 
 
-def check_knn(form: KNNForm, source: Source, warn: Warn) -> KNNDocument:
+def check_knn(form: KNNForm, source: Source, reader: Reader) -> KNNDocument:
     """Check the rows of a KNN model whose low qualities count as more."""
-    document = check_rows(form, source, warn)
+    document = check_rows(form, source, reader)
     low = int((NATIVE_1.floored(document.qualities) > document.qualities).sum())
     if low:
-        warn("$", f"{low} qualities below {NATIVE_1.min_quality} count as {NATIVE_1.min_quality}")
+        reader.warn("$", f"{low} qualities below {NATIVE_1.min_quality} count as {NATIVE_1.min_quality}")
     return document
 
 
-def _check_2(form: KNNForm2, source: Source, warn: Warn) -> KNNDocument:
-    embeddings = matrix(form.embeddings, "$.embeddings")
+def _check_2(form: KNNForm2, source: Source, reader: Reader) -> KNNDocument:
+    embeddings = reader.matrix(form.embeddings, "$.embeddings")
     qualities = form.qualities or [DEFAULT_QUALITY] * len(embeddings)
-    return _document(form.k, embeddings, form.labels, qualities, form.latencies or [], source, warn)
+    return _document(form.k, embeddings, form.labels, qualities, form.latencies or [], source, reader)
 
 
 def _document(
@@ -131,14 +132,14 @@ def _document(
     qualities: list[float],
     latencies: list[int],
     source: Source,
-    warn: Warn,
+    reader: Reader,
 ) -> KNNDocument:
     n = len(embeddings)
     lengths: dict[str, Sized] = {"labels": labels, "qualities": qualities, "latencies": latencies or labels}
     for field, values in lengths.items():
         check_length(values, n, f"$.{field}", "row of $.embeddings")
     if k > n:
-        warn("$.k", f"{k} neighbours asked of {n} rows: all rows vote")
+        reader.warn("$.k", f"{k} neighbours asked of {n} rows: all rows vote")
     return KNNDocument(
         source=source,
         k=k,
@@ -168,7 +169,7 @@ class _Voting(NamedTuple):
     """How rows are read, ranked, and vote."""
 
     form: type[Struct]
-    check: Callable[[Any, Source, Warn], KNNDocument]
+    check: Callable[[Any, Source, Reader], KNNDocument]
     ranking: str
     """Metric of the distance to the query."""
     speeds: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float64]]

@@ -17,10 +17,11 @@ from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY, Object
 from modelpick.runtime.decision.shrinkage import deviations, model_means, neighbour_means
 from modelpick.runtime.schema import Entry, Metric, Stored, Table
 
-from ..formats.decoding import Name, Warn, check_length, refuse
+from ..formats.decoding import Name, check_length, refuse
 from ..formats.document import Source
 from ..formats.operating_points import OperatingPoints, checked_points
 from ..formats.outcomes import NANOSECONDS, Settings, Training
+from ..formats.reader import Reader
 from ..graphs import neighbours as graph_of
 from ..graphs.builder import Graph
 from ..graphs.exact_search import Rows
@@ -68,8 +69,8 @@ class KNNOutcomesDocument(KNNDocument, frozen=True, eq=False):
     operating_points: dict[str, Any] | None
 
 
-def _check(form: KNNOutcomesForm, source: Source, warn: Warn) -> KNNOutcomesDocument:
-    rows = check_rows(form, source, warn)
+def _check(form: KNNOutcomesForm, source: Source, reader: Reader) -> KNNOutcomesDocument:
+    rows = check_rows(form, source, reader)
     n, names = len(rows.labels), tuple(dict.fromkeys(rows.labels))
     recorded = rows.latencies / NANOSECONDS if rows.latencies.size else np.full(n, np.nan)
     columns = {}

@@ -13,9 +13,10 @@ from sklearn.neural_network import MLPClassifier
 
 from modelpick.runtime.schema import Output, Table
 
-from ..formats.decoding import Name, Warn, check_length, decode, decode_choice, refuse
+from ..formats.decoding import Name, check_length, decode, decode_choice, refuse
 from ..formats.document import Document, Source
 from ..formats.outcomes import Settings, Training
+from ..formats.reader import Reader
 from ..graphs.builder import DOUBLE, FLOAT, Graph
 from ..graphs.leads import lead
 from .choices import ChoiceSelector, describe_choices, expect_classifiers
@@ -109,7 +110,7 @@ class MLPDocument(Document, frozen=True, eq=False):
     layers: tuple[DenseLayer, ...]
 
 
-def _check(form: MLPForm, source: Source, warn: Warn) -> MLPDocument:
+def _check(form: MLPForm, source: Source, reader: Reader) -> MLPDocument:
     forms = [_layer_form(layer, f"$.layers[{index}]") for index, layer in enumerate(form.layers)]
     source.fields["layers"] = to_builtins(forms)
     layers, width = [], form.feature_dim

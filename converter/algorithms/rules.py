@@ -11,9 +11,10 @@ from msgspec import Struct
 
 from modelpick.runtime import Objective
 
-from ..formats.decoding import Warn
+from ..files.io import Contents
 from ..formats.document import Document, Source
 from ..formats.outcomes import Settings, Training
+from ..formats.reader import Reader
 from ..graphs.builder import Graph
 from .estimator import Estimator, Matrix, Names
 
@@ -101,8 +102,8 @@ class Rules(Generic[F, D, E]):
     """Rule set and its version, ``native/1``."""
     form: type[F]
     """Mirrors the JSON."""
-    check: Callable[[F, Source, Warn], D]
-    """Checks a form: the document. May edit `Source.fields`, which hold the form's."""
+    check: Callable[[F, Source, Reader], D]
+    """Checks a form, whose rows the reader decodes: the document. May edit `Source.fields`, which hold the form's."""
     build: Callable[..., E]
     """Rebuilds the estimator of a document, which it takes beside the options that were set, by name."""
     estimator: type[E]
@@ -134,7 +135,7 @@ class Rules(Generic[F, D, E]):
     """Whether outcomes are predicted, so that trials answer to objectives and operating points are recorded."""
     reads_trained: bool = True
     """Whether the JSON says if it was trained."""
-    instead: Callable[[bytes], str | None] | None = None
+    instead: Callable[[Contents], str | None] | None = None
     """Takes the JSON: returns the semantics by which to read it instead, where it lacks what these rules pick by."""
     options: tuple[Option, ...] = ()
     """Options that ``build`` takes."""

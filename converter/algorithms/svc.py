@@ -16,9 +16,11 @@ from sklearn.svm import SVC
 from modelpick.runtime import DocumentError
 from modelpick.runtime.schema import Output, Stored, Table
 
-from ..formats.decoding import INT64, Count, Name, Vector, Warn, check_length, decode, matrix, refuse
+from ..files.io import Contents
+from ..formats.decoding import INT64, Count, Name, Vector, check_length, decode, refuse
 from ..formats.document import Document, Source
 from ..formats.outcomes import Settings, Training
+from ..formats.reader import Reader
 from ..graphs.builder import DOUBLE, FLOAT, Graph
 from ..graphs.exact_search import roundings
 from ..graphs.kernel import (
@@ -123,7 +125,7 @@ class _Parts(Struct):
     n_support: list[Raw] | None = None
 
 
-def _one_against_rest(data: bytes) -> str | None:
+def _one_against_rest(data: Contents) -> str | None:
     """Return the first rules for an older file without the parameters of an SVC, as the original does.
 
     Its classifiers are one against the rest: another estimator, by rules that have a row already. The artifact records
@@ -143,22 +145,22 @@ def _one_against_rest(data: bytes) -> str | None:
     return None if at_top_level else "native/1"
 
 
-def _check_trainer(form: SVCForm, source: Source, warn: Warn) -> SVCDocument:
+def _check_trainer(form: SVCForm, source: Source, reader: Reader) -> SVCDocument:
     n = len(form.classes)
     if n < 2 or len(set(form.classes)) != n or not all(0 <= c < len(form.model_names) for c in form.classes):
         refuse("$.classes", f"expected two or more indices of the {len(form.model_names)} $.model_names")
     parameters = Parameters(form.support_vectors, form.dual_coef, form.intercept, form.n_support)
     names = tuple(form.model_names[c] for c in form.classes)
-    return _checked(parameters, "$", names, form.kernel, form.gamma, source)
+    return _checked(parameters, "$", names, form.kernel, form.gamma, source, reader)
 
 
-def _check_exact(form: ExactForm, source: Source, warn: Warn) -> SVCDocument:
+def _check_exact(form: ExactForm, source: Source, reader: Reader) -> SVCDocument:
     for index, name in enumerate(form.model_names):
         if name in form.model_names[:index]:
             refuse(f"$.model_names[{index}]", f"expected each model once, got {name!r} again")
     parameters, path = form.parameters(source)
     names, kernel = tuple(form.model_names), KERNELS[form.kernel_type]
-    document = _checked(parameters, path, names, kernel, form.gamma, source)
+    document = _checked(parameters, path, names, kernel, form.gamma, source, reader)
     width = document.support_vectors.shape[1]
     if form.feature_dim and form.feature_dim != width:
         refuse("$.feature_dim", f"expected {width} as in {path}.support_vectors, got {form.feature_dim}")
@@ -172,9 +174,10 @@ def _checked(
     kernel: Literal["rbf", "linear"],
     gamma: float,
     source: Source,
+    reader: Reader,
 ) -> SVCDocument:
     n = len(names)
-    support_vectors = matrix(parameters.support_vectors, f"{path}.support_vectors")
+    support_vectors = reader.matrix(parameters.support_vectors, f"{path}.support_vectors")
     count = len(support_vectors)
     check_length(parameters.n_support, n, f"{path}.n_support", "class")
     of = f"vector that {path}.n_support counts"

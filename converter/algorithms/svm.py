@@ -12,9 +12,10 @@ from sklearn.svm import SVC, SVR, LinearSVC
 
 from modelpick.runtime.schema import Output, Stored, Table
 
-from ..formats.decoding import Matrix, Name, Vector, Warn, check_length, matrix, refuse, vector
+from ..formats.decoding import Name, Vector, check_length, refuse, vector
 from ..formats.document import Document, Source
 from ..formats.outcomes import Settings, Training
+from ..formats.reader import Reader
 from ..graphs.builder import DOUBLE, FLOAT, Graph
 from ..graphs.exact_search import roundings
 from ..graphs.kernel import (
@@ -28,7 +29,7 @@ from ..graphs.kernel import (
 from ..graphs.leads import SLACK, lead
 from ..graphs.unit_length import Scaled, add_directions, directions
 from .choices import ChoiceSelector, describe_choices, expect_classifiers
-from .estimator import checked_features
+from .estimator import Matrix, checked_features
 from .rules import Probes, Rules, Trial, fixed
 from .svc import exact_parameters, kernel_grid, train_classes
 
@@ -73,8 +74,8 @@ class _RBFForm(Struct):
     rho: float
     gamma: Annotated[float, Meta(ge=0)]
 
-    def checked(self, path: str) -> RBFClassifier:
-        support_vectors = matrix(self.support_vectors, f"{path}.support_vectors")
+    def checked(self, path: str, reader: Reader) -> RBFClassifier:
+        support_vectors = reader.matrix(self.support_vectors, f"{path}.support_vectors")
         check_length(self.alpha, len(support_vectors), f"{path}.alpha", "row of support_vectors")
         alpha = np.array(self.alpha, dtype=np.float64)
         return RBFClassifier(self.model_name, alpha, support_vectors, self.rho, self.gamma)
@@ -97,9 +98,9 @@ class SVMDocument(Document, frozen=True, eq=False):
     rbf_classifiers: tuple[RBFClassifier, ...]
 
 
-def _check(form: SVMForm, source: Source, warn: Warn) -> SVMDocument:
+def _check(form: SVMForm, source: Source, reader: Reader) -> SVMDocument:
     linear = [one.checked(f"$.linear_classifiers[{i}]") for i, one in enumerate(form.linear_classifiers or [])]
-    rbf = [one.checked(f"$.rbf_classifiers[{i}]") for i, one in enumerate(form.rbf_classifiers or [])]
+    rbf = [one.checked(f"$.rbf_classifiers[{i}]", reader) for i, one in enumerate(form.rbf_classifiers or [])]
     widths = {f"$.linear_classifiers[{i}].weights": c.weights.shape[0] for i, c in enumerate(linear)}
     widths |= {f"$.rbf_classifiers[{i}].support_vectors": c.support_vectors.shape[1] for i, c in enumerate(rbf)}
     if not widths:
@@ -110,7 +111,7 @@ def _check(form: SVMForm, source: Source, warn: Warn) -> SVMDocument:
             refuse(path, f"expected {expected} columns as in {first}, got {width}")
     held = {"Linear": bool(linear), "Rbf": bool(rbf)}
     if form.kernel_type and held != {kernel: kernel == form.kernel_type for kernel in held}:
-        warn("$.kernel_type", f"{form.kernel_type!r} disagrees with the classifiers, which are scored")
+        reader.warn("$.kernel_type", f"{form.kernel_type!r} disagrees with the classifiers, which are scored")
     return SVMDocument(source, tuple(linear), tuple(rbf))
 
 

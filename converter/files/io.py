@@ -1,12 +1,13 @@
 """Reading sources and writing targets, whole or not at all."""
 
+import mmap
 import os
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from modelpick.runtime.artifact.seal import check_is_file
 from modelpick.runtime.errors import ModelpickError
@@ -14,6 +15,9 @@ from modelpick.runtime.errors import ModelpickError
 STDIN = "-"
 # Pipes that the shell hands over, as of `<(command)`; others may block for ever.
 HANDED_OVER = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
+# Bytes of a file; those of a mapping can be given back to the system in parts.
+Contents = bytes | mmap.mmap
+_C = TypeVar("_C", bound=Contents)
 
 
 def reason(cause: Exception) -> str:
@@ -41,14 +45,41 @@ def open_bytes(source: str | Path, error: type[ModelpickError]) -> tuple[str, IO
 
 def read_bytes(source: str | Path | bytes, error: type[ModelpickError]) -> tuple[str, bytes]:
     """Return a source's name for messages and its bytes; raise ``error`` as `open_bytes` does."""
-    if isinstance(source, bytes):
-        return "<bytes>", source
+    return ("<bytes>", source) if isinstance(source, bytes) else _read(source, error, lambda file: file.read())
+
+
+def read_contents(source: str | Path | bytes, error: type[ModelpickError]) -> tuple[str, Contents]:
+    """Do as `read_bytes`, but read a file into memory that `give_back` can free in parts, where the system has such."""
+    if isinstance(source, bytes) or str(source) == STDIN or not hasattr(mmap, "MADV_DONTNEED"):
+        return read_bytes(source, error)
+    return _read(source, error, _contents)
+
+
+def give_back(contents: Contents, start: int, stop: int) -> None:
+    """Free the memory of a range of bytes, if that is possible: whole pages, which must not be read again."""
+    first, end = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE, stop // mmap.PAGESIZE * mmap.PAGESIZE
+    if isinstance(contents, mmap.mmap) and first < end:
+        contents.madvise(mmap.MADV_DONTNEED, first, end - first)
+
+
+def _read(source: str | Path, error: type[ModelpickError], read: Callable[[IO[bytes]], _C]) -> tuple[str, _C]:
     name, file = open_bytes(source, error)
     try:
         with file:
-            return name, file.read()
+            return name, read(file)
     except (OSError, ValueError) as cause:
         raise error(f"{name}: cannot be read: {reason(cause)}") from None
+
+
+def _contents(file: IO[bytes]) -> Contents:
+    """Read a file to its end: a pipe has no size, and a file may grow or be cut meanwhile."""
+    size = os.fstat(file.fileno()).st_size
+    if not size:
+        return file.read()
+    # A copy in private memory: of a mapped file that is cut, the rest could not be read without a fault.
+    contents = mmap.mmap(-1, size, access=mmap.ACCESS_COPY)
+    count, rest = file.readinto(contents), file.read()  # type: ignore[attr-defined]
+    return contents if count == size and not rest else contents[:count] + rest
 
 
 def check_distinct(target: str | Path, sources: Iterable[str | Path]) -> None:

@@ -6,7 +6,7 @@ JSON models are stricter: the original refuses their byte order marks.
 import gzip
 import io
 import zlib
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain
@@ -14,9 +14,13 @@ from typing import IO, Any
 
 from modelpick.runtime import ModelpickError
 
+from .io import Contents
+
 GZIP = b"\x1f\x8b"
 # A longer line is refused, so that memory is bounded.
 LINE_BYTES = 2**26
+# Bytes that are decoded at once to see whether they are UTF-8: a string takes up to four times their memory.
+DECODED_AT_ONCE = 2**20
 # What reading raises where a file is cut, or not what it began as.
 UNREADABLE = (OSError, EOFError, ValueError, zlib.error)
 
@@ -63,3 +67,16 @@ def numbered_lines(*files: IO[bytes]) -> Iterator[tuple[int, bytes]]:
             raise NotTextError(f"line {number}: expected at most {LINE_BYTES >> 20} MiB")
         if stripped := line.strip():
             yield number, stripped
+
+
+def place_not_utf8(contents: Contents) -> int | None:
+    """Return the place of the first byte that is not UTF-8, or None where all are."""
+    decoder = getincrementaldecoder("utf-8")()
+    for start in range(0, len(contents), DECODED_AT_ONCE):
+        stop = start + DECODED_AT_ONCE
+        begun, _ = decoder.getstate()
+        try:
+            decoder.decode(contents[start:stop], final=stop >= len(contents))
+        except UnicodeDecodeError as error:
+            return start - len(begun) + error.start
+    return None

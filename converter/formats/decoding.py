@@ -5,7 +5,7 @@ invalid by itself; what it lacks is described there.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sized
 from functools import cache
 from math import isinf
 from types import UnionType
@@ -16,15 +16,14 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Meta, Raw, Struct, structs
 
-Matrix = npt.NDArray[np.float64]
+from ..files.io import Contents
+
 Vector = npt.NDArray[np.float64]
 INT64 = (-(2**63), 2**63 - 1)
 # A name is printed on a line of its own, and crosses C strings: no control characters, no ends of lines.
 Name = Annotated[str, Meta(pattern=r"\A[^\x00-\x1f\x7f\x85\u2028\u2029]+\Z")]
 Count = Annotated[int, Meta(ge=1, le=INT64[1])]
 Nanoseconds = Annotated[int, Meta(ge=INT64[0], le=INT64[1])]
-# Takes the place of something odd in a document, and what is odd about it.
-Warn = Callable[[str, str], None]
 _T = TypeVar("_T")
 _NUMBER = re.compile(r"-?\d+(?P<fraction>[.eE].*)?")
 # An object, or an array that starts with one.
@@ -47,7 +46,7 @@ def refuse(path: str, message: str) -> NoReturn:
     raise Refusal(path, message)
 
 
-def decode(data: Raw | bytes, kind: type[_T], path: str = "$") -> _T:
+def decode(data: Raw | Contents, kind: type[_T], path: str = "$") -> _T:
     """Decode JSON that stands at a path of a document.
 
     Raises
@@ -60,7 +59,7 @@ def decode(data: Raw | bytes, kind: type[_T], path: str = "$") -> _T:
     try:
         decoded: _T = _decoder(kind).decode(data)  # type: ignore[arg-type]
     except msgspec.ValidationError:
-        raise _refusal(Raw(data), kind, path) from None
+        raise _refusal(Raw(memoryview(data)), kind, path) from None
     return decoded
 
 
@@ -72,32 +71,6 @@ def decode_choice(value: Raw, choices: Iterable[str], path: str) -> str:
     if found not in choices:
         refuse(path, f"expected one of {', '.join(choices)}, got '{found}'")
     return found
-
-
-def matrix(rows: list[Raw], path: str, field: str = "") -> Matrix:
-    """Decode rows one by one, float64, shape (n, d): a list of lists would take four times the memory of the array.
-
-    Parameters
-    ----------
-    rows
-        JSON arrays of numbers.
-    path, field
-        Place of the rows, and of the array within each.
-    """
-    decoded = np.empty((0, 0))
-    for index, row in enumerate(rows):
-        place = f"{path}[{index}]{field}"
-        values = decode(row, list[float], place)
-        if index == 0:
-            if not values:
-                refuse(place, "expected at least one number")
-            decoded = np.empty((len(rows), len(values)))
-        if len(values) != decoded.shape[1]:
-            refuse(place, f"expected {decoded.shape[1]} numbers, got {len(values)}")
-        decoded[index] = values
-    if not rows:
-        refuse(path, "expected at least one row")
-    return decoded
 
 
 def vector(value: Raw, path: str) -> Vector:
@@ -125,7 +98,7 @@ _FIELDS = msgspec.json.Decoder(dict[_FieldName, Raw], dec_hook=lambda kind, name
 _ITEMS = msgspec.json.Decoder(list[Raw])
 
 
-def check_fields_once(value: Raw | bytes, path: str = "$") -> None:
+def check_fields_once(value: Raw | Contents, path: str = "$") -> None:
     """Refuse an object that names a field twice: parsers differ on which of the two counts."""
     found = _OBJECTS.match(memoryview(value))
     if not found:

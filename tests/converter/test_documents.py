@@ -3,6 +3,7 @@
 import codecs
 import copy
 import json
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -138,6 +139,10 @@ def refusal(source):
     assert caught.type is DocumentError
     message = str(caught.value)
     assert len(message.splitlines()) == 1
+    if isinstance(source, bytes):  # files are read otherwise
+        with tempfile.NamedTemporaryFile() as file:
+            Path(file.name).write_bytes(source)
+            assert refusal(file.name) == message.replace("<bytes>", file.name, 1)
     return message
 
 
@@ -489,6 +494,23 @@ def test_refuses_files_that_cannot_be_read(tmp_path, name, reason, kind):
     path = kind(tmp_path / name)
     shown = str(path).replace("\0", r"\u0000").replace("\n", r"\u000a")
     assert refusal(path) == f"{shown}: cannot be read: {reason}"
+
+
+@pytest.mark.parametrize("form", ["rows", "samples"])
+def test_reads_many_rows_of_a_file_as_of_bytes(tmp_path, form):
+    rows = np.random.default_rng(0).normal(size=(3_000, 9)).tolist()
+    labels = [f"m{index % 3}" for index in range(len(rows))]
+    model = {**KNN, "embeddings": rows, "labels": labels, "qualities": [], "latencies": []}
+    if form == "samples":
+        samples = [{"feature_vector": row, "model_name": label} for row, label in zip(rows, labels, strict=True)]
+        model = {**SAMPLES, "samples": samples}
+    path = tmp_path / "knn.json"
+    path.write_bytes(encoded(model))
+    read = contents(load_document(path))
+    assert read["embeddings"] == rows
+    assert read == contents(load_document(path.read_bytes()))
+    places = {"rows": "embeddings.2999.8", "samples": "samples.2999.feature_vector.8"}
+    assert refusal(encoded(model, (places[form], "x"))).endswith(": expected `float`, got `str`")
 
 
 @pytest.mark.parametrize("kind", [str, Path])

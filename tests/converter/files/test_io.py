@@ -2,10 +2,12 @@
 
 import gzip
 import json
+import mmap
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow
@@ -16,7 +18,8 @@ from recorded import ROOT
 
 from modelpick.converter import convert
 from modelpick.converter.files.bulk import select_file
-from modelpick.converter.files.io import read_bytes, write_atomically
+from modelpick.converter.files.io import give_back, read_bytes, read_contents, write_atomically
+from modelpick.converter.files.text import place_not_utf8
 from modelpick.converter.training.records import read_benchmark
 from modelpick.runtime import ModelpickError
 
@@ -174,6 +177,35 @@ def test_an_endless_line_is_refused(folder, monkeypatch):
     Path("q.jsonl").write_bytes(b"[0, 1]\n" + b"\0" * 3_000)
     with pytest.raises(ModelpickError, match=r"q.jsonl: line 2: expected at most"):
         select_file(Path("m.onnx"), Path("q.jsonl"), Path("p.jsonl"))
+
+
+@pytest.mark.parametrize("size", [0, 5, 10, 15])
+def test_a_file_that_grows_or_is_cut_meanwhile_is_read_to_its_end(tmp_path, monkeypatch, size):
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    monkeypatch.setattr("modelpick.converter.files.io.os.fstat", lambda descriptor: SimpleNamespace(st_size=size))
+    assert read_contents(path, ModelpickError)[1][:] == b"0123456789"
+
+
+def test_bytes_that_are_given_back_leave_the_others(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(256)) * 256)
+    _, contents = read_contents(path, ModelpickError)
+    for start, stop in ((0, 10), (mmap.PAGESIZE - 1, 3 * mmap.PAGESIZE + 1)):
+        give_back(contents, start, stop)
+        assert contents[:start] + contents[stop:] == path.read_bytes()[:start] + path.read_bytes()[stop:]
+    give_back(path.read_bytes(), 0, 256 * 256)
+
+
+@pytest.mark.parametrize("text", [b"", b"abcd", "a\u00e9\u20ac\U0001f600z".encode()])
+def test_the_first_byte_that_is_not_utf8_is_found_across_blocks(monkeypatch, text):
+    monkeypatch.setattr("modelpick.converter.files.text.DECODED_AT_ONCE", 3)
+    assert place_not_utf8(text) is None
+    for wrong in (b"\xff", b"\xe9", b"\xed\xa0\x80", b"\xe2\x82"):
+        with pytest.raises(UnicodeDecodeError) as caught:
+            (text + wrong + b"zzz").decode()
+        assert place_not_utf8(text + wrong + b"zzz") == caught.value.start
+        assert place_not_utf8(text + wrong) == len(text)
 
 
 def test_unreadable_bytes_name_the_file():
