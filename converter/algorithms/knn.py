@@ -36,6 +36,7 @@ from .neighbours import (
     indexed,
     relative_speeds,
     row_groups,
+    taken,
 )
 from .rules import Answer, Expected, Explanation, Probes, Rules, Trial, fixed
 
@@ -305,9 +306,7 @@ def _add_graph(graph: Graph, estimator: KNNModelSelector, features: str, outputs
     """
     k = min(estimator.n_neighbors, estimator.n_samples_fit_)
     members = graph_of.group_members(estimator.row_groups_, k, estimator.model_indices_)
-    values = estimator._fit_X
-    if len(members) < len(values):
-        values = values[members[:, 0]]
+    values = taken(estimator._fit_X, members[:, 0])
     graph_of.check_size(values, estimator.ranking)
     columns = {
         Output.MODEL: graph_of.Column(Table.ROW_MODEL, estimator.model_indices_, OUTPUTS[Output.MODEL]),

@@ -36,6 +36,7 @@ from .neighbours import (
     found_neighbours,
     indexed,
     row_groups,
+    taken,
 )
 from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules, Trial
 
@@ -146,7 +147,7 @@ class OutcomeModelSelector(ExactNeighbors):
         """
         self.row_groups_ = row_groups(X)
         self.first_row_ = np.unique(self.row_groups_, return_index=True)[1].astype(np.int64)
-        super().fit(X[self.first_row_])
+        super().fit(taken(X, self.first_row_))
         self.model_names_, models = indexed(y)
         shape = (len(self.first_row_), len(OUTCOMES), len(self.model_names_))
         sums, counts = np.zeros(shape), np.zeros(shape)

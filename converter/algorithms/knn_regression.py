@@ -29,6 +29,7 @@ from .neighbours import (
     indexed,
     relative_speeds,
     row_groups,
+    taken,
 )
 from .rules import TOLERANCE, Answer, Expected, Explanation, Option, Probes, Rules
 
@@ -77,7 +78,7 @@ class QueryModelSelector(ExactNeighbors):
         """Keep the queries; takes what `modelpick.converter.algorithms.knn.KNNModelSelector.fit` does."""
         self.row_groups_ = row_groups(X)
         self.first_row_ = np.unique(self.row_groups_, return_index=True)[1].astype(np.int64)
-        super().fit(X[self.first_row_])
+        super().fit(taken(X, self.first_row_))
         self.model_names_, models = indexed(y)
         known = (
             np.full(len(X), DEFAULT_QUALITY) if qualities is None else qualities,

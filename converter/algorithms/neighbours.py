@@ -1,6 +1,7 @@
 """What estimators that pick by nearest rows share: exact distances, speeds, and how they are held to their graph."""
 
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -18,8 +19,8 @@ from .rules import TOLERANCE, Answer, Explanation, Option, difference, explained
 Rows = npt.NDArray[np.int64]
 # Quality of a row that has none.
 DEFAULT_QUALITY = 0.5
-# Distances from one chunk of queries to every row: 64 MiB of float64.
-CHUNK_VALUES = 8 * 2**20
+# Distances from one chunk of queries to every row: 8 MiB of float64.
+CHUNK_VALUES = 2**20
 # Rows of a model whose distances to the others are recorded.
 MOST_ROWS = 128
 # Milliseconds at which the decaying speed is a half, in nanoseconds.
@@ -44,19 +45,27 @@ class ExactNeighbors(NearestNeighbors):
         """
         features = checked_features(self, X)
         k = min(n_neighbors or self.n_neighbors, self.n_samples_fit_)
-        chunk = max(1, CHUNK_VALUES // self.n_samples_fit_)
+        ranked, chunk = self._ranked_rows(), max(1, CHUNK_VALUES // self.n_samples_fit_)
         parts = [
-            _nearest(self.distances(features[start : start + chunk]), k) for start in range(0, len(features), chunk)
+            _nearest(self._distances(features[start : start + chunk], ranked), k)
+            for start in range(0, len(features), chunk)
         ]
         distances, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
         return (distances, rows) if return_distance else rows
 
     def distances(self, features: Matrix) -> Matrix:
         """Return the distances to every row, by the metric of `ranking`, shape (b, n)."""
+        return self._distances(features, self._ranked_rows())
+
+    def _ranked_rows(self) -> Matrix:
+        rows: Matrix = self._fit_X
+        return rows if self.ranking == Metric.EUCLIDEAN else directions(rows)
+
+    def _distances(self, features: Matrix, ranked: Matrix) -> Matrix:
         if self.ranking == Metric.EUCLIDEAN:
-            distances: Matrix = cdist(features, self._fit_X)
+            distances: Matrix = cdist(features, ranked)
             return distances
-        chords: Matrix = cdist(directions(features), directions(self._fit_X))
+        chords: Matrix = cdist(directions(features), ranked)
         # Half the squared distance of unit vectors, 2 - 2 a.b: it keeps its digits where they are close.
         return chords**2 / 2 if self.ranking == Metric.COSINE else chords
 
@@ -81,9 +90,14 @@ def indexed(labels: Sequence[str]) -> tuple[Names, Rows]:
 def row_groups(rows: Matrix) -> Rows:
     """Return each row's number among the distinct rows, counted by first appearance: int64, shape (n,)."""
     first: dict[bytes, int] = {}
-    # Adding 0.0 makes -0.0 and 0.0, which are equal, the same bytes.
-    groups = [first.setdefault((row + 0.0).tobytes(), len(first)) for row in np.asarray(rows)]
+    # Adding 0.0 makes -0.0 and 0.0, which are equal, the same bytes; their digests take less memory, and no more time.
+    groups = [first.setdefault(sha256(row + 0.0).digest(), len(first)) for row in np.asarray(rows)]
     return np.array(groups, dtype=np.int64)
+
+
+def taken(rows: Matrix, numbers: Rows) -> Matrix:
+    """Take some rows, each at most once and in ascending order; all of them without a copy."""
+    return rows if len(numbers) == len(rows) else rows[numbers]
 
 
 def relative_speeds(latencies: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -139,7 +153,7 @@ def distances_between(estimator: Any, groups: Rows) -> Matrix:
     """Return the distances from some of an estimator's rows to all; infinite within a group: (s, n)."""
     first = np.unique(groups, return_index=True)[1]
     sample = first[np.linspace(0, len(first) - 1, min(MOST_ROWS, len(first))).astype(np.int64)]
-    rows = estimator._fit_X if estimator.ranking == Metric.EUCLIDEAN else directions(estimator._fit_X)
+    rows = estimator._ranked_rows()
     norms = np.einsum("ij,ij->i", rows, rows)
     # The expanded square loses digits that a rank does not need, and is many times faster than the difference.
     squares: Matrix = np.maximum(norms[sample][:, None] + norms - 2.0 * rows[sample] @ rows.T, 0.0)

@@ -7,6 +7,8 @@ Matrix = npt.NDArray[np.float64]
 SMALLEST = 5e-324
 # Squared norms between these lost nothing to under- or overflow that counts.
 SAFE = 1e-250, 1e250
+# Rows whose squares are in memory at once.
+AT_ONCE = 4096
 
 
 def squared_distances(vectors: npt.NDArray[np.floating], query: Matrix, unit: bool) -> Matrix:
@@ -21,13 +23,30 @@ def squared_distances(vectors: npt.NDArray[np.floating], query: Matrix, unit: bo
 
 def directions(vectors: Matrix, min_norm: float = 0.0) -> Matrix:
     """Scale rows, float64, (n, d), to unit length, but those whose norm is ``min_norm`` or less."""
-    with np.errstate(over="ignore"):
-        squared = (vectors * vectors).sum(axis=1, keepdims=True)
+    squared = _squared_norms(vectors)
     smallest, greatest = SAFE
     if not min_norm and smallest < squared.min(initial=greatest) and squared.max(initial=smallest) < greatest:
         scaled: Matrix = vectors / np.sqrt(squared)
         return scaled
-    # Such squares overflow, or vanish: first, all are divided by the largest absolute value.
+    # Such squares overflow, or vanish.
+    return _scaled_twice(vectors, min_norm)
+
+
+def _squared_norms(vectors: Matrix) -> Matrix:
+    if len(vectors) > AT_ONCE:
+        return np.concatenate([_squared_norms(vectors[i : i + AT_ONCE]) for i in range(0, len(vectors), AT_ONCE)])
+    with np.errstate(over="ignore"):
+        squared: Matrix = (vectors * vectors).sum(axis=1, keepdims=True)
+    return squared
+
+
+def _scaled_twice(vectors: Matrix, min_norm: float) -> Matrix:
+    """Divide rows by their largest absolute value first."""
+    if len(vectors) > AT_ONCE:
+        scaled = np.empty_like(vectors)
+        for start in range(0, len(vectors), AT_ONCE):
+            scaled[start : start + AT_ONCE] = _scaled_twice(vectors[start : start + AT_ONCE], min_norm)
+        return scaled
     largest = np.maximum(np.abs(vectors).max(axis=1, keepdims=True), min_norm or SMALLEST)
     shrunk = vectors / largest
     norms = np.sqrt((shrunk * shrunk).sum(axis=1, keepdims=True))

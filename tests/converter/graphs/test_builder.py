@@ -37,6 +37,13 @@ def test_directions_are_those_of_numpy():
     assert not found["unit"][6].any()
 
 
+@pytest.mark.parametrize("vectors", [X, X[:6]], ids=["extreme", "usual"])
+def test_directions_are_the_same_however_many_rows_are_squared_at_once(monkeypatch, vectors):
+    expected = directions(vectors)
+    monkeypatch.setattr("modelpick.runtime.search.distances.AT_ONCE", 3)
+    np.testing.assert_array_equal(directions(vectors), expected)
+
+
 @pytest.mark.parametrize(("values", "stored"), [([[0.5, -2.0]], np.float32), ([[0.1, 1.0]], np.float64)])
 def test_values_are_stored_in_as_few_bytes_as_hold_them(values, stored):
     def write(graph: Graph, estimator, features, outputs):
