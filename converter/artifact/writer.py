@@ -10,7 +10,7 @@ from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType
 
 from modelpick.runtime import DocumentError
-from modelpick.runtime.artifact.seal import seal
+from modelpick.runtime.artifact.seal import seal_parts
 from modelpick.runtime.features import CATEGORIES
 from modelpick.runtime.schema import FORMAT_VERSION, PREFIX, Entry, Input, names
 
@@ -18,10 +18,12 @@ from ..algorithms import rules_of
 from ..algorithms.estimator import Estimator
 from ..formats.categories import CATEGORY_CLASSIFIER
 from ..formats.document import ENCODER, Document, Source
-from ..graphs.builder import drop_order
+from ..graphs.builder import LARGE_TENSORS, drop_order
 from ..graphs.exact_search import ExactSearch
+from ..graphs.tensors import Values
 from .categories import build_classifier, to_graph
 from .distances import recorded_distances
+from .filling import filled
 
 TARGET_OPSET = 17
 TOOLS = ("modelpick", "numpy", "onnx", "scikit-learn", "skl2onnx")
@@ -57,16 +59,18 @@ def to_artifact(
     ------
     DocumentError
         When embeddings of that width, alone or with the one-hot of a category, are not as wide as the model's vectors;
-        when embeddings of the document's category classifier are not, with it.
+        when embeddings of the document's category classifier are not, with it; when the graph is larger than a file may
+        be.
     """
     rules = rules_of(estimator)
-    asked = {"exact_search": ExactSearch(exact_search)}
+    large: dict[str, Values] = {}
+    asked = {LARGE_TENSORS: large, "exact_search": ExactSearch(exact_search)}
     model = to_onnx(
         estimator,
         initial_types=[(Input.FEATURES, DoubleTensorType([None, estimator.n_features_in_]))],
         target_opset={"": target_opset},
         name="modelpick",
-        options={id(estimator): asked} if rules.graph_options else None,
+        options={id(estimator): {name: asked[name] for name in [LARGE_TENSORS, *(rules.graph_options or ())]}},
     )
     drop_order(model.graph)
     _open_inputs(model)
@@ -99,7 +103,9 @@ def to_artifact(
     if document and document.source.category_classifier:
         properties |= _categories(document.source, estimator.n_features_in_, target_opset)
     helper.set_model_props(model, {PREFIX + key: value for key, value in properties.items()})
-    return seal(model.SerializeToString(deterministic=True))
+    sealed = seal_parts(filled(model.SerializeToString(deterministic=True), large))
+    large.clear()  # what skl2onnx made refers to it in cycles, until they are collected
+    return sealed
 
 
 def _categories(source: Source, n_features_in: int, target_opset: int) -> dict[str, str]:

@@ -11,7 +11,11 @@ from skl2onnx.common.data_types import BooleanTensorType, DoubleTensorType, Floa
 
 from modelpick.runtime.schema import Input, Output
 
+from .tensors import LARGE, Values, are_single, in_type
+
 FLOAT, DOUBLE, UINT8 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.UINT8
+# Option of every estimator: a dict that takes the values of large tensors, by name, which the graph then lacks.
+LARGE_TENSORS = "large_tensors"
 
 
 # Makes a branch wait for a value that only nodes within it read.
@@ -41,14 +45,21 @@ class Graph:
 
     def __init__(self, scope: Any, container: Any, options: dict[str, Any]) -> None:
         self._scope, self._container, self._options = scope, container, options
+        self._large: dict[str, Values] | None = options.get(LARGE_TENSORS)
 
-    def constant(self, name: str, value: npt.NDArray[Any]) -> str:
-        """Add an initializer and return its name.
+    def constant(self, name: str, value: npt.NDArray[Any], dtype: npt.DTypeLike | None = None) -> str:
+        """Add an initializer, of the value's type or another, and return its name.
 
         Past ``add_initializer`` of skl2onnx, which would make one of equal ones: some are read or overridden by name.
         """
         unique = self.name(name)
-        self._container.initializers.append(numpy_helper.from_array(np.asarray(value, order="C"), unique))
+        values = Values(value, np.dtype(value.dtype if dtype is None else dtype))
+        if self._large is not None and values.nbytes >= LARGE:
+            self._large[unique] = values
+            tensor = values.named(unique)
+        else:
+            tensor = numpy_helper.from_array(in_type(value, values.dtype), unique)
+        self._container.initializers.append(tensor)
         return unique
 
     def name(self, hint: str) -> str:
@@ -176,14 +187,11 @@ class Graph:
 
     def stored_exactly(self, name: str, values: npt.NDArray[np.float64]) -> str:
         """Add an initializer of float32 where that holds every value exactly, else of float64."""
-        with np.errstate(over="ignore"):
-            narrow = values.astype(np.float32)
-        return self.constant(name, narrow if np.array_equal(narrow.astype(np.float64), values) else values)
+        return self.constant(name, values, np.float32 if are_single(values) else np.float64)
 
     def in_float32(self, name: str, values: npt.NDArray[np.float64]) -> str:
         """Add an initializer of float32 that holds the values rounded, or infinity where they overflow."""
-        with np.errstate(over="ignore"):
-            return self.constant(name, values.astype(np.float32))
+        return self.constant(name, values, np.float32)
 
     def squared_norm(self, vectors: str, keepdims: int = 1) -> str:
         """Sum of squares over the last axis; faster than ``ReduceSumSquare``."""
@@ -243,7 +251,7 @@ def register(
         Called with the graph, the fitted estimator, the name of the float64 features, and the full
         name of each output.
     options
-        Options that a caller of skl2onnx may set for an estimator -> their values.
+        Options that a caller of skl2onnx may set for an estimator -> their values; beside `LARGE_TENSORS`.
     """
     alias = f"Modelpick{estimator_class.__name__}"
 
@@ -270,5 +278,5 @@ def register(
         convert(graph, operator.raw_operator, features, names)
 
     update_registered_converter(
-        estimator_class, alias, shape, convert_operator, parser=parse, options=dict(options or {})
+        estimator_class, alias, shape, convert_operator, parser=parse, options={**(options or {}), LARGE_TENSORS: None}
     )

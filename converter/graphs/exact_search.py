@@ -40,6 +40,7 @@ from modelpick.runtime.schema import Input, Metric, Output, Table
 
 from .builder import FLOAT, UINT8, Graph
 from .builder import KINDS as NAMED_KINDS
+from .tensors import are_single
 from .unit_length import directions
 
 Matrix = npt.NDArray[np.float64]
@@ -123,7 +124,7 @@ class Rows:
         else:
             center = values.mean(axis=0)
             norms = np.einsum("ij,ij->i", values, values)
-            moved = norms - 2.0 * values @ center + center @ center
+            moved = norms - values @ (2.0 * center) + center @ center
             if 0.0 < FAR * moved.max() < norms.max():
                 self.center = center
                 self.scaled = values - center
@@ -332,12 +333,6 @@ def quantise(rows: Matrix) -> Quantised:
         row_error = max(row_error, float(np.linalg.norm(kept - meant, axis=1).max()))
         row_norm = max(row_norm, float(np.linalg.norm(meant, axis=1).max()))
     return Quantised(light, integers, scales, row_error, row_norm)
-
-
-def are_single(values: Matrix) -> bool:
-    """Return whether float32 holds values exactly."""
-    with np.errstate(over="ignore"):
-        return np.array_equal(_single(values), values)
 
 
 def _single(values: npt.ArrayLike) -> npt.NDArray[np.float32]:

@@ -39,7 +39,8 @@ from modelpick.runtime.schema import Input, Metric, Output, Stored, Table
 
 from .builder import DOUBLE, Graph
 from .exact_search import KINDS as INTEGER_KINDS
-from .exact_search import ExactSearch, Rows, Search, add_search, are_single
+from .exact_search import ExactSearch, Rows, Search, add_search
+from .tensors import LARGEST_FILE, are_single
 from .unit_length import add_directions
 
 OUTPUTS = {
@@ -51,10 +52,6 @@ OUTPUTS = {
     **INTEGER_KINDS,
 }
 OPTIONS: Mapping[str, list[str]] = {"exact_search": list(ExactSearch)}
-
-
-# Bytes of the largest protocol buffer, which an ONNX file is.
-LARGEST_FILE = 2**31 - 1
 
 
 def check_size(values: npt.NDArray[np.float64], metric: str = Metric.EUCLIDEAN) -> None:

@@ -50,9 +50,9 @@ def pruned(data: bytes, outputs: Collection[str] = (), split: bool = True, switc
     parts = []
     for number, value in fields(memoryview(data)):
         if number == MODEL_GRAPH and isinstance(value, memoryview):
-            parts.append(_field(number, _graph(value, outputs, tensors if split else None, switch)))
+            parts.append(field(number, _graph(value, outputs, tensors if split else None, switch)))
         elif number != MODEL_METADATA:
-            parts.append(_field(number, value))
+            parts.append(field(number, value))
     return Pruned(b"".join(parts), tensors)
 
 
@@ -64,15 +64,15 @@ def _graph(graph: memoryview, outputs: Collection[str], tensors: dict[str, Tenso
         if not needed.isdisjoint(_strings(node, _NODE_OUTPUT)):
             nodes.append(node)
             needed.update(_used(node))
-    parts = [_field(GRAPH_NODE, node) for node in reversed(nodes)]
+    parts = [field(GRAPH_NODE, node) for node in reversed(nodes)]
     for number, value in content:
         name = _name(value, _NAME[number]) if number in _NAME else None
         if name is None:
-            parts.append(_field(number, value) if number != GRAPH_NODE else b"")
+            parts.append(field(number, value) if number != GRAPH_NODE else b"")
         elif name == switch:
-            parts.append(_field(number, _true(value)) if number == GRAPH_INITIALIZER else b"")
+            parts.append(field(number, _true(value)) if number == GRAPH_INITIALIZER else b"")
         elif name in (outputs if number == GRAPH_OUTPUT else needed):
-            parts.append(_field(number, _tensor(value, tensors) if number == GRAPH_INITIALIZER else value))
+            parts.append(field(number, _tensor(value, tensors) if number == GRAPH_INITIALIZER else value))
     return b"".join(parts)
 
 
@@ -83,10 +83,10 @@ def _used(node: memoryview) -> Iterator[str]:
         if number == NODE_ATTRIBUTE:
             for inner, graph in messages(attribute):
                 if inner == ATTRIBUTE_GRAPH:
-                    for field, value in messages(graph):
-                        if field == GRAPH_NODE:
+                    for kind, value in messages(graph):
+                        if kind == GRAPH_NODE:
                             yield from _used(value)
-                        elif field == GRAPH_OUTPUT:
+                        elif kind == GRAPH_OUTPUT:
                             yield _name(value, _VALUE_NAME)
 
 
@@ -99,13 +99,13 @@ def _tensor(tensor: memoryview, tensors: dict[str, Tensor] | None) -> bytes | me
     kept = [(number, value) for number, value in fields(tensor) if number != TENSOR_RAW]
     name = text(content.get(TENSOR_NAME))
     tensors[name] = array(name, list(fields(tensor)))
-    place = _field(1, b"location") + _field(2, _NOWHERE.encode())
-    return b"".join([*(_field(*each) for each in kept), _field(TENSOR_EXTERNAL, place), _field(TENSOR_LOCATION, 1)])
+    place = field(1, b"location") + field(2, _NOWHERE.encode())
+    return b"".join([*(field(*each) for each in kept), field(TENSOR_EXTERNAL, place), field(TENSOR_LOCATION, 1)])
 
 
 def _true(tensor: memoryview) -> bytes:
     """Return a boolean scalar with the value true."""
-    return b"".join(_field(*each) if each[0] != TENSOR_RAW else _field(TENSOR_RAW, b"\1") for each in fields(tensor))
+    return b"".join(field(*each) if each[0] != TENSOR_RAW else field(TENSOR_RAW, b"\1") for each in fields(tensor))
 
 
 def _name(message: memoryview, number: int) -> str:
@@ -116,11 +116,16 @@ def _strings(message: memoryview, number: int) -> Iterator[str]:
     return (text(value) for each, value in messages(message) if each == number)
 
 
-def _field(number: int, value: int | bytes | memoryview) -> bytes:
+def field(number: int, value: int | bytes | memoryview) -> bytes:
     """Encode a field of a protocol buffer: a number, or bytes."""
     if isinstance(value, int):
         return _varint(number << 3) + _varint(value)
-    return b"".join([_varint(number << 3 | 2), _varint(len(value)), value])
+    return b"".join([head(number, len(value)), value])
+
+
+def head(number: int, length: int) -> bytes:
+    """Encode what stands before the bytes of a field."""
+    return _varint(number << 3 | 2) + _varint(length)
 
 
 def _varint(value: int) -> bytes:

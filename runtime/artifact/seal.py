@@ -2,8 +2,10 @@
 
 import errno
 import hashlib
+import io
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import ArtifactError
@@ -18,7 +20,17 @@ _LENGTH = len(_HEAD) + _HEX_DIGITS
 
 def seal(content: bytes) -> bytes:
     """Append the seal to a serialized ONNX model. A parser sees one more metadata entry."""
-    return content + _HEAD + hashlib.sha256(content).hexdigest().encode()
+    return seal_parts([content])
+
+
+def seal_parts(parts: Iterable[bytes | memoryview]) -> bytes:
+    """Join the parts of a serialized ONNX model, and append the seal."""
+    digest, sealed = hashlib.sha256(), io.BytesIO()
+    for part in parts:
+        digest.update(part)
+        sealed.write(part)
+    sealed.write(_HEAD + digest.hexdigest().encode())
+    return sealed.getvalue()
 
 
 def check_is_file(path: str | Path) -> None:

@@ -33,7 +33,7 @@ from modelpick.converter.algorithms.kmeans import KMeansModelSelector
 from modelpick.converter.algorithms.knn import KNNModelSelector
 from modelpick.converter.algorithms.mlp import MLPModelSelector
 from modelpick.converter.algorithms.svm import SVMModelSelector
-from modelpick.runtime import ModelpickError, Selector
+from modelpick.runtime import DocumentError, ModelpickError, Selector
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -179,6 +179,20 @@ def test_every_opset_selects_the_same(model, opset, search):
         picked = selector.select_batch(QUERIES)
         assert picked == [selector.select(query) for query in QUERIES]
         assert picked == list(estimator.predict(QUERIES)) == reference.select(model, QUERIES)
+
+
+@pytest.mark.parametrize("search", ["plain", "quantised"])
+def test_large_tensors_stand_where_small_ones_do(model, search, monkeypatch):
+    expected = converted(model, exact_search=search)
+    monkeypatch.setattr("modelpick.converter.graphs.builder.LARGE", 16)
+    monkeypatch.setattr("modelpick.converter.graphs.tensors.BLOCK", 100)
+    assert converted(model, exact_search=search) == expected
+
+
+def test_refuses_what_no_file_can_hold(model, monkeypatch):
+    monkeypatch.setattr("modelpick.converter.artifact.filling.LARGEST_FILE", 1_000)
+    with pytest.raises(DocumentError, match=r"expected a graph that fits the 2 GB of an ONNX file, got [0-9,]+ bytes"):
+        converted(model)
 
 
 def all_nodes(graph):

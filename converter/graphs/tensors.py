@@ -1,0 +1,54 @@
+"""Large tensors, which a graph only names: their values go into the file as it is written, without a copy before."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from onnx import TensorProto, helper
+
+# Bytes of the largest protocol buffer, which an ONNX file is.
+LARGEST_FILE = 2**31 - 1
+# Bytes of a tensor from which it is large.
+LARGE = 2**16
+# Bytes of rows that are worked on at once.
+BLOCK = 2**20
+
+
+class Values(NamedTuple):
+    """What a tensor holds: an array, of any strides, and the type that its values are stored in."""
+
+    array: npt.NDArray[Any]
+    dtype: np.dtype[Any]
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the values as they are stored."""
+        return self.array.size * self.dtype.itemsize
+
+    def named(self, name: str) -> TensorProto:
+        """Return the tensor without its values."""
+        element_type = helper.np_dtype_to_tensor_dtype(self.dtype)
+        return TensorProto(name=name, data_type=element_type, dims=self.array.shape)
+
+    def stored(self) -> Iterator[memoryview]:
+        """Yield the bytes of the values as they are stored, some at a time."""
+        for rows in blocks(self.array):
+            yield in_type(rows, self.dtype.newbyteorder("<")).data.cast("B")
+
+
+def blocks(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """Yield some rows of an array at a time, in order."""
+    count = max(1, BLOCK * len(array) // max(array.nbytes, 1))
+    return (array[start : start + count] for start in range(0, len(array), count))
+
+
+def in_type(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return values as an array of a type, contiguous; infinity where they overflow it."""
+    with np.errstate(over="ignore"):
+        return np.asarray(values, dtype, order="C")
+
+
+def are_single(values: npt.NDArray[np.float64]) -> bool:
+    """Return whether float32 holds values exactly."""
+    return all(np.array_equal(in_type(rows, np.float32), rows) for rows in blocks(values))
