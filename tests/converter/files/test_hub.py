@@ -4,12 +4,11 @@ import base64
 import hashlib
 import http.server
 import json
-import os
-import subprocess
 import sys
 import threading
 
 import pytest
+from command import modelpick
 
 from modelpick.runtime.artifact.seal import seal
 
@@ -82,26 +81,33 @@ class Hub(http.server.BaseHTTPRequestHandler):
         self.reply({"private": is_private(body)})
 
 
+def loaded():
+    """Names of the modules of huggingface_hub."""
+    return [name for name in sys.modules if name.partition(".")[0] == "huggingface_hub"]
+
+
 @pytest.fixture
-def hub():
+def hub(tmp_path, monkeypatch):
+    """The server, of which huggingface_hub reads in the environment, once: it is imported anew, as in a new process."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
         server.url = f"http://127.0.0.1:{server.server_port}"
         server.commits, server.tokens, server.files, server.private = [], set(), list(FILES), False
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
+        environment = {"HF_ENDPOINT": server.url, "HF_TOKEN": "hf_secret", "HF_HOME": str(tmp_path / "cache")}
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        before = {name: sys.modules.pop(name) for name in loaded()}
         yield server
+        for name in loaded():
+            del sys.modules[name]
+        sys.modules.update(before)
         server.shutdown()
         thread.join()
 
 
-def modelpick(hub, tmp_path, *arguments):
-    environment = os.environ | {"HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_secret", "HF_HOME": str(tmp_path / "cache")}
-    command = [sys.executable, "-m", "modelpick.converter", *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-
-
 def test_pulls_models_and_artifacts_alone(hub, tmp_path):
-    done = modelpick(hub, tmp_path, "pull", "owner/name", "-o", tmp_path / "models")
+    done = modelpick("pull", "owner/name", "-o", tmp_path / "models")
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "models").glob("[!.]*")) == ["knn.json", "knn.onnx"]
     assert (tmp_path / "models/knn.onnx").read_bytes() == FILES["knn.onnx"]
@@ -114,10 +120,10 @@ def test_pulls_models_and_artifacts_alone(hub, tmp_path):
 
 def test_lists_what_came_alone(hub, tmp_path):
     (tmp_path / "stale.json").write_text('{"algorithm": "svm"}')
-    done = modelpick(hub, tmp_path, "pull", "owner/name", "-o", tmp_path)
+    done = modelpick("pull", "owner/name", "-o", tmp_path)
     assert "stale" not in done.stdout
     hub.files = ["config.json"]
-    nothing = modelpick(hub, tmp_path, "pull", "owner/name", "-o", tmp_path)
+    nothing = modelpick("pull", "owner/name", "-o", tmp_path)
     assert (nothing.returncode, nothing.stdout) == (2, "")
     assert nothing.stderr == "error: owner/name: expected JSON models or artifacts in its top folder, got none\n"
 
@@ -125,7 +131,7 @@ def test_lists_what_came_alone(hub, tmp_path):
 @pytest.mark.parametrize(("options", "private"), [((), True), (("--public",), False), (("--private",), True)], ids=str)
 def test_repositories_are_private_unless_asked(hub, tmp_path, options, private):
     (tmp_path / "knn.json").write_bytes(FILES["knn.json"])
-    done = modelpick(hub, tmp_path, "push", tmp_path, "owner/name", *options)
+    done = modelpick("push", tmp_path, "owner/name", *options)
     assert done.returncode == 0, done.stderr
     assert hub.private is private
     assert done.stderr == f"1 files to owner/name, which is {'private' if private else 'public'}\n"
@@ -134,7 +140,7 @@ def test_repositories_are_private_unless_asked(hub, tmp_path, options, private):
 def test_a_repository_without_a_card_gets_one(hub, tmp_path):
     (tmp_path / "knn.json").write_bytes(FILES["knn.json"])
     hub.files = ["other.txt"]
-    assert modelpick(hub, tmp_path, "push", tmp_path, "owner/name").returncode == 0
+    assert modelpick("push", tmp_path, "owner/name").returncode == 0
     sent = {entry["value"]["path"]: base64.b64decode(entry["value"]["content"]) for entry in hub.commits[0][1:]}
     assert "`knn.json`" in sent["README.md"].decode()
 
@@ -142,7 +148,7 @@ def test_a_repository_without_a_card_gets_one(hub, tmp_path):
 def test_pushes_models_and_artifacts_alone(hub, tmp_path):
     for name, data in FILES.items():
         (tmp_path / name).write_bytes(data)
-    done = modelpick(hub, tmp_path, "push", tmp_path, "owner/name", "-m", "Retrain")
+    done = modelpick("push", tmp_path, "owner/name", "-m", "Retrain")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == f"{hub.url}/owner/name/commit/1"
     (commit,) = hub.commits
@@ -156,7 +162,7 @@ def test_tells_in_one_line_what_failed(hub, tmp_path):
         (("pull", "owner/missing", "-o", tmp_path / "models"), "owner/missing: cannot be pulled: "),
         (("push", tmp_path / "nothing", "owner/name"), "expected a folder with JSON models or artifacts"),
     ):
-        done = modelpick(hub, tmp_path, *arguments)
+        done = modelpick(*arguments)
         assert done.returncode == 2
         (line,) = done.stderr.splitlines()
         assert line.startswith("error: ")
