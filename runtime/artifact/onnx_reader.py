@@ -16,7 +16,7 @@ MODEL_GRAPH, MODEL_METADATA, _MODEL_TRAINING, _MODEL_FUNCTIONS = 7, 14, 20, 25
 GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_INPUT, GRAPH_OUTPUT, _GRAPH_SPARSE_INITIALIZER = 1, 5, 11, 12, 15
 NODE_ATTRIBUTE = 5
 ATTRIBUTE_GRAPH, _ATTRIBUTE_REFUSED = 6, {5, 10, 11, 22, 23}
-_TENSOR_DIMS, _TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW, TENSOR_EXTERNAL, TENSOR_LOCATION = 1, 2, 8, 9, 13, 14
+_TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW, TENSOR_EXTERNAL, TENSOR_LOCATION = 1, 2, 8, 9, 13, 14
 _ELSEWHERE = {TENSOR_EXTERNAL, TENSOR_LOCATION}
 _TENSOR_TYPES = {1: "<f4", 2: "|u1", 3: "|i1", 6: "<i4", 7: "<i8", 9: "|b1", 11: "<f8"}
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -88,9 +88,7 @@ def _tensors(graph: memoryview, wanted: Collection[str]) -> Iterator[tuple[str, 
 def array(name: str, content: list[tuple[int, int | memoryview]]) -> Tensor:
     """View the values of a tensor, given its fields."""
     shape = [inner for n, inner in content if n == _TENSOR_DIMS and isinstance(inner, int)]
-    kind = next(
-        (_TENSOR_TYPES.get(inner) for n, inner in content if n == _TENSOR_TYPE and isinstance(inner, int)), None
-    )
+    kind = next((_TENSOR_TYPES.get(inner) for n, inner in content if n == TENSOR_TYPE and isinstance(inner, int)), None)
     raw = next((inner for n, inner in content if n == TENSOR_RAW and isinstance(inner, memoryview)), memoryview(b""))
     if kind is None or len(raw) != prod(shape) * int(kind[-1]):
         raise MalformedError(f"its tensor {name} is of another type or size")

@@ -1,21 +1,23 @@
 """An ONNX model cut down to what some of its outputs need, with its large tensors beside it instead of in it."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
+from .nodes import FLOAT, Node, are_read_in_float32, nodes_within
 from .onnx_reader import (
-    ATTRIBUTE_GRAPH,
     GRAPH_INITIALIZER,
     GRAPH_INPUT,
     GRAPH_NODE,
     GRAPH_OUTPUT,
     MODEL_GRAPH,
     MODEL_METADATA,
-    NODE_ATTRIBUTE,
     TENSOR_EXTERNAL,
     TENSOR_LOCATION,
     TENSOR_NAME,
     TENSOR_RAW,
+    TENSOR_TYPE,
     Tensor,
     array,
     fields,
@@ -23,7 +25,7 @@ from .onnx_reader import (
     text,
 )
 
-_NODE_INPUT, _NODE_OUTPUT, _VALUE_NAME = 1, 2, 1
+_VALUE_NAME = 1
 # Where names stand in what may be left out of a graph.
 _NAME = {GRAPH_INITIALIZER: TENSOR_NAME, GRAPH_INPUT: _VALUE_NAME, GRAPH_OUTPUT: _VALUE_NAME}
 # Smaller tensors stay: onnxruntime reads shapes and numbers of nodes when it opens a session.
@@ -36,7 +38,7 @@ class Pruned(NamedTuple):
 
     model: bytes
     tensors: dict[str, Tensor]
-    """Name -> read-only array, a view of the artifact's bytes."""
+    """Name -> array: a view of the artifact's bytes; or float32, where all that reads float64 makes that of it."""
 
 
 def pruned(data: bytes, outputs: Collection[str] = (), split: bool = True, switch: str | None = None) -> Pruned:
@@ -59,12 +61,14 @@ def pruned(data: bytes, outputs: Collection[str] = (), split: bool = True, switc
 def _graph(graph: memoryview, outputs: Collection[str], tensors: dict[str, Tensor] | None, switch: str | None) -> bytes:
     content = list(messages(graph))
     outputs = outputs or [_name(value, _VALUE_NAME) for number, value in content if number == GRAPH_OUTPUT]
-    needed, nodes = set(outputs), []
+    needed, kept, nodes = set(outputs), [], [Node(list(outputs), [])]
     for node in reversed([value for number, value in content if number == GRAPH_NODE]):
-        if not needed.isdisjoint(_strings(node, _NODE_OUTPUT)):
-            nodes.append(node)
-            needed.update(_used(node))
-    parts = [field(GRAPH_NODE, node) for node in reversed(nodes)]
+        *_, outermost = within = list(nodes_within(node))
+        if not needed.isdisjoint(outermost.outputs):
+            kept.append(node)
+            nodes += within
+            needed.update(name for inner in within for name in inner.inputs)
+    parts = [field(GRAPH_NODE, node) for node in reversed(kept)]
     for number, value in content:
         name = _name(value, _NAME[number]) if number in _NAME else None
         if name is None:
@@ -72,33 +76,25 @@ def _graph(graph: memoryview, outputs: Collection[str], tensors: dict[str, Tenso
         elif name == switch:
             parts.append(field(number, _true(value)) if number == GRAPH_INITIALIZER else b"")
         elif name in (outputs if number == GRAPH_OUTPUT else needed):
-            parts.append(field(number, _tensor(value, tensors) if number == GRAPH_INITIALIZER else value))
+            parts.append(field(number, _tensor(value, tensors, nodes) if number == GRAPH_INITIALIZER else value))
     return b"".join(parts)
 
 
-def _used(node: memoryview) -> Iterator[str]:
-    """Yield the names that a node, and the graphs in it, read."""
-    yield from _strings(node, _NODE_INPUT)
-    for number, attribute in messages(node):
-        if number == NODE_ATTRIBUTE:
-            for inner, graph in messages(attribute):
-                if inner == ATTRIBUTE_GRAPH:
-                    for kind, value in messages(graph):
-                        if kind == GRAPH_NODE:
-                            yield from _used(value)
-                        elif kind == GRAPH_OUTPUT:
-                            yield _name(value, _VALUE_NAME)
-
-
-def _tensor(tensor: memoryview, tensors: dict[str, Tensor] | None) -> bytes | memoryview:
+def _tensor(tensor: memoryview, tensors: dict[str, Tensor] | None, nodes: Sequence[Node]) -> bytes | memoryview:
     """Take the values out of a large tensor, if they are to stand beside."""
     content = dict(messages(tensor))
     raw = content.get(TENSOR_RAW, memoryview(b""))
     if tensors is None or len(raw) < LARGE:
         return tensor
-    kept = [(number, value) for number, value in fields(tensor) if number != TENSOR_RAW]
     name = text(content.get(TENSOR_NAME))
-    tensors[name] = array(name, list(fields(tensor)))
+    kept = [(number, value) for number, value in fields(tensor) if number != TENSOR_RAW]
+    values = array(name, list(fields(tensor)))
+    # Made by onnxruntime, float32 would take three times its memory while the session is opened.
+    if values.dtype == np.float64 and are_read_in_float32(name, nodes):
+        kept = [(number, FLOAT if number == TENSOR_TYPE else value) for number, value in kept]
+        with np.errstate(over="ignore"):
+            values = values.astype(np.float32)
+    tensors[name] = values
     place = field(1, b"location") + field(2, _NOWHERE.encode())
     return b"".join([*(field(*each) for each in kept), field(TENSOR_EXTERNAL, place), field(TENSOR_LOCATION, 1)])
 

@@ -9,9 +9,11 @@ import onnxruntime
 import pytest
 
 from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter.algorithms.knn import KNNModelSelector
 from modelpick.runtime import Selector
 from modelpick.runtime.artifact.pruning import pruned
 from modelpick.runtime.schema import Output
+from modelpick.runtime.session import open_session
 
 SEARCH = (Output.SCORE, Output.CANDIDATE)
 RNG = np.random.default_rng(0)
@@ -53,6 +55,19 @@ def test_large_tensors_are_views_of_the_bytes(artifact):
     assert len(model) < len(artifact) / 4
     np.testing.assert_array_equal(tensors["rows"], ROWS)
     assert all(not tensor.flags.owndata and not tensor.flags.writeable for tensor in tensors.values())
+
+
+@pytest.mark.parametrize("search", ["plain", "quantised"])
+def test_float64_that_is_searched_alone_stands_beside_in_float32(search):
+    rows = RNG.normal(size=(500, 40))
+    estimator = KNNModelSelector(3).fit(rows, ["a", "b"] * 250)
+    artifact = to_artifact(estimator, exact_search=search)
+    np.testing.assert_array_equal(pruned(artifact, SEARCH).tensors["rows"], rows.astype(np.float32))
+    assert pruned(artifact).tensors["rows"].dtype == np.float64  # distances need it
+    session = open_session("artifact", artifact, None, None, SEARCH)
+    for queries, expected in zip((QUERIES, QUERIES[:1]), answers(artifact, SEARCH), strict=True):
+        for values, others in zip(session.run(SEARCH, {"features": queries}), expected, strict=True):
+            np.testing.assert_array_equal(values, others)
 
 
 def test_options_of_a_caller_serve_many_selectors(artifact):
