@@ -2,6 +2,7 @@
 
 import base64
 import json
+from copy import copy
 from importlib.metadata import version
 from typing import Any
 
@@ -65,13 +66,15 @@ def to_artifact(
     rules = rules_of(estimator)
     large: dict[str, Values] = {}
     asked = {LARGE_TENSORS: large, "exact_search": ExactSearch(exact_search)}
+    exported = copy(estimator)
     model = to_onnx(
-        estimator,
+        exported,
         initial_types=[(Input.FEATURES, DoubleTensorType([None, estimator.n_features_in_]))],
         target_opset={"": target_opset},
         name="modelpick",
-        options={id(estimator): {name: asked[name] for name in [LARGE_TENSORS, *(rules.graph_options or ())]}},
+        options={id(exported): {name: asked[name] for name in [LARGE_TENSORS, *(rules.graph_options or ())]}},
     )
+    vars(exported).clear()  # what skl2onnx leaves behind refers to it in cycles, until they are collected
     drop_order(model.graph)
     _open_inputs(model)
     metadata: dict[str, Any] = {
@@ -103,9 +106,7 @@ def to_artifact(
     if document and document.source.category_classifier:
         properties |= _categories(document.source, estimator.n_features_in_, target_opset)
     helper.set_model_props(model, {PREFIX + key: value for key, value in properties.items()})
-    sealed = seal_parts(filled(model.SerializeToString(deterministic=True), large))
-    large.clear()  # what skl2onnx made refers to it in cycles, until they are collected
-    return sealed
+    return seal_parts(filled(model.SerializeToString(deterministic=True), large))
 
 
 def _categories(source: Source, n_features_in: int, target_opset: int) -> dict[str, str]:
