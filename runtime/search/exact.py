@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from itertools import accumulate
 from math import sqrt
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -105,13 +105,11 @@ class Nearest:
     def ranked(self, run: Run, query: Queries, q2: float) -> Ranked:
         """Find candidates of one query without their exact distances."""
         ranked = None if self._integers is None else self._integers.search(run, query, q2)
-        return self._ranked(run, query, q2) if ranked is None else ranked
+        return self._ranked(run, {Input.FEATURES: query}, q2) if ranked is None else ranked
 
-    def _ranked(self, run: Run, query: Queries, q2: float, growth: int = 1) -> Ranked:
-        """Find them in float32, so many times more of them."""
-        more = {name: np.array([min(growth * count, self._distinct)]) for name, count in self._counts.items()}
-        scores, candidates = run(OUTPUTS, {Input.FEATURES: query, **(more if growth > 1 else {})})
-        return Ranked(scores[0].tolist(), candidates[0].tolist(), self.gap(query, q2))
+    def _ranked(self, run: Run, feeds: dict[str, Any], q2: float) -> Ranked:
+        scores, candidates = run(OUTPUTS, feeds)
+        return Ranked(scores.tolist()[0], candidates.tolist()[0], self.gap(feeds[Input.FEATURES], q2))
 
     def distance(self, run: Run, query: Queries, q2: float) -> float:
         """Measure one query to the nearest row, as closely as float32 scores allow."""
@@ -200,7 +198,8 @@ class Nearest:
         return squared_distances(self._bytes.take(near, axis=0).view(self._kind), query, self._unit)
 
     def _search_more(self, run: Run, query: Queries) -> Ranked:
-        return self._ranked(run, query, float(np.vdot(query, query)), GROWTH)
+        more = {name: np.array([min(GROWTH * count, self._distinct)]) for name, count in self._counts.items()}
+        return self._ranked(run, {Input.FEATURES: query, **more}, float(np.vdot(query, query)))
 
     def row_set(self, run: Run, query: Queries, squared_norm: float) -> npt.NDArray[np.int64]:
         """Find the k nearest rows of one query, (1, k), ascending, where all rows of the artifact are distinct."""
