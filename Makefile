@@ -62,6 +62,7 @@ release-check: $(VENV)/installed
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/run.py --output benchmarks/results
 	$(BIN)/python benchmarks/scale.py --output benchmarks/results
+	$(BIN)/python benchmarks/nodes.py --output benchmarks/results
 	$(BIN)/python benchmarks/service.py --output benchmarks/results
 	$(BIN)/python benchmarks/overhead.py --output benchmarks/results
 
@@ -72,6 +73,7 @@ bench-tables:
 bench-smoke: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/run.py --smoke
 	$(BIN)/python benchmarks/scale.py --smoke
+	$(BIN)/python benchmarks/nodes.py --smoke
 	$(BIN)/python benchmarks/service.py --smoke
 	$(BIN)/python benchmarks/overhead.py --smoke
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from copy import copy
 from functools import partial
 from importlib.metadata import version
-from itertools import cycle, pairwise
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ from timing import interleaved, percentiles
 
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime import Selector
+from models import documents, mlp_layers
 
 PACKAGES = ("modelpick", "numpy", "onnxruntime", "scikit-learn", "skl2onnx", "faiss-cpu", "hnswlib")
 FULL = {
@@ -53,8 +54,6 @@ FULL = {
     "turns": 5,
 }
 SMOKE = {"rows": [200, 1_000], "batches": [1, 64], "queries": 500, "calls": 1_000, "turns": 1}
-# Outputs of each layer.
-MLP_LAYERS = (256, 128, 9)
 # Above, checking every query against the reference takes longer than all else.
 MOST_ROWS_OF_ALL_QUERIES, FEW_QUERIES = 20_000, 2_000
 console = Console(width=200)
@@ -132,40 +131,10 @@ def _overhead(selector: Selector, data: Data, plan: dict[str, Any]) -> dict[str,
 
 def measure_others(plan: dict[str, Any]) -> list[dict[str, Any]]:
     """Measure SVM, KMeans and MLP beside scikit-learn, skl2onnx's own graphs, plain layers and bare session calls."""
-    rng = np.random.default_rng(0)
     vectors = KINDS["clustered"](9 * 500, 64)
-    support = vectors.rows[::9].astype(np.float64)
-    classifiers = [
-        {"model_name": f"m{i}", "alpha": rng.normal(size=500).tolist(), "support_vectors": support.tolist()}
-        | {"rho": 0.1, "gamma": 1.0}
-        for i in range(4)
-    ]
-    linear = [{"model_name": f"m{i}", "weights": rng.normal(size=WIDTH).tolist(), "rho": 0.1} for i in range(4)]
-    documents: dict[str, dict[str, Any]] = {
-        "SVM, 4 RBF classifiers, 500 support vectors": {"algorithm": "svm", "rbf_classifiers": classifiers},
-        "SVM, 4 linear classifiers": {"algorithm": "svm", "linear_classifiers": linear},
-    }
-    for clusters in (8, 12, 100):
-        documents[f"KMeans, {clusters} clusters"] = {
-            "algorithm": "kmeans",
-            "num_clusters": clusters,
-            "centroids": support[:clusters].tolist(),
-            "cluster_models": [f"m{i % 4}" for i in range(clusters)],
-        }
-    widths = (WIDTH, *MLP_LAYERS)
-    layers = [
-        (rng.normal(0, width**-0.5, (outputs, width)).astype(np.float32), rng.normal(size=outputs).astype(np.float32))
-        for width, outputs in pairwise(widths)
-    ]
-    dense = [{"type": "linear", "weight": weights.tolist(), "bias": bias.tolist()} for weights, bias in layers]
-    documents[f"MLP, {' x '.join(map(str, widths))}"] = {
-        "algorithm": "mlp",
-        "model_names": [f"m{i}" for i in range(widths[-1])],
-        "feature_dim": WIDTH,
-        "layers": [layer for one in dense for layer in (one, {"type": "relu"})][:-1],
-    }
+    layers = mlp_layers()
     measured = []
-    for name, document in documents.items():
+    for name, document in documents(layers).items():
         built = build_estimator(load_document(json.dumps({"trained": True, **document}).encode()))
         calls = {"modelpick": select(Selector.load(to_artifact(built))), "scikit-learn": built.predict}
         if machines := getattr(built, "machines_", None):

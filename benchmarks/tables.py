@@ -143,6 +143,14 @@ def knn_tail() -> Iterator[Row]:
         )
 
 
+def nodes() -> Iterator[Row]:
+    """Show where searches spend their time: a run, a bare call, and the slowest nodes."""
+    yield ("search", "run, µs", "bare call, µs", "nodes", "slowest nodes, µs with the profiler")
+    for name, found in json.loads((ROOT / "benchmarks/results/nodes.json").read_text())["searches"].items():
+        slowest = ", ".join(f"{node['kind']} {node['microseconds']:.0f}" for node in found["nodes"][:4])
+        yield (name, _number(found["run"]), _number(found["bare call"]), str(len(found["nodes"])), slowest)
+
+
 def callers() -> Iterator[Row]:
     """Show requests a second, and the slowest of a hundred, of concurrent callers of an event loop."""
     results = _service()["callers"]
@@ -247,6 +255,7 @@ TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     "knn-exactness": knn_exactness,
     "knn-scale": knn_scale,
     "knn-tail": knn_tail,
+    "nodes": nodes,
     "other-algorithms": other_algorithms,
     "callers": callers,
     "watching": watching,
