@@ -70,6 +70,8 @@ SAMPLE, SAMPLE_SHARE, SAMPLE_MARGIN, CANDIDATE_STEP = 64, 0.99, 1.2, 16
 # Microseconds per byte of all rows, where they fit the processor's caches of so many bytes and where they do not; per
 # byte of a candidate; and for all else of the quantised search. Measured, see benchmarks/README.md.
 CACHE, NEAR_COST, FAR_COST, CANDIDATE_COST, FIXED_COST = 2**24, 1.1e-5, 3e-5, 5e-5, 21.0
+# So many times as long as reading the rows take products of the few queries for which one by one is still as fast.
+FEW_TOGETHER = 1.5
 
 
 def roundings(products: int) -> tuple[float, float]:
@@ -241,7 +243,9 @@ def _integers(rows: Rows, wanted: int, kept: int, kind: str) -> Integers | None:
     slope = parts.error_slope()
     count = min(max(kept, needed_candidates(rows, parts, slope, wanted)), rows.count)
     ratio = _plain_cost(rows) / _integer_cost(rows, parts, count)
-    return Integers(parts, slope, count, max(1, int(ratio))) if kind == ExactSearch.quantised or ratio > 1 else None
+    if kind == ExactSearch.auto and ratio <= 1:
+        return None
+    return Integers(parts, slope, count, max(1, int(FEW_TOGETHER * ratio)))
 
 
 def needed_candidates(rows: Rows, parts: Quantised, slope: float, wanted: int) -> int:
