@@ -1,11 +1,12 @@
 """From sample models and recorded answers to the model for a typed question, command by command; run by `make demo`."""
 
+import contextlib
 import json
 import shlex
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
+
+from modelpick.converter.cli.app import app
 
 MODELS = Path(__file__).parent
 # Of this many questions one is held out: selectors are not judged on what they were trained on.
@@ -46,9 +47,11 @@ def main():
         folder = Path(name)
         (folder / "models").symlink_to(MODELS.resolve())
         split(folder)
-        for says, command in STEPS:
-            print(f"\n{says}\n$ modelpick {command}", flush=True)
-            subprocess.run([sys.executable, "-m", "modelpick.converter", *shlex.split(command)], cwd=folder, check=True)
+        with contextlib.chdir(folder):
+            for says, command in STEPS:
+                print(f"\n{says}\n$ modelpick {command}", flush=True)
+                if code := app(shlex.split(command), standalone_mode=False):
+                    raise SystemExit(code)
 
 
 if __name__ == "__main__":
