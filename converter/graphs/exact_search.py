@@ -69,7 +69,7 @@ QUANTISED_AT_ONCE = 128
 SAMPLE, SAMPLE_SHARE, SAMPLE_MARGIN, CANDIDATE_STEP = 64, 0.99, 1.2, 16
 # Microseconds per byte of all rows, where they fit the processor's caches of so many bytes and where they do not; per
 # byte of a candidate; and for all else of the quantised search. Measured, see benchmarks/README.md.
-CACHE, NEAR_COST, FAR_COST, CANDIDATE_COST, FIXED_COST = 2**24, 1.1e-5, 3e-5, 5e-5, 21.0
+CACHE, NEAR_COST, FAR_COST, CANDIDATE_COST, FIXED_COST = 2**24, 1.1e-5, 3e-5, 5e-5, 15.0
 # So many times as long as reading the rows take products of the few queries for which one by one is still as fast.
 FEW_TOGETHER = 1.5
 
@@ -156,10 +156,13 @@ class Rows:
         # Distances that overflow float64 are equal in it, whatever the search finds.
         return gamma * self.factor**2, constant if self.longest < LONGEST * self.factor else np.inf
 
-    def rescored_constant(self) -> float:
-        """Bound the constant of the same where norms are added last: they are off by two roundings of their own."""
-        gamma, absolute = roundings(self.width)
-        return (gamma + 4 * UNIT) * self.longest**2 + absolute * (1 + self.longest)
+    def integer_constant(self, heavy: int) -> float:
+        """Bound the constant of the same for scores in integers, of so many heavy columns, and those ranked after them.
+
+        Norms are added to products of the heavy columns in any order, and last to those of all columns.
+        """
+        (of_all, absolute), (of_heavy, _) = roundings(self.width), roundings(heavy)
+        return max(of_all + 4 * UNIT, 2 * of_heavy) * self.longest**2 + absolute * (1 + self.longest)
 
 
 class Quantised(NamedTuple):
@@ -175,6 +178,11 @@ class Quantised(NamedTuple):
     """Length of the longest difference between a row's light columns and what the integers stand for."""
     row_norm: float
     """Length of the longest row that the integers stand for."""
+
+    @property
+    def heavy(self) -> npt.NDArray[np.int64]:
+        """The other columns, int64, (heavy,)."""
+        return np.flatnonzero(~self.light)
 
     def error_slope(self) -> float:
         """Bound what integers add to a score's error, as a multiple of ``|q|``."""
@@ -218,7 +226,9 @@ def add_search(
         branch = graph.branch()
         results = dict(zip(KINDS, _integer_search(branch, single, norms, rows, integers), strict=True))
         graph.switch(Input.INTEGERS, False, outputs, KINDS, branch, results, single)
-        graph.constant(Table.INTEGER_ERROR, np.array([integers.slope, rows.rescored_constant()]))
+        graph.constant(
+            Table.INTEGER_ERROR, np.array([integers.slope, rows.integer_constant(len(integers.parts.heavy))])
+        )
         graph.constant(Table.SINGLES, np.array([integers.singles]))
     return found
 
@@ -268,8 +278,7 @@ def _plain_cost(rows: Rows) -> float:
 
 
 def _integer_cost(rows: Rows, parts: Quantised, candidates: int) -> float:
-    heavy = int(np.count_nonzero(~parts.light))
-    read = _reading_cost(rows.count * (rows.width + 4 * heavy))
+    read = _reading_cost(rows.count * (rows.width + 4 * len(parts.heavy)))
     return read + float(4 * candidates * rows.width) * CANDIDATE_COST + FIXED_COST
 
 
@@ -307,7 +316,7 @@ def _integer_search(graph: Graph, query: str, norms: str, rows: Rows, integers: 
     part_scales = graph.constant("part_scales", _single([[[1.0, 1.0 / REST_LEVELS]]]) / _single(QUERY_LEVELS))
     summed = graph.node("Squeeze", graph.node("MatMul", graph.node("Mul", largest, part_scales), products), axis)
     scaled = graph.node("Mul", summed, graph.constant("search_scales", _single(-2.0 * parts.scales)))
-    scores = graph.node("Add", scaled, _heavy_scores(graph, query, norms, rows, np.flatnonzero(~parts.light)))
+    scores = graph.node("Add", scaled, _heavy_scores(graph, query, norms, rows, parts.heavy))
     size = graph.constant("integer_candidates", np.array([integers.candidates]))
     return graph.nodes("TopK", [scores, size], 2, axis=1, largest=0, sorted=1)
 
