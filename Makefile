@@ -19,7 +19,7 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest -n auto --cov
+	$(BIN)/python -m pytest -n auto
 
 # The tests of the report open it in Chromium where it is there.
 browser: $(VENV)/installed
@@ -34,13 +34,13 @@ docs: $(VENV)/installed-docs
 test-docs: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto tests/test_docs.py
 
-# The wheel with the newest versions of what it needs, the sdist with the oldest.
+# The wheel with the newest versions of what it needs, and the floor of coverage; the sdist with the oldest.
 test-packages: $(VENV)/installed
 	rm -rf dist .venv-wheel .venv-sdist
 	$(BIN)/python -m build --outdir dist
 	@$(call make-venv,.venv-wheel)
 	.venv-wheel/bin/$(PIP_INSTALL) "$$(ls dist/*.whl)[converter,dev]"
-	.venv-wheel/bin/python -m pytest -n auto
+	.venv-wheel/bin/python -m pytest -n auto --cov
 	@$(call make-venv,.venv-sdist)
 	.venv-sdist/bin/$(PIP_INSTALL) -c tests/oldest.txt "$$(ls dist/*.tar.gz)[converter,dev]"
 	.venv-sdist/bin/python -m pytest -n auto
