@@ -11,6 +11,21 @@ SAFE = 1e-250, 1e250
 AT_ONCE = 4096
 
 
+class Vectors:
+    """Vectors of an artifact, (n, d), of which some are taken.
+
+    They are kept as bytes: where a file was read to, its numbers need not be aligned, and are taken slowly.
+    """
+
+    def __init__(self, values: npt.NDArray[np.floating]) -> None:
+        self._bytes, self.dtype = values.view(np.uint8), values.dtype
+
+    def take(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.floating]:
+        """Return the vectors at some places, (m,): (m, d)."""
+        taken: npt.NDArray[np.floating] = self._bytes.take(places, axis=0).view(self.dtype)
+        return taken
+
+
 def squared_distances(vectors: npt.NDArray[np.floating], query: Matrix, unit: bool) -> Matrix:
     """Measure a query, float64, (1, d), to vectors, (m, d): (m,); with ``unit``, between their directions."""
     if unit:

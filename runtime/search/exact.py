@@ -18,7 +18,7 @@ from ..errors import ArtifactError
 from ..query import Norms, Queries
 from ..schema import Input, Metric, Output, Stored, Table
 from ..session import Part, Run
-from .distances import squared_distances
+from .distances import Vectors, squared_distances
 from .early_exit import Ranked, lead, leads
 from .integers import PART as INTEGERS
 from .integers import IntegerSearch
@@ -74,8 +74,7 @@ class Nearest:
         self._distinct = len(self._members)
         self._n_rows = len(tables[Table.ROW_MODEL]) if Table.ROW_MODEL in tables else self._distinct
         self._sizes = (self._members < self._n_rows).sum(axis=1)
-        # As bytes: where a file was read to, its numbers need not be aligned.
-        self._bytes, self._kind = tables[Stored.ROWS].view(np.uint8), tables[Stored.ROWS].dtype
+        self._rows = Vectors(tables[Stored.ROWS])
         self._counts = {name: int(tables[name][0]) for name in (Table.CANDIDATES, Table.KEPT) if name in tables}
         # All distinct rows are candidates: none is outside.
         self.complete = min(self._counts.values()) >= self._distinct
@@ -195,7 +194,7 @@ class Nearest:
         if len(near) > BLOCK:
             blocks = (near[first : first + BLOCK] for first in range(0, len(near), BLOCK))
             return np.concatenate([self._squared_distances(query, block) for block in blocks])
-        return squared_distances(self._bytes.take(near, axis=0).view(self._kind), query, self._unit)
+        return squared_distances(self._rows.take(near), query, self._unit)
 
     def _search_more(self, run: Run, query: Queries) -> Ranked:
         more = {name: np.array([min(GROWTH * count, self._distinct)]) for name, count in self._counts.items()}

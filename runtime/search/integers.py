@@ -13,6 +13,7 @@ from ..artifact.onnx_reader import Tensor
 from ..query import Queries
 from ..schema import Input, Output, Stored, Table
 from ..session import Part, Run
+from .distances import Vectors
 from .early_exit import Ranked
 
 PART = Part((Output.INTEGER_SCORE, Output.INTEGER_CANDIDATE), Table.INTEGERS, Input.INTEGERS)
@@ -38,9 +39,8 @@ class IntegerSearch:
     def __init__(self, tables: Mapping[str, Tensor], wanted: int, unit: bool) -> None:
         self.singles = int(tables[Table.SINGLES][0])
         self._wanted, self._kept, self._unit = wanted, int(tables[Table.CANDIDATES][0]), unit
-        rows, self._norms = tables.get(Table.SEARCH_ROWS, tables[Stored.ROWS]), tables[Table.SEARCH_NORMS]
-        # As bytes: where a file was read to, its numbers need not be aligned.
-        self._bytes, self._kind = rows.view(np.uint8), rows.dtype
+        rows = tables.get(Table.SEARCH_ROWS, tables[Stored.ROWS])
+        self._rows, self._norms = Vectors(rows), tables[Table.SEARCH_NORMS]
         self._center, self._heavy = tables.get(Table.CENTER), tables.get(Table.HEAVY)
         self._factor = float(tables[Table.FACTOR]) if Table.FACTOR in tables else 1.0
         self._slope, constant = tables[Table.INTEGER_ERROR].tolist()
@@ -49,7 +49,10 @@ class IntegerSearch:
         self._slack = 1.0 + rows.shape[1] * 2.0**-50
 
     def search(self, run: Run, query: Queries, squared_norm: float) -> Ranked | None:
-        """Return candidates for one query, (1, d), or None where it is too short or too long for this."""
+        """Return candidates for one query, (1, d).
+
+        None where it is too short or too long for this, or where the wanted rows may be others than those scored.
+        """
         vector = query[0]
         if self._unit:
             if squared_norm < SHORTEST:
@@ -69,7 +72,7 @@ class IntegerSearch:
         error, estimates = self._slope * sqrt(light), lowest.tolist()[0]
         count = max(bisect_right(estimates, estimates[self._wanted - 1] + MARGIN * error), self._kept)
         near = found[0, :count]
-        products = self._bytes.take(near, axis=0).view(self._kind).dot(vector.astype(self._kind, copy=False))
+        products = self._rows.take(near).dot(vector.astype(self._rows.dtype, copy=False))
         scores = self._norms.take(near)
         scores -= products + products
         order = scores.argsort()
@@ -77,6 +80,8 @@ class IntegerSearch:
         outside = inf if count == len(self._norms) else estimates[min(count, len(estimates) - 1)] - error
         ranked = scores.take(order).tolist()
         below = bisect_left(ranked, outside)
+        if below < self._wanted:
+            return None
         ranked[below:] = [outside] * (count - below)
         return Ranked(ranked, near.take(order).tolist(), gap)
 

@@ -118,3 +118,12 @@ def test_few_queries_are_searched_for_one_by_one():
     assert asked == [True] * singles + [False]
     np.testing.assert_array_equal(few.candidates[:, :K], many.candidates[:-1, :K])
     np.testing.assert_allclose(few.scores, many.scores[:-1], rtol=1e-5)
+
+
+def test_the_distance_is_known_where_integers_tell_no_row_from_another():
+    """All rows are about as far from the query, in numbers that 8 bits hold badly."""
+    rows = np.eye(WIDTH)[np.arange(COUNT) % WIDTH] + 1e-3 * RNG.normal(size=(COUNT, WIDTH))
+    nearest, _, run = opened(rows)
+    for query in 1.0 + 1e-4 * RNG.normal(size=(10, WIDTH)):
+        true = np.linalg.norm(rows - query, axis=1).min()
+        assert nearest.distance(run, query[None], float(query @ query)) == pytest.approx(true, rel=1e-5)
