@@ -1,6 +1,5 @@
 """Shows where the search for one query spends its time: the nodes of its session, by onnxruntime's own profiler."""
 
-import argparse
 import json
 import tempfile
 from collections import defaultdict
@@ -10,12 +9,12 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from data import WIDTH, distinct
-from peers import bare_call, estimator
+from documents import documents, mlp_layers
+from peers import bare_call, estimator, session
 from rich.console import Console
 from rich.table import Table
-from run import machine
+from script import Plan, Results, benchmark
 from timing import interleaved
 
 from modelpick.converter import build_estimator, load_document, to_artifact
@@ -25,24 +24,23 @@ from modelpick.runtime.schema import Input, Output
 from modelpick.runtime.search.exact import OUTPUTS
 from modelpick.runtime.search.integers import PART as INTEGERS
 from modelpick.runtime.session import Part
-from models import documents, mlp_layers
 
-FULL: dict[str, Any] = {"rows": [200, 1_000, 5_000], "runs": 5_000, "turns": 5}
-SMOKE: dict[str, Any] = {"rows": [1_000], "runs": 200, "turns": 1}
+FULL: Plan = {"rows": [200, 1_000, 5_000], "runs": 5_000, "turns": 5}
+SMOKE: Plan = {"rows": [1_000], "runs": 200, "turns": 1}
 # Nodes that a table names.
 SLOWEST = 4
 console = Console(width=160)
 
 
-def measure(artifact: bytes, part: Part, plan: dict[str, Any]) -> dict[str, Any]:
+def measure(artifact: bytes, part: Part, plan: Plan) -> dict[str, Any]:
     """Profile a part of a graph: microseconds of a run as it is, of a bare call, and of each node with the profiler."""
     model = pruned(artifact, part.outputs, split=False, switch=part.switch).model
     feeds = {Input.FEATURES: np.random.default_rng(0).normal(size=(1, WIDTH)) / WIDTH**0.5}
-    run = partial(_session(model, None).run, list(part.outputs), feeds)
+    run = partial(session(model).run, list(part.outputs), feeds)
     taken = interleaved({"run": run, "bare call": bare_call(feeds[Input.FEATURES])}, plan["turns"])
     nodes = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
-        profiled = _session(model, folder)
+        profiled = session(model, profile=f"{folder}/profile")
         for _ in range(plan["runs"]):
             profiled.run(list(part.outputs), feeds)
         for event in json.loads(Path(profiled.end_profiling()).read_text()):
@@ -52,16 +50,7 @@ def measure(artifact: bytes, part: Part, plan: dict[str, Any]) -> dict[str, Any]
     return {**taken, "nodes": [{"kind": kind, "microseconds": time} for time, kind in medians]}
 
 
-def _session(model: bytes, folder: str | None) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    if folder is not None:
-        options.enable_profiling, options.profile_file_prefix = True, f"{folder}/profile"
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def measure_all(plan: dict[str, Any]) -> dict[str, Any]:
+def measure_all(plan: Plan) -> Results:
     """Profile KNN on distinct rows, and the models that estimate."""
     measured = {}
     for rows in plan["rows"]:
@@ -69,35 +58,22 @@ def measure_all(plan: dict[str, Any]) -> dict[str, Any]:
         part = INTEGERS if INTEGERS.needs in read_contents("benchmark", artifact)[1] else Part(OUTPUTS)
         measured[f"KNN, {rows:,} distinct rows"] = measure(artifact, part, plan)
     for name, document in documents(mlp_layers()).items():
+        if "rbf_classifiers" in document:  # these settle in the graph
+            continue
         artifact = to_artifact(build_estimator(load_document(json.dumps({"trained": True, **document}).encode())))
-        if "rbf_classifiers" not in document:  # those settle in the graph
-            measured[name] = measure(artifact, Part((Output.ESTIMATE,)), plan)
-    return measured
+        measured[name] = measure(artifact, Part((Output.ESTIMATE,)), plan)
+    return {"searches": measured}
 
 
-def show(measured: dict[str, Any]) -> None:
+def show(results: Results) -> None:
     """Print the table."""
     table = Table("search", "run, us", "bare call, us", "nodes", f"slowest {SLOWEST}, us with the profiler")
-    for name, found in measured.items():
+    for name, found in results["searches"].items():
         slowest = ", ".join(f"{node['kind']} {node['microseconds']:.0f}" for node in found["nodes"][:SLOWEST])
         cells = (f"{found['run']:.1f}", f"{found['bare call']:.1f}", str(len(found["nodes"])))
         table.add_row(name, *cells, slowest)
     console.print(table)
 
 
-def main() -> None:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--smoke", action="store_true", help="a small size only, in seconds")
-    parser.add_argument("--output", type=Path, help="folder for nodes.json")
-    arguments = parser.parse_args()
-    plan = SMOKE if arguments.smoke else FULL
-    results = {"machine": machine(), "plan": plan, "searches": measure_all(plan)}
-    show(results["searches"])
-    if arguments.output is not None:
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        (arguments.output / "nodes.json").write_text(json.dumps(results, indent=1) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    benchmark(__doc__, "nodes.json", (FULL, SMOKE), measure_all, show)

@@ -1,6 +1,5 @@
 """Measures what the gateway adds to a request beside its backend called directly; see README.md."""
 
-import argparse
 import asyncio
 import json
 import socket
@@ -15,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from run import machine
+from script import Results, benchmark
 
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.converter.encoders.make import make_encoder
@@ -155,23 +154,14 @@ def measure(plan: dict[str, Any]) -> dict[str, dict[int, dict[str, float]]]:
     return measured
 
 
-def main() -> None:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--smoke", action="store_true", help="one short turn")
-    parser.add_argument("--output", type=Path, help="folder for gateway.json")
-    arguments = parser.parse_args()
-    plan: dict[str, Any] = SMOKE if arguments.smoke else FULL
-    results = {"machine": machine(), "plan": plan, "callers": measure(plan)}
+def show(results: Results) -> None:
+    """Print the table."""
     table = Table("asked", *(f"{callers} at once: p50, p99 ms (a second)" for callers in CALLERS))
     for name, by_callers in results["callers"].items():
         cells = [f"{m['p50']:.2f}, {m['p99']:.2f} ({m['per_second']:,.0f})" for m in by_callers.values()]
         table.add_row(name, *cells)
     Console(width=120).print(table)
-    if arguments.output is not None:
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        (arguments.output / "gateway.json").write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    benchmark(__doc__, "gateway.json", (FULL, SMOKE), lambda plan: {"callers": measure(plan)}, show)

@@ -1,9 +1,6 @@
 """Measures modelpick beside other libraries, one thread each, and writes tables, JSON and a plot; see README.md."""
 
-import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -11,7 +8,6 @@ import time
 from collections.abc import Iterator
 from copy import copy
 from functools import partial
-from importlib.metadata import version
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -19,6 +15,7 @@ from typing import Any
 import faiss
 import numpy as np
 from data import KINDS, WIDTH, Data, Matrix
+from documents import documents, mlp_layers
 from peers import (
     KNN_PEERS,
     OTHER_PEERS,
@@ -37,15 +34,14 @@ from plot import plot_knn
 from reference import selections
 from rich.console import Console
 from rich.table import Table
+from script import Plan, Results, benchmark
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 from timing import interleaved, percentiles
 
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime import Selector
-from models import documents, mlp_layers
 
-PACKAGES = ("modelpick", "numpy", "onnxruntime", "scikit-learn", "skl2onnx", "faiss-cpu", "hnswlib")
 FULL = {
     "rows": [200, 1_000, 5_000, 20_000, 100_000],
     "batches": [1, 64, 1_024],
@@ -250,45 +246,27 @@ def show(results: dict[str, Any]) -> None:
     console.print("conversion:", results["conversion"])
 
 
-def machine() -> dict[str, Any]:
-    """Describe the machine and the versions."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        **{package: version(package) for package in PACKAGES},
-    }
-
-
-def main() -> None:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--smoke", action="store_true", help="small sizes only, in less than a minute")
-    parser.add_argument("--output", type=Path, help="folder for results.json and knn.svg")
-    arguments = parser.parse_args()
+def measure(plan: Plan) -> Results:
+    """Measure all by a plan, with one thread."""
     faiss.omp_set_num_threads(1)
+    measured = []
     with threadpool_limits(1):
-        measure(SMOKE if arguments.smoke else FULL, arguments.output)
+        for kind in KINDS:
+            for n_rows in plan["rows"]:
+                measured.append(measure_knn(kind, n_rows, plan))
+                console.print(f"measured {n_rows:,} {kind} rows")
+        return {
+            "knn": measured,
+            "others": measure_others(plan),
+            "memory": measure_memory(plan["rows"][-2]),
+            "conversion": measure_conversion(plan["rows"][-2]),
+        }
 
 
-def measure(plan: dict[str, Any], output: Path | None) -> None:
-    """Measure by a plan, print, and write to a folder."""
-    results: dict[str, Any] = {"machine": machine(), "plan": plan, "knn": []}
-    for kind in KINDS:
-        for n_rows in plan["rows"]:
-            results["knn"].append(measure_knn(kind, n_rows, plan))
-            console.print(f"measured {n_rows:,} {kind} rows")
-    results["others"] = measure_others(plan)
-    results["memory"] = measure_memory(plan["rows"][-2])
-    results["conversion"] = measure_conversion(plan["rows"][-2])
-    show(results)
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-        plot_knn(results, output / "knn.svg")
+def draw(results: Results, folder: Path) -> None:
+    """Plot the times of KNN."""
+    plot_knn(results, folder / "knn.svg")
 
 
 if __name__ == "__main__":
-    main()
+    benchmark(__doc__, "results.json", (FULL, SMOKE), measure, show, draw)

@@ -1,6 +1,5 @@
 """Measures how modelpick grows with distinct rows, each size in processes of its own, with one thread and with two."""
 
-import argparse
 import gc
 import json
 import os
@@ -19,7 +18,7 @@ from data import WIDTH, distinct
 from peers import K, estimator
 from rich.console import Console
 from rich.table import Table
-from run import machine
+from script import Plan, Results, benchmark
 from timing import interleaved, percentiles
 
 from modelpick.converter import to_artifact
@@ -28,6 +27,8 @@ from modelpick.runtime import Selector
 FULL = {"rows": [200, 1_000, 5_000, 20_000, 100_000, 150_000], "threads": [1, 2], "turns": 3, "calls": 20_000}
 SMOKE = {"rows": [1_000], "threads": [1, 2], "turns": 1, "calls": 500}
 BATCH = 64
+# Asks the script to measure in its own process.
+HERE = "--here"
 # Of a turn of single calls, for how long at most.
 SECONDS_OF_CALLS = 20
 console = Console(width=160)
@@ -38,7 +39,7 @@ def resident() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def measure_here(folder: Path, threads: int, plan: dict[str, Any]) -> dict[str, Any]:
+def measure_here(folder: Path, threads: int, plan: Plan) -> dict[str, Any]:
     """Measure the artifact of a folder in this process: MB, seconds to load, and microseconds of a query."""
     options = None  # as most callers load
     if threads > 1:
@@ -65,7 +66,7 @@ def measure_here(folder: Path, threads: int, plan: dict[str, Any]) -> dict[str, 
     return {"loading": loading, "resident": loaded, "microseconds": times, "tails": tails}
 
 
-def measure(rows: int, plan: dict[str, Any]) -> dict[str, Any]:
+def measure(rows: int, plan: Plan) -> dict[str, Any]:
     """Measure one size: the artifact's MB, and by number of threads what `measure_here` measures."""
     data = distinct(rows, 1_000)
     with tempfile.TemporaryDirectory() as name:
@@ -76,14 +77,19 @@ def measure(rows: int, plan: dict[str, Any]) -> dict[str, Any]:
         del data
         by_threads = {}
         for threads in plan["threads"]:
-            command = [sys.executable, __file__, "--here", name, str(threads), json.dumps(plan)]
+            command = [sys.executable, __file__, HERE, name, str(threads), json.dumps(plan)]
             environment = os.environ | {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
             done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
             by_threads[threads] = json.loads(done.stdout)
         return {"rows": rows, "megabytes": size / 1e6, "threads": by_threads}
 
 
-def show(results: dict[str, Any]) -> None:
+def measure_all(plan: Plan) -> Results:
+    """Measure each size."""
+    return {"sizes": [measure(rows, plan) for rows in plan["rows"]]}
+
+
+def show(results: Results) -> None:
     """Print the table."""
     columns = ("file MB", "threads", "load s", "loaded MB", "single µs", "FAISS", "batch µs", "FAISS", "p50", "p99")
     table = Table("distinct rows", *columns, "frozen p99")
@@ -102,24 +108,9 @@ def show(results: dict[str, Any]) -> None:
     console.print(table)
 
 
-def main() -> None:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--smoke", action="store_true", help="a small size only, in seconds")
-    parser.add_argument("--output", type=Path, help="folder for scale.json")
-    parser.add_argument("--here", nargs=3, metavar=("FOLDER", "THREADS", "PLAN"), help="measure in this process")
-    arguments = parser.parse_args()
-    if arguments.here is not None:
-        folder, threads, plan = arguments.here
-        sys.stdout.write(json.dumps(measure_here(Path(folder), int(threads), json.loads(plan))))
-        return
-    plan = SMOKE if arguments.smoke else FULL
-    results = {"machine": machine(), "plan": plan, "sizes": [measure(rows, plan) for rows in plan["rows"]]}
-    show(results)
-    if arguments.output is not None:
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        (arguments.output / "scale.json").write_text(json.dumps(results, indent=1) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == [HERE]:
+        folder, threads, plan = sys.argv[2:]
+        sys.stdout.write(json.dumps(measure_here(Path(folder), int(threads), json.loads(plan))))
+    else:
+        benchmark(__doc__, "scale.json", (FULL, SMOKE), measure_all, show)

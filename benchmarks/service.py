@@ -1,8 +1,6 @@
 """Measures what a service pays around a selection: concurrent callers, watching, and imports; see README.md."""
 
-import argparse
 import asyncio
-import json
 import statistics
 import subprocess
 import sys
@@ -10,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 from data import EMBEDDING_WIDTH, clustered
@@ -18,7 +15,7 @@ from peers import estimator
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 from rich.table import Table
-from run import machine
+from script import Plan, Results, benchmark
 from threadpoolctl import threadpool_limits
 from timing import interleaved
 
@@ -134,26 +131,17 @@ def show(results: dict[str, Any]) -> None:
     console.print(table)
 
 
-def main() -> None:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--smoke", action="store_true", help="a small size only, in seconds")
-    parser.add_argument("--output", type=Path, help="folder for service.json")
-    arguments = parser.parse_args()
-    plan: dict[str, Any] = SMOKE if arguments.smoke else FULL
-    results: dict[str, Any] = {"machine": machine(), "plan": plan, "callers": {}, "watching": {}}
-    results["imports"] = measure_imports(plan["imports"])
+def measure(plan: Plan) -> Results:
+    """Measure all by a plan."""
+    results: Results = {"callers": {}, "watching": {}, "imports": measure_imports(plan["imports"])}
     with threadpool_limits(1):
         for rows in plan["rows"]:
             data = clustered(rows, 64)
             artifact = to_artifact(estimator(data))
             results["callers"][rows] = measure_callers(artifact, data.queries, plan["seconds"])
             results["watching"][rows] = measure_watching(artifact, data.queries, plan["turns"])
-    show(results)
-    if arguments.output is not None:
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        (arguments.output / "service.json").write_text(json.dumps(results, indent=1) + "\n")
+    return results
 
 
 if __name__ == "__main__":
-    main()
+    benchmark(__doc__, "service.json", (FULL, SMOKE), measure, show)

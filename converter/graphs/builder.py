@@ -16,8 +16,6 @@ from .tensors import LARGE, Values, are_single, in_type
 FLOAT, DOUBLE, UINT8 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.UINT8
 # Option of every estimator: a dict that takes the values of large tensors, by name, which the graph then lacks.
 LARGE_TENSORS = "large_tensors"
-
-
 # Makes a branch wait for a value that only nodes within it read.
 ORDER = "CastLike"
 

@@ -34,17 +34,14 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from onnx import TensorProto
 
 from modelpick.runtime.schema import Input, Metric, Output, Table
 
-from .builder import FLOAT, UINT8, Graph
-from .builder import KINDS as NAMED_KINDS
+from .builder import FLOAT, KINDS, UINT8, Graph
 from .tensors import are_single
 from .unit_length import directions
 
 Matrix = npt.NDArray[np.float64]
-INT64 = TensorProto.INT64
 # More rows than wanted, so that the scores separate those near the last.
 SPARE = 4
 UNIT = 2.0**-24
@@ -98,7 +95,8 @@ class Search(NamedTuple):
     """Distinct rows, int64, (b, c)."""
 
 
-KINDS: Mapping[str, str] = {Output.INTEGER_SCORE: "float", Output.INTEGER_CANDIDATE: "int64"}
+# Outputs of the search in integers -> their types.
+INTEGER_OUTPUTS: Mapping[str, str] = {Output.INTEGER_SCORE: "float", Output.INTEGER_CANDIDATE: "int64"}
 
 
 class Rows:
@@ -220,12 +218,12 @@ def add_search(
     graph.nodes("TopK", [scores, size], 2, *found, axis=1, largest=0, sorted=1)
     integers = _integers(rows, wanted, kept, kind)
     if integers is None:
-        for output in KINDS:
-            graph.output(outputs[output], "Identity", graph.nothing(NAMED_KINDS[KINDS[output]]))
+        for output, kind_of_output in INTEGER_OUTPUTS.items():
+            graph.output(outputs[output], "Identity", graph.nothing(KINDS[kind_of_output]))
     else:
         branch = graph.branch()
-        results = dict(zip(KINDS, _integer_search(branch, single, norms, rows, integers), strict=True))
-        graph.switch(Input.INTEGERS, False, outputs, KINDS, branch, results, single)
+        results = dict(zip(INTEGER_OUTPUTS, _integer_search(branch, single, norms, rows, integers), strict=True))
+        graph.switch(Input.INTEGERS, False, outputs, INTEGER_OUTPUTS, branch, results, single)
         graph.constant(
             Table.INTEGER_ERROR, np.array([integers.slope, rows.integer_constant(len(integers.parts.heavy))])
         )

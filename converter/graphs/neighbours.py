@@ -38,8 +38,7 @@ from modelpick.runtime import DocumentError
 from modelpick.runtime.schema import Input, Metric, Output, Stored, Table
 
 from .builder import DOUBLE, Graph
-from .exact_search import KINDS as INTEGER_KINDS
-from .exact_search import ExactSearch, Rows, Search, add_search
+from .exact_search import INTEGER_OUTPUTS, ExactSearch, Rows, Search, add_search
 from .tensors import LARGEST_FILE, are_single
 from .unit_length import add_directions
 
@@ -49,7 +48,7 @@ OUTPUTS = {
     Output.CERTIFIED: "bool",
     Output.SCORE: "float",
     Output.CANDIDATE: "int64",
-    **INTEGER_KINDS,
+    **INTEGER_OUTPUTS,
 }
 OPTIONS: Mapping[str, list[str]] = {"exact_search": list(ExactSearch)}
 
