@@ -11,7 +11,7 @@ from ..artifact.onnx_reader import Tensor
 from ..decision.voting import Vote, Weights, vote, vote_one, vote_weights
 from ..query import Norms, Preferences, Queries
 from ..schema import Table
-from ..search.early_exit import EarlyExit
+from ..search.early_exit import EarlyExit, Ranked
 from ..search.exact import PARTS, Nearest
 from ..session import Run
 from .base import VOTES, Explanation, Rule, Rules
@@ -60,6 +60,8 @@ class KNNVote:
         ranked, winner = self._nearest.ranked(run, query, squared_norm), None
         if preferences.weights == self._usual:
             winner = self._early_exit.winner(*ranked, preferences.allowed)
+            if winner is None:
+                winner = self._settled_winner(query, ranked, preferences)
         if winner is None:
             rows = self._nearest.row_list(run, query, ranked)
             votes = self._votes(rows, preferences.weights).tolist()
@@ -76,12 +78,21 @@ class KNNVote:
             gaps = self._nearest.gaps(queries, squared_norms)
             winners, proven = self._early_exit.winners(*found, gaps, preferences.allowed)
             left = np.flatnonzero(~proven)
+            for place, ranked in zip(left, found.of(left).each(gaps[left]), strict=True):
+                winner = self._settled_winner(queries[place : place + 1], ranked, preferences)
+                if winner is not None:
+                    winners[place], proven[place] = winner, True
+            left = np.flatnonzero(~proven)
         if left.size:
             rows = self._nearest.row_lists(run, queries[left], squared_norms[left], found.of(left))
             winners[left] = self._vote(rows, preferences).winners
         for query in np.flatnonzero(winners < 0):
             winners[query] = self._model_of_nearest(run, queries[query : query + 1], preferences)
         return winners
+
+    def _settled_winner(self, query: Queries, ranked: Ranked, preferences: Preferences) -> int | None:
+        settled = self._nearest.settled(query, ranked)
+        return None if settled is None else self._early_exit.winner(*settled, preferences.allowed)
 
     def distance(self, run: Run, query: Queries, squared_norm: float) -> float:
         """See `Algorithm`."""

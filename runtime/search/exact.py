@@ -5,9 +5,9 @@ the artifact holds them, in less time than another run takes.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
-from math import sqrt
+from math import inf, sqrt
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -42,6 +42,10 @@ class Found(NamedTuple):
         """Take what was found for some of the queries."""
         return Found(self.scores[queries], self.candidates[queries])
 
+    def each(self, gaps: npt.NDArray[np.float64]) -> Iterator[Ranked]:
+        """Return what was found for each query, given how far apart its scores must be, (b,)."""
+        return map(Ranked, self.scores.tolist(), self.candidates.tolist(), gaps.tolist())
+
 
 class Neighbours(NamedTuple):
     """Rows of the artifact, nearest first, (k,) each."""
@@ -74,6 +78,7 @@ class Nearest:
         self._distinct = len(self._members)
         self._n_rows = len(tables[Table.ROW_MODEL]) if Table.ROW_MODEL in tables else self._distinct
         self._sizes = (self._members < self._n_rows).sum(axis=1)
+        self._size_list: list[int] = self._sizes.tolist()
         self._rows = Vectors(tables[Stored.ROWS])
         self._counts = {name: int(tables[name][0]) for name in (Table.CANDIDATES, Table.KEPT) if name in tables}
         # All distinct rows are candidates: none is outside.
@@ -156,9 +161,32 @@ class Nearest:
 
     def row_lists(self, run: Run, queries: Queries, squared_norms: Norms, found: Found) -> npt.NDArray[np.int64]:
         """Find the same for many queries, (b, k), each as if it stood alone."""
-        gaps = self.gaps(queries, squared_norms)
-        each = zip(found.scores.tolist(), found.candidates.tolist(), gaps.tolist(), strict=True)
-        return np.stack([self.row_list(run, queries[i : i + 1], Ranked(*known)) for i, known in enumerate(each)])
+        each = found.each(self.gaps(queries, squared_norms))
+        return np.stack([self.row_list(run, queries[i : i + 1], ranked) for i, ranked in enumerate(each)])
+
+    def settled(self, query: Queries, ranked: Ranked) -> Ranked | None:
+        """Rank candidates by squared distances where scores leave open which of them are among the k nearest.
+
+        What is nearer than these stands before, at minus infinity; what is farther behind, at infinity. None where
+        no such order is open, or where rows that are no candidates may be among the k nearest.
+        """
+        (scores, candidates, gap), left, place = ranked, self._k, -1
+        while left > 0 and place + 1 < len(candidates):
+            place += 1
+            left -= self._size_list[candidates[place]]
+        first, behind = place, bisect_right(scores, scores[place] + gap)
+        if left > 0 or behind - first < 2 or (behind == len(scores) and not self.complete):
+            return None
+        while first and scores[first] - scores[first - 1] <= gap:
+            first -= 1
+        open_ones = candidates[first:behind]
+        squared = self._squared_distances(query, np.array(open_ones)).tolist()
+        ordered = sorted(zip(squared, open_ones, strict=True))
+        return Ranked(
+            [-inf] * first + [distance for distance, _ in ordered] + [inf] * (len(scores) - behind),
+            candidates[:first] + [candidate for _, candidate in ordered] + candidates[behind:],
+            0.0,
+        )
 
     def _neighbours(
         self, run: Run, query: Queries, ranked: Ranked, k: int, wanted: npt.NDArray[np.bool_] | None = None
@@ -202,16 +230,25 @@ class Nearest:
 
     def row_set(self, run: Run, query: Queries, squared_norm: float) -> npt.NDArray[np.int64]:
         """Find the k nearest rows of one query, (1, k), ascending, where all rows of the artifact are distinct."""
-        ranked = self.ranked(run, query, squared_norm)
-        if lead(ranked.scores, self._k - 1, ranked.gap, self.complete):
-            return np.sort(np.array([ranked.candidates[: self._k]]))
-        return np.sort(self.row_list(run, query, ranked)[None])
+        return np.sort(self._row_set(run, query, self.ranked(run, query, squared_norm))[None])
 
     def row_sets(self, run: Run, queries: Queries, squared_norms: Norms) -> npt.NDArray[np.int64]:
         """Find the same for many queries: (b, k)."""
-        found = self.search(run, queries, squared_norms)
-        left = np.flatnonzero(~leads(found.scores, self.gaps(queries, squared_norms), self.complete)[:, self._k - 1])
+        found, gaps = self.search(run, queries, squared_norms), self.gaps(queries, squared_norms)
         rows = found.candidates[:, : self._k].copy()
-        if left.size:
-            rows[left] = self.row_lists(run, queries[left], squared_norms[left], found.of(left))
+        left = np.flatnonzero(~leads(found.scores, gaps, self.complete)[:, self._k - 1])
+        for place, ranked in zip(left, found.of(left).each(gaps[left]), strict=True):
+            rows[place] = self._row_set(run, queries[place : place + 1], ranked)
         return np.sort(rows)
+
+    def _row_set(self, run: Run, query: Queries, ranked: Ranked) -> npt.NDArray[np.int64]:
+        """Find the k nearest rows of one query, (k,), in any order, given its candidates."""
+        known: Ranked | None = ranked
+        if not self._is_proven(ranked):
+            known = self.settled(query, ranked)
+        if known is None or not self._is_proven(known):
+            return self.row_list(run, query, ranked)
+        return np.array(known.candidates[: self._k])
+
+    def _is_proven(self, ranked: Ranked) -> bool:
+        return lead(ranked.scores, self._k - 1, ranked.gap, self.complete)

@@ -54,6 +54,33 @@ def test_finds_the_nearest_of_some_rows(search):
         assert nearest.nearest_of(run, query, wanted).rows.item() == next(row for row in order if wanted[row])
 
 
+@pytest.mark.parametrize("search", ["plain", "quantised"])
+def test_settles_which_rows_are_among_the_nearest(search):
+    """The last of the k nearest rows, and the next, differ by less than float32 tells."""
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(300, 5))
+    query = rows[0] + 0.01
+    order = np.argsort(((rows - query) ** 2).sum(axis=1))
+    rows[order[K - 1]] = query + (rows[order[K]] - query) * (1 - 1e-9)
+    document, nearest, run = searched(rows, search)
+    ranked = nearest.ranked(run, query[None], float(query @ query))
+    assert ranked.scores[K] - ranked.scores[K - 1] <= ranked.gap
+    settled = nearest.settled(query[None], ranked)
+    assert settled.scores[K] > settled.scores[K - 1] > settled.scores[0]
+    expected, distances = reference.knn_order(document, query)
+    assert set(settled.candidates[:K]) == set(expected[:K].tolist())
+    assert sorted(settled.candidates) == sorted(ranked.candidates)
+    known = [score**0.5 for score in settled.scores if 0 < score < np.inf]
+    np.testing.assert_allclose(known, distances[expected[K - len(known) + 1 : K + 1]], rtol=1e-12)
+
+
+def test_settles_nothing_where_a_row_that_was_not_found_may_be_near():
+    rows = 1.0 + 1e-9 * np.random.default_rng(4).normal(size=(300, 5))
+    _, nearest, run = searched(np.vstack([rows, 1e3 * rows]), "plain")
+    ranked = nearest.ranked(run, rows[:1], float(rows[0] @ rows[0]))
+    assert nearest.settled(rows[:1], ranked) is None
+
+
 def test_one_gap_is_that_of_the_batch():
     rng = np.random.default_rng(2)
     for rows in (rng.normal(size=(50, 4)), 1e4 + rng.normal(size=(50, 4))):
