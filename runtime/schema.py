@@ -242,6 +242,8 @@ class Table:
     """KNN: columns that stay in float32 in that search, int64, (heavy,), if there are any."""
     SINGLES: Final = "singles"
     """KNN: so many queries are searched for one by one in integers, more of them in float32 together; int64, (1,)."""
+    TOGETHER: Final = "together"
+    """KNN: at most so many queries are searched for together in float32, if there is a limit; int64, (1,)."""
     CENTER: Final = "center"
     """What is subtracted from rows and queries before the search, float64, (d,)."""
     FACTOR: Final = "factor"

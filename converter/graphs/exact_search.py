@@ -10,7 +10,9 @@ Stability of Numerical Algorithms, 2nd ed., section 3.1, with Cauchy-Schwarz for
 ``2 |q| L <= |q|^2 + L^2``, that is at most ``E = gamma_n (|q|^2 + 2 L^2)``.
 
 *Quantised*, in 8-bit integers, for one query; `modelpick.runtime.search.integers` scores the best of what that finds in
-float32. Many queries at once are searched for as above, since they share the reading of the rows::
+float32. Many queries at once share the reading of the rows, and are searched for as above; but the rows come first in
+the product, which onnxruntime then reads where they are, instead of keeping a packed copy of them. Some dozen queries
+take less time so, and hundreds up to a half more::
 
     query ─┬─ Gather heavy columns ─ Gemm ──────────────────────────────────────┐
            └─ Mul light ─ Div s ─┬─ Round ───────────┬─ MatMulInteger ─ MatMul ─ Add ─ TopK ─ integer_score,
@@ -67,8 +69,9 @@ SAMPLE, SAMPLE_SHARE, SAMPLE_MARGIN, CANDIDATE_STEP = 64, 0.99, 1.2, 16
 # Microseconds per byte of all rows, where they fit the processor's caches of so many bytes and where they do not; per
 # byte of a candidate; and for all else of the quantised search. Measured, see benchmarks/README.md.
 CACHE, NEAR_COST, FAR_COST, CANDIDATE_COST, FIXED_COST = 2**24, 1.1e-5, 3e-5, 5e-5, 15.0
-# So many times as long as reading the rows take products of the few queries for which one by one is still as fast.
-FEW_TOGETHER = 1.5
+# So many queries take about as long one by one in integers as together in float32; and so many are searched for
+# together: more take longer, since onnxruntime reads rows in pieces then.
+SINGLES, TOGETHER = 5, 32
 
 
 def roundings(products: int) -> tuple[float, float]:
@@ -211,23 +214,28 @@ def add_search(
     single = _single_query(graph, features, rows)
     query = _clipped(graph, single, rows)
     norms = graph.constant(Table.SEARCH_NORMS, _single(rows.norms))
-    scores = graph.node("Gemm", query, rows.single(graph, searched), norms, alpha=-2.0, transB=1)
     kept = min(wanted + SPARE, rows.count)
     size = graph.constant(Input.CANDIDATES, np.array([kept]))
     found = Search(outputs[Output.SCORE], outputs[Output.CANDIDATE])
-    graph.nodes("TopK", [scores, size], 2, *found, axis=1, largest=0, sorted=1)
     integers = _integers(rows, wanted, kept, kind)
+    single_rows = rows.single(graph, searched)
     if integers is None:
+        scores = graph.node("Gemm", query, single_rows, norms, alpha=-2.0, transB=1)
+        graph.nodes("TopK", [scores, size], 2, *found, axis=1, largest=0, sorted=1)
         for output, kind_of_output in INTEGER_OUTPUTS.items():
             graph.output(outputs[output], "Identity", graph.nothing(KINDS[kind_of_output]))
-    else:
-        branch = graph.branch()
-        results = dict(zip(INTEGER_OUTPUTS, _integer_search(branch, single, norms, rows, integers), strict=True))
-        graph.switch(Input.INTEGERS, False, outputs, INTEGER_OUTPUTS, branch, results, single)
-        graph.constant(
-            Table.INTEGER_ERROR, np.array([integers.slope, rows.integer_constant(len(integers.parts.heavy))])
-        )
-        graph.constant(Table.SINGLES, np.array([integers.singles]))
+        return found
+    column = graph.node("Unsqueeze", norms, graph.constant("column_axis", np.array([1])))
+    scores = graph.node("Gemm", single_rows, query, column, alpha=-2.0, transB=1)
+    columns = graph.nodes("TopK", [scores, size], 2, axis=0, largest=0, sorted=1)
+    for name, each in zip(found, columns, strict=True):
+        graph.output(name, "Transpose", each, perm=[1, 0])
+    branch = graph.branch()
+    results = dict(zip(INTEGER_OUTPUTS, _integer_search(branch, single, norms, rows, integers), strict=True))
+    graph.switch(Input.INTEGERS, False, outputs, INTEGER_OUTPUTS, branch, results, single)
+    error = np.array([integers.slope, rows.integer_constant(len(integers.parts.heavy))])
+    for table, value in ((Table.INTEGER_ERROR, error), (Table.SINGLES, [SINGLES]), (Table.TOGETHER, [TOGETHER])):
+        graph.constant(table, np.array(value))
     return found
 
 
@@ -239,8 +247,6 @@ class Integers(NamedTuple):
     """What it adds to the error of a score is at most so many times ``|q|``, over the light columns of q."""
     candidates: int
     """How many it finds."""
-    singles: int
-    """So many queries take no longer one by one than together in float32."""
 
 
 def _integers(rows: Rows, wanted: int, kept: int, kind: str) -> Integers | None:
@@ -250,10 +256,9 @@ def _integers(rows: Rows, wanted: int, kept: int, kind: str) -> Integers | None:
     parts = quantise(rows.scaled)
     slope = parts.error_slope()
     count = min(max(kept, needed_candidates(rows, parts, slope, wanted)), rows.count)
-    ratio = _plain_cost(rows) / _integer_cost(rows, parts, count)
-    if kind == ExactSearch.auto and ratio <= 1:
+    if kind == ExactSearch.auto and _plain_cost(rows) <= _integer_cost(rows, parts, count):
         return None
-    return Integers(parts, slope, count, max(1, int(FEW_TOGETHER * ratio)))
+    return Integers(parts, slope, count)
 
 
 def needed_candidates(rows: Rows, parts: Quantised, slope: float, wanted: int) -> int:

@@ -8,6 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from math import inf, sqrt
+from sys import maxsize
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -89,6 +90,10 @@ class Nearest:
             self._center2 = float(self._center @ self._center)
             # More than all roundings of the three sums that expand the square.
             self._slack = width * 2.0**-50
+        self._singles, self._together = (
+            int(tables[name][0]) if name in tables else default
+            for name, default in ((Table.SINGLES, 0), (Table.TOGETHER, maxsize))
+        )
         self._integers = None
         if Table.INTEGERS in tables:
             self._integers = IntegerSearch(tables, -(-k // min(k, int(self._sizes.min()))), self._unit)
@@ -97,7 +102,11 @@ class Nearest:
 
     def search(self, run: Run, queries: Queries, squared_norms: Norms) -> Found:
         """Find candidates of many queries without their exact distances; of few, one by one where that is faster."""
-        if self._integers is None or len(queries) > self._integers.singles:
+        if len(queries) > self._together:
+            blocks = [slice(first, first + self._together) for first in range(0, len(queries), self._together)]
+            found = [self.search(run, queries[block], squared_norms[block]) for block in blocks]
+            return Found(*map(np.concatenate, zip(*found, strict=True)))
+        if len(queries) > self._singles:
             return Found(*run(OUTPUTS, {Input.FEATURES: queries}))
         each = [self.ranked(run, queries[i : i + 1], norm) for i, norm in enumerate(squared_norms.tolist())]
         count = self._counts[Table.CANDIDATES]

@@ -37,7 +37,6 @@ class IntegerSearch:
     """
 
     def __init__(self, tables: Mapping[str, Tensor], wanted: int, unit: bool) -> None:
-        self.singles = int(tables[Table.SINGLES][0])
         self._wanted, self._kept, self._unit = wanted, int(tables[Table.CANDIDATES][0]), unit
         rows = tables.get(Table.SEARCH_ROWS, tables[Stored.ROWS])
         self._rows, self._norms = Vectors(rows), tables[Table.SEARCH_NORMS]

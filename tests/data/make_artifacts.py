@@ -134,6 +134,8 @@ DOCUMENTS = {
     "hiershrink_estimate": (HIERSHRINK, "native/1", "auto"),
     # That before ranks in the graph what integers leave open.
     "knn_integers": (KNN, "native/1", "quantised"),
+    # Those before have rows behind queries in the product of many.
+    "knn_rows_first": (KNN, "native/1", "quantised"),
 }
 QUERIES = RNG.normal(size=(50, D)).round(4).tolist()
 

@@ -216,6 +216,29 @@ print(resident() - before)
     assert int(python(code, artifacts / "knn.onnx").stdout) < 4 * 2**20
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc here")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_loaded_selector_takes_less_than_twice_its_file(tmp_path, artifacts, dtype):
+    rows = np.random.default_rng(0).normal(size=(3_000, 1_038)).astype(dtype)
+    document = {"algorithm": "knn", "trained": True, "k": 5, "embeddings": rows.tolist(), "labels": ["a", "b"] * 1_500}
+    artifact = tmp_path / "knn.onnx"
+    artifact.write_bytes(to_artifact(build_estimator(load_document(json.dumps(document).encode()))))
+    code = """
+import sys
+import numpy as np
+from modelpick.runtime import Selector
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+Selector.load(sys.argv[1]).close()  # what the first selector takes, others do not
+before = resident()
+selector = Selector.load(sys.argv[2])
+selector.select_batch(np.ones((40, 1038)))
+print(resident() - before)
+"""
+    added, size = int(python(code, artifacts / "knn.onnx", artifact).stdout), artifact.stat().st_size
+    assert size < added < 1.7 * size + 4 * 2**20
+
+
 BASE = RNG.normal(size=(1, 16))
 ROWS = {
     "random": (RNG.normal(size=(500, 16)), RNG.normal(size=(40, 16)), 5),

@@ -7,7 +7,7 @@ import pytest
 
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime.artifact.metadata import read_contents
-from modelpick.runtime.schema import Stored, Table
+from modelpick.runtime.schema import Input, Stored, Table
 from modelpick.runtime.search.exact import PARTS, Nearest
 from modelpick.runtime.search.integers import PART, IntegerSearch
 from modelpick.runtime.session import open_parts
@@ -120,6 +120,21 @@ def test_few_queries_are_searched_for_one_by_one():
     # Behind them, integers bound scores from below.
     np.testing.assert_allclose(few.scores[:, :K], many.scores[:-1, :K], rtol=1e-5, atol=1e-5)
     assert (few.scores <= many.scores[:-1] + 1e-5).all()
+
+
+def test_many_queries_are_searched_for_in_blocks():
+    nearest, tables, run = opened(ROWS["normal"])
+    together, sizes = int(tables[Table.TOGETHER][0]), []
+
+    def counted(outputs, feeds):
+        sizes.append(len(feeds[Input.FEATURES]))
+        return run(outputs, feeds)
+
+    queries = np.random.default_rng(1).normal(size=(2 * together + 3, WIDTH))
+    found = nearest.search(counted, queries, (queries**2).sum(axis=1))
+    assert sizes == [together, together, 1, 1, 1]
+    exact = ((ROWS["normal"][None] - queries[:, None]) ** 2).sum(axis=2)
+    np.testing.assert_array_equal(found.candidates[:, :K], exact.argsort(axis=1)[:, :K])
 
 
 def test_the_distance_is_known_where_integers_tell_no_row_from_another():
