@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from math import isfinite
-from typing import Literal, NamedTuple, TypedDict
+from typing import Literal, NamedTuple, TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from .features import Array, FeatureBuilder, numbers
 Queries = npt.NDArray[np.float64]
 Norms = npt.NDArray[np.float64]
 _FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
+_Squares = TypeVar("_Squares", float, npt.NDArray[np.float64])
 
 
 class Asked(TypedDict, total=False):
@@ -107,6 +108,8 @@ class Checks:
         Whether a candidate that the artifact does not know is an error, or is ignored and logged once.
     asked
         What is asked of all calls that do not ask otherwise.
+    single
+        Whether the algorithm picks by queries in float32, which then stay what they are.
 
     Raises
     ------
@@ -120,10 +123,11 @@ class Checks:
         known: Known,
         unknown_candidates: UnknownCandidates = "error",
         asked: Asked | None = None,
+        single: bool = False,
     ) -> None:
         if unknown_candidates not in ("error", "ignore"):
             raise FeatureError(f"unknown_candidates: expected 'error' or 'ignore', got {unknown_candidates!r}")
-        self._ignores_unknown = unknown_candidates == "ignore"
+        self._ignores_unknown, self._single = unknown_candidates == "ignore", single
         self._ignored: set[str] = set()
         self._features, self._known, self._names = features, known, known.model_names
         self._shape = (features.n_features_in,)
@@ -230,8 +234,13 @@ class Checks:
             raise FeatureError(f"{name}: expected some of {', '.join(self._names)}, got {model!r}")
         return index
 
-    def query(self, features: npt.ArrayLike | None, given: Features) -> tuple[Queries, float]:
-        """Check one query: the query, float64, (1, d), and its squared norm."""
+    def query(
+        self, features: npt.ArrayLike | None, given: Features, may_be_single: bool = False
+    ) -> tuple[Queries, float]:
+        """Check one query: the query, float64, (1, d), and its squared norm.
+
+        If it may be, it stays in float32 where the algorithm picks by that; its norm is bounded from above then.
+        """
         if given:
             embedding, category = given.get("embedding"), given.get("category")
             if embedding is not None or category is not None:
@@ -244,11 +253,13 @@ class Checks:
             query = numbers(features, self._expected, self._shape[0])
         if query.shape != self._shape:
             raise FeatureError(f"expected {self._expected}, got shape {query.shape}")
-        query = _float64(query)
-        squares = np.vdot(query, query)  # which warns of no overflow
+        query = _contiguous(query, may_be_single and self._single)
+        squares = float(np.vdot(query, query))  # which warns of no overflow
+        if query.dtype == np.float32:
+            squares = self._bound(squares)
         if not isfinite(squares):
             _refuse_infinite(query[None], None)
-        return query[None], float(squares)
+        return query[None], squares
 
     def batch(self, matrix: npt.ArrayLike) -> Array:
         """Check the shape of many queries, (b, d); `finite` checks their values, chunk by chunk."""
@@ -265,14 +276,21 @@ class Checks:
 
         Returns
         -------
-        (queries, float64, (b, d), and their squared norms, float64, (b,))
+        (queries, float64, (b, d), and their squared norms, float64, (b,)); float32 stays, see `query`
         """
-        queries = _float64(chunk)
+        queries = _contiguous(chunk, self._single)
         squares = squared_norms(queries)
+        if queries.dtype == np.float32:
+            squares = self._bound(squares.astype(np.float64))
         # A norm is finite only if every value is, and costs half of looking at each.
         if not np.isfinite(squares).all():
             _refuse_infinite(queries, first_row)
         return queries, squares
+
+    def _bound(self, squares: _Squares) -> _Squares:
+        """Bound squared norms from above that are summed in float32, whatever the order."""
+        width = self._shape[0]
+        return squares * (1.0 + width * 2.0**-22) + width * 2.0**-148
 
 
 # How each key of `Asked` is checked, in order.
@@ -293,8 +311,10 @@ def _number(value: object) -> float | None:
     return float(value) if is_number else None  # type: ignore[arg-type]
 
 
-def _float64(queries: Array) -> Queries:
-    """Make contiguous float64 of queries."""
+def _contiguous(queries: Array, single: bool) -> Queries:
+    """Make contiguous float64 of queries; or leave float32, if that may be."""
+    if single and queries.dtype == np.float32:
+        return np.ascontiguousarray(queries)
     if queries.dtype.itemsize > 8:
         with np.errstate(over="ignore"):  # long doubles may overflow
             queries = queries.astype(np.float64)

@@ -146,7 +146,8 @@ class Selector:
             points=metadata.points,
             evidence=metadata.evidence,
         )
-        checks = Checks(features, known, loaded.unknown_candidates, loaded.asked)
+        single = any(part.single and part.is_in(tables) for part in rule.parts)
+        checks = Checks(features, known, loaded.unknown_candidates, loaded.asked, single)
         run = open_parts(name, data, loaded.providers, loaded.sess_options, rule.parts, tables)
         try:
             selector = cls(run, metadata, tables, checks, features, loaded)
@@ -217,7 +218,7 @@ class Selector:
         """
         start = perf_counter() if self._observer else 0.0
         preferences = self._checks.preferences(request)
-        query, squared_norm = self._checks.query(features, request)
+        query, squared_norm = self._checks.query(features, request, may_be_single=True)
         winner = self._algorithm.winner(self._run(), query, squared_norm, preferences)
         model = self._metadata.model_names[winner]
         if self._observer:

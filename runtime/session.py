@@ -3,11 +3,13 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import onnxruntime
 
 from .artifact.pruning import pruned
 from .errors import ArtifactError
 from .events import logger
+from .schema import Input
 
 # Runs the session: names of outputs, and feeds, to arrays.
 Run = Callable[[Sequence[str], dict[str, Any]], list[Any]]
@@ -30,6 +32,12 @@ class Part(NamedTuple):
     """Initializer without which an artifact does not have it."""
     switch: str | None = None
     """Optional input that is true in it."""
+    single: bool = False
+    """Whether it takes queries in float32, of which the graph makes that in any case."""
+
+    def is_in(self, tables: Collection[str]) -> bool:
+        """Whether an artifact with such initializers has it."""
+        return self.needs is None or self.needs in tables
 
 
 def open_parts(
@@ -42,21 +50,28 @@ def open_parts(
 ) -> Run:
     """Open a session for each part, and return what runs that whose outputs are asked for, or the first.
 
-    Parts that need what is not among the artifact's initializers are left out. See `open_session`.
+    Parts that the artifact does not have are left out. Where one takes queries in float32, the others take such, too.
+    See `open_session`.
     """
+    parts = [part for part in parts if part.is_in(tables)]
     runs = {
-        part.outputs: runner(open_session(name, data, providers, sess_options, part.outputs, part.switch))
+        part.outputs: runner(open_session(name, data, providers, sess_options, part.outputs, part.switch, part.single))
         for part in parts
-        if part.needs is None or part.needs in tables
     }
     first = runs[parts[0].outputs]
     if len(runs) == 1:
         return first
+    single = {part.outputs for part in parts if part.single}
 
     def run_part(outputs: Sequence[str], feeds: dict[str, Any]) -> list[Any]:
         return runs.get(tuple(outputs), first)(outputs, feeds)
 
-    return run_part
+    def run_single_part(outputs: Sequence[str], feeds: dict[str, Any]) -> list[Any]:
+        if outputs not in single and feeds[Input.FEATURES].dtype != np.float64:
+            feeds = {**feeds, Input.FEATURES: feeds[Input.FEATURES].astype(np.float64)}
+        return run_part(outputs, feeds)
+
+    return run_single_part if single else run_part
 
 
 def open_session(
@@ -66,10 +81,11 @@ def open_session(
     sess_options: onnxruntime.SessionOptions | None,
     outputs: Collection[str] = (),
     switch: str | None = None,
+    single: bool = False,
 ) -> onnxruntime.InferenceSession:
     """Open a session for some outputs, all by default; see `modelpick.runtime.Selector.load` for the other parameters.
 
-    With ``switch``, that optional input is true.
+    With ``switch``, that optional input is true; with ``single``, queries are of float32.
 
     Where execution providers and options are not known to be exact, the session is opened on the CPU. Unless the caller
     gives options, which may serve many sessions, large tensors are read where the bytes hold them.
@@ -88,7 +104,7 @@ def open_session(
         logger.warning("%s: runs on the CPU: %s may be inexact", name, ", ".join(inexact + switched_on))
         asked = {CPU: {}}
     try:
-        model, tensors = pruned(data, outputs, sess_options is None or bool(switched_on), switch)
+        model, tensors = pruned(data, outputs, sess_options is None or bool(switched_on), switch, single)
         values = []
         if sess_options is None or switched_on:
             sess_options = onnxruntime.SessionOptions()

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from .onnx_reader import ATTRIBUTE_GRAPH, GRAPH_NODE, GRAPH_OUTPUT, NODE_ATTRIBUTE, fields, messages, text
 
-FLOAT = 1
+FLOAT, DOUBLE = 1, 11
 _INPUT, _OUTPUT, _KIND = 1, 2, 4
 _ATTRIBUTE_NAME, _ATTRIBUTE_INTEGER, _VALUE_NAME = 1, 3, 1
 

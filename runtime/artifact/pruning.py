@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .nodes import FLOAT, Node, are_read_in_float32, nodes_within
+from .nodes import DOUBLE, FLOAT, Node, are_read_in_float32, nodes_within
 from .onnx_reader import (
     GRAPH_INITIALIZER,
     GRAPH_INPUT,
@@ -25,7 +25,7 @@ from .onnx_reader import (
     text,
 )
 
-_VALUE_NAME = 1
+_VALUE_NAME, _VALUE_TYPE, _TYPE_TENSOR, _TENSOR_ELEMENTS = 1, 2, 1, 1
 # Where names stand in what may be left out of a graph.
 _NAME = {GRAPH_INITIALIZER: TENSOR_NAME, GRAPH_INPUT: _VALUE_NAME, GRAPH_OUTPUT: _VALUE_NAME}
 # Smaller tensors stay: onnxruntime reads shapes and numbers of nodes when it opens a session.
@@ -41,24 +41,36 @@ class Pruned(NamedTuple):
     """Name -> array: a view of the artifact's bytes; or float32, where all that reads float64 makes that of it."""
 
 
-def pruned(data: bytes, outputs: Collection[str] = (), split: bool = True, switch: str | None = None) -> Pruned:
+def pruned(
+    data: bytes,
+    outputs: Collection[str] = (),
+    split: bool = True,
+    switch: str | None = None,
+    single: bool = False,
+) -> Pruned:
     """Keep only some outputs, all by default, of the graph of a serialized ModelProto, and what they need.
 
     Metadata are left out, and with ``split`` the values of large tensors. With ``switch``, that optional input is true
-    for good: onnxruntime then puts the branch that it chooses in place of the choice. The bytes are those that
-    `onnx_reader.read_onnx` accepted.
+    for good: onnxruntime then puts the branch that it chooses in place of the choice. With ``single``, inputs are of
+    float32 instead of float64, of which the graph makes that. The bytes are those that `onnx_reader.read_onnx` took.
     """
     tensors: dict[str, Tensor] = {}
     parts = []
     for number, value in fields(memoryview(data)):
         if number == MODEL_GRAPH and isinstance(value, memoryview):
-            parts.append(field(number, _graph(value, outputs, tensors if split else None, switch)))
+            parts.append(field(number, _graph(value, outputs, tensors if split else None, switch, single)))
         elif number != MODEL_METADATA:
             parts.append(field(number, value))
     return Pruned(b"".join(parts), tensors)
 
 
-def _graph(graph: memoryview, outputs: Collection[str], tensors: dict[str, Tensor] | None, switch: str | None) -> bytes:
+def _graph(
+    graph: memoryview,
+    outputs: Collection[str],
+    tensors: dict[str, Tensor] | None,
+    switch: str | None,
+    single: bool,
+) -> bytes:
     content = list(messages(graph))
     outputs = outputs or [_name(value, _VALUE_NAME) for number, value in content if number == GRAPH_OUTPUT]
     needed, kept, nodes = set(outputs), [], [Node(list(outputs), [])]
@@ -76,7 +88,10 @@ def _graph(graph: memoryview, outputs: Collection[str], tensors: dict[str, Tenso
         elif name == switch:
             parts.append(field(number, _true(value)) if number == GRAPH_INITIALIZER else b"")
         elif name in (outputs if number == GRAPH_OUTPUT else needed):
-            parts.append(field(number, _tensor(value, tensors, nodes) if number == GRAPH_INITIALIZER else value))
+            if number == GRAPH_INITIALIZER:
+                parts.append(field(number, _tensor(value, tensors, nodes)))
+            else:
+                parts.append(field(number, _single(value) if single and number == GRAPH_INPUT else value))
     return b"".join(parts)
 
 
@@ -102,6 +117,18 @@ def _tensor(tensor: memoryview, tensors: dict[str, Tensor] | None, nodes: Sequen
 def _true(tensor: memoryview) -> bytes:
     """Return a boolean scalar with the value true."""
     return b"".join(field(*each) if each[0] != TENSOR_RAW else field(TENSOR_RAW, b"\1") for each in fields(tensor))
+
+
+def _single(value: memoryview, path: Sequence[int] = (_VALUE_TYPE, _TYPE_TENSOR)) -> bytes:
+    """Make float32 of float64 in the description of a value, at the end of a path of fields."""
+    parts = []
+    for number, inner in fields(value):
+        if path and number == path[0] and isinstance(inner, memoryview):
+            parts.append(field(number, _single(inner, path[1:])))
+        else:
+            is_double = not path and number == _TENSOR_ELEMENTS and inner == DOUBLE
+            parts.append(field(number, FLOAT if is_double else inner))
+    return b"".join(parts)
 
 
 def _name(message: memoryview, number: int) -> str:

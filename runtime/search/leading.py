@@ -23,8 +23,10 @@ from ..session import Part, Run
 
 Estimates = npt.NDArray[np.float32]
 _ESTIMATE = (Output.ESTIMATE,)
-# A search by estimates has a session without the choice of whether to refine.
-PARTS = (Part(), Part(_ESTIMATE, needs=Table.LEAD))
+# A search by estimates has a session without the choice of whether to refine. It takes queries in float32, as encoders
+# make them; but where norms count, which float32 is off by too much.
+PARTS = (Part(), Part(_ESTIMATE, needs=Table.LEAD, single=True))
+PARTS_BY_NORM = (Part(), Part(_ESTIMATE, needs=Table.LEAD))
 SEARCH_ONLY = np.array(False)
 # So many choices of one query are compared in Python, more in numpy.
 FEW = 40
@@ -49,11 +51,8 @@ class Lead:
         self._slope, self._constant, self._shortest, self._longest = tensor.tolist()
         self._offsets, self._offset_list = offsets, None if offsets is None else offsets.tolist()
 
-    def best(self, estimates: Estimates, norm: float) -> int | None:
-        """Return the best choice of one query of that norm by its estimates, (1, n); None if not proven."""
-        needed = self.needed(norm)
-        if needed is None:
-            return None
+    def best(self, estimates: Estimates, norm: float, needed: float) -> int | None:
+        """Return the best choice of one query of that norm by its estimates, (1, n), if it leads by what is needed."""
         if estimates.shape[1] > FEW:
             row = estimates[0].copy() if self._offsets is None else estimates[0] + norm * self._offsets
             best = int(row.argmax())
@@ -94,10 +93,10 @@ def _ahead(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 class Centroids:
-    """Finds the nearest of some centroids where estimates leave a few of them: by their distances in float64.
+    """Finds the nearest of some centroids where estimates leave a few of them, in float64.
 
-    Squares of differences are summed as the graph does, but for their order: two sums that differ by more than its
-    roundings are in the order that the graph finds.
+    The expanded squares of distances, ``|c|^2 - 2 q.c``, are in the order of the graph's where they differ by more than
+    the roundings of both.
 
     Parameters
     ----------
@@ -107,9 +106,15 @@ class Centroids:
 
     def __init__(self, rows: Tensor) -> None:
         # Few, and read faster than where a file was read to.
-        self._rows, self._share = rows.astype(np.float64), (rows.shape[1] + 16) * 2.0**-50
+        self._rows = rows.astype(np.float64)
+        with np.errstate(over="ignore"):  # of such centroids nothing is found
+            squares = np.square(self._rows).sum(axis=1)
+        self._squares: list[float] = squares.tolist()
+        self._share, self._longest = (rows.shape[1] + 16) * 2.0**-48, float(squares.max())
 
-    def nearest(self, estimates: Estimates, needed: float, query: npt.NDArray[np.float64]) -> int | None:
+    def nearest(
+        self, estimates: Estimates, needed: float, query: npt.NDArray[np.floating], squared_norm: float
+    ) -> int | None:
         """Return the nearest centroid to a query, (d,), if these say which; None else.
 
         Parameters
@@ -118,18 +123,18 @@ class Centroids:
             Shape (n,).
         needed
             The lead that proves the best estimate: no centroid farther behind can be the nearest.
+        query, squared_norm
+            The query, and its squared norm or a bound on it.
         """
         values: list[float] = estimates.tolist()
         floor = max(values) - needed
         left = [place for place, value in enumerate(values) if value >= floor]
         if len(left) > MOST_LEFT:
             return None
-        squares = []
-        for place in left:
-            difference = self._rows[place] - query
-            squares.append(float(np.vdot(difference, difference)))
+        exact = query.astype(np.float64, copy=False)
+        squares = [self._squares[place] - 2.0 * float(np.vdot(self._rows[place], exact)) for place in left]
         ordered = [*sorted(squares), inf]
-        is_clear = ordered[1] - ordered[0] > self._share * ordered[1] + TINY or len(left) == 1
+        is_clear = ordered[1] - ordered[0] > self._share * (squared_norm + self._longest) + TINY or len(left) == 1
         return left[squares.index(ordered[0])] if is_clear else None
 
 
@@ -146,34 +151,51 @@ class Search(Protocol):
 
 
 class Estimated:
-    """A search that returns estimates."""
+    """A search that returns estimates.
 
-    def __init__(self, lead: Lead, centroids: Centroids | None) -> None:
-        self._lead, self._centroids = lead, centroids
+    Parameters
+    ----------
+    lead, centroids
+        What proves them, and what measures where they do not.
+    kind
+        Type of the queries that its session takes.
+    """
+
+    def __init__(self, lead: Lead, centroids: Centroids | None, kind: type[np.floating]) -> None:
+        self._lead, self._centroids, self._kind = lead, centroids, kind
 
     def best(self, run: Run, query: Queries, squared_norm: float) -> int | None:
         """See `Search`."""
-        (estimates,) = run(_ESTIMATE, {Input.FEATURES: query})
         norm = sqrt(squared_norm)
-        best = self._lead.best(estimates, norm)
-        return self._nearest(estimates[0], norm, query[0]) if best is None else best
+        needed = self._lead.needed(norm)
+        if needed is None:  # it may be too long for float32
+            return None
+        (estimates,) = run(_ESTIMATE, {Input.FEATURES: query.astype(self._kind, copy=False)})
+        best = self._lead.best(estimates, norm, needed)
+        if best is None and self._centroids is not None:
+            return self._centroids.nearest(estimates[0], needed, query[0], squared_norm)
+        return best
 
     def bests(
         self, run: Run, queries: Queries, squared_norms: Norms
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """See `Search`."""
-        (estimates,) = run(_ESTIMATE, {Input.FEATURES: queries})
         norms = np.sqrt(squared_norms)
+        given = queries
+        if queries.dtype != self._kind:
+            with np.errstate(over="ignore"):  # of queries that are too long
+                given = queries.astype(self._kind)
+        (estimates,) = run(_ESTIMATE, {Input.FEATURES: given})
         best, proven = self._lead.bests(estimates, norms)
-        for place in np.flatnonzero(~proven):
-            nearest = self._nearest(estimates[place], float(norms[place]), queries[place])
-            if nearest is not None:
-                best[place], proven[place] = nearest, True
+        if self._centroids is not None:
+            for place in np.flatnonzero(~proven).tolist():
+                needed = self._lead.needed(norms.item(place))
+                if needed is not None:
+                    squared_norm = squared_norms.item(place)
+                    nearest = self._centroids.nearest(estimates[place], needed, queries[place], squared_norm)
+                    if nearest is not None:
+                        best[place], proven[place] = nearest, True
         return best, proven
-
-    def _nearest(self, estimates: Estimates, norm: float, query: npt.NDArray[np.float64]) -> int | None:
-        needed = self._lead.needed(norm)
-        return None if self._centroids is None or needed is None else self._centroids.nearest(estimates, needed, query)
 
 
 class Settled:
@@ -198,5 +220,6 @@ def search_of(tables: Mapping[str, Tensor]) -> Search | None:
     """Return the search of an artifact with such initializers; None where it has none."""
     if Table.LEAD in tables:
         centroids = Centroids(tables[Table.CENTROIDS]) if Table.CENTROIDS in tables else None
-        return Estimated(Lead(tables[Table.LEAD], tables.get(Table.OFFSETS)), centroids)
+        kind = np.float64 if Table.OFFSETS in tables else np.float32
+        return Estimated(Lead(tables[Table.LEAD], tables.get(Table.OFFSETS)), centroids, kind)
     return Settled() if Table.REFINE in tables else None

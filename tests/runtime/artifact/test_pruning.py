@@ -86,3 +86,18 @@ def test_a_closed_selector_holds_nothing_of_the_artifact(artifact):
     selector.close()
     gc.collect()
     assert not any(isinstance(each, tuple) and any(held is data for held in each) for each in gc.get_objects())
+
+
+def test_queries_of_a_part_may_be_float32():
+    centroids = RNG.normal(size=(4, 40))
+    fields = {"algorithm": "kmeans", "trained": True, "num_clusters": 4, "centroids": centroids.tolist()}
+    document = load_document(json.dumps({**fields, "cluster_models": ["a", "b"] * 2}).encode())
+    artifact = to_artifact(build_estimator(document), document=document)
+    model = pruned(artifact, (Output.ESTIMATE,), split=False, single=True).model
+    onnx.checker.check_model(model)
+    (features,) = onnx.load_from_string(model).graph.input
+    assert features.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    assert [dimension.dim_value for dimension in features.type.tensor_type.shape.dim] == [0, 40]
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    (expected,) = answers(artifact, [Output.ESTIMATE])[0]
+    np.testing.assert_array_equal(session.run(None, {"features": QUERIES.astype(np.float32)})[0], expected)

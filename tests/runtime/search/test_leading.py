@@ -8,6 +8,11 @@ from modelpick.runtime.search.leading import FEW, Lead
 LEAD = np.array([0.1, 0.5, 1.0, 10.0])
 
 
+def best_of_one(lead, estimates, norm):
+    needed = lead.needed(norm)
+    return None if needed is None else lead.best(estimates, norm, needed)
+
+
 @pytest.mark.parametrize("n", [1, 2, FEW, FEW + 1, 300])
 @pytest.mark.parametrize("with_offsets", [False, True])
 def test_one_query_and_many_are_answered_alike(n, with_offsets):
@@ -22,7 +27,7 @@ def test_one_query_and_many_are_answered_alike(n, with_offsets):
     assert 0 < expected.sum() < 400
     np.testing.assert_array_equal(proven, expected)
     np.testing.assert_array_equal(best, values.argmax(axis=1))
-    alone = [lead.best(row[None].copy(), float(norm)) for row, norm in zip(estimates, norms, strict=True)]
+    alone = [best_of_one(lead, row[None].copy(), float(norm)) for row, norm in zip(estimates, norms, strict=True)]
     assert alone == [int(place) if sure else None for place, sure in zip(best, expected, strict=True)]
 
 
@@ -30,5 +35,5 @@ def test_one_query_and_many_are_answered_alike(n, with_offsets):
 @pytest.mark.parametrize("n", [2, FEW + 2])
 def test_nothing_is_proven_of_a_query_that_overflows(values, n):
     estimates = np.array([values + [0.0] * (n - 2)], dtype=np.float32)
-    assert Lead(LEAD).best(estimates, 1e20) is None
+    assert best_of_one(Lead(LEAD), estimates, 1e20) is None
     assert not Lead(LEAD).bests(estimates, np.array([np.inf]))[1].any()
