@@ -244,6 +244,8 @@ class Table:
     """KNN: so many queries are searched for one by one in integers, more of them in float32 together; int64, (1,)."""
     TOGETHER: Final = "together"
     """KNN: at most so many queries are searched for together in float32, if there is a limit; int64, (1,)."""
+    MANY: Final = "many"
+    """KNN: but for more than so many, if these are searched for in another way, which packs rows anew; int64, (1,)."""
     CENTER: Final = "center"
     """What is subtracted from rows and queries before the search, float64, (d,)."""
     FACTOR: Final = "factor"

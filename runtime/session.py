@@ -34,10 +34,19 @@ class Part(NamedTuple):
     """Optional input that is true in it."""
     single: bool = False
     """Whether it takes queries in float32, of which the graph makes that in any case."""
+    unpacked_by: str | None = None
+    """Initializer with which onnxruntime packs none of its tensors for fast products, which takes memory."""
 
     def is_in(self, tables: Collection[str]) -> bool:
         """Whether an artifact with such initializers has it."""
         return self.needs is None or self.needs in tables
+
+    def is_packed(self, tables: Collection[str]) -> bool:
+        """Whether onnxruntime may pack its tensors."""
+        return self.unpacked_by is None or self.unpacked_by not in tables
+
+
+WHOLE = Part()
 
 
 def open_parts(
@@ -55,7 +64,7 @@ def open_parts(
     """
     parts = [part for part in parts if part.is_in(tables)]
     runs = {
-        part.outputs: runner(open_session(name, data, providers, sess_options, part.outputs, part.switch, part.single))
+        part.outputs: runner(open_session(name, data, providers, sess_options, part, part.is_packed(tables)))
         for part in parts
     }
     first = runs[parts[0].outputs]
@@ -79,16 +88,14 @@ def open_session(
     data: bytes,
     providers: Providers | None,
     sess_options: onnxruntime.SessionOptions | None,
-    outputs: Collection[str] = (),
-    switch: str | None = None,
-    single: bool = False,
+    part: Part = WHOLE,
+    packed: bool = True,
 ) -> onnxruntime.InferenceSession:
-    """Open a session for some outputs, all by default; see `modelpick.runtime.Selector.load` for the other parameters.
-
-    With ``switch``, that optional input is true; with ``single``, queries are of float32.
+    """Open a session for a part of a graph, all by default; see `modelpick.runtime.Selector.load` for other parameters.
 
     Where execution providers and options are not known to be exact, the session is opened on the CPU. Unless the caller
-    gives options, which may serve many sessions, large tensors are read where the bytes hold them.
+    gives options, which may serve many sessions, large tensors are read where the bytes hold them, and with ``packed``
+    some are prepared for fast products.
 
     Raises
     ------
@@ -104,12 +111,15 @@ def open_session(
         logger.warning("%s: runs on the CPU: %s may be inexact", name, ", ".join(inexact + switched_on))
         asked = {CPU: {}}
     try:
-        model, tensors = pruned(data, outputs, sess_options is None or bool(switched_on), switch, single)
+        split = sess_options is None or bool(switched_on)
+        model, tensors = pruned(data, part.outputs, split, part.switch, part.single)
         values = []
         if sess_options is None or switched_on:
             sess_options = onnxruntime.SessionOptions()
             sess_options.intra_op_num_threads = sess_options.inter_op_num_threads = 1
             sess_options.log_severity_level = 4
+            if not packed:
+                sess_options.add_session_config_entry("session.disable_prepacking", "1")
             # The session reads these where they are. By the first it finds them, by the second it does not copy them.
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensor) for tensor in tensors.values()]
             sess_options.add_external_initializers(list(tensors), values)

@@ -11,8 +11,9 @@ Stability of Numerical Algorithms, 2nd ed., section 3.1, with Cauchy-Schwarz for
 
 *Quantised*, in 8-bit integers, for one query; `modelpick.runtime.search.integers` scores the best of what that finds in
 float32. Many queries at once share the reading of the rows, and are searched for as above; but the rows come first in
-the product, which onnxruntime then reads where they are, instead of keeping a packed copy of them. Some dozen queries
-take less time so, and hundreds up to a half more::
+the product, which onnxruntime then reads where they are, instead of packing a copy of them, and some dozen queries take
+less time so. Only hundreds among rows that no cache holds take longer: there queries come first, and packing rows anew
+for each run takes a fraction of it::
 
     query ─┬─ Gather heavy columns ─ Gemm ──────────────────────────────────────┐
            └─ Mul light ─ Div s ─┬─ Round ───────────┬─ MatMulInteger ─ MatMul ─ Add ─ TopK ─ integer_score,
@@ -30,7 +31,7 @@ A query so long that its scores could overflow is clipped; ``gamma_n |q|^2`` alo
 nothing is proven for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -69,9 +70,10 @@ SAMPLE, SAMPLE_SHARE, SAMPLE_MARGIN, CANDIDATE_STEP = 64, 0.99, 1.2, 16
 # Microseconds per byte of all rows, where they fit the processor's caches of so many bytes and where they do not; per
 # byte of a candidate; and for all else of the quantised search. Measured, see benchmarks/README.md.
 CACHE, NEAR_COST, FAR_COST, CANDIDATE_COST, FIXED_COST = 2**24, 1.1e-5, 3e-5, 5e-5, 15.0
-# So many queries take about as long one by one in integers as together in float32; and so many are searched for
-# together: more take longer, since onnxruntime reads rows in pieces then.
-SINGLES, TOGETHER = 5, 32
+# So many queries take about as long one by one in integers as together in float32. So many are searched for together
+# where rows come first: more take longer, since onnxruntime reads rows in pieces then. Where rows are of more bytes
+# than caches hold, more queries than so many take less time if they come first.
+SINGLES, TOGETHER, MANY, BEYOND_CACHES = 5, 32, 64, 2**25
 
 
 def roundings(products: int) -> tuple[float, float]:
@@ -217,26 +219,59 @@ def add_search(
     kept = min(wanted + SPARE, rows.count)
     size = graph.constant(Input.CANDIDATES, np.array([kept]))
     found = Search(outputs[Output.SCORE], outputs[Output.CANDIDATE])
+    product = Product(query, searched, norms, size)
     integers = _integers(rows, wanted, kept, kind)
-    single_rows = rows.single(graph, searched)
     if integers is None:
-        scores = graph.node("Gemm", query, single_rows, norms, alpha=-2.0, transB=1)
-        graph.nodes("TopK", [scores, size], 2, *found, axis=1, largest=0, sorted=1)
+        _queries_first(graph, product, rows, found)
         for output, kind_of_output in INTEGER_OUTPUTS.items():
             graph.output(outputs[output], "Identity", graph.nothing(KINDS[kind_of_output]))
         return found
-    column = graph.node("Unsqueeze", norms, graph.constant("column_axis", np.array([1])))
-    scores = graph.node("Gemm", single_rows, query, column, alpha=-2.0, transB=1)
-    columns = graph.nodes("TopK", [scores, size], 2, axis=0, largest=0, sorted=1)
-    for name, each in zip(found, columns, strict=True):
-        graph.output(name, "Transpose", each, perm=[1, 0])
+    tables = {Table.SINGLES: SINGLES, Table.TOGETHER: TOGETHER}
+    if 4 * rows.count * rows.width <= BEYOND_CACHES:
+        _rows_first(graph, product, rows, found)
+    else:
+        tables[Table.MANY] = MANY
+        are_many = graph.node("Greater", graph.node("Shape", query, end=1), graph.constant("many", np.array([MANY])))
+        many, few = graph.branch(), graph.branch()
+        branches = (many, _queries_first(many, product, rows)), (few, _rows_first(few, product, rows))
+        graph.choose(are_many, found, ("float", "int64"), *branches)
     branch = graph.branch()
     results = dict(zip(INTEGER_OUTPUTS, _integer_search(branch, single, norms, rows, integers), strict=True))
     graph.switch(Input.INTEGERS, False, outputs, INTEGER_OUTPUTS, branch, results, single)
     error = np.array([integers.slope, rows.integer_constant(len(integers.parts.heavy))])
-    for table, value in ((Table.INTEGER_ERROR, error), (Table.SINGLES, [SINGLES]), (Table.TOGETHER, [TOGETHER])):
-        graph.constant(table, np.array(value))
+    graph.constant(Table.INTEGER_ERROR, error)
+    for table, queries in tables.items():
+        graph.constant(table, np.array([queries]))
     return found
+
+
+class Product(NamedTuple):
+    """Names of what scores are made of."""
+
+    query: str
+    rows: str
+    norms: str
+    size: str
+    """How many candidates there are."""
+
+
+def _queries_first(graph: Graph, product: Product, rows: Rows, found: Sequence[str] = ()) -> list[str]:
+    """Return the lowest scores in float32, ascending, (b, c), and their rows; under the names of outputs, if given."""
+    query, searched, norms, size = product
+    scores = graph.node("Gemm", query, rows.single(graph, searched), norms, alpha=-2.0, transB=1)
+    return graph.nodes("TopK", [scores, size], 2, *found, axis=1, largest=0, sorted=1)
+
+
+def _rows_first(graph: Graph, product: Product, rows: Rows, found: Sequence[str] = ()) -> list[str]:
+    """Return the same by a product that has the rows as its first factor."""
+    query, searched, norms, size = product
+    column = graph.node("Unsqueeze", norms, graph.constant("column_axis", np.array([1])))
+    scores = graph.node("Gemm", rows.single(graph, searched), query, column, alpha=-2.0, transB=1)
+    columns = graph.nodes("TopK", [scores, size], 2, axis=0, largest=0, sorted=1)
+    names = found or [graph.name("transpose") for _ in columns]
+    return [
+        graph.nodes("Transpose", [each], 1, name, perm=[1, 0])[0] for each, name in zip(columns, names, strict=True)
+    ]
 
 
 class Integers(NamedTuple):

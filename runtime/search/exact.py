@@ -25,7 +25,7 @@ from .integers import PART as INTEGERS
 from .integers import IntegerSearch
 
 OUTPUTS = (Output.SCORE, Output.CANDIDATE)
-PARTS = (Part(OUTPUTS), INTEGERS)
+PARTS = (Part(OUTPUTS, unpacked_by=Table.MANY), INTEGERS)
 # Shorter queries have no direction.
 TINY = 1e-150
 # A search that is repeated looks at so many times more candidates; at last all rows are looked at, so many at once.
@@ -90,9 +90,9 @@ class Nearest:
             self._center2 = float(self._center @ self._center)
             # More than all roundings of the three sums that expand the square.
             self._slack = width * 2.0**-50
-        self._singles, self._together = (
+        self._singles, self._together, self._many = (
             int(tables[name][0]) if name in tables else default
-            for name, default in ((Table.SINGLES, 0), (Table.TOGETHER, maxsize))
+            for name, default in ((Table.SINGLES, 0), (Table.TOGETHER, maxsize), (Table.MANY, maxsize))
         )
         self._integers = None
         if Table.INTEGERS in tables:
@@ -102,7 +102,7 @@ class Nearest:
 
     def search(self, run: Run, queries: Queries, squared_norms: Norms) -> Found:
         """Find candidates of many queries without their exact distances; of few, one by one where that is faster."""
-        if len(queries) > self._together:
+        if self._together < len(queries) <= self._many:
             blocks = [slice(first, first + self._together) for first in range(0, len(queries), self._together)]
             found = [self.search(run, queries[block], squared_norms[block]) for block in blocks]
             return Found(*map(np.concatenate, zip(*found, strict=True)))

@@ -13,7 +13,7 @@ from modelpick.converter.algorithms.knn import KNNModelSelector
 from modelpick.runtime import Selector
 from modelpick.runtime.artifact.pruning import pruned
 from modelpick.runtime.schema import Output
-from modelpick.runtime.session import open_session
+from modelpick.runtime.session import Part, open_session
 
 SEARCH = (Output.SCORE, Output.CANDIDATE)
 RNG = np.random.default_rng(0)
@@ -64,7 +64,7 @@ def test_float64_that_is_searched_alone_stands_beside_in_float32(search):
     artifact = to_artifact(estimator, exact_search=search)
     np.testing.assert_array_equal(pruned(artifact, SEARCH).tensors["rows"], rows.astype(np.float32))
     assert pruned(artifact).tensors["rows"].dtype == np.float64  # distances need it
-    session = open_session("artifact", artifact, None, None, SEARCH)
+    session = open_session("artifact", artifact, None, None, Part(SEARCH))
     for queries, expected in zip((QUERIES, QUERIES[:1]), answers(artifact, SEARCH), strict=True):
         for values, others in zip(session.run(SEARCH, {"features": queries}), expected, strict=True):
             np.testing.assert_array_equal(values, others)

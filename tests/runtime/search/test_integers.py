@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter.graphs import exact_search
 from modelpick.runtime.artifact.metadata import read_contents
 from modelpick.runtime.schema import Input, Stored, Table
 from modelpick.runtime.search.exact import PARTS, Nearest
@@ -122,19 +123,24 @@ def test_few_queries_are_searched_for_one_by_one():
     assert (few.scores <= many.scores[:-1] + 1e-5).all()
 
 
-def test_many_queries_are_searched_for_in_blocks():
+@pytest.mark.parametrize("beyond_caches", [False, True])
+def test_many_queries_are_searched_for_in_blocks_or_packed(beyond_caches, monkeypatch):
+    monkeypatch.setattr(exact_search, "BEYOND_CACHES", 0 if beyond_caches else np.inf)
     nearest, tables, run = opened(ROWS["normal"])
-    together, sizes = int(tables[Table.TOGETHER][0]), []
+    together, many, sizes = int(tables[Table.TOGETHER][0]), exact_search.MANY, []
+    assert (Table.MANY in tables) == beyond_caches
 
     def counted(outputs, feeds):
         sizes.append(len(feeds[Input.FEATURES]))
         return run(outputs, feeds)
 
-    queries = np.random.default_rng(1).normal(size=(2 * together + 3, WIDTH))
-    found = nearest.search(counted, queries, (queries**2).sum(axis=1))
-    assert sizes == [together, together, 1, 1, 1]
+    queries = np.random.default_rng(1).normal(size=(2 * many + 3, WIDTH))
     exact = ((ROWS["normal"][None] - queries[:, None]) ** 2).sum(axis=2)
-    np.testing.assert_array_equal(found.candidates[:, :K], exact.argsort(axis=1)[:, :K])
+    for count in (together + 1, many, many + 1, len(queries)):
+        found = nearest.search(counted, queries[:count], (queries[:count] ** 2).sum(axis=1))
+        np.testing.assert_array_equal(found.candidates[:, :K], exact[:count].argsort(axis=1)[:, :K])
+        assert max(sizes) == (count if beyond_caches and count > many else together)
+        sizes.clear()
 
 
 def test_the_distance_is_known_where_integers_tell_no_row_from_another():
