@@ -20,9 +20,10 @@ from timing import interleaved
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime.artifact.metadata import read_contents
 from modelpick.runtime.artifact.pruning import pruned
-from modelpick.runtime.schema import Input, Output
+from modelpick.runtime.schema import Input
 from modelpick.runtime.search.exact import OUTPUTS
 from modelpick.runtime.search.integers import PART as INTEGERS
+from modelpick.runtime.search.leading import PARTS, PARTS_BY_NORM
 from modelpick.runtime.session import Part
 
 FULL: Plan = {"rows": [200, 1_000, 5_000], "runs": 5_000, "turns": 5}
@@ -34,10 +35,11 @@ console = Console(width=160)
 
 def measure(artifact: bytes, part: Part, plan: Plan) -> dict[str, Any]:
     """Profile a part of a graph: microseconds of a run as it is, of a bare call, and of each node with the profiler."""
-    model = pruned(artifact, part.outputs, split=False, switch=part.switch).model
-    feeds = {Input.FEATURES: np.random.default_rng(0).normal(size=(1, WIDTH)) / WIDTH**0.5}
+    model = pruned(artifact, part.outputs, split=False, switch=part.switch, single=part.single).model
+    query = np.random.default_rng(0).normal(size=(1, WIDTH)) / WIDTH**0.5
+    feeds = {Input.FEATURES: query.astype(np.float32) if part.single else query}
     run = partial(session(model).run, list(part.outputs), feeds)
-    taken = interleaved({"run": run, "bare call": bare_call(feeds[Input.FEATURES])}, plan["turns"])
+    taken = interleaved({"run": run, "bare call": bare_call(query)}, plan["turns"])
     nodes = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         profiled = session(model, profile=f"{folder}/profile")
@@ -61,7 +63,8 @@ def measure_all(plan: Plan) -> Results:
         if "rbf_classifiers" in document:  # these settle in the graph
             continue
         artifact = to_artifact(build_estimator(load_document(json.dumps({"trained": True, **document}).encode())))
-        measured[name] = measure(artifact, Part((Output.ESTIMATE,)), plan)
+        _, part = PARTS_BY_NORM if "linear_classifiers" in document else PARTS
+        measured[name] = measure(artifact, part, plan)
     return {"searches": measured}
 
 

@@ -59,10 +59,11 @@ def measure_here(folder: Path, threads: int, plan: Plan) -> dict[str, Any]:
         taken = interleaved({"modelpick": pick, "FAISS flat": partial(index.search, batch, K)}, plan["turns"])
         times[name] = {peer: value / size for peer, value in taken.items()}
     calls = min(plan["calls"], int(SECONDS_OF_CALLS * 1e6 / times["single"]["modelpick"]))
-    tails = {"collected": percentiles(lambda number: selector.select(queries[number % len(queries)]), calls)}
+    measured = partial(percentiles, lambda number: selector.select(queries[number]), len(queries), calls)
+    tails = {"collected": measured()}
     gc.freeze()
     gc.disable()
-    tails["frozen"] = percentiles(lambda number: selector.select(queries[number % len(queries)]), calls)
+    tails["frozen"] = measured()
     return {"loading": loading, "resident": loaded, "microseconds": times, "tails": tails}
 
 

@@ -31,8 +31,10 @@ class Explanation(NamedTuple):
 class Algorithm(Protocol):
     """Picks models by running a session. Queries are float64, (b, d), contiguous and finite.
 
+    What `winner` and `winners` are given may be float32 where a part of the graph takes that.
+
     ``squared_norm`` is that of the one query, ``squared_norms``, (b,), those of many: the check that they are finite
-    computes them anyway, and bounds on the error of a search need them.
+    computes them anyway, and bounds on the error of a search need them. Of float32 they are bounds from above.
 
     Sums in float64 depend in their last digits on how many queries are computed at once, and so on what else a caller
     asks. Where these digits could decide, `winners` runs the session for that query alone, as `winner` and `explain`
