@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -21,9 +22,8 @@ from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime.artifact.metadata import read_contents
 from modelpick.runtime.artifact.pruning import pruned
 from modelpick.runtime.schema import Input
-from modelpick.runtime.search.exact import OUTPUTS
-from modelpick.runtime.search.integers import PART as INTEGERS
-from modelpick.runtime.search.leading import PARTS, PARTS_BY_NORM
+from modelpick.runtime.search.exact import PARTS as KNN_PARTS
+from modelpick.runtime.search.leading import PARTS
 from modelpick.runtime.session import Part
 
 FULL: Plan = {"rows": [200, 1_000, 5_000], "runs": 5_000, "turns": 5}
@@ -33,11 +33,14 @@ SLOWEST = 4
 console = Console(width=160)
 
 
-def measure(artifact: bytes, part: Part, plan: Plan) -> dict[str, Any]:
-    """Profile a part of a graph: microseconds of a run as it is, of a bare call, and of each node with the profiler."""
-    model = pruned(artifact, part.outputs, split=False, switch=part.switch, single=part.single).model
+def measure(artifact: bytes, parts: Sequence[Part], plan: Plan) -> dict[str, Any]:
+    """Profile the last part that an artifact has: microseconds of a run, of a bare call, and of each node."""
+    _, tables = read_contents("benchmark", artifact)
+    part = [part for part in parts if part.is_in(tables)][-1]
+    single = part.is_single(tables)
+    model = pruned(artifact, part.outputs, split=False, switch=part.switch, single=single).model
     query = np.random.default_rng(0).normal(size=(1, WIDTH)) / WIDTH**0.5
-    feeds = {Input.FEATURES: query.astype(np.float32) if part.single else query}
+    feeds = {Input.FEATURES: query.astype(np.float32) if single else query}
     run = partial(session(model).run, list(part.outputs), feeds)
     taken = interleaved({"run": run, "bare call": bare_call(query)}, plan["turns"])
     nodes = defaultdict(list)
@@ -57,14 +60,12 @@ def measure_all(plan: Plan) -> Results:
     measured = {}
     for rows in plan["rows"]:
         artifact = to_artifact(estimator(distinct(rows, 1)))
-        part = INTEGERS if INTEGERS.needs in read_contents("benchmark", artifact)[1] else Part(OUTPUTS)
-        measured[f"KNN, {rows:,} distinct rows"] = measure(artifact, part, plan)
+        measured[f"KNN, {rows:,} distinct rows"] = measure(artifact, KNN_PARTS, plan)
     for name, document in documents(mlp_layers()).items():
         if "rbf_classifiers" in document:  # these settle in the graph
             continue
         artifact = to_artifact(build_estimator(load_document(json.dumps({"trained": True, **document}).encode())))
-        _, part = PARTS_BY_NORM if "linear_classifiers" in document else PARTS
-        measured[name] = measure(artifact, part, plan)
+        measured[name] = measure(artifact, PARTS, plan)
     return {"searches": measured}
 
 

@@ -146,7 +146,7 @@ class Selector:
             points=metadata.points,
             evidence=metadata.evidence,
         )
-        single = any(part.single and part.is_in(tables) for part in rule.parts)
+        single = any(part.is_in(tables) and part.is_single(tables) for part in rule.parts)
         checks = Checks(features, known, loaded.unknown_candidates, loaded.asked, single)
         run = open_parts(name, data, loaded.providers, loaded.sess_options, rule.parts, tables)
         try:

@@ -32,18 +32,22 @@ class Part(NamedTuple):
     """Initializer without which an artifact does not have it."""
     switch: str | None = None
     """Optional input that is true in it."""
-    single: bool = False
-    """Whether it takes queries in float32, of which the graph makes that in any case."""
-    unpacked_by: str | None = None
+    single_without: str | None = None
+    """Initializer without which it takes queries in float32, of which the graph makes that in any case."""
+    unpacked_with: str | None = None
     """Initializer with which onnxruntime packs none of its tensors for fast products, which takes memory."""
 
     def is_in(self, tables: Collection[str]) -> bool:
         """Whether an artifact with such initializers has it."""
         return self.needs is None or self.needs in tables
 
+    def is_single(self, tables: Collection[str]) -> bool:
+        """Whether it takes queries in float32 there."""
+        return self.single_without is not None and self.single_without not in tables
+
     def is_packed(self, tables: Collection[str]) -> bool:
-        """Whether onnxruntime may pack its tensors."""
-        return self.unpacked_by is None or self.unpacked_by not in tables
+        """Whether onnxruntime may pack its tensors there."""
+        return self.unpacked_with is None or self.unpacked_with not in tables
 
 
 WHOLE = Part()
@@ -63,14 +67,11 @@ def open_parts(
     See `open_session`.
     """
     parts = [part for part in parts if part.is_in(tables)]
-    runs = {
-        part.outputs: runner(open_session(name, data, providers, sess_options, part, part.is_packed(tables)))
-        for part in parts
-    }
+    runs = {part.outputs: runner(open_session(name, data, providers, sess_options, part, tables)) for part in parts}
     first = runs[parts[0].outputs]
     if len(runs) == 1:
         return first
-    single = {part.outputs for part in parts if part.single}
+    single = {part.outputs for part in parts if part.is_single(tables)}
 
     def run_part(outputs: Sequence[str], feeds: dict[str, Any]) -> list[Any]:
         return runs.get(tuple(outputs), first)(outputs, feeds)
@@ -89,13 +90,13 @@ def open_session(
     providers: Providers | None,
     sess_options: onnxruntime.SessionOptions | None,
     part: Part = WHOLE,
-    packed: bool = True,
+    tables: Collection[str] = (),
 ) -> onnxruntime.InferenceSession:
-    """Open a session for a part of a graph, all by default; see `modelpick.runtime.Selector.load` for other parameters.
+    """Open a session for a part of an artifact with such initializers, all of its graph by default.
 
-    Where execution providers and options are not known to be exact, the session is opened on the CPU. Unless the caller
-    gives options, which may serve many sessions, large tensors are read where the bytes hold them, and with ``packed``
-    some are prepared for fast products.
+    See `modelpick.runtime.Selector.load` for the other parameters. Where execution providers and options are not known
+    to be exact, the session is opened on the CPU. Unless the caller gives options, which may serve many sessions, large
+    tensors are read where the bytes hold them.
 
     Raises
     ------
@@ -112,13 +113,13 @@ def open_session(
         asked = {CPU: {}}
     try:
         split = sess_options is None or bool(switched_on)
-        model, tensors = pruned(data, part.outputs, split, part.switch, part.single)
+        model, tensors = pruned(data, part.outputs, split, part.switch, part.is_single(tables))
         values = []
         if sess_options is None or switched_on:
             sess_options = onnxruntime.SessionOptions()
             sess_options.intra_op_num_threads = sess_options.inter_op_num_threads = 1
             sess_options.log_severity_level = 4
-            if not packed:
+            if not part.is_packed(tables):
                 sess_options.add_session_config_entry("session.disable_prepacking", "1")
             # The session reads these where they are. By the first it finds them, by the second it does not copy them.
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensor) for tensor in tensors.values()]

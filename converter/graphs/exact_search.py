@@ -11,9 +11,9 @@ Stability of Numerical Algorithms, 2nd ed., section 3.1, with Cauchy-Schwarz for
 
 *Quantised*, in 8-bit integers, for one query; `modelpick.runtime.search.integers` scores the best of what that finds in
 float32. Many queries at once share the reading of the rows, and are searched for as above; but the rows come first in
-the product, which onnxruntime then reads where they are, instead of packing a copy of them, and some dozen queries take
-less time so. Only hundreds among rows that no cache holds take longer: there queries come first, and packing rows anew
-for each run takes a fraction of it::
+the product, which onnxruntime then reads where they are, instead of packing a copy of them. Some dozen queries take
+less time so, and more are searched for in blocks. Among rows that no cache holds, more than `MANY` take less time if
+queries come first, though the session then packs rows anew for each run::
 
     query ─┬─ Gather heavy columns ─ Gemm ──────────────────────────────────────┐
            └─ Mul light ─ Div s ─┬─ Round ───────────┬─ MatMulInteger ─ MatMul ─ Add ─ TopK ─ integer_score,
@@ -249,7 +249,7 @@ class Product(NamedTuple):
     """Names of what scores are made of."""
 
     query: str
-    rows: str
+    searched: str
     norms: str
     size: str
     """How many candidates there are."""

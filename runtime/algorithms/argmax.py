@@ -17,7 +17,7 @@ from ..decision.voting import CLOSE, are_close, best_per_model
 from ..errors import ArtifactError
 from ..query import Norms, Preferences, Queries
 from ..schema import Input, Output, Table
-from ..search.leading import PARTS, PARTS_BY_NORM, search_of
+from ..search.leading import PARTS, search_of
 from ..session import Run
 from .base import CANDIDATES, Explanation, Rule, Rules
 
@@ -166,7 +166,7 @@ class Argmax:
 
 _CLASSIFIER = Kind(Output.CLASSIFIER, Output.SCORE, 1.0, _classifier)
 _CLUSTERS = Rule(partial(Argmax, Kind(Output.CLUSTER, Output.DISTANCE, -1.0, _cluster)), CANDIDATES, PARTS)
-_CLASSIFIERS = Rule(partial(Argmax, _CLASSIFIER), CANDIDATES, PARTS_BY_NORM)
+_CLASSIFIERS = Rule(partial(Argmax, _CLASSIFIER), CANDIDATES, PARTS)
 _CLASSES = Rule(partial(Argmax, _CLASSIFIER._replace(last=True)), CANDIDATES, PARTS)
 _COMPARED = Rule(partial(Argmax, _CLASSIFIER._replace(values=Output.PAIR, recount=_comparisons_won)), CANDIDATES, PARTS)
 

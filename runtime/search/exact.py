@@ -4,8 +4,8 @@ The search runs in onnxruntime. Distances of the few candidates that it leaves o
 the artifact holds them, in less time than another run takes.
 """
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from math import inf, sqrt
 from sys import maxsize
@@ -25,7 +25,7 @@ from .integers import PART as INTEGERS
 from .integers import IntegerSearch
 
 OUTPUTS = (Output.SCORE, Output.CANDIDATE)
-PARTS = (Part(OUTPUTS, unpacked_by=Table.MANY), INTEGERS)
+PARTS = (Part(OUTPUTS, unpacked_with=Table.MANY), INTEGERS)
 # Shorter queries have no direction.
 TINY = 1e-150
 # A search that is repeated looks at so many times more candidates; at last all rows are looked at, so many at once.
@@ -176,16 +176,14 @@ class Nearest:
     def settled(self, query: Queries, ranked: Ranked) -> Ranked | None:
         """Rank candidates by squared distances where scores leave open which of them are among the k nearest.
 
-        What is nearer than these stands before, at minus infinity; what is farther behind, at infinity. None where
-        no such order is open, or where rows that are no candidates may be among the k nearest.
+        What is nearer than these stands before them, at minus infinity; what is farther, behind them, at infinity. None
+        where nothing is open, or where rows that are no candidates may be among the k nearest.
         """
-        (scores, candidates, gap), left, place = ranked, self._k, -1
-        while left > 0 and place + 1 < len(candidates):
-            place += 1
-            left -= self._size_list[candidates[place]]
-        first, behind = place, bisect_right(scores, scores[place] + gap)
-        if left > 0 or behind - first < 2 or (behind == len(scores) and not self.complete):
+        scores, candidates, gap = ranked
+        within = self._within(ranked, map(self._size_list.__getitem__, candidates), self._k)
+        if within is None or within[1] - within[0] < 2:
             return None
+        first, behind = within
         while first and scores[first] - scores[first - 1] <= gap:
             first -= 1
         open_ones = candidates[first:behind]
@@ -214,18 +212,30 @@ class Nearest:
         return Neighbours(rows[nearest], squared[nearest] / 2.0 if self._is_cosine else np.sqrt(squared[nearest]))
 
     def _near(self, ranked: Ranked, k: int, wanted: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.int64] | None:
-        """Select the candidates, ascending by score, that may be among the k nearest, or None where others may.
+        """Select the candidates, ascending by score, that may be among the k nearest, or None where others may."""
+        near = np.array(ranked.candidates)
+        sizes = self._sizes[near] if wanted is None else wanted[self._members[near]].sum(axis=1)
+        within = self._within(ranked, sizes.tolist(), k)
+        if within is None:
+            return None
+        _, count = within
+        return near[:count] if wanted is None else near[:count][sizes[:count] > 0]
+
+    def _within(self, ranked: Ranked, sizes: Iterable[int], k: int) -> tuple[int, int] | None:
+        """Find the candidate that completes k rows, and how many may be among the k nearest; None where others may.
 
         All candidates up to the one that completes k rows score at most as it does. So the k-th distance is at most
         what that score stands for, plus the error, and what scores more than two errors above is farther.
+
+        Parameters
+        ----------
+        sizes
+            How many rows each candidate stands for.
         """
-        scores, near = ranked.scores, np.array(ranked.candidates)
-        sizes = self._sizes[near] if wanted is None else wanted[self._members[near]].sum(axis=1)
-        place = bisect_left(list(accumulate(sizes.tolist())), k)
+        scores = ranked.scores
+        place = next((place for place, rows in enumerate(accumulate(sizes)) if rows >= k), len(scores))
         count = bisect_right(scores, scores[place] + ranked.gap) if place < len(scores) else len(scores)
-        if count == len(scores) and not self.complete:
-            return None
-        return near[:count] if wanted is None else near[:count][sizes[:count] > 0]
+        return None if count == len(scores) and not self.complete else (place, count)
 
     def _squared_distances(self, query: Queries, near: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         if len(near) > BLOCK:

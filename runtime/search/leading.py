@@ -24,9 +24,9 @@ from ..session import Part, Run
 Estimates = npt.NDArray[np.float32]
 _ESTIMATE = (Output.ESTIMATE,)
 # A search by estimates has a session without the choice of whether to refine. It takes queries in float32, as encoders
-# make them; but where norms count, which float32 is off by too much.
-PARTS = (Part(), Part(_ESTIMATE, needs=Table.LEAD, single=True))
-PARTS_BY_NORM = (Part(), Part(_ESTIMATE, needs=Table.LEAD))
+# make them; but not where offsets are multiplied by norms, which float32 is off by too much.
+ESTIMATES = Part(_ESTIMATE, needs=Table.LEAD, single_without=Table.OFFSETS)
+PARTS = (Part(), ESTIMATES)
 SEARCH_ONLY = np.array(False)
 # So many choices of one query are compared in Python, more in numpy.
 FEW = 40
@@ -187,14 +187,15 @@ class Estimated:
                 given = queries.astype(self._kind)
         (estimates,) = run(_ESTIMATE, {Input.FEATURES: given})
         best, proven = self._lead.bests(estimates, norms)
-        if self._centroids is not None:
-            for place in np.flatnonzero(~proven).tolist():
-                needed = self._lead.needed(norms.item(place))
-                if needed is not None:
-                    squared_norm = squared_norms.item(place)
-                    nearest = self._centroids.nearest(estimates[place], needed, queries[place], squared_norm)
-                    if nearest is not None:
-                        best[place], proven[place] = nearest, True
+        if self._centroids is None:
+            return best, proven
+        for place in np.flatnonzero(~proven).tolist():
+            needed = self._lead.needed(norms.item(place))
+            if needed is None:
+                continue
+            nearest = self._centroids.nearest(estimates[place], needed, queries[place], squared_norms.item(place))
+            if nearest is not None:
+                best[place], proven[place] = nearest, True
         return best, proven
 
 
@@ -220,6 +221,6 @@ def search_of(tables: Mapping[str, Tensor]) -> Search | None:
     """Return the search of an artifact with such initializers; None where it has none."""
     if Table.LEAD in tables:
         centroids = Centroids(tables[Table.CENTROIDS]) if Table.CENTROIDS in tables else None
-        kind = np.float64 if Table.OFFSETS in tables else np.float32
+        kind = np.float32 if ESTIMATES.is_single(tables) else np.float64
         return Estimated(Lead(tables[Table.LEAD], tables.get(Table.OFFSETS)), centroids, kind)
     return Settled() if Table.REFINE in tables else None
