@@ -8,7 +8,7 @@ read as its loader reads them, except that what is missing stays missing; `Bench
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +23,7 @@ from modelpick.runtime.features import CATEGORIES, OTHER
 
 from ..files.io import read_bytes, reason
 from ..files.parquet import PARQUET, read_parquet
-from ..files.text import UNREADABLE, NotTextError, as_text
+from ..files.text import UNREADABLE, NotTextError, as_text, place_not_utf8
 from ..formats.decoding import Name
 from ..formats.outcomes import Benchmark
 
@@ -35,6 +35,8 @@ LIKELY_MILLISECONDS = 600.0
 MILLISECONDS = 1e3
 NAMES_SHOWN = 5
 SHOWN_CHARACTERS = 60
+# Embeddings of one text by one encoder differ by rounding, in float16 by up to 5e-4 of their length.
+SAME_EMBEDDING = 1e-3
 
 
 class Record(Struct):
@@ -63,12 +65,13 @@ class Record(Struct):
 def read_benchmark(source: str | Path | bytes) -> Benchmark:
     """Read benchmark records: JSON lines, gzipped or not, or the rows of a Parquet file; told by content.
 
-    A query's embedding may stand in any of its records. Bad records are left out.
+    A query's category and embedding may stand in any of its records. Bad records are left out.
 
     Raises
     ------
     DocumentError
-        When the file cannot be read, has no good record, or more than 1 % bad ones.
+        When the file cannot be read, has no good record, or more than 1 % bad ones; or when a query has two categories
+        or embeddings, in which nothing says which is right.
     """
     name, data = _read(source)
     bad: dict[int, str] = {}
@@ -135,7 +138,7 @@ def _decoded(data: bytes, bad: dict[int, str], odd: Counter[str]) -> Iterator[tu
                 record = lenient.decode(line)
                 odd["have numbers that are strings: they are read as numbers"] += 1
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            bad[number] = _non_finite(line) or str(error)
+            bad[number] = "expected UTF-8" if place_not_utf8(line) is not None else _non_finite(line) or str(error)
             continue
         error_found = _error(record)
         if error_found:
@@ -194,13 +197,9 @@ def _collected(name: str, records: dict[int, Record], odd: Counter[str]) -> Benc
     cells = rows * m + columns
     quality, seconds, cost, failures = (_means(cells, values, n * m).reshape(n, m) for values in outcomes.T)
 
-    categories: list[str | None] = [None] * n
-    embeddings: list[list[float] | None] = [None] * n
-    places = [""] * n
-    for row, (number, record) in zip(rows.tolist(), records.items(), strict=True):
-        categories[row] = categories[row] or record.category
-        embeddings[row] = embeddings[row] if embeddings[row] is not None else record.embedding
-        places[row] = places[row] or f"{name}:{number}"
+    numbers = dict(zip(reversed(rows.tolist()), reversed(records), strict=True))
+    categories = _agreed(name, records, rows.tolist(), "category", str.__eq__)
+    embeddings = _agreed(name, records, rows.tolist(), "embedding", _same_embedding)
     odd.update(_oddities(list(records.values()), outcomes, len(records) - len(np.unique(cells))))
     warnings = [f"{name}: {count:,} of {len(records):,} records {kind}" for kind, count in odd.items() if count]
     warnings += [f"{name}: {text}" for text in _notes(outcomes[:, 1], list(models), n, categories)]
@@ -215,7 +214,39 @@ def _collected(name: str, records: dict[int, Record], odd: Counter[str]) -> Benc
         _matrix(embeddings),
         [],
         warnings,
-        places,
+        [f"{name}:{numbers[row]}" for row in range(n)],
+    )
+
+
+def _agreed(
+    name: str, records: dict[int, Record], queries: Sequence[int], field: str, same: Callable[[Any, Any], bool]
+) -> list[Any]:
+    """Return the value of a field of each query, which all records of the query that have one agree on, or None.
+
+    Raises
+    ------
+    DocumentError
+        When they do not agree; both places are named.
+    """
+    known: dict[int, tuple[int, Any]] = {}
+    for query, (number, record) in zip(queries, records.items(), strict=True):
+        value = getattr(record, field)
+        if not value:
+            continue
+        first, expected = known.setdefault(query, (number, value))
+        if not same(expected, value):
+            told = (
+                f"expected {expected!r}, got {value!r}" if isinstance(value, str) else "expected the same, got another"
+            )
+            raise DocumentError(
+                f"{name}:{number}: {field}: {name}:{first} is of the same query, {_shown(record.query)}: {told}"
+            )
+    return [known.get(query, (0, None))[1] for query in range(max(queries) + 1)]
+
+
+def _same_embedding(one: list[float], other: list[float]) -> bool:
+    return one == other or bool(
+        np.linalg.norm(np.subtract(one, other)) <= SAME_EMBEDDING * max(np.linalg.norm(one), np.linalg.norm(other))
     )
 
 

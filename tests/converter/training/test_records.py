@@ -123,7 +123,7 @@ def test_training_takes_the_mean_for_unknown_response_times():
 
 BAD = {
     "not JSON": (b"{", "truncated"),
-    "not UTF-8": (b'{"query": "\xff"}', "utf-8"),
+    "not UTF-8": (b'{"query": "\xff"}', "expected UTF-8"),
     "an array": (b"[]", "Expected `object`"),
     "no performance": (encoded(record(performance=None)), "performance: expected a number, or success false"),
     "no number": (encoded(record(performance="good")), "performance"),
@@ -162,6 +162,39 @@ def test_blames_the_odd_width_wherever_it_stands():
     assert read_benchmark(encoded(*records)).bad == [
         "<bytes>:1: embedding: expected 3 numbers as in most records, got 2"
     ]
+
+
+CONFLICTS = {
+    "categories": ({"category": "law"}, "category: <bytes>:2 is of the same query, 'q': expected 'math', got 'law'"),
+    "embeddings": (
+        {"embedding": [9.0, 2.0]},
+        "embedding: <bytes>:2 is of the same query, 'q': expected the same, got another",
+    ),
+    "a later digit": ({"embedding": [1.0, 2.01]}, "embedding: <bytes>:2 is of the same query"),
+    "opposite": ({"embedding": [-1.0, -2.0]}, "embedding: <bytes>:2 is of the same query"),
+    "zero": ({"embedding": [0.0, 0.0]}, "embedding: <bytes>:2 is of the same query"),
+}
+
+
+@pytest.mark.parametrize(("fields", "message"), CONFLICTS.values(), ids=CONFLICTS)
+def test_refuses_a_query_with_two_categories_or_embeddings(fields, message):
+    """Nothing says which is right, and the first would be trained on silently."""
+    lines = [record(category=None), record(embedding=[1.0, 2.0]), record(model_name="b", **fields)]
+    with pytest.raises(DocumentError) as caught:
+        read_benchmark(encoded(*lines))
+    assert str(caught.value).startswith(f"<bytes>:3: {message}")
+
+
+def test_a_query_may_repeat_its_category_and_embedding_up_to_rounding():
+    rounded = np.float16([0.1, 0.2]).tolist()
+    lines = [
+        record(embedding=[0.1, 0.2]),
+        record(model_name="b", embedding=rounded),
+        record(model_name="c", category=None),
+    ]
+    benchmark = read_benchmark(encoded(*lines))
+    assert benchmark.categories == ["math"]
+    assert benchmark.embeddings.tolist() == [[0.1, 0.2]]
 
 
 @given(st.binary(max_size=200) | st.lists(st.sampled_from([b"\n", b"{}", b"\x1f\x8b\x08", LINES[1]])).map(b"".join))
