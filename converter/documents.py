@@ -14,7 +14,7 @@ from modelpick.runtime.errors import DocumentError
 from .algorithms import ALGORITHMS, resolve
 from .algorithms.rules import Semantics
 from .files.io import read_contents
-from .files.text import place_not_utf8
+from .files.text import not_utf8
 from .formats.categories import CATEGORY_CLASSIFIER, CategoryClassifier, check_classifier
 from .formats.decoding import DocumentWarning, Refusal, check_fields_once, decode, decode_choice, refuse
 from .formats.document import ENCODER, FORMAT_VERSIONS, VECTOR, Document, EncoderRecord, Source
@@ -63,9 +63,8 @@ def load_document(source: str | Path | bytes, *, semantics: str = Semantics.nati
     name, data = read_contents(source, DocumentError)
     if data[: len(BOM_UTF8)] == BOM_UTF8:
         raise DocumentError(f"{name}: expected UTF-8 without a byte order mark")
-    place = place_not_utf8(data)
-    if place is not None:
-        raise DocumentError(f"{name}: expected UTF-8, got byte 0x{data[place]:02x} at {place}")
+    if odd := not_utf8(data):
+        raise DocumentError(f"{name}: {odd}")
     reader = Reader(data)
     try:
         check_fields_once(data)

@@ -17,7 +17,7 @@ from msgspec import Struct
 from modelpick.runtime import FeatureError
 
 from .io import STDIN, open_bytes, reason
-from .text import LINE_BYTES, UNREADABLE, NotTextError, as_text, numbered_lines
+from .text import LINE_BYTES, UNREADABLE, NotTextError, as_text, not_utf8, numbered_lines
 
 FEATURES = "features"
 # A value over many lines is decoded whole, if the file is no larger; a larger one is read line by line.
@@ -169,7 +169,7 @@ def _line(place: str, line: bytes, parse: Parse) -> Iterator[Query]:
     try:
         value = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return iter([Query(place, error=f"expected JSON: {error}")])
+        return iter([Query(place, error=not_utf8(line) or f"expected JSON: {error}")])
     return _queries(place, value, parse)
 
 

@@ -69,6 +69,12 @@ def numbered_lines(*files: IO[bytes]) -> Iterator[tuple[int, bytes]]:
             yield number, stripped
 
 
+def not_utf8(contents: Contents) -> str | None:
+    """Say which byte is the first that is not UTF-8, or return None where all are."""
+    place = place_not_utf8(contents)
+    return None if place is None else f"expected UTF-8, got byte 0x{contents[place]:02x} at {place}"
+
+
 def place_not_utf8(contents: Contents) -> int | None:
     """Return the place of the first byte that is not UTF-8, or None where all are."""
     decoder = getincrementaldecoder("utf-8")()

@@ -7,14 +7,15 @@ invalid by itself; what it lacks is described there.
 import re
 from collections.abc import Iterable, Iterator, Sized
 from functools import cache
+from itertools import product
 from math import isinf
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from msgspec import Meta, Raw, Struct, structs
+from msgspec import Meta, Raw, Struct, UnsetType, structs
 
 from ..files.io import Contents
 
@@ -26,6 +27,17 @@ Count = Annotated[int, Meta(ge=1, le=INT64[1])]
 Nanoseconds = Annotated[int, Meta(ge=INT64[0], le=INT64[1])]
 _T = TypeVar("_T")
 _NUMBER = re.compile(r"-?\d+(?P<fraction>[.eE].*)?")
+# What the first character of a JSON value says of its type; the rest of a number says which of two it is.
+_JSON_TYPES = {"{": "object", "[": "array", '"': "str", "t": "bool", "f": "bool", "n": "null"}
+_PYTHON_TYPES = {list: "array", dict: "object", NoneType: "null", Literal: "str"}
+_CONSTRAINTS = {
+    "ge": ">= {}",
+    "gt": "> {}",
+    "le": "<= {}",
+    "pattern": "matching regex {!r}",
+    "min_length": "of length >= {}",
+    "max_length": "of length <= {}",
+}
 # An object, or an array that starts with one.
 _OBJECTS = re.compile(rb"\s*(?:\[\s*)?\{")
 
@@ -46,8 +58,8 @@ def refuse(path: str, message: str) -> NoReturn:
     raise Refusal(path, message)
 
 
-def decode(data: Raw | Contents, kind: type[_T], path: str = "$") -> _T:
-    """Decode JSON that stands at a path of a document.
+def decode(data: Raw | Contents, kind: type[_T], path: str = "$", *, strict: bool = True) -> _T:
+    """Decode JSON that stands at a path of a document; unless strict, strings of numbers are numbers.
 
     Raises
     ------
@@ -57,9 +69,9 @@ def decode(data: Raw | Contents, kind: type[_T], path: str = "$") -> _T:
         When it is not JSON.
     """
     try:
-        decoded: _T = _decoder(kind).decode(data)  # type: ignore[arg-type]
+        decoded: _T = _decoder(kind, strict).decode(data)  # type: ignore[arg-type]
     except msgspec.ValidationError:
-        raise _refusal(Raw(memoryview(data)), kind, path) from None
+        raise _refusal(Raw(memoryview(data)), kind, path, strict) from None
     return decoded
 
 
@@ -116,17 +128,17 @@ def check_fields_once(value: Raw | Contents, path: str = "$") -> None:
 
 
 @cache
-def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind)
+def _decoder(kind: Any, strict: bool = True) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind, strict=strict)
 
 
-def _refusal(value: Raw, kind: Any, path: str) -> Refusal:
+def _refusal(value: Raw, kind: Any, path: str, strict: bool) -> Refusal:
     """Return the refusal of the first part of an invalid value that is invalid by itself, or else of the whole."""
     for step, part, part_kind in _parts(value, kind):
         try:
-            _decoder(part_kind).decode(part)
+            _decoder(part_kind, strict).decode(part)
         except msgspec.ValidationError:
-            return _refusal(part, part_kind, path + step)
+            return _refusal(part, part_kind, path + step, strict)
     return Refusal(path, _expectation(value, kind))
 
 
@@ -163,12 +175,37 @@ def _expectation(value: Raw, kind: Any) -> str:
             return f"expected `int` <= {next((meta.le for meta in metas if meta.le is not None), INT64[1])}"
         if is_integer and option is int and float(text) < -(2.0**63):
             return f"expected `int` >= {next((meta.ge for meta in metas if meta.ge is not None), INT64[0])}"
+    got = _JSON_TYPES.get(text[0]) or ("int" if is_integer or not (number and number["fraction"]) else "float")
+    named = {_json_type(option): (option, metas) for option, metas in options if option is not UnsetType}
+    found = named.get(got) or (named.get("float") if got == "int" else None)
+    if found is None:
+        return f"expected `{' | '.join(sorted(named, key='null'.__eq__))}`, got `{got}`"
+    option, metas = found
+    if isinstance(option, type) and issubclass(option, Struct):
+        given = _decoder(dict[str, Raw]).decode(value)
+        lacking = [field.encode_name for field in structs.fields(option) if field.required]
+        return f"object missing required field `{next(field for field in lacking if field not in given)}`"
+    for meta, (constraint, words) in product(metas, _CONSTRAINTS.items()):
+        bound = getattr(meta, constraint)
+        if bound is not None and not _holds(value, Annotated[option, Meta(**{constraint: bound})]):
+            return f"expected `{_json_type(option)}` {words.format(bound)}"
+    raise AssertionError("only an invalid value is described")
+
+
+def _json_type(option: Any) -> str:
+    """Name what JSON has for a type of Python."""
+    kind = get_origin(option) or option
+    if isinstance(kind, type) and issubclass(kind, Struct):
+        return "object"
+    return _PYTHON_TYPES.get(kind) or str(kind.__name__)
+
+
+def _holds(value: Raw, kind: Any) -> bool:
     try:
         _decoder(kind).decode(value)
-    except msgspec.ValidationError as error:
-        message = str(error)
-        return message[:1].lower() + message[1:]
-    raise AssertionError("only an invalid value is described")
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _options(kind: Any) -> Iterator[tuple[Any, tuple[Meta, ...]]]:

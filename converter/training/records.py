@@ -23,8 +23,8 @@ from modelpick.runtime.features import CATEGORIES, OTHER
 
 from ..files.io import read_bytes, reason
 from ..files.parquet import PARQUET, read_parquet
-from ..files.text import UNREADABLE, NotTextError, as_text, place_not_utf8
-from ..formats.decoding import Name
+from ..files.text import UNREADABLE, NotTextError, as_text, not_utf8
+from ..formats.decoding import Name, Refusal, decode
 from ..formats.outcomes import Benchmark
 
 Matrix = npt.NDArray[np.float64]
@@ -127,7 +127,7 @@ def _shown(query: str) -> str:
 
 def _decoded(data: bytes, bad: dict[int, str], odd: Counter[str]) -> Iterator[tuple[int, Record]]:
     """Decode the records, with their lines; count what is odd."""
-    strict, lenient = msgspec.json.Decoder(Record), msgspec.json.Decoder(Record, strict=False)
+    strict = msgspec.json.Decoder(Record)
     for number, line in enumerate(data.split(b"\n"), 1):
         if not line.strip():
             continue
@@ -135,10 +135,13 @@ def _decoded(data: bytes, bad: dict[int, str], odd: Counter[str]) -> Iterator[tu
             try:
                 record = strict.decode(line)
             except msgspec.ValidationError:
-                record = lenient.decode(line)
+                record = decode(line, Record, strict=False)
                 odd["have numbers that are strings: they are read as numbers"] += 1
+        except Refusal as refusal:
+            bad[number] = str(refusal)
+            continue
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            bad[number] = "expected UTF-8" if place_not_utf8(line) is not None else _non_finite(line) or str(error)
+            bad[number] = _non_finite(line) or not_utf8(line) or f"expected JSON: {error}"
             continue
         error_found = _error(record)
         if error_found:

@@ -87,7 +87,7 @@ REFUSED = [
         [record([0] * D, "a", 1e308, 1), record([0] * D, "b", -1e308, 1)],
         "$.training: expected qualities whose sum is a finite number",
     ),
-    ("cost_weight", -0.5, "$.cost_weight: expected `float` >= 0.0"),
+    ("cost_weight", -0.5, "$.cost_weight: expected `float` >= 0"),
 ]
 
 

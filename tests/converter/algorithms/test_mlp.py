@@ -108,7 +108,7 @@ REFUSED = {
     ),
     "negative variance": (
         [DENSE, {**batch_norm(RNG, 3), "running_var": [1, 1, -1]}],
-        "$.layers[1].running_var[2]: expected `float` >= 0.0",
+        "$.layers[1].running_var[2]: expected `float` >= 0",
     ),
     "too many outputs": ([linear(RNG, 4, 4)], "$.layers: expected 3 outputs, one per $.model_names, got 4"),
     "relu first": ([{"type": "relu"}, DENSE], "$.layers: expected a linear layer before each relu"),

@@ -254,7 +254,7 @@ def without(model, *names):
 
 
 S = len(RBF["svc"]["support_vectors"])
-ONE_NUMBER = "expected `float` > 0.0"
+ONE_NUMBER = "expected `float` > 0"
 REFUSED = {
     "no svc": (without(RBF, "svc"), "$.svc: expected support_vectors, dual_coef, intercept, n_support, which a file"),
     "a null svc": (RBF | {"svc": None}, "$.svc: expected support_vectors"),

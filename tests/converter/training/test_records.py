@@ -122,9 +122,9 @@ def test_training_takes_the_mean_for_unknown_response_times():
 
 
 BAD = {
-    "not JSON": (b"{", "truncated"),
-    "not UTF-8": (b'{"query": "\xff"}', "expected UTF-8"),
-    "an array": (b"[]", "Expected `object`"),
+    "not JSON": (b"{", "expected JSON: "),
+    "not UTF-8": (b'{"query": "\xff"}', "expected UTF-8, got byte 0xff at 11"),
+    "an array": (b"[]", "expected `object`, got `array`"),
     "no performance": (encoded(record(performance=None)), "performance: expected a number, or success false"),
     "no number": (encoded(record(performance="good")), "performance"),
     "NaN": (encoded(record(performance=MISSING)), "performance: expected a finite number, got nan"),
