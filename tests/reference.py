@@ -191,6 +191,40 @@ def hiershrink_scores(document, query, candidates=None):
     return scores
 
 
+def split(quality):
+    """Mean of each model, what the models share on a query, and what each has of its own; NaN where unknown."""
+    # Means by minimising the penalised squares over (b, a) at once, instead of eliminating a.
+    n, m = quality.shape
+    normal, right = np.zeros((m + n, m + n)), np.zeros(m + n)
+    for i, j in zip(*np.nonzero(~np.isnan(quality)), strict=True):
+        for one in (j, m + i):
+            right[one] += quality[i, j]
+            for other in (j, m + i):
+                normal[one, other] += 1.0
+    normal[:m, :m] += 10.0 * (np.eye(m) - 1.0 / m)
+    normal[m:, m:] += np.eye(n)
+    solution = np.linalg.solve(normal, right)
+    base, common = solution[:m], solution[m:]
+    return base, common, quality - base - common[:, None]
+
+
+def knn_outcomes(vectors, quality, query, k, shrinkage, evidence):
+    """The index of the model of the highest predicted quality, among those that lead the default by the evidence."""
+    base, common, own = split(quality)
+    directions = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    nearest = np.argsort(((directions - query / np.linalg.norm(query)) ** 2).sum(axis=1), kind="stable")[:k]
+    predicted, default = base + common[nearest].sum() / (k + shrinkage), int(base.argmax())
+    for model in range(len(base)):
+        known = [row for row in nearest if not np.isnan(quality[row, model])]
+        predicted[model] += own[known, model].sum() / (len(known) + shrinkage)
+        both = [quality[row, model] - quality[row, default] for row in known if not np.isnan(quality[row, default])]
+        if evidence and model != default:
+            statistic = np.mean(both) / (np.std(both, ddof=1) / np.sqrt(len(both))) if len(both) > 1 else -np.inf
+            if not statistic > evidence:
+                predicted[model] = -np.inf
+    return int(predicted.argmax())
+
+
 def kernel_ridge(vectors, quality, queries, gamma, ridge):
     """Mean of each model, what the models share on a query, and what each has of its own, smoothed: (b, n_models)."""
     x, z = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (vectors, queries))
@@ -200,22 +234,10 @@ def kernel_ridge(vectors, quality, queries, gamma, ridge):
         dual = np.linalg.solve(kernel + ridge * np.eye(known.sum()), target[known])
         return np.exp(-gamma * ((z[:, None] - x[known]) ** 2).sum(axis=2)) @ dual
 
-    # Means by minimising the penalised squares over (b, a) at once, instead of eliminating a.
-    n, m = quality.shape
+    base, common, own = split(quality)
     known = ~np.isnan(quality)
-    normal, right = np.zeros((m + n, m + n)), np.zeros(m + n)
-    for i, j in zip(*np.nonzero(known), strict=True):
-        for one in (j, m + i):
-            right[one] += quality[i, j]
-            for other in (j, m + i):
-                normal[one, other] += 1.0
-    normal[:m, :m] += 10.0 * (np.eye(m) - 1.0 / m)
-    normal[m:, m:] += np.eye(n)
-    solution = np.linalg.solve(normal, right)
-    base, common = solution[:m], solution[m:]
-    own = quality - base - common[:, None]
-    anything = known.any(axis=1)
-    return np.stack([base[j] + smoothed(anything, common) + smoothed(known[:, j], own[:, j]) for j in range(m)], axis=1)
+    anything, models = known.any(axis=1), range(quality.shape[1])
+    return np.stack([base[j] + smoothed(anything, common) + smoothed(known[:, j], own[:, j]) for j in models], axis=1)
 
 
 def categories(classifier, embeddings):

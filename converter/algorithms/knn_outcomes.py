@@ -40,6 +40,7 @@ from .neighbours import (
 )
 from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules, Trial
 
+Mask = npt.NDArray[np.bool_]
 # Values of k, and of evidence, that tuning tries.
 NEIGHBOURS, EVIDENCES = (5, 10, 20, 30, 50, 75, 100, 150, 200, 300), (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 # How many neighbours without a deviation the means of neighbours count beside, unless the user says otherwise.
@@ -105,6 +106,8 @@ class OutcomeModelSelector(ExactNeighbors):
         Queries that count; more than there are means all.
     shrinkage : float, default=3.0
         How many neighbours without a deviation from a model's mean count beside them.
+    evidence : float, default=0.0
+        Standard errors over the neighbours by which another model must lead the one that is best on average.
 
     Attributes
     ----------
@@ -115,7 +118,6 @@ class OutcomeModelSelector(ExactNeighbors):
     row_groups_ : ndarray of int64, shape (n,)
         Query of each row; queries count in order of their first row.
     first_row_ : ndarray of int64, shape (n_queries,)
-    evidence_ : float
     default_ : str
     operating_points_ : dict or None
     """
@@ -124,9 +126,9 @@ class OutcomeModelSelector(ExactNeighbors):
     model_names_: Names
     row_groups_: npt.NDArray[np.int64]
 
-    def __init__(self, n_neighbors: int = 50, shrinkage: float = DEFAULT_SHRINKAGE) -> None:
+    def __init__(self, n_neighbors: int = 50, shrinkage: float = DEFAULT_SHRINKAGE, evidence: float = 0.0) -> None:
         super().__init__(n_neighbors=n_neighbors, algorithm="brute")
-        self.shrinkage = shrinkage
+        self.shrinkage, self.evidence = shrinkage, evidence
 
     @property
     def ranking(self) -> str:
@@ -165,26 +167,42 @@ class OutcomeModelSelector(ExactNeighbors):
         """Predict by neighbours, int64, (b, k): quality, cost and seconds of each model, (b, 3, n_models)."""
         return np.stack([neighbour_means(split, rows, self.shrinkage) for split in self._split], axis=1)
 
+    def leads(self, rows: npt.NDArray[np.int64], objective: Objective) -> Matrix:
+        """Return by how many standard errors each model leads the default one on neighbours, int64, (b, k).
+
+        Returns
+        -------
+        ndarray of float64, shape (b, n_models)
+            See `modelpick.runtime.decision.guard.leads`. The default is the best on average by the objective.
+        """
+        base = np.array([split.base for split in self._split])[None]
+        default = choose(utilities(base, objective), base[:, COST])
+        neighbours = self.outcomes_[rows]
+        observed = utilities(neighbours.reshape(-1, *neighbours.shape[2:]), objective)
+        return leads(observed.reshape(*neighbours.shape[:2], -1), np.repeat(default, len(rows)))
+
     def decision_function(self, X: npt.ArrayLike) -> Matrix:
         """Predicted quality, float64, shape (b, n_models)."""
         return utilities(self.outcomes(self.kneighbors(X, return_distance=False)), Objective())
 
     def predict(self, X: npt.ArrayLike) -> Names:
-        """Names of the picked models, shape (b,), without evidence."""
-        outcomes = self.outcomes(self.kneighbors(X, return_distance=False))
-        names: Names = self.model_names_[choose(utilities(outcomes, Objective()), outcomes[:, COST])]
+        """Names of the picked models, shape (b,): the highest quality among those with the evidence."""
+        rows = self.kneighbors(X, return_distance=False)
+        outcomes = self.outcomes(rows)
+        allowed = self.leads(rows, Objective()) > self.evidence if self.evidence else None
+        names: Names = self.model_names_[choose(utilities(outcomes, Objective()), outcomes[:, COST], allowed)]
         return names
 
 
 def _build(
     document: KNNOutcomesDocument, k: int | None = None, shrinkage: float = DEFAULT_SHRINKAGE
 ) -> OutcomeModelSelector:
-    estimator = OutcomeModelSelector(document.k if k is None else k, float(shrinkage))
+    estimator = OutcomeModelSelector(document.k if k is None else k, float(shrinkage), document.evidence)
     outcomes = np.stack([document.qualities, document.costs, document.seconds], axis=1)
     estimator.fit(document.embeddings, document.labels, outcomes)
     means = model_means(estimator.outcomes_[:, QUALITY])
     estimator.default_ = document.default or str(estimator.model_names_[int(means.argmax())])
-    estimator.evidence_, estimator.operating_points_ = document.evidence, document.operating_points
+    estimator.operating_points_ = document.operating_points
     return estimator
 
 
@@ -214,7 +232,7 @@ def _describe(estimator: OutcomeModelSelector) -> dict[str, Any]:
         Entry.VALUES_PER_QUERY: distinct + estimator.n_features_in_ + k * estimator.outcomes_[0].size,
         Entry.OUTCOMES: known,
         Entry.DEFAULT: estimator.default_,
-        Entry.EVIDENCE: estimator.evidence_,
+        Entry.EVIDENCE: estimator.evidence,
     }
     if estimator.operating_points_ is not None:
         entries[Entry.OPERATING_POINTS] = estimator.operating_points_
@@ -233,12 +251,20 @@ def _expect(estimator: OutcomeModelSelector, queries: Matrix, explained: Sequenc
         outcomes = estimator.outcomes(rows[None])[0]
         known = [kind for kind, values in enumerate(outcomes) if not np.isnan(values).all()]
         told = np.array([[why["outcomes"][name].get(OUTCOMES[kind], np.nan) for name in names] for kind in known])
-        close = outcomes[QUALITY] >= outcomes[QUALITY].max() - TOLERANCE
-        # Evidence may keep the default model, whatever the utilities.
-        models = set(names[close]) | ({why["default"]} if estimator.evidence_ else set())
+        sure, possible = _with_evidence(estimator, rows)
+        close = possible & (outcomes[QUALITY] >= outcomes[QUALITY][sure].max() - TOLERANCE)
         answer = Answer(told.ravel(), found.explained.distances)
         expected = Answer(outcomes[known].ravel(), found.distances)
-        yield Expected(answer, expected, models, bool(rounded or close.sum() > 1))
+        yield Expected(answer, expected, set(names[close]), bool(rounded or close.sum() > 1))
+
+
+def _with_evidence(estimator: OutcomeModelSelector, rows: npt.NDArray[np.int64]) -> tuple[Mask, Mask]:
+    """Return which models surely have the evidence on neighbours, (k,), and which may, but for roundings."""
+    if not estimator.evidence:
+        everything = np.full(len(estimator.model_names_), True)
+        return everything, everything
+    lead, margin = estimator.leads(rows[None], Objective())[0], TOLERANCE * max(1.0, estimator.evidence)
+    return lead > estimator.evidence + margin, lead > estimator.evidence - margin
 
 
 def _train(training: Training) -> dict[str, Any]:
@@ -267,17 +293,11 @@ def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> I
     outcomes = benchmark.outcomes()[queries, :, models]
     estimator = OutcomeModelSelector(max(ks)).fit(training.features[queries], names, outcomes)
     rows = estimator.kneighbors(held_out, return_distance=False)
-    base = np.array([model_means(estimator.outcomes_[:, kind]) for kind in range(len(OUTCOMES))])[None]
     index = {name: model for model, name in enumerate(benchmark.model_names)}
     of_benchmark = np.array([index[name] for name in estimator.model_names_])
     for k in ks:
-        predicted, neighbours = estimator.outcomes(rows[:, :k]), estimator.outcomes_[rows[:, :k]]
-
-        @cache
-        def leading(objective: Objective, neighbours: Matrix = neighbours) -> Matrix:
-            default = choose(utilities(base, objective), base[:, COST])
-            observed = utilities(neighbours.reshape(-1, *neighbours.shape[2:]), objective)
-            return leads(observed.reshape(*neighbours.shape[:2], -1), np.repeat(default, len(neighbours)))
+        neighbours = rows[:, :k]
+        predicted, leading = estimator.outcomes(neighbours), cache(partial(estimator.leads, neighbours))
 
         def pick(
             objective: Objective, evidence: float, predicted: Matrix = predicted, leading: Any = leading
