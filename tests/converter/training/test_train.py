@@ -53,9 +53,10 @@ def test_trains_models_that_convert_and_fit_their_data(name, tmp_path):
 @pytest.mark.parametrize("name", ROWS)
 def test_trains_on_few_models(name, models):
     rng, rules = np.random.default_rng(0), ROWS[name]
+    vectors = rng.random((12, 5)).tolist()
     data = encoded(
         *(
-            record(query=f"q{i}", model_name=model, performance=float(rng.random()), embedding=rng.random(5).tolist())
+            record(query=f"q{i}", model_name=model, performance=float(rng.random()), embedding=vectors[i])
             for i in range(12)
             for model in models
         )
