@@ -36,7 +36,8 @@ class Backend:
     """A backend on raw sockets: what it does next is its ``mode``.
 
     answer; drop (the connection, before the first byte); headers (then drop); hang (before the first byte); break and
-    stall (in the middle of a stream); slow (a quarter of a second, then answer); or a status, such as 503.
+    stall (in the middle of a stream); slow (a quarter of a second, then answer); a status, such as 503; or the bytes of
+    a whole answer, behind which the connection is closed.
     """
 
     def __init__(self, name, run):
@@ -60,7 +61,7 @@ class Backend:
         self._open.add(writer)
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
                 headers = {key.lower(): value for key, value in (line.split(": ", 1) for line in head[1:] if line)}
                 body = await reader.readexactly(int(headers["content-length"]))
                 self.seen.append((headers, body))
@@ -79,6 +80,10 @@ class Backend:
     async def _answer(self, body, reader, writer):
         mode = self.mode
         if mode == "drop":
+            return False
+        if isinstance(mode, bytes):
+            writer.write(mode)
+            await writer.drain()
             return False
         if mode == "hang":
             return await self._abandoned(reader)

@@ -11,6 +11,7 @@ import uvicorn
 from modelpick.runtime import ModelpickError
 
 from .config import read
+from .connections import limited
 
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 
@@ -43,6 +44,7 @@ def main() -> None:
             host=arguments.host,
             port=arguments.port,
             workers=arguments.workers,
+            http=limited(config.limits),
             log_level=arguments.log_level,
             timeout_graceful_shutdown=config.limits.stop_seconds,
         )

@@ -8,7 +8,8 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, aclosing, asynccontextmanager, closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,10 @@ from .prompts import Choice, Rankings
 
 OBSERVER = PrometheusObserver()
 STARTED = int(time.time())
-# Headers of the client that backends get, and what they get without.
-FORWARDED = {"accept": "*/*", "accept-encoding": "identity"}
+# Headers of the client that backends get, byte for byte, and what they get without.
+FORWARDED = {b"accept": b"*/*", b"accept-encoding": b"identity"}
+# Bytes of a body up to which reading it takes less time than handing it to a thread is worth.
+SMALL_BODY = 65_536
 
 
 class UntilGone(Response):
@@ -74,8 +77,8 @@ async def pass_on(answer: Answer, more: list[tuple[bytes, bytes]], send: Send) -
 async def relay(choices: list[Choice], request: Request, raw: bytes, body: dict[str, Any], send: Send) -> None:
     """Send the answer of the first backend that serves; where that breaks off, so does the client's connection."""
     config: Config = request.app.state.config
-    headers = {"content-type": "application/json", "user-agent": "modelpick"}
-    headers |= {name: request.headers.get(name, default) for name, default in FORWARDED.items()}
+    headers = {b"content-type": b"application/json", b"user-agent": b"modelpick", **FORWARDED}
+    headers |= {name: value for name, value in request.headers.raw if name in FORWARDED}
     started = False
     try:
         async with asyncio.timeout(config.limits.total_seconds), request.app.state.clients.one() as web:
@@ -83,7 +86,7 @@ async def relay(choices: list[Choice], request: Request, raw: bytes, body: dict[
                 web,
                 [choice.backend for choice in choices],
                 lambda backend: bodies.named(raw, body, backend.model or backend.name),
-                headers,
+                [*headers.items()],
                 config.limits,
             )
             started = True
@@ -111,7 +114,7 @@ def loaded(config: Config) -> Iterator[tuple[SelectorStore, Rankings | None]]:
         rankings = None
         if config.encoder is not None:
             artifact = config.artifacts / f"{config.selector}.onnx"
-            rankings = stack.enter_context(closing(Rankings(artifact, config.encoder, config)))
+            rankings = stack.enter_context(Rankings(artifact, config.encoder, config))
         yield store, rankings
 
 
@@ -120,8 +123,11 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Hold what picks, and the connections, for as long as the gateway runs."""
     state = app.state
     with loaded(state.config) as (state.store, state.rankings):
+        threads = ThreadPoolExecutor(state.config.limits.pick_threads, "modelpick pick")
+        state.in_thread = partial(asyncio.get_running_loop().run_in_executor, threads)
         async with aclosing(Clients(state.config.limits)) as state.clients:
             yield
+        threads.shutdown(cancel_futures=True)
 
 
 routes = APIRouter()
@@ -132,10 +138,10 @@ async def chat(request: Request) -> Response:
     """Pass a chat completion on to the backend that it names, or that is picked."""
     state = request.app.state
     raw = await bodies.read(request, state.config.limits)
-    body = bodies.chat(raw)
+    body = bodies.chat(raw) if len(raw) <= SMALL_BODY else await state.in_thread(bodies.chat, raw)
     if body["model"] == AUTO and state.rankings is not None:
         try:
-            choices = await asyncio.to_thread(state.rankings.current, body)
+            choices = await state.in_thread(state.rankings.rank, body)
         except FeatureError as error:
             raise RefusedError(400, str(error), param="messages") from None
     else:
@@ -177,7 +183,7 @@ async def readyz(request: Request) -> dict[str, Any]:
     store, rankings = request.app.state.store, request.app.state.rankings
     versions = {name: store[name].metadata.source_sha256 for name in store.names}
     ready = {"status": "ready", "selectors": versions, "refusals": store.refusals}
-    return ready | ({AUTO: rankings.current.version} if rankings else {})
+    return ready | ({AUTO: rankings.current.metadata.source_sha256} if rankings else {})
 
 
 @routes.get("/metrics")
@@ -204,7 +210,7 @@ async def refused(request: Request, error: Exception) -> Response:
 
 def create(config: Config) -> FastAPI:
     """Return the gateway of a configuration."""
-    app = FastAPI(title="modelpick", lifespan=lifespan)
+    app = FastAPI(title="modelpick", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.config = config
     app.include_router(routes)
     for kind in (RefusedError, NoBackendError, ModelpickError, HTTPException, Exception):

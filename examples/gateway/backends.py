@@ -19,10 +19,16 @@ FIRST_BYTE = Histogram(
     ["model"],
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
 )
-# What concerns one connection only, what the gateway says itself, and what is between a backend and the gateway.
+# What concerns one connection only, what the gateway says itself, and what is between a backend and the gateway: its
+# cookies, and what it would have browsers do with the gateway's address.
 NOT_PASSED = frozenset(
-    b"connection keep-alive proxy-authenticate te trailer transfer-encoding upgrade date server set-cookie".split()
+    b"connection keep-alive proxy-authenticate proxy-authentication-info proxy-connection te trailer transfer-encoding "
+    b"upgrade http2-settings date server via x-powered-by set-cookie set-cookie2 alt-svc strict-transport-security "
+    b"clear-site-data expect-ct nel report-to reporting-endpoints public-key-pins refresh".split()
 )
+OUR_HEADERS = b"x-modelpick-"
+# Statuses that an answer may have: no server can pass on others.
+STATUSES = range(200, 600)
 
 
 class Failure(NamedTuple):
@@ -58,7 +64,14 @@ class Answer(NamedTuple):
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
         """The headers that are passed on."""
-        return [(key, value) for key, value in self.response.headers.raw if key.lower() not in NOT_PASSED]
+        raw = [(key.lower(), value) for key, value in self.response.headers.raw]
+        dropped = {*NOT_PASSED}
+        for key, value in raw:
+            if key == b"connection":  # names others that are of this connection
+                dropped |= {name.strip().lower() for name in value.split(b",")}
+            elif key == b"transfer-encoding":  # a length beside it does not count
+                dropped.add(b"content-length")
+        return [(key, value) for key, value in raw if key not in dropped and not key.startswith(OUR_HEADERS)]
 
 
 class Clients:
@@ -98,7 +111,7 @@ async def first_answer(
     web: httpx.AsyncClient,
     ranked: Sequence[Backend],
     body_for: Callable[[Backend], bytes],
-    headers: dict[str, str],
+    headers: Sequence[tuple[bytes, bytes]],
     limits: Limits,
 ) -> Answer:
     """Return the answer of the first backend that serves.
@@ -125,16 +138,18 @@ async def first_answer(
 
 
 async def _ask(
-    web: httpx.AsyncClient, backend: Backend, body: bytes, headers: dict[str, str], limits: Limits
+    web: httpx.AsyncClient, backend: Backend, body: bytes, headers: Sequence[tuple[bytes, bytes]], limits: Limits
 ) -> Answer | Failure:
     """Ask one backend, and wait for the first byte of its body."""
     start = time.perf_counter()
-    key = {"authorization": f"Bearer {backend.key}"} if backend.key else {}
-    request = web.build_request("POST", backend.url, content=body, headers=headers | key)
+    key = [(b"authorization", f"Bearer {backend.key}".encode())] if backend.key else []
+    request = web.build_request("POST", backend.url, content=body, headers=[*headers, *key])
     response = None
     try:
         async with asyncio.timeout(limits.first_byte_seconds):
             response = await web.send(request, stream=True)
+            if response.status_code not in STATUSES:
+                raise httpx.RemoteProtocolError(f"status {response.status_code}")
             rest = response.aiter_raw()
             first = await anext(rest, b"")
     except BaseException as error:

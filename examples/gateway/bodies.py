@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import Request
@@ -10,8 +10,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
+from modelpick.runtime.errors import one_line
+
 from .config import Limits
 from .errors import RefusedError
+
+# Characters of a key that an error shows.
+SHOWN = 60
 
 
 class Query(BaseModel):
@@ -51,16 +56,38 @@ def query(raw: bytes) -> dict[str, Any]:
 
 
 def chat(raw: bytes) -> dict[str, Any]:
-    """Check what the gateway itself needs of a chat completion; the rest is for the backend to check."""
+    """Check what the gateway itself needs of a chat completion; the rest is for the backend to check.
+
+    A key that stands twice is refused, since parsers differ in which of the two they take: the backend would answer
+    another request than the one that was looked at. So is one that differs from another in case alone, where the
+    gateway reads: Go's parser takes either.
+    """
     try:
         body = from_json(raw, allow_inf_nan=False)
-    except ValueError as error:
-        raise RefusedError(400, f"expected JSON: {error}") from None
+        json.loads(raw, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(400, f"expected JSON: {one_line(str(error))}") from None
     if not isinstance(body, dict):
         raise RefusedError(400, "expected a JSON object")
+    messages = body.get("messages")
+    for read in (body, *(messages if isinstance(messages, list) else ())):
+        if isinstance(read, dict):
+            _refuse_repeated(map(str.casefold, read))
     if not isinstance(body.get("model"), str):
         raise RefusedError(400, "model: expected a string", param="model")
     return body
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    _refuse_repeated(key for key, _ in pairs)
+
+
+def _refuse_repeated(keys: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for key in keys:
+        if key in seen:
+            raise RefusedError(400, f"expected each key once, got {key[:SHOWN]!r} twice", param=key[:SHOWN])
+        seen.add(key)
 
 
 def named(raw: bytes, body: Mapping[str, Any], model: str) -> bytes:

@@ -5,7 +5,17 @@ import tomllib
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from modelpick.runtime import ModelpickError
 
@@ -40,6 +50,13 @@ class Backend(_Table):
     answer_tokens: PositiveInt = 400
     """Length of its usual answer, which the predicted cost assumes."""
 
+    @field_validator("base_url")
+    @classmethod
+    def _without_credentials(cls, url: HttpUrl) -> HttpUrl:
+        if url.username or url.password:  # they would silently take the place of the key
+            raise ValueError("expected it without user and password: key_env names the variable of a key")
+        return url
+
     @property
     def url(self) -> str:
         """Where chat completions are asked for."""
@@ -60,7 +77,13 @@ class Backend(_Table):
 class Limits(_Table):
     """What one request may take."""
 
+    connections: PositiveInt = 1_000
+    """Clients' connections at a time, in each worker."""
+    header_seconds: PositiveFloat = 10.0
+    """Until a request's headers are there."""
     body_bytes: PositiveInt = 4_000_000
+    pick_threads: PositiveInt = 2
+    """Requests at a time that are read and picked for, beside the event loop, in each worker."""
     connect_seconds: PositiveFloat = 2.0
     """Until a backend accepts the connection."""
     first_byte_seconds: PositiveFloat = 60.0
@@ -113,11 +136,13 @@ def read(path: Path) -> Config:
         When it cannot be read, or holds what is not expected.
     """
     try:
-        config = Config.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        config = Config.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise ConfigError(f"{path}: {place}{': ' if place else ''}{first['msg']}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: expected tables and lists that are not nested so deep") from None
     except (OSError, ValueError) as error:  # UnicodeDecodeError and TOMLDecodeError are ValueErrors
         raise ConfigError(f"{path}: {error}") from None
     placed = {"artifacts": path.parent / config.artifacts}

@@ -41,13 +41,22 @@ def prompt_of(messages: Messages, which: Which = "last_user") -> str:
     FeatureError
         When messages are laid out otherwise, or none that counts has text.
     """
-    if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Sequence):
-        raise FeatureError(f"messages: expected a list, got {type(messages).__name__}")
-    said = [_said(message, f"messages[{place}]") for place, message in enumerate(messages)]
+    said = _all_said(messages)
     chosen = _CHOICES[which]([one for one in said if one.text.strip()])
     if not chosen:
         raise FeatureError(f"messages: expected text in a message {'' if which == 'all' else 'of a user '}among them")
     return "\n".join(one.text for one in chosen)
+
+
+def characters_of(messages: Messages) -> int:
+    """Count the characters of all text in messages; raises what `prompt_of` does of their layout."""
+    return sum(len(one.text) for one in _all_said(messages))
+
+
+def _all_said(messages: Messages) -> list[_Said]:
+    if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Sequence):
+        raise FeatureError(f"messages: expected a list, got {type(messages).__name__}")
+    return [_said(message, f"messages[{place}]") for place, message in enumerate(messages)]
 
 
 def _said(message: object, place: str) -> _Said:

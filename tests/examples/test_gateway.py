@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
@@ -34,6 +34,7 @@ QUESTIONS = [json.loads(line) for line in (ROOT / "models/questions.jsonl").read
 sys.path.append(str(ROOT / "examples"))
 from gateway.app import create  # noqa: E402
 from gateway.config import ConfigError, read  # noqa: E402
+from gateway.connections import limited  # noqa: E402
 
 # What three models achieve on two topics, and what an answer costs.
 QUALITY = {"code": {"small": 0.2, "medium": 0.6, "large": 0.9}, "poem": {"small": 0.9, "medium": 0.5, "large": 0.3}}
@@ -133,7 +134,8 @@ body_bytes = 100_000
 @contextmanager
 def served(config):
     """Serve a gateway from a thread, and yield its address."""
-    server = uvicorn.Server(uvicorn.Config(create(config), port=0, log_level="warning"))
+    http = limited(config.limits)
+    server = uvicorn.Server(uvicorn.Config(create(config), port=0, log_level="warning", http=http))
     serving = Thread(target=server.run)
     serving.start()
     until(lambda: server.started)
@@ -205,7 +207,7 @@ def test_the_cost_is_predicted_from_records_or_by_price(client):
 
 
 def test_other_names_pass_through_byte_for_byte(client, web, backends):
-    asked = b'{"model":  "small", "messages": [], "odd": 1e3, "model": "small"}'
+    asked = b'{"model":  "small", "messages": [], "odd": 1e3}'
     answer = web.post("/v1/chat/completions", content=asked)
     assert answer.content == json.dumps(completion("small")).encode()
     assert (answer.headers["x-request-id"], "set-cookie" in answer.headers) == ("r-small", False)
@@ -217,6 +219,44 @@ def test_other_names_pass_through_byte_for_byte(client, web, backends):
     assert (refused.value.code, refused.value.param) == ("model_not_found", "model")
     assert "'gpt-9'" in refused.value.message
     assert [model.id for model in client.models.list()] == ["auto", *COST]
+
+
+def test_header_bytes_pass_as_they_are(web, backends):
+    for name in ("Accept", "Accept-Encoding"):
+        answer = web.post("/v1/chat/completions", json={"model": "small"}, headers=[(name.encode(), b"\xff")])
+        assert answer.status_code == 200
+        assert backends["small"].seen.pop()[0][name.lower()] == "\xff"
+
+
+LIES = {
+    "status 999": b"HTTP/1.1 999 X\r\nContent-Length: 2\r\n\r\n{}",
+    "status 199": b"HTTP/1.1 099 X\r\nContent-Length: 2\r\n\r\n{}",
+    "no HTTP": b"hello\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_backends_that_lie_are_no_answer(client, backends, lie):
+    backends["large"].mode = LIES[lie]
+    assert ask(client, CODE)[1]["x-modelpick-model"] == "medium"
+    with pytest.raises(openai.InternalServerError) as failed:
+        ask(client, CODE, "large")
+    assert (failed.value.status_code, failed.value.code) == (502, "no_backend")
+
+
+def test_headers_of_the_backend_and_its_hop_stay_there(web, backends):
+    kept = b"X-Request-Id: 7\r\nRetry-After: 3\r\nContent-Type: application/json\r\n"
+    dropped = (
+        b"x-modelpick-model: SPOOFED\r\nAlt-Svc: h3\r\nConnection: keep-alive, X-Hop\r\nX-Hop: secret\r\n"
+        b"Keep-Alive: 5\r\nStrict-Transport-Security: max-age=9\r\nClear-Site-Data: *\r\nServer: s\r\nVia: v\r\n"
+    )
+    chunked = b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    backends["small"].mode = b"HTTP/1.1 200 OK\r\n" + kept + dropped + chunked
+    answer = web.post("/v1/chat/completions", json={"model": "small"})
+    assert (answer.status_code, answer.content) == (200, b"{}")
+    own = {"date", "server", "transfer-encoding"}
+    assert set(answer.headers) - own == {"x-request-id", "retry-after", "content-type", "x-modelpick-model"}
+    assert (answer.headers["x-modelpick-model"], answer.headers["server"]) == ("small", "uvicorn")
 
 
 def test_streams_pass_byte_for_byte_as_they_come(client, web):
@@ -337,6 +377,12 @@ BAD_CHATS = [
     (b'{"model": 3}', 400, "model"),
     (b'{"model": NaN}', 400, "JSON"),
     (b'{"model": "\\ud800"}', 400, "JSON"),
+    (b'{"model": "large", "model": "small"}', 400, "'model' twice"),
+    (b'{"mod\\u0065l": "large", "model": "small"}', 400, "'model' twice"),
+    (b'{"Model": "large", "model": "small"}', 400, "'model' twice"),
+    ('{"model": "small", "me\u017f\u017fages": [], "messages": []}'.encode(), 400, "'messages' twice"),
+    (b'{"model": "small", "messages": [{"role": "user", "content": "a", "content": "b"}]}', 400, "'content' twice"),
+    (b'{"model": "small", "messages": [{"role": "user", "content": "a", "Content": "b"}]}', 400, "'content' twice"),
     (b'{"model": "auto"}', 400, "messages"),
     (b'{"model": "auto", "messages": null}', 400, "messages"),
     (b'{"model": "auto", "messages": []}', 400, "messages"),
@@ -366,6 +412,24 @@ def test_errors_have_one_shape(web):
 def test_a_body_without_a_length_is_limited_too(web):
     answer = web.post("/select/knn", content=(b" " * 1000 for _ in range(200)))
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
+
+
+def test_no_pages_are_served(web):
+    assert [web.get(path).status_code for path in ("/docs", "/redoc", "/openapi.json")] == [404] * 3
+
+
+def test_connections_without_a_request_are_closed_and_limited(folder):
+    limits = read(folder / "gateway.toml").limits.model_copy(update={"connections": 3, "header_seconds": 0.3})
+    config = read(folder / "gateway.toml").model_copy(update={"limits": limits})
+    with served(config) as url, ExitStack() as stack:
+        address = httpx.URL(url)
+        held = [stack.enter_context(socket.create_connection((address.host, address.port))) for _ in range(4)]
+        held[0].sendall(b"GET /healthz HTTP/1.1\r\nX-a: ")
+        assert [one.recv(1) for one in held] == [b""] * 4
+        with httpx.Client() as web:
+            for pause in (0, 0.5):  # which a connection that asked may take
+                time.sleep(pause)
+                assert web.get(f"{url}/healthz").status_code == 200
 
 
 def test_a_body_that_does_not_end_is_refused(impatient):
@@ -518,6 +582,8 @@ BAD_FILES = [
     (GOOD + "input_price = nan\n", "backends.0.input_price"),
     (GOOD + "key_env = 'NOT_SET'\n", "['NOT_SET']"),
     (GOOD.replace("http", "ftp"), "backends.0.base_url"),
+    (GOOD.replace("//h", "//user:secret@h"), "backends.0.base_url: Value error, expected it without user and password"),
+    ("a = " + "[" * 100_000, "nested so deep"),
     (GOOD.replace('"m"', '"auto"'), "not 'auto'"),
     (GOOD + GOOD.partition("\n")[2], "['m']"),
     ("encoder = 'e'\n" + GOOD, "expected selector and encoder, or neither"),
@@ -534,6 +600,13 @@ def test_files_are_refused_in_a_line(tmp_path, text, message):
     assert str(refused.value).startswith(f"{file}: ")
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_byte_order_mark_is_none_of_the_file(tmp_path):
+    file = tmp_path / "gateway.toml"
+    file.write_text(GOOD, encoding="utf-8-sig")
+    assert [backend.name for backend in read(file).backends] == ["m"]
 
 
 def test_the_example_file_is_read(monkeypatch):
