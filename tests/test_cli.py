@@ -244,13 +244,14 @@ def test_refuses_sources(modelpick, sources, message):
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ("knn.json", "knn.json/knn.onnx: cannot be written: File exists"),
-        ("knn.json/below", "knn.json/below/knn.onnx: cannot be written: Not a directory"),
+        ("taken", "taken/knn.onnx: cannot be written: File exists"),
+        ("taken/below", "taken/below/knn.onnx: cannot be written: Not a directory"),
         ("folder", "folder/knn.onnx: cannot be written: Is a directory"),
     ],
 )
 def test_refuses_targets(small, output, message):
     Path("folder/knn.onnx").mkdir(parents=True)
+    Path("taken").write_bytes(b"")
     before = contents()
     done = small("convert", "knn.json", "-o", output)
     assert (done.code, done.error) == (2, message)

@@ -20,6 +20,7 @@ from .diff import diff
 from .encoder import encoder
 from .evaluate import evaluate
 from .hub import pull, push
+from .names import Misnamed
 from .report import report
 from .select import select
 from .train import train
@@ -76,7 +77,7 @@ def _run() -> int:
         app()
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
-    except ModelpickError as error:
+    except (ModelpickError, Misnamed) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1 if isinstance(error, VerificationError | EncoderError) else 2
     return 0

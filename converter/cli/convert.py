@@ -30,19 +30,29 @@ from ..verification.compare import verify as verify_artifact
 from ..verification.probes import SAMPLES
 from ..verification.report import Report, VerificationError, write_junit
 from .console import progress, show
+from .names import STDOUT, Output, files_in, to_fill, to_read, to_write
 from .options import Artifact, AsJson
 
 Samples = Annotated[int, typer.Option(min=1, help="Queries to make from the model.")]
-ReportFile = Annotated[Path | None, typer.Option("--report", help="Write the verification as JSON here.")]
-JUnitFile = Annotated[Path | None, typer.Option("--junit", help="Write the verification as JUnit XML here.")]
+ReportFile = Annotated[
+    Path | None, typer.Option("--report", help="Write the verification as JSON here.", parser=to_write(".json"))
+]
+JUnitFile = Annotated[
+    Path | None, typer.Option("--junit", help="Write the verification as JUnit XML here.", parser=to_write(".xml"))
+]
 # Rule sets, and with a version each: "native", "native/2".
 RuleSet = StrEnum("RuleSet", {name: name for name in RULE_SETS})  # type: ignore[misc]
 NATIVE = RuleSet(Semantics.native)
 
 
 def convert(
-    sources: Annotated[list[Path], typer.Argument(help="JSON models, or folders of them.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the artifacts.")],
+    sources: Annotated[list[Path], typer.Argument(help="JSON models, or folders of them.", parser=to_read)],
+    output: Annotated[
+        Output,
+        typer.Option(
+            "--output", "-o", help="Folder for the artifacts; or of one source, a file.onnx.", parser=to_fill(".onnx")
+        ),
+    ],
     verify: Annotated[bool, typer.Option(help="Hold each artifact against its estimator first.")] = True,
     samples: Samples = SAMPLES,
     exact_search: Annotated[
@@ -119,18 +129,18 @@ def convert(
         raise refusals[-1]
 
 
-def _targets(sources: list[Path], output: Path) -> dict[Path, Path]:
+def _targets(sources: list[Path], output: Output) -> dict[Path, Path]:
     """Map artifact -> source, folders expanded; two sources of one artifact are refused."""
     targets: dict[Path, Path] = {}
     for source in sources:
-        files = sorted(source.glob("[!.]*.json")) if source.is_dir() else [source]
-        if not files:
-            raise ModelpickError(f"{source}: expected at least one .json file in this folder")
-        for file in files:
-            target = output / f"{'stdin' if str(file) == STDIN else file.stem}.onnx"
-            if target in targets and targets[target].resolve() != file.resolve():
+        for file in files_in(source, ".json"):
+            target = output.file(f"{'stdin' if str(file) == STDIN else file.stem}.onnx")
+            if target not in targets or targets[target].resolve() == file.resolve():
+                targets[target] = file
+            elif output.is_file:
+                raise ModelpickError(f"{target}: expected a folder for several artifacts, got the name of one")
+            else:
                 raise ModelpickError(f"{file}: expected another name: {targets[target]} makes {target} too")
-            targets[target] = file
     return targets
 
 
@@ -163,8 +173,8 @@ def _publish(reports: Sequence[Report], report: Path | None, junit: Path | None)
 
 def verify(
     artifact: Artifact,
-    against: Annotated[Path, typer.Option(help="The JSON model that it was converted from.")],
-    queries: Annotated[Path | None, typer.Option(help="File of queries, instead of made ones.")] = None,
+    against: Annotated[Path, typer.Option(help="The JSON model that it was converted from.", parser=to_read)],
+    queries: Annotated[Path | None, typer.Option(help="File of queries, instead of made ones.", parser=to_read)] = None,
     samples: Samples = SAMPLES,
     report: ReportFile = None,
     junit: JUnitFile = None,
@@ -199,10 +209,15 @@ def verify(
 
 def restore(
     artifact: Artifact,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file; standard output if absent.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="JSON file; standard output if absent, or -.", parser=to_write(".json", stdout=True)
+        ),
+    ] = None,
 ) -> None:
     """Return the JSON model that an artifact was converted from."""
-    if output is None:
+    if output is None or str(output) == STDOUT:
         print(to_json(artifact))
     else:
         check_distinct(output, [artifact])

@@ -18,6 +18,7 @@ from ..files.queries import Query, ask, parse_prompt, read_queries
 from ..training.records import required_embeddings
 from ..verification.diff import changes, queries_of
 from .console import show
+from .names import to_read
 from .options import Artifact, AsJson, Embeddings, EncoderFile
 from .records import read_records
 
@@ -25,8 +26,12 @@ from .records import read_records
 def diff(
     old: Artifact,
     new: Artifact,
-    queries: Annotated[Path | None, typer.Option(help="File of queries, see `modelpick select`.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Benchmark records, whose queries to take instead.")] = None,
+    queries: Annotated[
+        Path | None, typer.Option(help="File of queries, see `modelpick select`.", parser=to_read)
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Benchmark records, whose queries to take instead.", parser=to_read)
+    ] = None,
     embeddings: Embeddings = None,
     encoder: EncoderFile = None,
     as_json: AsJson = False,

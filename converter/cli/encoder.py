@@ -11,13 +11,18 @@ from ..encoders.make import Quantisation, make_encoder
 from ..encoders.verify import EncoderError, EncoderReport
 from ..files.io import check_distinct, write_atomically
 from .console import show
+from .convert import ReportFile
+from .names import to_read, to_write
 
 
 def encoder(
     folder: Annotated[
-        Path, typer.Argument(help="tokenizer.json beside onnx/model.onnx, model.onnx or static vectors, see docs.")
+        Path,
+        typer.Argument(
+            help="tokenizer.json beside onnx/model.onnx, model.onnx or static vectors, see docs.", parser=to_read
+        ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", parser=to_write(".onnx"))],
     quantise: Annotated[
         Quantisation | None, typer.Option(help="Store weights in 8 bits: a quarter of the size, at a reported loss.")
     ] = None,
@@ -25,7 +30,7 @@ def encoder(
         int | None, typer.Option(min=1, help="Cut texts after so many tokens, if the folder allows more.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the encoder; the folder's by default.")] = None,
-    report: Annotated[Path | None, typer.Option("--report", help="Write the verification as JSON here.")] = None,
+    report: ReportFile = None,
 ) -> None:
     """Convert a text encoder's folder, as Hugging Face lays it out, to one file, and verify it.
 

@@ -23,18 +23,20 @@ from ..evaluation.verdict import Verdict, all_pay, verdicts
 from ..files.io import check_distinct, write_atomically
 from ..statistics.bootstrap import Estimate, percent, signed
 from .console import show
+from .names import artifacts_in, to_read, to_write
 from .options import AsJson, Data, Embedder, Embeddings, EncoderFile, Seed
 from .records import read_records
 
 
 def evaluate(
-    artifacts: Annotated[list[Path], typer.Argument(help="Artifacts written by `modelpick convert`.")],
+    artifacts: Annotated[list[Path], typer.Argument(help="Artifacts, or folders of them.", parser=to_read)],
     data: Data,
     train_data: Annotated[
         Path | None,
         typer.Option(
             help="Records that the artifacts were trained on: the best single model is learned there, else it is what "
-            "the artifacts record."
+            "the artifacts record.",
+            parser=to_read,
         ),
     ] = None,
     embedder: Embedder = None,
@@ -57,9 +59,15 @@ def evaluate(
     ] = None,
     as_json: AsJson = False,
     plot_file: Annotated[
-        Path | None, typer.Option("--plot", help="Plot quality against cost here, as .svg or .png.")
+        Path | None,
+        typer.Option(
+            "--plot", help="Plot quality against cost here, as .svg or .png.", parser=to_write(".svg", ".png")
+        ),
     ] = None,
-    picks: Annotated[Path | None, typer.Option(help="Write every pick here as JSON lines, the worst first.")] = None,
+    picks: Annotated[
+        Path | None,
+        typer.Option(help="Write every pick here as JSON lines, the worst first.", parser=to_write(".jsonl")),
+    ] = None,
     fail_unless_pays: Annotated[
         bool, typer.Option("--fail-unless-pays", help="Exit with 1 unless each artifact is worth calling.")
     ] = False,
@@ -72,6 +80,7 @@ def evaluate(
     models at the same mean cost. Of each artifact, every --keep must pay for --fail-unless-pays; without one, what it
     picks unasked must.
     """
+    artifacts = artifacts_in(artifacts)
     read = [*artifacts, *(path for path in (data, train_data, embeddings, encoder) if path is not None)]
     for written in (plot_file, picks):
         if written is not None:

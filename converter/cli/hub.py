@@ -10,15 +10,19 @@ from modelpick.runtime.errors import one_line
 
 from ..files.hub import pull as pull_folder
 from ..files.hub import push as push_folder
+from .names import Output, to_fill, to_read
 
 
 def pull(
     repository: Annotated[str, typer.Argument(help="Repository on the hub, OWNER/NAME.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for its JSON models and artifacts.")],
+    output: Annotated[
+        Output,
+        typer.Option("--output", "-o", help="Folder for its JSON models and artifacts.", parser=to_fill()),
+    ],
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
 ) -> None:
     """Download the JSON models and artifacts of a repository on the Hugging Face hub; list what came."""
-    pulled = pull_folder(repository, output, revision=revision)
+    pulled = pull_folder(repository, output.path, revision=revision)
     for file in pulled.files:
         print(file)
     for name in pulled.others:
@@ -26,7 +30,7 @@ def pull(
 
 
 def push(
-    folder: Annotated[Path, typer.Argument(help="Folder of JSON models or artifacts.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of JSON models or artifacts.", parser=to_read)],
     repository: Annotated[str, typer.Argument(help="Repository on the hub, OWNER/NAME.")],
     message: Annotated[str, typer.Option("--message", "-m", help="Message of the commit.")] = "Update selectors",
     private: Annotated[

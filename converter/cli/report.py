@@ -1,6 +1,5 @@
 """The command that writes what a reviewer reads: report."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,29 +8,31 @@ import typer
 
 from modelpick.runtime import ModelpickError
 
-from ..files.io import STDIN, check_distinct, write_atomically
+from ..files.io import check_distinct, write_atomically
 from ..report.gather import gather
 from ..report.html import to_html
 from ..report.markdown import to_markdown
 from ..report.sections import sections
 from ..verification.probes import SAMPLES
 from ..verification.report import VerificationError
+from .names import STDOUT, artifacts_in, to_read, to_write
 from .options import Embedder, Embeddings, EncoderFile, Seed
 from .records import read_records
 
-STDOUT = STDIN
-
 
 def report(
-    artifacts: Annotated[list[Path], typer.Argument(help="Artifacts, or folders of them.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The page, one HTML file.")] = Path("report.html"),
+    artifacts: Annotated[list[Path], typer.Argument(help="Artifacts, or folders of them.", parser=to_read)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The page, one HTML file.", parser=to_write(".html", ".htm"))
+    ] = Path("report.html"),
     against: Annotated[
         list[Path] | None,
         typer.Option(
-            help="An artifact that is replaced, or a folder of them; they are paired by the names of their files."
+            help="An artifact that is replaced, or a folder of them; they are paired by the names of their files.",
+            parser=to_read,
         ),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Benchmark records to evaluate on.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Benchmark records to evaluate on.", parser=to_read)] = None,
     embedder: Embedder = None,
     embeddings: Embeddings = None,
     encoder: EncoderFile = None,
@@ -47,7 +48,11 @@ def report(
         int, typer.Option(min=0, help="Queries to make from each model; with 0, nothing is verified.")
     ] = SAMPLES,
     summary: Annotated[
-        Path | None, typer.Option(help="Write the same as Markdown here too, without pictures; - is standard output.")
+        Path | None,
+        typer.Option(
+            help="Write the same as Markdown here too, without pictures; - is standard output.",
+            parser=to_write(".md", ".markdown", stdout=True),
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all numbers of the report as JSON.")] = False,
     seed: Seed = 0,
@@ -58,7 +63,7 @@ def report(
     the artifacts that are replaced; with --data, all are evaluated. Exit codes: 1 where an artifact disagrees with its
     JSON model, which the page shows; 2 for bad input.
     """
-    new, old = _expanded(artifacts), _expanded(against or [])
+    new, old = artifacts_in(artifacts), artifacts_in(against or [])
     if as_json and summary is not None and str(summary) == STDOUT:
         raise ModelpickError("expected one of --json and --summary - on standard output")
     for written in filter(None, (output, summary)):
@@ -78,14 +83,3 @@ def report(
     for artifact in facts.artifacts:
         if artifact.verification is not None and not artifact.verification.passed:
             raise VerificationError(artifact.verification)
-
-
-def _expanded(paths: Sequence[Path]) -> list[Path]:
-    """Replace folders by the artifacts in them."""
-    found = []
-    for path in paths:
-        files = sorted(path.glob("[!.]*.onnx")) if path.is_dir() else [path]
-        if not files:
-            raise ModelpickError(f"{path}: expected at least one .onnx file in this folder")
-        found += files
-    return list(dict.fromkeys(found))

@@ -15,8 +15,9 @@ from modelpick.runtime.text.messages import Which
 
 from ..files.bulk import select_file
 from ..files.io import STDIN
-from ..files.queries import FEATURES, Query, ask, parse_prompt, read_queries
+from ..files.queries import FEATURES, Query, ask, parse_prompt, parse_query, read_queries
 from .console import emit, progress
+from .names import looks_like_a_path, to_read, to_write
 from .options import Artifact, AsJson, EncoderFile
 
 
@@ -27,16 +28,25 @@ def select(
         typer.Argument(help="File of queries, or with --encoder a prompt; - or none is standard input."),
     ] = None,
     encoder: EncoderFile = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="With --encoder, a prompt, also one that looks like the name of a file.")
+    ] = None,
     category: Annotated[str | None, typer.Option(help="Category of the prompt, where the artifact needs one.")] = None,
     message: Annotated[
         Which, typer.Option(help="With --encoder, which messages of a conversation are the prompt.")
     ] = "last_user",
     as_json: AsJson = False,
     source: Annotated[
-        Path | None, typer.Option("--input", help="Large file of queries: .npy, .jsonl, .jsonl.gz or .parquet.")
+        Path | None,
+        typer.Option("--input", help="Large file of queries: .npy, .jsonl, .jsonl.gz or .parquet.", parser=to_read),
     ] = None,
     target: Annotated[
-        Path | None, typer.Option("--output", help="Picks for --input, .jsonl or .parquet; bad rows have an error.")
+        Path | None,
+        typer.Option(
+            "--output",
+            help="Picks for --input, .jsonl or .parquet; bad rows have an error.",
+            parser=to_write(".jsonl", ".parquet"),
+        ),
     ] = None,
     column: Annotated[str, typer.Option(help="Features in --input; else embedding and category.")] = FEATURES,
     keep: Annotated[
@@ -63,7 +73,7 @@ def select(
     if source is not None or target is not None:
         raise ModelpickError("expected --input and --output together")
     with _loaded(artifact, encoder, message, asked) as selector:
-        for query in _queries(queries, category, is_text=encoder is not None):
+        for query in _queries(queries, prompt, category, is_text=encoder is not None):
             if as_json:
                 emit(json.dumps(ask(selector.explain, query), ensure_ascii=False))
             else:
@@ -76,19 +86,23 @@ def _loaded(artifact: Path, encoder: Path | None, message: Which, asked: Asked) 
     return TextSelector.load(artifact, encoder, message=message, **asked)
 
 
-def _queries(given: str | None, category: str | None, *, is_text: bool) -> Iterable[Query]:
+def _queries(given: str | None, prompt: str | None, category: str | None, *, is_text: bool) -> Iterable[Query]:
     """Read a file or standard input; or take a prompt that is no file."""
-    if not is_text:
-        return read_queries(None if given is None else Path(given))
-    if given is None or given == STDIN or _is_file(given):
-        return read_queries(None if given is None else Path(given), parse_prompt)
-    return [Query("the prompt", prompt=given, category=category)]
+    if prompt is None and is_text and given is not None and given != STDIN and not _exists(given):
+        if looks_like_a_path(given):
+            raise ModelpickError(f"{given}: cannot be read: there is no such file; if it is a prompt, say --prompt")
+        prompt, given = given, None
+    if prompt is None:
+        return read_queries(None if given is None else to_read(given), parse_prompt if is_text else parse_query)
+    if given is not None or not is_text:
+        raise ModelpickError("--prompt: expected it with --encoder, and without a file of queries")
+    return [Query("the prompt", prompt=prompt, category=category)]
 
 
-def _is_file(name: str) -> bool:
+def _exists(name: str) -> bool:
     try:
-        return Path(name).is_file()
-    except OSError:  # too long a name, for one
+        return Path(name).exists()
+    except (OSError, ValueError):  # too long a name, for one, or NUL
         return False
 
 

@@ -10,7 +10,7 @@ import msgspec
 import typer
 from rich.table import Table
 
-from modelpick.runtime import DocumentError
+from modelpick.runtime import DocumentError, ModelpickError
 from modelpick.runtime.decision.objective import utilities
 from modelpick.runtime.errors import one_line
 
@@ -25,6 +25,7 @@ from ..training.train import train as train_selector
 from ..training.tune import Tried, best_settings, compare
 from ..training.tune import tune as tune_settings
 from .console import progress, show
+from .names import Output, to_fill
 from .options import Data, Embedder, Embeddings, EncoderFile, Seed
 from .records import read_records
 
@@ -44,7 +45,12 @@ DEFAULTS = Settings()
 
 def train(
     data: Data,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the JSON models.")],
+    output: Annotated[
+        Output,
+        typer.Option(
+            "--output", "-o", help="Folder for the JSON models; or of one, a file.json.", parser=to_fill(".json")
+        ),
+    ],
     algorithm: Annotated[
         list[Algorithm] | None,
         typer.Option(
@@ -115,17 +121,19 @@ def train(
         accuracy = f"{training.categories.accuracy:.1%} of the questions, in cross-validation"
         print(f"a category classifier is right on {accuracy}: requests need no category")
     names = [str(name) for name in algorithm or TRAINED]
+    if output.is_file and len(set(names)) > 1:
+        raise ModelpickError(f"{output.path}: expected a folder for {len(set(names))} models, got the name of a file")
     if AUTO in names:
         rules, training, tune = _chosen(training, format_version, allow_constant)
         trained = [rules]
     else:
         trained = [trainer(name, format_version, semantics if name == "knn" else Semantics.native) for name in names]
     for rules in trained:
-        check_distinct(output / f"{rules.algorithm}.json", [data, *([embeddings] if embeddings else [])])
+        check_distinct(output.file(f"{rules.algorithm}.json"), [data, *([embeddings] if embeddings else [])])
     _write(training, trained, output, tune, all_must=bool(algorithm))
 
 
-def _write(training: Training, trained: list[AnyRules], output: Path, tune: bool, all_must: bool) -> None:
+def _write(training: Training, trained: list[AnyRules], output: Output, tune: bool, all_must: bool) -> None:
     """Train, then write. Unless all must be, what cannot be trained on these records is left out with a warning."""
     table = Table("algorithm", "semantics", "file", "MB", "seconds")
     documents: dict[Path, bytes] = {}
@@ -141,7 +149,7 @@ def _write(training: Training, trained: list[AnyRules], output: Path, tune: bool
                 raise
             print(f"warning: left out: {refusal}", file=sys.stderr)
             continue
-        target = output / f"{rules.algorithm}.json"
+        target = output.file(f"{rules.algorithm}.json")
         documents[target] = document
         seconds = f"{time.perf_counter() - start:.2f}"
         table.add_row(rules.algorithm, rules.semantics, str(target), f"{len(document) / 1e6:,.2f}", seconds)
