@@ -438,7 +438,7 @@ BAD_QUERIES = {
     "NaN": (b"[1, NaN]", ":1", NO_JSON),
     "infinity in line 2": (b"[1, 2]\n[1, 1e999]", ":2", NO_JSON),
     "binary": (bytes(range(256)), ":1", NO_JSON),
-    "not UTF-8": (b'["\xff"]', ":1", NO_JSON),
+    "not UTF-8": (b'["\xff"]', ":1", "expected UTF-8, got byte 0xff at 2"),
     "UTF-16": ("[1, 2]".encode("utf-16"), "", "expected UTF-8, got UTF-16"),
     "too deep": (b"[" * 100_000, ":1", NO_JSON),
     "wider": (b"[1, 2, 3]", "", f"{NUMBERS} shape (3,)"),
