@@ -38,7 +38,8 @@ class EncoderReport(Struct):
     weights: str
     digest: str
     embedding_dim: int
-    longest: int
+    longest: int | None
+    """Tokens after which a text is cut; None where all are read."""
     pooling: str
     probes: list[Probe]
     difference: float

@@ -10,6 +10,10 @@ from ..errors import ArtifactError
 from ..schema import ENCODER_VERSION, EncoderEntry
 from .metadata import EncoderIdentity, read_entries
 
+# The largest tokenizers known have a quarter of that.
+MOST_TOKENIZER_BYTES = 2**27
+_LONGEST = 2**31 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class EncoderMetadata:
@@ -19,8 +23,8 @@ class EncoderMetadata:
     """Its name, and the digest that selectors record."""
     embedding_dim: int
     """Width of an embedding."""
-    longest: int
-    """Tokens after which a text is cut, those that the tokenizer adds included."""
+    longest: int | None
+    """Tokens after which a text is cut, those that the tokenizer adds included; None where all are read."""
     pooling: str
     """How one vector is made of those of the tokens: ``mean``, ``cls``, ``last``, or ``own``: within its graph."""
     normalised: bool
@@ -31,6 +35,10 @@ class EncoderMetadata:
     """Whether the tokenizer adds its special tokens."""
     pad_id: int
     """Token that fills shorter texts of a batch."""
+    prompt: str
+    """What stands before every text; mostly nothing."""
+    characters: int | None
+    """Characters after which a text is cut before it is tokenized; None where it is not."""
     raw: Mapping[str, Any]
     """Every metadata entry, decoded, without the ``modelpick.`` prefix; but not the tokenizer."""
 
@@ -63,16 +71,36 @@ def read_encoder(name: str, data: bytes) -> tuple[EncoderMetadata, str]:
     metadata = EncoderMetadata(
         identity=EncoderIdentity(entries.required(EncoderEntry.NAME, str), entries.required(EncoderEntry.DIGEST, str)),
         embedding_dim=entries.required(EncoderEntry.EMBEDDING_DIM, int),
-        longest=entries.required(EncoderEntry.LONGEST, int),
+        longest=_bound(entries, EncoderEntry.LONGEST),
         pooling=entries.required(EncoderEntry.POOLING, str),
         normalised=entries.required(EncoderEntry.NORMALISED, bool),
         weights=entries.required(EncoderEntry.WEIGHTS, str),
         special_tokens=entries.required(EncoderEntry.SPECIAL_TOKENS, bool),
         pad_id=entries.required(EncoderEntry.PAD_ID, int),
+        prompt=entries.optional(EncoderEntry.PROMPT, str) or "",
+        characters=_bound(entries, EncoderEntry.CHARACTERS) if EncoderEntry.CHARACTERS in entries.raw else None,
         raw=entries.raw,
     )
     try:
-        tokenizer = zlib.decompress(base64.b64decode(texts[EncoderEntry.TOKENIZER], validate=True)).decode()
+        tokenizer = _unpacked(base64.b64decode(texts[EncoderEntry.TOKENIZER], validate=True)).decode()
     except (KeyError, ValueError, zlib.error) as cause:
         raise entries.refusal(EncoderEntry.TOKENIZER, f"malformed: {cause}") from None
     return metadata, tokenizer
+
+
+def _bound(entries: Any, key: str) -> int | None:
+    """Return how much of a text is read at most, None where all of it is."""
+    if key in entries.raw and entries.raw[key] is None:
+        return None
+    value: int = entries.required(key, int)
+    if not 1 <= value <= _LONGEST:
+        raise entries.refusal(key, f"expected 1 to {_LONGEST:,}, or null, got {value}")
+    return value
+
+
+def _unpacked(packed: bytes) -> bytes:
+    unpacking = zlib.decompressobj()
+    found = unpacking.decompress(packed, MOST_TOKENIZER_BYTES)
+    if unpacking.unconsumed_tail or not unpacking.eof:
+        raise ValueError(f"expected {MOST_TOKENIZER_BYTES:,} bytes at most, all of them there")
+    return found

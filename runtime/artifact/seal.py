@@ -15,7 +15,7 @@ _KEY = (PREFIX + Entry.SEAL).encode()
 _HEX_DIGITS = 64
 # Protobuf: field 14 (metadata_props) of ModelProto, a message of key (field 1) and value (field 2).
 _HEAD = bytes([0x72, len(_KEY) + _HEX_DIGITS + 4, 0x0A, len(_KEY)]) + _KEY + bytes([0x12, _HEX_DIGITS])
-_LENGTH = len(_HEAD) + _HEX_DIGITS
+SEAL_LENGTH = len(_HEAD) + _HEX_DIGITS
 
 
 def seal(content: bytes) -> bytes:
@@ -70,7 +70,7 @@ def read_sealed(source: str | Path | bytes) -> tuple[str, bytes]:
         except (OSError, ValueError) as cause:
             reason = getattr(cause, "strerror", None) or cause
             raise ArtifactError(f"{name}: cannot be read: {reason}") from None
-    content, trailer = memoryview(data)[:-_LENGTH], data[-_LENGTH:]
+    content, trailer = memoryview(data)[:-SEAL_LENGTH], data[-SEAL_LENGTH:]
     if not trailer.startswith(_HEAD):
         raise ArtifactError(f"{name}: expected an artifact sealed by modelpick: it is another's, or cut")
     if hashlib.sha256(content).hexdigest().encode() != trailer[len(_HEAD) :]:

@@ -1,6 +1,7 @@
 """Prompts in, models out: an encoder beside a selector. Needs tokenizers, the extra ``text``."""
 
-from .encoder import Encoder, Tokens
+from .encoder import Encoder
 from .selector import TextSelector
+from .tokenizing import Tokens
 
 __all__ = ["Encoder", "TextSelector", "Tokens"]

@@ -1,7 +1,6 @@
 """Encoder: texts -> embeddings, by an ONNX graph and the tokenizer that stands in its metadata."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,26 +10,18 @@ import onnxruntime
 
 from ..artifact.encoder import EncoderMetadata, read_encoder
 from ..artifact.metadata import EncoderIdentity
-from ..artifact.seal import read_sealed
-from ..errors import ArtifactError, FeatureError, ModelpickError
+from ..artifact.seal import SEAL_LENGTH, read_sealed
+from ..artifact.tokenizer import UnsafeTokenizerError, check_tokenizer
+from ..errors import ArtifactError, FeatureError
 from ..schema import INT8, EncoderPort
 from ..session import Providers, cannot_run, open_session
+from .tokenizing import Tokenizer, Tokens
 
 # Texts that are tokenized before the first of them is run, and tokens of a run, fillers included: more of them are not
 # faster on a processor, and take memory.
 WINDOW, RUN_TOKENS = 4_096, 512
 Embeddings = npt.NDArray[np.float32]
 _OUTPUTS = [EncoderPort.EMBEDDING]
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """What an encoder reads of a text."""
-
-    count: int
-    """Tokens that it reads, those that the tokenizer adds included."""
-    cut: bool
-    """Whether the text has more."""
 
 
 class Encoder:
@@ -42,13 +33,15 @@ class Encoder:
 
     def __init__(
         self,
+        file: str,
         session: onnxruntime.InferenceSession,
         metadata: EncoderMetadata,
-        tokenizer: Any,
+        tokenizer: Tokenizer,
         source: str | Path | bytes,
+        seal: bytes,
     ) -> None:
         self._session: onnxruntime.InferenceSession | None = session
-        self._metadata, self._tokenizer, self._source = metadata, tokenizer, source
+        self._file, self._metadata, self._tokenizer, self._source, self._seal = file, metadata, tokenizer, source, seal
 
     @classmethod
     def load(
@@ -78,14 +71,18 @@ class Encoder:
         """
         name, data = read_sealed(path)
         metadata, tokenizer_json = read_encoder(name, data)
-        tokenizer = _tokenizer(name, tokenizer_json, metadata.longest)
+        try:
+            facts = check_tokenizer(tokenizer_json)
+        except UnsafeTokenizerError as cause:
+            raise ArtifactError(f"{name}: its tokenizer cannot be used: {cause}") from None
+        tokenizer = Tokenizer(name, tokenizer_json, facts, metadata)
         session = open_session(name, data, providers, sess_options)
         session._model_bytes = None  # it would hold the file beside what it made of it
-        encoder = cls(session, metadata, tokenizer, path)
-        try:
-            encoder.embed([""])
-        except Exception as cause:  # a file that does not hold what its metadata say fails in any way
-            raise cannot_run(name, cause) from None
+        encoder = cls(name, session, metadata, tokenizer, path, data[-SEAL_LENGTH:])
+        # The greatest token, and the one that fills: a graph that knows these knows all.
+        shape = encoder._run([[facts.greatest_id] * 2, [facts.greatest_id]]).shape
+        if shape != (2, metadata.embedding_dim):
+            raise ArtifactError(f"{name}: expected embeddings of {metadata.embedding_dim} columns, got shape {shape}")
         return encoder
 
     @property
@@ -130,37 +127,32 @@ class Encoder:
             raise FeatureError("expected a sequence of texts, got one text")
         embeddings = np.empty((len(texts), self.embedding_dim), np.float32)
         for first in range(0, len(texts), WINDOW):
-            tokens = [self._ids(text, first + place) for place, text in enumerate(texts[first : first + WINDOW])]
+            window = enumerate(texts[first : first + WINDOW], first)
+            tokens = [self._tokenizer.read(text, place)[0] for place, text in window]
             for rows in self._runs([len(ids) for ids in tokens]):
                 embeddings[[first + row for row in rows]] = self._run([tokens[row] for row in rows])
         return embeddings
 
+    def read(self, text: str) -> tuple[Embeddings, Tokens]:
+        """Embed one text, float32, shape (embedding_dim,), and count its tokens; raises what `embed` does."""
+        ids, cut = self._tokenizer.read(text)
+        return self._run([ids])[0], Tokens(len(ids), cut)
+
     def tokens(self, text: str) -> Tokens:
         """Count the tokens that are read of a text; raises what `embed` does."""
-        encoding = self._encoding(text, 0)
-        return Tokens(len(encoding.ids), bool(encoding.overflowing))
+        ids, cut = self._tokenizer.read(text)
+        return Tokens(len(ids), cut)
 
     def close(self) -> None:
         """Let go of the session; calls in flight finish, later ones raise `ArtifactError`."""
         self._session = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the bytes; they are read again, so that no copy of them is held."""
-        _, data = read_sealed(self._source)
-        return _reloaded, (data, self.identity)
-
-    def _encoding(self, text: str, place: int) -> Any:
-        if not isinstance(text, str):
-            raise FeatureError(f"[{place}]: expected a text, got {type(text).__name__}")
-        try:
-            return self._tokenizer.encode(text, add_special_tokens=self._metadata.special_tokens)
-        except TypeError:  # lone surrogates are no characters, but JSON can hold them
-            whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            return self._tokenizer.encode(whole, add_special_tokens=self._metadata.special_tokens)
-
-    def _ids(self, text: str, place: int) -> list[int]:
-        ids: list[int] = self._encoding(text, place).ids
-        return ids
+        """Pickle the bytes; they are read again, so that no copy is held, and must be those that were loaded."""
+        name, data = read_sealed(self._source)
+        if data[-SEAL_LENGTH:] != self._seal:
+            raise ArtifactError(f"{name}: expected the file that was loaded, of {self.identity}: it was replaced")
+        return Encoder.load, (data,)
 
     def _runs(self, lengths: list[int]) -> Iterator[list[int]]:
         """Yield the rows of each run: the shortest first, as many as fill it at the length of its longest."""
@@ -187,27 +179,8 @@ class Encoder:
         for row, one in enumerate(tokens):
             ids[row, : len(one)] = one
             mask[row, : len(one)] = 1
-        found: list[Embeddings] = session.run(_OUTPUTS, {EncoderPort.IDS: ids, EncoderPort.MASK: mask})
+        try:
+            found: list[Embeddings] = session.run(_OUTPUTS, {EncoderPort.IDS: ids, EncoderPort.MASK: mask})
+        except Exception as cause:  # onnxruntime's errors have no common base
+            raise cannot_run(self._file, cause) from None
         return found[0]
-
-
-def _tokenizer(name: str, text: str, longest: int) -> Any:
-    """Make the tokenizer; what its JSON says of cutting and filling does not count."""
-    try:
-        from tokenizers import Tokenizer
-    except ModuleNotFoundError:
-        raise ModelpickError("encoders need tokenizers: pip install 'modelpick[text]'") from None
-    try:
-        tokenizer = Tokenizer.from_str(text)
-        tokenizer.no_padding()
-        tokenizer.enable_truncation(longest)
-    except Exception as cause:  # its errors have no common base
-        raise ArtifactError(f"{name}: its tokenizer cannot be used: {str(cause).splitlines()[0]}") from None
-    return tokenizer
-
-
-def _reloaded(data: bytes, identity: EncoderIdentity) -> Encoder:
-    encoder = Encoder.load(data)
-    if encoder.identity != identity:
-        raise ArtifactError(f"expected the encoder {identity}, got {encoder.identity}: its file was replaced")
-    return encoder

@@ -166,10 +166,9 @@ class TextSelector:
             predicted: ``category_predicted``.
         """
         prompt = self._text(text, request)
-        embeddings = self.encoder.embed([prompt])
-        (category,) = self._categories(embeddings, [request.get("category")])
-        explained = self.selector.explain(self._built(embeddings[0], category), **_asked(request))
-        tokens = self.encoder.tokens(prompt)
+        embedding, tokens = self.encoder.read(prompt)
+        (category,) = self._categories(embedding[np.newaxis], [request.get("category")])
+        explained = self.selector.explain(self._built(embedding, category), **_asked(request))
         counted = {"tokens": tokens.count, "cut": tokens.cut}
         if not self._has_one_hot:
             return {**explained, **counted}
