@@ -1,14 +1,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP_INSTALL := pip install --quiet --disable-pip-version-check
+# $(call pip-install,FOLDER): into a virtual environment that has no pip of its own: Debian keeps ensurepip, which
+# would bring it, in a package of its own.
+pip-install = $(PYTHON) -m pip --python $(1)/bin/python install --quiet --disable-pip-version-check
+# With the setuptools of requirements.txt, not one that pip would download for the build.
+EDITABLE := --no-build-isolation --config-settings editable_mode=strict -e
 
-# $(call make-venv,FOLDER): Debian keeps ensurepip, without which venv stops, in a package of its own; virtualenv brings
-# its own pip, and pip may put it into a folder of the project.
-make-venv = if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(1); else \
-	$(PYTHON) -m $(PIP_INSTALL) --upgrade --target .tools virtualenv && PYTHONPATH=.tools $(PYTHON) -m virtualenv --quiet $(1); fi
-
-.PHONY: browser demo lint test docs test-docs test-packages release-check bench bench-smoke bench-tables clean
+.PHONY: browser demo lint test docs test-docs test-packages release-check lock bench bench-smoke bench-tables clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python models/demo.py
@@ -23,7 +22,7 @@ test: lint
 
 # The tests of the report open it in Chromium where it is there.
 browser: $(VENV)/installed
-	$(BIN)/$(PIP_INSTALL) playwright
+	@$(call pip-install,$(VENV)) playwright
 	@which chromium chromium-browser google-chrome 2>/dev/null | grep -q . || \
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; }
 
@@ -37,24 +36,24 @@ test-docs: $(VENV)/installed
 # The wheel with the newest versions of what it needs, and the floor of coverage; the sdist with the oldest.
 test-packages: $(VENV)/installed
 	rm -rf dist .venv-wheel .venv-sdist
-	$(BIN)/python -m build --outdir dist
-	@$(call make-venv,.venv-wheel)
-	.venv-wheel/bin/$(PIP_INSTALL) "$$(ls dist/*.whl)[converter,dev]"
+	$(BIN)/python -m build --no-isolation --outdir dist
+	$(PYTHON) -m venv --without-pip .venv-wheel
+	$(call pip-install,.venv-wheel) "$$(ls dist/*.whl)[converter,dev]"
 	.venv-wheel/bin/python -m pytest -n auto --cov
-	@$(call make-venv,.venv-sdist)
-	.venv-sdist/bin/$(PIP_INSTALL) -c tests/oldest.txt "$$(ls dist/*.tar.gz)[converter,dev]"
+	$(PYTHON) -m venv --without-pip .venv-sdist
+	$(call pip-install,.venv-sdist) -c tests/oldest.txt "$$(ls dist/*.tar.gz)[converter,dev]"
 	.venv-sdist/bin/python -m pytest -n auto
 
 # What would be released: the metadata of the wheel and the sdist, and the README's steps with each, outside the checkout.
 release-check: $(VENV)/installed
 	rm -rf dist
-	$(BIN)/python -m build --outdir dist
-	$(BIN)/$(PIP_INSTALL) twine
+	$(BIN)/python -m build --no-isolation --outdir dist
+	$(call pip-install,$(VENV)) twine
 	$(BIN)/python -m twine check --strict dist/*
 	@set -e; for package in dist/*; do \
 		rm -rf .venv-release; \
-		$(call make-venv,.venv-release); \
-		.venv-release/bin/$(PIP_INSTALL) "$$package[converter]"; \
+		$(PYTHON) -m venv --without-pip .venv-release; \
+		$(call pip-install,.venv-release) "$$package[converter]"; \
 		(cd / && $(CURDIR)/.venv-release/bin/python $(CURDIR)/tests/pages.py $(CURDIR)/README.md); \
 		.venv-release/bin/modelpick --version; \
 	done
@@ -77,18 +76,29 @@ bench-smoke: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/service.py --smoke
 	$(BIN)/python benchmarks/overhead.py --smoke
 
+# The newest versions that pyproject.toml allows, with the hashes of their files, for every platform.
+lock: $(VENV)/installed
+	$(call pip-install,$(VENV)) uv
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+		--custom-compile-command 'make lock' --extra converter --extra dev pyproject.toml --output-file requirements.txt
+
 $(VENV)/installed-docs: $(VENV)/installed
-	$(BIN)/$(PIP_INSTALL) -e '.[docs]' --config-settings editable_mode=strict
+	$(call pip-install,$(VENV)) $(EDITABLE) '.[docs]'
 	@touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed
-	$(BIN)/$(PIP_INSTALL) -e '.[bench]' --config-settings editable_mode=strict
+	$(call pip-install,$(VENV)) $(EDITABLE) '.[bench]'
 	@touch $@
 
-$(VENV)/installed: pyproject.toml $(wildcard package/*.py converter/*.py converter/*/*.py runtime/*.py runtime/*/*.py converter/report/templates/*)
-	@$(call make-venv,$(VENV))
-	$(BIN)/$(PIP_INSTALL) -e '.[converter,dev]' --config-settings editable_mode=strict
+$(VENV)/installed: $(VENV)/locked pyproject.toml $(wildcard package/*.py converter/*.py converter/*/*.py runtime/*.py runtime/*/*.py converter/report/templates/*)
+	@$(call pip-install,$(VENV)) --no-deps $(EDITABLE) .
+	@touch $@
+
+$(VENV)/locked: requirements.txt
+	@echo "installing the packages of requirements.txt into $(VENV)"
+	@$(PYTHON) -m venv --without-pip $(VENV)
+	@$(call pip-install,$(VENV)) --require-hashes -r requirements.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-* .tools build dist *.egg-info
+	rm -rf $(VENV) .venv-* build dist *.egg-info

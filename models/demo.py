@@ -29,6 +29,11 @@ STEPS = [
     ("Ask again.", f"{SELECT} 'How do I plan a rainy weekend?'"),
     ("And again.", f"{SELECT} 'How do I write a function that reverses a list?'"),
 ]
+NEXT = """
+Read next:
+  README.md          the same from Python, and what a service needs
+  docs/tutorial.md   the same with records of your own
+  docs/ci.md         models that are converted, verified and judged on every change"""
 
 
 def split(folder):
@@ -52,6 +57,7 @@ def main():
                 print(f"\n{says}\n$ modelpick {command}", flush=True)
                 if code := app(shlex.split(command), standalone_mode=False):
                     raise SystemExit(code)
+    print(NEXT)
 
 
 if __name__ == "__main__":

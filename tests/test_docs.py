@@ -35,11 +35,14 @@ def test_every_command_and_snippet_runs(page, tmp_path):
     run_page(page, tmp_path, run_here)
 
 
-def test_the_demo_verifies_every_model_and_ends_with_a_pick_for_a_question():
+def test_the_demo_verifies_every_model_and_ends_with_a_pick_for_a_question_and_what_to_read():
     command = [sys.executable, ROOT / "models/demo.py"]
     demo = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert demo.stdout.count("200 of 200") == 6
-    command, pick = demo.stdout.splitlines()[-2:]
+    steps, read_next = demo.stdout.split("\nRead next:\n")
+    pages = [line.split()[0] for line in read_next.splitlines()]
+    assert [page for page in pages if not (ROOT / page).is_file()] == []
+    command, pick = steps.splitlines()[-2:]
     assert command.startswith("$ modelpick select text/kernel_ridge.onnx --encoder encoder.onnx 'How do I ")
     assert pick == "codellama-7b"
 
@@ -106,8 +109,8 @@ def test_the_site_builds_without_a_warning(tmp_path):
 
 
 def test_workflows_make_what_can_be_made():
-    (workflow,) = (ROOT / ".github/workflows").glob("*.yml")
-    made = {target for targets in re.findall(r"- run: make (.*)", workflow.read_text()) for target in targets.split()}
+    workflows = "".join(file.read_text() for file in (ROOT / ".github/workflows").glob("*.yml"))
+    made = {target for targets in re.findall(r"- run: make (.*)", workflows) for target in targets.split()}
     assert made >= {"lint", "test", "test-packages", "test-docs", "docs", "release-check"}
     assert made <= set(re.findall(r"^([\w-]+):", MAKEFILE, re.MULTILINE))
 

@@ -11,11 +11,15 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from packaging.requirements import Requirement
 
 from modelpick import __version__
 
 ROOT = Path(__file__).parents[1]
+LOCKED = (ROOT / "requirements.txt").read_text()
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+# Data alone, but a folder that Python could import: setuptools warns at length unless it is listed.
+TEMPLATES = "modelpick.converter.report.templates"
 FOLDERS = {name: ROOT / folder for name, folder in SETUPTOOLS["package-dir"].items()}
 
 
@@ -29,7 +33,7 @@ def packages():
 
 
 def test_every_package_is_listed():
-    assert sorted(SETUPTOOLS["packages"]) == sorted(packages())
+    assert sorted(SETUPTOOLS["packages"]) == sorted([*packages(), TEMPLATES])
 
 
 def test_every_folder_with_modules_is_a_package():
@@ -37,16 +41,17 @@ def test_every_folder_with_modules_is_a_package():
     assert holding == set(packages().values())
 
 
-@pytest.mark.skipif(not find_spec("build"), reason="needs build")
+@pytest.mark.skipif(not (find_spec("build") and find_spec("setuptools")), reason="needs build and setuptools")
 def test_every_module_is_in_the_wheel(tmp_path):
     source = tmp_path / "source"
     for folder in FOLDERS.values():
         shutil.copytree(folder, source / folder.name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(source)]
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "Warning" not in done.stdout + done.stderr
     (wheel,) = tmp_path.glob("*.whl")
     expected = {
         f"{name.replace('.', '/')}/{file.relative_to(folder)}"
@@ -86,3 +91,20 @@ def test_the_changelog_is_one_by_keep_a_changelog():
             entries = part.partition("\n\n")[2].strip().splitlines()
             assert entries
             assert all(line.startswith(("- ", "  ")) for line in entries), "one list, without gaps"
+
+
+def test_every_dependency_of_the_tests_is_locked():
+    lines = re.findall(
+        r"^([\w.-]+)==(\S+)(?: ; [^\\]*)? \\\n((?: +--hash=sha256:[0-9a-f]{64}.*\n)+)", LOCKED, re.MULTILINE
+    )
+    assert len(lines) == len(re.findall(r"^[\w.-]+==", LOCKED, re.MULTILINE)), "each has hashes"
+    versions = {}
+    for name, number, _ in lines:
+        versions.setdefault(name, []).append(number)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras, needed = project["optional-dependencies"], ["modelpick[converter,dev]"]
+    for requirement in map(Requirement, needed):
+        if requirement.name == "modelpick":
+            needed += [*project["dependencies"], *(line for extra in requirement.extras for line in extras[extra])]
+        else:
+            assert all(requirement.specifier.contains(number) for number in versions[requirement.name]), requirement
