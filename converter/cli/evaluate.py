@@ -1,12 +1,11 @@
 """The command that judges artifacts: evaluate."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import numpy as np
 import typer
 from rich.table import Table
 
@@ -21,7 +20,7 @@ from ..evaluation.policies import routed
 from ..evaluation.recovery import recover
 from ..evaluation.verdict import Verdict, all_pay, verdicts
 from ..files.io import check_distinct, write_atomically
-from ..statistics.bootstrap import Estimate, percent, signed
+from ..statistics.bootstrap import UNKNOWN, percent, signed, written
 from .console import show
 from .names import artifacts_in, to_read, to_write
 from .options import AsJson, Data, Embedder, Embeddings, EncoderFile, Seed
@@ -82,9 +81,8 @@ def evaluate(
     """
     artifacts = artifacts_in(artifacts)
     read = [*artifacts, *(path for path in (data, train_data, embeddings, encoder) if path is not None)]
-    for written in (plot_file, picks):
-        if written is not None:
-            check_distinct(written, read)
+    for target in filter(None, (plot_file, picks)):
+        check_distinct(target, read)
     benchmark = read_records(data, embedder, embeddings, encoder)
     learned = None if train_data is None else read_records(train_data)
     seen = len(set(benchmark.queries) & set(learned.queries)) if learned is not None else 0
@@ -118,26 +116,26 @@ def _show(evaluation: Evaluation, found: Sequence[Verdict]) -> None:
     title = f"{evaluation.queries:,} queries, means and 95 % intervals"
     table = Table("policy", "coverage", "quality", "cost", "seconds", "regret", "best picks", title=title)
     for result in evaluation.results:
-        priced = (_number(estimate, ".3g") for estimate in (result.cost, result.seconds))
-        quality, regret = (_number(estimate, "z.4f") for estimate in (result.quality, result.regret))
-        table.add_row(
-            _name(result), f"{result.coverage:.1%}", quality, *priced, regret, _known(result.best_share, percent)
-        )
+        priced = (written(estimate, ".3g") for estimate in (result.cost, result.seconds))
+        quality, regret = (written(estimate, "z.4f") for estimate in (result.quality, result.regret))
+        table.add_row(_name(result), f"{result.coverage:.1%}", quality, *priced, regret, percent(result.best_share))
     show(table)
 
     title = f"beside always calling {evaluation.baseline}, the best single model {learned}"
     saved = f"{evaluation.axis} saved"
     table = Table("policy", "gain", "quality kept", saved, "gap closed", "over static mix", title=title)
     for result in evaluation.results:
-        shares = (_known(estimate, percent) for estimate in (result.kept, result.saved, result.gap_closed))
-        table.add_row(_name(result), _known(result.gain, signed), *shares, _known(result.over_mix, signed))
+        shares = (percent(estimate) for estimate in (result.kept, result.saved, result.gap_closed))
+        table.add_row(_name(result), signed(result.gain), *shares, signed(result.over_mix))
     show(table)
+    for reason in evaluation.reasons():
+        print(one_line(f"{UNKNOWN} {reason}"))
 
     counts = evaluation.results[0].categories
     table = Table("policy", *(f"{name} ({counts[name].queries:,})" for name in counts), title="quality by category")
     for result in evaluation.results:
         slices = result.categories.values()
-        table.add_row(_name(result), *("—" if one.quality is None else f"{one.quality:.4f}" for one in slices))
+        table.add_row(_name(result), *(UNKNOWN if one.quality is None else f"{one.quality:.4f}" for one in slices))
     show(table)
 
     table = Table("policy", *evaluation.results[0].selections, title="share of selections")
@@ -153,14 +151,14 @@ def _show(evaluation: Evaluation, found: Sequence[Verdict]) -> None:
     if evaluation.frontiers:
         table = Table("frontier", "AIQ", "over single models", title=f"mean quality over {evaluation.axis}")
         for frontier in evaluation.frontiers:
-            table.add_row(frontier.name, _number(frontier.aiq, ".4f"), _known(frontier.over_singles, signed))
+            table.add_row(frontier.name, written(frontier.aiq, ".4f"), signed(frontier.over_singles))
         show(table)
     if evaluation.recoveries:
         thresholds = evaluation.recoveries[0].call_shares
         table = Table("artifact", "APGR", *(f"CPT({part})" for part in thresholds), title="between the two models")
         for recovery in evaluation.recoveries:
-            shares = (_known(share, percent) for share in recovery.call_shares.values())
-            table.add_row(recovery.name, _number(recovery.apgr, ".4f"), *shares)
+            shares = (percent(share) for share in recovery.call_shares.values())
+            table.add_row(recovery.name, written(recovery.apgr, ".4f"), *shares)
         show(table)
     for verdict in found:
         print(one_line(f"{verdict.policy}: {verdict.text}"))
@@ -168,11 +166,3 @@ def _show(evaluation: Evaluation, found: Sequence[Verdict]) -> None:
 
 def _name(result: Result) -> str:
     return f"{result.name} ({', '.join(result.roles)})" if result.roles else result.name
-
-
-def _known(estimate: Estimate, write: Callable[[Estimate], str]) -> str:
-    return "—" if np.isnan(estimate.value) else write(estimate)
-
-
-def _number(estimate: Estimate, style: str) -> str:
-    return _known(estimate, lambda known: f"{known.value:{style}} [{known.low:{style}}, {known.high:{style}}]")

@@ -14,7 +14,7 @@ from msgspec import Struct
 from modelpick.runtime import DocumentError, Objective
 
 from ..formats.outcomes import Benchmark, Matrix
-from ..statistics.bootstrap import Estimate, Vector, estimate, ratio, resampled
+from ..statistics.bootstrap import WANTED, Estimate, Sums, Vector, estimate, ratio, resampled, share
 from ..statistics.frontier import Frontier, frontiers_of, heights, static_mix
 from .policies import Policy, best_models, chosen, mixed, roles, single_models, utilities
 from .recovery import Recovery
@@ -29,6 +29,8 @@ ROLES_FROM: dict[Source, str] = {
 }
 """In words."""
 MIX_OF = "mix at {}"
+UNKNOWN_PICKS = "no {} of its picks is known"
+NO_COMMON = f"no question has answers of its pick and of {{}}: about {WANTED} would tell them apart"
 
 
 class Slice(Struct):
@@ -40,7 +42,7 @@ class Slice(Struct):
 
 
 class Result(Struct):
-    """What a policy achieves. An estimate is NaN where what it needs was not recorded."""
+    """What a policy achieves. An estimate that the records do not carry is NaN, and says why."""
 
     name: str
     kind: Kind
@@ -60,7 +62,7 @@ class Result(Struct):
     gain: Estimate
     """Mean utility over that of the best single model."""
     kept: Estimate
-    """Quality, in parts of the best single model's."""
+    """Quality, in parts of the best single model's, where that is surely above 0."""
     saved: Estimate
     """Cost, or seconds where no cost is recorded, saved beside the best single model, in parts of its."""
     gap_closed: Estimate
@@ -101,6 +103,17 @@ class Evaluation(Struct):
     def of(self, kind: Kind) -> list[Result]:
         """Return the results of one kind."""
         return [result for result in self.results if result.kind == kind]
+
+    def reasons(self) -> list[str]:
+        """Say why there are dashes, each reason once, with the estimates that lack something for it."""
+        kinds = {name: name for name in ("quality", "cost", "seconds", "regret", "gain")}
+        kinds |= {"kept": "quality kept", "saved": f"{self.axis} saved"}
+        kinds |= {"gap_closed": "gap closed", "over_mix": "over static mix"}
+        found: dict[str, dict[str, None]] = {}
+        for name, title in kinds.items():
+            for one in self.results:
+                found.setdefault(getattr(one, name).reason, {})[title] = None
+        return [f"{', '.join(titles)}: {reason}" for reason, titles in found.items() if reason]
 
 
 class _Scale(NamedTuple):
@@ -190,8 +203,8 @@ def evaluate(
             artifact=policy.artifact,
             roles=[role for role, name in known_roles.items() if kind == "single" and name == policy.label],
             coverage=float(found["quality weight"][0] / n),
-            **_estimates(found, axis),
-            over_mix=estimate(over[:, place]),
+            **_estimates(found, axis, names[base]),
+            over_mix=estimate(over[:, place], found.counts["quality weight"], UNKNOWN_PICKS.format(axis)),
             selections=dict(zip(names, policy.chances.mean(axis=0).tolist(), strict=True)),
             categories={
                 name: _slice(policy.chances[categories == name], benchmark.quality[categories == name])
@@ -208,7 +221,7 @@ def evaluate(
         roles_from=roles_from,
         results=results,
         differences=_differences(pairs, differences),
-        frontiers=frontiers_of(price, quality, of_single, [policy.artifact for _, policy in everything]),
+        frontiers=frontiers_of(price, quality, of_single, [policy.artifact for _, policy in everything], n),
     )
 
 
@@ -272,18 +285,32 @@ def _columns(chances: Matrix, scales: Mapping[str, _Scale], best: Vector) -> dic
     return table
 
 
-def _estimates(found: Mapping[str, Vector], axis: Axis) -> dict[str, Estimate]:
+def _estimates(found: Sums, axis: Axis, baseline: str) -> dict[str, Estimate]:
     """Make the estimates of a policy from the sums of its `_columns`."""
     gained = found["utility beside"] - found["utility base"]
-    samples = {name: ratio(found[name], found[f"{name} weight"]) for name in ("quality", "cost", "seconds")} | {
-        "regret": ratio(found["lost"], found["utility weight"]),
-        "best_share": ratio(found["best"], found["utility weight"]),
-        "gain": ratio(gained, found["utility both"]),
-        "kept": ratio(found["quality beside"], found["quality base"]),
-        "saved": 1 - ratio(found[f"{axis} beside"], found[f"{axis} base"]),
-        "gap_closed": ratio(gained, found["gap"]),
+
+    def mean(kind: str, of: Vector) -> Estimate:
+        known = f"{kind} weight"
+        return estimate(ratio(of, found[known]), found.counts[known], UNKNOWN_PICKS.format(kind))
+
+    def beside(kind: str, samples: Vector, reason: str = "") -> Estimate:
+        known, common = found.counts[f"{kind} weight"], found.counts[f"{kind} both"]
+        lacking = NO_COMMON.format(baseline) if known else UNKNOWN_PICKS.format(kind)
+        return estimate(samples, common, reason if common else lacking)
+
+    no_part, no_gap = "the mean {} of {} is not surely above 0", f"the oracle is not surely better than {baseline}"
+    saved = 1 - share(found[f"{axis} beside"], found[f"{axis} base"])
+    return {
+        **{kind: mean(kind, found[kind]) for kind in ("quality", "cost", "seconds")},
+        "regret": mean("utility", found["lost"]),
+        "best_share": mean("utility", found["best"]),
+        "gain": beside("utility", ratio(gained, found["utility both"])),
+        "kept": beside(
+            "quality", share(found["quality beside"], found["quality base"]), no_part.format("quality", baseline)
+        ),
+        "saved": beside(axis, saved, no_part.format(axis, baseline)),
+        "gap_closed": beside("utility", share(gained, found["gap"]), no_gap),
     }
-    return {name: estimate(values) for name, values in samples.items()}
 
 
 def _slice(chances: Matrix, quality: Matrix) -> Slice:
@@ -302,10 +329,16 @@ def difference_columns(first: Policy, second: Policy, quality: Matrix) -> dict[s
     return {"difference": got[0] * weight[1] - got[1] * weight[0], "weight": weight[0] * weight[1]}
 
 
-def _differences(pairs: Sequence[tuple[Policy, Policy]], sums: Sequence[Mapping[str, Vector]]) -> list[Difference]:
+def difference(found: Sums, sign: int = 1) -> Estimate:
+    """Estimate the mean difference from the sums of `difference_columns`."""
+    samples = sign * ratio(found["difference"], found["weight"])
+    return estimate(samples, found.counts["weight"], NO_COMMON.format("the other"))
+
+
+def _differences(pairs: Sequence[tuple[Policy, Policy]], sums: Sequence[Sums]) -> list[Difference]:
     differences = []
     for (first, second), found in zip(pairs, sums, strict=True):
-        samples = ratio(found["difference"], found["weight"])
-        better, than, sign = (first, second, 1) if samples[0] > 0 else (second, first, -1)
-        differences.append(Difference(better.label, than.label, estimate(sign * samples)))
-    return sorted(differences, key=lambda pair: -pair.quality.value)
+        is_first = (found["difference"] > 0)[0]
+        better, than, sign = (first, second, 1) if is_first else (second, first, -1)
+        differences.append(Difference(better.label, than.label, difference(found, sign)))
+    return sorted(differences, key=lambda pair: -np.nan_to_num(pair.quality.value, nan=-np.inf))

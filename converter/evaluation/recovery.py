@@ -67,7 +67,10 @@ def recover(
         part = np.column_stack([ends, *(ratio(found["gained"], everything["gap"]) for found in points)])
         part[everything["gap"] <= 0] = np.nan
         rows = list(zip(share, part, strict=True))
-        apgr = estimate(np.array([aiq(*row, 0.0, 1.0) for row in rows]))
-        shares = {f"{w:.0%}": estimate(np.array([call_share(*row, w) for row in rows])) for w in CALL_THRESHOLDS}
+        apgr = estimate(np.array([aiq(*row, 0.0, 1.0) for row in rows]), len(outcomes))
+        shares = {
+            f"{w:.0%}": estimate(np.array([call_share(*row, w) for row in rows]), len(outcomes))
+            for w in CALL_THRESHOLDS
+        }
         recoveries.append(Recovery(name, apgr, shares))
     return recoveries

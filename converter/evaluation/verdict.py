@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from msgspec import Struct
 
 from modelpick.runtime import Objective
@@ -47,16 +48,23 @@ def _verdict(result: Result, mix: Result | None, evaluation: Evaluation) -> Verd
         text = f"{signed(result.gain)}{unit} over always calling {single}"
         return Verdict(result.name, True, f"{text}, {less}" if saves else text)
     if saves and _surely(result.over_mix):
-        same = round(result.kept.value, 2) >= 1
-        kept = (
-            f"{single}'s quality ({percent(result.kept)})" if same else f"{percent(result.kept)} of {single}'s quality"
-        )
-        return Verdict(result.name, True, f"{kept} {less}")
+        return Verdict(result.name, True, f"{_kept(result, single, unit)} {less}")
     parts = sorted(((share, name) for name, share in mix.selections.items() if share), reverse=True) if mix else []
+    if np.isnan(result.gain.low):
+        gain = "unknown" if np.isnan(result.gain.value) else f"{signed(result.gain)}{unit}"
+        return Verdict(result.name, False, f"its gain over always calling {single} is {gain}: {result.gain.reason}")
     if saves and len(parts) > 1:
         mixture = " and ".join(f"{100 * share:.0f} % to {name}" for share, name in parts)
         return Verdict(result.name, False, f"send {mixture} instead: {signed(result.over_mix)} over that for as much")
     return Verdict(result.name, False, f"call {single} instead: {signed(result.gain)}{unit} over it")
+
+
+def _kept(result: Result, single: str, unit: str) -> str:
+    """Say how good it is beside the best single model: by the share of its quality, if it has any."""
+    if np.isnan(result.kept.value):
+        return f"{signed(result.gain)}{unit} over {single}"
+    kept = percent(result.kept)
+    return f"{single}'s quality ({kept})" if round(result.kept.value, 2) >= 1 else f"{kept} of {single}'s quality"
 
 
 def _surely(estimate: Estimate) -> bool:

@@ -10,11 +10,11 @@ import numpy.typing as npt
 from modelpick.runtime import Selector
 from modelpick.runtime.decision.objective import OUTCOMES
 
-from ..evaluation.evaluate import difference_columns
+from ..evaluation.evaluate import difference, difference_columns
 from ..evaluation.policies import Policy, chosen
 from ..files.queries import Query, ask
 from ..formats.outcomes import Benchmark
-from ..statistics.bootstrap import Estimate, Vector, estimate, ratio, resampled
+from ..statistics.bootstrap import Estimate, Vector, resampled
 from ..verification.diff import Change, changes
 from .facts import CategoryChange, Flow, Picks, Score, Telling, Why
 
@@ -98,7 +98,7 @@ def _effects(
         {name: column * (categories == category) for name, column in tables["quality"].items()} for category in names
     ]
     sums = resampled([*tables.values(), *within], seed)
-    found = [estimate(ratio(one["difference"], one["weight"])) for one in sums]
+    found = [difference(one) for one in sums]
     return dict(zip(tables, found, strict=False)), dict(zip(names, found[len(tables) :], strict=True))
 
 

@@ -1,6 +1,7 @@
 """The section on what artifacts are worth: verdicts, the frontier, categories, operating points."""
 
 from ..evaluation.evaluate import ROLES_FROM, Result
+from ..statistics.bootstrap import UNKNOWN
 from .facts import Facts, Worth
 from .layout import Section
 from .pictures import frontier_picture, isolated
@@ -32,7 +33,8 @@ def does_it_pay(facts: Facts) -> Section | None:
     words = [
         f"{evaluation.queries:,} queries; means with 95 % intervals. The best single model is "
         f"{isolated(evaluation.baseline)}, {ROLES_FROM[evaluation.roles_from]}. "
-        "Records that an artifact was trained on flatter it."
+        "Records that an artifact was trained on flatter it.",
+        *(isolated(f"{UNKNOWN} {reason}") for reason in evaluation.reasons()),
     ]
     policies = _policies(facts.worth)
     picture = frontier_picture(evaluation, _artifact_colors(facts.worth), policies)

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from ..statistics.bootstrap import UNKNOWN
 from .does_it_pay import does_it_pay
 from .facts import Artifact, Facts, Map
 from .layout import Section
 from .pictures import drift_picture, isolated, map_picture
-from .tables import UNKNOWN, Cell, Table, change, count, microseconds, number, share, size
+from .tables import Cell, Table, change, count, microseconds, number, share, size
 from .what_changes import what_changes
 
 

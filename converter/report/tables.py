@@ -3,9 +3,7 @@
 from math import isnan
 from typing import NamedTuple
 
-from ..statistics.bootstrap import Estimate, percent, signed
-
-UNKNOWN = "—"
+from ..statistics.bootstrap import UNKNOWN, Estimate, percent, signed, written
 
 
 class Number(NamedTuple):
@@ -57,8 +55,7 @@ def interval(estimate: Estimate | None, style: str = ".4g") -> Number:
     """Write an estimate with its interval, or that it is unknown."""
     if estimate is None or isnan(estimate.value):
         return number(None)
-    text = f"{estimate.value:{style}} [{estimate.low:{style}}, {estimate.high:{style}}]"
-    return Number(text, estimate.value)
+    return Number(written(estimate, style), estimate.value)
 
 
 def change(estimate: Estimate | None) -> Number:

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+from ..statistics.bootstrap import UNKNOWN
 from .facts import Comparison, Facts, Picks, Telling, Why
 from .layout import Section
 from .pictures import flow_picture, isolated
-from .tables import UNKNOWN, Cell, Table, change, count, number, share
+from .tables import Cell, Table, change, count, number, share
 
 
 def what_changes(facts: Facts, colors: Mapping[str, int]) -> Section | None:

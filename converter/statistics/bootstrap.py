@@ -10,11 +10,26 @@ from threadpoolctl import threadpool_limits
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
 BOOTSTRAPS, CONFIDENCE = 2_000, 0.95
+# One query says nothing about how others differ from it.
+FEWEST = 2
+# About as many tell large differences from chance.
+WANTED = 30
+# What is written in the place of a number that the data do not carry.
+UNKNOWN = "—"
 # Queries are drawn for as many samples at once as stay below so many values.
 BLOCK_VALUES = 2**20
 
 
-def resampled(tables: Iterable[Mapping[str, Vector]], seed: int) -> list[dict[str, Vector]]:
+class Sums(dict[str, Vector]):
+    """Sums of columns, of each float64, shape (1 + BOOTSTRAPS,): over all queries, then over each sample of them."""
+
+    def __init__(self, sums: Mapping[str, Vector], counts: Mapping[str, int]) -> None:
+        super().__init__(sums)
+        self.counts = counts
+        """In how many queries a column is not 0."""
+
+
+def resampled(tables: Iterable[Mapping[str, Vector]], seed: int) -> list[Sums]:
     """Sum columns over all queries, then over each of BOOTSTRAPS samples of as many queries, drawn with replacement.
 
     Sample r holds the queries ``default_rng(seed).integers(n, size=(BOOTSTRAPS, n))[r]``, whatever the columns are and
@@ -28,8 +43,8 @@ def resampled(tables: Iterable[Mapping[str, Vector]], seed: int) -> list[dict[st
 
     Returns
     -------
-    list of dict
-        Of each table, name -> sums, float64, shape (1 + BOOTSTRAPS,).
+    list of Sums
+        Of each table.
     """
     stored = [(list(table), np.column_stack(list(table.values()))) for table in tables]
     sums = [[columns.sum(axis=0, keepdims=True)] for _, columns in stored]
@@ -37,7 +52,13 @@ def resampled(tables: Iterable[Mapping[str, Vector]], seed: int) -> list[dict[st
         for counts in _drawn(len(stored[0][1]), seed):
             for found, (_, columns) in zip(sums, stored, strict=True):
                 found.append(counts @ columns)
-    return [dict(zip(names, np.vstack(found).T, strict=True)) for found, (names, _) in zip(sums, stored, strict=True)]
+    return [
+        Sums(
+            dict(zip(names, np.vstack(found).T, strict=True)),
+            dict(zip(names, np.count_nonzero(columns, axis=0).tolist(), strict=True)),
+        )
+        for found, (names, columns) in zip(sums, stored, strict=True)
+    ]
 
 
 def _drawn(n: int, seed: int) -> Iterator[Matrix]:
@@ -56,31 +77,65 @@ def ratio(upper: Vector, lower: Vector) -> Vector:
     return divided
 
 
-class Estimate(Struct, frozen=True):
-    """A statistic and its 95 % interval; NaN where it is undefined."""
+def share(part: Vector, whole: Vector) -> Vector:
+    """Divide samples of a part by those of a whole; NaN in all of them where the whole is not surely above 0.
+
+    What may be 0 or less has no parts: its share would change sign with the sample. Source: E. Fieller, Some Problems
+    in Interval Estimation, Journal of the Royal Statistical Society B 16, 1954.
+    """
+    if not (whole[0] > 0 and np.quantile(whole[1:], (1 - CONFIDENCE) / 2) > 0):
+        return np.full(np.shape(whole), np.nan)
+    return ratio(part, np.maximum(whole, 0.0))
+
+
+class Estimate(Struct, frozen=True, omit_defaults=True):
+    """A statistic and its 95 % interval; NaN where the data do not carry it."""
 
     value: float
     low: float
     high: float
+    reason: str = ""
+    """Why the value, or the interval, is not known."""
 
 
-def estimate(samples: Vector) -> Estimate:
+def estimate(samples: Vector, queries: int, reason: str = "") -> Estimate:
     """Return a statistic, the first value, and the percentile interval of its bootstrap samples, the others.
 
-    Samples in which the statistic is undefined, NaN, are left out; the interval is NaN where there are no others.
-    Source: B. Efron, R. Tibshirani, An Introduction to the Bootstrap, 1993, 13.3.
+    Samples in which the statistic is undefined, NaN, are left out. Source: B. Efron, R. Tibshirani, An Introduction to
+    the Bootstrap, 1993, 13.3.
+
+    Parameters
+    ----------
+    samples
+        Shape (1 + BOOTSTRAPS,).
+    queries
+        How many the statistic is of; fewer than two have no interval.
+    reason
+        Why the statistic is undefined, if it is.
     """
     defined = samples[1:][~np.isnan(samples[1:])]
+    if np.isnan(samples[0]) or not len(defined):
+        return Estimate(np.nan, np.nan, np.nan, reason)
+    if queries < FEWEST:
+        return Estimate(float(samples[0]), np.nan, np.nan, f"{queries} query has no interval: {FEWEST} or more have")
     tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.percentile(defined, [tail, 100 - tail]) if len(defined) else (np.nan, np.nan)
+    low, high = np.percentile(defined, [tail, 100 - tail])
     return Estimate(float(samples[0]), float(low), float(high))
+
+
+def written(estimate: Estimate, style: str, factor: float = 1.0, unit: str = "") -> str:
+    """Write an estimate and its interval, or a dash for what is not known of it."""
+    value, low, high = (f"{factor * number:{style}}" for number in (estimate.value, estimate.low, estimate.high))
+    if np.isnan(estimate.value):
+        return UNKNOWN
+    return f"{value}{unit} [{UNKNOWN if np.isnan(estimate.low) else f'{low}, {high}'}]"
 
 
 def signed(estimate: Estimate) -> str:
     """Write an estimate and its interval with their signs."""
-    return f"{estimate.value:+z.3f} [{estimate.low:+z.3f}, {estimate.high:+z.3f}]"
+    return written(estimate, "+z.3f")
 
 
 def percent(estimate: Estimate) -> str:
     """Write an estimate and its interval in percent."""
-    return f"{100 * estimate.value:z.1f} % [{100 * estimate.low:z.1f}, {100 * estimate.high:z.1f}]"
+    return written(estimate, "z.1f", 100.0, " %")

@@ -13,6 +13,7 @@ from msgspec import Struct
 from .bootstrap import Estimate, Matrix, Vector, estimate
 
 GRID = 64
+SAME_PRICE = "the strongest single model is the cheapest: there are no prices between them"
 Indices = npt.NDArray[np.int64]
 
 
@@ -103,11 +104,12 @@ class Frontier(Struct):
 
 
 def frontiers_of(
-    price: Matrix, quality: Matrix, of_single: npt.NDArray[np.bool_], artifacts: Sequence[str]
+    price: Matrix, quality: Matrix, of_single: npt.NDArray[np.bool_], artifacts: Sequence[str], queries: int
 ) -> list[Frontier]:
     """Return the frontiers of the single models, and of each artifact's points with the cheapest model.
 
-    price, quality: (1 + BOOTSTRAPS, n_policies), the first row of all queries. None where no price is known.
+    price, quality: (1 + BOOTSTRAPS, n_policies), the first row of all queries, which are so many. None where no price
+    is known.
     """
     prices = np.where(of_single, price[0], np.nan)
     if np.isnan(prices).all():
@@ -127,6 +129,7 @@ def frontiers_of(
         grid = np.union1d(spaced(low, max(high, np.nanmax(own)), GRID), own[own >= low])
         lines = heights(*points, np.tile(grid, (len(price), 1)))
         over = areas[name] - areas["single models"]
-        band = [estimate(line) for line in lines.T]
-        frontiers.append(Frontier(name, estimate(areas[name]), estimate(over), grid.tolist(), band))
+        band = [estimate(line, queries) for line in lines.T]
+        area, gain = (estimate(samples, queries, SAME_PRICE) for samples in (areas[name], over))
+        frontiers.append(Frontier(name, area, gain, grid.tolist(), band))
     return frontiers

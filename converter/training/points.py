@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from ..algorithms import AnyRules
 from ..formats.outcomes import Benchmark, Training
-from ..statistics.bootstrap import estimate, ratio, resampled
+from ..statistics.bootstrap import estimate, ratio, resampled, share
 from .crossvalidation import FOLDS, Sweep, best_single, outcomes_of, swept, weighted
 
 Vector = npt.NDArray[np.float64]
@@ -63,16 +63,19 @@ def _points(sweep: Sweep, benchmark: Benchmark, best: int, seed: int) -> list[di
         tables.append(columns)
     points = []
     for objective, picks, sums in zip(sweep.objectives, sweep.picks, resampled(tables, seed), strict=True):
-        picked = {kind: ratio(sums[f"{kind} picked"], sums[f"{kind} picked known"]) for kind in kinds}
-        single = {kind: ratio(sums[f"{kind} single"], sums[f"{kind} single known"]) for kind in kinds}
+        picked, single = (
+            {kind: ratio(sums[f"{kind} {of}"], sums[f"{kind} {of} known"]) for kind in kinds}
+            for of in ("picked", "single")
+        )
+        known = {kind: sums.counts[f"{kind} picked known"] for kind in kinds}
         counts = np.bincount(picks, minlength=len(benchmark.model_names)) / len(picks)
         points.append(
             {
                 "cost_weight": objective.cost_weight,
                 "seconds_weight": objective.seconds_weight,
-                **{kind: _interval(samples) for kind, samples in picked.items()},
-                "kept": _interval(_kept(picked["quality"], single["quality"])),
-                "saved": _interval(1.0 - ratio(picked["cost"], single["cost"])),
+                **{kind: _interval(samples, known[kind]) for kind, samples in picked.items()},
+                "kept": _interval(_kept(picked["quality"], single["quality"]), known["quality"]),
+                "saved": _interval(1.0 - share(picked["cost"], single["cost"]), known["cost"]),
                 "shares": dict(zip(benchmark.model_names, counts.tolist(), strict=True)),
             }
         )
@@ -80,12 +83,13 @@ def _points(sweep: Sweep, benchmark: Benchmark, best: int, seed: int) -> list[di
 
 
 def _kept(picked: Vector, single: Vector) -> Vector:
-    """Return the share of the best single model's quality; where that is not above 0, all if it is reached, or none."""
-    return np.where(single > 0, ratio(picked, single), (picked >= single).astype(np.float64))
+    """Return the share of the best single model's quality; where it has none, all if it is reached, or nothing."""
+    kept = share(picked, single)
+    return (picked >= single).astype(np.float64) if np.isnan(kept[0]) else kept
 
 
-def _interval(samples: Vector) -> list[float] | None:
-    found = estimate(samples)
+def _interval(samples: Vector, queries: int) -> list[float] | None:
+    found = estimate(samples, queries)
     values = [found.value, found.low, found.high]
     return values if np.isfinite(values).all() else None
 

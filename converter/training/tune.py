@@ -12,7 +12,7 @@ from modelpick.runtime.decision.objective import utilities
 
 from ..algorithms import AnyRules
 from ..formats.outcomes import Benchmark, Settings, Training
-from ..statistics.bootstrap import Estimate, estimate, ratio, resampled
+from ..statistics.bootstrap import FEWEST, Estimate, estimate, ratio, resampled
 from ..statistics.frontier import aiq
 from .crossvalidation import Sweep, best_single, folds, objective_of, objectives_of, outcomes_of, swept
 
@@ -102,11 +102,11 @@ def _cautious(sweeps: list[Sweep], benchmark: Benchmark, best: int) -> int:
     """Return the setting of the most evidence, then the most neighbours, within a standard error of the best."""
     if len({sweep.settings.evidence for sweep in sweeps}) == 1:
         return best
-    highest, near = _utility(sweeps[best], benchmark), []
+    highest, near = _utility(sweeps[best], benchmark), [best]
     for place, sweep in enumerate(sweeps):
         loss = highest - _utility(sweep, benchmark)
         loss = loss[~np.isnan(loss)]
-        if loss.mean() <= loss.std(ddof=1) / np.sqrt(len(loss)):
+        if len(loss) >= FEWEST and loss.mean() <= loss.std(ddof=1) / np.sqrt(len(loss)):
             near.append(place)
     return max(near, key=lambda place: (sweeps[place].settings.evidence, sweeps[place].settings.k))
 
@@ -160,6 +160,6 @@ def compare(
         both = ~np.isnan(got) & ~np.isnan(single)
         gain = {"gain": np.where(both, got - single, 0.0), "known": both.astype(np.float64)}
         (sums,) = resampled([gain], training.settings.seed)
-        over = estimate(ratio(sums["gain"], sums["known"]))
+        over = estimate(ratio(sums["gain"], sums["known"]), sums.counts["known"])
         compared.append(Compared(rules, _mean(quality), _mean(got), over))
-    return sorted(compared, key=lambda one: -one.over_single.value)
+    return sorted(compared, key=lambda one: -np.nan_to_num(one.over_single.value, nan=-np.inf))

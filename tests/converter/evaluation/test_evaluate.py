@@ -335,6 +335,65 @@ def test_verdicts_are_plain():
     assert "] utility over always calling a" in good.text
 
 
+def without_nan(evaluation):
+    lines = [*evaluation.reasons(), *(verdict.text for verdict in verdicts(evaluation))]
+    return not any("nan" in line for line in lines)
+
+
+def test_what_is_not_above_0_has_no_parts():
+    """Rewards below 0: a policy that is better would seem to keep less."""
+    n = 60
+    quality = [[-1.0, -0.7 if i % 2 else -2.7] for i in range(n)]
+    benchmark = recorded(quality, [[20.0, 1.0]] * n, names="ab")
+    evaluation = evaluate([policy("ab" * (n // 2), benchmark)], benchmark)
+    found = by_name(evaluation)["p"]
+    assert found.gain.value == pytest.approx(0.15)
+    assert np.isnan([found.kept.value, found.kept.low, found.kept.high]).all()
+    assert "quality kept: the mean quality of a is not surely above 0" in evaluation.reasons()
+    (verdict,) = verdicts(evaluation)
+    assert verdict.pays
+    assert verdict.text.startswith("+0.150 [+0.1")
+    frugal = evaluate([policy("ab" * (n // 2), benchmark)._replace(keep=None)], benchmark, learned=benchmark)
+    assert without_nan(frugal)
+
+
+def test_a_mean_that_samples_put_below_0_has_no_parts_either():
+    rng = np.random.default_rng(0)
+    quality = np.column_stack([rng.normal(size=60), rng.normal(size=60)])
+    quality[:, 0] += 0.05 - quality[:, 0].mean()
+    benchmark = recorded(quality.tolist(), names="ab")
+    found = by_name(evaluate([policy("b" * 60, benchmark)], benchmark, learned=recorded([[1.0, 0.0]], names="ab")))
+    assert found["a"].quality.value == pytest.approx(0.05)
+    assert np.isnan(found["p"].kept.value)
+
+
+def test_one_question_has_no_interval_and_pays_nothing():
+    benchmark = recorded([[1.0, 0.0]], [[1.0, 9.0]], names="ab")
+    evaluation = evaluate([policy("a", benchmark)], benchmark, learned=recorded([[0.0, 1.0]], names="ab"))
+    found = by_name(evaluation)["p"]
+    assert found.gain.value == 1
+    assert np.isnan([found.gain.low, found.gain.high, found.quality.low, evaluation.frontiers[0].aiq.low]).all()
+    (verdict,) = verdicts(evaluation)
+    assert not verdict.pays
+    assert verdict.text.startswith("its gain over always calling b is +1.000 [—]: 1 query has no interval")
+    assert without_nan(evaluation)
+
+
+def test_policies_that_no_question_tells_apart_are_not_compared():
+    """As in a log: each question was answered by one model."""
+    benchmark = recorded([[1.0, None], [None, 0.0]] * 20, names="ab")
+    two = [policy("b" * 40, benchmark), policy("a" * 40, benchmark, "q")]
+    evaluation = evaluate(two, benchmark)
+    assert np.isnan(by_name(evaluation)["p"].gain.value)
+    text = "no question has answers of its pick and of a: about 30 would tell them apart"
+    assert f"gain, quality kept, gap closed: {text}" in evaluation.reasons()
+    judged = verdicts(evaluation)
+    assert judged[0].text == f"its gain over always calling a is unknown: {text}"
+    assert not any(verdict.pays for verdict in judged)
+    assert np.isnan(evaluation.differences[0].quality.value)
+    assert without_nan(evaluation)
+
+
 def test_lists_picks_worst_first():
     benchmark = recorded([[1.0, 0.25], [0.5, 0.5], [None, 1.0], [0.0, 0.5]], [[1, 2]] * 4, names="ab")
     found = picks_worst_first([policy("baaa", benchmark)], benchmark, Objective())
@@ -366,7 +425,8 @@ def test_the_commands_evaluate_and_compare(artifacts, tmp_path):
     found = json.loads(done.stdout)
     results = {result["name"]: result for result in found["results"]}
     assert results["knn"]["quality"]["value"] == pytest.approx(by_name(evaluated(artifacts))["knn"].quality.value)
-    assert results["knn"]["cost"] == {"value": None, "low": None, "high": None}
+    unknown = {"value": None, "low": None, "high": None, "reason": "no cost of its picks is known"}
+    assert results["knn"]["cost"] == unknown
     assert [verdict["policy"] for verdict in found["verdicts"]] == ["knn", "kmeans"]
     assert (tmp_path / "plot.svg").exists()
     lines = [json.loads(line) for line in picks.read_text().split("\n")[:-1]]

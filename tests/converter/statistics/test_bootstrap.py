@@ -37,7 +37,7 @@ def test_tables_are_paired():
 
 def test_estimates_have_percentile_intervals():
     samples = np.arange(2_000.0)
-    found = bootstrap.estimate(np.append([7.0, np.nan], samples))
+    found = bootstrap.estimate(np.append([7.0, np.nan], samples), 2)
     assert [found.value, found.low, found.high] == pytest.approx([7, *np.percentile(samples, [2.5, 97.5])])
-    nothing = bootstrap.estimate(bootstrap.ratio(np.ones(9), np.zeros(9)))
+    nothing = bootstrap.estimate(bootstrap.ratio(np.ones(9), np.zeros(9)), 2)
     assert np.isnan([nothing.value, nothing.low, nothing.high]).all()
