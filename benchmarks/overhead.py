@@ -128,7 +128,7 @@ def measure(plan: dict[str, Any]) -> dict[str, dict[int, dict[str, float]]]:
         (folder / "backend.py").write_text(BACKEND)
         serve: list[str | Path] = [
             "-m",
-            "gateway",
+            "modelpick.gateway",
             folder / "gateway.toml",
             "--port",
             str(gateway),
@@ -137,7 +137,7 @@ def measure(plan: dict[str, Any]) -> dict[str, dict[int, dict[str, float]]]:
         ]
         with (
             started(folder / "backend.py", str(backend), port=backend),
-            started(*serve, "--log-level", "warning", port=gateway, cwd=ROOT / "examples"),
+            started(*serve, "--log-level", "warning", port=gateway),
         ):
             for callers in CALLERS:
                 for _ in range(plan["turns"]):

@@ -23,6 +23,7 @@ from .hub import pull, push
 from .names import Misnamed
 from .report import report
 from .select import select
+from .serve import serve
 from .train import train
 
 app = typer.Typer(
@@ -31,7 +32,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (convert, verify, restore, inspect, select, train, evaluate, diff, report, encoder, pull, push):
+for command in (convert, verify, restore, inspect, select, train, evaluate, diff, report, encoder, pull, push, serve):
     app.command()(command)
 
 

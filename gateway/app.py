@@ -1,6 +1,5 @@
 """An OpenAI-compatible gateway that picks the model; and a service that picks for vectors.
 
-Run: python -m gateway gateway.toml
 Files that change are swapped in while requests are served.
 """
 
@@ -28,7 +27,7 @@ from . import bodies
 from .backends import Answer, Clients, NoBackendError, first_answer
 from .config import AUTO, Config, read
 from .errors import RefusedError, answer
-from .prompts import Choice, Rankings
+from .rankings import Choice, Rankings
 
 OBSERVER = PrometheusObserver()
 STARTED = int(time.time())

@@ -1,4 +1,4 @@
-"""The gateway's one TOML file, read and checked; see gateway.toml."""
+"""The gateway's one TOML file, read and checked; see docs/gateway.md."""
 
 import os
 import tomllib

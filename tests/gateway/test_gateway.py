@@ -1,4 +1,4 @@
-"""The example gateway, called by OpenAI's client, with stub backends behind it."""
+"""The gateway, called by OpenAI's client, with stub backends behind it."""
 
 import asyncio
 import json
@@ -25,16 +25,15 @@ from modelpick.converter.encoders.make import make_encoder
 from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.records import read_benchmark
 from modelpick.converter.training.train import train, trainer, training_data
+from modelpick.gateway.app import create
+from modelpick.gateway.config import ConfigError, read
+from modelpick.gateway.connections import limited
 from modelpick.runtime import Selector
 from modelpick.runtime.text import Encoder, TextSelector
 
 ROOT = Path(__file__).parents[2]
 QUERIES = [json.loads(line) for line in (ROOT / "models/queries.jsonl").read_text().splitlines()]
 QUESTIONS = [json.loads(line) for line in (ROOT / "models/questions.jsonl").read_text().splitlines()]
-sys.path.append(str(ROOT / "examples"))
-from gateway.app import create  # noqa: E402
-from gateway.config import ConfigError, read  # noqa: E402
-from gateway.connections import limited  # noqa: E402
 
 # What three models achieve on two topics, and what an answer costs.
 QUALITY = {"code": {"small": 0.2, "medium": 0.6, "large": 0.9}, "poem": {"small": 0.9, "medium": 0.5, "large": 0.3}}
@@ -531,8 +530,17 @@ def test_workers_share_metrics_and_finish_what_they_began(folder, backends):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "gateway", folder / "gateway.toml", "--port", str(port), "--workers", "2"]
-    process = subprocess.Popen(command, cwd=ROOT / "examples")
+    command = [
+        sys.executable,
+        "-m",
+        "modelpick.gateway",
+        folder / "gateway.toml",
+        "--port",
+        str(port),
+        "--workers",
+        "2",
+    ]
+    process = subprocess.Popen(command)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as web:
             for _ in range(200):
@@ -566,10 +574,11 @@ def test_workers_share_metrics_and_finish_what_they_began(folder, backends):
 
 def test_what_cannot_be_loaded_is_said_in_a_line(tmp_path):
     (tmp_path / "gateway.toml").write_text('artifacts = "a"')
-    command = [sys.executable, "-m", "gateway", tmp_path / "gateway.toml"]
-    done = subprocess.run(command, cwd=ROOT / "examples", capture_output=True, text=True, timeout=20)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert done.stderr.startswith(f"error: {tmp_path}/a: ")
+    for command in ("modelpick.gateway", "modelpick serve"):
+        command = [sys.executable, "-m", *command.split(), tmp_path / "gateway.toml"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert done.stderr.startswith(f"error: {tmp_path}/a: ")
 
 
 GOOD = 'artifacts = "a"\n[[backends]]\nname = "m"\nbase_url = "http://h/v1"\n'

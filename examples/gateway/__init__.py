@@ -1,1 +1,0 @@
-"""An OpenAI-compatible gateway: see README.md."""

@@ -1,0 +1,61 @@
+"""Serving: what ``modelpick serve`` and ``python -m modelpick.gateway`` do."""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import uvicorn
+
+from modelpick.runtime import ModelpickError
+
+from .config import read
+from .connections import limited
+
+LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
+HOST, PORT, LOG_LEVEL = "127.0.0.1", 8000, "info"
+
+
+def serve(file: Path, *, host: str = HOST, port: int = PORT, workers: int = 1, log_level: str = LOG_LEVEL) -> None:
+    """Check a gateway's file, and serve until stopped: requests in flight finish.
+
+    Raises
+    ------
+    ModelpickError
+        When the file, or something that it names, is refused; nothing is served then.
+    """
+    with tempfile.TemporaryDirectory() as shared:
+        os.environ["MODELPICK_GATEWAY"] = str(file)
+        if workers > 1:
+            os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", shared)
+        from .app import loaded  # metrics look at the environment when they are imported
+
+        config = read(file)
+        with loaded(config):  # once here: a line, instead of a traceback from each worker
+            pass
+        uvicorn.run(
+            f"{__package__}.app:from_environment",
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            http=limited(config.limits),
+            log_level=log_level,
+            timeout_graceful_shutdown=config.limits.stop_seconds,
+        )
+
+
+def main() -> None:
+    """Run the command: exit 2 for bad input, with one line."""
+    parser = argparse.ArgumentParser(prog="python -m modelpick.gateway", description="Serve a gateway's file.")
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--host", default=HOST)
+    parser.add_argument("--port", type=int, default=PORT)
+    parser.add_argument("--workers", type=int, default=1, help="processes")
+    parser.add_argument("--log-level", default=LOG_LEVEL, choices=LOG_LEVELS, help="info has a line for each request")
+    try:
+        serve(**vars(parser.parse_args()))
+    except ModelpickError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
