@@ -7,7 +7,7 @@ import msgspec
 import typer
 from rich.table import Table
 
-from ..encoders.make import Quantisation, make_encoder
+from ..encoders.make import Pooling, Quantisation, make_encoder
 from ..encoders.verify import EncoderError, EncoderReport
 from ..files.io import check_distinct, write_atomically
 from .console import show
@@ -29,18 +29,21 @@ def encoder(
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="Cut texts after so many tokens, if the folder allows more.")
     ] = None,
+    pooling: Annotated[
+        Pooling | None, typer.Option(help="How one vector is made of the tokens', where the folder does not say.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the encoder; the folder's by default.")] = None,
     report: ReportFile = None,
 ) -> None:
     """Convert a text encoder's folder, as Hugging Face lays it out, to one file, and verify it.
 
-    A file whose embeddings differ from the folder's own by more than 1e-5 is not written, unless its weights are stored
-    in 8 bits: then the loss is shown. Exit codes: 1 for such a file, 2 for bad input.
+    A file whose embeddings differ from the folder's own by more than 1e-5 of their length is not written, unless its
+    weights are stored in 8 bits: then the loss is shown. Exit codes: 1 for such a file, 2 for bad input.
     """
     for written in filter(None, (output, report)):
         check_distinct(written, folder.rglob("*"))
     try:
-        found = make_encoder(folder, output, quantise=quantise, max_tokens=max_tokens, name=name)
+        found = make_encoder(folder, output, quantise=quantise, max_tokens=max_tokens, name=name, pooling=pooling)
     except EncoderError as error:
         _publish(error.report, report)
         raise
@@ -48,8 +51,12 @@ def encoder(
     size = output.stat().st_size / 1e6
     print(
         f"{output}: {found.family}, {found.weights}, {size:,.2f} MB, {found.embedding_dim} columns, pooling "
-        f"{found.pooling}, {found.longest} tokens at most, digest {found.digest[:12]}"
+        f"{found.pooling}, {_limit(found.longest)}, digest {found.digest[:12]}"
     )
+
+
+def _limit(longest: int | None) -> str:
+    return "any number of tokens" if longest is None else f"{longest} tokens at most"
 
 
 def _publish(found: EncoderReport, report: Path | None) -> None:

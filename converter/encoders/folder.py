@@ -1,7 +1,7 @@
 """What the files of an encoder's folder say, as Hugging Face and sentence-transformers lay them out."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,16 +10,38 @@ import numpy.typing as npt
 from onnx import ModelProto
 
 from modelpick.runtime import DocumentError
+from modelpick.runtime.artifact.tokenizer import TokenizerFacts, UnsafeTokenizerError, check_tokenizer
 
 from ..files.io import read_bytes
 
 Tokens = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
+Reference = npt.NDArray[np.float64]
+Places = Sequence[Path]
+"""Folders in which a file is looked for, the first that has it counts: a module's own, and the encoder's."""
 TOKENIZER = "tokenizer.json"
 # Where a folder says nothing: what model2vec cuts at, and what most transformers read.
 USUAL_LONGEST = 512
 # tokenizer_config.json writes 1e30 where there is no limit.
 _NO_LIMIT = 10**9
+# Names that sentence-transformers has given the file of a Transformer.
+_SENTENCE_CONFIGS = [
+    f"sentence_{kind}_config.json"
+    for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+]
+# What counts positions from behind its padding token on, and so has fewer than its table has rows.
+_POSITIONS_BEHIND_PADDING = {
+    *("camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta", "roberta-prelayernorm"),
+    *("xlm-roberta", "xlm-roberta-xl", "xmod"),
+}
+# Classes of tokenizers that take tokenizer.json as it is.
+_GENERIC_TOKENIZERS = {"PreTrainedTokenizer", "PreTrainedTokenizerFast", "TokenizersBackend"}
+# Settings of transformers' BERT tokenizers, by what the tokenizers library calls them.
+_BERT_SETTINGS = {
+    "lowercase": "do_lower_case",
+    "strip_accents": "strip_accents",
+    "handle_chinese_chars": "tokenize_chinese_chars",
+}
 
 
 class Usage(NamedTuple):
@@ -27,8 +49,10 @@ class Usage(NamedTuple):
 
     tokenizer: str
     """JSON of the tokenizers library."""
-    longest: int
-    """Tokens after which a text is cut."""
+    facts: TokenizerFacts
+    """What a check of it found."""
+    longest: int | None
+    """Tokens after which a text is cut; None where all are read."""
     special_tokens: bool
     """Whether the tokenizer adds its special tokens."""
     pad_id: int
@@ -37,6 +61,10 @@ class Usage(NamedTuple):
     """``mean``, ``cls``, ``last``, or ``own``: the graph does it."""
     normalised: bool
     """Whether the vector is scaled to unit length."""
+    prompt: str = ""
+    """What stands before every text."""
+    characters: int | None = None
+    """Characters after which a text is cut before it is tokenized; None where it is not."""
 
 
 class Source(NamedTuple):
@@ -48,7 +76,7 @@ class Source(NamedTuple):
     """Size of all weights as they are."""
     graph: Callable[[], ModelProto]
     """Makes the graph from `modelpick.runtime.schema.EncoderPort.IDS` and ``MASK`` to ``EMBEDDING``."""
-    embed: Callable[[], Callable[[list[int]], Vectors]]
+    embed: Callable[[], Callable[[list[int]], Reference]]
     """Opens the folder's own model: the tokens of a text -> its vector, (e,), by the graph as it is and numpy."""
 
 
@@ -76,32 +104,120 @@ def read_json(file: Path) -> dict[str, Any]:
     return value
 
 
+def find(places: Places, names: Iterable[str]) -> Path | None:
+    """Return the first file of some names that is there."""
+    return next((place / name for place in places for name in names if (place / name).exists()), None)
+
+
+def read_first(places: Places, *names: str) -> dict[str, Any]:
+    """Read the first file of some names that is there, as `read_json` does."""
+    file = find(places, names)
+    return {} if file is None else read_json(file)
+
+
 def read_modules(folder: Path) -> list[Module]:
-    """Read the steps that modules.json lists; none where there is no such file."""
+    """Read the steps that modules.json lists; none where there is no such file.
+
+    Raises
+    ------
+    DocumentError
+        When it is malformed, or a step's folder is not within the encoder's.
+    """
     file = folder / "modules.json"
     if not file.exists():
         return []
     value = _decoded(file)
     try:
-        return [Module(str(one["type"]).rpartition(".")[2], folder / str(one["path"])) for one in value]
-    except (KeyError, TypeError):
+        modules = [Module(one["type"].rpartition(".")[2], folder / one["path"]) for one in value]
+        outside = [one.folder for one in modules if not one.folder.resolve().is_relative_to(folder.resolve())]
+    except (AttributeError, KeyError, TypeError, ValueError, OSError):
         raise DocumentError(f"{file}: expected a list of objects with type and path") from None
+    if outside:
+        raise DocumentError(f"{file}: expected paths within the folder, got {outside[0]}")
+    return modules
+
+
+def check_within(folder: Path, weights: Path, file: Path) -> None:
+    """Check that a file lies in the folder or, through links, where the file of the weights does.
+
+    So Hugging Face keeps its downloads: links to files that all lie in another folder.
+
+    Raises
+    ------
+    DocumentError
+        When it does not.
+    """
+    try:
+        target, places = file.resolve(), (folder.resolve(), weights.resolve().parent)
+    except (OSError, RuntimeError, ValueError) as cause:
+        raise DocumentError(f"{file}: cannot be read: {cause}") from None
+    if not any(target.is_relative_to(place) for place in places):
+        raise DocumentError(f"{file}: expected a file in the encoder's folder, got a link to {target}")
 
 
 def read_usage(
-    folder: Path, *, tokenizer: Path | None = None, special_tokens: bool, pooling: str, normalised: bool
+    folder: Path,
+    places: Places,
+    weights: Path,
+    *,
+    longest: Callable[[dict[str, Any]], int | None],
+    by_transformers: bool,
+    pooling: str,
+    normalised: bool,
 ) -> Usage:
     """Read how texts become tokens; the rest is as given.
 
     Parameters
     ----------
-    tokenizer
-        Folder of tokenizer.json, if it is another.
+    places
+        Where the tokenizer and its settings are looked for.
+    weights
+        File of the weights, see `check_within`.
+    longest
+        The tokenizer's JSON -> the longest input.
+    by_transformers
+        Whether the transformers library opens the tokenizer, which follows its own settings, or tokenizers does.
     """
-    text = _tokenizer(folder, (tokenizer or folder) / TOKENIZER)
-    padding = json.loads(text).get("padding") or {}
-    pad_id = padding.get("pad_id", read_json(folder / "config.json").get("pad_token_id"))
-    return Usage(text, _longest(folder), special_tokens, int(pad_id or 0), pooling, normalised)
+    file = find(places, [TOKENIZER])
+    if file is None:
+        raise DocumentError(f"{folder / TOKENIZER}: expected a tokenizer of the tokenizers library, found no such file")
+    check_within(folder, weights, file)
+    tokenizer = read_json(file)
+    if by_transformers:
+        _follow_settings(places, tokenizer)
+    text = json.dumps(tokenizer, ensure_ascii=False)
+    try:
+        facts = check_tokenizer(text)
+    except UnsafeTokenizerError as cause:
+        raise DocumentError(f"{file}: {cause}") from None
+    padding = tokenizer.get("padding")
+    pad_id = (padding if isinstance(padding, dict) else {}).get("pad_id")
+    pad_id = pad_id if pad_id is not None else read_first(places, "config.json").get("pad_token_id") or 0
+    if type(pad_id) is not int or not 0 <= pad_id < 2**31:
+        raise DocumentError(f"{folder}: expected a token for padding, pad_token_id, 0 or more, got {str(pad_id)[:40]}")
+    return Usage(
+        text,
+        facts,
+        longest(tokenizer),
+        by_transformers,
+        pad_id,
+        pooling,
+        normalised,
+        read_prompt(folder),
+    )
+
+
+def read_prompt(folder: Path) -> str:
+    """Return what sentence-transformers puts before every text, if the folder names a default."""
+    file = folder / "config_sentence_transformers.json"
+    config = read_json(file)
+    name, prompts = config.get("default_prompt_name"), config.get("prompts")
+    if name is None:
+        return ""
+    prompt = prompts.get(name) if isinstance(prompts, dict) and isinstance(name, str) else None
+    if not isinstance(prompt, str):
+        raise DocumentError(f"{file}: expected default_prompt_name to be one of prompts, got {str(name)[:40]!r}")
+    return prompt
 
 
 def refuse_modules(folder: Path, modules: list[Module], known: set[str]) -> None:
@@ -111,27 +227,43 @@ def refuse_modules(folder: Path, modules: list[Module], known: set[str]) -> None
         raise DocumentError(f"{folder}/modules.json: expected some of {', '.join(sorted(known))}, got {other[0]}")
 
 
-def _tokenizer(folder: Path, file: Path) -> str:
-    if not file.exists():
-        raise DocumentError(f"{file}: expected a tokenizer of the tokenizers library, found no such file")
-    value = _decoded(file)
-    if not isinstance(value, dict) or "model" not in value:
-        raise DocumentError(f"{file}: expected a tokenizer of the tokenizers library")
-    if read_json(folder / "sentence_bert_config.json").get("do_lower_case"):
-        steps = [{"type": "Lowercase"}, *([value["normalizer"]] if value.get("normalizer") else [])]
-        value["normalizer"] = {"type": "Sequence", "normalizers": steps}
-    return json.dumps(value, ensure_ascii=False)
+def longest_of_transformer(places: Places) -> int:
+    """Return the longest input: what sentence-transformers was told, or what the tokenizer says, within positions."""
+    tokenizer, config = (read_first(places, name) for name in ("tokenizer_config.json", "config.json"))
+    if tokenizer.get("truncation_side", "right") != "right":
+        raise DocumentError(f"{places[-1]}/tokenizer_config.json: expected texts cut at their end, got truncation_side")
+    told = limit(read_first(places, *_SENTENCE_CONFIGS).get("max_seq_length"))
+    positions = limit(config.get("max_position_embeddings"))
+    if positions is not None and config.get("model_type") in _POSITIONS_BEHIND_PADDING:
+        padding = config.get("pad_token_id")
+        positions -= (padding if type(padding) is int else 1) + 1
+    limits = told or limit(tokenizer.get("model_max_length")), positions
+    return min(filter(None, limits), default=USUAL_LONGEST)
 
 
-def _longest(folder: Path) -> int:
-    """Return the longest input: what sentence-transformers was told, or what the tokenizer and model can read."""
-    told = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
-    able = (
-        read_json(folder / "tokenizer_config.json").get("model_max_length"),
-        read_json(folder / "config.json").get("max_position_embeddings"),
-    )
-    limits = [value for value in ([told] if told is not None else able) if isinstance(value, (int, float))]
-    return int(min([limit for limit in limits if 1 <= limit < _NO_LIMIT], default=USUAL_LONGEST))
+def limit(value: object) -> int | None:
+    """Return a number of tokens that limits a text; None where a value is none, or says that there is no limit."""
+    return int(value) if type(value) in (int, float) and 1 <= value < _NO_LIMIT else None  # type: ignore[operator,call-overload]
+
+
+def _follow_settings(places: Places, tokenizer: dict[str, Any]) -> None:
+    """Change the normalizer as transformers and sentence-transformers do when they open a tokenizer."""
+    normalizer, settings = tokenizer.get("normalizer"), read_first(places, "tokenizer_config.json")
+    is_followed = settings.get("tokenizer_class") not in _GENERIC_TOKENIZERS
+    if is_followed and isinstance(normalizer, dict) and normalizer.get("type") == "BertNormalizer":
+        normalizer |= {ours: settings[theirs] for ours, theirs in _BERT_SETTINGS.items() if theirs in settings}
+    lowers = any(step.get("type") == "Lowercase" for step in _steps(normalizer))
+    if read_first(places, *_SENTENCE_CONFIGS).get("do_lower_case") and not lowers:
+        steps = [{"type": "Lowercase"}, *([normalizer] if normalizer else [])]
+        tokenizer["normalizer"] = {"type": "Sequence", "normalizers": steps}
+
+
+def _steps(normalizer: object) -> list[dict[str, Any]]:
+    """Return the components of a normalizer."""
+    if not isinstance(normalizer, dict):
+        return []
+    steps = normalizer.get("normalizers") if normalizer.get("type") == "Sequence" else [normalizer]
+    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
 
 
 def _decoded(file: Path) -> Any:

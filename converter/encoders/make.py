@@ -12,14 +12,16 @@ from typing import Any
 
 from onnx import ModelProto, TensorProto, helper
 
-from modelpick.runtime import DocumentError
+from modelpick.runtime import ArtifactError, DocumentError
 from modelpick.runtime.artifact.seal import seal
 from modelpick.runtime.schema import ENCODER_VERSION, INT8, PREFIX, EncoderEntry, Entry
 from modelpick.runtime.text import Encoder
+from modelpick.runtime.text.tokenizing import open_tokenizer, refusing
 
 from ..files.io import write_atomically
 from . import static, transformer
 from .folder import Source, Usage
+from .pooling import POOLINGS
 from .quantise import quantised
 from .verify import EncoderError, EncoderReport, compare
 
@@ -29,13 +31,19 @@ MOST_BYTES = 2**31 - 2**26
 _INT8_SHARE = 4
 _TOOLS = ("modelpick", "onnx", "onnxruntime", "tokenizers")
 # The first that knows a folder reads it.
-FAMILIES: Mapping[str, Callable[[Path], Source | None]] = {"static": static.read, "transformer": transformer.read}
+FAMILIES: Mapping[str, Callable[[Path, str | None], Source | None]] = {
+    "static": static.read,
+    "transformer": transformer.read,
+}
 
 
 class Quantisation(StrEnum):
     """How weights are stored, if not as they are."""
 
     int8 = INT8
+
+
+Pooling = StrEnum("Pooling", {name: name for name in POOLINGS})  # type: ignore[misc]
 
 
 def make_encoder(
@@ -45,6 +53,7 @@ def make_encoder(
     quantise: Quantisation | None = None,
     max_tokens: int | None = None,
     name: str | None = None,
+    pooling: Pooling | None = None,
 ) -> EncoderReport:
     """Convert an encoder's folder to one file, verified and atomically.
 
@@ -60,6 +69,8 @@ def make_encoder(
         Cut texts after so many tokens, if the folder's longest input is longer.
     name
         Name for messages; the folder's by default.
+    pooling
+        How one vector is made of those of the tokens, where the folder does not say.
 
     Raises
     ------
@@ -71,7 +82,7 @@ def make_encoder(
         When the target cannot be written, or a library is not installed.
     """
     folder = Path(folder)
-    source = _read(folder, max_tokens)
+    source = _read(folder, max_tokens, pooling)
     _check_size(folder, source.weights_bytes, quantise)
     own = source.embed()
     model = source.graph()
@@ -79,8 +90,13 @@ def make_encoder(
         if _weights(model) != "float32":
             raise DocumentError(f"{folder}: expected weights in float32 to store them in 8 bits, got {_weights(model)}")
         model = quantised(model)
-    data = _sealed(model, source.usage, name or folder.resolve().name, len(own([source.usage.pad_id])), quantise)
-    report = compare(Encoder.load(data), own, source.usage, source.family, str(target), folder)
+    width = len(own([source.usage.facts.greatest_id, source.usage.pad_id]))
+    data = _sealed(model, source.usage, name or folder.resolve().name, width, quantise)
+    try:
+        encoder = Encoder.load(data)
+    except ArtifactError as cause:
+        raise DocumentError(f"{folder}: expected an encoder that can be run: {cause}") from None
+    report = compare(encoder, own, source.usage, source.family, str(target), folder)
     if quantise is not None:
         report.tolerance = None
     if not report.passed:
@@ -89,16 +105,27 @@ def make_encoder(
     return report
 
 
-def _read(folder: Path, max_tokens: int | None) -> Source:
+def _read(folder: Path, max_tokens: int | None, pooling: Pooling | None) -> Source:
     if not folder.is_dir():
         raise DocumentError(f"{folder}: expected a folder")
     for read in FAMILIES.values():
-        source = read(folder)
+        source = read(folder, pooling)
         if source is not None:
-            longest = min(source.usage.longest, max_tokens or source.usage.longest)
-            return source._replace(usage=source.usage._replace(longest=longest))
+            return source._replace(usage=_limited(folder, source.usage, max_tokens))
     expected = f"{' or '.join(transformer.GRAPHS)}, or {static.WEIGHTS} of static vectors"
     raise DocumentError(f"{folder}: expected an encoder with {expected}")
+
+
+def _limited(folder: Path, usage: Usage, max_tokens: int | None) -> Usage:
+    """Return the usage with the shorter of the folder's longest input and what is asked; refuse what holds no text."""
+    longest = min(filter(None, (usage.longest, max_tokens)), default=None)
+    with refusing(lambda reason: DocumentError(f"{folder}: its tokenizer cannot be used: {reason}")):
+        tokenizer = open_tokenizer(usage.tokenizer)
+        added = tokenizer.num_special_tokens_to_add(False) if usage.special_tokens else 0
+    if longest is not None and longest <= added:
+        source = "--max-tokens" if longest == max_tokens else "a longest input"
+        raise DocumentError(f"{folder}: expected {source} above {added}, the tokens that are added, got {longest}")
+    return usage._replace(longest=longest)
 
 
 def _check_size(folder: Path, size: int, quantise: Quantisation | None) -> None:
@@ -126,6 +153,11 @@ def _sealed(model: ModelProto, usage: Usage, name: str, width: int, quantise: Qu
         EncoderEntry.SPECIAL_TOKENS: usage.special_tokens,
         EncoderEntry.PAD_ID: usage.pad_id,
     }
+    # Most have neither: the digest stays that of files without them.
+    if usage.prompt:
+        depends[EncoderEntry.PROMPT] = usage.prompt
+    if usage.characters is not None:
+        depends[EncoderEntry.CHARACTERS] = usage.characters
     digest = hashlib.sha256(model.SerializeToString(deterministic=True))
     digest.update(json.dumps(depends, sort_keys=True).encode())
     digest.update(usage.tokenizer.encode())

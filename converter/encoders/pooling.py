@@ -8,7 +8,7 @@ from onnx import GraphProto, TensorProto, helper, numpy_helper
 
 from modelpick.runtime.schema import EncoderPort
 
-from .folder import Vectors
+from .folder import Reference
 
 POOLINGS = ("mean", "cls", "last")
 # As torch's normalize, and sentence-transformers' mean, which divide by no less.
@@ -80,15 +80,16 @@ def add_inputs(graph: GraphProto) -> None:
         graph.input.append(helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"]))
 
 
-def pool(vectors: Vectors, pooling: str) -> Vectors:
-    """Pool the vectors of one text's tokens, (t, e), by numpy."""
+def pool(vectors: npt.NDArray[Any], pooling: str) -> Reference:
+    """Pool the vectors of one text's tokens, (t, e), by numpy in float64."""
     if not len(vectors):
-        return np.zeros(vectors.shape[1], np.float32)
-    pooled: Vectors = {"mean": vectors.mean(axis=0), "cls": vectors[0], "last": vectors[-1]}[pooling]
+        return np.zeros(vectors.shape[1])
+    vectors = vectors.astype(np.float64)
+    pooled: Reference = {"mean": vectors.mean(axis=0), "cls": vectors[0], "last": vectors[-1]}[pooling]
     return pooled
 
 
-def scale(vector: Vectors) -> Vectors:
-    """Scale a vector to unit length, by numpy; zero stays."""
-    scaled: Vectors = vector / max(float(np.linalg.norm(vector)), _LEAST_NORM)
+def scale(vector: Reference) -> Reference:
+    """Scale a vector to unit length, by numpy in float64; zero stays."""
+    scaled: Reference = vector / max(float(np.linalg.norm(vector)), _LEAST_NORM)
     return scaled

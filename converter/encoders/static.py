@@ -2,14 +2,28 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from onnx import ModelProto, TensorProto, helper
 
 from modelpick.runtime import DocumentError, ModelpickError
 from modelpick.runtime.schema import EncoderPort
+from modelpick.runtime.text.tokenizing import open_tokenizer, refusing
 
-from .folder import Source, Usage, Vectors, read_json, read_modules, read_usage, refuse_modules
+from .folder import (
+    USUAL_LONGEST,
+    Reference,
+    Source,
+    Usage,
+    Vectors,
+    find,
+    limit,
+    read_json,
+    read_modules,
+    read_usage,
+    refuse_modules,
+)
 from .pooling import Tail, add_inputs, pool, scale
 
 WEIGHTS = "model.safetensors"
@@ -18,13 +32,13 @@ _MODEL2VEC, _STATIC_EMBEDDING = "embeddings", "embedding.weight"
 _OPSET, _IR_VERSION = 17, 8
 
 
-def read(folder: Path) -> Source | None:
+def read(folder: Path, pooling: str | None) -> Source | None:
     """Read a folder of static vectors; None where it holds something else.
 
     Raises
     ------
     DocumentError
-        When the file of the vectors cannot be read, or holds others.
+        When the file of the vectors cannot be read, or holds others, or another pooling than the mean is asked.
     ModelpickError
         When safetensors is not installed.
     """
@@ -33,25 +47,38 @@ def read(folder: Path) -> Source | None:
     config = read_json(folder / "config.json")
     if place is None and config.get("model_type") != "model2vec":
         return None
-    place = place or folder
+    places = (place or folder, folder)
     refuse_modules(folder, modules, {"StaticEmbedding", "Normalize"})
-    file = place / WEIGHTS
-    matrix, ignores_unknown = _matrix(file)
+    if pooling not in (None, "mean"):
+        raise DocumentError(f"{folder}: expected pooling mean, as of all static vectors, got {pooling}")
+    file = find(places, [WEIGHTS]) or places[0] / WEIGHTS
+    matrix, by_model2vec = _matrix(file)
     normalised = config.get("normalize", any(module.kind == "Normalize" for module in modules)) is True
-    home = place if not (folder / "tokenizer.json").exists() else folder
-    usage = read_usage(folder, tokenizer=home, special_tokens=False, pooling="mean", normalised=normalised)
-    unknown = _unknown_token(usage) if ignores_unknown else None
+    usage = read_usage(
+        folder,
+        places,
+        file,
+        longest=lambda tokenizer: _longest_of_model2vec(config) if by_model2vec else _longest_of_file(file, tokenizer),
+        by_transformers=False,
+        pooling="mean",
+        normalised=normalised,
+    )
+    if usage.facts.greatest_id >= len(matrix):
+        raise DocumentError(f"{file}: expected a row for each token, {usage.facts.greatest_id + 1}, got {len(matrix)}")
+    if by_model2vec:
+        usage = usage._replace(prompt="", characters=_characters(folder, usage))
+    unknown = usage.facts.unknown_id if by_model2vec else None
     return Source(
         "static",
         usage,
         matrix.nbytes,
-        lambda: _graph(matrix, unknown, normalised),
-        lambda: _own(matrix, unknown, normalised),
+        lambda: graph_of(matrix, unknown, normalised),
+        lambda: own(matrix, unknown, normalised),
     )
 
 
 def _matrix(file: Path) -> tuple[Vectors, bool]:
-    """Read the matrix, (tokens, e), and whether unknown tokens are left out, as in model2vec."""
+    """Read the matrix, (tokens, e), and whether model2vec wrote it, which leaves unknown tokens out."""
     try:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
@@ -59,29 +86,57 @@ def _matrix(file: Path) -> tuple[Vectors, bool]:
         raise ModelpickError("static vectors need safetensors: pip install 'modelpick[encoder]'") from None
     try:
         tensors = load_file(file)
-    except (OSError, SafetensorError, TypeError, KeyError) as cause:
+    except (OSError, SafetensorError, TypeError, KeyError, AttributeError, ValueError) as cause:
         raise DocumentError(f"{file}: cannot be read: {cause}") from None
     name = next((name for name in (_MODEL2VEC, _STATIC_EMBEDDING) if name in tensors), "")
-    if not name or tensors[name].ndim != 2 or not np.isfinite(tensors[name]).all():
+    if not name or tensors[name].ndim != 2 or not np.isfinite(tensors[name]).all() or 0 in tensors[name].shape:
         raise DocumentError(f"{file}: expected {_MODEL2VEC} or {_STATIC_EMBEDDING}, (tokens, e), of finite numbers")
     matrix = tensors[name]
     if "mapping" in tensors:
-        matrix = matrix[tensors["mapping"]]
+        mapping = tensors["mapping"]
+        if mapping.ndim != 1 or mapping.dtype.kind not in "iu" or not _are_rows(mapping, len(matrix)):
+            raise DocumentError(f"{file}: mapping: expected rows of {name}, 0 to {len(matrix) - 1}")
+        matrix = matrix[mapping]
     if "weights" in tensors:
-        matrix = matrix * tensors["weights"].reshape(-1, 1)
+        weights = tensors["weights"]
+        if weights.size != len(matrix) or not np.isfinite(weights).all():
+            raise DocumentError(f"{file}: weights: expected {len(matrix)} finite numbers, one per token")
+        matrix = matrix * weights.reshape(-1, 1)
     return np.ascontiguousarray(matrix, np.float32), name == _MODEL2VEC
 
 
-def _unknown_token(usage: Usage) -> int | None:
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_str(usage.tokenizer)
-    name = getattr(tokenizer.model, "unk_token", None)
-    found: int | None = None if name is None else tokenizer.token_to_id(name)
-    return found
+def _are_rows(mapping: Any, rows: int) -> bool:
+    return mapping.size == 0 or (int(mapping.min()) >= 0 and int(mapping.max()) < rows)
 
 
-def _graph(matrix: Vectors, unknown: int | None, normalised: bool) -> ModelProto:
+def _longest_of_model2vec(config: dict[str, Any]) -> int | None:
+    """Return what model2vec cuts at: 512 unless its configuration says another, or null for all of a text."""
+    return limit(config.get("max_length", USUAL_LONGEST))
+
+
+def _longest_of_file(file: Path, tokenizer: dict[str, Any]) -> int | None:
+    """Return what the tokenizer's file says: sentence-transformers' StaticEmbedding has no limit of its own."""
+    truncation = tokenizer.get("truncation")
+    if not isinstance(truncation, dict):
+        return None
+    if truncation.get("direction", "Right") != "Right":
+        raise DocumentError(
+            f"{file.parent / 'tokenizer.json'}: expected texts cut at their end, got truncation.direction"
+        )
+    return limit(truncation.get("max_length"))
+
+
+def _characters(folder: Path, usage: Usage) -> int | None:
+    """Return after how many characters model2vec cuts: the longest input, in tokens of the median length."""
+    if usage.longest is None:
+        return None
+    with refusing(lambda reason: DocumentError(f"{folder}: its tokenizer cannot be used: {reason}")):
+        lengths = [len(token) for token in open_tokenizer(usage.tokenizer).get_vocab()]
+    return max(1, usage.longest * int(np.median(lengths)))
+
+
+def graph_of(matrix: Vectors, unknown: int | None, normalised: bool) -> ModelProto:
+    """Make the graph of static vectors: the mean of the tokens' rows, without those of the unknown token."""
     graph = helper.make_graph([], "static vectors", [], [])
     tail = Tail(graph, _OPSET)
     add_inputs(graph)
@@ -95,8 +150,10 @@ def _graph(matrix: Vectors, unknown: int | None, normalised: bool) -> ModelProto
     return helper.make_model(graph, opset_imports=opset, ir_version=_IR_VERSION, producer_name="modelpick")
 
 
-def _own(matrix: Vectors, unknown: int | None, normalised: bool) -> Callable[[list[int]], Vectors]:
-    def embed(ids: list[int]) -> Vectors:
+def own(matrix: Vectors, unknown: int | None, normalised: bool) -> Callable[[list[int]], Reference]:
+    """Return what embeds tokens by numpy, in float64."""
+
+    def embed(ids: list[int]) -> Reference:
         vector = pool(matrix[[one for one in ids if one != unknown]], "mean")
         return scale(vector) if normalised else vector
 

@@ -1,20 +1,33 @@
 """Transformers: the folder's ONNX graph, of any usual inputs and outputs, with pooling behind it."""
 
+import re
 from collections.abc import Callable, Mapping
-from math import prod
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import onnx
 import onnxruntime
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import ModelProto, TensorProto, ValueInfoProto, compose, helper, inliner
-from onnx.external_data_helper import uses_external_data
+from onnx import ModelProto, TensorProto, ValueInfoProto, compose, inliner
 
 from modelpick.runtime import DocumentError
 from modelpick.runtime.schema import EncoderPort
 
-from .folder import Module, Source, Vectors, read_json, read_modules, read_usage, refuse_modules
+from .external import external_tensors, outside, reader, size, take_in
+from .folder import (
+    Module,
+    Reference,
+    Source,
+    Usage,
+    find,
+    longest_of_transformer,
+    read_first,
+    read_json,
+    read_modules,
+    read_usage,
+    refuse_modules,
+)
 from .hoisting import hoist
 from .pooling import POOLINGS, Tail, add_inputs, pool, scale
 
@@ -28,8 +41,16 @@ _INPUTS = {
     "segment_ids": "types",
     "position_ids": "positions",
 }
-# Outputs that are taken, the best first; if there is none, the first of all.
-_OUTPUTS = ("sentence_embedding", "last_hidden_state", "token_embeddings")
+# Dimensions of vectors: of texts, and of their tokens.
+_OF_TEXTS, _OF_TOKENS = 2, 3
+# Outputs that are taken, the best first, and their dimensions; if there is none, the first of all.
+_RANKS = {"sentence_embedding": _OF_TEXTS, "last_hidden_state": _OF_TOKENS, "token_embeddings": _OF_TOKENS}
+# Architectures whose output is something else.
+_HEAD = re.compile(r"For(\w*Classification|QuestionAnswering|MultipleChoice|\w*LM|NextSentencePrediction|PreTraining)$")
+# One column is a score.
+_LEAST_COLUMNS = 2
+# Tokens that any model reads.
+_FEW = 16
 _STEPS = {"Transformer", "Pooling", "Normalize"}
 # Fields of sentence-transformers' pooling that are true, and how it has called them since version 5.
 _POOLINGS = {
@@ -46,40 +67,55 @@ _IR_VERSION = 8
 _INTEGERS: dict[int, type[np.int64 | np.int32]] = {TensorProto.INT64: np.int64, TensorProto.INT32: np.int32}
 
 
-def read(folder: Path) -> Source | None:
+def read(folder: Path, pooling: str | None) -> Source | None:
     """Read a folder with an ONNX graph; None where there is no graph.
+
+    Parameters
+    ----------
+    pooling
+        Pooling, where the folder says nothing of it.
 
     Raises
     ------
     DocumentError
         When the folder asks for what is not known here: other inputs, another pooling, other steps.
     """
-    file = next((folder / name for name in GRAPHS if (folder / name).exists()), None)
+    modules = read_modules(folder)
+    places = (next((module.folder for module in modules if module.kind == "Transformer"), folder), folder)
+    file = find(places, GRAPHS)
     if file is None:
         return None
-    model = _loaded(file, weights=False)
+    model = _loaded(file)
     _inputs(file, model)
-    is_embedding = len(_output(file, model).type.tensor_type.shape.dim) == 2
-    modules = read_modules(folder)
-    pooling = "own" if is_embedding else _pooling(folder, modules)
+    _refuse_other_tasks(file, model, read_first(places, "config.json"))
+    pooling = "own" if _rank(file, model) == _OF_TEXTS else _pooling(folder, modules, pooling)
     if pooling != "own":
         refuse_modules(folder, modules, _STEPS)
     normalised = any(module.kind == "Normalize" for module in modules)
-    usage = read_usage(folder, special_tokens=True, pooling=pooling, normalised=normalised)
-    return Source(
-        "transformer",
-        usage,
-        model.ByteSize() + sum(_bytes(one) for one in model.graph.initializer if uses_external_data(one)),
-        lambda: _graph(file, pooling, normalised),
-        lambda: _own(file, pooling, normalised),
+    usage = read_usage(
+        folder,
+        places,
+        file,
+        longest=lambda _: longest_of_transformer(places),
+        by_transformers=True,
+        pooling=pooling,
+        normalised=normalised,
     )
-
-
-def _loaded(file: Path, *, weights: bool) -> ModelProto:
+    if usage.prompt and _pooling_config(folder, modules)[1].get("include_prompt") is False:
+        raise DocumentError(f"{folder}: expected include_prompt with a default prompt: its tokens count in the mean")
     try:
-        return onnx.load(str(file), load_external_data=weights)
-    except (OSError, ValueError, DecodeError, onnx.checker.ValidationError) as cause:
-        raise DocumentError(f"{file}: cannot be read: {str(cause).splitlines()[0]}") from None
+        weights = model.ByteSize() + sum(map(size, external_tensors(model.graph.node, model.graph.initializer)))
+    except KeyError as cause:
+        raise DocumentError(f"{file}: expected tensors of known types, got {cause}") from None
+    return Source("transformer", usage, weights, lambda: _graph(folder, file, usage), lambda: _own(folder, file, usage))
+
+
+def _loaded(file: Path) -> ModelProto:
+    """Load a graph without its external data."""
+    try:
+        return onnx.load(str(file), load_external_data=False)
+    except (OSError, ValueError, DecodeError) as cause:
+        raise DocumentError(f"{file}: cannot be read: {_line(cause)}") from None
 
 
 def _inputs(file: Path, model: ModelProto) -> dict[str, ValueInfoProto]:
@@ -101,39 +137,80 @@ def _inputs(file: Path, model: ModelProto) -> dict[str, ValueInfoProto]:
     return found
 
 
-def _output(file: Path, model: ModelProto) -> ValueInfoProto:
+def _output(model: ModelProto) -> ValueInfoProto:
     output: ValueInfoProto
     outputs = {one.name: one for one in model.graph.output}
-    output = next((outputs[name] for name in _OUTPUTS if name in outputs), model.graph.output[0])
-    if len(output.type.tensor_type.shape.dim) not in (2, 3):
-        raise DocumentError(f"{file}: {output.name}: expected the shape (texts, tokens, columns), or (texts, columns)")
+    output = next((outputs[name] for name in _RANKS if name in outputs), model.graph.output[0])
     return output
 
 
-def _pooling(folder: Path, modules: list[Module]) -> str:
-    """Return the pooling that the folder asks for; the mean, as in sentence-transformers, where it asks for none."""
+def _refuse_other_tasks(file: Path, model: ModelProto, config: dict[str, Any]) -> None:
+    """Refuse what scores texts or predicts words: its output is no vector of a text."""
+    if not model.graph.output:
+        raise DocumentError(f"{file}: expected an output")
+    name, architectures = _output(model).name, config.get("architectures")
+    heads = [str(one) for one in architectures if _HEAD.search(str(one))] if isinstance(architectures, list) else []
+    if name not in _RANKS and (heads or "logits" in name):
+        made_for = f" of {heads[0]}" if heads else ""
+        raise DocumentError(f"{file}: expected an encoder, with the output {' or '.join(_RANKS)}, got {name}{made_for}")
+
+
+def _rank(file: Path, model: ModelProto) -> int:
+    """Return the dimensions of the output: of texts, or of their tokens; a graph may leave them to be inferred."""
+    output = _output(model)
+    if not output.type.tensor_type.HasField("shape"):
+        known = _RANKS.get(output.name)
+        if known is not None:
+            return known
+        try:
+            output = _output(onnx.shape_inference.infer_shapes(model))
+        except Exception:  # onnx's errors have no common base: what it cannot infer has no shape
+            return _wrong_rank(file, output)
+    shape = output.type.tensor_type.shape
+    rank = len(shape.dim)
+    if rank not in (_OF_TEXTS, _OF_TOKENS) or (rank == _OF_TEXTS and shape.dim[1].dim_value == 1):
+        return _wrong_rank(file, output)
+    return rank
+
+
+def _wrong_rank(file: Path, output: ValueInfoProto) -> NoReturn:
+    raise DocumentError(f"{file}: {output.name}: expected the shape (texts, tokens, columns), or (texts, columns)")
+
+
+def _pooling_config(folder: Path, modules: list[Module]) -> tuple[Path, dict[str, Any]]:
     place = next((module.folder for module in modules if module.kind == "Pooling"), folder / "1_Pooling")
-    asked = read_json(place / "config.json")
+    return place / "config.json", read_json(place / "config.json")
+
+
+def _pooling(folder: Path, modules: list[Module], given: str | None) -> str:
+    """Return the pooling that the folder asks for, or what is given where it says nothing."""
+    file, asked = _pooling_config(folder, modules)
     names = {key for key, value in asked.items() if key.startswith("pooling_mode_") and value is True}
     if "pooling_mode" in asked:
         names = {str(asked["pooling_mode"])}
-    found = {_POOLINGS.get(name, "") for name in names or {"mean"}}
+    if not names:
+        if given is None:
+            raise DocumentError(f"{file}: expected the pooling, which the folder does not say: give --pooling")
+        return given
+    found = {_POOLINGS.get(name, "") for name in names}
     if len(found) != 1 or not found <= set(POOLINGS):
-        raise DocumentError(
-            f"{place / 'config.json'}: expected one pooling of {', '.join(POOLINGS)}, got {', '.join(sorted(names))}"
-        )
-    return found.pop()
+        raise DocumentError(f"{file}: expected one pooling of {', '.join(POOLINGS)}, got {', '.join(sorted(names))}")
+    (pooling,) = found
+    if given not in (None, pooling):
+        raise DocumentError(f"{file}: expected no other --pooling than {pooling}, got {given}")
+    return pooling
 
 
-def _graph(file: Path, pooling: str, normalised: bool) -> ModelProto:
+def _graph(folder: Path, file: Path, usage: Usage) -> ModelProto:
     """Make a graph of two inputs and one output around the folder's, and take in its external data."""
-    model = _loaded(file, weights=True)
+    model = _loaded(file)
     if model.functions:
         model = inliner.inline_local_functions(model)
+    take_in(model, reader(folder, file))
     inputs = {
         _PREFIX + one.name: (meaning, one.type.tensor_type.elem_type) for meaning, one in _inputs(file, model).items()
     }
-    output = _PREFIX + _output(file, model).name
+    output = _PREFIX + _output(model).name
     opset = next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx"))
     graph = compose.add_prefix_graph(model.graph, _PREFIX, inplace=True)
     hoist(graph)
@@ -144,7 +221,9 @@ def _graph(file: Path, pooling: str, normalised: bool) -> ModelProto:
     add_inputs(graph)
     graph.node.extend(inner)
     found = tail.floats(output)
-    tail.finished(found if pooling == "own" else tail.pooled(found, EncoderPort.MASK, pooling), normalised)
+    tail.finished(
+        found if usage.pooling == "own" else tail.pooled(found, EncoderPort.MASK, usage.pooling), usage.normalised
+    )
     model.ir_version = max(model.ir_version, _IR_VERSION)
     return model
 
@@ -163,36 +242,46 @@ def _feed(tail: Tail, inputs: Mapping[str, tuple[str, int]]) -> None:
         tail.node("Cast", value, named=name, to=kind)
 
 
-def _bytes(tensor: TensorProto) -> int:
-    """Return the size of a tensor's values."""
-    return int(prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
-
-
-def _own(file: Path, pooling: str, normalised: bool) -> Callable[[list[int]], Vectors]:
+def _own(folder: Path, file: Path, usage: Usage) -> Callable[[list[int]], Reference]:
     """Open the folder's graph as it is; pooling and scaling are numpy's."""
-    model = _loaded(file, weights=False)
-    inputs, output = _inputs(file, model), _output(file, model).name
+    model = _loaded(file)
+    inputs, output, rank = _inputs(file, model), _output(model).name, _rank(file, model)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    values = outside(model, reader(folder, file))
     try:
-        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        if values:
+            held = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in values.values()]
+            options.add_external_initializers(list(values), held)
+        source = model.SerializeToString() if values else str(file)
+        session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as cause:  # onnxruntime's errors have no common base
-        raise DocumentError(f"{file}: cannot be run: {str(cause).splitlines()[0]}") from None
+        raise DocumentError(f"{file}: cannot be run: {_line(cause)}") from None
 
-    def embed(ids: list[int]) -> Vectors:
+    def embed(ids: list[int]) -> Reference:
         length = max(1, len(ids))
-        values = {
+        given = {
             "ids": ids or [0],
             "mask": [int(bool(ids))] * length,
             "types": [0] * length,
             "positions": list(range(length)),
         }
         feeds = {
-            one.name: np.array([values[meaning]], _INTEGERS[one.type.tensor_type.elem_type])
+            one.name: np.array([given[meaning]], _INTEGERS[one.type.tensor_type.elem_type])
             for meaning, one in inputs.items()
         }
-        vectors = session.run([output], feeds)[0][0].astype(np.float32)
-        vector = vectors if pooling == "own" else pool(vectors[: len(ids)], pooling)
-        return scale(vector) if normalised else vector
+        try:
+            (vectors,) = session.run([output], feeds)
+        except Exception as cause:
+            advice = ": --max-tokens may say how many it reads" if length > _FEW else ""
+            raise DocumentError(f"{file}: cannot be run on {length:,} tokens: {_line(cause)}{advice}") from None
+        if vectors.ndim != rank or vectors.shape[-1] < _LEAST_COLUMNS:
+            raise DocumentError(f"{file}: {output}: expected the vectors of tokens or texts, got shape {vectors.shape}")
+        vector = vectors[0].astype(np.float64) if rank == _OF_TEXTS else pool(vectors[0, : len(ids)], usage.pooling)
+        return scale(vector) if usage.normalised else vector
 
     return embed
+
+
+def _line(cause: Exception) -> str:
+    return (str(cause).splitlines() or [type(cause).__name__])[0]

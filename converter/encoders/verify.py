@@ -9,13 +9,16 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from modelpick.runtime import ModelpickError
+from modelpick.runtime import DocumentError, ModelpickError
 from modelpick.runtime.text import Encoder
+from modelpick.runtime.text.tokenizing import open_tokenizer, refusing
 
-from .folder import Usage, Vectors
+from .folder import Reference, Usage
 
-# Float32 in another order: more than this is wrong. 8-bit weights differ by what they lose.
+# Float32 in another order: more than this of a vector's length is wrong. 8-bit weights differ by what they lose.
 TOLERANCE = 1e-5
+# Words of the probe that is longer than the longest input, where that has no end.
+_MANY = 1_000
 
 
 class Probe(Struct):
@@ -24,7 +27,7 @@ class Probe(Struct):
     name: str
     tokens: int
     difference: float
-    """Largest difference of a column, whether the text is run alone or in a batch."""
+    """Largest difference of a column, whether the text is run alone or in a batch, relative to the vector's length."""
     cosine: float
     """Lowest cosine likewise; 1 where both are zero."""
 
@@ -62,20 +65,20 @@ class EncoderError(ModelpickError):
     def __init__(self, report: EncoderReport) -> None:
         worst = max(report.probes, key=lambda probe: (not probe.difference <= np.inf, probe.difference))
         super().__init__(
-            f"{report.encoder}: expected the embeddings of {report.source} within {report.tolerance or np.inf:g}, "
-            f"got a difference of {worst.difference:.1e} on {worst.name}"
+            f"{report.encoder}: expected the embeddings of {report.source} within {report.tolerance or np.inf:g} of "
+            f"their length, got a difference of {worst.difference:.1e} on {worst.name}"
         )
         self.report = report
 
 
-def probe_texts(longest: int) -> dict[str, str]:
+def probe_texts(longest: int | None) -> dict[str, str]:
     """Return texts that encoders go wrong on, by what they are."""
     return {
         "empty": "",
         "blank": " \n\t ",
         "one letter": "a",
         "a sentence": "How do I reverse a linked list?",
-        "longest + 1": " ".join(["a"] * (longest + 1)),
+        "longest + 1": " ".join(["a"] * ((longest or _MANY) + 1)),
         "one long word": "word" * 20,
         "capitals, accents": "NAÏVE Café, Ångström",
         "emoji": "🙂 hi 👩‍👩‍👧 🙃",
@@ -87,7 +90,7 @@ def probe_texts(longest: int) -> dict[str, str]:
 
 
 def compare(
-    encoder: Encoder, own: Callable[[list[int]], Vectors], usage: Usage, family: str, target: str, source: Path
+    encoder: Encoder, own: Callable[[list[int]], Reference], usage: Usage, family: str, target: str, source: Path
 ) -> EncoderReport:
     """Hold an encoder against its folder's own model, fed by the tokenizers library, on probes.
 
@@ -98,20 +101,21 @@ def compare(
     target, source
         Names for the report.
     """
-    from tokenizers import Tokenizer
-
     start = time.perf_counter()
-    tokenizer = Tokenizer.from_str(usage.tokenizer)
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(usage.longest)
     texts = probe_texts(usage.longest)
-    tokens = [tokenizer.encode(text, add_special_tokens=usage.special_tokens).ids for text in texts.values()]
+    with refusing(lambda reason: DocumentError(f"{source}: its tokenizer cannot be used: {reason}")):
+        tokenizer = open_tokenizer(usage.tokenizer)
+        if usage.longest is not None:
+            tokenizer.enable_truncation(usage.longest)
+        read = [(usage.prompt + text)[: usage.characters] for text in texts.values()]
+        tokens = [tokenizer.encode(text, add_special_tokens=usage.special_tokens).ids for text in read]
+    wanted = [own(ids) for ids in tokens]
     batch = encoder.embed(list(texts.values()))
     probes = []
-    for name, ids, together in zip(texts, tokens, batch, strict=True):
-        expected = own(ids)
+    for name, ids, expected, together in zip(texts, tokens, wanted, batch, strict=True):
         found = [together, encoder.embed([texts[name]])[0]]
-        difference = float(np.max([np.abs(one - expected) for one in found]))
+        length = float(np.linalg.norm(expected)) or 1.0
+        difference = float(np.max([np.abs(one - expected) for one in found])) / length
         probes.append(Probe(name, len(ids), difference, min(_cosine(one, expected) for one in found)))
     differences = np.array([probe.difference for probe in probes])
     metadata = encoder.metadata

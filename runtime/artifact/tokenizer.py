@@ -46,7 +46,9 @@ class TokenizerFacts(NamedTuple):
     greatest_id: int
     """Greatest identifier of a token."""
     longest_token: int
-    """Characters of its longest token, or of the longest word that is looked up."""
+    """Characters of its longest token."""
+    longest_word: int
+    """Characters of the longest word that is looked up, if not of the longest token."""
     unknown_id: int | None
     """Token of what has none, if there is such."""
 
@@ -181,6 +183,7 @@ def _facts(model: Json, added: Mapping[str, int]) -> TokenizerFacts:
         raise UnsafeTokenizerError("model.dropout: expected none: each text would have many embeddings")
     return TokenizerFacts(
         max([greatest, *added.values()]),
+        max([longest, *map(len, added)]),
         max([longest, word, *map(len, added)]),
         None if unknown is None else _id(unknown),
     )

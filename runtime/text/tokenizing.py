@@ -1,8 +1,10 @@
 """Tokenizer: texts -> the tokens that an encoder reads, and no more of a text than these may stand for."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from ..artifact.encoder import EncoderMetadata
 from ..artifact.tokenizer import TokenizerFacts
@@ -14,12 +16,14 @@ _CHARACTERS_PER_TOKEN = 6
 # change how a text is split. More where the longest token is longer.
 _MARGIN = 256
 # How many times as much of a text is tokenized where that was not enough.
-_STEP = 8
+_STEP = 16
 # Texts whose tokens stand for more characters than any do, as blanks, are read up to here; longer ones where the
 # longest tokens need it.
 _MOST_CHARACTERS = 32_768
 
 
+# Characters of a reason: the library quotes what it refuses.
+_REASON = 200
 # Tokens of which one stands for a text that is not empty.
 _TRIED = 256
 
@@ -61,22 +65,12 @@ class Tokenizer:
     """
 
     def __init__(self, name: str, text: str, facts: TokenizerFacts, metadata: EncoderMetadata) -> None:
-        try:
-            # Its threads start at the first batch, and a process that is forked then warns: batches are ours.
-            os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-            from tokenizers import Tokenizer as LibraryTokenizer
-        except ModuleNotFoundError:
-            raise ModelpickError("encoders need tokenizers: pip install 'modelpick[text]'") from None
-        try:
-            tokenizer = LibraryTokenizer.from_str(text)
-            tokenizer.no_padding()
-            tokenizer.no_truncation()
+        with refusing(lambda reason: ArtifactError(f"{name}: its tokenizer cannot be used: {reason}")):
+            tokenizer = open_tokenizer(text)
             self._encode_batch = tokenizer.encode_batch
             # Without places of tokens, a sixth faster; older versions have no such method.
             self._encode_fast = getattr(tokenizer, "encode_batch_fast", tokenizer.encode_batch)
             self._before, self._after = _added(tokenizer) if metadata.special_tokens else ([], [])
-        except BaseException as cause:
-            _refuse(cause, ArtifactError(f"{name}: its tokenizer cannot be used: {_reason(cause)}"))
         self._prompt, self._characters = metadata.prompt, metadata.characters
         self._room = None
         if metadata.longest is not None:
@@ -84,7 +78,7 @@ class Tokenizer:
             if self._room < 1:
                 added = metadata.longest - self._room
                 raise ArtifactError(f"{name}: expected a longest input of more than the {added} tokens that are added")
-            self._margin = max(_MARGIN, 2 * facts.longest_token)
+            self._margin = max(_MARGIN, 2 * facts.longest_word)
             self._first = self._room * _CHARACTERS_PER_TOKEN + self._margin
             self._most = max(_MOST_CHARACTERS, self._room * facts.longest_token + self._margin)
 
@@ -104,7 +98,7 @@ class Tokenizer:
             except TypeError:  # lone surrogates are no characters, but JSON can hold them
                 return self._read(self._prompt + text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
         except BaseException as cause:
-            _refuse(cause, FeatureError(f"[{place}]: cannot be tokenized: {_reason(cause)}"))
+            raise _refusal(cause, lambda reason: FeatureError(f"[{place}]: cannot be tokenized: {reason}")) from None
 
     def _read(self, text: str) -> tuple[list[int], bool]:
         whole = len(text)
@@ -145,12 +139,39 @@ def _added(tokenizer: Any) -> tuple[list[int], list[int]]:
     return empty[:before], empty[before:]
 
 
-def _reason(cause: BaseException) -> str:
-    return (str(cause).splitlines() or [type(cause).__name__])[0][:200]
+def open_tokenizer(text: str) -> Any:
+    """Open a tokenizer of the tokenizers library, which neither cuts nor fills; raises what the library does.
+
+    Raises
+    ------
+    ModelpickError
+        When the library is not installed.
+    """
+    try:
+        # Its threads start at the first batch, and a process that is forked then warns: batches are ours.
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        from tokenizers import Tokenizer as LibraryTokenizer
+    except ModuleNotFoundError:
+        raise ModelpickError("encoders need tokenizers: pip install 'modelpick[text]'") from None
+    tokenizer = LibraryTokenizer.from_str(text)
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
 
 
-def _refuse(cause: BaseException, refusal: ModelpickError) -> NoReturn:
-    """Raise a refusal in the place of what the library raised; its panics, no `Exception`, have no name to import."""
-    if not isinstance(cause, Exception) and type(cause).__name__ != "PanicException":
-        raise cause
-    raise refusal from None
+@contextmanager
+def refusing(refusal: Callable[[str], ModelpickError]) -> Iterator[None]:
+    """Raise a refusal, which is given the reason in a line, in the place of what the tokenizers library raises."""
+    try:
+        yield
+    except BaseException as cause:
+        raise _refusal(cause, refusal) from None
+
+
+def _refusal(cause: BaseException, refusal: Callable[[str], ModelpickError]) -> BaseException:
+    """Return what to raise: what the library raised has no common base, and its panics are no `Exception`."""
+    if isinstance(cause, ModelpickError) or not (
+        isinstance(cause, Exception) or type(cause).__name__ == "PanicException"
+    ):
+        return cause
+    return refusal((str(cause).splitlines() or [type(cause).__name__])[0][:_REASON])

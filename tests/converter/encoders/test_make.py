@@ -121,7 +121,7 @@ def test_a_graph_whose_answers_depend_on_the_batch_is_not_written(tmp_path):
 def test_weights_that_do_not_fit_are_refused_before_they_are_read(tmp_path, monkeypatch, most, quantise, advice):
     folder = transformer(tmp_path / "tiny", external=True)
     (folder / "onnx/model.onnx_data").unlink()  # so it was not read
-    size = make._read(folder, None).weights_bytes
+    size = make._read(folder, None, None).weights_bytes
     monkeypatch.setattr(make, "MOST_BYTES", size * most // 400)
     with pytest.raises(DocumentError, match=advice):
         make_encoder(folder, tmp_path / "e.onnx", quantise=quantise)
@@ -189,7 +189,7 @@ def test_refuses_a_folder_in_one_line(tmp_path, reason):
 def test_missing_external_data_is_named(tmp_path):
     folder = transformer(tmp_path / "tiny", external=True)
     (folder / "onnx/model.onnx_data").unlink()
-    with pytest.raises(DocumentError, match=r"model.onnx: cannot be r"):
+    with pytest.raises(DocumentError, match=r"model.onnx: words: cannot be read: model.onnx_data"):
         make_encoder(folder, tmp_path / "e.onnx")
 
 

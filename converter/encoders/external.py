@@ -1,0 +1,88 @@
+"""External data of a graph: tensors whose values stand in other files of its folder."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
+from onnx.external_data_helper import uses_external_data
+
+from modelpick.runtime import DocumentError
+
+from ..files.io import reason
+from .folder import check_within
+
+Values = npt.NDArray[np.uint8]
+
+
+def size(tensor: TensorProto) -> int:
+    """Return the bytes of a tensor's values, which may be elsewhere."""
+    return int(prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+
+
+def take_in(model: ModelProto, read: Callable[[TensorProto], Values]) -> None:
+    """Put external values into the tensors."""
+    for tensor in external_tensors(model.graph.node, model.graph.initializer):
+        _take_in(tensor, read)
+
+
+def outside(model: ModelProto, read: Callable[[TensorProto], Values]) -> Mapping[str, npt.NDArray[Any]]:
+    """Return name -> values of the initializers that are external, and put those of inner graphs into their tensors."""
+    values = {}
+    for tensor in model.graph.initializer:
+        if uses_external_data(tensor):
+            kind = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+            values[tensor.name] = read(tensor).view(kind).reshape(tensor.dims)
+    for tensor in external_tensors(model.graph.node, ()):
+        _take_in(tensor, read)
+    return values
+
+
+def external_tensors(nodes: Iterable[NodeProto], initializers: Iterable[TensorProto]) -> Iterator[TensorProto]:
+    """Yield the tensors whose values are elsewhere, those of nodes and inner graphs as well."""
+    yield from filter(uses_external_data, initializers)
+    for node in nodes:
+        for attribute in node.attribute:
+            yield from filter(uses_external_data, [attribute.t, *attribute.tensors])
+            graphs: list[GraphProto] = [attribute.g, *attribute.graphs]
+            for graph in graphs:
+                yield from external_tensors(graph.node, graph.initializer)
+
+
+def reader(folder: Path, file: Path) -> Callable[[TensorProto], Values]:
+    """Return what reads the values of external tensors of a graph's file, from files within the folder.
+
+    Links are followed as `check_within` lets them, which onnx and onnxruntime do not.
+    """
+
+    def read(tensor: TensorProto) -> Values:
+        told = {entry.key: entry.value for entry in tensor.external_data}
+        place = f"{file}: {tensor.name}"
+        try:
+            source = file.parent / told["location"]
+            offset, length = int(told.get("offset") or 0), int(told.get("length") or size(tensor))
+            check_within(folder, file, source)
+            if offset < 0 or length != size(tensor):
+                raise DocumentError(f"{place}: expected {size(tensor)} bytes of external data, got {length}")
+            if not length:
+                return np.zeros(0, np.uint8)
+            return np.memmap(source.resolve(), np.uint8, "r", offset, (length,))
+        except DocumentError:
+            raise
+        except OSError as cause:
+            raise DocumentError(f"{place}: cannot be read: {source.name}: {reason(cause)}") from None
+        except (KeyError, ValueError, OverflowError):
+            raise DocumentError(
+                f"{place}: expected external data in a file beside it, which holds all of them"
+            ) from None
+
+    return read
+
+
+def _take_in(tensor: TensorProto, read: Callable[[TensorProto], Values]) -> None:
+    tensor.raw_data = read(tensor).tobytes()
+    tensor.ClearField("external_data")
+    tensor.ClearField("data_location")
