@@ -3,7 +3,8 @@
 from hypothesis import strategies as st
 
 LARGEST = 1e100  # its square, and a sum of some, is finite
-NAMES = st.sampled_from(["llama", "mistral", "qwen 2.5", "模型-é"])
+MODELS = ["llama", "mistral", "qwen 2.5", "模型-é"]
+NAMES = st.sampled_from(MODELS)
 NUMBERS = (st.integers(-2, 2), st.floats(-1, 1), st.floats(-LARGEST, LARGEST))
 QUALITIES = st.sampled_from([0, 0.25, 0.5, 1]) | st.floats(-1, 2)
 NANOSECONDS = st.integers(0, 3) | st.integers(-(2**63), 2**63 - 1)
@@ -62,14 +63,14 @@ def svm(vectors, numbers):
                 "alpha": column(numbers, n),
                 "support_vectors": column(vectors, n),
                 "rho": numbers,
-                "gamma": st.integers(0, 2) | st.floats(0, 1000),
+                "gamma": st.integers(1, 2) | st.floats(0, 1000, exclude_min=True),
             }
         )
     )
     return st.fixed_dictionaries(
         {"algorithm": st.just("svm"), "trained": st.just(True)},
         optional={
-            "model_names": ABSENT | st.lists(NAMES),
+            "model_names": ABSENT | st.permutations(MODELS),
             "kernel_type": st.none() | st.sampled_from(["Rbf", "Linear", "Poly"]),
             "gamma": st.none() | st.floats(-1, 1),
             "linear_classifiers": ABSENT | st.lists(linear, max_size=4),

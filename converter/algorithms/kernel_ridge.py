@@ -20,7 +20,7 @@ from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY, Object
 from modelpick.runtime.decision.shrinkage import Deviations, deviations
 from modelpick.runtime.schema import Entry, Output, Stored, Table
 
-from ..formats.decoding import Name, check_length, refuse
+from ..formats.decoding import Name, Size, check_length, check_size, refuse
 from ..formats.document import Document, Source
 from ..formats.operating_points import OperatingPoints, checked_points
 from ..formats.outcomes import Settings, Training
@@ -56,6 +56,7 @@ class KernelRidgeForm(Struct):
     gamma: Annotated[float, Meta(ge=0)]
     support_vectors: list[Raw]
     outcomes: dict[str, OutcomeForm]
+    feature_dim: Size = UNSET
     default: Name | UnsetType | None = UNSET
     operating_points: OperatingPoints | UnsetType | None = UNSET
 
@@ -81,6 +82,7 @@ def _check(form: KernelRidgeForm, source: Source, reader: Reader) -> KernelRidge
     if len(set(names)) != n_models:
         refuse("$.model_names", "expected each name once")
     vectors = reader.matrix(form.support_vectors, "$.support_vectors")
+    check_size(form.feature_dim, vectors.shape[1], "$.feature_dim", "the columns of $.support_vectors")
     if OUTCOMES[QUALITY] not in form.outcomes:
         refuse("$.outcomes", f"expected {OUTCOMES[QUALITY]} among them")
     dual_coef = np.zeros((len(vectors), len(OUTCOMES), n_models))

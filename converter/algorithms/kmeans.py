@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 
 from modelpick.runtime.schema import Entry, Metric, Output, Stored, Table
 
-from ..formats.decoding import Count, Name, refuse
+from ..formats.decoding import Count, IgnoredSize, Name, refuse
 from ..formats.document import Document, Source
 from ..formats.outcomes import Settings, Training
 from ..formats.reader import Reader
@@ -37,6 +37,8 @@ class KMeansForm(Struct):
     num_clusters: Count
     centroids: list[Raw]
     cluster_models: list[Name] | dict[str, Name]
+    n_clusters: IgnoredSize = UNSET
+    feature_dim: IgnoredSize = UNSET
 
 
 class KMeansDocument(Document, frozen=True, eq=False):
@@ -63,6 +65,8 @@ def _check(form: KMeansForm, source: Source, reader: Reader) -> KMeansDocument:
         reader.warn("$.num_clusters", f"{form.num_clusters} clusters, {len(clusters)} centroids: the rest is ignored")
     elif len(models) > len(clusters):
         reader.warn(path, f"{len(models)} models for {len(clusters)} centroids: the rest is ignored")
+    reader.ignored_size(form.n_clusters, form.num_clusters, "$.n_clusters", "$.num_clusters")
+    reader.ignored_size(form.feature_dim, centroids.shape[1], "$.feature_dim", "columns of $.centroids")
     return KMeansDocument(source, centroids, tuple(models[cluster] for cluster in clusters))
 
 

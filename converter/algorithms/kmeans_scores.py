@@ -15,7 +15,7 @@ from sklearn.cluster import KMeans
 from modelpick.runtime.schema import Entry, Metric, Stored, Table
 
 from ..files.io import Contents
-from ..formats.decoding import INT64, Count, Name, check_length, decode, refuse
+from ..formats.decoding import INT64, Count, Name, Size, check_length, check_size, decode, refuse
 from ..formats.digests import digest
 from ..formats.document import Document, Source
 from ..formats.outcomes import Benchmark, Training, filled
@@ -44,15 +44,17 @@ CONSTANTS = {
     "distance": "squared_l2",
     "tie_break": "lowest_index",
 }
+Weight = Annotated[float, Meta(ge=0)]
+Scale = Annotated[float, Meta(gt=0)]
 Support = Annotated[int, Meta(ge=0, le=INT64[1])]
 
 
 class Weights(Struct):
     """What quality, latency and cost are worth."""
 
-    quality: float
-    latency: float
-    cost: float
+    quality: Weight
+    latency: Weight
+    cost: Weight
 
 
 class Objective(Struct):
@@ -61,8 +63,8 @@ class Objective(Struct):
     id: str
     version: int
     weights: Weights
-    latency_scale_ms: float
-    cost_scale: float
+    latency_scale_ms: Scale
+    cost_scale: Scale
 
     def digest(self) -> str:
         """Return the ``id`` that it should have."""
@@ -96,9 +98,9 @@ class Clustering(Struct):
     algorithm: Name | UnsetType = UNSET
     dtype: Name | UnsetType = UNSET
     seed: int | UnsetType | None = UNSET
-    n_init: int | Name | UnsetType = UNSET
-    max_iter: int | UnsetType = UNSET
-    tol: float | UnsetType = UNSET
+    n_init: Count | Name | UnsetType = UNSET
+    max_iter: Count | UnsetType = UNSET
+    tol: Weight | UnsetType = UNSET
     library_versions: dict[str, Name] | UnsetType = UNSET
     train_queries: int | UnsetType = UNSET
 
@@ -130,7 +132,7 @@ class KMeansScoresForm(Struct):
     fallback: Fallback
     cluster_models: list[Name]
     model_names: list[Name] | UnsetType = UNSET
-    feature_dim: int | UnsetType = UNSET
+    feature_dim: Size = UNSET
     training_snapshot_id: Name | UnsetType = UNSET
 
 
@@ -150,6 +152,9 @@ class KMeansScoresDocument(Document, frozen=True, eq=False):
 def _check(form: KMeansScoresForm, source: Source, reader: Reader) -> KMeansScoresDocument:
     for path, constant in CONSTANTS.items():
         _check_equal(attrgetter(path)(form), constant, f"$.{path}")
+    weights = form.objective.weights
+    if not weights.quality + weights.latency + weights.cost > 0.0:
+        refuse("$.objective.weights", "expected at least one above 0")
     _check_equal(form.objective.id, form.objective.digest(), "$.objective.id")
     models = form.candidate_set.models
     if models != sorted(set(models)):
@@ -164,8 +169,7 @@ def _check(form: KMeansScoresForm, source: Source, reader: Reader) -> KMeansScor
     if form.clustering.requested_k < clusters:
         refuse("$.clustering.requested_k", f"expected {clusters} or more, got {form.clustering.requested_k}")
     _check_equal(form.feature.dim, width, "$.feature.dim")
-    if form.feature_dim is not UNSET:
-        _check_equal(form.feature_dim, width, "$.feature_dim")
+    check_size(form.feature_dim, width, "$.feature_dim", "the columns of $.centroids")
     check_length(form.cluster_sizes, clusters, "$.cluster_sizes", "row of $.centroids")
     fallback = form.fallback
     check_length(fallback.global_scores, len(models), "$.fallback.global_scores", "model of $.candidate_set")

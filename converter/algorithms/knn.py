@@ -16,7 +16,7 @@ from modelpick.runtime import DocumentError
 from modelpick.runtime.decision.voting import Vote, Weights, vote, vote_weights
 from modelpick.runtime.schema import Metric, Output, Stored, Table
 
-from ..formats.decoding import INT64, Count, Name, Nanoseconds, check_length, refuse
+from ..formats.decoding import INT64, Count, IgnoredSize, Name, Nanoseconds, check_length, refuse
 from ..formats.document import Document, Source
 from ..formats.outcomes import NANOSECONDS, Settings, Training, filled
 from ..formats.reader import Reader
@@ -65,6 +65,8 @@ class KNNForm(Struct):
     qualities: list[float] | UnsetType | None = UNSET
     latencies: list[Nanoseconds] | UnsetType | None = UNSET
     samples: list[_Sample] | UnsetType | None = UNSET
+    num_samples: IgnoredSize = UNSET
+    feature_dim: IgnoredSize = UNSET
 
 
 class KNNForm2(Struct):
@@ -75,6 +77,8 @@ class KNNForm2(Struct):
     labels: list[Name]
     qualities: list[float] | UnsetType | None = UNSET
     latencies: list[Annotated[int, Meta(ge=0, le=INT64[1])]] | UnsetType | None = UNSET
+    num_samples: IgnoredSize = UNSET
+    feature_dim: IgnoredSize = UNSET
     format_version: int | UnsetType | None = UNSET
 
 
@@ -108,7 +112,7 @@ def check_rows(form: KNNForm, source: Source, reader: Reader) -> KNNDocument:
     if form.samples and form.embeddings:
         reader.warn("$.samples", "ignored beside $.embeddings")
         del source.fields["samples"]
-    return _document(form.k, embeddings, labels, qualities, latencies, source, reader)
+    return _document(form, embeddings, labels, qualities, latencies, source, reader)
 
 
 def check_knn(form: KNNForm, source: Source, reader: Reader) -> KNNDocument:
@@ -123,11 +127,11 @@ def check_knn(form: KNNForm, source: Source, reader: Reader) -> KNNDocument:
 def _check_2(form: KNNForm2, source: Source, reader: Reader) -> KNNDocument:
     embeddings = reader.matrix(form.embeddings, "$.embeddings")
     qualities = form.qualities or [DEFAULT_QUALITY] * len(embeddings)
-    return _document(form.k, embeddings, form.labels, qualities, form.latencies or [], source, reader)
+    return _document(form, embeddings, form.labels, qualities, form.latencies or [], source, reader)
 
 
 def _document(
-    k: int,
+    form: KNNForm | KNNForm2,
     embeddings: Matrix,
     labels: list[str],
     qualities: list[float],
@@ -139,11 +143,13 @@ def _document(
     lengths: dict[str, Sized] = {"labels": labels, "qualities": qualities, "latencies": latencies or labels}
     for field, values in lengths.items():
         check_length(values, n, f"$.{field}", "row of $.embeddings")
-    if k > n:
-        reader.warn("$.k", f"{k} neighbours asked of {n} rows: all rows vote")
+    reader.ignored_size(form.num_samples, n, "$.num_samples", "rows of $.embeddings")
+    reader.ignored_size(form.feature_dim, embeddings.shape[1], "$.feature_dim", "columns of $.embeddings")
+    if form.k > n:
+        reader.warn("$.k", f"{form.k} neighbours asked of {n} rows: all rows vote")
     return KNNDocument(
         source=source,
-        k=k,
+        k=form.k,
         embeddings=embeddings,
         labels=tuple(labels),
         qualities=np.array(qualities, dtype=np.float64),

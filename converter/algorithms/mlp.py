@@ -13,7 +13,7 @@ from sklearn.neural_network import MLPClassifier
 
 from modelpick.runtime.schema import Output, Table
 
-from ..formats.decoding import Name, check_length, decode, decode_choice, refuse
+from ..formats.decoding import IgnoredSize, Name, Size, check_length, check_size, decode, decode_choice, refuse
 from ..formats.document import Document, Source
 from ..formats.outcomes import Settings, Training
 from ..formats.reader import Reader
@@ -43,13 +43,17 @@ class _LayerForm(Protocol):
 class _DenseForm(Struct, tag_field="type", tag="linear"):
     weight: list[list[float]]
     bias: list[float] | UnsetType | None = UNSET
+    in_features: Size = UNSET
+    out_features: Size = UNSET
 
     def checked(self, path: str, width: int) -> tuple[Layer | None, int]:
         for index, row in enumerate(self.weight):
             check_length(row, width, f"{path}.weight[{index}]", "output of the layer before")
         if not self.weight:
             refuse(f"{path}.weight", "expected at least one row")
-        bias = self.bias or [0.0] * len(self.weight)
+        check_size(self.in_features, width, f"{path}.in_features", "the columns of weight")
+        check_size(self.out_features, len(self.weight), f"{path}.out_features", "the rows of weight")
+        bias = [0.0] * len(self.weight) if self.bias is UNSET or self.bias is None else self.bias
         check_length(bias, len(self.weight), f"{path}.bias", "row of weight")
         layer = DenseLayer(np.array(self.weight, dtype=np.float64), np.array(bias, dtype=np.float64))
         return layer, len(bias)
@@ -73,9 +77,15 @@ class _BatchNormForm(Struct, tag_field="type", tag="batch_norm"):
     running_mean: list[float] | UnsetType | None = UNSET
     running_var: list[Annotated[float, Meta(ge=0)]] | UnsetType | None = UNSET
     eps: Annotated[float, Meta(gt=0)] | UnsetType | None = UNSET
+    num_features: Size = UNSET
 
     def checked(self, path: str, width: int) -> tuple[Layer | None, int]:
-        vectors = {name: getattr(self, name) or [default] * width for name, default in _BATCH_NORM.items()}
+        check_size(self.num_features, width, f"{path}.num_features", "one per output of the layer before")
+        given = {name: getattr(self, name) for name in _BATCH_NORM}
+        vectors = {
+            name: [_BATCH_NORM[name]] * width if values is UNSET or values is None else values
+            for name, values in given.items()
+        }
         for name, values in vectors.items():
             check_length(values, width, f"{path}.{name}", "output of the layer before")
         weight, bias, mean, variance = (np.array(values, dtype=np.float64) for values in vectors.values())
@@ -96,11 +106,14 @@ class _LayerHeader(Struct):
 
 
 class MLPForm(Struct):
-    """Layers, of which each says its type."""
+    """Layers, of which each says its type; ``dropout`` is what training used."""
 
     model_names: Annotated[list[Name], Meta(min_length=1)]
     feature_dim: Annotated[int, Meta(ge=1, le=2**31 - 1)]
     layers: list[Raw]
+    n_classes: IgnoredSize = UNSET
+    hidden_sizes: IgnoredSize = UNSET
+    dropout: float | UnsetType | None = UNSET
 
 
 class MLPDocument(Document, frozen=True, eq=False):
@@ -122,6 +135,9 @@ def _check(form: MLPForm, source: Source, reader: Reader) -> MLPDocument:
         refuse("$.layers", "expected at least one linear layer")
     if width != len(form.model_names):
         refuse("$.layers", f"expected {len(form.model_names)} outputs, one per $.model_names, got {width}")
+    reader.ignored_size(form.n_classes, width, "$.n_classes", "$.model_names")
+    hidden = [len(layer.bias) for layer in layers if isinstance(layer, DenseLayer)][:-1]
+    reader.ignored_size(form.hidden_sizes, hidden, "$.hidden_sizes", "the widths of $.layers")
     try:
         folded = fold(layers)
     except ValueError as error:

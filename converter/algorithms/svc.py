@@ -17,7 +17,18 @@ from modelpick.runtime import DocumentError
 from modelpick.runtime.schema import Output, Stored, Table
 
 from ..files.io import Contents
-from ..formats.decoding import INT64, Count, Name, Vector, check_length, decode, refuse
+from ..formats.decoding import (
+    INT64,
+    Count,
+    IgnoredSize,
+    Name,
+    Size,
+    Vector,
+    check_length,
+    check_size,
+    decode,
+    refuse,
+)
 from ..formats.document import Document, Source
 from ..formats.outcomes import Settings, Training
 from ..formats.reader import Reader
@@ -52,12 +63,14 @@ class SVCForm(Struct):
 
     model_names: Annotated[list[Name], Meta(min_length=2)]
     kernel: Literal["rbf", "linear"]
-    gamma: Annotated[float, Meta(ge=0)]
+    gamma: Annotated[float, Meta(gt=0)]
     support_vectors: list[Raw]
     dual_coef: list[list[float]]
     intercept: list[float]
     n_support: list[Count]
     classes: list[int]
+    feature_dim: Size = UNSET
+    n_classes: IgnoredSize = UNSET
 
 
 class SVCDocument(Document, frozen=True, eq=False):
@@ -96,7 +109,8 @@ class ExactForm(Struct):
     kernel_type: Literal["Rbf", "Linear"]
     gamma: Annotated[float, Meta(gt=0)]
     format_version: int | UnsetType | None = UNSET
-    feature_dim: Count | UnsetType | None = UNSET
+    feature_dim: Size = UNSET
+    n_classes: IgnoredSize = UNSET
     input_normalization: Literal["none"] | UnsetType | None = UNSET
     svc: Parameters | UnsetType | None = UNSET
     support_vectors: list[Raw] | UnsetType | None = UNSET
@@ -151,7 +165,10 @@ def _check_trainer(form: SVCForm, source: Source, reader: Reader) -> SVCDocument
         refuse("$.classes", f"expected two or more indices of the {len(form.model_names)} $.model_names")
     parameters = Parameters(form.support_vectors, form.dual_coef, form.intercept, form.n_support)
     names = tuple(form.model_names[c] for c in form.classes)
-    return _checked(parameters, "$", names, form.kernel, form.gamma, source, reader)
+    reader.ignored_size(form.n_classes, len(form.model_names), "$.n_classes", "$.model_names")
+    document = _checked(parameters, "$", names, form.kernel, form.gamma, source, reader)
+    check_size(form.feature_dim, document.support_vectors.shape[1], "$.feature_dim", "the columns of $.support_vectors")
+    return document
 
 
 def _check_exact(form: ExactForm, source: Source, reader: Reader) -> SVCDocument:
@@ -161,9 +178,11 @@ def _check_exact(form: ExactForm, source: Source, reader: Reader) -> SVCDocument
     parameters, path = form.parameters(source)
     names, kernel = tuple(form.model_names), KERNELS[form.kernel_type]
     document = _checked(parameters, path, names, kernel, form.gamma, source, reader)
-    width = document.support_vectors.shape[1]
-    if form.feature_dim and form.feature_dim != width:
-        refuse("$.feature_dim", f"expected {width} as in {path}.support_vectors, got {form.feature_dim}")
+    width, of = document.support_vectors.shape[1], f"the columns of {path}.support_vectors"
+    if form.format_version == 2 and not isinstance(form.feature_dim, int):
+        refuse("$.feature_dim", f"expected {width}, {of}, which a file of version 2 says")
+    check_size(form.feature_dim, width, "$.feature_dim", of)
+    reader.ignored_size(form.n_classes, len(names), "$.n_classes", "$.model_names")
     return document
 
 

@@ -12,7 +12,7 @@ from sklearn.svm import SVC, SVR, LinearSVC
 
 from modelpick.runtime.schema import Output, Stored, Table
 
-from ..formats.decoding import Name, Vector, check_length, refuse, vector
+from ..formats.decoding import IgnoredSize, Name, Size, Vector, check_length, check_size, refuse, vector
 from ..formats.document import Document, Source
 from ..formats.outcomes import Settings, Training
 from ..formats.reader import Reader
@@ -72,7 +72,7 @@ class _RBFForm(Struct):
     alpha: list[float]
     support_vectors: list[Raw]
     rho: float
-    gamma: Annotated[float, Meta(ge=0)]
+    gamma: Annotated[float, Meta(gt=0)]
 
     def checked(self, path: str, reader: Reader) -> RBFClassifier:
         support_vectors = reader.matrix(self.support_vectors, f"{path}.support_vectors")
@@ -82,11 +82,13 @@ class _RBFForm(Struct):
 
 
 class SVMForm(Struct):
-    """Classifiers; ``model_names``, ``kernel_type`` and ``gamma`` are said again by each of them."""
+    """Classifiers; ``kernel_type`` and ``gamma`` are said again by each of them."""
 
     model_names: list[Name] | UnsetType | None = UNSET
     kernel_type: Name | UnsetType | None = UNSET
     gamma: float | UnsetType | None = UNSET
+    feature_dim: Size = UNSET
+    n_classes: IgnoredSize = UNSET
     linear_classifiers: list[_LinearForm] | UnsetType | None = UNSET
     rbf_classifiers: list[_RBFForm] | UnsetType | None = UNSET
 
@@ -109,6 +111,14 @@ def _check(form: SVMForm, source: Source, reader: Reader) -> SVMDocument:
     for path, width in widths.items():
         if width != expected:
             refuse(path, f"expected {expected} columns as in {first}, got {width}")
+    check_size(form.feature_dim, expected, "$.feature_dim", f"the columns of {first}")
+    if form.model_names:
+        named = {f"$.linear_classifiers[{i}]": c.model_name for i, c in enumerate(linear)}
+        named |= {f"$.rbf_classifiers[{i}]": c.model_name for i, c in enumerate(rbf)}
+        for path, name in named.items():
+            if name not in form.model_names:
+                refuse(f"{path}.model_name", f"expected one of $.model_names, got {name!r}")
+        reader.ignored_size(form.n_classes, len(form.model_names), "$.n_classes", "$.model_names")
     held = {"Linear": bool(linear), "Rbf": bool(rbf)}
     if form.kernel_type and held != {kernel: kernel == form.kernel_type for kernel in held}:
         reader.warn("$.kernel_type", f"{form.kernel_type!r} disagrees with the classifiers, which are scored")

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from msgspec import Meta, Raw, Struct, UnsetType, structs
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
 
 from ..files.io import Contents
 
@@ -25,6 +25,10 @@ INT64 = (-(2**63), 2**63 - 1)
 Name = Annotated[str, Meta(pattern=r"\A[^\x00-\x1f\x7f\x85\u2028\u2029]+\Z")]
 Count = Annotated[int, Meta(ge=1, le=INT64[1])]
 Nanoseconds = Annotated[int, Meta(ge=INT64[0], le=INT64[1])]
+# A size that a file declares beside the numbers themselves: refused or warned of where it contradicts them.
+Size = int | UnsetType | None
+# One that the original does not read: of any type.
+IgnoredSize = Any
 _T = TypeVar("_T")
 _NUMBER = re.compile(r"-?\d+(?P<fraction>[.eE].*)?")
 # What the first character of a JSON value says of its type; the rest of a number says which of two it is.
@@ -97,6 +101,12 @@ def check_length(values: Sized, length: int, path: str, of: str) -> None:
     """Refuse values unless there is one for each ``of``."""
     if len(values) != length:
         refuse(path, f"expected {length} values, one per {of}, got {len(values)}")
+
+
+def check_size(declared: Size, counted: int, path: str, of: str) -> None:
+    """Refuse a size that a file declares, if it does, and that is not what was counted."""
+    if declared is not UNSET and declared is not None and declared != counted:
+        refuse(path, f"expected {counted}, {of}, got {declared}")
 
 
 class _FieldName:

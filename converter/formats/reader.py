@@ -5,7 +5,7 @@ import numpy.typing as npt
 from msgspec import Raw
 
 from ..files.io import Contents, give_back
-from .decoding import decode, refuse
+from .decoding import IgnoredSize, decode, refuse
 
 Matrix = npt.NDArray[np.float64]
 # Text of rows is given back in so many parts.
@@ -29,6 +29,11 @@ class Reader:
     def warn(self, path: str, message: str) -> None:
         """Note a place where something is odd."""
         self.odd.append((path, message))
+
+    def ignored_size(self, declared: IgnoredSize, counted: int | list[int], path: str, of: str) -> None:
+        """Note a size that a file declares and the original ignores, if it is not what was counted."""
+        if isinstance(declared, int | list) and declared != counted:
+            self.warn(path, f"{declared!r} is ignored: expected {counted}, {of}")
 
     def matrix(self, rows: list[Raw], path: str, field: str = "") -> Matrix:
         """Decode rows, float64, shape (n, d), and give their text back: they can be read once.

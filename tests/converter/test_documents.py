@@ -204,7 +204,7 @@ VALUES = [
     (KNN, "latencies.2", Raw(b"1" + b"0" * 30), f"$.latencies[2]: {INT64}"),
     (KNN, "latencies.1", Raw(b"-9223372036854775809"), "$.latencies[1]: expected `int` >= -9223372036854775808"),
     (KNN, "latencies.1", 2.0, "$.latencies[1]: expected `int`, got `float`"),
-    (SVM, "rbf_classifiers.1.gamma", -1, "$.rbf_classifiers[1].gamma: expected `float` >= 0"),
+    (SVM, "rbf_classifiers.1.gamma", -1, "$.rbf_classifiers[1].gamma: expected `float` > 0"),
     # ragged rows
     (KNN, "embeddings.1", [1.0], "$.embeddings[1]: expected 2 numbers, got 1"),
     (KNN, "embeddings", [[1, 2], [3], [4, 5, 6]], "$.embeddings[1]: expected 2 numbers, got 1"),
@@ -544,7 +544,7 @@ ACCEPTED = [
     (KMEANS, "cluster_models", {"1": "b", "0": "模型"}, "cluster_models", ["模型", "b"]),
     (SVM, "rbf_classifiers.1.model_name", "a", "rbf_classifiers.1.model_name", "a"),
     (SVM, "rbf_classifiers.0.rho", Raw(b"1" + b"0" * 30), "rbf_classifiers.0.rho", 1e30),
-    (SVM, "rbf_classifiers.0.gamma", 0, "rbf_classifiers.0.gamma", 0.0),
+    (SVM, "rbf_classifiers.0.gamma", 1e-300, "rbf_classifiers.0.gamma", 1e-300),
     (SVM, "kernel_type", None, "linear_classifiers", []),
     (LINEAR, "linear_classifiers.0.model_name", "模型", "linear_classifiers.0.model_name", "模型"),
     (LINEAR, "linear_classifiers.1.weights.0", Raw(b"1" + b"0" * 30), "linear_classifiers.1.weights.0", 1e30),
@@ -770,7 +770,7 @@ def test_any_model_answers_as_the_reference(pair):
 
 UNIT = (np.array([3, 5]) / np.linalg.norm([3, 5])).tolist()
 STEEP = {"model_name": "a", "alpha": [1], "support_vectors": [UNIT], "rho": 1e-4, "gamma": 1e12}
-FLAT = {"model_name": "b", "alpha": [1], "support_vectors": [[0, 0]], "rho": 2e-4, "gamma": 0}
+FLAT = {"model_name": "b", "alpha": [1], "support_vectors": [[0, 0]], "rho": 2e-4, "gamma": 1e-300}
 EXTREMES = {
     "vote sums overflow": (edited(KNN, ("qualities", [1.7e308] * 3), ("k", 3)), [1, 2]),
     "distances overflow": (edited(KNN, ("embeddings", [[1e200, 0], [0, 1e200], [0, 0]]), ("k", 1)), [0, 1e200]),

@@ -155,6 +155,7 @@ def small_models(draw):
         "n_support": n_support,
     }
     fields = {"algorithm": "svm", "trained": True, "format_version": 2, "model_names": NAMES[:n], "svc": parameters}
+    fields["feature_dim"] = 3
     fields |= {"kernel_type": draw(st.sampled_from(["Rbf", "Linear"])), "gamma": draw(st.sampled_from([0.5, 1e6]))}
     return fields, draw(rows(4, 3)), draw(st.sets(st.sampled_from(NAMES[:n]), min_size=1))
 
@@ -205,9 +206,10 @@ def test_is_explained_by_comparisons_won():
 
 ACCEPTED = {
     "version 2": RBF,
-    "no width, no normalisation": {k: v for k, v in RBF.items() if k not in ("feature_dim", "input_normalization")},
-    "nulls": RBF | {"feature_dim": None, "input_normalization": None, "support_vectors": None},
+    "no normalisation": {k: v for k, v in RBF.items() if k != "input_normalization"},
+    "nulls": RBF | {"input_normalization": None, "support_vectors": None},
     "at top level": at_top_level(RBF),
+    "at top level, without a width": {k: v for k, v in at_top_level(RBF).items() if k != "feature_dim"},
     "at top level, version 1": at_top_level(RBF, format_version=1),
     "at top level, beside classifiers": at_top_level(RBF, **STAND_INS),
     "in svc, beside classifiers": RBF | STAND_INS,
@@ -279,7 +281,9 @@ REFUSED = {
     "gamma below 0": (LINEAR | {"gamma": -1.0}, f"$.gamma: {ONE_NUMBER}"),
     "gamma of infinity": (encoded(RBF | {"gamma": "X"}).replace(b'"X"', b"1e999"), "$.gamma: expected a finite number"),
     "scaled queries": (RBF | {"input_normalization": "l2"}, "$.input_normalization: expected none, got 'l2'"),
-    "another width": (RBF | {"feature_dim": D + 1}, f"$.feature_dim: expected {D} as in $.svc.support_vectors, got 13"),
+    "another width": (RBF | {"feature_dim": D + 1}, f"$.feature_dim: expected {D}, the columns of $.svc.support_vect"),
+    "no width": (without(RBF, "feature_dim"), f"$.feature_dim: expected {D}, the columns of $.svc.support_vectors, wh"),
+    "no width but null": (RBF | {"feature_dim": None}, f"$.feature_dim: expected {D}, the columns of"),
     "no support vectors": (edited(RBF, support_vectors=[], n_support=[0] * 3), "$.svc.support_vectors: expected at"),
     "ragged support vectors": (
         edited(RBF, support_vectors=[[1.0], [1.0, 2.0]]),

@@ -19,10 +19,10 @@ FILES = [
     *(file for name in ("knn", "kmeans", "svm") for file in sorted(ROOT.glob(f"tests/data/conformance/*/{name}_*"))),
 ]
 READ = {
-    "mlp": {"model_names", "feature_dim", "layers"},
-    "knn": {"k", "embeddings", "labels", "qualities", "latencies", "samples"},
-    "kmeans": {"num_clusters", "centroids", "cluster_models"},
-    "svm": {"model_names", "kernel_type", "gamma", "linear_classifiers", "rbf_classifiers"},
+    "mlp": {"model_names", "n_classes", "hidden_sizes", "dropout", "layers"},
+    "knn": {"k", "embeddings", "labels", "qualities", "latencies", "samples", "num_samples"},
+    "kmeans": {"num_clusters", "n_clusters", "centroids", "cluster_models"},
+    "svm": {"model_names", "kernel_type", "gamma", "linear_classifiers", "rbf_classifiers", "n_classes"},
 }
 
 
@@ -32,12 +32,8 @@ def restored(data):
 
 
 def read_fields(model):
-    read = READ[model["algorithm"]] | {"algorithm", "trained"}
-    fields = {field: value for field, value in model.items() if field in read}
-    if "layers" in fields:
-        sizes = {"in_features", "out_features", "num_features"}
-        fields["layers"] = [{k: v for k, v in layer.items() if k not in sizes} for layer in fields["layers"]]
-    return fields
+    read = READ[model["algorithm"]] | {"algorithm", "trained", "feature_dim"}
+    return {field: value for field, value in model.items() if field in read}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.name}")
