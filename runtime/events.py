@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 logger = logging.getLogger("modelpick")
+MOST_NAMES, NAME_LENGTH = 100, 100
 # Bounds in seconds by which observers count durations: one request takes microseconds, a large batch seconds.
 BUCKETS = (10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 10e-3, 100e-3, 1.0, 10.0)
 
@@ -38,6 +39,24 @@ class Refusal:
     reason: str
 
 
+class Remembered:
+    """Names that were warned of: `MOST_NAMES` at most, each by its first `NAME_LENGTH` characters.
+
+    They may be any text of any user. Once so many are remembered, no other is new.
+    """
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+
+    def is_new(self, name: str) -> bool:
+        """Whether a name is to be warned of; it is remembered."""
+        start = name[:NAME_LENGTH]
+        if start in self._names or len(self._names) >= MOST_NAMES:
+            return False
+        self._names.add(start)
+        return True
+
+
 Event = Selection | Swap | Refusal
 Observer = Callable[[Event], None]
 
@@ -47,4 +66,4 @@ def notify(observer: Observer, event: Event) -> None:
     try:
         observer(event)
     except Exception:
-        logger.exception("an observer failed on %s", event)
+        logger.exception("an observer failed on %.200s", event)

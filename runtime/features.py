@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import FeatureError
-from .events import logger
+from .events import NAME_LENGTH, Remembered, logger
 
 Array = npt.NDArray[Any]
 CATEGORIES = (
@@ -27,8 +27,6 @@ CATEGORIES = (
     "unknown",
 )
 OTHER = "other"
-# Of unknown categories so many are warned of: they may be any text of any user.
-MOST_WARNINGS = 100
 _FLOATS = (np.float32, np.float64)
 
 
@@ -103,7 +101,7 @@ class FeatureBuilder:
         self.n_features_in, self._dim, self._categories = n_features_in, embedding_dim, tuple(categories)
         self._index = {category: place for place, category in enumerate(self._categories)}
         self._other = self._index.get(OTHER, len(self._categories) - 1)
-        self._warned: set[str] = set()
+        self._unknown_names = Remembered()
 
     def build(self, embedding: npt.ArrayLike, category: str | None = None) -> npt.NDArray[np.float64]:
         """Make the feature vector of one query, float64, shape (n_features_in,).
@@ -133,23 +131,24 @@ class FeatureBuilder:
         """Return the place of a category that is not known, and warn of it once."""
         if not isinstance(category, str):
             raise FeatureError(f"category: expected a name, got {category!r}")
-        if category not in self._warned and len(self._warned) < MOST_WARNINGS:
+        if self._unknown_names.is_new(category):
             from difflib import get_close_matches  # takes longer to import than most of this package
 
-            self._warned.add(category)
-            near = get_close_matches(category.strip().lower(), self._categories, 1)
+            near = get_close_matches(category[:NAME_LENGTH].strip().lower(), self._categories, 1)
             counts_as = repr(self._categories[self._other]) + (f": did you mean {near[0]!r}?" if near else "")
             logger.warning("category: %.100r is unknown and counts as %s", category, counts_as)
         return self._other
 
-    def build_batch(self, embeddings: npt.ArrayLike, categories: Sequence[str]) -> npt.NDArray[np.float64]:
+    def build_batch(
+        self, embeddings: npt.ArrayLike, categories: Sequence[str] | None = None
+    ) -> npt.NDArray[np.float64]:
         """Make feature vectors, (b, n_features_in), of embeddings, (b, e); without the one-hot where they fill them."""
         matrix = _labelled("embeddings", embeddings, "rows of numbers", 0)
         if matrix.ndim != 2 and matrix.shape != (0,):
             raise FeatureError(f"embeddings: expected rows of numbers, got shape {matrix.shape}")
-        if isinstance(categories, str) or not isinstance(categories, Iterable):
+        if isinstance(categories, str) or not isinstance(categories, Iterable | None):
             raise FeatureError(f"categories: expected a list of names, got {categories!r}")
-        names = list(categories)
+        names = [None] * len(matrix) if categories is None else list(categories)
         if len(names) != len(matrix):
             raise FeatureError(f"categories: expected one for each of {len(matrix)} embeddings, got {len(names)}")
         whole = matrix.shape[1:] == (self.n_features_in,)

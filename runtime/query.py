@@ -1,6 +1,7 @@
 """What a caller asks: the query and the preferences beside it, and every check on them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from functools import partial
 from math import isfinite
 from typing import Literal, NamedTuple, TypedDict, TypeVar
@@ -11,11 +12,15 @@ import numpy.typing as npt
 from .decision.objective import Objective, OperatingPoint, cheapest
 from .decision.voting import Weights
 from .errors import FeatureError
-from .events import logger
+from .events import Remembered, logger
 from .features import Array, FeatureBuilder, numbers
+from .keywords import refuse_unknown
 
 Queries = npt.NDArray[np.float64]
 Norms = npt.NDArray[np.float64]
+# The parameter that a feature vector is given by, and the keywords of a query that is not.
+FEATURES, _QUERY = "features", frozenset({"embedding", "category"})
+_EITHER = "expected features, or an embedding and its category"
 _FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 _Squares = TypeVar("_Squares", float, npt.NDArray[np.float64])
 
@@ -55,6 +60,16 @@ class Request(Features, Asked, total=False):
     """What `Selector.select` and the methods like it take beside the features; None is as if it was not given."""
 
 
+class BatchRequest(Asked, total=False):
+    """What `Selector.select_batch` takes beside the matrix; None is as if it was not given."""
+
+    embedding: npt.ArrayLike | None
+    """Embeddings instead of a matrix, shape (b, e)."""
+    category: Sequence[str] | None
+    """Category of each; none where the selector takes the embeddings alone."""
+
+
+_Asked = TypeVar("_Asked", bound=Asked)
 UnknownCandidates = Literal["error", "ignore"]
 
 
@@ -75,6 +90,8 @@ class Preferences(NamedTuple):
     """Seconds likewise."""
     evidence: float = 0.0
     """Standard errors by which the default model must be led."""
+    only: str | None = None
+    """The only candidate, where there is one: it is answered unasked, and perhaps not known to the artifact."""
 
 
 class Known(NamedTuple):
@@ -128,7 +145,7 @@ class Checks:
         if unknown_candidates not in ("error", "ignore"):
             raise FeatureError(f"unknown_candidates: expected 'error' or 'ignore', got {unknown_candidates!r}")
         self._ignores_unknown, self._single = unknown_candidates == "ignore", single
-        self._ignored: set[str] = set()
+        self._unknown = Remembered()
         self._features, self._known, self._names = features, known, known.model_names
         self._shape = (features.n_features_in,)
         self._expected = f"{features.n_features_in} numbers"
@@ -137,13 +154,16 @@ class Checks:
         self.default = self.preferences(asked or {})
 
     def preferences(self, asked: Asked) -> Preferences:
-        """Check what is asked beside the query."""
+        """Check what is asked beside the query, which may stand there as well."""
         preferences = self.default
         if not asked:
             return preferences
-        for name, check in _CHECKS.items():
-            value = asked.get(name)
-            if value is not None:
+        for name, value in asked.items():
+            check = _CHECKS.get(name)
+            if check is None:
+                if name not in _QUERY:
+                    refuse_unknown(asked, (*Request.__annotations__, FEATURES))
+            elif value is not None:
                 if name not in self._known.takes:
                     raise FeatureError(f"{name}: expected an algorithm that takes it, {self._known.able(name)}")
                 preferences = check(self, preferences, value)
@@ -213,23 +233,23 @@ class Checks:
         expected = f"candidates: expected at least one of {', '.join(self._names)}"
         if isinstance(candidates, str) or not isinstance(candidates, Iterable):
             raise FeatureError(expected)
-        found = [self._index_of(candidate, "candidates") for candidate in candidates]
+        found = {candidate: self._index_of(candidate, "candidates") for candidate in candidates}
         if not found:
             raise FeatureError(expected)
-        order = [index for index in found if index is not None]
-        if not order:
+        order = tuple(index for index in found.values() if index is not None)
+        only = str(next(iter(found))) if len(found) == 1 else None
+        if not order and only is None:
             raise FeatureError(f"{expected}, got only unknown ones")
         allowed = np.zeros(len(self._names), dtype=np.bool_)
-        allowed[order] = True
-        return preferences._replace(allowed=allowed, order=tuple(dict.fromkeys(order)))
+        allowed[list(order)] = True
+        return preferences._replace(allowed=allowed, order=order, only=only)
 
     def _index_of(self, model: object, name: str) -> int | None:
         """Return the index of a model, or None where it is to be ignored."""
         index = self._index.get(model) if isinstance(model, str) else None
         if index is None and isinstance(model, str) and self._ignores_unknown:
-            if model not in self._ignored:
-                self._ignored.add(model)
-                logger.warning("%s: %r is ignored: the artifact does not know it", name, model)
+            if self._unknown.is_new(model):
+                logger.warning("%s: the artifact does not know %.100r", name, model)
         elif index is None:
             raise FeatureError(f"{name}: expected some of {', '.join(self._names)}, got {model!r}")
         return index
@@ -246,8 +266,10 @@ class Checks:
             embedding, category = given.get("embedding"), given.get("category")
             if embedding is not None or category is not None:
                 if features is not None or embedding is None:
-                    raise FeatureError("expected features, or an embedding and its category")
+                    raise FeatureError(_EITHER)
                 features = self._features.build(embedding, category)
+            elif features is None:
+                raise FeatureError(_EITHER)
         if type(features) is np.ndarray and features.dtype in _FLOATS:  # what `numbers` returns of most queries
             query: Array = features
         else:
@@ -262,8 +284,13 @@ class Checks:
             _refuse_infinite(query[None], None)
         return query[None], squares
 
-    def batch(self, matrix: npt.ArrayLike) -> Array:
+    def batch(self, matrix: npt.ArrayLike | None, given: BatchRequest) -> Array:
         """Check the shape of many queries, (b, d); `finite` checks their values, chunk by chunk."""
+        embedding, category = given.get("embedding"), given.get("category")
+        if given and ((matrix is None) == (embedding is None) or (embedding is None and category is not None)):
+            raise FeatureError("expected a matrix, or embeddings and their categories")
+        if embedding is not None:
+            return self._features.build_batch(embedding, category)
         expected = f"rows of {self._shape[0]} numbers"
         queries = numbers(matrix, expected, 0)
         if queries.shape == (0,):
@@ -298,7 +325,17 @@ class Checks:
         return squares * (1.0 + width * 2.0**-22) + width * 2.0**-148
 
 
-# How each key of `Asked` is checked, in order.
+def lasting(asked: _Asked) -> _Asked:
+    """Return what is asked so that it can be read more than once: candidates may be a generator."""
+    candidates = asked.get("candidates")
+    if not isinstance(candidates, Iterator):
+        return asked
+    asked = copy(asked)
+    asked["candidates"] = tuple(candidates)
+    return asked
+
+
+# How each key of `Asked` is checked.
 _CHECKS: Mapping[str, Callable[[Checks, Preferences, object], Preferences]] = {
     "quality_weight": Checks._with_quality,
     "candidates": Checks._with_candidates,

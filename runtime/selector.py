@@ -1,7 +1,7 @@
 """Selector: loads an artifact and picks the language model for a query embedding."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from pathlib import Path
 from time import perf_counter
@@ -19,10 +19,23 @@ from .artifact.onnx_reader import Tensor
 from .artifact.requirements import Requirements
 from .artifact.seal import read_sealed
 from .decision.objective import OperatingPoint
-from .errors import ArtifactError
+from .errors import ArtifactError, FeatureError
 from .events import Observer, Selection, notify
 from .features import FeatureBuilder
-from .query import Asked, Checks, Features, Known, Request, UnknownCandidates
+from .keywords import refuse_unknown, spelled_out
+from .query import (
+    FEATURES,
+    Asked,
+    BatchRequest,
+    Checks,
+    Features,
+    Known,
+    Preferences,
+    Queries,
+    Request,
+    UnknownCandidates,
+    lasting,
+)
 from .session import Providers, Run, cannot_run, open_parts
 
 # A batch is split into runs that hold about so many values at once, but answer so many queries at least.
@@ -51,6 +64,16 @@ class _Loaded(NamedTuple):
     asked: Asked
 
 
+class Loading(Asked, total=False):
+    """What `Selector.load` takes beside the artifact, for those who pass it on."""
+
+    providers: Providers | None
+    sess_options: onnxruntime.SessionOptions | None
+    unknown_candidates: UnknownCandidates
+    expect: Requirements | None
+    observer: Observer | None
+
+
 class Selector:
     """Picks the language model for a query embedding by running an artifact in onnxruntime.
 
@@ -77,6 +100,7 @@ class Selector:
         self._chunk = max(CHUNK_QUERIES, CHUNK_VALUES // metadata.values_per_query)
 
     @classmethod
+    @spelled_out
     def load(
         cls,
         path: str | Path | bytes,
@@ -118,12 +142,10 @@ class Selector:
         FeatureError
             When what is asked is invalid, or means nothing to the algorithm.
         """
+        refuse_unknown(asked, tuple(Loading.__annotations__))
         name, data = read_sealed(path)
-        candidates = asked.get("candidates")
-        if isinstance(candidates, Iterator):  # copies need them again
-            asked["candidates"] = tuple(candidates)
         return cls._open(
-            _Loaded(name, data, providers, sess_options, unknown_candidates, expect, observer, asked),
+            _Loaded(name, data, providers, sess_options, unknown_candidates, expect, observer, lasting(asked)),
         )
 
     @classmethod
@@ -151,7 +173,8 @@ class Selector:
         run = open_parts(name, data, loaded.providers, loaded.sess_options, rule.parts, tables)
         try:
             selector = cls(run, metadata, tables, checks, features, loaded)
-            selector.explain(np.zeros(metadata.n_features_in))
+            anyone = checks.default._replace(allowed=None, order=None, only=None)
+            selector._explained(np.zeros((1, metadata.n_features_in)), anyone)
         except Exception as cause:  # an artifact that does not hold what its metadata say fails in any way
             raise cannot_run(name, cause) from None
         return selector
@@ -196,6 +219,7 @@ class Selector:
         """Whether `close` was called."""
         return self._runner is None
 
+    @spelled_out
     def select(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> str:
         """Pick the model for one query.
 
@@ -219,12 +243,14 @@ class Selector:
         start = perf_counter() if self._observer else 0.0
         preferences = self._checks.preferences(request)
         query, squared_norm = self._checks.query(features, request, may_be_single=True)
-        winner = self._algorithm.winner(self._run(), query, squared_norm, preferences)
-        model = self._metadata.model_names[winner]
+        run, model = self._run(), preferences.only
+        if model is None:
+            model = self._metadata.model_names[self._algorithm.winner(run, query, squared_norm, preferences)]
         if self._observer:
             notify(self._observer, Selection(self._name, (model,), perf_counter() - start))
         return model
 
+    @spelled_out
     async def aselect(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> str:
         """Pick the model for one query in a thread, so that the event loop goes on; takes what `select` does.
 
@@ -234,19 +260,27 @@ class Selector:
 
         return await asyncio.to_thread(self.select, features, **request)
 
-    def select_batch(self, matrix: npt.ArrayLike, **asked: Unpack[Asked]) -> list[str]:
-        """Pick the model for each row of ``matrix``, shape (b, d); takes and raises what `select` does."""
-        preferences = self._checks.preferences(asked)
-        queries = self._checks.batch(matrix)
+    @spelled_out
+    def select_batch(self, matrix: npt.ArrayLike | None = None, **request: Unpack[BatchRequest]) -> list[str]:
+        """Pick the model for each row of ``matrix``, shape (b, d); takes and raises what `select` does.
+
+        Instead of a matrix it takes ``embedding``, shape (b, e), and ``category``, one for each.
+        """
+        preferences = self._checks.preferences(request)
+        queries = self._checks.batch(matrix, request)
         run, algorithm, start = self._run(), self._algorithm, perf_counter()
         picked: list[str] = []
         for first in range(0, len(queries), self._chunk):
             chunk, norms = self._checks.finite(queries[first : first + self._chunk], first)
-            picked += self._names[algorithm.winners(run, chunk, norms, preferences)].tolist()
+            if preferences.only is not None:
+                picked += [preferences.only] * len(chunk)
+            else:
+                picked += self._names[algorithm.winners(run, chunk, norms, preferences)].tolist()
         if self._observer:
             notify(self._observer, Selection(self._name, tuple(picked), perf_counter() - start))
         return picked
 
+    @spelled_out
     def scores(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> dict[str, float]:
         """Score every candidate for one query; the highest is picked. Takes and raises what `select` does.
 
@@ -258,6 +292,7 @@ class Selector:
         scores: dict[str, float] = self.explain(features, **request)["scores"]
         return scores
 
+    @spelled_out
     def explain(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> dict[str, Any]:
         """Explain which model is picked for one query and why. Takes and raises what `select` does.
 
@@ -274,12 +309,22 @@ class Selector:
         """
         preferences = self._checks.preferences(request)
         query, _ = self._checks.query(features, request)
+        if preferences.only is not None and not preferences.order:
+            raise FeatureError(f"candidates: expected one that the artifact knows, got {preferences.only!r}")
+        return self._explained(query, preferences)
+
+    def _explained(self, query: Queries, preferences: Preferences) -> dict[str, Any]:
         explanation = self._algorithm.explain(self._run(), query, preferences)
         scores = dict(zip(self.model_names, explanation.scores.tolist(), strict=True))
         if preferences.allowed is not None:
             scores = {model: scores[model] for model, may in zip(scores, preferences.allowed, strict=True) if may}
         return {"model": self.model_names[explanation.winner], "scores": scores, **explanation.details}
 
+    def only_candidate(self, asked: Asked) -> str | None:
+        """Return the only candidate of what is asked, which `select` answers whatever the query is; None of more."""
+        return self._checks.preferences(asked).only
+
+    @spelled_out
     def checked(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> npt.NDArray[np.float64]:
         """Check what `select` takes, raising what it raises, and return the features, float64, (d,)."""
         self._checks.preferences(request)
@@ -287,6 +332,7 @@ class Selector:
         checked: npt.NDArray[np.float64] = query[0]
         return checked
 
+    @spelled_out
     def drift(self, features: npt.ArrayLike | None = None, **query: Unpack[Features]) -> Drift:
         """Measure how far one query is from what the model knows; takes and raises what `select` does of the query.
 
@@ -299,6 +345,7 @@ class Selector:
         ArtifactError
             When the artifact records no distances.
         """
+        refuse_unknown(query, (*Features.__annotations__, FEATURES))
         vector, squared_norm = self._checks.query(features, query)
         distances = self._metadata.distances
         if not distances:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, TypeVar
 
-from modelpick.runtime.artifact.seal import check_is_file
+from modelpick.runtime.artifact.seal import open_file
 from modelpick.runtime.errors import ModelpickError
 
 STDIN = "-"
@@ -36,9 +36,8 @@ def open_bytes(source: str | Path, error: type[ModelpickError]) -> tuple[str, IO
     if str(source) == STDIN:
         return "<stdin>", sys.stdin.buffer
     try:
-        if not str(source).startswith(HANDED_OVER):
-            check_is_file(source)
-        return str(source), Path(source).open("rb")
+        is_handed_over = str(source).startswith(HANDED_OVER)
+        return str(source), Path(source).open("rb") if is_handed_over else open_file(source)
     except (OSError, ValueError) as cause:
         raise error(f"{source}: cannot be read: {reason(cause)}") from None
 

@@ -7,15 +7,22 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
-from ..errors import ArtifactError
+from ..errors import ArtifactError, UnreadableError
 from ..schema import PREFIX, Entry
 
 _KEY = (PREFIX + Entry.SEAL).encode()
 _HEX_DIGITS = 64
+# Flags that open a pipe, and devices, without waiting for another end; on Windows bytes are read as they are.
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 # Protobuf: field 14 (metadata_props) of ModelProto, a message of key (field 1) and value (field 2).
 _HEAD = bytes([0x72, len(_KEY) + _HEX_DIGITS + 4, 0x0A, len(_KEY)]) + _KEY + bytes([0x12, _HEX_DIGITS])
 SEAL_LENGTH = len(_HEAD) + _HEX_DIGITS
+
+
+class NoFileError(OSError):
+    """What is no file."""
 
 
 def seal(content: bytes) -> bytes:
@@ -33,19 +40,22 @@ def seal_parts(parts: Iterable[bytes | memoryview]) -> bytes:
     return sealed.getvalue()
 
 
-def check_is_file(path: str | Path) -> None:
-    """Check that a path is a file's: a folder has no bytes, and those of a device or a pipe may never end.
+def open_file(path: str | Path) -> BinaryIO:
+    """Open a file to read it, and nothing else: a folder has no bytes, and those of a device or a pipe may never end.
+
+    A pipe is not waited for. What is opened is what is looked at: a path may lead elsewhere a moment later.
 
     Raises
     ------
     OSError
-        When it is not.
+        When it cannot be opened; `NoFileError` when it is no file.
     """
-    mode = Path(path).stat().st_mode
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "Is a device or a pipe")
+    descriptor = os.open(path, os.O_RDONLY | _AT_ONCE)
+    mode = os.stat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise NoFileError(errno.EINVAL, os.strerror(errno.EISDIR) if stat.S_ISDIR(mode) else "Is a device or a pipe")
 
 
 def read_sealed(source: str | Path | bytes) -> tuple[str, bytes]:
@@ -63,16 +73,42 @@ def read_sealed(source: str | Path | bytes) -> tuple[str, bytes]:
     if isinstance(source, bytes):
         name, data = "<bytes>", source
     else:
-        name = str(source)
-        try:
-            check_is_file(source)
-            data = Path(source).read_bytes()
-        except (OSError, ValueError) as cause:
-            reason = getattr(cause, "strerror", None) or cause
-            raise ArtifactError(f"{name}: cannot be read: {reason}") from None
-    content, trailer = memoryview(data)[:-SEAL_LENGTH], data[-SEAL_LENGTH:]
-    if not trailer.startswith(_HEAD):
-        raise ArtifactError(f"{name}: expected an artifact sealed by modelpick: it is another's, or cut")
-    if hashlib.sha256(content).hexdigest().encode() != trailer[len(_HEAD) :]:
-        raise ArtifactError(f"{name}: expected the bytes that modelpick sealed: it was altered")
+        name, data = str(source), _read(source)
+    check_seal(name, data)
     return name, data
+
+
+def check_seal(name: str, data: bytes) -> str:
+    """Check the seal of an artifact's bytes, and return it: the SHA-256 of all before it, in hex.
+
+    Raises
+    ------
+    ArtifactError
+        When they are cut or altered, or not those of an artifact of modelpick.
+    """
+    _check_is_sealed(name, data[-SEAL_LENGTH:])
+    digest = hashlib.sha256(memoryview(data)[:-SEAL_LENGTH]).hexdigest()
+    if digest.encode() != data[-_HEX_DIGITS:]:
+        raise ArtifactError(f"{name}: expected the bytes that modelpick sealed: it was altered")
+    return digest
+
+
+def _check_is_sealed(name: str, trailer: bytes) -> None:
+    if not (len(trailer) == SEAL_LENGTH and trailer.startswith(_HEAD)):
+        raise ArtifactError(f"{name}: expected an artifact sealed by modelpick: it is another's, or cut")
+
+
+def _read(path: str | Path) -> bytes:
+    """Read a file, its seal first: of a file that has none, however large it says to be, nothing else is read."""
+    try:
+        with open_file(path) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - SEAL_LENGTH))
+            _check_is_sealed(str(path), file.read(SEAL_LENGTH))
+            file.seek(0)
+            return file.read()
+    except (NoFileError, ValueError) as cause:
+        if isinstance(cause, ArtifactError):
+            raise
+        raise ArtifactError(f"{path}: cannot be read: {getattr(cause, 'strerror', None) or cause}") from None
+    except OSError as cause:
+        raise UnreadableError(f"{path}: cannot be read: {cause.strerror or cause}") from None

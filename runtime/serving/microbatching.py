@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ArtifactError
+from ..keywords import spelled_out
 from ..query import Asked, Request
 from ..selector import Selector
 
@@ -48,6 +49,7 @@ class BatchingSelector:
         self._running: set[asyncio.Task[None]] = set()
         self._closed = False
 
+    @spelled_out
     async def select(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> str:
         """Pick the model for one query; takes and raises what `Selector.select` does. Bad requests fail alone."""
         if self._closed:

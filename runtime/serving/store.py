@@ -1,18 +1,23 @@
 """One current selector per name, swapped when its file changes."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import TIMEOUT_MAX, Event, Lock, Thread
+from time import monotonic
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, Unpack
 from weakref import WeakSet
 
-from ..errors import ArtifactError, ModelpickError
-from ..events import Observer, Refusal, Swap, logger, notify
-from ..selector import Selector
+from ..errors import ArtifactError, ModelpickError, UnreadableError, first_line, one_line
+from ..events import Refusal, Swap, logger, notify
+from ..keywords import refuse_unknown, spelled_out
+from ..query import lasting
+from ..selector import Loading, Selector
 
 SUFFIX = ".onnx"
+# Seconds that what watches the files waits for one of them to be loaded before it looks at the next.
+PATIENCE = 1.0
 
 
 class Seen(NamedTuple):
@@ -25,12 +30,38 @@ class Seen(NamedTuple):
     """Also when the other times were set by hand."""
 
 
-class SelectorStore:
+class _Load:
+    """A file that is being loaded, in a thread of its own: one that never ends holds up nothing but itself."""
+
+    def __init__(self, file: Path, seen: object) -> None:
+        self.file, self.seen = file, seen
+        self._began, self._ended = monotonic(), Event()
+
+    def begin(self, load: Callable[["_Load"], None]) -> None:
+        def run() -> None:
+            try:
+                load(self)
+            finally:
+                self._ended.set()
+
+        Thread(target=run, name="modelpick load", daemon=True).start()
+
+    def wait(self, seconds: float) -> None:
+        """Return when it ended, or has taken so long."""
+        self._ended.wait(max(0.0, self._began + seconds - monotonic()))
+
+    def is_overdue(self, seconds: float) -> bool:
+        return not self._ended.is_set() and monotonic() >= self._began + seconds
+
+
+class SelectorStore(Mapping[str, Selector]):
     """Holds the current selector of each artifact file, and swaps it when the file changes.
 
-    Requests in flight finish on the selector that they began with. A file that is refused is logged and counted, also
-    at first, and the selector before it serves on; so it does when a file vanishes. Threads may share a store, and a
-    process that is forked may go on using it.
+    A mapping of names to selectors. Requests in flight finish on the selector that they began with. A file that is
+    refused is logged and counted, also at first, and the selector before it serves on; so it does when a file vanishes.
+    What the system could not read is tried again at the next look, and said once; what is bad is not, until it changes.
+    Whatever a file does while it is loaded, other files are looked at. Threads may share a store, and a process that is
+    forked may go on using it.
 
     Parameters
     ----------
@@ -41,33 +72,45 @@ class SelectorStore:
         Names that must have a selector at first. An artifact that is given by its path must have one in any case.
     poll_seconds
         How often files are looked at. With watchfiles installed (extra ``watch``), changes are seen at once as well.
-    observer
-        Called with an `events.Swap` or `events.Refusal`, and by the selectors with each `events.Selection`.
+    load_seconds
+        How long a file may take to load; one that takes longer is refused.
     **load
-        What `Selector.load` takes, for every selector.
+        What `Selector.load` takes, for every selector. The ``observer`` is also called with each `events.Swap` and
+        `events.Refusal`, in the thread that loaded the file.
 
     Raises
     ------
     ArtifactError
         When a name that is required has no selector at first, or none has one.
+    ModelpickError
+        When seconds are none.
+    TypeError
+        When a keyword is not known.
     """
 
+    @spelled_out
     def __init__(
         self,
         path: str | Path,
         *,
         require: Iterable[str] = (),
         poll_seconds: float = 1.0,
-        observer: Observer | None = None,
-        **load: Any,
+        load_seconds: float = 60.0,
+        **load: Unpack[Loading],
     ) -> None:
-        self._path, self._poll, self._observer, self._load = Path(path), poll_seconds, observer, load
+        refuse_unknown(load, (*Loading.__annotations__, "require", "poll_seconds", "load_seconds"))
+        self._poll, self._longest = _seconds("poll_seconds", poll_seconds), _seconds("load_seconds", load_seconds)
+        self._path, self._options, self._observer = Path(path), lasting(load), load.get("observer")
+        if self._observer is not None and not callable(self._observer):
+            raise ModelpickError(f"observer: expected a function of an event, got {self._observer!r}")
         self._current: Mapping[str, Selector] = {}
         self._seen: dict[str, object | None] = {}
+        self._refused: dict[str, tuple[object, ModelpickError]] = {}
+        self._loading: dict[str, _Load] = {}
         self._refusals = 0
+        # Held for a moment at a time: never while a file is loaded, or an observer called.
         self._lock, self._stop = Lock(), Event()
         self._threads: list[Thread] = []
-        self._refused: dict[str, ModelpickError] = {}
         self.refresh()
         self._check(require)
         self._start()
@@ -79,6 +122,25 @@ class SelectorStore:
             return self._current[name]
         except KeyError:
             raise ArtifactError(f"expected one of {', '.join(sorted(self._current))}, got {name!r}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._current)
+
+    def __len__(self) -> int:
+        return len(self._current)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._current
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the current selector of a name, or the default where there is none."""
+        return self._current.get(name, default)
+
+    # Two stores are never alike, whatever they hold now.
+    __eq__, __hash__ = object.__eq__, object.__hash__
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {str(self._path)!r}: {', '.join(self.names)}>"
 
     @property
     def names(self) -> list[str]:
@@ -96,30 +158,64 @@ class SelectorStore:
         for name in (*require, *([] if self._path.is_dir() else [self._path.stem])):
             if name not in self._current:
                 file = self._path / f"{name}{SUFFIX}" if self._path.is_dir() else self._path
-                raise self._refused.get(name) or ArtifactError(f"{file}: cannot be read: there is no such file")
+                if name in self._refused:
+                    raise self._refused[name][1]
+                raise ArtifactError(f"{file}: cannot be read: there is no such file")
         if not self._current:
-            none = ArtifactError(f"{self._path}: expected at least one {SUFFIX} file in this folder")
-            raise next(iter(self._refused.values()), none)
+            for _, error in self._refused.values():
+                raise error
+            raise ArtifactError(f"{self._path}: expected at least one {SUFFIX} file in this folder")
 
     def refresh(self) -> None:
-        """Look at the files now."""
+        """Look at the files now; returns when all that changed are loaded or refused."""
+        for load in [*self._loading.values()]:  # what began before this call may not have seen the last change
+            load.wait(self._longest)
+        self._look_at_files(self._longest)
+
+    def _look_at_files(self, patience: float) -> None:
+        for file in self._files():
+            load = self._begun(file)
+            if load is not None:
+                load.wait(patience)
+        for load in [*self._loading.values()]:
+            if load.is_overdue(self._longest):
+                self._refuse(load, ArtifactError(f"{load.file}: cannot be loaded within {self._longest:g} seconds"))
+
+    def _begun(self, file: Path) -> _Load | None:
+        """Begin to load a file, if it changed; returns what loads it now, if anything does."""
         with self._lock:
-            for file in self._files():
-                seen = self._look(file)
-                if seen is None or seen == self._seen.get(file.stem):
-                    continue
-                try:
-                    selector = self._loaded(file)
-                except ModelpickError as error:
-                    self._seen[file.stem] = seen
-                    self._refuse(file.stem, error)
-                    continue
-                # In this order: a process that is forked in between loads the file again.
-                self._current = {**self._current, file.stem: selector}
-                self._seen[file.stem] = seen
-                logger.info("%s: serves from %s", file.stem, file)
-                if self._observer:
-                    notify(self._observer, Swap(file.stem, selector.metadata.source_sha256))
+            load, seen = self._loading.get(file.stem), self._look(file)
+            if load is None and seen is not None and seen != self._seen.get(file.stem):
+                load = _Load(file, seen)
+                load.begin(self._take)
+                self._loading[file.stem] = load
+            return load
+
+    def _take(self, load: _Load) -> None:
+        """Load a file, and serve from it or refuse it."""
+        try:
+            selector = self._loaded(load.file)
+        except ModelpickError as error:
+            self._refuse(load, error)
+        except BaseException as cause:  # such as a panic of the tokenizer's library
+            kind = UnreadableError if isinstance(cause, OSError) else ArtifactError
+            self._refuse(load, kind(f"{load.file}: cannot be loaded: {first_line(cause)}"))
+        else:
+            self._swap(load, selector)
+
+    def _swap(self, load: _Load, selector: Selector) -> None:
+        name = load.file.stem
+        with self._lock:
+            if self._loading.get(name) is not load:  # it was given up
+                return
+            # In this order: a process that is forked in between loads the file again.
+            self._current = {**self._current, name: selector}
+            self._seen[name] = load.seen
+            self._refused.pop(name, None)
+            del self._loading[name]
+        logger.info("%s: serves from %s", one_line(name), one_line(str(load.file)))
+        if self._observer:
+            notify(self._observer, Swap(name, selector.metadata.source_sha256))
 
     def _start(self) -> None:
         self._threads = [Thread(target=target, name="modelpick store", daemon=True) for target in self._watchers()]
@@ -128,8 +224,9 @@ class SelectorStore:
 
     def _start_again(self) -> None:
         """Watch the files in a process that was forked from the one that did: threads do not come along."""
+        self._lock, self._loading = Lock(), {}
         if not self._stop.is_set():
-            self._lock, self._stop = Lock(), Event()
+            self._stop = Event()
             self._start()
 
     def _files(self) -> list[Path]:
@@ -142,20 +239,29 @@ class SelectorStore:
         return look(file)
 
     def _loaded(self, file: Path) -> Selector:
-        return Selector.load(file, observer=self._observer, **self._load)
+        return Selector.load(file, **self._options)
 
     def _watched(self) -> list[Path]:
         return [self._path]
 
-    def _refuse(self, name: str, error: ModelpickError) -> None:
-        self._refusals += 1
-        self._refused[name] = error
+    def _refuse(self, load: _Load, error: ModelpickError) -> None:
+        name = load.file.stem
+        with self._lock:
+            if self._loading.get(name) is not load:
+                return
+            if not isinstance(error, UnreadableError):  # else it is tried again
+                self._seen[name] = load.seen
+            before, self._refused[name] = self._refused.get(name), (load.seen, error)
+            del self._loading[name]
+            if before is not None and before[0] == load.seen and str(before[1]) == str(error):
+                return
+            self._refusals += 1
         instead = "the old one serves on" if name in self._current else "there is none to serve"
-        logger.error("%s: refused, %s: %s", name, instead, error)
+        logger.error("%s: refused, %s: %s", one_line(name), instead, error)
         if self._observer:
             notify(self._observer, Refusal(name, str(error)))
 
-    def _watchers(self) -> list[Any]:
+    def _watchers(self) -> list[Callable[[], None]]:
         try:
             import watchfiles
         except ModuleNotFoundError:
@@ -163,25 +269,28 @@ class SelectorStore:
 
         def watching() -> None:
             for _ in watchfiles.watch(*self._watched(), stop_event=self._stop, debounce=50, step=10):
-                self._refresh_logged()
+                self._look_again()
 
         return [self._polling, watching]
 
     def _polling(self) -> None:
         while not self._stop.wait(self._poll):
-            self._refresh_logged()
+            self._look_again()
 
-    def _refresh_logged(self) -> None:
+    def _look_again(self) -> None:
         try:
-            self.refresh()
-        except Exception:  # whatever happens to the files, the watching goes on
-            logger.exception("%s: cannot be looked at", self._path)
+            self._look_at_files(PATIENCE)
+        except BaseException:  # whatever happens to the files, the watching goes on
+            logger.exception("%s: cannot be looked at", one_line(str(self._path)))
 
     def close(self) -> None:
-        """Stop looking at the files; the selectors serve on for whoever holds them."""
+        """Stop looking at the files; the selectors serve on for whoever holds them.
+
+        What does not end to load goes on beside, and ends with the process.
+        """
         self._stop.set()
         for thread in self._threads:
-            thread.join()
+            thread.join(2 * PATIENCE)
 
     def __enter__(self) -> Self:
         return self
@@ -203,6 +312,12 @@ def _start_again() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_again)
+
+
+def _seconds(name: str, given: float) -> float:
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given <= TIMEOUT_MAX:
+        raise ModelpickError(f"{name}: expected seconds, more than 0, got {given!r}")
+    return given
 
 
 def look(file: Path) -> Seen | None:

@@ -1,8 +1,11 @@
 """One current text selector per name: its artifact and the encoder are swapped together, or not at all."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
+from ..keywords import spelled_out
+from ..selector import Loading
 from ..text import Encoder, TextSelector
 from ..text.messages import Which
 from .store import Seen, SelectorStore, look
@@ -22,7 +25,7 @@ class TextStore(SelectorStore):
         Path of the encoder.
     message
         See `TextSelector.load`.
-    **store
+    require, poll_seconds, load_seconds, **load
         What `SelectorStore` takes.
 
     Raises
@@ -31,10 +34,21 @@ class TextStore(SelectorStore):
         When a file that is there at first is refused, or none is.
     """
 
-    def __init__(self, path: str | Path, encoder: str | Path, *, message: Which = "last_user", **store: Any) -> None:
+    @spelled_out
+    def __init__(
+        self,
+        path: str | Path,
+        encoder: str | Path,
+        *,
+        message: Which = "last_user",
+        require: Iterable[str] = (),
+        poll_seconds: float = 1.0,
+        load_seconds: float = 60.0,
+        **load: Unpack[Loading],
+    ) -> None:
         self._encoder_file, self._message = Path(encoder), message
         self._encoder: tuple[Seen | None, Encoder] | None = None
-        super().__init__(path, **store)
+        super().__init__(path, require=require, poll_seconds=poll_seconds, load_seconds=load_seconds, **load)
 
     def __getitem__(self, name: str) -> TextSelector:  # type: ignore[override]
         """Return the current selector of a name; call it once a request, and keep it for the whole of it."""
@@ -53,6 +67,6 @@ class TextStore(SelectorStore):
     def _loaded(self, file: Path) -> TextSelector:  # type: ignore[override]
         seen = look(self._encoder_file)
         if self._encoder is None or self._encoder[0] != seen:
-            options = {name: self._load.get(name) for name in ("providers", "sess_options")}
-            self._encoder = seen, Encoder.load(self._encoder_file, **options)
-        return TextSelector.load(file, self._encoder[1], message=self._message, observer=self._observer, **self._load)
+            providers, sess_options = self._options.get("providers"), self._options.get("sess_options")
+            self._encoder = seen, Encoder.load(self._encoder_file, providers=providers, sess_options=sess_options)
+        return TextSelector.load(file, self._encoder[1], message=self._message, **self._options)

@@ -11,29 +11,16 @@ from typing import Any, Self, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from ..artifact.metadata import EncoderIdentity, Metadata
-from ..artifact.requirements import Requirements
 from ..errors import ArtifactError, FeatureError
-from ..events import Observer
 from ..features import CATEGORIES
-from ..query import Asked, UnknownCandidates
-from ..selector import Drift, Selector
-from ..session import Providers
+from ..keywords import refuse_unknown, spelled_out
+from ..query import Asked, lasting
+from ..selector import Drift, Loading, Selector
 from .categories import CategoryPredictor
 from .encoder import Encoder
 from .messages import WHICH, Messages, Which, prompt_of
-
-
-class Loading(Asked, total=False):
-    """What `Selector.load` takes beside the artifact."""
-
-    providers: Providers | None
-    sess_options: onnxruntime.SessionOptions | None
-    unknown_candidates: UnknownCandidates
-    expect: Requirements | None
-    observer: Observer | None
 
 
 class Prompt(TypedDict, total=False):
@@ -70,6 +57,7 @@ class TextSelector:
         self._predictor = predictor
 
     @classmethod
+    @spelled_out
     def load(
         cls,
         artifact: str | Path | bytes,
@@ -111,6 +99,7 @@ class TextSelector:
             predictor = CategoryPredictor(name, selector.metadata.category_classifier, encoder.embedding_dim, *options)
         return cls(selector, encoder, message, owns_encoder=owns, predictor=predictor)
 
+    @spelled_out
     def select(self, text: str | None = None, **request: Unpack[PromptRequest]) -> str:
         """Pick the model for one prompt.
 
@@ -129,14 +118,18 @@ class TextSelector:
         ArtifactError
             When the selector is closed.
         """
-        return self.selector.select(self._query(text, request), **_asked(request))
+        asked = _asked(request)
+        prompts = [self._text(text, request)]
+        return self.selector.select(self._features(prompts, [request.get("category")], asked)[0], **asked)
 
+    @spelled_out
     async def aselect(self, text: str | None = None, **request: Unpack[PromptRequest]) -> str:
         """Pick the model for one prompt in a thread, so that the event loop goes on; takes what `select` does."""
         import asyncio  # takes as long as all other imports here
 
         return await asyncio.to_thread(self.select, text, **request)
 
+    @spelled_out
     def select_batch(
         self,
         prompts: Sequence[str | Messages],
@@ -148,13 +141,18 @@ class TextSelector:
             raise FeatureError("expected a sequence of prompts, got one text")
         if categories is not None and len(categories) != len(prompts):
             raise FeatureError(f"categories: expected {len(prompts)}, one per prompt, got {len(categories)}")
+        refuse_unknown(asked, (*Asked.__annotations__, "prompts", "categories"))
         texts = [prompt if isinstance(prompt, str) else prompt_of(prompt, self._message) for prompt in prompts]
-        return self.selector.select_batch(self._features(texts, categories or [None] * len(texts)), **asked)
+        given, asked = [None] * len(texts) if categories is None else list(categories), lasting(asked)
+        return self.selector.select_batch(self._features(texts, given, asked), **asked)
 
+    @spelled_out
     def scores(self, text: str | None = None, **request: Unpack[PromptRequest]) -> dict[str, float]:
         """Score every candidate for one prompt, see `Selector.scores`; takes and raises what `select` does."""
-        return self.selector.scores(self._query(text, request), **_asked(request))
+        asked = _asked(request)
+        return self.selector.scores(self._embedded([self._text(text, request)], [request.get("category")])[0], **asked)
 
+    @spelled_out
     def explain(self, text: str | None = None, **request: Unpack[PromptRequest]) -> dict[str, Any]:
         """Explain which model is picked for one prompt and why; takes and raises what `select` does.
 
@@ -165,19 +163,21 @@ class TextSelector:
             it has more. Where the selector's vectors have its one-hot, also the ``category``, and whether it was
             predicted: ``category_predicted``.
         """
-        prompt = self._text(text, request)
-        embedding, tokens = self.encoder.read(prompt)
+        asked = _asked(request)
+        embedding, tokens = self.encoder.read(self._text(text, request))
         (category,) = self._categories(embedding[np.newaxis], [request.get("category")])
-        explained = self.selector.explain(self._built(embedding, category), **_asked(request))
+        explained = self.selector.explain(self._built(embedding, category), **asked)
         counted = {"tokens": tokens.count, "cut": tokens.cut}
         if not self._has_one_hot:
             return {**explained, **counted}
         predicted = request.get("category") is None
         return {**explained, **counted, "category": category, "category_predicted": predicted}
 
+    @spelled_out
     def drift(self, text: str | None = None, **prompt: Unpack[Prompt]) -> Drift:
         """Measure how far a prompt is from what the model knows, see `Selector.drift`."""
-        return self.selector.drift(self._query(text, prompt))
+        refuse_unknown(prompt, (*Prompt.__annotations__, "text"))
+        return self.selector.drift(self._embedded([self._text(text, prompt)], [prompt.get("category")])[0])
 
     @property
     def model_names(self) -> tuple[str, ...]:
@@ -229,12 +229,15 @@ class TextSelector:
             raise FeatureError(f"expected a text, got {type(text).__name__}")
         return text
 
-    def _query(self, text: str | None, prompt: Prompt) -> npt.NDArray[np.float64]:
-        features: npt.NDArray[np.float64] = self._features([self._text(text, prompt)], [prompt.get("category")])[0]
-        return features
+    def _features(
+        self, texts: Sequence[str], categories: Sequence[str | None], asked: Asked
+    ) -> npt.NDArray[np.float64]:
+        """Return the feature vectors of texts, (n, d); of a pool of one, which is answered unasked, zeros."""
+        if self.selector.only_candidate(asked) is not None:
+            return np.zeros((len(texts), self.selector.n_features_in_))
+        return self._embedded(texts, categories)
 
-    def _features(self, texts: Sequence[str], categories: Sequence[str | None]) -> npt.NDArray[np.float64]:
-        """Return the feature vectors of texts, (n, d)."""
+    def _embedded(self, texts: Sequence[str], categories: Sequence[str | None]) -> npt.NDArray[np.float64]:
         embeddings = self.encoder.embed(texts)
         known = self._categories(embeddings, categories)
         rows = [self._built(embedding, category) for embedding, category in zip(embeddings, known, strict=True)]
@@ -275,5 +278,7 @@ def check_encoder(name: str, metadata: Metadata, encoder: EncoderIdentity, embed
 
 
 def _asked(request: PromptRequest) -> Asked:
-    """Return what is asked beside the prompt."""
-    return {key: value for key, value in request.items() if key not in Prompt.__annotations__}  # type: ignore[return-value]
+    """Return what is asked beside the prompt; refuse what nobody knows before anything is embedded."""
+    refuse_unknown(request, (*PromptRequest.__annotations__, "text"))
+    asked: Asked = {key: value for key, value in request.items() if key not in Prompt.__annotations__}  # type: ignore[assignment]
+    return lasting(asked)

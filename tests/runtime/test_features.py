@@ -113,7 +113,7 @@ def test_categories_are_names_and_one_for_each_embedding():
             FeatureBuilder(15).build([1.0], category)
         with pytest.raises(FeatureError, match="category: expected a name"):
             FeatureBuilder(15).build_batch([[1.0]], [category])
-    for categories in ("math", None, 5):
+    for categories in ("math", 5):
         with pytest.raises(FeatureError, match="categories: expected a list of names"):
             FeatureBuilder(15).build_batch([[1.0]], categories)
     with pytest.raises(FeatureError, match="expected one for each of 1 embeddings, got 2"):

@@ -1,8 +1,11 @@
 """SelectorStore: swaps under load, refusals, and vanishing files."""
 
+import errno
 import logging
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -11,7 +14,8 @@ import numpy as np
 import pytest
 
 from modelpick.converter import build_estimator, load_document, to_artifact
-from modelpick.runtime import ArtifactError, Selector, SelectorStore
+from modelpick.runtime import ArtifactError, ModelpickError, Selector, SelectorStore
+from modelpick.runtime.artifact.seal import read_sealed
 from modelpick.runtime.events import Refusal, Selection, Swap
 
 ROWS = [[0.0, 1.0], [1.0, 0.0]]
@@ -226,3 +230,175 @@ def test_pipes_and_devices_are_refused_instead_of_read(tmp_path):
     for path in (tmp_path / "pipe.onnx", Path("/dev/zero")):
         with pytest.raises(ArtifactError, match="cannot be read: Is a device or a pipe"):
             Selector.load(path)
+
+
+class Panic(BaseException):
+    """What a library of another language raises, which is no `Exception`."""
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """What `Selector.load` does for files of some names instead."""
+    instead, load = {}, Selector.load
+
+    def loaded(path, **options):
+        instead.get(Path(path).stem, lambda: None)()
+        return load(path, **options)
+
+    monkeypatch.setattr(Selector, "load", loaded)
+    return instead
+
+
+def failing(error):
+    def fail(*arguments):
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    "error", [Panic("tokenizer\npanicked"), AssertionError(), OverflowError("too large"), MemoryError()]
+)
+def test_whatever_a_load_raises_is_refused_once_and_others_go_on(tmp_path, loads, caplog, error):
+    for name in ("a", "b"):
+        put(tmp_path / f"{name}.onnx", artifact("old"))
+    events = []
+    with (
+        caplog.at_level(logging.ERROR, "modelpick"),
+        SelectorStore(tmp_path, poll_seconds=0.01, observer=events.append) as store,
+    ):
+        loads["a"] = failing(error)
+        for name in ("a", "b"):
+            put(tmp_path / f"{name}.onnx", artifact("new"))
+        until(lambda: store["b"].select(ROWS[0]) == "new" and store.refusals)
+        store.refresh()
+        time.sleep(0.05)
+        assert store["a"].select(ROWS[0]) == "old"
+        (refusal,) = [event for event in events if isinstance(event, Refusal)]
+        expected = str(error).splitlines()[0] if str(error) else type(error).__name__
+        assert refusal.reason == f"{tmp_path / 'a.onnx'}: cannot be loaded: {expected}"
+        assert caplog.text.count("a: refused") == store.refusals == 1
+        del loads["a"]
+        put(tmp_path / "a.onnx", artifact("good"))
+        until(lambda: store["a"].select(ROWS[0]) == "good")
+    with pytest.raises(ArtifactError, match=r"a\.onnx: cannot be loaded: "):
+        loads["a"] = failing(error)
+        SelectorStore(tmp_path, require=["a"])
+
+
+@pytest.mark.parametrize("watching", [True, False])
+def test_a_load_that_never_ends_holds_up_nothing_else(tmp_path, loads, watching, monkeypatch):
+    monkeypatch.setattr("modelpick.runtime.serving.store.PATIENCE", 0.02)
+    if not watching:
+        monkeypatch.setitem(__import__("sys").modules, "watchfiles", None)
+    for name in ("a", "b"):
+        put(tmp_path / f"{name}.onnx", artifact("old"))
+    end = threading.Event()
+    events = []
+    store = SelectorStore(tmp_path, poll_seconds=0.01, load_seconds=0.3, observer=events.append)
+    loads["a"] = end.wait
+    put(tmp_path / "a.onnx", artifact("stuck"))
+    for version in range(20):
+        put(tmp_path / "b.onnx", artifact(f"new {version}"))
+        until(lambda expected=f"new {version}": store["b"].select(ROWS[0]) == expected)
+    until(lambda: store.refusals)
+    (refusal,) = [event for event in events if isinstance(event, Refusal)]
+    assert refusal.reason == f"{tmp_path / 'a.onnx'}: cannot be loaded within 0.3 seconds"
+    assert store["a"].select(ROWS[0]) == "old"
+    del loads["a"]
+    put(tmp_path / "a.onnx", artifact("good"))
+    until(lambda: store["a"].select(ROWS[0]) == "good")
+    loads["a"] = end.wait
+    put(tmp_path / "a.onnx", artifact("stuck again"))
+    until(lambda: store._loading)
+    store.close()
+    assert not any(thread.is_alive() for thread in store._threads)
+    end.set()
+
+
+def test_a_process_ends_though_a_load_does_not(tmp_path):
+    put(tmp_path / "a.onnx", artifact("a"))
+    script = f"""
+import threading
+from modelpick.runtime import ArtifactError, Selector, SelectorStore
+Selector.load = lambda path, **options: threading.Event().wait()
+try:
+    SelectorStore({str(tmp_path)!r}, load_seconds=0.1)
+except ArtifactError as error:
+    print(error)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.endswith("a.onnx: cannot be loaded within 0.1 seconds\n")
+
+
+def test_what_the_system_cannot_read_is_said_once_and_tried_again(tmp_path, monkeypatch, caplog):
+    path, events = tmp_path / "router.onnx", []
+    put(path, artifact("a"))
+    with (
+        caplog.at_level(logging.ERROR, "modelpick"),
+        SelectorStore(path, poll_seconds=0.01, observer=events.append) as store,
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", failing(OSError(errno.EMFILE, "Too many open files")))
+            put(path, artifact("b"))
+            until(lambda: store.refusals)
+            time.sleep(0.1)
+        until(lambda: store["router"].select(ROWS[0]) == "b")
+        (refusal,) = [event for event in events if isinstance(event, Refusal)]
+        assert refusal.reason == f"{path}: cannot be read: Too many open files"
+        assert caplog.text.count("router: refused") == store.refusals == 1
+
+
+def test_a_store_is_a_mapping(tmp_path):
+    for name in ("one", "two"):
+        put(tmp_path / f"{name}.onnx", artifact(name))
+    with SelectorStore(tmp_path, poll_seconds=60) as store:
+        assert sorted(store) == list(dict(store)) == store.names == ["one", "two"]
+        assert (len(store), "one" in store, "three" in store) == (2, True, False)
+        assert {name: selector.select(ROWS[0]) for name, selector in store.items()} == {"one": "one", "two": "two"}
+        assert store.get("one") is store["one"]
+        assert store.get("three") is None
+        assert repr(store) == f"<SelectorStore {str(tmp_path)!r}: one, two>"
+
+
+@pytest.mark.parametrize("options", [{"poll_seconds": 0}, {"poll_seconds": "1"}, {"load_seconds": float("inf")}])
+def test_seconds_are_checked_when_it_is_made(tmp_path, options):
+    put(tmp_path / "router.onnx", artifact("a"))
+    with pytest.raises(ModelpickError, match=f"{next(iter(options))}: expected seconds, more than 0, got "):
+        SelectorStore(tmp_path, **options)
+    with pytest.raises(ModelpickError, match="observer: expected a function of an event, got 5"):
+        SelectorStore(tmp_path, observer=5)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(tmp_path):
+    path, stop = tmp_path / "router.onnx", threading.Event()
+
+    def swap():
+        while not stop.is_set():
+            os.mkfifo(tmp_path / "pipe")
+            (tmp_path / "pipe").replace(path)
+            put(path, artifact_bytes)
+
+    artifact_bytes = artifact("a")
+    put(path, artifact_bytes)
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    outcomes = set()
+    for _ in range(300):
+        try:
+            read_sealed(path)
+            outcomes.add("read")
+        except ArtifactError as error:
+            outcomes.add(str(error).partition(": ")[2])
+    stop.set()
+    swapping.join()
+    assert outcomes <= {"read", "cannot be read: Is a device or a pipe"}
+
+
+def test_of_a_file_without_a_seal_nothing_else_is_read(tmp_path):
+    path = tmp_path / "sparse.onnx"
+    with path.open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(ArtifactError, match="expected an artifact sealed by modelpick"):
+        Selector.load(path)

@@ -174,3 +174,19 @@ def test_closing_lets_go_of_what_it_loaded(files):
     for call in (lambda: second.encoder.embed(["a"]), lambda: first.select("a"), lambda: first.select_batch(["a"])):
         with pytest.raises(ArtifactError, match="closed"):
             call()
+
+
+@pytest.mark.parametrize("keyword", ["candidate", "embedding"])
+def test_a_keyword_that_nobody_knows_is_refused(files, keyword):
+    calls = {
+        "select": lambda selector, **asked: selector.select("hi", **asked),
+        "aselect": lambda selector, **asked: asyncio.run(selector.aselect("hi", **asked)),
+        "scores": lambda selector, **asked: selector.scores("hi", **asked),
+        "explain": lambda selector, **asked: selector.explain("hi", **asked),
+        "select_batch": lambda selector, **asked: selector.select_batch(["hi"], **asked),
+        "drift": lambda selector, **asked: selector.drift("hi", **asked),
+    }
+    with TextSelector.load(files.selector, files.encoder) as selector:
+        for call in calls.values():
+            with pytest.raises(TypeError, match=f"unexpected keyword argument '{keyword}'"):
+                call(selector, **{keyword: ["llama"]})

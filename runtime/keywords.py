@@ -1,0 +1,49 @@
+"""Keywords that a `TypedDict` names: spelled out in the signatures of what takes them, and all others refused."""
+
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields
+from typing import TypeVar, get_args
+
+from .decision.objective import Objective
+
+_F = TypeVar("_F", bound=Callable[..., object])
+# How alike a keyword and a known one must be, from 0 to 1, for the one to be taken for the other, misspelled.
+ALIKE = 0.4
+# What is asked of an objective is often taken for a keyword.
+_ELSEWHERE = {field.name: f"objective=Objective({field.name}=...)" for field in fields(Objective)}
+
+
+def spelled_out(function: _F) -> _F:
+    """Name, in a function's signature, the keywords that its ``**`` parameter takes: of `Unpack` of a `TypedDict`.
+
+    Type checkers read them there; `inspect.signature`, and so `help` and notebooks, do not. They are None by default.
+    """
+    signature = inspect.signature(function)
+    *named, rest = signature.parameters.values()
+    (typed,) = get_args(rest.annotation)
+    keywords = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, kind in typed.__annotations__.items()
+    ]
+    function.__dict__["__signature__"] = signature.replace(parameters=[*named, *keywords])
+    return function
+
+
+def refuse_unknown(given: Mapping[str, object], known: Collection[str]) -> None:
+    """Refuse keywords that are not known.
+
+    Raises
+    ------
+    TypeError
+        Names the first of them, and the nearest that is known.
+    """
+    name = next((name for name in given if name not in known), None)
+    if name is None:
+        return
+    from difflib import get_close_matches  # takes longer to import than most of this package
+
+    choices = [*known, *(_ELSEWHERE if "objective" in known else ())]
+    near = get_close_matches(name, choices, 1, ALIKE)
+    hint = f"did you mean {_ELSEWHERE.get(near[0], near[0])}?" if near else f"expected some of {', '.join(known)}"
+    raise TypeError(f"unexpected keyword argument {name!r:.100}: {hint}")
