@@ -47,6 +47,8 @@ class Entry:
     """HierShrink: weight of a model's mean latency, relative to the greatest among the candidates."""
     OUTCOMES: Final = "outcomes"
     """Kinds of outcomes that are predicted, of ``quality``, ``cost`` and ``seconds``."""
+    LEAST_PRICE: Final = "least_price"
+    """Costs and seconds that are predicted lower count as that, 0; absent where there is no such floor."""
     DEFAULT: Final = "default"
     """Model that is best on average over the training queries."""
     EVIDENCE: Final = "evidence"
@@ -278,7 +280,7 @@ class Table:
     NO_ERROR: Final = "no_error"
     """SVM: there where the search is in float64 already, so that only roundings may keep it from being `CERTAIN`."""
     OUTCOMES: Final = "outcomes"
-    """KNN by queries/1: quality, speed and whether they are known, float64, (distinct, 3, n_models). By queries/2:
+    """KNN by queries/1: quality, speed and whether they are known, float64, (distinct, 3, n_models). From queries/2 on:
     quality, cost and seconds, NaN where they are not known."""
     MEAN_OUTCOMES: Final = "mean_outcomes"
     """Kernel ridge: mean quality, cost and seconds of each model, float64, (3, n_models); NaN where unknown."""

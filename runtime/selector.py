@@ -284,7 +284,7 @@ class Selector:
     def scores(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> dict[str, float]:
         """Score every candidate for one query; the highest is picked. Takes and raises what `select` does.
 
-        KNN returns vote sums, mean weights by ``queries/1``, and predicted utilities by ``queries/2``, as kernel ridge
+        KNN returns vote sums, mean weights by ``queries/1``, and predicted utilities by ``queries/3``, as kernel ridge
         does; KMeans minus the distance to the model's nearest centroid, or by ``native/2`` the model's score in the
         nearest cluster; HierShrink the shrunken mean less the relative latency; SVM the highest score of the model's
         classifiers, or one against one the comparisons won; MLP its softmax probability.

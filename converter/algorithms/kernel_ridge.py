@@ -6,6 +6,7 @@ some of them, landmarks. scikit-learn's `KernelRidge` is the estimator, and its 
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, NamedTuple, Self
 
@@ -16,7 +17,7 @@ from sklearn.kernel_approximation import Nystroem
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 
-from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY, Objective, choose, utilities
+from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY, Objective, choose, floored, utilities
 from modelpick.runtime.decision.shrinkage import Deviations, deviations
 from modelpick.runtime.schema import Entry, Output, Stored, Table
 
@@ -37,6 +38,8 @@ from ..graphs.unit_length import add_directions, directions
 from .estimator import Matrix, Names, checked_features, name_array
 from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules, Trial
 
+# Rules -> what no predicted cost or time is below.
+_LEAST_PRICES = {"native/1": -np.inf, "native/2": 0.0}
 # Widths of the kernel, and penalties, that tuning tries.
 GAMMAS, RIDGES = (0.5, 1.0, 2.0, 4.0), (1.0, 2.0, 4.0, 8.0, 16.0)
 Mask = npt.NDArray[np.bool_]
@@ -119,6 +122,8 @@ class KernelRidgeModelSelector(KernelRidge):
     Parameters
     ----------
     gamma : float, default=1.0
+    semantics : {"native/1", "native/2"}, default="native/2"
+        By the second, predicted costs and seconds are not below 0.
 
     Attributes
     ----------
@@ -134,11 +139,16 @@ class KernelRidgeModelSelector(KernelRidge):
         See `modelpick.converter.formats.operating_points`.
     """
 
-    semantics = "native/1"
     model_names_: Names
 
-    def __init__(self, gamma: float = 1.0) -> None:
+    def __init__(self, gamma: float = 1.0, semantics: str = "native/2") -> None:
         super().__init__(kernel="rbf", gamma=gamma)
+        self.semantics = semantics
+
+    @property
+    def least_price(self) -> float:
+        """What no predicted cost or time is below."""
+        return _LEAST_PRICES[self.semantics]
 
     def take(self, support_vectors: Matrix, dual_coef: Matrix, intercept: Matrix, model_names: Sequence[str]) -> Self:
         """Take over what was trained elsewhere; coefficients (s, 3, n_models), intercepts (3, n_models)."""
@@ -152,7 +162,7 @@ class KernelRidgeModelSelector(KernelRidge):
         """Predict quality, cost and seconds of each model, float64, shape (b, 3, n_models)."""
         features = directions(checked_features(self, X))
         predicted: Matrix = super().predict(features) + self.intercept_
-        return predicted.reshape(len(features), len(OUTCOMES), -1)
+        return floored(predicted.reshape(len(features), len(OUTCOMES), -1), self.least_price)
 
     def decision_function(self, X: npt.ArrayLike) -> Matrix:
         """Predicted quality, float64, shape (b, n_models)."""
@@ -167,7 +177,7 @@ class KernelRidgeModelSelector(KernelRidge):
 
 
 def _build(document: KernelRidgeDocument) -> KernelRidgeModelSelector:
-    estimator = KernelRidgeModelSelector(document.gamma)
+    estimator = KernelRidgeModelSelector(document.gamma, document.source.semantics)
     estimator.take(document.support_vectors, document.dual_coef, document.intercept, document.model_names)
     estimator.default_, estimator.operating_points_ = document.default, document.operating_points
     return estimator
@@ -230,6 +240,8 @@ def _describe(estimator: KernelRidgeModelSelector) -> dict[str, Any]:
         Entry.OUTCOMES: [kind for kind, means in zip(OUTCOMES, intercept, strict=True) if not np.isnan(means).all()],
         Entry.DEFAULT: estimator.default_,
     }
+    if np.isfinite(estimator.least_price):
+        entries[Entry.LEAST_PRICE] = estimator.least_price
     if estimator.operating_points_ is not None:
         entries[Entry.OPERATING_POINTS] = estimator.operating_points_
     return entries
@@ -349,6 +361,7 @@ def _train(training: Training) -> dict[str, Any]:
     settings, names = training.settings, training.benchmark.model_names
     fitted = _fit(training, [settings.ridge])
     return {
+        "format_version": 2,
         "model_names": names,
         "gamma": settings.gamma,
         "ridge": settings.ridge,
@@ -384,24 +397,24 @@ def _pick(predicted: Matrix, objective: Objective) -> npt.NDArray[np.int64]:
     return choose(utilities(predicted, objective), predicted[:, COST])
 
 
-RULES = (
-    Rules(
-        algorithm="kernel_ridge",
-        semantics="native/1",
-        form=KernelRidgeForm,
-        check=_check,
-        build=_build,
-        estimator=KernelRidgeModelSelector,
-        outputs=OUTPUTS,
-        graph=_add_graph,
-        describe=_describe,
-        stored=(Stored.SUPPORT_VECTORS,),
-        stored_rows=lambda estimator: list(range(len(estimator.X_fit_))),
-        probes=lambda estimator: Probes(estimator.X_fit_, np.arange(len(estimator.X_fit_))),
-        expect=_expect,
-        train=_train,
-        grid=_grid,
-        trials=_trials,
-        predicts=True,
-    ),
+_NEWEST = Rules(
+    algorithm="kernel_ridge",
+    semantics="native/2",
+    form=KernelRidgeForm,
+    check=_check,
+    build=_build,
+    estimator=KernelRidgeModelSelector,
+    outputs=OUTPUTS,
+    graph=_add_graph,
+    describe=_describe,
+    stored=(Stored.SUPPORT_VECTORS,),
+    stored_rows=lambda estimator: list(range(len(estimator.X_fit_))),
+    probes=lambda estimator: Probes(estimator.X_fit_, np.arange(len(estimator.X_fit_))),
+    expect=_expect,
+    train=_train,
+    grid=_grid,
+    trials=_trials,
+    predicts=True,
 )
+# The rules of earlier versions answer as they did; nothing is trained by them any more.
+RULES = (replace(_NEWEST, semantics="native/1", train=None, grid=None, trials=None), _NEWEST)

@@ -1,10 +1,12 @@
 """KNN regression of outcomes: the k nearest queries predict quality, cost and seconds of every model.
 
-The second version of the ``queries`` semantics. Rows of one embedding are one query; neighbours are ranked by the
-distance between directions. See `modelpick.runtime.decision.shrinkage` for the prediction.
+The ``queries`` semantics from their second version on; by the third, no predicted cost or time is below 0. Rows of one
+embedding are one query; neighbours are ranked by the distance between directions. See
+`modelpick.runtime.decision.shrinkage` for the prediction.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from typing import Annotated, Any, Self
 
@@ -13,7 +15,7 @@ import numpy.typing as npt
 from msgspec import UNSET, Meta, UnsetType
 
 from modelpick.runtime.decision.guard import leads
-from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY, Objective, choose, utilities
+from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY, Objective, choose, floored, utilities
 from modelpick.runtime.decision.shrinkage import deviations, model_means, neighbour_means
 from modelpick.runtime.schema import Entry, Metric, Stored, Table
 
@@ -41,6 +43,8 @@ from .neighbours import (
 from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules, Trial
 
 Mask = npt.NDArray[np.bool_]
+# Rules -> what no predicted cost or time is below.
+_LEAST_PRICES = {"queries/2": -np.inf, "queries/3": 0.0}
 # Values of k, and of evidence, that tuning tries.
 NEIGHBOURS, EVIDENCES = (5, 10, 20, 30, 50, 75, 100, 150, 200, 300), (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 # How many neighbours without a deviation the means of neighbours count beside, unless the user says otherwise.
@@ -108,6 +112,7 @@ class OutcomeModelSelector(ExactNeighbors):
         How many neighbours without a deviation from a model's mean count beside them.
     evidence : float, default=0.0
         Standard errors over the neighbours by which another model must lead the one that is best on average.
+    semantics : {"queries/2", "queries/3"}, default="queries/3"
 
     Attributes
     ----------
@@ -122,13 +127,23 @@ class OutcomeModelSelector(ExactNeighbors):
     operating_points_ : dict or None
     """
 
-    semantics = "queries/2"
     model_names_: Names
     row_groups_: npt.NDArray[np.int64]
 
-    def __init__(self, n_neighbors: int = 50, shrinkage: float = DEFAULT_SHRINKAGE, evidence: float = 0.0) -> None:
+    def __init__(
+        self,
+        n_neighbors: int = 50,
+        shrinkage: float = DEFAULT_SHRINKAGE,
+        evidence: float = 0.0,
+        semantics: str = "queries/3",
+    ) -> None:
         super().__init__(n_neighbors=n_neighbors, algorithm="brute")
-        self.shrinkage, self.evidence = shrinkage, evidence
+        self.shrinkage, self.evidence, self.semantics = shrinkage, evidence, semantics
+
+    @property
+    def least_price(self) -> float:
+        """What no predicted cost or time is below."""
+        return _LEAST_PRICES[self.semantics]
 
     @property
     def ranking(self) -> str:
@@ -165,7 +180,8 @@ class OutcomeModelSelector(ExactNeighbors):
 
     def outcomes(self, rows: npt.NDArray[np.int64]) -> Matrix:
         """Predict by neighbours, int64, (b, k): quality, cost and seconds of each model, (b, 3, n_models)."""
-        return np.stack([neighbour_means(split, rows, self.shrinkage) for split in self._split], axis=1)
+        means = [neighbour_means(split, rows, self.shrinkage) for split in self._split]
+        return floored(np.stack(means, axis=1), self.least_price)
 
     def leads(self, rows: npt.NDArray[np.int64], objective: Objective) -> Matrix:
         """Return by how many standard errors each model leads the default one on neighbours, int64, (b, k).
@@ -197,7 +213,8 @@ class OutcomeModelSelector(ExactNeighbors):
 def _build(
     document: KNNOutcomesDocument, k: int | None = None, shrinkage: float = DEFAULT_SHRINKAGE
 ) -> OutcomeModelSelector:
-    estimator = OutcomeModelSelector(document.k if k is None else k, float(shrinkage), document.evidence)
+    k = document.k if k is None else k
+    estimator = OutcomeModelSelector(k, float(shrinkage), document.evidence, document.source.semantics)
     outcomes = np.stack([document.qualities, document.costs, document.seconds], axis=1)
     estimator.fit(document.embeddings, document.labels, outcomes)
     means = model_means(estimator.outcomes_[:, QUALITY])
@@ -234,6 +251,8 @@ def _describe(estimator: OutcomeModelSelector) -> dict[str, Any]:
         Entry.DEFAULT: estimator.default_,
         Entry.EVIDENCE: estimator.evidence,
     }
+    if np.isfinite(estimator.least_price):
+        entries[Entry.LEAST_PRICE] = estimator.least_price
     if estimator.operating_points_ is not None:
         entries[Entry.OPERATING_POINTS] = estimator.operating_points_
     return entries
@@ -310,27 +329,27 @@ def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> I
                 yield Trial(settings, partial(pick, evidence=settings.evidence))
 
 
-RULES = (
-    Rules(
-        algorithm="knn",
-        semantics="queries/2",
-        form=KNNOutcomesForm,
-        check=_check,
-        build=_build,
-        estimator=OutcomeModelSelector,
-        outputs=graph_of.OUTPUTS,
-        graph=_add_graph,
-        describe=_describe,
-        stored=(Stored.ROWS,),
-        stored_rows=lambda estimator: estimator.row_groups_.tolist(),
-        probes=lambda estimator: Probes(estimator._fit_X, np.arange(estimator.n_samples_fit_)),
-        expect=_expect,
-        distances=lambda estimator: distances_between(estimator, np.arange(estimator.n_samples_fit_)),
-        train=_train,
-        grid=_grid,
-        trials=_trials,
-        predicts=True,
-        options=(K, SHRINKAGE),
-        graph_options=graph_of.OPTIONS,
-    ),
+_NEWEST = Rules(
+    algorithm="knn",
+    semantics="queries/3",
+    form=KNNOutcomesForm,
+    check=_check,
+    build=_build,
+    estimator=OutcomeModelSelector,
+    outputs=graph_of.OUTPUTS,
+    graph=_add_graph,
+    describe=_describe,
+    stored=(Stored.ROWS,),
+    stored_rows=lambda estimator: estimator.row_groups_.tolist(),
+    probes=lambda estimator: Probes(estimator._fit_X, np.arange(estimator.n_samples_fit_)),
+    expect=_expect,
+    distances=lambda estimator: distances_between(estimator, np.arange(estimator.n_samples_fit_)),
+    train=_train,
+    grid=_grid,
+    trials=_trials,
+    predicts=True,
+    options=(K, SHRINKAGE),
+    graph_options=graph_of.OPTIONS,
 )
+# The rules of earlier versions answer as they did; nothing is trained by them any more.
+RULES = (replace(_NEWEST, semantics="queries/2", train=None, grid=None, trials=None), _NEWEST)

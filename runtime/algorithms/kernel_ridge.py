@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
-from ..decision.objective import OUTCOMES
+from ..decision.objective import OUTCOMES, floored
 from ..decision.voting import are_close
 from ..errors import ArtifactError
 from ..query import Norms, Preferences, Queries
@@ -39,7 +39,7 @@ class KernelRidge:
 
     def __init__(self, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
         self._names, self._base = metadata.model_names, tables[Table.MEAN_OUTCOMES]
-        self._searches = Table.REFINE in tables
+        self._searches, self._least_price = Table.REFINE in tables, metadata.least_price
         if self._base.shape != (len(OUTCOMES), len(self._names)):
             raise ArtifactError(f"expected outcomes of {len(self._names)} models, got shape {self._base.shape}")
 
@@ -73,7 +73,7 @@ class KernelRidge:
         return winners
 
     def _shaped(self, predicted: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return predicted.reshape(len(predicted), len(OUTCOMES), len(self._names))
+        return floored(predicted.reshape(len(predicted), len(OUTCOMES), len(self._names)), self._least_price)
 
     def _exact(self, run: Run, queries: Queries) -> npt.NDArray[np.float64]:
         """Predict outcomes in float64: (b, 3, n_models)."""
@@ -112,4 +112,6 @@ class KernelRidge:
 
 
 _PARTS = (Part(), Part(_SEARCH_OUTPUTS, needs=Table.REFINE))
-RULES: Rules = {("kernel_ridge", "native/1"): Rule(KernelRidge, PREDICTS, _PARTS)}
+RULES: Rules = {
+    ("kernel_ridge", semantics): Rule(KernelRidge, PREDICTS, _PARTS) for semantics in ("native/1", "native/2")
+}

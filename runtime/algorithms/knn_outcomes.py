@@ -1,4 +1,4 @@
-"""KNN by queries, second version: the nearest queries predict quality, cost and seconds of every model."""
+"""KNN by queries, from the second version on: the nearest queries predict quality, cost and seconds of every model."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..decision.guard import leads
-from ..decision.objective import OUTCOMES
+from ..decision.objective import OUTCOMES, floored
 from ..decision.shrinkage import deviations, neighbour_means
 from ..errors import ArtifactError
 from ..query import Norms, Preferences, Queries
@@ -37,6 +37,7 @@ class KNNOutcomes:
 
     def __init__(self, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
         self._k, self._names, self._shrinkage = metadata.k, metadata.model_names, metadata.shrinkage
+        self._least_price = metadata.least_price
         self._outcomes, self._first_row = tables[Table.OUTCOMES], tables[Table.FIRST_ROW]
         if self._outcomes.shape[1:] != (len(OUTCOMES), len(self._names)):
             raise ArtifactError(f"expected outcomes of {len(self._names)} models, got shape {self._outcomes.shape}")
@@ -61,7 +62,8 @@ class KNNOutcomes:
 
     def _predicted(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Predict outcomes by neighbours, (b, k): (b, 3, n_models)."""
-        return np.stack([neighbour_means(split, rows, self._shrinkage) for split in self._split], axis=1)
+        means = [neighbour_means(split, rows, self._shrinkage) for split in self._split]
+        return floored(np.stack(means, axis=1), self._least_price)
 
     def _guarded(self, rows: npt.NDArray[np.int64], preferences: Preferences) -> Preferences:
         """Allow only models with evidence, if it is asked for."""
@@ -103,4 +105,6 @@ class KNNOutcomes:
         return Explanation(winner, utility[0], details)
 
 
-RULES: Rules = {("knn", "queries/2"): Rule(KNNOutcomes, PREDICTS | {"evidence"}, PARTS)}
+RULES: Rules = {
+    ("knn", semantics): Rule(KNNOutcomes, PREDICTS | {"evidence"}, PARTS) for semantics in ("queries/2", "queries/3")
+}

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, NamedTuple, TypeVar
 
 from ..decision.objective import Estimate, Objective, OperatingPoint, Single
@@ -74,6 +75,8 @@ class Metadata:
     """HierShrink: weight of the relative mean latency."""
     outcomes: tuple[str, ...]
     """Kinds of outcomes that are predicted, see `modelpick.runtime.decision.objective.OUTCOMES`; mostly none."""
+    least_price: float
+    """Costs and seconds that are predicted lower count as that; minus infinity where there is no such floor."""
     default: str | None
     """Model that is best on average over the training queries, if that was recorded."""
     evidence: float
@@ -137,6 +140,7 @@ def read_contents(name: str, data: bytes) -> tuple[Metadata, dict[str, Tensor]]:
         shrinkage=entries.number(Entry.SHRINKAGE) or 0.0,
         cost_weight=entries.number(Entry.COST_WEIGHT) or 0.0,
         outcomes=tuple(entries.optional(Entry.OUTCOMES, list) or ()),
+        least_price=-inf if (least := entries.number(Entry.LEAST_PRICE)) is None else least,
         default=entries.optional(Entry.DEFAULT, str),
         evidence=entries.number(Entry.EVIDENCE) or 0.0,
         points=points,

@@ -98,6 +98,13 @@ def cheapest(points: Sequence[OperatingPoint], keep: float) -> OperatingPoint:
     return min(enough, key=lambda pair: pair[0])[1]
 
 
+def floored(outcomes: Array, least_price: float) -> Array:
+    """Raise predicted costs and seconds, of (b, 3, n_models), in place: no answer costs less than nothing."""
+    prices = outcomes[:, COST:]
+    np.maximum(prices, least_price, out=prices)
+    return outcomes
+
+
 def effective(outcomes: Array, given: Array | None) -> Array:
     """Return outcomes of one kind, (b, n_models), or what is given of models, (n_models,), where that is not NaN."""
     return outcomes if given is None else np.where(np.isnan(given), outcomes, given)

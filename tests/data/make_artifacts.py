@@ -136,6 +136,9 @@ DOCUMENTS = {
     "knn_integers": (KNN, "native/1", "quantised"),
     # Those before have rows behind queries in the product of many.
     "knn_rows_first": (KNN, "native/1", "quantised"),
+    # Those before predict costs below 0.
+    "knn_queries_3": (KNN, "queries/3", "auto"),
+    "kernel_ridge_2": ({**KERNEL_RIDGE, "format_version": 2}, "native/2", "auto"),
 }
 QUERIES = RNG.normal(size=(50, D)).round(4).tolist()
 

@@ -140,7 +140,7 @@ def test_the_trainers_svm_of_recorded_models(name):
 NEWEST = {
     "native": "native/1",
     "native/2": "native/2",
-    "queries": "queries/2",
+    "queries": "queries/3",
     "queries/1": "queries/1",
     "trainer": "trainer/1",
 }
