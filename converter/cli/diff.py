@@ -19,7 +19,7 @@ from ..training.records import required_embeddings
 from ..verification.diff import changes, queries_of
 from .console import show
 from .names import to_read
-from .options import Artifact, AsJson, Embeddings, EncoderFile
+from .options import Artifact, AsJson, Categories, Embeddings, EncoderFile
 from .records import read_records
 
 
@@ -34,6 +34,7 @@ def diff(
     ] = None,
     embeddings: Embeddings = None,
     encoder: EncoderFile = None,
+    categories: Categories = None,
     as_json: AsJson = False,
 ) -> None:
     """Show on which queries two artifacts pick differently, from which model to which, and why.
@@ -42,7 +43,7 @@ def diff(
     other neighbours; other weights of the same neighbours; or else other scores.
     """
     loaded = None if encoder is None else Encoder.load(encoder)
-    given = _queries(old, queries, data, embeddings, loaded)
+    given = _queries(old, queries, data, embeddings, loaded, categories)
     with Selector.load(old) as one, Selector.load(new) as other:
         if loaded is not None:
             for artifact, selector in ((old, one), (new, other)):
@@ -80,7 +81,12 @@ def diff(
 
 
 def _queries(
-    old: Path, queries: Path | None, data: Path | None, embeddings: Path | None, encoder: Encoder | None
+    old: Path,
+    queries: Path | None,
+    data: Path | None,
+    embeddings: Path | None,
+    encoder: Encoder | None,
+    categories: Path | None,
 ) -> list[Query]:
     if queries is not None and data is not None:
         raise ModelpickError("expected one of --queries and --data")
@@ -88,7 +94,7 @@ def _queries(
         return list(read_queries(queries)) if encoder is None else _embedded(queries, encoder)
     if data is None:
         return queries_of(old)
-    benchmark = read_records(data, embeddings=embeddings, encoder=encoder)
+    benchmark = read_records(data, embeddings=embeddings, encoder=encoder, categories=categories)
     rows = zip(benchmark.places, required_embeddings(benchmark), benchmark.categories, strict=True)
     return [Query(place, embedding=row.tolist(), category=category) for place, row, category in rows]
 

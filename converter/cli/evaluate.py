@@ -23,7 +23,7 @@ from ..files.io import check_distinct, write_atomically
 from ..statistics.bootstrap import UNKNOWN, percent, signed, written
 from .console import show
 from .names import artifacts_in, to_read, to_write
-from .options import AsJson, Data, Embedder, Embeddings, EncoderFile, Seed
+from .options import AsJson, Categories, Data, Embedder, Embeddings, EncoderFile, Prices, Seed
 from .records import read_records
 
 
@@ -41,6 +41,8 @@ def evaluate(
     embedder: Embedder = None,
     embeddings: Embeddings = None,
     encoder: EncoderFile = None,
+    categories: Categories = None,
+    prices: Prices = None,
     predict_category: Annotated[
         bool, typer.Option("--predict-category", help="Let artifacts predict categories, instead of the records'.")
     ] = False,
@@ -80,11 +82,11 @@ def evaluate(
     picks unasked must.
     """
     artifacts = artifacts_in(artifacts)
-    read = [*artifacts, *(path for path in (data, train_data, embeddings, encoder) if path is not None)]
+    read = [*artifacts, *filter(None, (data, train_data, embeddings, encoder, categories, prices))]
     for target in filter(None, (plot_file, picks)):
         check_distinct(target, read)
-    benchmark = read_records(data, embedder, embeddings, encoder)
-    learned = None if train_data is None else read_records(train_data)
+    benchmark = read_records(data, embedder, embeddings, encoder, categories, prices)
+    learned = None if train_data is None else read_records(train_data, categories=categories, prices=prices)
     seen = len(set(benchmark.queries) & set(learned.queries)) if learned is not None else 0
     if seen:
         print(

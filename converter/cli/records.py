@@ -11,8 +11,8 @@ from modelpick.runtime.text import Encoder
 
 from ..formats.outcomes import Benchmark
 from ..training.embedder import embed
-from ..training.embeddings import read_embeddings
 from ..training.encoding import encode
+from ..training.forms import FORMS
 from ..training.records import read_benchmark
 from .console import progress
 
@@ -20,13 +20,22 @@ MOST_SHOWN = 20
 
 
 def read_records(
-    data: Path, embedder: str | None = None, embeddings: Path | None = None, encoder: Encoder | Path | None = None
+    data: Path,
+    embedder: str | None = None,
+    embeddings: Path | None = None,
+    encoder: Encoder | Path | None = None,
+    categories: Path | None = None,
+    prices: Path | None = None,
 ) -> Benchmark:
-    """Read records with their embeddings; what is odd about them goes to standard error."""
+    """Read records with their embeddings; what is odd about them goes to standard error, and what form they are of."""
     if sum(option is not None for option in (embedder, embeddings, encoder)) > 1:
         raise ModelpickError("expected one of --embedder, --embeddings and --encoder")
     loaded = Encoder.load(encoder) if isinstance(encoder, Path) else encoder
-    benchmark = read_benchmark(data)
+    benchmark = read_benchmark(data, embeddings=embeddings, categories=categories, prices=prices)
+    if benchmark.form != FORMS[0].name:
+        n, m = benchmark.quality.shape
+        models = ", ".join(benchmark.model_names)
+        print(one_line(f"{data}: read as {benchmark.form}: {n:,} questions, {m} models: {models}"), file=sys.stderr)
     for warning in [*benchmark.warnings, *benchmark.bad[:MOST_SHOWN]]:
         print(f"warning: {one_line(warning)}", file=sys.stderr)
     if benchmark.bad:
@@ -34,8 +43,6 @@ def read_records(
     if loaded is not None:
         with progress("Embedding", "queries") as done:
             return encode(benchmark, loaded, data, done)
-    if embeddings is not None:
-        return benchmark._replace(embeddings=read_embeddings(embeddings, benchmark.queries))
     if embedder is None or (benchmark.embeddings is not None and not np.isnan(benchmark.embeddings).any()):
         return benchmark
     with progress("Embedding", "queries") as done:

@@ -16,7 +16,7 @@ from ..report.sections import sections
 from ..verification.probes import SAMPLES
 from ..verification.report import VerificationError
 from .names import STDOUT, artifacts_in, to_read, to_write
-from .options import Embedder, Embeddings, EncoderFile, Seed
+from .options import Categories, Embedder, Embeddings, EncoderFile, Prices, Seed
 from .records import read_records
 
 
@@ -36,6 +36,8 @@ def report(
     embedder: Embedder = None,
     embeddings: Embeddings = None,
     encoder: EncoderFile = None,
+    categories: Categories = None,
+    prices: Prices = None,
     keep: Annotated[
         list[float] | None,
         typer.Option(
@@ -67,8 +69,8 @@ def report(
     if as_json and summary is not None and str(summary) == STDOUT:
         raise ModelpickError("expected one of --json and --summary - on standard output")
     for written in filter(None, (output, summary)):
-        check_distinct(written, [*new, *old, *filter(None, (data, embeddings, encoder))])
-    records = None if data is None else read_records(data, embedder, embeddings, encoder)
+        check_distinct(written, [*new, *old, *filter(None, (data, embeddings, encoder, categories, prices))])
+    records = None if data is None else read_records(data, embedder, embeddings, encoder, categories, prices)
     facts = gather(new, against=old, records=records, data=data, keeps=keep or [], samples=samples, seed=seed)
     found = sections(facts)
     write_atomically(output, to_html(found, version=facts.version).encode())

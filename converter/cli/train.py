@@ -26,7 +26,7 @@ from ..training.tune import Tried, best_settings, compare
 from ..training.tune import tune as tune_settings
 from .console import progress, show
 from .names import Output, to_fill
-from .options import Data, Embedder, Embeddings, EncoderFile, Seed
+from .options import Categories, Data, Embedder, Embeddings, EncoderFile, Prices, Seed
 from .records import read_records
 
 AUTO = "auto"
@@ -60,6 +60,8 @@ def train(
     embedder: Embedder = None,
     embeddings: Embeddings = None,
     encoder: EncoderFile = None,
+    categories: Categories = None,
+    prices: Prices = None,
     features: Annotated[
         Features, typer.Option(help="Embedding and one-hot of the category, or the embedding alone.")
     ] = Features.both,
@@ -115,7 +117,9 @@ def train(
         seed=seed,
     )
     training = training_data(
-        read_records(data, embedder, embeddings, encoder), settings, one_hot=features == Features.both
+        read_records(data, embedder, embeddings, encoder, categories, prices),
+        settings,
+        one_hot=features == Features.both,
     )
     if training.categories is not None:
         accuracy = f"{training.categories.accuracy:.1%} of the questions, in cross-validation"
@@ -129,7 +133,7 @@ def train(
     else:
         trained = [trainer(name, format_version, semantics if name == "knn" else Semantics.native) for name in names]
     for rules in trained:
-        check_distinct(output.file(f"{rules.algorithm}.json"), [data, *([embeddings] if embeddings else [])])
+        check_distinct(output.file(f"{rules.algorithm}.json"), filter(None, (data, embeddings, categories, prices)))
     _write(training, trained, output, tune, all_must=bool(algorithm))
 
 

@@ -41,6 +41,8 @@ class Benchmark(NamedTuple):
     """File and line of each query's first record."""
     encoder: EncoderIdentity | None = None
     """What embedded the queries, if that is known."""
+    form: str = "records"
+    """What the files were recognised as."""
 
     def outcomes(self) -> Matrix:
         """Quality, cost and seconds, float64, shape (n_queries, 3, n_models); NaN where unknown."""

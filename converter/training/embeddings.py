@@ -1,13 +1,16 @@
 """Embeddings of queries that lie in a file of their own, beside records that hold text alone.
 
-The file is ``.npz`` with two arrays: ``key``, shape (n,), strings, the first 16 hex digits of the SHA-1 of each query's
-UTF-8; and ``embedding``, shape (n, e), of any real type.
+The file is ``.npz`` with two arrays: ``embedding``, shape (n, e), of any real type; and ``key``, shape (n,), strings,
+the first 16 hex digits of the SHA-1 of each query's UTF-8, or instead ``embedding_id``, shape (n,), what records call
+theirs. Or it is ``.pt``, as LLMRouter writes it: a dictionary of tensors by ``embedding_id``, or a tensor of one a row.
 """
 
 import hashlib
+import pickle
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +18,32 @@ import numpy.typing as npt
 from modelpick.runtime import DocumentError
 
 KEY_DIGITS = 16
+TENSORS = ".pt"
+KEYS = ("key", "embedding_id")
+
+
+class Embeddings(NamedTuple):
+    """Embeddings, and what they are looked up by."""
+
+    rows: dict[str, int]
+    """Key or id -> row."""
+    matrix: npt.NDArray[Any]
+    by_id: bool
+    """Whether that is what records call theirs, instead of the key of the query."""
+
+    def of(self, queries: Iterable[str]) -> npt.NDArray[np.float64]:
+        """Look up the embeddings of queries, float64, shape (n_queries, e); rows of NaN where there is none."""
+        return self._found(embedding_key(query) for query in queries)
+
+    def of_ids(self, ids: Iterable[int | float | str | None]) -> npt.NDArray[np.float64]:
+        """Look up embeddings by their ids likewise; a whole number is the same as integer, float or string."""
+        return self._found(None if one is None else _id(one) for one in ids)
+
+    def _found(self, keys: Iterable[str | None]) -> npt.NDArray[np.float64]:
+        rows = np.array([-1 if key is None else self.rows.get(key, -1) for key in keys], dtype=np.int64)
+        found = self.matrix[rows].astype(np.float64)
+        found[rows < 0] = np.nan
+        return found
 
 
 def embedding_key(query: str) -> str:
@@ -23,31 +52,72 @@ def embedding_key(query: str) -> str:
 
 
 def read_embeddings(path: Path, queries: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Look up the embeddings of queries, float64, shape (n_queries, e); rows of NaN where the file has none.
+    """Look up the embeddings of queries in a file, float64, shape (n_queries, e); rows of NaN where it has none.
 
     Raises
     ------
     DocumentError
-        When the file cannot be read, is laid out otherwise, or holds NaN or infinity.
+        As `load_embeddings` does, or when the file has ids instead of keys.
     """
+    embeddings = load_embeddings(path)
+    if embeddings.by_id:
+        raise DocumentError(f"{path}: expected key, the embeddings of queries, got embedding_id")
+    return embeddings.of(queries)
+
+
+def load_embeddings(path: Path) -> Embeddings:
+    """Read a file of embeddings.
+
+    Raises
+    ------
+    DocumentError
+        When the file cannot be read, is laid out otherwise, or holds NaN or infinity; or is ``.pt``, and torch is
+        missing.
+    """
+    keys, matrix, by = _tensors(path) if path.suffix == TENSORS else _arrays(path)
+    if matrix.ndim != 2 or keys.shape != matrix.shape[:1] or matrix.dtype.kind not in "fiu" or not len(matrix):
+        raise DocumentError(
+            f"{path}: expected {by}, shape (n,), and embedding, shape (n, e), of numbers, "
+            f"got shapes {keys.shape} and {matrix.shape} of {matrix.dtype}"
+        )
+    if not np.isfinite(matrix).all():
+        raise DocumentError(f"{path}: embedding: expected finite numbers")
+    by_id = by != KEYS[0]
+    names = [_id(key) if by_id else str(key) for key in keys.tolist()]
+    return Embeddings({name: row for row, name in enumerate(names)}, matrix, by_id)
+
+
+def _id(value: Any) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _arrays(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any], str]:
+    """Read ``.npz``: keys, embeddings, and the name of the keys."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            keys, embeddings = arrays["key"], arrays["embedding"]
+            by = next(name for name in KEYS if name in arrays)
+            return arrays[by], arrays["embedding"], by
     except OSError as cause:
         raise DocumentError(f"{path}: cannot be read: {cause.strerror or cause}") from None
-    except (AttributeError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
-        raise DocumentError(f"{path}: expected .npz with key, shape (n,), and embedding, shape (n, e)") from None
-    if embeddings.ndim != 2 or keys.shape != embeddings.shape[:1] or embeddings.dtype.kind not in "fiu":
+    except (AttributeError, EOFError, KeyError, StopIteration, TypeError, ValueError, zipfile.BadZipFile):
         raise DocumentError(
-            f"{path}: expected key, shape (n,), and embedding, shape (n, e), of numbers, "
-            f"got shapes {keys.shape} and {embeddings.shape} of {embeddings.dtype}"
-        )
-    if not np.isfinite(embeddings).all():
-        raise DocumentError(f"{path}: embedding: expected finite numbers")
-    rows = {str(key): row for row, key in enumerate(keys)}
-    found = np.full((len(queries), embeddings.shape[1]), np.nan)
-    for place, query in enumerate(queries):
-        row = rows.get(embedding_key(query))
-        if row is not None:
-            found[place] = embeddings[row]
-    return found
+            f"{path}: expected .npz with key or embedding_id, shape (n,), and embedding, shape (n, e)"
+        ) from None
+
+
+def _tensors(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any], str]:
+    """Read ``.pt`` likewise: tensors and nothing else, so that no code of the file runs."""
+    try:
+        import torch
+    except ModuleNotFoundError:
+        raise DocumentError(f"{path}: needs torch; or write it as .npz with embedding_id and embedding") from None
+    try:
+        value = torch.load(path, map_location="cpu", weights_only=True)
+        if isinstance(value, dict):
+            rows = [tensor.to(torch.float32).reshape(-1).numpy() for tensor in value.values()]
+            return np.array(list(value)), np.stack(rows), KEYS[1]
+        return np.arange(len(value)), value.to(torch.float32).numpy(), KEYS[1]
+    except OSError as cause:
+        raise DocumentError(f"{path}: cannot be read: {cause.strerror or cause}") from None
+    except (AttributeError, RuntimeError, TypeError, ValueError, EOFError, pickle.UnpicklingError):
+        raise DocumentError(f"{path}: expected a dictionary of tensors of one length, or a tensor of rows") from None

@@ -124,13 +124,16 @@ def test_training_takes_the_mean_for_unknown_response_times():
 BAD = {
     "not JSON": (b"{", "expected JSON: "),
     "not UTF-8": (b'{"query": "\xff"}', "expected UTF-8, got byte 0xff at 11"),
-    "an array": (b"[]", "expected `object`, got `array`"),
+    "an array": (b"[]", "expected an object"),
     "no performance": (encoded(record(performance=None)), "performance: expected a number, or success false"),
     "no number": (encoded(record(performance="good")), "performance"),
     "NaN": (encoded(record(performance=MISSING)), "performance: expected a finite number, got nan"),
     "NaN in a string": (encoded(record(performance="nan")), "performance: expected a finite number, got nan"),
     "infinity": (encoded(record(embedding=[0, np.inf])), "embedding[1]: expected a finite number, got inf"),
-    "infinity in a string": (encoded(record(embedding=["inf"] * 1024)), "embedding: expected finite numbers"),
+    "infinity in a string": (
+        encoded(record(embedding=["inf"] * 1024)),
+        "embedding[0]: expected a finite number, got inf",
+    ),
     "a negative time": (encoded(record(response_time=-1)), "response_time"),
     "a negative cost": (encoded(record(cost=-1)), "cost"),
     "an empty query": (encoded(record(query="")), "query"),

@@ -1,0 +1,143 @@
+"""Rows of the tables that people keep: JSON lines, CSV and Parquet, told by content, gzipped or not."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from modelpick.runtime.errors import ModelpickError
+
+from .io import read_bytes, reason
+from .parquet import PARQUET, read_parquet
+from .text import LINE_BYTES, UNREADABLE, NotTextError, as_text, not_utf8
+
+# What pickles of protocols 2 to 5 begin with, and the ZIP files that hold some.
+PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
+# Rows of JSON lines whose columns are the file's: a column without a value is left away.
+HEAD = 100
+
+
+class Row(NamedTuple):
+    """A row, or why it cannot be read."""
+
+    number: int
+    """Line on which it begins, or its place in a Parquet file, from 1."""
+    fields: dict[str, Any]
+    """Value of each column that has one."""
+    error: str | None = None
+
+
+class Rows(NamedTuple):
+    """A table."""
+
+    name: str
+    """Of the file, for messages."""
+    columns: list[str]
+    """What is in the header, or where there is none, in the first rows."""
+    rows: Iterable[Row]
+    is_text: bool = False
+    """Whether all values are strings, as in CSV."""
+
+
+def read_rows(source: str | Path | bytes, error: type[ModelpickError]) -> Rows:
+    """Read a table: Parquet; JSON lines, where the first line begins with a brace or bracket; or else CSV.
+
+    Raises
+    ------
+    ModelpickError
+        Of the kind ``error``, when the file cannot be read, is a pickle, or is no CSV.
+    """
+    name, data = read_bytes(source, error)
+    if data.startswith(PARQUET):
+        table = read_parquet(name, data)
+        return Rows(name, list(table[0]) if table else [], _numbered(table))
+    if data.startswith(PICKLES):
+        raise error(
+            f"{name}: expected JSON lines, CSV or Parquet, got a pickle or ZIP file: reading a pickle runs what is in "
+            "it; write the table by pandas' to_parquet"
+        )
+    try:
+        text = as_text(io.BytesIO(data)).read()
+    except NotTextError as cause:
+        raise error(f"{name}: {cause}") from None
+    except UNREADABLE as cause:
+        raise error(f"{name}: expected gzip: {reason(cause)}") from None
+    if text.lstrip()[:1] in (b"{", b"[", b""):
+        columns = dict.fromkeys(column for row in islice(_json_lines(text), HEAD) for column in row.fields)
+        return Rows(name, list(columns), _json_lines(text))
+    return Rows(name, *_csv(name, text, error), is_text=True)
+
+
+def _numbered(table: list[dict[str, Any]]) -> Iterator[Row]:
+    for number, row in enumerate(table, 1):
+        yield Row(number, {column: value for column, value in row.items() if value is not None})
+
+
+def _json_lines(data: bytes) -> Iterator[Row]:
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if line.strip():
+            yield _json_row(number, line)
+
+
+def _json_row(number: int, line: bytes) -> Row:
+    try:
+        value = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
+        value = _with_constants(line)
+        if value is None:
+            return Row(number, {}, not_utf8(line) or f"expected JSON: {cause}")
+    if not isinstance(value, dict):
+        return Row(number, {}, "expected an object")
+    return Row(number, {column: content for column, content in value.items() if content is not None})
+
+
+def _with_constants(line: bytes) -> Any:
+    """Decode a line that holds NaN or infinity, which JSON has no words for but Python's writer writes; else None."""
+    found: list[str] = []
+
+    def constant(word: str) -> float:
+        found.append(word)
+        return float(word)
+
+    try:
+        value = json.loads(line, parse_constant=constant)
+    except (ValueError, RecursionError):
+        return None
+    return value if found else None
+
+
+def _csv(name: str, data: bytes, error: type[ModelpickError]) -> tuple[list[str], Iterator[Row]]:
+    """Read CSV as pandas writes it, with commas, and double quotes where a cell needs them: its header and rows."""
+    if odd := not_utf8(data):
+        raise error(f"{name}: {odd}")
+    # The limit is the process's: it is only ever raised.
+    csv.field_size_limit(max(csv.field_size_limit(), LINE_BYTES))
+    reader = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
+    try:
+        header = next(reader)
+    except csv.Error as cause:
+        raise error(f"{name}:1: expected JSON lines, CSV or Parquet: {cause}") from None
+    twice = next((column for column in header if header.count(column) > 1), None)
+    if twice is not None:
+        raise error(f"{name}:1: expected each column once, got {twice!r} twice")
+    return header, _csv_rows(name, header, reader, error)
+
+
+def _csv_rows(name: str, header: list[str], reader: Any, error: type[ModelpickError]) -> Iterator[Row]:
+    while True:
+        number = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as cause:
+            raise error(f"{name}:{number}: expected CSV: {cause}") from None
+        if cells is None:
+            return
+        if len(cells) == len(header):
+            yield Row(number, {column: cell for column, cell in zip(header, cells, strict=True) if cell})
+        elif cells:
+            yield Row(number, {}, f"expected {len(header)} cells as in the header, got {len(cells)}")

@@ -1,0 +1,179 @@
+"""Answers of models become a benchmark: what of each query all agree on, mean outcomes, and what is odd."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from modelpick.runtime import DocumentError
+from modelpick.runtime.features import CATEGORIES, OTHER
+
+from ..formats.outcomes import Benchmark
+from .embeddings import Embeddings
+from .record import Answer, Record
+
+Matrix = npt.NDArray[np.float64]
+# Models answer within minutes: a larger median, in seconds, is more likely in milliseconds.
+LIKELY_MILLISECONDS = 600.0
+NAMES_SHOWN = 5
+SHOWN_CHARACTERS = 60
+# Embeddings of one text by one encoder differ by rounding, in float16 by up to 5e-4 of their length.
+SAME_EMBEDDING = 1e-3
+
+
+def benchmark_of(name: str, answers: Sequence[Answer], odd: Counter[str], embeddings: Embeddings | None) -> Benchmark:
+    """Collect answers, of which there is one at least; the benchmark's `bad` is empty.
+
+    Parameters
+    ----------
+    name
+        Of what was read, for warnings.
+    odd
+        How records count that are not as they should be -> how many there are.
+    embeddings
+        Those of the queries, instead of the records' own.
+
+    Raises
+    ------
+    DocumentError
+        When a query has two categories or embeddings.
+    """
+    records = [answer.record for answer in answers]
+    queries = {query: place for place, query in enumerate(dict.fromkeys(record.query for record in records))}
+    models = {model: place for place, model in enumerate(dict.fromkeys(record.model_name for record in records))}
+    n, m = len(queries), len(models)
+    rows = np.fromiter((queries[record.query] for record in records), np.int64, len(records))
+    columns = np.fromiter((models[record.model_name] for record in records), np.int64, len(records))
+    outcomes = np.array([record.outcome for record in records], dtype=np.float64)
+    cells = rows * m + columns
+    quality, seconds, cost, failures = (_means(cells, values, n * m).reshape(n, m) for values in outcomes.T)
+
+    categories = _agreed(answers, rows.tolist(), "category", str.__eq__)
+    odd.update(_oddities(records, outcomes, len(records) - len(np.unique(cells))))
+    warnings = [f"{name}: {count:,} of {len(records):,} records {kind}" for kind, count in odd.items() if count]
+    warnings += [f"{name}: {text}" for text in _notes(outcomes[:, 1], list(models), n, categories)]
+    warnings += [f"{name}: {text}" for text in _tasks(records)]
+    return Benchmark(
+        list(queries),
+        [category or OTHER for category in categories],
+        list(models),
+        quality,
+        seconds,
+        cost,
+        failures,
+        _embedded(answers, rows.tolist(), list(queries), embeddings),
+        [],
+        warnings,
+        [answers[first].place for first in np.unique(rows, return_index=True)[1]],
+    )
+
+
+def shown(query: str) -> str:
+    """Return the beginning of a query, for messages."""
+    return repr(query if len(query) <= SHOWN_CHARACTERS else f"{query[:SHOWN_CHARACTERS]}...")
+
+
+def _agreed(
+    answers: Sequence[Answer], queries: Sequence[int], field: str, same: Callable[[Any, Any], bool]
+) -> list[Any]:
+    """Return the value of a field of each query, which all records of the query that have one agree on, or None.
+
+    Raises
+    ------
+    DocumentError
+        When they do not agree; both places are named.
+    """
+    known: dict[int, tuple[str, Any]] = {}
+    for query, (_, place, record) in zip(queries, answers, strict=True):
+        value = getattr(record, field)
+        if value is None or value == "":
+            continue
+        first, expected = known.setdefault(query, (place, value))
+        if not same(expected, value):
+            told = (
+                f"expected {expected!r}, got {value!r}" if isinstance(value, str) else "expected the same, got another"
+            )
+            raise DocumentError(f"{place}: {field}: {first} is of the same query, {shown(record.query)}: {told}")
+    return [known.get(query, ("", None))[1] for query in range(max(queries) + 1)]
+
+
+def _embedded(
+    answers: Sequence[Answer], rows: Sequence[int], queries: Sequence[str], embeddings: Embeddings | None
+) -> Matrix | None:
+    if embeddings is None:
+        return _matrix(_agreed(answers, rows, "embedding", _same_embedding))
+    if not embeddings.by_id:
+        return embeddings.of(queries)
+    vectors = embeddings.of_ids
+
+    def same(one: Any, other: Any) -> bool:
+        return bool(one == other) or _same_embedding(*vectors([one, other]))
+
+    return vectors(_agreed(answers, rows, "embedding_id", same))
+
+
+def _same_embedding(one: Any, other: Any) -> bool:
+    return one is other or bool(
+        np.linalg.norm(np.subtract(one, other)) <= SAME_EMBEDDING * max(np.linalg.norm(one), np.linalg.norm(other))
+    )
+
+
+def _means(cells: npt.NDArray[np.int64], values: Matrix, n_cells: int) -> Matrix:
+    """Average the values of each cell, NaN left out; NaN where there are none."""
+    known = ~np.isnan(values)
+    counts = np.bincount(cells[known], minlength=n_cells)
+    sums = np.bincount(cells[known], weights=values[known], minlength=n_cells)
+    return np.where(counts, sums / np.maximum(counts, 1), np.nan)
+
+
+def _matrix(embeddings: Sequence[list[float] | None]) -> Matrix | None:
+    width = next((len(embedding) for embedding in embeddings if embedding is not None), None)
+    if width is None:
+        return None
+    lacking = [np.nan] * width
+    return np.array([embedding if embedding is not None else lacking for embedding in embeddings], dtype=np.float64)
+
+
+def _oddities(records: Sequence[Record], outcomes: Matrix, repeated: int) -> dict[str, int]:
+    """Count the records that are not as they should be: how they count -> how many there are."""
+    unknown = np.isnan(outcomes).sum(axis=0)
+    return {
+        f"have no category: they count as {OTHER}": sum(not record.category for record in records),
+        "have latency_ms instead of response_time: it is read as seconds": sum(
+            record.response_time is None and record.latency_ms is not None for record in records
+        ),
+        "have no response time: it stays unknown, and training takes the model's mean": int(unknown[1]),
+        # Records without any cost are the usual kind.
+        "have no cost: it stays unknown": int(unknown[2]) % len(records),
+        "are failed answers: their quality counts as 0": sum(record.success is False for record in records),
+        "have a quality outside 0 to 1: it counts as it is": int(((outcomes[:, 0] < 0) | (outcomes[:, 0] > 1)).sum()),
+        "repeat a query and model: the mean counts": repeated,
+    }
+
+
+def _notes(seconds: Matrix, models: list[str], n_queries: int, categories: list[Any]) -> Iterator[str]:
+    known = seconds[~np.isnan(seconds)]
+    if len(known) and np.median(known) > LIKELY_MILLISECONDS:
+        yield (
+            f"the median response time is {np.median(known):,.0f}, which counts as seconds: write milliseconds as "
+            "latency_ms"
+        )
+    if len(models) == 1:
+        yield f"all records are of one model, {models[0]}: nothing else can be picked"
+    if n_queries == 1:
+        yield "all records are of one query: nothing can be learned of others"
+    names = Counter(category for category in categories if category and category not in CATEGORIES)
+    if names:
+        more = f" and {len(names) - NAMES_SHOWN} others" if len(names) > NAMES_SHOWN else ""
+        shown = ", ".join(repr(name) for name in list(names)[:NAMES_SHOWN])
+        yield f"{names.total():,} queries have an unknown category, {shown}{more}: its features are those of {OTHER}"
+
+
+def _tasks(records: Sequence[Record]) -> Iterator[str]:
+    tasks = Counter(record.task_name for record in records if record.task_name and not record.category)
+    if tasks:
+        more = f" and {len(tasks) - NAMES_SHOWN} others" if len(tasks) > NAMES_SHOWN else ""
+        shown_tasks = ", ".join(map(repr, list(tasks)[:NAMES_SHOWN]))
+        yield f"{tasks.total():,} records are of a task without category, {shown_tasks}{more}: --categories says theirs"

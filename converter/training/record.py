@@ -1,0 +1,114 @@
+"""A record: one answer of a language model, made and checked from the fields of a row."""
+
+from collections import Counter
+from math import isfinite
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import Meta, Struct
+
+from ..formats.decoding import Name, decode, refuse
+from .forms import Fields
+
+MILLISECONDS = 1e3
+# What the benchmarks of the original and of LLMRouter write where there was no response.
+FAILURES = ("Error: ", "ERROR: ", "API Error: ")
+_Tokens = Annotated[float, Meta(ge=0)]
+
+
+class Record(Struct):
+    """One answer of a language model."""
+
+    query: Annotated[str, Meta(min_length=1)]
+    model_name: Name
+    performance: float | None = None
+    category: str | None = None
+    response_time: Annotated[float, Meta(ge=0, le=9e9)] | None = None
+    """Seconds."""
+    latency_ms: Annotated[float, Meta(ge=0, le=9e12)] | None = None
+    cost: Annotated[float, Meta(ge=0)] | None = None
+    success: bool | None = None
+    embedding: list[float] | None = None
+    task_name: str | None = None
+    embedding_id: int | float | str | None = None
+    """Key of the embedding, where these lie in a file of their own."""
+    input_tokens: _Tokens | None = None
+    output_tokens: _Tokens | None = None
+    token_num: _Tokens | None = None
+    """Both of these together."""
+    response: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether there was no answer."""
+        if self.success is not None:
+            return not self.success
+        return not self.performance and (self.response or "").startswith(FAILURES)
+
+    @property
+    def outcome(self) -> tuple[float | None, float | None, float | None, bool]:
+        """Quality, 0 for an answer that failed; seconds; cost; whether it failed."""
+        late = self.latency_ms
+        seconds = self.response_time if self.response_time is not None or late is None else late / MILLISECONDS
+        return 0.0 if self.failed else self.performance, seconds, self.cost, self.failed
+
+
+class Answer(NamedTuple):
+    """A record, and where it stands."""
+
+    row: int
+    """Of all rows that were read, from 1."""
+    place: str
+    """File and line."""
+    record: Record
+
+
+def make_record(fields: Fields, is_text: bool, odd: Counter[str]) -> Record:
+    """Make a record of its fields, and count what is odd.
+
+    Parameters
+    ----------
+    is_text
+        Whether all values are strings, as in CSV.
+
+    Raises
+    ------
+    Refusal
+        When a field is bad; its name is said.
+    """
+    if is_text:
+        fields = _typed(fields)
+    try:
+        record = msgspec.convert(fields, Record, strict=not is_text)
+    except msgspec.ValidationError:
+        record = decode(msgspec.json.encode(fields), Record, strict=False)
+        odd["have numbers that are strings: they are read as numbers"] += not is_text
+    _check(record)
+    return record
+
+
+def _typed(fields: Fields) -> Fields:
+    """Decode the one field that is a list, of which CSV holds the JSON."""
+    if "embedding" not in fields:
+        return fields
+    try:
+        return fields | {"embedding": msgspec.json.decode(fields["embedding"])}
+    except msgspec.DecodeError:
+        refuse("embedding", "expected an array of numbers, as JSON writes it")
+
+
+def _check(record: Record) -> None:
+    if record.outcome[0] is None:
+        refuse("performance", "expected a number, or success false")
+    for field in ("performance", "response_time", "latency_ms", "cost", "input_tokens", "output_tokens", "token_num"):
+        value = getattr(record, field)
+        if value is not None and not isfinite(value):
+            refuse(field, f"expected a finite number, got {value}")
+    if record.embedding is None:
+        return
+    if not record.embedding:
+        refuse("embedding", "expected at least one number")
+    if not isfinite(sum(record.embedding)):
+        for place, number in enumerate(record.embedding):
+            if not isfinite(number):
+                refuse(f"embedding[{place}]", f"expected a finite number, got {number}")
