@@ -54,7 +54,7 @@ class Bare:
 
     def __init__(self, path: Path) -> None:
         data = path.read_bytes()
-        metadata, tokenizer = read_encoder(str(path), data)
+        metadata, tokenizer, _ = read_encoder(str(path), data)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

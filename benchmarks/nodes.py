@@ -35,10 +35,10 @@ console = Console(width=160)
 
 def measure(artifact: bytes, parts: Sequence[Part], plan: Plan) -> dict[str, Any]:
     """Profile the last part that an artifact has: microseconds of a run, of a bare call, and of each node."""
-    _, tables = read_contents("benchmark", artifact)
+    _, tables, whole = read_contents("benchmark", artifact)
     part = [part for part in parts if part.is_in(tables)][-1]
     single = part.is_single(tables)
-    model = pruned(artifact, part.outputs, split=False, switch=part.switch, single=single).model
+    model = pruned(whole, part.outputs, split=False, switch=part.switch, single=single).model
     query = np.random.default_rng(0).normal(size=(1, WIDTH)) / WIDTH**0.5
     feeds = {Input.FEATURES: query.astype(np.float32) if single else query}
     run = partial(session(model).run, list(part.outputs), feeds)

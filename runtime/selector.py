@@ -151,7 +151,7 @@ class Selector:
     @classmethod
     def _open(cls, loaded: _Loaded) -> Self:
         name, data = loaded.name, loaded.data
-        metadata, tables = read_contents(name, data)
+        metadata, tables, model = read_contents(name, data)
         rule = TABLE.get((metadata.algorithm, metadata.semantics))
         if rule is None:
             rows = ", ".join(f"{algorithm} of {semantics}" for algorithm, semantics in TABLE)
@@ -170,7 +170,7 @@ class Selector:
         )
         single = any(part.is_in(tables) and part.is_single(tables) for part in rule.parts)
         checks = Checks(features, known, loaded.unknown_candidates, loaded.asked, single)
-        run = open_parts(name, data, loaded.providers, loaded.sess_options, rule.parts, tables)
+        run = open_parts(name, model, loaded.providers, loaded.sess_options, rule.parts, tables)
         try:
             selector = cls(run, metadata, tables, checks, features, loaded)
             anyone = checks.default._replace(allowed=None, order=None, only=None)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnxruntime
 
+from .artifact.onnx_reader import Model
 from .artifact.pruning import pruned
 from .errors import ArtifactError
 from .events import logger
@@ -55,7 +56,7 @@ WHOLE = Part()
 
 def open_parts(
     name: str,
-    data: bytes,
+    model: Model,
     providers: Providers | None,
     sess_options: onnxruntime.SessionOptions | None,
     parts: Sequence[Part],
@@ -67,7 +68,7 @@ def open_parts(
     See `open_session`.
     """
     parts = [part for part in parts if part.is_in(tables)]
-    runs = {part.outputs: runner(open_session(name, data, providers, sess_options, part, tables)) for part in parts}
+    runs = {part.outputs: runner(open_session(name, model, providers, sess_options, part, tables)) for part in parts}
     first = runs[parts[0].outputs]
     if len(runs) == 1:
         return first
@@ -86,13 +87,15 @@ def open_parts(
 
 def open_session(
     name: str,
-    data: bytes,
+    model: Model,
     providers: Providers | None,
     sess_options: onnxruntime.SessionOptions | None,
     part: Part = WHOLE,
     tables: Collection[str] = (),
 ) -> onnxruntime.InferenceSession:
-    """Open a session for a part of an artifact with such initializers, all of its graph by default.
+    """Open a session for a part of a model with such initializers, all of its graph by default.
+
+    A `Model` was checked when it was made, and onnxruntime gets what is written of it.
 
     See `modelpick.runtime.Selector.load` for the other parameters. Where execution providers and options are not known
     to be exact, the session is opened on the CPU. Unless the caller gives options, which may serve many sessions, large
@@ -113,7 +116,7 @@ def open_session(
         asked = {CPU: {}}
     try:
         split = sess_options is None or bool(switched_on)
-        model, tensors = pruned(data, part.outputs, split, part.switch, part.is_single(tables))
+        cut, tensors = pruned(model, part.outputs, split, part.switch, part.is_single(tables))
         values = []
         if sess_options is None or switched_on:
             sess_options = onnxruntime.SessionOptions()
@@ -126,7 +129,7 @@ def open_session(
             sess_options.add_external_initializers(list(tensors), values)
             for tensor, value in zip(tensors, values, strict=True):
                 sess_options.add_initializer(tensor, value)
-        session = onnxruntime.InferenceSession(model, sess_options, providers=list(asked.items()), enable_fallback=0)
+        session = onnxruntime.InferenceSession(cut, sess_options, providers=list(asked.items()), enable_fallback=0)
         session.disable_fallback()  # older onnxruntime ignores enable_fallback
         # It holds no reference to what it reads there: calls in flight would read freed memory.
         session.tensors_in_place = values
@@ -171,4 +174,5 @@ def _is_on(options: onnxruntime.SessionOptions, name: str) -> bool:
 
 def cannot_run(name: str, cause: Exception) -> ArtifactError:
     """Return the error for an artifact that onnxruntime fails on."""
-    return ArtifactError(f"{name}: cannot be run: {str(cause).splitlines()[0]}")
+    lines = str(cause).splitlines() or [type(cause).__name__]
+    return ArtifactError(f"{name}: cannot be run: {lines[0]}")

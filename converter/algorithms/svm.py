@@ -281,7 +281,7 @@ def _add_machines(graph: Graph, estimator: SVMModelSelector, features: str, outp
         scores = refined.node("Identity", candidates)
     graph.settle(candidates, len(estimator.choice_models_), 1, error, outputs)
     results = {Output.SCORE: scores, Output.CLASSIFIER: refined.node("ArgMax", scores, axis=1, keepdims=0)}
-    graph.refine(outputs, OUTPUTS, refined, results, outputs[Output.CERTAIN])
+    graph.refine(outputs, OUTPUTS, refined, results, candidates)
 
 
 def is_fast(machines: Sequence[Any]) -> bool:

@@ -6,17 +6,17 @@ layers of an MLP are not stored as they were, and stand in the former.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from msgspec import Raw
-from onnx import ModelProto, load_model_from_string, numpy_helper
 
 from modelpick.runtime import ArtifactError
+from modelpick.runtime.artifact.metadata import Contents, read_contents
 from modelpick.runtime.artifact.seal import read_sealed
 from modelpick.runtime.schema import PREFIX, Entry, Stored
 
@@ -25,6 +25,9 @@ from ..files.io import write_atomically
 from ..formats.document import VECTOR
 
 Matrix = npt.NDArray[np.float64]
+# How JSON writes it where it is a value: not within another string, nor as a key.
+_VECTOR = re.compile(rb'(?<!\\)"\\u0000"(?!:)')
+assert _VECTOR.fullmatch(msgspec.json.encode(VECTOR))
 
 
 def to_json(artifact: str | Path | bytes) -> str:
@@ -38,17 +41,12 @@ def to_json(artifact: str | Path | bytes) -> str:
     ArtifactError
         When the artifact is refused, or was not converted from a JSON model.
     """
-    name, model, entries = _read(artifact)
-    if Entry.DOCUMENT not in entries:
-        raise ArtifactError(f"{name}: expected an artifact converted from a JSON model")
-    vectors = [Raw(msgspec.json.encode(row.tolist())) for matrix in _stored(model, entries).values() for row in matrix]
-    order = (vectors[row] for row in json.loads(entries[Entry.VECTORS]))
-    return msgspec.json.encode(_filled(json.loads(entries[Entry.DOCUMENT]), order)).decode()
+    return b"".join(_parts(artifact)).decode()
 
 
 def restore(artifact: str | Path | bytes, target: str | Path) -> None:
     """Write the JSON model of an artifact to a file, atomically; raises as `to_json` does."""
-    write_atomically(Path(target), to_json(artifact).encode())
+    write_atomically(Path(target), _parts(artifact))
 
 
 def stored_points(artifact: str | Path | bytes) -> Matrix | None:
@@ -61,31 +59,37 @@ def stored_points(artifact: str | Path | bytes) -> Matrix | None:
     ArtifactError
         When the artifact is refused.
     """
-    _, model, entries = _read(artifact)
-    points = [matrix for name, matrix in _stored(model, entries).items() if name != Stored.WEIGHTS]
+    points = [matrix for name, matrix in _stored(_read(artifact)[1]).items() if name != Stored.WEIGHTS]
     return np.vstack(points) if points else None
 
 
-def _read(artifact: str | Path | bytes) -> tuple[str, ModelProto, dict[str, str]]:
-    """Return an artifact's name, its graph, and its metadata, as they are written."""
+def _read(artifact: str | Path | bytes) -> tuple[str, Contents]:
     name, data = read_sealed(artifact)
-    model = load_model_from_string(data)
-    return name, model, {entry.key.removeprefix(PREFIX): entry.value for entry in model.metadata_props}
+    contents = read_contents(name, data)
+    if (contents.metadata.algorithm, contents.metadata.semantics) not in TABLE:
+        raise ArtifactError(f"{name}: {contents.metadata.algorithm} of {contents.metadata.semantics} is not known")
+    return name, contents
 
 
-def _stored(model: ModelProto, entries: Mapping[str, str]) -> dict[str, Matrix]:
+def _stored(contents: Contents) -> dict[str, Matrix]:
     """Return the matrices that hold the feature vectors exactly, by name, in the order of the table."""
-    rules = TABLE[json.loads(entries[Entry.ALGORITHM]), json.loads(entries[Entry.SEMANTICS])]
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    return {name: numpy_helper.to_array(tensors[name]).astype(np.float64) for name in rules.stored if name in tensors}
+    rules = TABLE[contents.metadata.algorithm, contents.metadata.semantics]
+    return {name: contents.tables[name].astype(np.float64) for name in rules.stored if name in contents.tables}
 
 
-def _filled(value: Any, vectors: Iterator[Raw]) -> Any:
-    """Put the next vector where each `VECTOR` stands."""
-    if value == VECTOR:
-        return next(vectors)
-    if isinstance(value, list):
-        return [_filled(inner, vectors) for inner in value]
-    if isinstance(value, dict):
-        return {key: _filled(inner, vectors) for key, inner in value.items()}
-    return value
+def _parts(artifact: str | Path | bytes) -> Iterable[bytes]:
+    """Return the JSON model in parts, each made when it is asked for: the first, then a vector and what follows it."""
+    name, contents = _read(artifact)
+    texts = contents.model.properties
+    if PREFIX + Entry.DOCUMENT not in texts:
+        raise ArtifactError(f"{name}: expected an artifact converted from a JSON model")
+    try:
+        first, *parts = _VECTOR.split(msgspec.json.encode(json.loads(texts[PREFIX + Entry.DOCUMENT])))
+        rows = msgspec.json.decode(texts.get(PREFIX + Entry.VECTORS, ""), type=list[int])
+    except (ValueError, RecursionError, msgspec.MsgspecError) as cause:
+        raise ArtifactError(f"{name}: the JSON model in it is malformed: {cause}") from None
+    vectors = list(chain.from_iterable(_stored(contents).values()))
+    if len(rows) != len(parts) or not set(rows) <= set(range(len(vectors))):
+        raise ArtifactError(f"{name}: {PREFIX}{Entry.VECTORS}: expected {len(parts)} rows of {len(vectors)}")
+    pairs = ((msgspec.json.encode(vectors[row].tolist()), part) for row, part in zip(rows, parts, strict=True))
+    return chain([first], chain.from_iterable(pairs))

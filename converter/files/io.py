@@ -98,8 +98,8 @@ def check_distinct(target: str | Path, sources: Iterable[str | Path]) -> None:
             raise ModelpickError(f"{target}: expected another file than {source}, which is read")
 
 
-def write_atomically(target: Path, data: bytes) -> None:
-    """Write ``data`` beside ``target`` and rename it over it: a reader sees the old file or the new one.
+def write_atomically(target: Path, data: bytes | Iterable[bytes]) -> None:
+    """Write ``data``, or its parts, beside ``target`` and rename it over it: a reader sees the old file or the new one.
 
     Of a link, the file that it leads to is written; a file keeps its mode. A device or pipe is written to.
 
@@ -108,16 +108,17 @@ def write_atomically(target: Path, data: bytes) -> None:
     ModelpickError
         When the target cannot be written. Whatever stood there before still stands.
     """
-    temporary = None
+    temporary, parts = None, [data] if isinstance(data, bytes) else data
     try:
         if target.exists() and not target.is_file() and not target.is_dir():
-            target.write_bytes(data)
+            with target.open("wb") as file:
+                file.writelines(parts)
             return
         final = target.resolve()
         final.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(prefix=".modelpick-", dir=final.parent)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         put_in_place(Path(temporary), final)

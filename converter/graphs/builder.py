@@ -52,7 +52,7 @@ class Graph:
         """
         unique = self.name(name)
         values = Values(value, np.dtype(value.dtype if dtype is None else dtype))
-        if self._large is not None and values.nbytes >= LARGE:
+        if self._large is not None and len(values) >= LARGE:
             self._large[unique] = values
             tensor = values.named(unique)
         else:

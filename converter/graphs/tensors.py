@@ -1,7 +1,8 @@
 """Large tensors, which a graph only names: their values go into the file as it is written, without a copy before."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +16,15 @@ LARGE = 2**16
 BLOCK = 2**20
 
 
-class Values(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Values:
     """What a tensor holds: an array, of any strides, and the type that its values are stored in."""
 
     array: npt.NDArray[Any]
     dtype: np.dtype[Any]
 
-    @property
-    def nbytes(self) -> int:
-        """Size of the values as they are stored."""
+    def __len__(self) -> int:
+        """Return the size of the values as they are stored, in bytes."""
         return self.array.size * self.dtype.itemsize
 
     def named(self, name: str) -> TensorProto:

@@ -25,7 +25,7 @@ def restored_estimator(artifact: Path) -> Estimator:
         When it was not converted from a JSON model.
     """
     model = to_json(artifact).encode()
-    metadata, _ = read_contents(*read_sealed(artifact))
+    metadata = read_contents(*read_sealed(artifact)).metadata
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DocumentWarning)  # they were shown when it was converted
         return estimator_of(load_document(model, semantics=metadata.semantics), metadata)

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import ArtifactError
 from ..schema import ENCODER_VERSION, EncoderEntry
 from .metadata import EncoderIdentity, read_entries
+from .onnx_reader import Model
 
 # The largest tokenizers known have a quarter of that.
 MOST_TOKENIZER_BYTES = 2**27
@@ -48,19 +49,19 @@ def is_encoder(name: str, data: bytes) -> bool:
     return EncoderEntry.VERSION in read_entries(name, data)[0].raw
 
 
-def read_encoder(name: str, data: bytes) -> tuple[EncoderMetadata, str]:
-    """Decode the metadata of an encoder.
+def read_encoder(name: str, data: bytes) -> tuple[EncoderMetadata, str, Model]:
+    """Read an encoder and check all of it.
 
     Returns
     -------
-    (metadata, JSON of the tokenizer)
+    (metadata, JSON of the tokenizer, model)
 
     Raises
     ------
     ArtifactError
         When the file is malformed, is not an encoder, or its version is newer than this runtime.
     """
-    entries, texts, _ = read_entries(name, data)
+    entries, texts, model = read_entries(name, data)
     if EncoderEntry.VERSION not in entries.raw:
         raise ArtifactError(f"{name}: expected an encoder, as `modelpick encoder` writes it")
     version = entries.required(EncoderEntry.VERSION, int)
@@ -85,7 +86,7 @@ def read_encoder(name: str, data: bytes) -> tuple[EncoderMetadata, str]:
         tokenizer = _unpacked(base64.b64decode(texts[EncoderEntry.TOKENIZER], validate=True)).decode()
     except (KeyError, ValueError, zlib.error) as cause:
         raise entries.refusal(EncoderEntry.TOKENIZER, f"malformed: {cause}") from None
-    return metadata, tokenizer
+    return metadata, tokenizer, model
 
 
 def _bound(entries: Any, key: str) -> int | None:

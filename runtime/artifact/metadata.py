@@ -2,6 +2,7 @@
 
 import base64
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
@@ -10,13 +11,15 @@ from typing import Any, NamedTuple, TypeVar
 from ..decision.objective import Estimate, Objective, OperatingPoint, Single
 from ..decision.voting import Weights
 from ..errors import ArtifactError
-from ..schema import FORMAT_VERSION, PREFIX, EncoderEntry, Entry, Stored, Table, names
-from .onnx_reader import MalformedError, Tensor, read_onnx
+from ..schema import FORMAT_VERSION, PREFIX, EncoderEntry, Entry
+from .onnx_reader import Model, Tensor
+from .protobuf import MalformedError
+from .tables import check_tables
 
 # The seal and graphs are not JSON; the others can be large, and only restoring needs them.
 _UNDECODED = {Entry.SEAL, Entry.CATEGORY_GRAPH, Entry.DOCUMENT, Entry.VECTORS, EncoderEntry.TOKENIZER}
-_TABLES = names(Table) | {Stored.ROWS}
 _VERSION_1 = "contract"
+MOST = sys.float_info.max
 _T = TypeVar("_T")
 
 
@@ -101,16 +104,25 @@ class Metadata:
     """Every metadata entry, decoded, without the ``modelpick.`` prefix; but not those for restoring."""
 
 
-def read_contents(name: str, data: bytes) -> tuple[Metadata, dict[str, Tensor]]:
-    """Decode the metadata of an artifact, and the tensors that the runtime uses itself.
+class Contents(NamedTuple):
+    """What an artifact holds."""
+
+    metadata: Metadata
+    tables: Mapping[str, Tensor]
+    """Initializers, by their names: views of its bytes."""
+    model: Model
+
+
+def read_contents(name: str, data: bytes) -> Contents:
+    """Read an artifact and check all of it.
 
     Raises
     ------
     ArtifactError
-        When the file is malformed or refers to another, an entry is missing or malformed, or the format version is
-        newer than this runtime.
+        When the file is malformed or holds what may not be run, an entry or a table is missing or malformed, or the
+        format version is newer than this runtime.
     """
-    entries, texts, tensors = read_entries(name, data)
+    entries, texts, model = read_entries(name, data)
     if EncoderEntry.VERSION in entries.raw:
         raise ArtifactError(f"{name}: expected a selector, got an encoder: see modelpick.runtime.text")
     version = entries.required(Entry.FORMAT_VERSION, int)
@@ -153,24 +165,39 @@ def read_contents(name: str, data: bytes) -> tuple[Metadata, dict[str, Tensor]]:
         distances=entries.numbers(Entry.DISTANCES),
         raw=entries.raw,
     )
-    return metadata, tensors
+    tables = model.tensors()
+    try:
+        check_tables(
+            (metadata.algorithm, metadata.semantics),
+            {
+                "rows": metadata.rows,
+                "features": metadata.n_features_in,
+                "models": len(model_names),
+                "choices": len(choices),
+                "k": metadata.k,
+            },
+            tables,
+        )
+    except MalformedError as cause:
+        raise ArtifactError(f"{name}: malformed: {cause}") from None
+    return Contents(metadata, tables, model)
 
 
-def read_entries(name: str, data: bytes) -> tuple["_Entries", Mapping[str, str], dict[str, Tensor]]:
-    """Decode the metadata of an artifact: those that are JSON, all of them as they are, and the small tensors.
+def read_entries(name: str, data: bytes) -> tuple["_Entries", Mapping[str, str], Model]:
+    """Decode the metadata of an artifact: those that are JSON, all of them as they are, and the model.
 
     Raises
     ------
     ArtifactError
-        When the file is malformed or refers to another.
+        When the file is malformed or holds what may not be run.
     """
     try:
-        properties, tensors = read_onnx(data, _TABLES)
-        texts = {key.removeprefix(PREFIX): value for key, value in properties.items()}
+        model = Model(data)
+        texts = {key.removeprefix(PREFIX): value for key, value in model.properties.items()}
         raw = {key: json.loads(value) for key, value in texts.items() if key not in _UNDECODED}
     except (MalformedError, ValueError, RecursionError) as cause:
         raise ArtifactError(f"{name}: malformed: {cause}") from None
-    return _Entries(name, _upgraded(raw)), texts, tensors
+    return _Entries(name, _upgraded(raw)), texts, model
 
 
 def _upgraded(raw: dict[str, Any]) -> dict[str, Any]:
@@ -217,13 +244,18 @@ class _Entries:
             return None
         if type(value) not in (int, float):
             raise self.refusal(key, f"expected a number, got {type(value).__name__}")
-        return float(value)
+        return self._float(key, value)
 
     def numbers(self, key: str) -> tuple[float, ...]:
         values = self.optional(key, list) or []
         if not all(isinstance(value, (int, float)) for value in values):
             raise self.refusal(key, "expected numbers")
-        return tuple(float(value) for value in values)
+        return tuple(self._float(key, value) for value in values)
+
+    def _float(self, key: str, value: float) -> float:
+        if not abs(value) <= MOST:
+            raise self.refusal(key, "expected a finite number")
+        return float(value)
 
     def weights(self) -> Weights | None:
         quality, speed = self.number(Entry.QUALITY_WEIGHT), self.number(Entry.SPEED_WEIGHT)

@@ -1,144 +1,255 @@
-"""What is read of an ONNX file before onnxruntime sees it: metadata, small tensors, and that it needs no other file.
+"""The gate before onnxruntime: a file is read and checked whole, and onnxruntime gets what is written anew of it.
 
-Field numbers are those of the messages in onnx.proto; the encoding is that of
-https://protobuf.dev/programming-guides/encoding/.
+onnxruntime trusts a file further than a service may: it reads others that a tensor refers to, and some operators stop
+the process. A session is opened of a `Model`, and a `Model` is made here alone.
 """
 
-from collections.abc import Collection, Iterator
+from collections import ChainMap
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from ..schema import PREFIX, EncoderEntry, Stored, Table, names
+from .messages import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+from .operators import (
+    ARTIFACT,
+    ATTRIBUTES,
+    COUNTS,
+    DIVIDES,
+    DOUBLE,
+    DTYPES,
+    ENCODER,
+    FLOAT,
+    FLOAT16,
+    INT64,
+    REAL,
+    STRING,
+    Attribute,
+)
+from .protobuf import MalformedError, decode, varints
+
 Tensor = npt.NDArray[Any]
-MODEL_GRAPH, MODEL_METADATA, _MODEL_TRAINING, _MODEL_FUNCTIONS = 7, 14, 20, 25
-GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_INPUT, GRAPH_OUTPUT, _GRAPH_SPARSE_INITIALIZER = 1, 5, 11, 12, 15
-NODE_ATTRIBUTE = 5
-ATTRIBUTE_GRAPH, _ATTRIBUTE_REFUSED = 6, {5, 10, 11, 22, 23}
-_TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW, TENSOR_EXTERNAL, TENSOR_LOCATION = 1, 2, 8, 9, 13, 14
-_ELSEWHERE = {TENSOR_EXTERNAL, TENSOR_LOCATION}
-_TENSOR_TYPES = {1: "<f4", 2: "|u1", 3: "|i1", 6: "<i4", 7: "<i8", 9: "|b1", 11: "<f8"}
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_DEEPEST = 4
+# Domains of ONNX's own operators.
+_OWN = {None, "", "ai.onnx"}
+_DEEPEST, _MOST_DIMS, _MOST_VALUES = 4, 8, 2**31
+# Tensors of an artifact that are NaN where an outcome is not known, those that are where nothing is proven, and those
+# that the JSON model gives. All others may overflow float32.
+_UNKNOWN, _UNPROVEN = {Table.OUTCOMES, Table.MEAN_OUTCOMES, "intercept"}, {Table.LEAD, Table.COARSE_LEAD}
+_GIVEN = names(Stored) | {Table.ROW_QUALITY, Table.ROW_SPEED, Table.CENTER, Table.FACTOR, Table.OFFSETS, Table.SCORES}
+_GIVEN |= {Table.COARSE_MEANS, Table.FINE_SUMS, Table.FINE_COUNTS, Table.LATENCIES}
+# Where the values of tensors stand that are not raw.
+_TYPED = ("float_data", "int32_data", "int64_data", "double_data")
+_FIELDS = {FLOAT: "float_data", INT64: "int64_data", DOUBLE: "double_data"}
+_MOST_TYPED = 2**20
+# Values that are looked at at once.
+_AT_ONCE = 2**16
 
 
-class MalformedError(Exception):
-    """The bytes are not an ONNX file, or not one that can stand alone; says why."""
+class _Value(NamedTuple):
+    """A value within a graph."""
+
+    type: int
+    """Of its elements; 0 where that is not known."""
+    constant: Tensor | None = None
 
 
-def read_onnx(data: bytes, wanted: Collection[str]) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Read a serialized ModelProto's metadata and wanted initializers, and check that it refers to no other file.
+_Values = ChainMap[str, _Value]
 
-    Returns
-    -------
-    (metadata properties, name -> read-only array)
+
+class Model:
+    """An ONNX file that may be run: of known operators and fields alone, and with all that it needs in it.
+
+    Parameters
+    ----------
+    data
+        Its bytes, which its tensors are views of.
 
     Raises
     ------
     MalformedError
-        When the bytes cannot be decoded, or tensors stand anywhere but in the graph's initializers, with their values
-        in them.
+        When the bytes are no ONNX file, or hold what may not be run.
     """
-    properties: dict[str, str] = {}
-    tensors: dict[str, Tensor] = {}
-    for number, value in messages(memoryview(data)):
-        if number == MODEL_METADATA:
-            entry = dict(messages(value))
-            properties[text(entry.get(1))] = text(entry.get(2))
-        elif number == MODEL_GRAPH:
-            _check_graph(value, 0)
-            tensors |= dict(_tensors(value, wanted))
-        elif number in (_MODEL_TRAINING, _MODEL_FUNCTIONS):
-            raise MalformedError("it has functions or training information")
-    return properties, tensors
+
+    def __init__(self, data: bytes) -> None:
+        proto = decode(ModelProto, memoryview(data))
+        self.properties = {entry.key or "": entry.value or "" for entry in proto.metadata_props}
+        if len(self.properties) < len(proto.metadata_props):
+            raise MalformedError("it has a metadata entry twice")
+        if proto.graph is None:
+            raise MalformedError("it has no graph")
+        # Others are declared by exporters, and not used: no operator is of another domain.
+        proto.opset_import = [opset for opset in proto.opset_import if opset.domain in _OWN]
+        is_encoder = PREFIX + EncoderEntry.VERSION in self.properties
+        _Gate(is_encoder).check(proto.graph, ChainMap(), 0)
+        self.proto, self.graph = proto, proto.graph
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the initializers, read-only."""
+        return {tensor.name or "": array(tensor) for tensor in self.graph.initializer}
 
 
-def _check_graph(graph: memoryview, depth: int) -> None:
-    if depth > _DEEPEST:
-        raise MalformedError("its graphs are nested too deep")
-    for number, value in messages(graph):
-        if number == _GRAPH_SPARSE_INITIALIZER:
-            raise MalformedError("it has a sparse initializer")
-        if number == GRAPH_INITIALIZER and not _ELSEWHERE.isdisjoint(n for n, _ in fields(value)):
-            raise MalformedError("it refers to another file")
-        if number == GRAPH_NODE:
-            for inner, attribute in messages(value):
-                if inner == NODE_ATTRIBUTE:
-                    _check_attribute(attribute, depth)
+class _Gate:
+    """What graphs of encoders, or of others, may have."""
+
+    def __init__(self, is_encoder: bool) -> None:
+        self._operators, self._is_encoder = ENCODER if is_encoder else ARTIFACT, is_encoder
+
+    def check(self, graph: GraphProto, outer: _Values, depth: int) -> list[int]:
+        """Check a graph, given the values around it, and return the types of its outputs.
+
+        Every name is given once. Nodes are put in order.
+        """
+        if depth > _DEEPEST:
+            raise MalformedError("its graphs are nested too deep")
+        values = outer.new_child()
+        # skl2onnx leaves the names of classes behind, which nothing reads.
+        graph.initializer = [tensor for tensor in graph.initializer if tensor.data_type != STRING]
+        for tensor in graph.initializer:
+            _make_raw(tensor)
+            stored = array(tensor)
+            if not self._is_encoder and not _are_numbers(tensor.name, stored):
+                raise MalformedError(f"its tensor {tensor.name!r:.80} holds what is no finite number")
+            _give(values, tensor.name, _Value(tensor.data_type or 0, stored))
+        for entry in graph.input:
+            kind = _type_of(entry)
+            stands = values.maps[0].pop(entry.name or "", None)  # an initializer that a caller may override
+            if depth or (stands is not None and (stands.constant is None or stands.type != kind)):
+                raise MalformedError(f"its input {entry.name!r:.80} is of another type, or not expected")
+            _give(values, entry.name, _Value(kind))
+        graph.node = _in_order(graph.node)
+        for node in graph.node:
+            self._check_node(node, values, depth)
+        for entry in graph.output:
+            if entry.type is not None:
+                _type_of(entry)
+        return [_taken(values, entry.name).type for entry in graph.output]
+
+    def _check_node(self, node: NodeProto, values: _Values, depth: int) -> None:
+        operator = self._operators.get(node.op_type or "") if node.domain in _OWN else None
+        if operator is None:
+            raise MalformedError(f"it has the operator {node.op_type!r:.80}, which is none of an artifact's")
+        _check_text(node.name)
+        inputs = [_taken(values, name) if name else _Value(0) for name in node.input]
+        attributes: dict[str | None, AttributeProto] = {one.name: one for one in node.attribute}
+        if len(attributes) < len(node.attribute) or not attributes.keys() <= operator.attributes:
+            raise MalformedError(f"its operator {node.op_type} has attributes that are not expected")
+        for one in node.attribute:
+            _check_attribute(one, ATTRIBUTES[one.name or ""])
+        branches = [self.check(one.g, values, depth + 1) for one in node.attribute if one.g is not None]
+        if node.op_type in DIVIDES | COUNTS and not any(value.type in REAL for value in inputs):
+            divisor = inputs[1].constant if node.op_type in DIVIDES and len(inputs) > 1 else None
+            if divisor is None or np.isin(divisor, (0, -1)).any():
+                raise MalformedError(f"its operator {node.op_type} may divide an integer by 0 or -1")
+        for place, name in enumerate(node.output):
+            kind = operator.makes[min(place, len(operator.makes) - 1)]
+            if kind < 0:
+                kind = inputs[-kind - 1].type if -kind <= len(inputs) else 0
+            elif node.op_type == "Cast" and "to" in attributes:
+                kind = _element_type(attributes["to"].i)
+            elif branches and place < len(branches[0]):
+                kind = branches[0][place]
+            if name:
+                _give(values, name, _Value(kind))
 
 
-def _check_attribute(attribute: memoryview, depth: int) -> None:
-    for number, value in fields(attribute):
-        if number in _ATTRIBUTE_REFUSED:
-            raise MalformedError("a node holds a tensor or many graphs")
-        if number == ATTRIBUTE_GRAPH and isinstance(value, memoryview):
-            _check_graph(value, depth + 1)
-
-
-def _tensors(graph: memoryview, wanted: Collection[str]) -> Iterator[tuple[str, Tensor]]:
-    for number, value in messages(graph):
-        if number == GRAPH_INITIALIZER:
-            content = list(fields(value))
-            name = next((text(inner) for n, inner in content if n == TENSOR_NAME), "")
-            if name in wanted:
-                yield name, array(name, content)
-
-
-def array(name: str, content: list[tuple[int, int | memoryview]]) -> Tensor:
-    """View the values of a tensor, given its fields."""
-    shape = [inner for n, inner in content if n == _TENSOR_DIMS and isinstance(inner, int)]
-    kind = next((_TENSOR_TYPES.get(inner) for n, inner in content if n == TENSOR_TYPE and isinstance(inner, int)), None)
-    raw = next((inner for n, inner in content if n == TENSOR_RAW and isinstance(inner, memoryview)), memoryview(b""))
-    if kind is None or len(raw) != prod(shape) * int(kind[-1]):
-        raise MalformedError(f"its tensor {name} is of another type or size")
-    return np.frombuffer(raw, kind).reshape(shape)
-
-
-def text(value: int | memoryview | None) -> str:
-    """Decode a string."""
+def _in_order(nodes: list[NodeProto]) -> list[NodeProto]:
+    """Put nodes behind those whose outputs they read, where they are not: skl2onnx does not look into branches."""
+    places = {name: place for place, node in enumerate(nodes) for name in node.output}
+    reads = {place: {places[name] for name in _read_by(node) if name in places} for place, node in enumerate(nodes)}
+    if all(max(before, default=-1) < place for place, before in reads.items()):
+        return nodes
     try:
-        return str(value, "utf-8") if isinstance(value, memoryview) else ""
-    except UnicodeDecodeError:
-        raise MalformedError("its names or metadata are not UTF-8") from None
+        return [nodes[place] for place in TopologicalSorter(reads).static_order()]
+    except CycleError:
+        raise MalformedError("its operators read one another") from None
 
 
-def messages(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Yield the fields that are messages, strings or bytes."""
-    return ((number, value) for number, value in fields(message) if isinstance(value, memoryview))
+def _read_by(node: NodeProto) -> Iterator[str]:
+    yield from node.input
+    for graph in (one.g for one in node.attribute if one.g is not None):
+        yield from (entry.name or "" for entry in graph.output)
+        for inner in graph.node:
+            yield from _read_by(inner)
 
 
-def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield each field's number and value."""
-    position = 0
-    while position < len(message):
-        key, position = _varint(message, position)
-        kind = key & 7
-        if kind == _VARINT:
-            number, position = _varint(message, position)
-            yield key >> 3, number
-            continue
-        if kind == _BYTES:
-            size, position = _varint(message, position)
-        elif kind in (_FIXED64, _FIXED32):
-            size = 8 if kind == _FIXED64 else 4
-        else:
-            raise MalformedError("it is not a protocol buffer")
-        if position + size > len(message):
-            raise MalformedError("it is cut")
-        yield key >> 3, message[position : position + size]
-        position += size
+def _give(values: _Values, name: str | None, value: _Value) -> None:
+    _check_text(name)
+    if not name or name in values:
+        raise MalformedError(f"its name {name!r:.80} is given twice, or none")
+    values[name] = value
 
 
-def _varint(message: memoryview, position: int) -> tuple[int, int]:
-    """Read a base-128 number: the number, and the position behind it."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if position >= len(message):
-            raise MalformedError("it is cut")
-        byte = message[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise MalformedError("it is not a protocol buffer")
+def _taken(values: _Values, name: str | None) -> _Value:
+    found = values.get(name or "")
+    if found is None:
+        raise MalformedError(f"its name {name!r:.80} is read before it is given")
+    return found
+
+
+def _check_text(text: str | None) -> None:
+    """Refuse what onnxruntime's messages would carry to a terminal or a log."""
+    if text and not text.isprintable():
+        raise MalformedError(f"its name {text!r:.80} is not printable")
+
+
+def _check_attribute(attribute: AttributeProto, held: Attribute) -> None:
+    present = {name for name in ("f", "i", "s", "g", "floats", "ints") if getattr(attribute, name) not in (None, [])}
+    # A list may be empty.
+    if attribute.type != held.type or not present <= {held.field} or getattr(attribute, held.field) is None:
+        raise MalformedError(f"its attribute {attribute.name} is of another type")
+
+
+def _element_type(number: int | None) -> int:
+    if number is None or number not in DTYPES:
+        raise MalformedError(f"it has values of type {number}, which are none of an artifact's")
+    return number
+
+
+def _type_of(entry: ValueInfoProto) -> int:
+    """Return the type of an input or output."""
+    tensor = entry.type.tensor_type if entry.type else None
+    for dim in tensor.shape.dim if tensor and tensor.shape else ():
+        _check_text(dim.dim_param)
+    return _element_type(tensor.elem_type if tensor else None)
+
+
+def array(tensor: TensorProto) -> Tensor:
+    """View the values of a tensor."""
+    dtype, dims, raw = DTYPES.get(tensor.data_type or 0), tensor.dims, tensor.raw_data or memoryview(b"")
+    known = dtype is not None and len(dims) <= _MOST_DIMS and all(dim >= 0 for dim in dims)
+    if not known or prod(dim or 1 for dim in dims) > _MOST_VALUES or len(raw) != prod(dims) * int(str(dtype)[-1]):
+        raise MalformedError(f"its tensor {tensor.name!r:.80} is of another type or size")
+    return np.frombuffer(raw, dtype).reshape(dims)
+
+
+def _make_raw(tensor: TensorProto) -> None:
+    """Put the values of a tensor where those of most stand."""
+    present = [name for name in _TYPED if getattr(tensor, name)]
+    if not present:
+        return
+    data_type = tensor.data_type or 0
+    if present != [_FIELDS.get(data_type, "int32_data")] or data_type not in DTYPES or tensor.raw_data:
+        raise MalformedError(f"its tensor {tensor.name!r:.80} has values of another type")
+    values: memoryview = getattr(tensor, present[0])
+    if data_type not in (FLOAT, DOUBLE):  # numbers one behind the other; those of float16 are its bits
+        kind = "<u2" if data_type == FLOAT16 else DTYPES[data_type]
+        values = memoryview(np.array(varints(values, _MOST_TYPED), np.int64).astype(kind).tobytes())
+    tensor.raw_data = values
+    setattr(tensor, present[0], None)
+
+
+def _are_numbers(name: str | None, values: Tensor) -> bool:
+    """Whether a tensor of an artifact holds nothing but finite numbers, or of what else those of its name may hold."""
+    if values.dtype.kind != "f" or name in _UNPROVEN:
+        return True
+    refused = np.isinf if name in _UNKNOWN else np.isnan
+    flat = values.reshape(-1)
+    for first in range(0, flat.size, _AT_ONCE):
+        block = flat[first : first + _AT_ONCE]
+        if not np.isfinite(block).all() and (name in _GIVEN or refused(block).any()):
+            return False
+    return True

@@ -1,36 +1,19 @@
 """An ONNX model cut down to what some of its outputs need, with its large tensors beside it instead of in it."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Set
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from .nodes import DOUBLE, FLOAT, Node, are_read_in_float32, nodes_within
-from .onnx_reader import (
-    GRAPH_INITIALIZER,
-    GRAPH_INPUT,
-    GRAPH_NODE,
-    GRAPH_OUTPUT,
-    MODEL_GRAPH,
-    MODEL_METADATA,
-    TENSOR_EXTERNAL,
-    TENSOR_LOCATION,
-    TENSOR_NAME,
-    TENSOR_RAW,
-    TENSOR_TYPE,
-    Tensor,
-    array,
-    fields,
-    messages,
-    text,
-)
+from .messages import ExternalTensorProto, NodeProto, StringStringEntryProto, TensorProto, ValueInfoProto
+from .onnx_reader import Model, Tensor, array
+from .operators import DOUBLE, FLOAT
+from .protobuf import encode
 
-_VALUE_NAME, _VALUE_TYPE, _TYPE_TENSOR, _TENSOR_ELEMENTS = 1, 2, 1, 1
-# Where names stand in what may be left out of a graph.
-_NAME = {GRAPH_INITIALIZER: TENSOR_NAME, GRAPH_INPUT: _VALUE_NAME, GRAPH_OUTPUT: _VALUE_NAME}
 # Smaller tensors stay: onnxruntime reads shapes and numbers of nodes when it opens a session.
 LARGE = 2**14
-_NOWHERE = "beside"
+_BESIDE = StringStringEntryProto("location", "beside")
 
 
 class Pruned(NamedTuple):
@@ -42,119 +25,77 @@ class Pruned(NamedTuple):
 
 
 def pruned(
-    data: bytes,
+    model: Model,
     outputs: Collection[str] = (),
     split: bool = True,
     switch: str | None = None,
     single: bool = False,
 ) -> Pruned:
-    """Keep only some outputs, all by default, of the graph of a serialized ModelProto, and what they need.
+    """Write only some outputs of a model, all by default, and what they need.
 
     Metadata are left out, and with ``split`` the values of large tensors. With ``switch``, that optional input is true
     for good: onnxruntime then puts the branch that it chooses in place of the choice. With ``single``, inputs are of
-    float32 instead of float64, of which the graph makes that. The bytes are those that `onnx_reader.read_onnx` took.
+    float32 instead of float64, of which the graph makes that.
     """
-    tensors: dict[str, Tensor] = {}
-    parts = []
-    for number, value in fields(memoryview(data)):
-        if number == MODEL_GRAPH and isinstance(value, memoryview):
-            parts.append(field(number, _graph(value, outputs, tensors if split else None, switch, single)))
-        elif number != MODEL_METADATA:
-            parts.append(field(number, value))
-    return Pruned(b"".join(parts), tensors)
-
-
-def _graph(
-    graph: memoryview,
-    outputs: Collection[str],
-    tensors: dict[str, Tensor] | None,
-    switch: str | None,
-    single: bool,
-) -> bytes:
-    content = list(messages(graph))
-    outputs = outputs or [_name(value, _VALUE_NAME) for number, value in content if number == GRAPH_OUTPUT]
-    needed, kept, nodes = set(outputs), [], [Node(list(outputs), [])]
-    for node in reversed([value for number, value in content if number == GRAPH_NODE]):
-        *_, outermost = within = list(nodes_within(node))
-        if not needed.isdisjoint(outermost.outputs):
+    graph = model.graph
+    outputs = outputs or [str(entry.name) for entry in graph.output]
+    needed, kept = set(outputs), []
+    wide = set(outputs)  # what is read in another way than made float32
+    for node in reversed(graph.node):
+        if not needed.isdisjoint(node.output):
             kept.append(node)
-            nodes += within
-            needed.update(name for inner in within for name in inner.inputs)
-    parts = [field(GRAPH_NODE, node) for node in reversed(kept)]
-    for number, value in content:
-        name = _name(value, _NAME[number]) if number in _NAME else None
-        if name is None:
-            parts.append(field(number, value) if number != GRAPH_NODE else b"")
-        elif name == switch:
-            parts.append(field(number, _true(value)) if number == GRAPH_INITIALIZER else b"")
-        elif name in (outputs if number == GRAPH_OUTPUT else needed):
-            if number == GRAPH_INITIALIZER:
-                parts.append(field(number, _tensor(value, tensors, nodes)))
-            else:
-                parts.append(field(number, _single(value) if single and number == GRAPH_INPUT else value))
-    return b"".join(parts)
+            for name, is_narrow in _reads(node, wide):
+                needed.add(name)
+                if not is_narrow:
+                    wide.add(name)
+    tensors: dict[str, Tensor] = {}
+    initializers = []
+    for tensor in graph.initializer:
+        if tensor.name == switch:
+            tensor = replace(tensor, raw_data=memoryview(b"\1"))
+        elif tensor.name not in needed:
+            continue
+        elif split and len(tensor.raw_data or b"") >= LARGE:
+            tensor, tensors[str(tensor.name)] = _beside(tensor, tensor.name not in wide)
+        initializers.append(tensor)
+    inputs = [_single(entry) if single else entry for entry in graph.input if entry.name in needed - {switch}]
+    cut = replace(
+        graph,
+        node=kept[::-1],
+        initializer=initializers,
+        input=inputs,
+        output=[entry for entry in graph.output if entry.name in outputs],
+    )
+    return Pruned(b"".join(encode(replace(model.proto, graph=cut, metadata_props=[]))), tensors)
 
 
-def _tensor(tensor: memoryview, tensors: dict[str, Tensor] | None, nodes: Sequence[Node]) -> bytes | memoryview:
-    """Take the values out of a large tensor, if they are to stand beside."""
-    content = dict(messages(tensor))
-    raw = content.get(TENSOR_RAW, memoryview(b""))
-    if tensors is None or len(raw) < LARGE:
-        return tensor
-    name = text(content.get(TENSOR_NAME))
-    kept = [(number, value) for number, value in fields(tensor) if number != TENSOR_RAW]
-    values = array(name, list(fields(tensor)))
+def _reads(node: NodeProto, wide: Set[str]) -> Iterator[tuple[str, bool]]:
+    """Yield what a node and the graphs in it read, from the last node on, and whether only float32 is made of it.
+
+    It is where it is cast to that, or where some of its rows are taken which, by what follows, are not ``wide``.
+    """
+    is_cast = node.op_type == "Cast" and any(one.i == FLOAT for one in node.attribute)
+    is_narrow = is_cast or (node.op_type == "Gather" and not wide & {*node.output})
+    yield from ((name, is_narrow and place == 0) for place, name in enumerate(node.input))
+    for graph in (one.g for one in node.attribute if one.g is not None):
+        yield from ((str(entry.name), False) for entry in graph.output)
+        for inner in reversed(graph.node):
+            yield from _reads(inner, wide)
+
+
+def _beside(tensor: TensorProto, narrow: bool) -> tuple[ExternalTensorProto, Tensor]:
+    """Take the values out of a tensor, in float32 if that is all that is made of them."""
+    values, data_type = array(tensor), tensor.data_type
     # Made by onnxruntime, float32 would take three times its memory while the session is opened.
-    if values.dtype == np.float64 and are_read_in_float32(name, nodes):
-        kept = [(number, FLOAT if number == TENSOR_TYPE else value) for number, value in kept]
+    if narrow and data_type == DOUBLE:
+        data_type = FLOAT
         with np.errstate(over="ignore"):
             values = values.astype(np.float32)
-    tensors[name] = values
-    place = field(1, b"location") + field(2, _NOWHERE.encode())
-    return b"".join([*(field(*each) for each in kept), field(TENSOR_EXTERNAL, place), field(TENSOR_LOCATION, 1)])
+    return ExternalTensorProto(tensor.dims, data_type, name=tensor.name, external_data=[_BESIDE]), values
 
 
-def _true(tensor: memoryview) -> bytes:
-    """Return a boolean scalar with the value true."""
-    return b"".join(field(*each) if each[0] != TENSOR_RAW else field(TENSOR_RAW, b"\1") for each in fields(tensor))
-
-
-def _single(value: memoryview, path: Sequence[int] = (_VALUE_TYPE, _TYPE_TENSOR)) -> bytes:
-    """Make float32 of float64 in the description of a value, at the end of a path of fields."""
-    parts = []
-    for number, inner in fields(value):
-        if path and number == path[0] and isinstance(inner, memoryview):
-            parts.append(field(number, _single(inner, path[1:])))
-        else:
-            is_double = not path and number == _TENSOR_ELEMENTS and inner == DOUBLE
-            parts.append(field(number, FLOAT if is_double else inner))
-    return b"".join(parts)
-
-
-def _name(message: memoryview, number: int) -> str:
-    return next(_strings(message, number), "")
-
-
-def _strings(message: memoryview, number: int) -> Iterator[str]:
-    return (text(value) for each, value in messages(message) if each == number)
-
-
-def field(number: int, value: int | bytes | memoryview) -> bytes:
-    """Encode a field of a protocol buffer: a number, or bytes."""
-    if isinstance(value, int):
-        return _varint(number << 3) + _varint(value)
-    return b"".join([head(number, len(value)), value])
-
-
-def head(number: int, length: int) -> bytes:
-    """Encode what stands before the bytes of a field."""
-    return _varint(number << 3 | 2) + _varint(length)
-
-
-def _varint(value: int) -> bytes:
-    digits = bytearray()
-    while value >= 0x80:
-        digits.append(value & 0x7F | 0x80)
-        value >>= 7
-    digits.append(value)
-    return bytes(digits)
+def _single(entry: ValueInfoProto) -> ValueInfoProto:
+    """Make float32 of float64 in the description of an input."""
+    if entry.type is None or entry.type.tensor_type is None or entry.type.tensor_type.elem_type != DOUBLE:
+        return entry
+    return replace(entry, type=replace(entry.type, tensor_type=replace(entry.type.tensor_type, elem_type=FLOAT)))

@@ -7,8 +7,10 @@ import numpy.typing as npt
 import onnxruntime
 
 from ..artifact.metadata import CategoryClassifier
+from ..artifact.onnx_reader import Model
+from ..artifact.protobuf import MalformedError
 from ..errors import ArtifactError
-from ..schema import EncoderPort, Output
+from ..schema import PREFIX, EncoderPort, Entry, Output
 from ..session import Providers, cannot_run, open_session
 
 _OUTPUTS = [Output.SCORE]
@@ -46,9 +48,11 @@ class CategoryPredictor:
     ) -> None:
         self._loaded = name, classifier, embedding_dim, providers, sess_options
         self._classes = np.array(classifier.classes, dtype=object)
-        self._session: onnxruntime.InferenceSession | None = open_session(
-            name, classifier.graph, providers, sess_options
-        )
+        try:
+            model = Model(classifier.graph)
+        except MalformedError as cause:
+            raise ArtifactError(f"{name}: {PREFIX}{Entry.CATEGORY_GRAPH}: malformed: {cause}") from None
+        self._session: onnxruntime.InferenceSession | None = open_session(name, model, providers, sess_options)
         try:
             shape = self._scores(np.zeros((1, embedding_dim))).shape
             if shape != (1, len(classifier.classes)):

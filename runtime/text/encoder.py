@@ -70,13 +70,13 @@ class Encoder:
             When the tokenizers library is not installed.
         """
         name, data = read_sealed(path)
-        metadata, tokenizer_json = read_encoder(name, data)
+        metadata, tokenizer_json, model = read_encoder(name, data)
         try:
             facts = check_tokenizer(tokenizer_json)
         except UnsafeTokenizerError as cause:
             raise ArtifactError(f"{name}: its tokenizer cannot be used: {cause}") from None
         tokenizer = Tokenizer(name, tokenizer_json, facts, metadata)
-        session = open_session(name, data, providers, sess_options)
+        session = open_session(name, model, providers, sess_options)
         session._model_bytes = None  # it would hold the file beside what it made of it
         encoder = cls(name, session, metadata, tokenizer, path, data[-SEAL_LENGTH:])
         # The greatest token, and the one that fills: a graph that knows these knows all.

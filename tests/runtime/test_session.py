@@ -7,6 +7,7 @@ import onnxruntime
 import pytest
 
 from modelpick.runtime import ArtifactError, Selector
+from modelpick.runtime.artifact.onnx_reader import Model
 from modelpick.runtime.session import open_session, runner
 
 CPU, CUDA, TENSORRT = (f"{name}ExecutionProvider" for name in ("CPU", "CUDA", "Tensorrt"))
@@ -69,7 +70,7 @@ def test_a_missing_provider_is_an_error_also_where_the_cpu_would_answer(sample_a
 def test_what_a_session_reads_in_place_lives_as_long_as_it(sample_artifacts):
     """Also when all else lets go of the bytes, as `close` does during a call."""
     data = bytearray((sample_artifacts / "knn.onnx").read_bytes())
-    session = open_session("knn.onnx", bytes(data), None, None)
+    session = open_session("knn.onnx", Model(bytes(data)), None, None)
     outputs = [output.name for output in session.get_outputs()]
     run = runner(session)
     del session

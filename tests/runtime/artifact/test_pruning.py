@@ -11,6 +11,7 @@ import pytest
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.converter.algorithms.knn import KNNModelSelector
 from modelpick.runtime import Selector
+from modelpick.runtime.artifact.onnx_reader import Model
 from modelpick.runtime.artifact.pruning import pruned
 from modelpick.runtime.schema import Output
 from modelpick.runtime.session import Part, open_session
@@ -35,7 +36,7 @@ def answers(model, outputs):
 @pytest.mark.parametrize("outputs", [SEARCH, (Output.ROW, Output.DISTANCE), ()])
 def test_what_is_kept_answers_as_the_whole(artifact, outputs):
     names = list(outputs) or [output.name for output in onnx.load_from_string(artifact).graph.output]
-    model = pruned(artifact, outputs, split=False).model
+    model = pruned(Model(artifact), outputs, split=False).model
     onnx.checker.check_model(model)
     assert [output.name for output in onnx.load_from_string(model).graph.output] == names
     for ours, whole in zip(answers(model, names), answers(artifact, names), strict=True):
@@ -44,14 +45,14 @@ def test_what_is_kept_answers_as_the_whole(artifact, outputs):
 
 
 def test_the_search_needs_no_refinement_and_no_metadata(artifact):
-    model = onnx.load_from_string(pruned(artifact, SEARCH).model)
+    model = onnx.load_from_string(pruned(Model(artifact), SEARCH).model)
     assert not any(node.op_type == "If" for node in model.graph.node)
     assert not model.metadata_props
     assert {entry.name for entry in model.graph.input} == {"features", "candidates"}
 
 
 def test_large_tensors_are_views_of_the_bytes(artifact):
-    model, tensors = pruned(artifact, SEARCH)
+    model, tensors = pruned(Model(artifact), SEARCH)
     assert len(model) < len(artifact) / 4
     np.testing.assert_array_equal(tensors["rows"], ROWS)
     assert all(not tensor.flags.owndata and not tensor.flags.writeable for tensor in tensors.values())
@@ -62,9 +63,9 @@ def test_float64_that_is_searched_alone_stands_beside_in_float32(search):
     rows = RNG.normal(size=(500, 40))
     estimator = KNNModelSelector(3).fit(rows, ["a", "b"] * 250)
     artifact = to_artifact(estimator, exact_search=search)
-    np.testing.assert_array_equal(pruned(artifact, SEARCH).tensors["rows"], rows.astype(np.float32))
-    assert pruned(artifact).tensors["rows"].dtype == np.float64  # distances need it
-    session = open_session("artifact", artifact, None, None, Part(SEARCH))
+    np.testing.assert_array_equal(pruned(Model(artifact), SEARCH).tensors["rows"], rows.astype(np.float32))
+    assert pruned(Model(artifact)).tensors["rows"].dtype == np.float64  # distances need it
+    session = open_session("artifact", Model(artifact), None, None, Part(SEARCH))
     for queries, expected in zip((QUERIES, QUERIES[:1]), answers(artifact, SEARCH), strict=True):
         for values, others in zip(session.run(SEARCH, {"features": queries}), expected, strict=True):
             np.testing.assert_array_equal(values, others)
@@ -93,7 +94,7 @@ def test_queries_of_a_part_may_be_float32():
     fields = {"algorithm": "kmeans", "trained": True, "num_clusters": 4, "centroids": centroids.tolist()}
     document = load_document(json.dumps({**fields, "cluster_models": ["a", "b"] * 2}).encode())
     artifact = to_artifact(build_estimator(document), document=document)
-    model = pruned(artifact, (Output.ESTIMATE,), split=False, single=True).model
+    model = pruned(Model(artifact), (Output.ESTIMATE,), split=False, single=True).model
     onnx.checker.check_model(model)
     (features,) = onnx.load_from_string(model).graph.input
     assert features.type.tensor_type.elem_type == onnx.TensorProto.FLOAT

@@ -21,8 +21,8 @@ def searched(rows, search):
     document["labels"] = [f"m{row % 3}" for row in range(len(rows))]
     built = build_estimator(load_document(json.dumps(document).encode()))
     data = to_artifact(built, exact_search=search)
-    metadata, tables = read_contents("test", data)
-    run = open_parts("test", data, None, None, PARTS, tables)
+    metadata, tables, model = read_contents("test", data)
+    run = open_parts("test", model, None, None, PARTS, tables)
     return document, Nearest(tables, metadata.k, metadata.n_features_in, metadata.metric), run
 
 

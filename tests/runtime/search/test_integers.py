@@ -46,10 +46,10 @@ def opened(rows, semantics="native/1"):
     data = to_artifact(
         build_estimator(load_document(json.dumps(document).encode(), semantics=semantics)), exact_search="quantised"
     )
-    metadata, tables = read_contents("test", data)
+    metadata, tables, model = read_contents("test", data)
     assert Table.INTEGERS in tables
     nearest = Nearest(tables, metadata.k, metadata.n_features_in, metadata.metric)
-    return nearest, tables, open_parts("test", data, None, None, PARTS, tables)
+    return nearest, tables, open_parts("test", model, None, None, PARTS, tables)
 
 
 def queries_near(rows):

@@ -143,7 +143,7 @@ def altered(path, **entries):
 
 BROKEN = {
     "expected encoder version 1 or older, got 2": {EncoderEntry.VERSION: "2"},
-    "expected an encoder": {EncoderEntry.VERSION: None},
+    "malformed: it has the operator": {EncoderEntry.VERSION: None},
     "modelpick.longest: expected int, got str": {EncoderEntry.LONGEST: '"9"'},
     "modelpick.digest": {EncoderEntry.DIGEST: None},
     "modelpick.tokenizer: malformed": {EncoderEntry.TOKENIZER: "?"},
