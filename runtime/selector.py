@@ -19,7 +19,7 @@ from .artifact.onnx_reader import Tensor
 from .artifact.requirements import Requirements
 from .artifact.seal import read_sealed
 from .decision.objective import OperatingPoint
-from .errors import ArtifactError, FeatureError
+from .errors import ArtifactError, FeatureError, ModelpickError
 from .events import Observer, Selection, notify
 from .features import FeatureBuilder
 from .keywords import refuse_unknown, spelled_out
@@ -245,7 +245,10 @@ class Selector:
         query, squared_norm = self._checks.query(features, request, may_be_single=True)
         run, model = self._run(), preferences.only
         if model is None:
-            model = self._metadata.model_names[self._algorithm.winner(run, query, squared_norm, preferences)]
+            try:
+                model = self._metadata.model_names[self._algorithm.winner(run, query, squared_norm, preferences)]
+            except Exception as cause:
+                raise self._failure(cause) from None
         if self._observer:
             notify(self._observer, Selection(self._name, (model,), perf_counter() - start))
         return model
@@ -274,8 +277,11 @@ class Selector:
             chunk, norms = self._checks.finite(queries[first : first + self._chunk], first)
             if preferences.only is not None:
                 picked += [preferences.only] * len(chunk)
-            else:
+                continue
+            try:
                 picked += self._names[algorithm.winners(run, chunk, norms, preferences)].tolist()
+            except Exception as cause:
+                raise self._failure(cause) from None
         if self._observer:
             notify(self._observer, Selection(self._name, tuple(picked), perf_counter() - start))
         return picked
@@ -314,7 +320,10 @@ class Selector:
         return self._explained(query, preferences)
 
     def _explained(self, query: Queries, preferences: Preferences) -> dict[str, Any]:
-        explanation = self._algorithm.explain(self._run(), query, preferences)
+        try:
+            explanation = self._algorithm.explain(self._run(), query, preferences)
+        except Exception as cause:
+            raise self._failure(cause) from None
         scores = dict(zip(self.model_names, explanation.scores.tolist(), strict=True))
         if preferences.allowed is not None:
             scores = {model: scores[model] for model, may in zip(scores, preferences.allowed, strict=True) if may}
@@ -350,7 +359,10 @@ class Selector:
         distances = self._metadata.distances
         if not distances:
             raise ArtifactError("expected an artifact that records distances: of two rows or centroids, or more")
-        distance = self._algorithm.distance(self._run(), vector, squared_norm)
+        try:
+            distance = self._algorithm.distance(self._run(), vector, squared_norm)
+        except Exception as cause:
+            raise self._failure(cause) from None
         return Drift(distance, bisect_left(distances, distance) / len(distances))
 
     def close(self) -> None:
@@ -375,6 +387,10 @@ class Selector:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _failure(self, cause: Exception) -> ModelpickError:
+        """Return the error for a query that the graph fails on, which a load cannot foresee."""
+        return cause if isinstance(cause, ModelpickError) else cannot_run(self._loaded.name, cause)
 
     def _run(self) -> Run:
         run = self._runner

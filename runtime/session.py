@@ -174,5 +174,7 @@ def _is_on(options: onnxruntime.SessionOptions, name: str) -> bool:
 
 def cannot_run(name: str, cause: Exception) -> ArtifactError:
     """Return the error for an artifact that onnxruntime fails on."""
+    if isinstance(cause, ArtifactError) and str(cause).startswith(f"{name}: "):
+        return cause
     lines = str(cause).splitlines() or [type(cause).__name__]
     return ArtifactError(f"{name}: cannot be run: {lines[0]}")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from ..decision.objective import Estimate, Objective, OperatingPoint, Single
 from ..decision.voting import Weights
-from ..errors import ArtifactError
+from ..errors import ArtifactError, ModelpickError
 from ..schema import FORMAT_VERSION, PREFIX, EncoderEntry, Entry
 from .onnx_reader import Model, Tensor
 from .protobuf import MalformedError
@@ -122,6 +122,15 @@ def read_contents(name: str, data: bytes) -> Contents:
         When the file is malformed or holds what may not be run, an entry or a table is missing or malformed, or the
         format version is newer than this runtime.
     """
+    try:
+        return _contents(name, data)
+    except ModelpickError:
+        raise
+    except Exception as cause:  # metadata of any shape fail in any way
+        raise ArtifactError(f"{name}: malformed: {cause!r:.200}") from None
+
+
+def _contents(name: str, data: bytes) -> Contents:
     entries, texts, model = read_entries(name, data)
     if EncoderEntry.VERSION in entries.raw:
         raise ArtifactError(f"{name}: expected a selector, got an encoder: see modelpick.runtime.text")

@@ -19,6 +19,8 @@ _AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(
 # Protobuf: field 14 (metadata_props) of ModelProto, a message of key (field 1) and value (field 2).
 _HEAD = bytes([0x72, len(_KEY) + _HEX_DIGITS + 4, 0x0A, len(_KEY)]) + _KEY + bytes([0x12, _HEX_DIGITS])
 SEAL_LENGTH = len(_HEAD) + _HEX_DIGITS
+# A protocol buffer is smaller.
+MOST_BYTES = 2**31
 
 
 class NoFileError(OSError):
@@ -51,7 +53,7 @@ def open_file(path: str | Path) -> BinaryIO:
         When it cannot be opened; `NoFileError` when it is no file.
     """
     descriptor = os.open(path, os.O_RDONLY | _AT_ONCE)
-    mode = os.stat(descriptor).st_mode
+    mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)
@@ -102,11 +104,14 @@ def _read(path: str | Path) -> bytes:
     """Read a file, its seal first: of a file that has none, however large it says to be, nothing else is read."""
     try:
         with open_file(path) as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - SEAL_LENGTH))
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - SEAL_LENGTH))
             _check_is_sealed(str(path), file.read(SEAL_LENGTH))
+            if size > MOST_BYTES:
+                raise ArtifactError(f"{path}: expected {MOST_BYTES:,} bytes at most, got {size:,}")
             file.seek(0)
             return file.read()
-    except (NoFileError, ValueError) as cause:
+    except (NoFileError, ValueError, MemoryError) as cause:
         if isinstance(cause, ArtifactError):
             raise
         raise ArtifactError(f"{path}: cannot be read: {getattr(cause, 'strerror', None) or cause}") from None

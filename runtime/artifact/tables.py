@@ -77,41 +77,41 @@ _CHOICES = _STORED | _optional(
         Table.OFFSETS: _Spec(_DOUBLES, ("choices",)),
     }
 )
-_TABLES: Final[Mapping[tuple[str, str], Mapping[str, _Spec]]] = MappingProxyType(
+_SCORED = {
+    Table.CENTROIDS: _Spec(_FLOATS, ("clusters", "features")),
+    Table.SCORES: _Spec(_DOUBLES, ("clusters", "models")),
+    Table.SUPPORT: _Spec(_INTEGERS, ("clusters", "models"), 0),
+    **_optional({Table.LEAD: _LEAD}),
+}
+_SHRUNK = {
+    Table.CENTROIDS: _Spec(_FLOATS, ("fine", "features")),
+    Stored.COARSE_CENTROIDS: _Spec(_FLOATS, ("coarse", "features")),
+    Table.COARSE_MEANS: _Spec(_DOUBLES, ("coarse", "models")),
+    Table.FINE_SUMS: _Spec(_DOUBLES, ("fine", "models")),
+    Table.FINE_COUNTS: _Spec(_DOUBLES, ("fine", "models"), 0),
+    Table.LATENCIES: _Spec(_DOUBLES, ("models",)),
+    **_STORED,
+    **_optional({Table.LEAD: _LEAD, Table.COARSE_LEAD: _LEAD}),
+}
+_PREDICTED = {**_STORED, Table.MEAN_OUTCOMES: _Spec(_DOUBLES, (3, "models"))}
+TABLES: Final[Mapping[tuple[str, str], Mapping[str, _Spec]]] = MappingProxyType(
     {
-        **dict.fromkeys([("knn", "native/1"), ("knn", "native/2"), ("knn", "trainer/1")], _VOTE),
-        ("knn", "queries/1"): {**_QUERIES, Table.OUTCOMES: _OUTCOMES._replace(least=0)},
-        ("knn", "queries/2"): {**_QUERIES, Table.OUTCOMES: _OUTCOMES},
-        **dict.fromkeys(
-            [
-                ("kmeans", "native/1"),
-                ("svm", "native/1"),
-                ("svm", "native/2"),
-                ("svm", "trainer/1"),
-                ("mlp", "native/1"),
-                ("mlp", "native/2"),
-            ],
-            _CHOICES,
-        ),
-        ("kmeans", "native/2"): {
-            Table.CENTROIDS: _Spec(_FLOATS, ("clusters", "features")),
-            Table.SCORES: _Spec(_DOUBLES, ("clusters", "models")),
-            Table.SUPPORT: _Spec(_INTEGERS, ("clusters", "models"), 0),
-            **_optional({Table.LEAD: _LEAD}),
-        },
-        ("hiershrink", "native/1"): {
-            Table.CENTROIDS: _Spec(_FLOATS, ("fine", "features")),
-            Stored.COARSE_CENTROIDS: _Spec(_FLOATS, ("coarse", "features")),
-            Table.COARSE_MEANS: _Spec(_DOUBLES, ("coarse", "models")),
-            Table.FINE_SUMS: _Spec(_DOUBLES, ("fine", "models")),
-            Table.FINE_COUNTS: _Spec(_DOUBLES, ("fine", "models"), 0),
-            Table.LATENCIES: _Spec(_DOUBLES, ("models",)),
-            **_STORED,
-            **_optional({Table.LEAD: _LEAD, Table.COARSE_LEAD: _LEAD}),
-        },
-        ("kernel_ridge", "native/1"): {**_STORED, Table.MEAN_OUTCOMES: _Spec(_DOUBLES, (3, "models"))},
+        (algorithm, version): specs
+        for algorithm, versions, specs in (
+            ("knn", "native/1 native/2 trainer/1", _VOTE),
+            ("knn", "queries/1", {**_QUERIES, Table.OUTCOMES: _OUTCOMES._replace(least=0)}),
+            ("knn", "queries/2 queries/3", {**_QUERIES, Table.OUTCOMES: _OUTCOMES}),
+            ("kmeans", "native/1", _CHOICES),
+            ("kmeans", "native/2", _SCORED),
+            ("svm", "native/1 native/2 trainer/1", _CHOICES),
+            ("mlp", "native/1 native/2", _CHOICES),
+            ("hiershrink", "native/1", _SHRUNK),
+            ("kernel_ridge", "native/1 native/2", _PREDICTED),
+        )
+        for version in versions.split()
     }
 )
+"""Algorithm and semantics -> name of a tensor -> what it must be."""
 
 
 def check_tables(rule: tuple[str, str], known: Mapping[str, int], tables: Mapping[str, Tensor]) -> None:
@@ -131,7 +131,7 @@ def check_tables(rule: tuple[str, str], known: Mapping[str, int], tables: Mappin
     MalformedError
         When one is missing, of another type or shape, or holds an index of what is not there.
     """
-    specs, lengths = _TABLES.get(rule, {}), dict(known)
+    specs, lengths = TABLES.get(rule, {}), dict(known)
     for name, spec in specs.items():
         if name not in tables:
             if spec.needed:

@@ -90,7 +90,7 @@ def altered(artifact, key, value):
 def test_a_selector_alone_does_not_open_it(artifact, files):
     broken = altered(artifact, "category_graph", "AAAA")
     assert Selector.load(broken).model_names
-    with pytest.raises(ArtifactError, match="modelpick.category_graph: malformed"):
+    with pytest.raises(ArtifactError, match="category_graph: malformed"):
         TextSelector.load(broken, files.encoder)
 
 
