@@ -1,185 +1,162 @@
-"""An OpenAI-compatible gateway that picks the model; and a service that picks for vectors.
+"""The endpoints of the gateway.
 
 Files that change are swapped in while requests are served.
 """
 
-import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import httpx
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
-from starlette.types import Receive, Scope, Send
 
-from modelpick.runtime import FeatureError, ModelpickError, SelectorStore
-from modelpick.runtime.events import logger
-from modelpick.runtime.serving.prometheus import PrometheusObserver, exposition
+from modelpick.runtime import FeatureError, ModelpickError
+from modelpick.runtime.serving.prometheus import exposition
 
 from . import bodies
-from .backends import Answer, Clients, NoBackendError, first_answer
-from .config import AUTO, Config, read
+from .backends import NoBackendError
+from .config import AUTO, Backend, Config, read
+from .decisions import Outcome
 from .errors import RefusedError, answer
-from .rankings import Choice, Rankings
+from .headers import Headers
+from .picks import Pick, told_headers
+from .preferences import is_auto, preference_of
+from .relay import Served, UntilGone
+from .state import State, running
 
-OBSERVER = PrometheusObserver()
 STARTED = int(time.time())
-# Headers of the client that backends get, byte for byte, and what they get without.
-FORWARDED = {b"accept": b"*/*", b"accept-encoding": b"identity"}
 # Bytes of a body up to which reading it takes less time than handing it to a thread is worth.
 SMALL_BODY = 65_536
+SEEN = ["GET", "HEAD"]
 
 
-class UntilGone(Response):
-    """A response sent by a function, which is cancelled as soon as the client goes away."""
-
-    def __init__(self, serve: Callable[[Send], Awaitable[None]]) -> None:
-        super().__init__()
-        self._serve = serve
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve, and listen for the client's going away."""
-        serving = asyncio.ensure_future(self._serve(send))
-        gone = asyncio.ensure_future(_gone(receive))
-        try:
-            await asyncio.wait({serving, gone}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            gone.cancel()
-            serving.cancel()
-            (failed, _) = await asyncio.gather(serving, gone, return_exceptions=True)
-        if isinstance(failed, Exception):
-            raise failed
+async def _state(request: Request) -> State:
+    state: State = request.app.state.gateway
+    return state
 
 
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def pass_on(answer: Answer, more: list[tuple[bytes, bytes]], send: Send) -> None:
-    """Send a backend's answer byte for byte, with more headers."""
-    status, headers = answer.response.status_code, answer.headers + more
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.first, "more_body": True})
-    async for chunk in answer.rest:
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def relay(choices: list[Choice], request: Request, raw: bytes, body: dict[str, Any], send: Send) -> None:
-    """Send the answer of the first backend that serves; where that breaks off, so does the client's connection."""
-    config: Config = request.app.state.config
-    headers = {b"content-type": b"application/json", b"user-agent": b"modelpick", **FORWARDED}
-    headers |= {name: value for name, value in request.headers.raw if name in FORWARDED}
-    started = False
-    try:
-        async with asyncio.timeout(config.limits.total_seconds), request.app.state.clients.one() as web:
-            found = await first_answer(
-                web,
-                [choice.backend for choice in choices],
-                lambda backend: bodies.named(raw, body, backend.model or backend.name),
-                [*headers.items()],
-                config.limits,
-            )
-            started = True
-            async with aclosing(found.response):
-                chosen = next(choice for choice in choices if choice.backend is found.backend)
-                await pass_on(found, chosen.headers, send)
-    except (TimeoutError, httpx.HTTPError) as error:
-        if not started:
-            raise RefusedError(504, "no answer within the time limit") from None
-        # The server closes a connection whose response is not complete: the client sees the break.
-        logger.warning("%s: broke off: %s", found.backend.name, type(error).__name__)
-
-
-@contextmanager
-def loaded(config: Config) -> Iterator[tuple[SelectorStore, Rankings | None]]:
-    """Hold what picks, for vectors and for prompts.
+async def _client(request: Request, state: Annotated[State, Depends(_state)]) -> str:
+    """Return the digest of the client's key; empty where clients need none.
 
     Raises
     ------
-    ModelpickError
-        When something that the file names cannot be loaded.
+    RefusedError
+        When the client has none of the keys.
     """
-    with ExitStack() as stack:
-        store = stack.enter_context(SelectorStore(config.artifacts, observer=OBSERVER))
-        rankings = None
-        if config.encoder is not None:
-            artifact = config.artifacts / f"{config.selector}.onnx"
-            rankings = stack.enter_context(Rankings(artifact, config.encoder, config))
-        yield store, rankings
+    keys = state.config.client_keys
+    if not keys:
+        return ""
+    kind, _, key = request.headers.get("authorization", "").partition(" ")
+    digest = sha256(key.strip().encode("latin-1")).hexdigest()
+    if kind.lower() != "bearer" or digest not in keys:
+        raise RefusedError(401, "expected a key that this gateway knows", code="invalid_api_key")
+    return digest
 
 
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Hold what picks, and the connections, for as long as the gateway runs."""
-    state = app.state
-    with loaded(state.config) as (state.store, state.rankings):
-        threads = ThreadPoolExecutor(state.config.limits.pick_threads, "modelpick pick")
-        state.in_thread = partial(asyncio.get_running_loop().run_in_executor, threads)
-        async with aclosing(Clients(state.config.limits)) as state.clients:
-            yield
-        threads.shutdown(cancel_futures=True)
-
-
+Gateway = Annotated[State, Depends(_state)]
+Client = Annotated[str, Depends(_client)]
 routes = APIRouter()
 
 
+class _Named:
+    """A request for one backend."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backends = [backend]
+
+    def headers(self, backend: Backend) -> Headers:
+        return told_headers({"model": backend.name})
+
+
 @routes.post("/v1/chat/completions")
-async def chat(request: Request) -> Response:
+async def chat(request: Request, state: Gateway, client: Client) -> Response:
     """Pass a chat completion on to the backend that it names, or that is picked."""
-    state = request.app.state
     raw = await bodies.read(request, state.config.limits)
     body = bodies.chat(raw) if len(raw) <= SMALL_BODY else await state.in_thread(bodies.chat, raw)
-    if body["model"] == AUTO and state.rankings is not None:
-        try:
-            choices = await state.in_thread(state.rankings.rank, body)
-        except FeatureError as error:
-            raise RefusedError(400, str(error), param="messages") from None
-    else:
-        choices = [Choice(backend) for backend in state.config.backends if backend.name == body["model"]]
-    if not choices:
-        raise RefusedError(404, f"The model {body['model']!r} does not exist.", param="model", code="model_not_found")
-    return UntilGone(partial(relay, choices, request, raw, body))
+    serve = partial(state.relay.serve, raw=raw, body=body, headers=request.headers.raw)
+    if body["model"] in state.backends:
+        return UntilGone(lambda send: serve(_Named(state.backends[body["model"]]), done=_ignored, send=send))
+    if state.picker is None or not is_auto(body["model"]):
+        raise _unknown(body["model"])
+    prefer = preference_of(body["model"], request.headers, state.config.prefer)
+    named = request.headers.get(state.config.conversations.header)
+    try:
+        pick: Pick = await state.in_thread(state.picker.pick, body, prefer, named, client)
+    except FeatureError as error:
+        raise RefusedError(400, str(error), param="messages") from None
+    state.record(pick, body)
+    return UntilGone(lambda send: serve(pick, done=partial(state.record_answer, pick), send=send))
+
+
+def _ignored(served: Served) -> None:
+    pass
+
+
+def _unknown(model: str) -> RefusedError:
+    return RefusedError(404, f"The model {model!r} does not exist.", param="model", code="model_not_found")
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": STARTED, "owned_by": "modelpick"}
+
+
+def _names(state: State) -> list[str]:
+    return [AUTO] * (state.picker is not None) + list(state.backends)
 
 
 @routes.get("/v1/models")
-async def models(request: Request) -> dict[str, Any]:
+async def models(state: Gateway, client: Client) -> dict[str, Any]:
     """Return the models that can be asked for."""
-    state = request.app.state
-    names = [AUTO] * (state.rankings is not None) + [backend.name for backend in state.config.backends]
-    rows = [{"id": name, "object": "model", "created": STARTED, "owned_by": "modelpick"} for name in names]
-    return {"object": "list", "data": rows}
+    return {"object": "list", "data": [_model(name) for name in _names(state)]}
+
+
+@routes.get("/v1/models/{name:path}")
+async def model(name: str, state: Gateway, client: Client) -> dict[str, Any]:
+    """Return one of them."""
+    if name not in _names(state):
+        raise _unknown(name)
+    return _model(name)
+
+
+@routes.post("/v1/outcomes", status_code=202)
+async def outcomes(request: Request, state: Gateway, client: Client) -> dict[str, str]:
+    """Take what is said of a decision's answer; once or several times, the last counts."""
+    if state.recorder is None:
+        raise RefusedError(404, "expected a gateway that writes decisions")
+    said: Outcome = bodies.outcome(await bodies.read(request, state.config.limits))
+    if not state.recorder.put("outcome", lambda: said):
+        raise RefusedError(503, "too many rows wait to be written: send it again", code="overloaded")
+    return {"decision_id": said.decision_id, "signal": said.signal}
 
 
 # A selection takes microseconds: on the event loop it is done sooner than a thread would have started.
 @routes.post("/select/{name}")
-async def select(name: str, request: Request) -> dict[str, str]:
+async def select(name: str, request: Request, state: Gateway, client: Client) -> dict[str, str]:
     """Pick the language model for a vector."""
-    store = request.app.state.store
+    store = state.files.store
     if name not in store.names:
         raise RefusedError(404, f"expected one of {', '.join(store.names)}")
-    raw = await bodies.read(request, request.app.state.config.limits)
+    raw = await bodies.read(request, state.config.limits)
     return {"model": store[name].select(**bodies.query(raw))}
 
 
-@routes.get("/healthz")
+@routes.api_route("/healthz", methods=SEEN)
 async def healthz() -> dict[str, str]:
     """Answer that the process runs."""
     return {"status": "ok"}
 
 
-@routes.get("/readyz")
-async def readyz(request: Request) -> dict[str, Any]:
+@routes.api_route("/readyz", methods=SEEN)
+async def readyz(state: Gateway) -> dict[str, Any]:
     """Return which selectors serve, and from which JSON models; the gateway starts only once all are loaded."""
-    store, rankings = request.app.state.store, request.app.state.rankings
+    store, rankings = state.files.store, state.files.rankings
     versions = {name: store[name].metadata.source_sha256 for name in store.names}
     ready = {"status": "ready", "selectors": versions, "refusals": store.refusals}
     return ready | ({AUTO: rankings.current.metadata.source_sha256} if rankings else {})
@@ -189,6 +166,10 @@ async def readyz(request: Request) -> dict[str, Any]:
 def metrics() -> Response:
     """Return the metrics to Prometheus: of all workers, where PROMETHEUS_MULTIPROC_DIR names the folder they share."""
     return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
+
+
+# What the routes are, for who asks for another.
+SERVED = ", ".join(route.path for route in routes.routes if isinstance(route, APIRoute))
 
 
 async def refused(request: Request, error: Exception) -> Response:
@@ -202,9 +183,18 @@ async def refused(request: Request, error: Exception) -> Response:
             return answer(422, str(error))
         case ModelpickError():
             return answer(503, str(error))
+        case HTTPException(status_code=404):
+            return answer(404, f"{request.url.path[:100]!r} is not served, but {SERVED}", code="unknown_url")
         case HTTPException():
             return answer(error.status_code, str(error.detail))
     return answer(500, "the gateway failed")
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Hold the state for as long as the gateway runs."""
+    async with running(app.state.config) as app.state.gateway:
+        yield
 
 
 def create(config: Config) -> FastAPI:

@@ -1,16 +1,19 @@
-"""Asking backends: the first that answers serves, and its answer is passed on byte for byte."""
+"""Asking backends: the first that serves does, and its answer is passed on byte for byte."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import httpx
 from prometheus_client import Counter, Histogram
 
+from . import failing_over
+from .breaker import Breaker
 from .config import Backend, Limits
+from .failing_over import LOOKED_AT, Verdict
+from .headers import Headers, to_backend, to_client
 
 ATTEMPTS = Counter("modelpick_gateway_attempts", "Backends asked, by how they answered.", ["model", "outcome"])
 FIRST_BYTE = Histogram(
@@ -19,22 +22,13 @@ FIRST_BYTE = Histogram(
     ["model"],
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
 )
-# What concerns one connection only, what the gateway says itself, and what is between a backend and the gateway: its
-# cookies, and what it would have browsers do with the gateway's address.
-NOT_PASSED = frozenset(
-    b"connection keep-alive proxy-authenticate proxy-authentication-info proxy-connection te trailer transfer-encoding "
-    b"upgrade http2-settings date server via x-powered-by set-cookie set-cookie2 alt-svc strict-transport-security "
-    b"clear-site-data expect-ct nel report-to reporting-endpoints public-key-pins refresh".split()
-)
-OUR_HEADERS = b"x-modelpick-"
-# Statuses that an answer may have: no server can pass on others.
-STATUSES = range(200, 600)
+RETRY_AFTER = "retry-after"
 
 
 class Failure(NamedTuple):
     """Why a backend did not serve."""
 
-    backend: str
+    backend: Backend
     status: int
     """What the client gets if no other backend serves: 502, or 504 after a time limit."""
     reason: str
@@ -44,124 +38,187 @@ class NoBackendError(Exception):
     """No backend served."""
 
     def __init__(self, failures: Sequence[Failure]) -> None:
-        super().__init__("; ".join(f"{failure.backend}: {failure.reason}" for failure in failures))
+        super().__init__("; ".join(f"{failure.backend.name}: {failure.reason}" for failure in failures))
         self.status = failures[-1].status
+        self.failures = failures
 
 
 class Answer(NamedTuple):
-    """A backend's answer, whose first byte is there."""
+    """A backend's answer, of which the first is there."""
 
     backend: Backend
-    response: httpx.Response
+    status: int
+    headers: Headers
+    """Those that are passed on."""
     first: bytes
     rest: AsyncIterator[bytes]
+    response: httpx.Response
+    rule: failing_over.Rule
+    failures: tuple[Failure, ...] = ()
+    """Why those that were asked before did not serve."""
 
     @property
-    def serves(self) -> bool:
-        """Whether the next backend need not be tried."""
-        return self.response.status_code < 500 and self.response.status_code != 429
+    def retry_after(self) -> float | None:
+        """Seconds after which the backend wants to be asked again, if it says so in seconds."""
+        with suppress(ValueError):
+            return max(0.0, float(self.response.headers.get(RETRY_AFTER, "")))
+        return None
 
     @property
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """The headers that are passed on."""
-        raw = [(key.lower(), value) for key, value in self.response.headers.raw]
-        dropped = {*NOT_PASSED}
-        for key, value in raw:
-            if key == b"connection":  # names others that are of this connection
-                dropped |= {name.strip().lower() for name in value.split(b",")}
-            elif key == b"transfer-encoding":  # a length beside it does not count
-                dropped.add(b"content-length")
-        return [(key, value) for key, value in raw if key not in dropped and not key.startswith(OUR_HEADERS)]
+    def streams(self) -> bool:
+        """Whether it is a stream of events."""
+        return _streams(self.response)
 
 
-class Clients:
-    """HTTP clients that have one request at a time each.
-
-    For every request httpx looks at all connections of a client, which takes longer than the rest of it as soon as
-    there are dozens.
-    """
+class Circuits(dict[str, Breaker]):
+    """The breaker of each backend, made when it is first asked for."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits, self._trusted = limits, httpx.create_ssl_context()
-        self._idle: list[httpx.AsyncClient] = []
+        super().__init__()
+        self._limits = limits
 
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Lend a client; the one that was used last, since its connections are the most likely to be still open."""
-        web = self._idle.pop() if self._idle else self._new()
-        try:
-            yield web
-        finally:
-            self._idle.append(web)
-
-    def _new(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            verify=self._trusted,
-            timeout=httpx.Timeout(None, connect=self._limits.connect_seconds),
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # those of one request are no other's
-        )
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        for web in self._idle:
-            await web.aclose()
+    def __missing__(self, name: str) -> Breaker:
+        made = self[name] = Breaker(name, self._limits.failures, self._limits.probe_seconds)
+        return made
 
 
 async def first_answer(
     web: httpx.AsyncClient,
     ranked: Sequence[Backend],
     body_for: Callable[[Backend], bytes],
-    headers: Sequence[tuple[bytes, bytes]],
+    headers: Headers,
     limits: Limits,
+    circuits: Mapping[str, Breaker],
 ) -> Answer:
-    """Return the answer of the first backend that serves.
+    """Return the answer of the first backend that serves, by `failing_over`.
 
-    The next one is tried where one refuses the connection, breaks off or exceeds a time limit before the first byte,
-    or answers 429 or 5xx; what the last one answers is passed on whatever it is.
+    Those whose circuit is open are asked last. Where none serves, the last answer that a client may see is passed on,
+    rather one that says when to ask again.
 
     Raises
     ------
     NoBackendError
-        When the last one did not answer.
+        When there is no such answer.
     """
-    failures = []
-    for backend in ranked:
-        answer = await _ask(web, backend, body_for(backend), headers, limits)
+    failures: list[Failure] = []
+    kept: Answer | None = None
+    too_short = 0
+    for backend in _turns(ranked, circuits):
+        if backend.context_tokens is not None and backend.context_tokens <= too_short:
+            continue
+        breaker = circuits[backend.name]
+        answer = await _ask(web, backend, body_for(backend), to_backend(headers, backend.key), limits)
         if isinstance(answer, Failure):
+            breaker.failed()
             failures.append(answer)
-        elif answer.serves or backend is ranked[-1]:
-            return answer
+            continue
+        if answer.rule.counts:
+            breaker.failed(answer.retry_after)
+        else:
+            breaker.served()
+        if answer.rule.verdict is Verdict.SERVES:
+            return answer._replace(failures=tuple(failures))
+        failures.append(Failure(backend, 502, f"status {answer.status}"))
+        if answer.rule.verdict is Verdict.TOO_LONG:
+            too_short = max(too_short, backend.context_tokens or 0)
+        is_better = kept is None or kept.retry_after is None or answer.retry_after is not None
+        if answer.rule.verdict is not Verdict.HIDDEN and is_better:
+            kept = await _whole(answer, limits)
         else:
             await answer.response.aclose()
-            failures.append(Failure(backend.name, 502, f"status {answer.response.status_code}"))
-    raise NoBackendError(failures)
+    if kept is None:
+        raise NoBackendError(failures)
+    return kept._replace(failures=tuple(failures))
+
+
+def _turns(ranked: Sequence[Backend], circuits: Mapping[str, Breaker]) -> Iterator[Backend]:
+    """Yield backends as they are to be asked: those whose circuit is open last."""
+    last = []
+    for backend in ranked:
+        if circuits[backend.name].take():
+            yield backend
+        else:
+            last.append(backend)
+    yield from last
+
+
+async def _whole(answer: Answer, limits: Limits) -> Answer:
+    """Read a failed answer, as much of it as is ever shown, so that its connection is free for the next backend."""
+    body = bytearray(answer.first)
+    with suppress(TimeoutError, httpx.HTTPError):
+        async with asyncio.timeout(limits.connect_seconds):
+            async for chunk in answer.rest:
+                body += chunk
+                if len(body) > LOOKED_AT:
+                    break
+    await answer.response.aclose()
+    headers = [(name, value) for name, value in answer.headers if name != b"content-length"]
+    return answer._replace(first=bytes(body), rest=_nothing(), headers=headers)
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
 
 
 async def _ask(
-    web: httpx.AsyncClient, backend: Backend, body: bytes, headers: Sequence[tuple[bytes, bytes]], limits: Limits
+    web: httpx.AsyncClient, backend: Backend, body: bytes, headers: Headers, limits: Limits
 ) -> Answer | Failure:
-    """Ask one backend, and wait for the first byte of its body."""
+    """Ask one backend, and wait for the first of its body.
+
+    A connection that was kept may be closed by the backend just as the request arrives: where nothing was sent back on
+    such a one, the request is sent once more, on a fresh one.
+    """
     start = time.perf_counter()
-    key = [(b"authorization", f"Bearer {backend.key}".encode())] if backend.key else []
-    request = web.build_request("POST", backend.url, content=body, headers=[*headers, *key])
-    response = None
-    try:
-        async with asyncio.timeout(limits.first_byte_seconds):
-            response = await web.send(request, stream=True)
-            if response.status_code not in STATUSES:
-                raise httpx.RemoteProtocolError(f"status {response.status_code}")
-            rest = response.aiter_raw()
-            first = await anext(rest, b"")
-    except BaseException as error:
-        if response is not None:
-            await response.aclose()
-        if isinstance(error, (TimeoutError, httpx.TimeoutException)):
-            ATTEMPTS.labels(backend.name, "timeout").inc()
-            return Failure(backend.name, 504, "no answer within the time limit")
-        if isinstance(error, httpx.HTTPError):
-            ATTEMPTS.labels(backend.name, "failed").inc()
-            return Failure(backend.name, 502, type(error).__name__)
-        raise
-    FIRST_BYTE.labels(backend.name).observe(time.perf_counter() - start)
-    ATTEMPTS.labels(backend.name, str(response.status_code)).inc()
-    return Answer(backend, response, first, rest)
+    failed = ""
+    for _ in range(2):
+        connected = False
+
+        async def trace(name: str, info: object) -> None:
+            nonlocal connected
+            connected = connected or name == "connection.connect_tcp.started"
+
+        request = web.build_request("POST", backend.url, content=body, headers=list(headers))
+        request.extensions["trace"] = trace
+        response = None
+        try:
+            async with asyncio.timeout(limits.first_byte_seconds - (time.perf_counter() - start)):
+                response = await web.send(request, stream=True)
+                rest = response.aiter_raw()
+                first = await _first(response, rest)
+        except BaseException as error:
+            if response is not None:
+                await response.aclose()
+            if isinstance(error, (TimeoutError, httpx.TimeoutException)):
+                ATTEMPTS.labels(backend.name, "timeout").inc()
+                return Failure(backend, 504, "no answer within the time limit")
+            if not isinstance(error, httpx.HTTPError):
+                raise
+            failed = type(error).__name__
+            if response is None and not connected:
+                continue
+            break
+        FIRST_BYTE.labels(backend.name).observe(time.perf_counter() - start)
+        ATTEMPTS.labels(backend.name, str(response.status_code)).inc()
+        raw = response.headers.raw
+        kind = response.headers.get("content-type", "").lower().encode("latin-1", "replace")
+        rule = failing_over.rule(response.status_code, kind, first)
+        return Answer(backend, response.status_code, to_client(raw), first, rest, response, rule)
+    ATTEMPTS.labels(backend.name, "failed").inc()
+    return Failure(backend, 502, failed)
+
+
+def _streams(response: httpx.Response) -> bool:
+    kind: str = response.headers.get("content-type", "")
+    return kind.lower().startswith("text/event-stream")
+
+
+async def _first(response: httpx.Response, rest: AsyncIterator[bytes]) -> bytes:
+    """Return the first bytes of a body: of a stream up to its first event, of a refusal as much as is looked at."""
+    streams, first = _streams(response), bytearray()
+    async for chunk in rest:
+        first += chunk
+        is_enough = failing_over.events(first) if streams else response.status_code < 400 and first.strip()
+        if is_enough or len(first) > LOOKED_AT:
+            break
+    return bytes(first)

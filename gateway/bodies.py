@@ -2,18 +2,20 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
 from modelpick.runtime.errors import one_line
 
 from .config import Limits
-from .errors import RefusedError
+from .decisions import QUALITY, SIGNALS, Outcome
+from .errors import RefusedError, invalid
 
 # Characters of a key that an error shows.
 SHOWN = 60
@@ -28,6 +30,16 @@ class Query(BaseModel):
     embedding: list[float] | None = None
     category: str | None = None
     candidates: list[str] | None = None
+
+
+class Said(BaseModel):
+    """What ``POST /v1/outcomes`` takes: of which decision, and a quality, the name of a signal, or both."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    decision_id: str = Field(pattern="^[0-9a-f]{32}$")
+    quality: float | None = Field(None, ge=0, le=1)
+    signal: str | None = Field(None, pattern=r"^[\w.-]{1,64}$")
 
 
 async def read(request: Request, limits: Limits) -> bytes:
@@ -50,9 +62,19 @@ def query(raw: bytes) -> dict[str, Any]:
     try:
         return Query.model_validate_json(raw).model_dump()
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise RefusedError(422, f"{place}: {first['msg']}" if place else first["msg"], param=place or None) from None
+        raise invalid(422, error) from None
+
+
+def outcome(raw: bytes) -> Outcome:
+    """Check what is said of a decision's answer."""
+    try:
+        said = Said.model_validate_json(raw)
+    except ValidationError as error:
+        raise invalid(422, error) from None
+    quality = SIGNALS.get(said.signal or "") if said.quality is None else said.quality
+    if quality is None:
+        raise RefusedError(422, f"expected a quality, or a signal of {', '.join(SIGNALS)}", param="signal")
+    return Outcome(said.decision_id, said.signal or QUALITY, quality, time.time())
 
 
 def chat(raw: bytes) -> dict[str, Any]:

@@ -7,8 +7,10 @@ import tempfile
 from pathlib import Path
 
 import uvicorn
+from uvicorn.config import LOGGING_CONFIG as LOG_CONFIG
 
 from modelpick.runtime import ModelpickError
+from modelpick.runtime.events import logger
 
 from .config import read
 from .connections import limited
@@ -29,11 +31,13 @@ def serve(file: Path, *, host: str = HOST, port: int = PORT, workers: int = 1, l
         os.environ["MODELPICK_GATEWAY"] = str(file)
         if workers > 1:
             os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", shared)
-        from .app import loaded  # metrics look at the environment when they are imported
+        from .state import loaded  # metrics look at the environment when they are imported
 
         config = read(file)
+        logger.disabled = True  # what is wrong is raised
         with loaded(config):  # once here: a line, instead of a traceback from each worker
             pass
+        logger.disabled = False
         uvicorn.run(
             f"{__package__}.app:from_environment",
             factory=True,
@@ -42,6 +46,8 @@ def serve(file: Path, *, host: str = HOST, port: int = PORT, workers: int = 1, l
             workers=workers,
             http=limited(config.limits),
             log_level=log_level,
+            log_config=LOG_CONFIG
+            | {"loggers": {**LOG_CONFIG["loggers"], logger.name: LOG_CONFIG["loggers"]["uvicorn"]}},
             timeout_graceful_shutdown=config.limits.stop_seconds,
         )
 

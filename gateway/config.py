@@ -1,9 +1,10 @@
 """The gateway's one TOML file, read and checked; see docs/gateway.md."""
 
 import os
+import re
 import tomllib
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -12,6 +13,7 @@ from pydantic import (
     HttpUrl,
     PositiveFloat,
     PositiveInt,
+    StringConstraints,
     ValidationError,
     field_validator,
     model_validator,
@@ -20,6 +22,11 @@ from pydantic import (
 from modelpick.runtime import ModelpickError
 
 AUTO = "auto"
+COMPLETIONS = "/chat/completions"
+# What a request may hold that not every model takes.
+Kind = Literal["image", "audio", "file", "tools", "json_schema"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
 
 
 class ConfigError(ModelpickError):
@@ -38,7 +45,7 @@ class Backend(_Table):
     name: str = Field(min_length=1)
     """Its name for clients and in the artifact."""
     base_url: HttpUrl
-    """What stands before ``/chat/completions``, as OpenAI's clients take it."""
+    """What stands before ``/chat/completions``, as OpenAI's clients take it; a query stays behind the path."""
     model: str | None = None
     """Its name at the backend, where that is another."""
     key_env: str | None = None
@@ -49,29 +56,40 @@ class Backend(_Table):
     """Price of a million tokens of answer."""
     answer_tokens: PositiveInt = 400
     """Length of its usual answer, which the predicted cost assumes."""
+    context_tokens: PositiveInt | None = None
+    """Tokens that prompt and answer may have together; None where that is not known."""
+    max_output_tokens: PositiveInt | None = None
+    """Tokens that an answer may have; None where that is not known."""
+    accepts: tuple[Kind, ...] | None = None
+    """What beside text its requests may hold; None where that is not known: all is sent then."""
 
     @field_validator("base_url")
     @classmethod
-    def _without_credentials(cls, url: HttpUrl) -> HttpUrl:
+    def _before_the_endpoint(cls, url: HttpUrl) -> HttpUrl:
         if url.username or url.password:  # they would silently take the place of the key
             raise ValueError("expected it without user and password: key_env names the variable of a key")
+        if (url.path or "").rstrip("/").endswith(COMPLETIONS):
+            raise ValueError(f"expected what stands before {COMPLETIONS}, which is added")
+        if url.fragment:
+            raise ValueError("expected it without a fragment")
         return url
 
     @property
     def url(self) -> str:
         """Where chat completions are asked for."""
-        return f"{str(self.base_url).rstrip('/')}/chat/completions"
+        base, mark, query = str(self.base_url).partition("?")
+        return f"{base.rstrip('/')}{COMPLETIONS}{mark}{query}"
 
     @property
     def key(self) -> str | None:
-        """The key, from the environment."""
-        return os.environ[self.key_env] if self.key_env else None
+        """The key, from the environment, without white space around it; None where there is none."""
+        return os.environ.get(self.key_env, "").strip() or None if self.key_env else None
 
-    def cost(self, prompt_tokens: float, answer_limit: float) -> float | None:
-        """Return the price of a usual answer to a prompt; None where prices are not known."""
+    def cost(self, prompt_tokens: float, answer_tokens: float) -> float | None:
+        """Return the price of an answer to a prompt; None where prices are not known."""
         if self.input_price is None or self.output_price is None:
             return None
-        return (prompt_tokens * self.input_price + min(self.answer_tokens, answer_limit) * self.output_price) / 1e6
+        return (prompt_tokens * self.input_price + answer_tokens * self.output_price) / 1e6
 
 
 class Limits(_Table):
@@ -92,14 +110,57 @@ class Limits(_Table):
     """Until the last byte, over all backends that are tried."""
     stop_seconds: PositiveInt = 60
     """What requests in flight have to finish when the gateway is stopped."""
+    idle_seconds: PositiveFloat = 15.0
+    """After which a connection to a backend that is not used is closed."""
+    failures: PositiveInt = 5
+    """In a row, after which a backend is asked last, until a probe of it serves."""
+    probe_seconds: PositiveFloat = 10.0
+    """Until a backend that failed so often is probed; twice as long after each probe that fails, up to 32 times."""
 
 
 class Preference(_Table):
     """What the pick prefers, where outcomes are predicted; see docs/outcomes.md."""
 
     keep: float | None = None
-    cost_weight: float | None = None
-    seconds_weight: float | None = None
+    cost_weight: Weight | None = None
+    seconds_weight: Weight | None = None
+    quality: float | None = None
+    """The cheapest backend whose predicted quality reaches it is picked; where none does, the best."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        weights = self.cost_weight is not None or self.seconds_weight is not None
+        if sum((self.keep is not None, weights, self.quality is not None)) > 1:
+            raise ValueError("expected one of keep, weights, and quality")
+        return self
+
+
+class Conversations(_Table):
+    """How long a conversation keeps its model, and why."""
+
+    header: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")] = "x-conversation-id"
+    """Header that names the conversation; without it, the digest of the first messages does."""
+    expire_seconds: PositiveFloat = 3_600.0
+    """After which a conversation is forgotten."""
+    remembered: PositiveInt = 100_000
+    """Conversations that a worker remembers."""
+    cache_discount: Share = 0.5
+    """Share of the price of a prompt's tokens that its prefix saves, where a backend has it in its cache."""
+
+
+class Decisions(_Table):
+    """Where decisions and their outcomes are written, and what of a prompt."""
+
+    url: str = "sqlite:///decisions.sqlite"
+    """Of SQLAlchemy; a file of SQLite is relative to the gateway's file. Nothing is written where it is empty."""
+    store: Literal["nothing", "embedding", "text"] = "nothing"
+    """What is kept of a prompt."""
+    retention_days: PositiveFloat = 90.0
+    """After which they are deleted."""
+    batch_seconds: PositiveFloat = 0.2
+    """Between two writes."""
+    waiting: PositiveInt = 10_000
+    """Rows that may wait to be written; others are dropped, and counted."""
 
 
 class Config(_Table):
@@ -111,19 +172,34 @@ class Config(_Table):
     """Name of the one that picks for prompts."""
     encoder: Path | None = None
     """The encoder that it was trained with."""
+    shadow: Path | None = None
+    """An artifact that picks beside it, off the path, for the record alone."""
+    shadow_encoder: Path | None = None
+    """The encoder of that one, where it is another."""
+    explore: Share = 0.0
+    """Probability with which another candidate than the best is asked."""
+    client_keys: tuple[Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")], ...] = ()
+    """SHA-256, in hex, of each key of which clients must have one; without any, all may ask."""
     prefer: Preference = Preference()
     limits: Limits = Limits()
+    conversations: Conversations = Conversations()
+    decisions: Decisions = Decisions()
     backends: tuple[Backend, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         names = [backend.name for backend in self.backends]
-        if repeated := {name for name in names if names.count(name) > 1 or name == AUTO}:
+        if repeated := {name for name in names if names.count(name) > 1 or name.partition(":")[0] == AUTO}:
             raise ValueError(f"expected backends of names that differ, and not {AUTO!r}, got {sorted(repeated)}")
         if (self.selector is None) != (self.encoder is None):
             raise ValueError("expected selector and encoder, or neither")
+        if self.shadow is not None and self.selector is None:
+            raise ValueError("shadow: expected a selector, beside which it picks")
         if missing := {backend.key_env for backend in self.backends} - {None, *os.environ}:
             raise ValueError(f"expected the environment variables {sorted(map(str, missing))}")
+        for backend in self.backends:
+            if not re.fullmatch(r"[!-~]*", backend.key or ""):
+                raise ValueError(f"{backend.key_env}: expected a key of printable ASCII characters, without spaces")
         return self
 
 
@@ -145,7 +221,9 @@ def read(path: Path) -> Config:
         raise ConfigError(f"{path}: expected tables and lists that are not nested so deep") from None
     except (OSError, ValueError) as error:  # UnicodeDecodeError and TOMLDecodeError are ValueErrors
         raise ConfigError(f"{path}: {error}") from None
-    placed = {"artifacts": path.parent / config.artifacts}
-    if config.encoder is not None:
-        placed["encoder"] = path.parent / config.encoder
-    return config.model_copy(update=placed)
+    found = re.fullmatch(r"sqlite:///([^/:].*)", config.decisions.url)
+    if found:
+        url = f"sqlite:///{path.parent.resolve() / found[1]}"
+        config = config.model_copy(update={"decisions": config.decisions.model_copy(update={"url": url})})
+    files = {name: getattr(config, name) for name in ("artifacts", "encoder", "shadow", "shadow_encoder")}
+    return config.model_copy(update={name: path.parent / file for name, file in files.items() if file is not None})

@@ -1,6 +1,7 @@
 """Errors that clients see, in the shape of OpenAI's."""
 
 from fastapi.responses import JSONResponse
+from pydantic import ValidationError
 
 
 class RefusedError(Exception):
@@ -9,6 +10,13 @@ class RefusedError(Exception):
     def __init__(self, status: int, message: str, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
         self.status, self.param, self.code = status, param, code
+
+
+def invalid(status: int, error: ValidationError) -> RefusedError:
+    """Return the refusal that names the first place that is wrong, and what was expected there."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return RefusedError(status, f"{place}: {first['msg']}" if place else first["msg"], param=place or None)
 
 
 def answer(status: int, message: str, param: str | None = None, code: str | None = None) -> JSONResponse:

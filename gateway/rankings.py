@@ -2,21 +2,21 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from prometheus_client import Counter, Histogram
 
-from modelpick.runtime import Objective
+from modelpick.runtime import ArtifactError, Objective
+from modelpick.runtime.decision.objective import cheapest
 from modelpick.runtime.events import Event, Refusal, Swap
 from modelpick.runtime.query import Asked
 from modelpick.runtime.serving.text_store import TextStore
 from modelpick.runtime.text import TextSelector
-from modelpick.runtime.text.messages import characters_of
 
-from .config import Backend, Config
+from .config import Backend, Config, Preference
+from .errors import RefusedError
+from .needs import Needs, needs_of
 
 PICK = Histogram(
     "modelpick_gateway_pick_seconds",
@@ -24,8 +24,6 @@ PICK = Histogram(
     buckets=(1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 1),
 )
 SWAPS = Counter("modelpick_gateway_swaps", "New pairs of selector and encoder, by outcome.", ["outcome"])
-# By which the tokens of a prompt are estimated: every backend has another tokenizer.
-CHARACTERS_PER_TOKEN = 4
 PROBE: Mapping[str, Any] = {"messages": [{"role": "user", "content": "?"}]}
 
 
@@ -33,18 +31,34 @@ class Choice(NamedTuple):
     """A backend, and what is predicted of its answer where that is."""
 
     backend: Backend
+    score: float
     quality: float | None = None
     cost: float | None = None
+    seconds: float | None = None
 
     @property
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """What the client is told; names are percent-encoded where they are not plain ASCII."""
-        values = {"model": quote(self.backend.name, safe="/:@+,;=()[] "), "quality": self.quality, "cost": self.cost}
-        return [
-            (f"x-modelpick-{key}".encode(), (value if isinstance(value, str) else f"{value:.6g}").encode())
-            for key, value in values.items()
-            if value is not None
-        ]
+    def predicted(self) -> dict[str, float | None]:
+        """What is predicted of its answer."""
+        return {"quality": self.quality, "cost": self.cost, "seconds": self.seconds}
+
+
+class Ranking(NamedTuple):
+    """The backends of a request, and what they were ranked by."""
+
+    choices: list[Choice]
+    """Those that can serve it: the pick, then the others by score."""
+    excluded: Mapping[str, str]
+    """Why others cannot."""
+    needs: Needs
+    cost_weight: float | None
+    """Quality that a unit of cost is worth; None where scores are no utilities."""
+    artifact: str
+    """SHA-256 of the JSON model that the selector was converted from."""
+    encoder: str
+    """Digest of the encoder."""
+    category: str | None
+    good_enough: float | None
+    """The predicted quality that was asked for, if one was."""
 
 
 class Rankings(TextStore):
@@ -58,14 +72,11 @@ class Rankings(TextStore):
 
     def __init__(self, artifact: Path, encoder: Path, config: Config) -> None:
         self._backends = {backend.name: backend for backend in config.backends}
-        prefer, asked = config.prefer, Asked(candidates=list(self._backends))
-        if prefer.keep is not None:
-            asked["keep"] = prefer.keep
-        if prefer.cost_weight is not None or prefer.seconds_weight is not None:
-            asked["objective"] = Objective(prefer.cost_weight or 0.0, prefer.seconds_weight or 0.0)
-        if "keep" in asked or "objective" in asked:  # so that it is known at load which prices are missing
-            asked["costs"] = _costs(config.backends, 0.0, inf)
-        super().__init__(artifact, encoder, observer=count, poll_seconds=0.5, unknown_candidates="ignore", **asked)
+        self._prefer = config.prefer
+        candidates = list(self._backends)
+        super().__init__(
+            artifact, encoder, observer=count, poll_seconds=0.5, unknown_candidates="ignore", candidates=candidates
+        )
 
     @property
     def current(self) -> TextSelector:
@@ -74,46 +85,104 @@ class Rankings(TextStore):
 
     def _loaded(self, file: Path) -> TextSelector:  # type: ignore[override]
         selector = super()._loaded(file)
-        self._ranked(selector, PROBE)
+        try:
+            self._ranked(selector, PROBE, self._prefer, all_may=True)
+        except RefusedError as error:
+            raise ArtifactError(f"{file}: {error}") from None
         return selector
 
-    def rank(self, body: Mapping[str, Any]) -> list[Choice]:
-        """Return the backends for a request: the pick, then the others by score.
+    def rank(self, body: Mapping[str, Any], prefer: Preference) -> Ranking:
+        """Return the backends for a request.
 
         Raises
         ------
         FeatureError
-            When the messages are none, or hold no text.
+            When the messages are none, or hold no text, or the selector cannot do what is preferred.
+        RefusedError
+            When no backend can serve the request.
         """
         start = time.perf_counter()
-        ranked = self._ranked(self.current, body)
+        ranking = self._ranked(self.current, body, prefer)
         PICK.observe(time.perf_counter() - start)
-        return ranked
+        return ranking
 
-    def _ranked(self, selector: TextSelector, body: Mapping[str, Any]) -> list[Choice]:
+    def _ranked(
+        self, selector: TextSelector, body: Mapping[str, Any], prefer: Preference, all_may: bool = False
+    ) -> Ranking:
         known = [self._backends[name] for name in selector.model_names if name in self._backends]
-        limits = [body.get(name) for name in ("max_tokens", "max_completion_tokens")]
-        limit = min((value for value in limits if isinstance(value, int) and value >= 0), default=inf)
+        needs = needs_of(body, selector.encoder)
+        refusals = {backend.name: None if all_may else needs.refusal(backend) for backend in known}
+        able = [backend for backend in known if refusals[backend.name] is None]
+        excluded = {name: reason for name, reason in refusals.items() if reason is not None}
+        if not able:
+            raise _none_can(excluded)
+        costs = _costs(able, needs)
+        asked, cost_weight = _asked(selector, prefer, costs)
+        asked["candidates"] = [backend.name for backend in able]
         messages: Any = body.get("messages")
-        costs = _costs(known, characters_of(messages) / CHARACTERS_PER_TOKEN, limit)
-        asked = Asked(costs=costs) if costs and selector.metadata.outcomes else Asked()
         explained = selector.explain(messages=messages, **asked)
         scores, outcomes = explained["scores"], explained.get("outcomes", {})
-        ranked = sorted(scores, key=lambda name: (name == explained["model"], scores[name]), reverse=True)
-        return [
-            Choice(
-                self._backends[name],
-                outcomes.get(name, {}).get("quality"),
-                outcomes.get(name, {}).get("cost", costs.get(name)),
-            )
-            for name in ranked
+        choices = [
+            Choice(self._backends[name], score, **{"cost": costs.get(name), **_predicted(outcomes.get(name, {}))})
+            for name, score in scores.items()
         ]
+        choices.sort(key=lambda one: (one.backend.name == explained["model"], one.score), reverse=True)
+        if prefer.quality is not None:
+            choices = _good_enough(choices, prefer.quality)
+        metadata = selector.metadata
+        digests = metadata.source_sha256, selector.encoder.digest
+        return Ranking(choices, excluded, needs, cost_weight, *digests, explained.get("category"), prefer.quality)
 
 
-def _costs(backends: Iterable[Backend], prompt_tokens: float, answer_limit: float) -> dict[str, float]:
+def _asked(selector: TextSelector, prefer: Preference, costs: Mapping[str, float]) -> tuple[Asked, float | None]:
+    """Return what is asked of a selector, and what a unit of cost is worth by it."""
+    asked, objective = Asked(), Objective()
+    if prefer.keep is not None:
+        asked["keep"] = prefer.keep
+        if selector.selector.points:
+            objective = cheapest(selector.selector.points, prefer.keep).objective
+    elif prefer.cost_weight is not None or prefer.seconds_weight is not None:
+        asked["objective"] = objective = Objective(prefer.cost_weight or 0.0, prefer.seconds_weight or 0.0)
+    if not selector.metadata.outcomes:
+        return asked, None
+    if costs:
+        asked["costs"] = costs
+    return asked, objective.cost_weight
+
+
+def _costs(backends: Iterable[Backend], needs: Needs) -> dict[str, float]:
     """Return the price of an answer of each backend that has prices."""
-    costs = {backend.name: backend.cost(prompt_tokens, answer_limit) for backend in backends}
+    costs = {backend.name: backend.cost(needs.prompt_tokens, needs.answer_tokens(backend)) for backend in backends}
     return {name: cost for name, cost in costs.items() if cost is not None}
+
+
+def _predicted(outcomes: Mapping[str, float]) -> dict[str, float]:
+    return {kind: outcomes[kind] for kind in ("quality", "cost", "seconds") if kind in outcomes}
+
+
+def _good_enough(choices: list[Choice], quality: float) -> list[Choice]:
+    """Put the cheapest first whose predicted quality is enough, then the others by quality.
+
+    Raises
+    ------
+    RefusedError
+        When no quality is predicted, or no cost of those that would do.
+    """
+    if any(choice.quality is None for choice in choices):
+        raise RefusedError(400, "quality: expected a selector that predicts it", param="quality")
+    ranked = sorted(choices, key=lambda one: -(one.quality or 0.0))
+    enough = [choice for choice in ranked if (choice.quality or 0.0) >= quality]
+    if len(enough) > 1 and any(choice.cost is None for choice in enough):
+        raise RefusedError(400, "quality: expected costs, of the records or by price, of all that reach it")
+    enough.sort(key=lambda one: one.cost or 0.0)
+    return enough + [choice for choice in ranked if choice not in enough]
+
+
+def _none_can(excluded: Mapping[str, str]) -> RefusedError:
+    too_long = all(reason.startswith("holds ") for reason in excluded.values())
+    reasons = "; ".join(f"{name} {reason}" for name, reason in excluded.items())
+    code = "context_length_exceeded" if too_long else "no_model_can_serve"
+    return RefusedError(400, f"no model can serve this request: {reasons}", param="messages", code=code)
 
 
 def count(event: Event) -> None:

@@ -36,8 +36,9 @@ class Backend:
     """A backend on raw sockets: what it does next is its ``mode``.
 
     answer; drop (the connection, before the first byte); headers (then drop); hang (before the first byte); break and
-    stall (in the middle of a stream); slow (a quarter of a second, then answer); a status, such as 503; or the bytes of
-    a whole answer, behind which the connection is closed.
+    stall (in the middle of a stream); slow (a quarter of a second, then answer); close once (on a
+    connection that was used before, then answer); a status, such as 503; or the bytes of a whole answer, behind which
+    the connection is closed.
     """
 
     def __init__(self, name, run):
@@ -80,6 +81,9 @@ class Backend:
     async def _answer(self, body, reader, writer):
         mode = self.mode
         if mode == "drop":
+            return False
+        if mode == "close once":
+            self.mode = "answer"
             return False
         if isinstance(mode, bytes):
             writer.write(mode)

@@ -34,8 +34,11 @@ LAYERS = {
         {"__init__", "__main__"},
     ],
     "gateway": [
-        {"config", "errors"},
-        {"backends", "bodies", "connections", "rankings"},
+        {"breaker", "config", "decisions", "errors", "failing_over", "headers", "usage"},
+        {"backends", "bodies", "clients", "connections", "database", "needs", "preferences", "shadow"},
+        {"conversations", "rankings", "recorder", "records", "relay"},
+        {"picks"},
+        {"state"},
         {"app"},
         {"command"},
         {"__init__", "__main__"},

@@ -48,9 +48,9 @@ def prompt_of(messages: Messages, which: Which = "last_user") -> str:
     return "\n".join(one.text for one in chosen)
 
 
-def characters_of(messages: Messages) -> int:
-    """Count the characters of all text in messages; raises what `prompt_of` does of their layout."""
-    return sum(len(one.text) for one in _all_said(messages))
+def texts_of(messages: Messages) -> list[str]:
+    """Return the text of each message, empty where it has none; raises what `prompt_of` does of their layout."""
+    return [one.text for one in _all_said(messages)]
 
 
 def _all_said(messages: Messages) -> list[_Said]:

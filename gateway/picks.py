@@ -1,0 +1,138 @@
+"""The pick of a request: the ranking, as far as its conversation and exploring leave it."""
+
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from prometheus_client import Counter
+
+from modelpick.runtime.decision.exploring import draw
+
+from .config import Backend, Config, Preference
+from .conversations import Conversations, is_begun, is_tool_loop, key_of
+from .database import Turn
+from .decisions import Decision, new_id
+from .headers import OURS, Headers
+from .rankings import Choice, Ranking, Rankings
+
+DECISIONS = Counter("modelpick_gateway_decisions", "Decisions, by why their model is asked.", ["reason"])
+
+
+class Pick(NamedTuple):
+    """The backends of a request in the order in which they are asked, and the decision that it is."""
+
+    choices: list[Choice]
+    decision: Decision
+
+    @property
+    def backends(self) -> list[Backend]:
+        """The backends, in order."""
+        return [choice.backend for choice in self.choices]
+
+    def headers(self, backend: Backend) -> Headers:
+        """Return what a client is told of the backend that serves."""
+        choice = next(one for one in self.choices if one.backend is backend)
+        told = {
+            "model": backend.name,
+            "quality": choice.quality,
+            "cost": choice.cost,
+            "reason": self.decision.reason,
+            "decision": self.decision.id,
+        }
+        return told_headers(told)
+
+
+def told_headers(told: Mapping[str, str | float | None]) -> Headers:
+    """Return headers of ours; names are percent-encoded where they are not plain ASCII."""
+    texts = {
+        key: quote(value, safe="/:@+,;=()[] ") if isinstance(value, str) else f"{value:.6g}"
+        for key, value in told.items()
+        if value is not None
+    }
+    return [(OURS + key.encode(), text.encode()) for key, text in texts.items()]
+
+
+class Picker:
+    """Picks; any number of threads may call it at once."""
+
+    def __init__(self, config: Config, rankings: Rankings, conversations: Conversations) -> None:
+        self._config, self._rankings, self._conversations = config, rankings, conversations
+
+    def pick(self, body: Mapping[str, Any], prefer: Preference, named: str | None, client: str) -> Pick:
+        """Pick for a chat completion.
+
+        Parameters
+        ----------
+        body
+            What the client sent.
+        prefer
+            What is preferred.
+        named
+            What a header says that its conversation is, if one does: then also its first turn may have one before.
+        client
+            The digest of the client's key, if clients have keys.
+
+        Raises
+        ------
+        FeatureError, RefusedError
+            See `Rankings.rank`.
+        """
+        ranking = self._rankings.rank(body, prefer)
+        messages = body["messages"]
+        key = key_of(named, messages, client)
+        last = self._conversations.last(key) if named is not None or is_begun(messages) else None
+        choices, reason = self._kept(ranking, last, is_tool_loop(messages))
+        names = [choice.backend.name for choice in choices]
+        default = names[0]
+        model, propensity = draw(names, default, self._config.explore, key)
+        if model != default:
+            reason = "explored"
+            choices.sort(key=lambda one: one.backend.name != model)
+        DECISIONS.labels(reason).inc()
+        now = time.time()
+        self._conversations.remember(key, Turn(default, now, ranking.needs.prompt_tokens))
+        decision = Decision(
+            id=new_id(),
+            at=now,
+            artifact=ranking.artifact,
+            encoder=ranking.encoder,
+            conversation=key,
+            reason=reason,
+            model=model,
+            default=default,
+            propensity=propensity,
+            candidates={one.backend.name: one.predicted for one in ranking.choices},
+            excluded=ranking.excluded,
+            prompt_tokens=ranking.needs.prompt_tokens,
+            category=ranking.category,
+        )
+        return Pick(choices, decision)
+
+    def served(self, decision: Decision, model: str) -> None:
+        """Remember that another than the picked model answered: its cache is the warm one now."""
+        if decision.model == decision.default != model:
+            self._conversations.remember(decision.conversation, Turn(model, time.time(), decision.prompt_tokens))
+
+    def _kept(self, ranking: Ranking, last: Turn | None, in_tool_loop: bool) -> tuple[list[Choice], str]:
+        """Put the conversation's model first, unless another's utility exceeds it by more than its cache is worth."""
+        choices, best = list(ranking.choices), ranking.choices[0]
+        kept = next((one for one in choices if last is not None and one.backend.name == last.model), None)
+        if kept is None or last is None or kept is best:
+            return choices, "picked" if kept is None else "kept"
+        if not in_tool_loop and self._is_left(kept, best, last, ranking):
+            return choices, "changed"
+        choices.sort(key=lambda one: one is not kept)
+        return choices, "tools" if in_tool_loop else "kept"
+
+    def _is_left(self, kept: Choice, best: Choice, last: Turn, ranking: Ranking) -> bool:
+        if ranking.good_enough is not None:
+            return (kept.quality or 0.0) < ranking.good_enough
+        gain = best.score - kept.score
+        return ranking.cost_weight is not None and gain > self._worth(kept, last, ranking)
+
+    def _worth(self, kept: Choice, last: Turn, ranking: Ranking) -> float:
+        """Return what the warm cache of a conversation's model is worth, as a quality."""
+        prefix = min(last.prompt_tokens, ranking.needs.prompt_tokens)
+        saved = prefix * (kept.backend.input_price or 0.0) / 1e6 * self._config.conversations.cache_discount
+        return (ranking.cost_weight or 0.0) * saved

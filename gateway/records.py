@@ -1,0 +1,65 @@
+"""Decisions and outcomes, read back as the records that training and evaluation take."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .database import Database, Recorded
+
+# Why a decision is no record.
+NO_ANSWER, NO_QUALITY, NOT_STORED = "no answer", "no quality", "nothing of the prompt is stored"
+
+
+def records(database: Database, signal: str | None, skipped: Counter[str]) -> Iterator[dict[str, Any]]:
+    """Yield a record for each decision of which it is known what came of it.
+
+    A decision whose model failed is a record of quality 0 that did not succeed, whoever answered instead: what
+    another backend answered was not drawn, and has no propensity.
+
+    Parameters
+    ----------
+    database
+        Of the gateway.
+    signal
+        Name of the outcome that is the quality; the mean of all where it is None.
+    skipped
+        Counts the others, by the reason.
+
+    Raises
+    ------
+    ConfigError
+        When the database cannot be read.
+    """
+    for recorded in database.records():
+        record = _record(recorded, signal)
+        if isinstance(record, str):
+            skipped[record] += 1
+        else:
+            yield record
+
+
+def _record(recorded: Recorded, signal: str | None) -> dict[str, Any] | str:
+    decision, answer = recorded.decision, recorded.answer
+    if answer is None:
+        return NO_ANSWER
+    if decision.embedding is None and decision.text is None:
+        return NOT_STORED
+    success = answer.model == decision.model and answer.success
+    said = [quality for name, quality in recorded.outcomes.items() if signal in (None, name)]
+    if success and not said:
+        return NO_QUALITY
+    record = {
+        "query": decision.text if decision.text is not None else decision.id,
+        "model_name": decision.model,
+        "performance": sum(said) / len(said) if success else 0.0,
+        "success": success,
+        "propensity": decision.propensity,
+        "category": decision.category,
+    }
+    if success:
+        record |= {"response_time": answer.seconds, "cost": answer.cost}
+    if decision.embedding is not None:
+        record["embedding"] = np.frombuffer(decision.embedding, "<f4").tolist()
+    return {name: value for name, value in record.items() if value is not None}

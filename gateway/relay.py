@@ -1,0 +1,141 @@
+"""Passing a request on, and the answer back: what the client's connection sees, and what is recorded of it."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import httpx
+from fastapi import Response
+from starlette.types import Receive, Scope, Send
+
+from modelpick.runtime.events import logger
+
+from . import bodies
+from .backends import Answer, Circuits, NoBackendError, first_answer
+from .clients import Clients
+from .config import Backend, Limits
+from .errors import RefusedError
+from .headers import Headers
+from .usage import Passing
+
+# What a client that left is recorded with.
+LEFT = 499
+
+
+@dataclass(slots=True)
+class Served:
+    """What became of a request."""
+
+    backend: Backend | None = None
+    status: int = LEFT
+    is_complete: bool = False
+    """Whether the answer was passed on to its end."""
+    first_byte_seconds: float | None = None
+    seconds: float = 0.0
+    usage: Mapping[str, int] | None = None
+    failures: Mapping[str, str] | None = None
+    """Backend that was asked before -> why it did not serve."""
+
+
+class Request(Protocol):
+    """What is passed on: to which backends, and who is told what."""
+
+    @property
+    def backends(self) -> Sequence[Backend]:
+        """In the order in which they are asked."""
+
+    def headers(self, backend: Backend) -> Headers:
+        """Return what the client is told of the backend that serves."""
+
+
+class UntilGone(Response):
+    """A response sent by a function, which is cancelled as soon as the client goes away."""
+
+    def __init__(self, serve: Callable[[Send], Awaitable[None]]) -> None:
+        super().__init__()
+        self._serve = serve
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve, and listen for the client's going away."""
+        serving = asyncio.ensure_future(self._serve(send))
+        gone = asyncio.ensure_future(_gone(receive))
+        try:
+            await asyncio.wait({serving, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            serving.cancel()
+            (failed, _) = await asyncio.gather(serving, gone, return_exceptions=True)
+        if isinstance(failed, Exception):
+            raise failed
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class Relay:
+    """Passes requests on."""
+
+    def __init__(self, clients: Clients, limits: Limits) -> None:
+        self._clients, self._limits, self._circuits = clients, limits, Circuits(limits)
+
+    async def serve(
+        self,
+        request: Request,
+        raw: bytes,
+        body: Mapping[str, Any],
+        headers: Headers,
+        done: Callable[[Served], None],
+        send: Send,
+    ) -> None:
+        """Send the answer of the first backend that serves; where that breaks off, so does the client's connection.
+
+        ``done`` is called once with what became of it, also where the client left.
+        """
+        served, start = Served(), time.perf_counter()
+        try:
+            async with asyncio.timeout(self._limits.total_seconds), self._clients.one() as web:
+                found = await first_answer(
+                    web,
+                    request.backends,
+                    lambda backend: bodies.named(raw, body, backend.model or backend.name),
+                    headers,
+                    self._limits,
+                    self._circuits,
+                )
+                served.backend, served.status = found.backend, found.status
+                served.failures = {failure.backend.name: failure.reason for failure in found.failures}
+                served.first_byte_seconds = time.perf_counter() - start
+                async with aclosing(found.response):
+                    passing = Passing(found.streams)
+                    await _pass_on(found, request.headers(found.backend), passing, send)
+                    served.is_complete, served.usage = True, passing.usage()
+        except NoBackendError as error:
+            served.status = error.status
+            served.failures = {failure.backend.name: failure.reason for failure in error.failures}
+            raise
+        except (TimeoutError, httpx.HTTPError) as error:
+            if served.backend is None:
+                served.status = 504
+                raise RefusedError(504, "no answer within the time limit") from None
+            # The server closes a connection whose response is not complete: the client sees the break.
+            logger.warning("%s: broke off: %s", served.backend.name, type(error).__name__)
+        finally:
+            served.seconds = time.perf_counter() - start
+            done(served)
+
+
+async def _pass_on(answer: Answer, told: Headers, passing: Passing, send: Send) -> None:
+    """Send a backend's answer byte for byte, with more headers."""
+    headers = [*answer.headers, *told]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    passing.add(answer.first)
+    await send({"type": "http.response.body", "body": answer.first, "more_body": True})
+    async for chunk in answer.rest:
+        passing.add(chunk)
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})

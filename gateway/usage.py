@@ -1,0 +1,52 @@
+"""The tokens that an answer says it took, read of its bytes as they pass."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+# Bytes that are kept: of a whole answer from its begin, of a stream up to its end, where usage stands.
+WHOLE, END = 1_000_000, 16_384
+
+
+class Passing:
+    """Keeps as much of an answer as its usage is read of."""
+
+    def __init__(self, streams: bool) -> None:
+        self._streams, self._kept = streams, bytearray()
+
+    def add(self, chunk: bytes) -> None:
+        """Look at what passes."""
+        if self._streams:
+            self._kept += chunk[-END:]
+            del self._kept[:-END]
+        elif len(self._kept) <= WHOLE:
+            self._kept += chunk
+
+    def usage(self) -> Mapping[str, int]:
+        """Return the tokens that the answer counts, by the names of `Answered`; none where it does not."""
+        if b'"usage"' not in self._kept:
+            return {}
+        if not self._streams:
+            return _usage_of(bytes(self._kept))
+        for line in reversed(re.findall(rb"^data:(.*)", bytes(self._kept), re.MULTILINE)):
+            if b'"usage"' in line and (found := _usage_of(line)):
+                return found
+        return {}
+
+
+def _usage_of(text: bytes) -> Mapping[str, int]:
+    try:
+        answer: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    usage = answer.get("usage") if isinstance(answer, dict) else None
+    if not isinstance(usage, dict):
+        return {}
+    details = usage.get("prompt_tokens_details")
+    counts = {
+        "prompt_tokens": usage.get("prompt_tokens"),
+        "completion_tokens": usage.get("completion_tokens"),
+        "cached_tokens": details.get("cached_tokens") if isinstance(details, dict) else None,
+    }
+    return {name: count for name, count in counts.items() if type(count) is int and 0 <= count < 2**53}

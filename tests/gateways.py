@@ -1,0 +1,114 @@
+"""Gateways for tests: a selector and an encoder of three words, a file, a server in a thread, and clients."""
+
+import json
+import time
+from contextlib import contextmanager
+from threading import Thread
+
+import numpy as np
+import openai
+import uvicorn
+from safetensors.numpy import save_file
+
+from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter.encoders.make import make_encoder
+from modelpick.converter.formats.outcomes import Settings
+from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.train import train, trainer, training_data
+from modelpick.gateway.app import create
+from modelpick.gateway.config import read
+from modelpick.gateway.connections import limited
+from modelpick.runtime.text import Encoder
+
+# What three models achieve on two topics, and what an answer costs.
+QUALITY = {"code": {"small": 0.2, "medium": 0.6, "large": 0.9}, "poem": {"small": 0.9, "medium": 0.5, "large": 0.3}}
+COST = {"small": 0.001, "medium": 0.002, "large": 0.01}
+# What a backend calls its model, where that is not its name.
+SENT = {"large": "large-2026"}
+CODE, POEM = ([{"role": "user", "content": text}] for text in ("code code please", "poem please"))
+
+
+def make_pair(folder, width, quality=QUALITY):
+    """Make an encoder of three words and a width, and train a selector with it: artifact and encoder."""
+    source = folder / f"words-{width}"
+    source.mkdir()
+    vocabulary = {word: row for row, word in enumerate(("[UNK]", "code", "poem", "please"))}
+    tokenizer = {
+        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]"},
+        "pre_tokenizer": {"type": "Whitespace"},
+    }
+    (source / "tokenizer.json").write_text(json.dumps({"version": "1.0", **tokenizer}))
+    (source / "config.json").write_text('{"model_type": "model2vec"}')
+    save_file({"embeddings": np.eye(4, width, dtype=np.float32)}, source / "model.safetensors")
+    make_encoder(source, source / "encoder.onnx")
+    texts = [f"{topic} {topic} {'please ' * number}" for topic in quality for number in range(6)]
+    embeddings = Encoder.load(source / "encoder.onnx").embed(texts)
+    rows = [
+        {"query": text, "model_name": model, "performance": good, "cost": COST[model], "embedding": vector.tolist()}
+        for text, vector in zip(texts, embeddings, strict=True)
+        for model, good in quality[text.split()[0]].items()
+    ]
+    training = training_data(
+        read_benchmark("\n".join(map(json.dumps, rows)).encode()), Settings(ridge=0.01), one_hot=False
+    )
+    document = load_document(json.dumps(train(training, trainer("kernel_ridge"))).encode())
+    return to_artifact(build_estimator(document)), (source / "encoder.onnx").read_bytes()
+
+
+def until(happened, seconds=10):
+    """Wait until something happens."""
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def replace(path, data):
+    """Put a file in the place of another, at once."""
+    path.with_suffix(".new").write_bytes(data)
+    path.with_suffix(".new").rename(path)
+
+
+@contextmanager
+def served(config):
+    """Serve a gateway from a thread, and yield its address."""
+    http = limited(config.limits)
+    server = uvicorn.Server(uvicorn.Config(create(config), port=0, log_level="warning", http=http))
+    serving = Thread(target=server.run)
+    serving.start()
+    until(lambda: server.started)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    serving.join()
+
+
+def client_of(url):
+    return openai.OpenAI(base_url=f"{url}/v1", api_key="the client's", max_retries=0, timeout=10)
+
+
+def ask(client, messages, model="auto", **more):
+    """Return the answer, and the headers of the pick."""
+    raw = client.chat.completions.with_raw_response.create(model=model, messages=messages, **more)
+    return raw.parse(), {key: value for key, value in raw.headers.items() if key.startswith("x-modelpick")}
+
+
+def write_gateway(folder, backends, text="", more=None):
+    """Write a gateway's file and what it names; ``more`` has lines of a backend's table by its name. The file."""
+    (folder / "artifacts").mkdir()
+    artifact, encoder = make_pair(folder, 8)
+    (folder / "artifacts/router.onnx").write_bytes(artifact)
+    (folder / "encoder.onnx").write_bytes(encoder)
+    file = f'artifacts = "artifacts"\nselector = "router"\nencoder = "encoder.onnx"\n{text}\n'
+    for name, backend in backends.items():
+        file += f'[[backends]]\nname = "{name}"\nbase_url = "http://127.0.0.1:{backend.port}/v1"\n'
+        file += (more or {}).get(name, "")
+    (folder / "gateway.toml").write_text(file)
+    return folder / "gateway.toml"
+
+
+@contextmanager
+def gateway(*arguments, **more):
+    """Serve what `write_gateway` writes: its folder, and a client."""
+    file = write_gateway(*arguments, **more)
+    with served(read(file)) as url, client_of(url) as client:
+        yield client
