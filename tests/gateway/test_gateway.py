@@ -386,7 +386,7 @@ def test_select_picks_for_vectors(web, folder):
 BAD_QUERIES = [
     (b'{"features": [1.0]}', "expected 1038 numbers, got shape (1,)"),
     (json.dumps({"embedding": [1.0] * 768, "category": "math"}).encode(), "got 768 numbers and 14 categories"),
-    (b"{}", "expected 1038 numbers"),
+    (b"{}", "expected features, or an embedding"),
     (json.dumps({"features": QUERIES[0], "candidates": ["gpt-9"]}).encode(), "got 'gpt-9'"),
     (b'{"embedding": NaN}', "embedding"),
     (b'{"embedding": [NaN]}', "embedding.0"),
