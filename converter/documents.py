@@ -14,6 +14,7 @@ from modelpick.runtime.errors import DocumentError
 from .algorithms import ALGORITHMS, resolve
 from .algorithms.rules import Semantics
 from .files.io import read_contents
+from .files.kinds import ARTIFACT, RECORDS, kind_of
 from .files.text import not_utf8
 from .formats.categories import CATEGORY_CLASSIFIER, CategoryClassifier, check_classifier
 from .formats.decoding import DocumentWarning, Refusal, check_fields_once, decode, decode_choice, refuse
@@ -63,6 +64,10 @@ def load_document(source: str | Path | bytes, *, semantics: str = Semantics.nati
     name, data = read_contents(source, DocumentError)
     if data[: len(BOM_UTF8)] == BOM_UTF8:
         raise DocumentError(f"{name}: expected UTF-8 without a byte order mark")
+    kind = kind_of(data)
+    if kind in (ARTIFACT, RECORDS):
+        made = "of which `modelpick convert` made it" if kind == ARTIFACT else "as `modelpick train` makes of them"
+        raise DocumentError(f"{name}: expected a JSON model, {made}, got {kind}")
     if odd := not_utf8(data):
         raise DocumentError(f"{name}: {odd}")
     reader = Reader(data)

@@ -106,6 +106,8 @@ def open_session(
     ArtifactError
         When onnxruntime cannot run the artifact, or an execution provider is missing.
     """
+    if isinstance(providers, str):
+        raise ArtifactError(f"{name}: providers: expected a list of names, got one name: [{providers!r}]")
     asked = dict((entry, {}) if isinstance(entry, str) else entry for entry in providers or [CPU])
     asked = {provider: {**EXACT.get(provider, {}), **options} for provider, options in asked.items()}
     _refuse_missing(name, asked, onnxruntime.get_available_providers())

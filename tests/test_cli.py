@@ -459,7 +459,7 @@ BAD_QUERIES = {
     "a category of another type": (b'{"embedding": [1, 2], "category": ["law"]}', "", EMBEDDING),
     "a wider embedding": (b'{"embedding": [1, 2, 3]}', "", "embedding: expected 2 features, got 3 numbers and no"),
     "U+2028 before an error": ('{"features": [1, 2], "note": "\u2028"}\n[1]'.encode(), ":2", f"{NUMBERS} shape (1,)"),
-    "a string": (b'"[1, 2]"', "", f"{NUMBERS} dtype <U6"),
+    "a string": (b'"[1, 2]"', "", "expected numbers, got a text: prompts are read with --encoder"),
     "strings": (b'["1", "2"]', "", f"{NUMBERS} dtype <U1"),
     "null": (b"[1, null]", "", f"{NUMBERS} dtype object"),
     "true": (b"[true, false]", "", f"{NUMBERS} dtype bool"),
@@ -495,7 +495,8 @@ def test_refuses_to_verify_on_bad_queries(small, data, place, message):
 def test_refuses_unreadable_queries(small, path, reason):
     for arguments in (["select", "knn.onnx"], ["verify", "knn.onnx", "--against", "knn.json", "--queries"]):
         done = small(*arguments, path)
-        assert (done.code, done.error) == (2, f"{path}: cannot be read: {reason}")
+        assert done.code == 2
+        assert done.error.startswith(f"{path}: cannot be read: {reason}")
 
 
 GOOD = converted(KNN)
@@ -588,7 +589,7 @@ def test_verify_refuses_an_artifact_of_another_model(small):
     before = contents()
     done = small("verify", "knn.onnx", "--against", "other.json", *REPORTS)
     assert done.code == 2
-    assert done.error.startswith("knn.onnx: expected it made from SHA-256 ")
+    assert done.error.startswith("knn.onnx: expected the JSON model that it was made from, a knn of SHA-256 ")
     assert contents() == before
 
 

@@ -57,13 +57,17 @@ def convert(
     samples: Samples = SAMPLES,
     exact_search: Annotated[
         ExactSearch,
-        typer.Option(help="How KNN finds candidates: in float32, in 8-bit integers, or the faster; same answers."),
+        typer.Option(
+            help="How KNN finds candidates: in float32, in 8-bit integers, or the faster; same answers.",
+            case_sensitive=False,
+        ),
     ] = ExactSearch.auto,
     semantics: Annotated[
         RuleSet,
         typer.Option(
             help="Pick as the original does, by the rules of the file's version; by the outcomes of the nearest "
-            "queries (KNN); or as the Python code that trains the models. With a version: by just these rules."
+            "queries (KNN); or as the Python code that trains the models. With a version: by just these rules.",
+            case_sensitive=False,
         ),
     ] = NATIVE,
     k: Annotated[int | None, typer.Option("--k", min=1, help="Neighbours, instead of the KNN model's.")] = None,
@@ -240,5 +244,5 @@ def _entries(artifact: Path) -> Mapping[str, Any]:
     name, data = read_sealed(artifact)
     if is_encoder(name, data):
         return read_encoder(name, data)[0].raw
-    with Selector.load(data) as selector:
+    with Selector.load(artifact) as selector:
         return selector.metadata.raw

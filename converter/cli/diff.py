@@ -9,7 +9,7 @@ import typer
 from msgspec import structs
 from rich.table import Table
 
-from modelpick.runtime import ModelpickError, Selector
+from modelpick.runtime import FeatureError, ModelpickError, Selector
 from modelpick.runtime.text import Encoder
 from modelpick.runtime.text.messages import Messages, prompt_of
 from modelpick.runtime.text.selector import check_encoder
@@ -48,6 +48,11 @@ def diff(
         if loaded is not None:
             for artifact, selector in ((old, one), (new, other)):
                 check_encoder(str(artifact), selector.metadata, loaded.identity, loaded.embedding_dim)
+        if queries is None and data is None and one.n_features_in_ != other.n_features_in_:
+            raise FeatureError(
+                f"{new}: expected an artifact of {one.n_features_in_:,} numbers as {old}, got {other.n_features_in_:,} "
+                "(--queries or --data may suit both)"
+            )
         narrowest = min(one.n_features_in_, other.n_features_in_)
         given = [_fitting(query, narrowest) for query in given]
         found = changes(one, other, given)

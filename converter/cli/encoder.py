@@ -24,7 +24,8 @@ def encoder(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", parser=to_write(".onnx"))],
     quantise: Annotated[
-        Quantisation | None, typer.Option(help="Store weights in 8 bits: a quarter of the size, at a reported loss.")
+        Quantisation | None,
+        typer.Option(help="Store weights in 8 bits: a quarter of the size, at a reported loss.", case_sensitive=False),
     ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="Cut texts after so many tokens, if the folder allows more.")

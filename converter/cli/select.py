@@ -2,13 +2,14 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from modelpick.runtime import ModelpickError, Objective, Selector
+from modelpick.runtime import FeatureError, ModelpickError, Objective, Selector
 from modelpick.runtime.query import Asked
 from modelpick.runtime.text import TextSelector
 from modelpick.runtime.text.messages import Which
@@ -19,6 +20,9 @@ from ..files.queries import FEATURES, Query, ask, parse_prompt, parse_query, rea
 from .console import emit, progress
 from .names import looks_like_a_path, to_read, to_write
 from .options import Artifact, AsJson, EncoderFile
+
+# What the library calls what these options ask for.
+OPTIONS = {"objective": "--cost-weight, --seconds-weight", "keep": "--keep", "evidence": "--evidence"}
 
 
 def select(
@@ -33,7 +37,8 @@ def select(
     ] = None,
     category: Annotated[str | None, typer.Option(help="Category of the prompt, where the artifact needs one.")] = None,
     message: Annotated[
-        Which, typer.Option(help="With --encoder, which messages of a conversation are the prompt.")
+        Which,
+        typer.Option(help="With --encoder, which messages of a conversation are the prompt.", case_sensitive=False),
     ] = "last_user",
     as_json: AsJson = False,
     source: Annotated[
@@ -73,7 +78,7 @@ def select(
     if source is not None or target is not None:
         raise ModelpickError("expected --input and --output together")
     with _loaded(artifact, encoder, message, asked) as selector:
-        for query in _queries(queries, prompt, category, is_text=encoder is not None):
+        for query in _queries(queries, prompt, category, selector):
             if as_json:
                 emit(json.dumps(ask(selector.explain, query), ensure_ascii=False))
             else:
@@ -81,21 +86,47 @@ def select(
 
 
 def _loaded(artifact: Path, encoder: Path | None, message: Which, asked: Asked) -> Selector | TextSelector:
-    if encoder is None:
-        return Selector.load(artifact, **asked)
-    return TextSelector.load(artifact, encoder, message=message, **asked)
+    with _options_named():
+        if encoder is None:
+            return Selector.load(artifact, **asked)
+        return TextSelector.load(artifact, encoder, message=message, **asked)
 
 
-def _queries(given: str | None, prompt: str | None, category: str | None, *, is_text: bool) -> Iterable[Query]:
+@contextmanager
+def _options_named() -> Iterator[None]:
+    """Name the options of the command where an error names the keywords of the library."""
+    try:
+        yield
+    except FeatureError as error:
+        keyword, _, rest = str(error).partition(": ")
+        if keyword not in OPTIONS:
+            raise
+        raise FeatureError(f"{OPTIONS[keyword]}: {rest}") from None
+
+
+def _queries(
+    given: str | None, prompt: str | None, category: str | None, selector: Selector | TextSelector
+) -> Iterable[Query]:
     """Read a file or standard input; or take a prompt that is no file."""
-    if prompt is None and is_text and given is not None and given != STDIN and not _exists(given):
+    is_text = isinstance(selector, TextSelector)
+    if prompt is None and given is not None and given != STDIN and not _exists(given):
         if looks_like_a_path(given):
             raise ModelpickError(f"{given}: cannot be read: there is no such file; if it is a prompt, say --prompt")
         prompt, given = given, None
+    if prompt is not None and not is_text:
+        wanted = selector.metadata.encoder
+        raise ModelpickError(
+            f"{prompt:.60}: cannot be read: No such file or directory; prompts need --encoder, "
+            + (f"for this artifact {wanted}" if wanted else "and an artifact that was trained with one")
+        )
     if prompt is None:
+        if category is not None:
+            raise ModelpickError("--category: expected it with one prompt; files of queries hold their own")
         return read_queries(None if given is None else to_read(given), parse_prompt if is_text else parse_query)
-    if given is not None or not is_text:
-        raise ModelpickError("--prompt: expected it with --encoder, and without a file of queries")
+    if given is not None:
+        raise ModelpickError("--prompt: expected it without a file of queries")
+    if category is not None and isinstance(selector, TextSelector) and not selector.takes_category:
+        raise ModelpickError("--category: expected none: this artifact takes no category")
     return [Query("the prompt", prompt=prompt, category=category)]
 
 
@@ -115,7 +146,7 @@ def _select_file(
     encoder: Path | None,
     message: Which,
 ) -> None:
-    with progress("Picking", "rows") as done:
+    with _options_named(), progress("Picking", "rows") as done:
         found = select_file(
             artifact, source, target, column=column, done=done, asked=asked, encoder=encoder, message=message
         )

@@ -41,6 +41,8 @@ class Features(StrEnum):
 
 
 DEFAULTS = Settings()
+# Fewer queries are warned of.
+FEW = 20
 
 
 def train(
@@ -54,7 +56,8 @@ def train(
     algorithm: Annotated[
         list[Algorithm] | None,
         typer.Option(
-            help="What to train; all by default. auto compares all by nested cross-validation and writes the best."
+            help="What to train; all by default. auto compares all by nested cross-validation and writes the best.",
+            case_sensitive=False,
         ),
     ] = None,
     embedder: Embedder = None,
@@ -63,10 +66,14 @@ def train(
     categories: Categories = None,
     prices: Prices = None,
     features: Annotated[
-        Features, typer.Option(help="Embedding and one-hot of the category, or the embedding alone.")
+        Features,
+        typer.Option(help="Embedding and one-hot of the category, or the embedding alone.", case_sensitive=False),
     ] = Features.both,
     semantics: Annotated[
-        Semantics, typer.Option(help="Rules of KNN; queries writes costs and operating points beside the rows.")
+        Semantics,
+        typer.Option(
+            help="Rules of KNN; queries writes costs and operating points beside the rows.", case_sensitive=False
+        ),
     ] = Semantics.native,
     format_version: Annotated[
         int, typer.Option(min=1, max=2, help="Version of the files; 1 for routers of the first generation.")
@@ -116,11 +123,14 @@ def train(
         seconds_weight=seconds_weight,
         seed=seed,
     )
-    training = training_data(
-        read_records(data, embedder, embeddings, encoder, categories, prices),
-        settings,
-        one_hot=features == Features.both,
-    )
+    records = read_records(data, embedder, embeddings, encoder, categories, prices)
+    if 1 < len(records.queries) < FEW:
+        print(
+            f"warning: {data}: all records are of {len(records.queries)} queries: too few to tell what is learned from "
+            "chance; some hundred are usual",
+            file=sys.stderr,
+        )
+    training = training_data(records, settings, one_hot=features == Features.both)
     if training.categories is not None:
         accuracy = f"{training.categories.accuracy:.1%} of the questions, in cross-validation"
         print(f"a category classifier is right on {accuracy}: requests need no category")

@@ -107,7 +107,9 @@ def make_encoder(
 
 def _read(folder: Path, max_tokens: int | None, pooling: Pooling | None) -> Source:
     if not folder.is_dir():
-        raise DocumentError(f"{folder}: expected a folder")
+        is_on_hub = not folder.exists() and len(folder.parts) == 2
+        advice = ": a model of the Hugging Face hub is downloaded first, by `hf download`" if is_on_hub else ""
+        raise DocumentError(f"{folder}: expected a folder{advice}")
     for read in FAMILIES.values():
         source = read(folder, pooling)
         if source is not None:

@@ -14,10 +14,9 @@ from modelpick.runtime.decision.objective import OUTCOMES
 from modelpick.runtime.decision.objective import utilities as objective_utilities
 from modelpick.runtime.decision.shrinkage import model_means
 from modelpick.runtime.text.categories import CategoryPredictor
-from modelpick.runtime.text.selector import check_encoder
 
 from ..formats.outcomes import Benchmark, Matrix
-from ..training.records import required_embeddings
+from ..training.records import fitting_embeddings
 
 Indices = npt.NDArray[np.int64]
 # A weight of cost at which nothing else counts.
@@ -113,11 +112,9 @@ def artifact_policies(
         or expects features of another width.
     """
     names = {name: model for model, name in enumerate(benchmark.model_names)}
-    embeddings = required_embeddings(benchmark)
     policies = []
     with Selector.load(artifact) as selector:
-        if benchmark.encoder is not None:
-            check_encoder(str(artifact), selector.metadata, benchmark.encoder, embeddings.shape[1])
+        embeddings = fitting_embeddings(benchmark, str(artifact), selector.metadata)
         categories: Sequence[str] = benchmark.categories
         if predict_category and selector.n_features_in_ > embeddings.shape[1]:
             categories = _predicted(str(artifact), selector, embeddings)

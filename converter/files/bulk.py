@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from modelpick.runtime import FeatureError, ModelpickError, Selector
+from modelpick.runtime import ArtifactError, FeatureError, ModelpickError, Selector
 from modelpick.runtime.query import Asked
 from modelpick.runtime.text import Encoder, TextSelector
 from modelpick.runtime.text.messages import Which
@@ -155,7 +155,7 @@ def select_file(
     )
     parts = target.with_name(f".{target.name}.modelpick-parts")
     rows = resumed = 0
-    with _loaded(data, prompts, message, asked or {}) as selector:
+    with _loaded(artifact, data, prompts, message, asked or {}) as selector:
         _prepare(parts, msgspec.json.encode(manifest))
         for number, (values, total) in enumerate(read(source, form, chunk)):
             part = parts / f"{number:09}.jsonl"
@@ -201,10 +201,16 @@ def _remove(parts: Path) -> None:
         parts.rmdir()
 
 
-def _loaded(data: bytes, encoder: Encoder | None, message: Which, asked: Asked) -> Selector | TextSelector:
-    if encoder is None:
-        return Selector.load(data, **asked)
-    return TextSelector.load(data, encoder, message=message, **asked)
+def _loaded(
+    artifact: Path, data: bytes, encoder: Encoder | None, message: Which, asked: Asked
+) -> Selector | TextSelector:
+    """Load the bytes that the manifest names, and not what may have taken the file's place; errors name the file."""
+    try:
+        if encoder is None:
+            return Selector.load(data, **asked)
+        return TextSelector.load(data, encoder, message=message, **asked)
+    except ArtifactError as error:
+        raise ArtifactError(str(error).replace("<bytes>", str(artifact), 1)) from None
 
 
 def _picks(selector: Selector | TextSelector, values: Rows, first: int) -> list[Pick]:

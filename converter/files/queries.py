@@ -17,6 +17,7 @@ from msgspec import Struct
 from modelpick.runtime import FeatureError
 
 from .io import STDIN, open_bytes, reason
+from .kinds import ARTIFACT, CSV, kind_of
 from .text import LINE_BYTES, UNREADABLE, NotTextError, as_text, not_utf8, numbered_lines
 
 FEATURES = "features"
@@ -24,6 +25,7 @@ FEATURES = "features"
 WHOLE_BYTES = 2**26
 # Fields that hold a prompt: a text, or messages as OpenAI's clients send them.
 PROMPTS = ("query", "messages")
+TEXTS = "prompts are read with --encoder"
 Prompt = str | list[Any]
 Answer = TypeVar("Answer")
 
@@ -81,12 +83,15 @@ def parse_query(place: str, value: Any, column: str = FEATURES) -> Query:
     column
         Name of the features in objects.
     """
+    if isinstance(value, str):
+        return Query(place, error=f"expected numbers, got a text: {TEXTS}")
     if not isinstance(value, dict):
         return Query(place, value)
     if value.get(column) is not None:
         return Query(place, value[column])
     if value.get("embedding") is None:
-        return Query(place, error=f"expected an object with {column}, or with embedding and category")
+        texts = f", got a prompt: {TEXTS}" if any(value.get(key) is not None for key in PROMPTS) else ""
+        return Query(place, error=f"expected an object with {column}, or with embedding and category{texts}")
     return _object(place, value, ("embedding", "category"), "an embedding of numbers, and a category that is a string")
 
 
@@ -149,6 +154,8 @@ def parse_file(name: str, file: IO[bytes], parse: Parse = parse_query) -> Iterat
     try:
         text = as_text(file)
         head = text.read(WHOLE_BYTES + 1)
+        if (kind := kind_of(head)) in (ARTIFACT, CSV):
+            raise NotTextError(f"expected queries, JSON or JSON lines, got {kind}")
         if len(head) <= WHOLE_BYTES:
             try:
                 yield from _queries(name, msgspec.json.decode(head), parse)

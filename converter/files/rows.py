@@ -13,6 +13,7 @@ import msgspec
 from modelpick.runtime.errors import ModelpickError
 
 from .io import read_bytes, reason
+from .kinds import ARTIFACT, EMPTY, MODEL, kind_of
 from .parquet import PARQUET, read_parquet
 from .text import LINE_BYTES, UNREADABLE, NotTextError, as_text, not_utf8
 
@@ -67,6 +68,8 @@ def read_rows(source: str | Path | bytes, error: type[ModelpickError]) -> Rows:
         raise error(f"{name}: {cause}") from None
     except UNREADABLE as cause:
         raise error(f"{name}: expected gzip: {reason(cause)}") from None
+    if (kind := kind_of(text)) in (ARTIFACT, MODEL, EMPTY):
+        raise error(f"{name}: expected JSON lines, CSV or Parquet, got {kind}")
     if text.lstrip()[:1] in (b"{", b"[", b""):
         columns = dict.fromkeys(column for row in islice(_json_lines(text), HEAD) for column in row.fields)
         return Rows(name, list(columns), _json_lines(text))

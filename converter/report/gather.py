@@ -23,7 +23,7 @@ from ..evaluation.verdict import verdicts
 from ..files.queries import Query
 from ..formats.outcomes import Benchmark
 from ..statistics.bootstrap import Estimate
-from ..training.records import required_embeddings
+from ..training.records import fitting_embeddings, required_embeddings
 from ..verification.compare import compare
 from ..verification.probes import SAMPLES, made_queries
 from ..verification.report import Report
@@ -139,7 +139,8 @@ def _loaded(stack: ExitStack, paths: Sequence[Path], records: Benchmark | None, 
         estimator, unverified = _restored(path, selector, samples)
         features = np.empty((0, width))
         if records is not None:
-            features = selector.features.build_batch(required_embeddings(records), records.categories)
+            embeddings = fitting_embeddings(records, str(path), selector.metadata)
+            features = selector.features.build_batch(embeddings, records.categories)
         found[path] = _Loaded(name, path, selector, estimator, unverified, features)
     return found
 

@@ -14,8 +14,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from modelpick.runtime import DocumentError
+from modelpick.runtime import ArtifactError, DocumentError
+from modelpick.runtime.artifact.metadata import Metadata
 from modelpick.runtime.features import CATEGORIES
+from modelpick.runtime.text.selector import check_encoder
 
 from ..files.io import reason
 from ..files.rows import Row, Rows, read_rows
@@ -111,8 +113,27 @@ def required_embeddings(benchmark: Benchmark) -> Matrix:
     first = int(lacking[0])
     raise DocumentError(
         f"{benchmark.places[first]}: embedding: expected one in a record of query {shown(benchmark.queries[first])}, "
-        f"or an embedder, or a file of embeddings; {len(lacking)} of {len(benchmark.queries)} queries have none"
+        f"or --encoder, --embeddings or --embedder; {len(lacking)} of {len(benchmark.queries)} queries have none"
     )
+
+
+def fitting_embeddings(benchmark: Benchmark, name: str, metadata: Metadata) -> Matrix:
+    """Return the embeddings of all queries, see `required_embeddings`, for an artifact of a name.
+
+    Raises
+    ------
+    ArtifactError
+        When they are of another encoder than the artifact was trained with, or of another width.
+    """
+    embeddings = required_embeddings(benchmark)
+    width = embeddings.shape[1]
+    if benchmark.encoder is not None:
+        check_encoder(name, metadata, benchmark.encoder, width)
+    elif metadata.encoder is not None and metadata.n_features_in not in (width, width + len(CATEGORIES)):
+        raise ArtifactError(
+            f"{name}: expected embeddings of the encoder {metadata.encoder}, got {width} numbers: say --encoder"
+        )
+    return embeddings
 
 
 class _Given(NamedTuple):

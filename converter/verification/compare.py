@@ -53,7 +53,11 @@ def verify(
         document = load_document(source, semantics=metadata.semantics)
         made_of = metadata.source_sha256
         if made_of != document.source.sha256:
-            raise ArtifactError(f"{name}: expected it made from SHA-256 {document.source.sha256}, got {made_of!r}")
+            raise ArtifactError(
+                f"{name}: expected the JSON model that it was made from, a {selector.algorithm} of SHA-256 "
+                f"{made_of[:12]}, got {document.source.name}, a {document.source.algorithm} of "
+                f"{document.source.sha256[:12]}"
+            )
         estimator = estimator_of(document, metadata)
         given = made_queries(estimator, samples) if queries is None else queries
         classifier = document.source.category_classifier

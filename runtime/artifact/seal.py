@@ -21,6 +21,8 @@ _HEAD = bytes([0x72, len(_KEY) + _HEX_DIGITS + 4, 0x0A, len(_KEY)]) + _KEY + byt
 SEAL_LENGTH = len(_HEAD) + _HEX_DIGITS
 # A protocol buffer is smaller.
 MOST_BYTES = 2**31
+# Bytes at the beginning of a file without a seal that are looked at to say what it is.
+_SHOWN = 2**12
 
 
 class NoFileError(OSError):
@@ -60,6 +62,34 @@ def open_file(path: str | Path) -> BinaryIO:
     raise NoFileError(errno.EINVAL, os.strerror(errno.EISDIR) if stat.S_ISDIR(mode) else "Is a device or a pipe")
 
 
+def is_sealed(data: bytes | memoryview) -> bool:
+    """Whether bytes end in a seal, which may be wrong."""
+    return bytes(data[-SEAL_LENGTH:]).startswith(_HEAD)
+
+
+def _instead(head: bytes, trailer: bytes) -> str:
+    """Say what bytes are that have no seal, and what makes an artifact of them."""
+    if not head:
+        return "it is empty"
+    if head.lstrip()[:1] not in (b"{", b"["):
+        return "it is another's, or cut"
+    if b'"algorithm"' in head + trailer:
+        return "it is a JSON model, of which `modelpick convert` makes one"
+    return "it is JSON, but no model"
+
+
+def _in_folder(path: Path) -> str:
+    """Say which file of a folder could be meant; nothing of what is no folder."""
+    try:
+        names = sorted(file.name for file in path.iterdir() if not file.name.startswith("."))
+    except (OSError, ValueError):
+        return ""
+    if "tokenizer.json" in names:
+        return ": `modelpick encoder` makes one file of an encoder's folder"
+    artifacts = [name for name in names if name.endswith(".onnx")]
+    return f": expected one file, such as {artifacts[0]} in it" if artifacts else ""
+
+
 def read_sealed(source: str | Path | bytes) -> tuple[str, bytes]:
     """Read an artifact's bytes and check its seal.
 
@@ -88,25 +118,26 @@ def check_seal(name: str, data: bytes) -> str:
     ArtifactError
         When they are cut or altered, or not those of an artifact of modelpick.
     """
-    _check_is_sealed(name, data[-SEAL_LENGTH:])
+    _check_is_sealed(name, data[:_SHOWN], data[-SEAL_LENGTH:])
     digest = hashlib.sha256(memoryview(data)[:-SEAL_LENGTH]).hexdigest()
     if digest.encode() != data[-_HEX_DIGITS:]:
         raise ArtifactError(f"{name}: expected the bytes that modelpick sealed: it was altered")
     return digest
 
 
-def _check_is_sealed(name: str, trailer: bytes) -> None:
+def _check_is_sealed(name: str, head: bytes, trailer: bytes) -> None:
     if not (len(trailer) == SEAL_LENGTH and trailer.startswith(_HEAD)):
-        raise ArtifactError(f"{name}: expected an artifact sealed by modelpick: it is another's, or cut")
+        raise ArtifactError(f"{name}: expected an artifact sealed by modelpick: {_instead(head, trailer)}")
 
 
 def _read(path: str | Path) -> bytes:
     """Read a file, its seal first: of a file that has none, however large it says to be, nothing else is read."""
     try:
         with open_file(path) as file:
+            head = file.read(_SHOWN)
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - SEAL_LENGTH))
-            _check_is_sealed(str(path), file.read(SEAL_LENGTH))
+            _check_is_sealed(str(path), head, file.read(SEAL_LENGTH))
             if size > MOST_BYTES:
                 raise ArtifactError(f"{path}: expected {MOST_BYTES:,} bytes at most, got {size:,}")
             file.seek(0)
@@ -114,6 +145,7 @@ def _read(path: str | Path) -> bytes:
     except (NoFileError, ValueError, MemoryError) as cause:
         if isinstance(cause, ArtifactError):
             raise
-        raise ArtifactError(f"{path}: cannot be read: {getattr(cause, 'strerror', None) or cause}") from None
+        reason = getattr(cause, "strerror", None) or cause
+        raise ArtifactError(f"{path}: cannot be read: {reason}{_in_folder(Path(path))}") from None
     except OSError as cause:
         raise UnreadableError(f"{path}: cannot be read: {cause.strerror or cause}") from None

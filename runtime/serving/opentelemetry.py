@@ -2,7 +2,11 @@
 
 from collections import Counter
 
-from opentelemetry.metrics import Meter, get_meter
+try:
+    from opentelemetry.metrics import Meter, get_meter
+except ModuleNotFoundError as missing:
+    hint = f"modelpick.runtime.serving.opentelemetry needs {missing.name}: pip install 'modelpick[opentelemetry]'"
+    raise ModuleNotFoundError(hint, name=missing.name) from None
 
 from ..events import BUCKETS, Event, Selection, Swap
 

@@ -5,8 +5,12 @@ from threading import Lock
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+try:
+    from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+    from prometheus_client.multiprocess import MultiProcessCollector
+except ModuleNotFoundError as missing:
+    hint = f"modelpick.runtime.serving.prometheus needs {missing.name}: pip install 'modelpick[prometheus]'"
+    raise ModuleNotFoundError(hint, name=missing.name) from None
 
 from ..events import BUCKETS, Event, Selection, Swap
 

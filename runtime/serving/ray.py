@@ -5,7 +5,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from ray.data import ActorPoolStrategy, Dataset
+
+try:
+    from ray.data import ActorPoolStrategy, Dataset
+except ModuleNotFoundError as missing:
+    hint = f"modelpick.runtime.serving.ray needs {missing.name}: pip install 'modelpick[ray]'"
+    raise ModuleNotFoundError(hint, name=missing.name) from None
 
 from ..errors import FeatureError
 from ..selector import Selector

@@ -3,8 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import pyarrow
-from ray.data import ActorPoolStrategy, Dataset
+try:
+    import pyarrow
+    from ray.data import ActorPoolStrategy, Dataset
+except ModuleNotFoundError as missing:
+    hint = f"modelpick.runtime.serving.ray_text needs {missing.name}: pip install 'modelpick[ray,text]'"
+    raise ModuleNotFoundError(hint, name=missing.name) from None
 
 from ..errors import FeatureError
 from ..text import TextSelector

@@ -168,7 +168,7 @@ class TextSelector:
         (category,) = self._categories(embedding[np.newaxis], [request.get("category")])
         explained = self.selector.explain(self._built(embedding, category), **asked)
         counted = {"tokens": tokens.count, "cut": tokens.cut}
-        if not self._has_one_hot:
+        if not self.takes_category:
             return {**explained, **counted}
         predicted = request.get("category") is None
         return {**explained, **counted, "category": category, "category_predicted": predicted}
@@ -190,13 +190,14 @@ class TextSelector:
         return self.selector.metadata
 
     @property
-    def needs_category(self) -> bool:
-        """Whether a prompt needs a category: the selector's vectors have its one-hot, and nothing predicts it."""
-        return self._has_one_hot and self._predictor is None
+    def takes_category(self) -> bool:
+        """Whether the selector's vectors have the one-hot of a category; else a prompt's does not count."""
+        return self.selector.n_features_in_ > self.encoder.embedding_dim
 
     @property
-    def _has_one_hot(self) -> bool:
-        return self.selector.n_features_in_ > self.encoder.embedding_dim
+    def needs_category(self) -> bool:
+        """Whether a prompt needs a category: the selector's vectors have its one-hot, and nothing predicts it."""
+        return self.takes_category and self._predictor is None
 
     @property
     def closed(self) -> bool:
@@ -247,7 +248,7 @@ class TextSelector:
         """Put what is predicted in the place of categories that are not given."""
         if self.closed:
             raise ArtifactError("the selector is closed")
-        if not self._has_one_hot or None not in given:
+        if not self.takes_category or None not in given:
             return given
         if self._predictor is None:
             raise FeatureError("category: expected one: the selector's vectors have its one-hot behind the embedding")
@@ -255,7 +256,7 @@ class TextSelector:
         return [category if category is not None else other for category, other in zip(given, predicted, strict=True)]
 
     def _built(self, embedding: npt.NDArray[np.float32], category: str | None) -> npt.NDArray[np.float64]:
-        return self.selector.features.build(embedding, category if self._has_one_hot else None)
+        return self.selector.features.build(embedding, category if self.takes_category else None)
 
 
 def check_encoder(name: str, metadata: Metadata, encoder: EncoderIdentity, embedding_dim: int) -> None:

@@ -11,26 +11,6 @@ from modelpick.converter.cli.names import looks_like_a_path
 from modelpick.runtime import Selector
 
 MODELS = Path(__file__).parents[3] / "models"
-RECORDS = MODELS / "benchmark.jsonl"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A folder with an encoder, a text artifact, and one of features."""
-    folder = tmp_path_factory.mktemp("made")
-    train = ["train", "--data", RECORDS, "-o", folder, "--encoder", folder / "e.onnx", "--features", "embedding"]
-    data = folder / "data.jsonl"
-    shutil.copy(RECORDS, data)
-    train[2] = data
-    for command in (
-        ["encoder", SMALL, "-o", folder / "e.onnx"],
-        [*train, "--algorithm", "kernel_ridge"],
-        ["convert", folder / "kernel_ridge.json", "-o", folder / "text.onnx"],
-        ["convert", MODELS / "kmeans.json", "-o", folder / "kmeans.onnx"],
-    ):
-        done = modelpick(*command)
-        assert (done.returncode, [line for line in done.stderr.splitlines() if "error" in line]) == (0, [])
-    return folder
 
 
 @pytest.fixture
@@ -60,7 +40,6 @@ REFUSED = {
     "no name": (["inspect", ""], "expected a name"),
     "no name of a folder": (["convert", "kmeans.json", "-o", ""], "expected a name"),
     "a prompt and a file": ([*SELECT, "models/questions.jsonl", "--prompt", "hi"], "--prompt: expected it"),
-    "a prompt without an encoder": (["select", "kmeans.onnx", "--prompt", "hi"], "--prompt: expected it"),
     "convert: a JSON": (["convert", "kmeans.json", "-o", "out.json"], "out.json: expected the name of a folder"),
     "convert: two to one": (["convert", "kmeans.json", "mlp.json", "-o", "x.onnx"], "x.onnx: expected a folder for"),
     "convert: standard output": (["convert", "kmeans.json", "-o", "-"], "-: expected the name of a folder"),

@@ -1,0 +1,35 @@
+"""What a file is that was given in the place of another: for messages, where it could not be read."""
+
+import msgspec
+
+from modelpick.runtime.artifact.seal import is_sealed
+
+from .io import Contents
+
+ARTIFACT, MODEL, RECORDS, CSV, EMPTY = "an artifact", "a JSON model", "benchmark records", "CSV", "an empty file"
+# What files of other kinds begin with.
+MAGIC = {b"\x93NUMPY": "a .npy file", b"PK": "a ZIP archive, as .npz is one", b"PAR1": "a Parquet file"}
+# Bytes of the first line that are looked at.
+HEAD = 2**16
+
+
+def kind_of(data: Contents) -> str | None:
+    """Return what a file is, by its content; None where that cannot be told."""
+    if not len(data):
+        return EMPTY
+    if is_sealed(data[-HEAD:]):
+        return ARTIFACT
+    head = data[:HEAD].lstrip()
+    magic = next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
+    if magic is not None:
+        return magic
+    line = head.split(b"\n")[0].strip()
+    try:
+        value = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        value = None
+    if isinstance(value, dict) and {"query", "model_name"} <= value.keys():
+        return RECORDS
+    if head.startswith(b"{"):
+        return MODEL if data.find(b'"algorithm"') >= 0 else None
+    return CSV if value is None and b"," in line and (line[:1].isalpha() or line.startswith(b'"')) else None

@@ -1,0 +1,46 @@
+"""A folder of what the commands read: models, artifacts, an encoder, records; and what is taken for them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import onnx
+import pytest
+from command import modelpick
+from folders import SMALL
+
+from modelpick.runtime.artifact.seal import seal
+
+MODELS = Path(__file__).parents[3] / "models"
+FEW = [{"query": q, "model_name": m, "performance": 0.5, "embedding": [1.0, len(q)]} for q in ("a", "bc") for m in "xy"]
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    for name in ("kmeans.json", "mlp.json", "benchmark.jsonl", "queries.jsonl", "questions.jsonl"):
+        shutil.copy(MODELS / name, folder)
+    shutil.copytree(SMALL, folder / "encoder")
+    narrow = {"algorithm": "kmeans", "trained": True, "num_clusters": 1, "centroids": [[1, 2]], "cluster_models": ["a"]}
+    (folder / "narrow.json").write_text(json.dumps(narrow))
+    (folder / "empty.jsonl").write_bytes(b"")
+    (folder / "records.csv").write_text("query,model_name,performance\nhi,a,0.5\n")
+    (folder / "few.jsonl").write_text("\n".join(map(json.dumps, FEW)))
+    train = ["train", "--data", folder / "benchmark.jsonl", "-o", folder / "text.json", "--encoder", folder / "e.onnx"]
+    models = ("text", "kmeans", "mlp", "narrow")
+    for command in (
+        ["encoder", SMALL, "-o", folder / "e.onnx"],
+        [*train, "--features", "embedding", "--algorithm", "kernel_ridge"],
+        *(["convert", folder / f"{name}.json", "-o", folder / f"{name}.onnx"] for name in models),
+    ):
+        done = modelpick(*command)
+        assert done.returncode == 0, done.stderr
+    (folder / "artifacts").mkdir()
+    shutil.copy(folder / "mlp.onnx", folder / "artifacts")
+    newer = onnx.load(folder / "mlp.onnx")
+    for entry in newer.metadata_props:
+        if entry.key == "modelpick.format_version":
+            entry.value = "9"
+    del newer.metadata_props[-1]
+    (folder / "newer.onnx").write_bytes(seal(newer.SerializeToString()))
+    return folder
