@@ -179,4 +179,4 @@ def cannot_run(name: str, cause: Exception) -> ArtifactError:
     if isinstance(cause, ArtifactError) and str(cause).startswith(f"{name}: "):
         return cause
     lines = str(cause).splitlines() or [type(cause).__name__]
-    return ArtifactError(f"{name}: cannot be run: {lines[0]}")
+    return ArtifactError(f"{name}: cannot be run: {lines[0]:.300}")

@@ -6,7 +6,7 @@ Needs Chromium, as `make browser` installs it. Screenshots are left in build/scr
 import shutil
 
 import pytest
-from hostile import NAMES, artifact, records, rows
+from markup import NAMES, artifact, records, rows
 from recorded import DATA, ROOT
 from typer.testing import CliRunner
 
@@ -45,7 +45,7 @@ def reports(tmp_path_factory):
     (folder / "data.jsonl").write_text(records())
     for name, paths, data in (
         ("shipped", ("shipped", "--against", "before"), DATA),
-        ("hostile", ("new.onnx", "--against", "old.onnx"), folder / "data.jsonl"),
+        ("markup", ("new.onnx", "--against", "old.onnx"), folder / "data.jsonl"),
     ):
         paths = [path if path.startswith("-") else str(folder / path) for path in paths]
         done = CliRunner().invoke(app, ["report", *paths, "--data", str(data), "-o", str(folder / f"{name}.html")])

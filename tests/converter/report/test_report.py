@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile import MARKUP, NAMES, artifact, records, rows
+from markup import MARKUP, NAMES, artifact, records, rows
 from page import check
 from recorded import DATA, ROOT
 from recorded import routed as routed_records
