@@ -9,7 +9,7 @@ import msgspec
 import typer
 from rich.table import Table
 
-from modelpick.runtime import Objective
+from modelpick.runtime import ModelpickError, Objective
 from modelpick.runtime.errors import one_line
 
 from ..evaluation.evaluate import ROLES_FROM, Evaluation, Result
@@ -17,7 +17,7 @@ from ..evaluation.evaluate import evaluate as evaluate_policies
 from ..evaluation.picks import picks_worst_first
 from ..evaluation.plot import plot
 from ..evaluation.policies import routed
-from ..evaluation.recovery import recover
+from ..evaluation.recovery import Calibration, preferences, recover
 from ..evaluation.verdict import Verdict, all_pay, verdicts
 from ..files.io import check_distinct, write_atomically
 from ..statistics.bootstrap import UNKNOWN, percent, signed, written
@@ -58,6 +58,10 @@ def evaluate(
         tuple[str, str] | None,
         typer.Option(metavar="WEAK STRONG", help="Measure the choice between two models too, by APGR and CPT."),
     ] = None,
+    strong_share: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Of --pair: find the objective that sends this share of calls to STRONG."),
+    ] = None,
     as_json: AsJson = False,
     plot_file: Annotated[
         Path | None,
@@ -82,6 +86,8 @@ def evaluate(
     picks unasked must.
     """
     artifacts = artifacts_in(artifacts)
+    if strong_share is not None and pair is None:
+        raise ModelpickError("--strong-share: expected --pair, which names the strong model")
     read = [*artifacts, *filter(None, (data, train_data, embeddings, encoder, categories, prices))]
     for target in filter(None, (plot_file, picks)):
         check_distinct(target, read)
@@ -97,8 +103,8 @@ def evaluate(
     policies = routed(artifacts, benchmark, **asked)
     evaluation = evaluate_policies(policies, benchmark, objective=objective, learned=learned, seed=seed)
     if pair is not None:
-        paired = routed(artifacts, benchmark, **asked, candidates=pair)
-        evaluation.recoveries = recover(paired, benchmark, *pair, seed=seed)
+        preferred = preferences(artifacts, benchmark, *pair, predict_category=predict_category)
+        evaluation.recoveries = recover(preferred, benchmark, *pair, strong_share=strong_share, seed=seed)
     found = verdicts(evaluation)
     if plot_file is not None:
         plot(evaluation, plot_file)
@@ -157,13 +163,23 @@ def _show(evaluation: Evaluation, found: Sequence[Verdict]) -> None:
         show(table)
     if evaluation.recoveries:
         thresholds = evaluation.recoveries[0].call_shares
-        table = Table("artifact", "APGR", *(f"CPT({part})" for part in thresholds), title="between the two models")
+        columns = ("APGR", "of 10 quantiles", *(f"CPT({part})" for part in thresholds))
+        table = Table("artifact", *columns, title="between the two models")
         for recovery in evaluation.recoveries:
-            shares = (percent(share) for share in recovery.call_shares.values())
-            table.add_row(recovery.name, written(recovery.apgr, ".4f"), *shares)
+            areas = (written(area, ".4f") for area in (recovery.apgr, recovery.apgr_of_bins))
+            table.add_row(recovery.name, *areas, *(percent(share) for share in recovery.call_shares.values()))
         show(table)
+        for recovery in evaluation.recoveries:
+            if recovery.calibration is not None:
+                print(one_line(f"{recovery.name}: {_calibrated(recovery.calibration)}"))
     for verdict in found:
         print(one_line(f"{verdict.policy}: {verdict.text}"))
+
+
+def _calibrated(found: Calibration) -> str:
+    given = f" beside costs={found.costs}" if found.costs else ""
+    sent = f"sends {found.share:.1%} of the calls to the strong model"
+    return f"cost_weight={found.cost_weight:.6g}{given} {sent}, and recovers {percent(found.recovered)} of the gap"
 
 
 def _name(result: Result) -> str:

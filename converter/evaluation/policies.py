@@ -1,7 +1,8 @@
 """Policies: ways of picking a model for each of some queries, of artifacts and of those to compare them with."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -63,15 +64,32 @@ def chosen(models: Indices, n_models: int) -> Matrix:
     return np.vstack([np.eye(n_models), np.zeros(n_models)])[models]
 
 
+def labels(artifacts: Sequence[str | Path]) -> dict[str | Path, str]:
+    """Name artifacts by the stem of their file, or by its path where that is ambiguous."""
+    stems = Counter(Path(artifact).stem for artifact in artifacts)
+    return {one: Path(one).stem if stems[Path(one).stem] == 1 else str(one) for one in artifacts}
+
+
+@contextmanager
+def asked_for(
+    artifact: str | Path, benchmark: Benchmark, *, predict_category: bool = False
+) -> Iterator[tuple[Selector, Matrix]]:
+    """Load an artifact, and make the feature vectors of the records for it; see `artifact_policies`."""
+    with Selector.load(artifact) as selector:
+        embeddings = fitting_embeddings(benchmark, str(artifact), selector.metadata)
+        categories: Sequence[str] = benchmark.categories
+        if predict_category and selector.n_features_in_ > embeddings.shape[1]:
+            categories = _predicted(str(artifact), selector, embeddings)
+        yield selector, selector.features.build_batch(embeddings, categories)
+
+
 def routed(artifacts: Sequence[str | Path], benchmark: Benchmark, **asked: Any) -> list[Policy]:
     """Return the policies of several artifacts, each named by its file's stem, or its path where that is ambiguous.
 
     Takes and raises what `artifact_policies` does.
     """
-    stems = Counter(Path(artifact).stem for artifact in artifacts)
     policies: list[Policy] = []
-    for artifact in artifacts:
-        label = Path(artifact).stem if stems[Path(artifact).stem] == 1 else str(artifact)
+    for artifact, label in labels(artifacts).items():
         try:
             policies += artifact_policies(artifact, benchmark, label=label, **asked)
         except FeatureError as error:
@@ -113,12 +131,7 @@ def artifact_policies(
     """
     names = {name: model for model, name in enumerate(benchmark.model_names)}
     policies = []
-    with Selector.load(artifact) as selector:
-        embeddings = fitting_embeddings(benchmark, str(artifact), selector.metadata)
-        categories: Sequence[str] = benchmark.categories
-        if predict_category and selector.n_features_in_ > embeddings.shape[1]:
-            categories = _predicted(str(artifact), selector, embeddings)
-        features = selector.features.build_batch(embeddings, categories)
+    with asked_for(artifact, benchmark, predict_category=predict_category) as (selector, features):
         recorded = recorded_roles(selector, objective)
         weighed = {"objective": objective} if _predicts(selector, objective) else {}
         for keep in (None, *keeps):

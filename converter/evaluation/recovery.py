@@ -1,19 +1,41 @@
-"""The choice between a weak and a strong model: how much of their gap is recovered, for how many strong calls."""
+"""The choice between a weak and a strong model: how much of their gap is recovered, for how many strong calls.
 
-from collections.abc import Sequence
-from itertools import groupby
+A router of two models is a number for each query, by how much it prefers the strong one, and a threshold. RouteLLM
+measures all thresholds: I. Ong et al., RouteLLM: Learning to Route LLMs with Preference Data, 2024, section 3.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from msgspec import Struct
 
-from modelpick.runtime import DocumentError
+from modelpick.runtime import DocumentError, Selector
+from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY
 
-from ..formats.outcomes import Benchmark
-from ..statistics.bootstrap import Estimate, estimate, ratio, resampled
-from ..statistics.frontier import aiq, call_share
-from .policies import Policy
+from ..formats.outcomes import Benchmark, Matrix
+from ..statistics.bootstrap import Estimate, Vector, drawn, estimate, share
+from .policies import asked_for, labels
 
 CALL_THRESHOLDS = (0.5, 0.8)
+# RouteLLM looks at so many thresholds, evenly spaced in the share of calls, and the last.
+BINS = 10
+NO_GAP = "{} is not surely better than {}"
+Mask = npt.NDArray[np.bool_]
+
+
+class Calibration(Struct):
+    """The objective by which a share of the calls goes to the strong model, as near as the predictions allow."""
+
+    cost_weight: float
+    costs: dict[str, float]
+    """What to give as ``costs=`` with it; nothing where the predicted costs count."""
+    share: float
+    """Calls to the strong model by it."""
+    recovered: Estimate
+    """Part of the gap that is recovered by it."""
 
 
 class Recovery(Struct):
@@ -22,55 +44,185 @@ class Recovery(Struct):
     name: str
     apgr: Estimate
     """Average of the gap's recovered part over all shares of calls to the strong model; 0.5 by chance."""
+    apgr_of_bins: Estimate
+    """The same by the trapezoids between RouteLLM's ten quantiles of the preference, which its papers state."""
     call_shares: dict[str, Estimate]
     """Recovered part of the gap -> smallest share of calls to the strong model; CPT."""
+    calibration: Calibration | None = None
+    """For the share that was asked for, if one was, of an artifact that predicts quality."""
+
+
+class Preference(NamedTuple):
+    """By how much an artifact prefers the strong model to the weak one for each query."""
+
+    name: str
+    scores: Vector
+    """Difference of their scores, float64, shape (n_queries,)."""
+    outcomes: Matrix | None
+    """Difference of their predicted outcomes, float64, (n_queries, 3), NaN where not predicted; None without any."""
+
+
+def preferences(
+    artifacts: Sequence[str | Path], benchmark: Benchmark, weak: str, strong: str, *, predict_category: bool = False
+) -> list[Preference]:
+    """Ask artifacts for both models' scores of each query; raises what `artifact_policies` does."""
+    found = []
+    for artifact, label in labels(artifacts).items():
+        with asked_for(artifact, benchmark, predict_category=predict_category) as (selector, features):
+            told = [selector.explain(row, candidates=[weak, strong]) for row in features]
+            scores = np.array([why["scores"][strong] - why["scores"][weak] for why in told])
+            outcomes = np.array([_lead(why["outcomes"], weak, strong) for why in told]) if _predicts(selector) else None
+        found.append(Preference(label, scores, outcomes))
+    return found
+
+
+def _predicts(selector: Selector) -> bool:
+    return OUTCOMES[QUALITY] in selector.metadata.outcomes
+
+
+def _lead(outcomes: Mapping[str, Mapping[str, float]], weak: str, strong: str) -> list[float]:
+    return [outcomes[strong].get(kind, np.nan) - outcomes[weak].get(kind, np.nan) for kind in OUTCOMES]
 
 
 def recover(
-    policies: Sequence[Policy], benchmark: Benchmark, weak: str, strong: str, *, seed: int = 0
+    preferences: Sequence[Preference],
+    benchmark: Benchmark,
+    weak: str,
+    strong: str,
+    *,
+    strong_share: float | None = None,
+    seed: int = 0,
 ) -> list[Recovery]:
-    """Measure how much of the gap between two models policies recover, and for how many calls to the strong one.
+    """Measure how much of the gap between two models artifacts recover, and for how many calls to the strong one.
 
-    Only queries on which both models have an outcome count. APGR averages the recovered part over the share of calls to
-    the strong model; CPT is the smallest share that recovers a part: I. Ong et al., RouteLLM: Learning to Route LLMs
-    with Preference Data, 2024, section 3. What mixing the points of an artifact reaches counts.
+    Only queries on which both models have an outcome count. For each threshold of the preference, the strong model is
+    called above it: APGR averages the recovered part of the gap over the share of calls to the strong model; CPT is the
+    smallest share that recovers a part. Nothing is mixed: an artifact that prefers the wrong model is below 0.5.
 
     Parameters
     ----------
-    policies
-        Of artifacts that were asked to choose between the two.
+    strong_share
+        Share of the calls that the strong model shall have: an objective is looked for that sends it as many.
 
     Raises
     ------
     DocumentError
-        When the models have no common query, or the strong one is not better.
+        When a model has no records, or the strong one is not better where both have.
     """
     for name in (weak, strong):
         if name not in benchmark.model_names:
             raise DocumentError(f"expected some of {', '.join(benchmark.model_names)}, got {name}")
     pair = [benchmark.model_names.index(name) for name in (weak, strong)]
-    outcomes = benchmark.quality[:, pair]
-    both = ~np.isnan(outcomes).any(axis=1)
-    outcomes = outcomes[both]
-    if not both.any() or outcomes[:, 1].mean() <= outcomes[:, 0].mean():
+    both = ~np.isnan(benchmark.quality[:, pair]).any(axis=1)
+    gap = benchmark.quality[both, pair[1]] - benchmark.quality[both, pair[0]]
+    if not gap.size or gap.mean() <= 0:
         raise DocumentError(f"expected records on which {strong} is better than {weak}")
-    gains = {"gap": outcomes[:, 1] - outcomes[:, 0], "all": np.ones(len(outcomes))}
-    calls = [policy.chances[both, pair[1]] for policy in policies]
-    tables = [{"calls": called, "gained": called * gains["gap"]} for called in calls]
-    everything, *sums = resampled([gains, *tables], seed)
-    # Calling the weak model alone, and the strong one alone.
-    ends = np.tile([0.0, 1.0], (len(everything["all"]), 1))
     recoveries = []
-    for name, group in groupby(zip(policies, sums, strict=True), key=lambda entry: entry[0].artifact):
-        points = [found for _, found in group]
-        share = np.column_stack([ends, *(found["calls"] / everything["all"] for found in points)])
-        part = np.column_stack([ends, *(ratio(found["gained"], everything["gap"]) for found in points)])
-        part[everything["gap"] <= 0] = np.nan
-        rows = list(zip(share, part, strict=True))
-        apgr = estimate(np.array([aiq(*row, 0.0, 1.0) for row in rows]), len(outcomes))
-        shares = {
-            f"{w:.0%}": estimate(np.array([call_share(*row, w) for row in rows]), len(outcomes))
-            for w in CALL_THRESHOLDS
-        }
-        recoveries.append(Recovery(name, apgr, shares))
+    for one in preferences:
+        calibrated = None
+        if strong_share is not None and one.outcomes is not None:
+            calibrated = calibrate(one.outcomes[both], weak, strong, strong_share)
+        curve = _Curve(one.scores[both], gap, None if calibrated is None else calibrated.calls, seed)
+        no_gap = NO_GAP.format(strong, weak)
+        recovery = Recovery(
+            one.name,
+            estimate(curve.areas, len(gap), no_gap),
+            estimate(curve.areas_of_bins, len(gap), no_gap),
+            {f"{part:.0%}": estimate(found, len(gap), no_gap) for part, found in curve.call_shares.items()},
+        )
+        if calibrated is not None:
+            recovered = estimate(curve.recovered, len(gap), no_gap)
+            recovery.calibration = Calibration(
+                calibrated.cost_weight, calibrated.costs, float(calibrated.calls.mean()), recovered
+            )
+        recoveries.append(recovery)
     return recoveries
+
+
+class Calibrated(NamedTuple):
+    """An objective, and which queries it sends to the strong model."""
+
+    cost_weight: float
+    costs: dict[str, float]
+    calls: Mask
+
+
+def calibrate(outcomes: Matrix, weak: str, strong: str, wanted: float) -> Calibrated:
+    """Find the objective that sends a share of the queries to the strong model.
+
+    Where costs are predicted, it is a weight of these; else the strong model is given the cost 1, and the weight is the
+    threshold of the predicted difference of quality. A weight below 0 stands as that of a cost of the weak model.
+
+    Parameters
+    ----------
+    outcomes
+        By how much those of the strong model exceed the weak one's, (n, 3), see `Preference`.
+    wanted
+        Share of the queries, from 0 to 1.
+    """
+    quality, cost = outcomes[:, QUALITY], outcomes[:, COST]
+    priced = not np.isnan(cost).any()
+    costs: dict[str, float] = {}
+    dearer = cost if priced else np.ones(len(quality))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        turns = quality / dearer  # weights at which a query turns
+    known = np.unique(turns[np.isfinite(turns)])
+    weights = np.concatenate([[0.0], known[:1] - 1.0, (known[1:] + known[:-1]) / 2, known[-1:] + 1.0])
+    if priced:
+        weights = weights[weights >= 0]
+    dear, cheap = np.sort(turns[dearer > 0]), np.sort(turns[dearer < 0])
+    calls = len(dear) - np.searchsorted(dear, weights, "right") + np.searchsorted(cheap, weights, "left")
+    calls += ((dearer == 0) & (quality > 0)).sum()
+    nearest = np.abs(calls / len(quality) - wanted)
+    weight = float(weights[int(nearest.argmin())])
+    if not priced:
+        costs = {weak: 0.0, strong: 1.0} if weight >= 0 else {weak: 1.0, strong: 0.0}
+    return Calibrated(abs(weight), costs, quality > weight * dearer)
+
+
+class _Curve:
+    """The recovered part of the gap over the share of calls to the strong model, for each sample of the queries."""
+
+    def __init__(self, scores: Vector, gap: Vector, chosen: Mask | None, seed: int) -> None:
+        order = np.argsort(-scores, kind="stable")
+        ordered = scores[order]
+        ends = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)  # equal scores are called together
+        edges = np.unique(np.quantile(scores, np.linspace(0, 1, BINS + 1)))[:-1]
+        called = np.searchsorted(-ordered, -edges, "right")  # at or above each edge
+        bins = np.unique(np.append(np.searchsorted(ends, called - 1), len(ends) - 1))
+        whole, areas, of_bins, got = [], [], [], []
+        shares: dict[float, list[Vector]] = {part: [] for part in CALL_THRESHOLDS}
+        for counts in (np.ones((1, len(gap))), *drawn(len(gap), seed)):
+            gains = counts * gap
+            total = gains.sum(axis=1)
+            x = _from_0(counts[:, order].cumsum(axis=1)[:, ends] / len(gap))
+            y = _from_0(gains[:, order].cumsum(axis=1)[:, ends])
+            whole.append(total)
+            areas.append(_area(x, y))
+            of_bins.append(_area(_from_0(x[:, 1 + bins]), _from_0(y[:, 1 + bins])))
+            got.append(np.zeros(len(total)) if chosen is None else gains @ chosen.astype(np.float64))
+            for part, found in shares.items():
+                found.append(_first(x, y, part * total))
+        gaps = np.concatenate(whole)
+        self.areas, self.areas_of_bins, self.recovered = (
+            share(np.concatenate(parts), gaps) for parts in (areas, of_bins, got)
+        )
+        undefined = np.isnan(share(gaps, gaps))
+        self.call_shares = {part: np.where(undefined, np.nan, np.concatenate(found)) for part, found in shares.items()}
+
+
+def _from_0(points: Matrix) -> Matrix:
+    return np.concatenate([np.zeros((len(points), 1)), points], axis=1)
+
+
+def _area(x: Matrix, y: Matrix) -> Vector:
+    """Sum the trapezoids below curves, (b, k) each: (b,)."""
+    return np.asarray(((y[:, 1:] + y[:, :-1]) / 2 * np.diff(x, axis=1)).sum(axis=1))
+
+
+def _first(x: Matrix, y: Matrix, wanted: Vector) -> Vector:
+    """Return the first x at which each curve, (b, k), reaches what is wanted of it, (b,), between points on a line."""
+    rows, at = np.arange(len(x)), np.maximum((y >= wanted[:, None]).argmax(axis=1), 1)
+    x0, x1, y0, y1 = x[rows, at - 1], x[rows, at], y[rows, at - 1], y[rows, at]
+    rise = np.where(y1 > y0, y1 - y0, 1.0)
+    return np.asarray(x0 + (x1 - x0) * np.clip((wanted - y0) / rise, 0.0, 1.0))

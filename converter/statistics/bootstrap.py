@@ -49,7 +49,7 @@ def resampled(tables: Iterable[Mapping[str, Vector]], seed: int) -> list[Sums]:
     stored = [(list(table), np.column_stack(list(table.values()))) for table in tables]
     sums = [[columns.sum(axis=0, keepdims=True)] for _, columns in stored]
     with threadpool_limits(1):  # the products are small: threads would mostly wait for each other
-        for counts in _drawn(len(stored[0][1]), seed):
+        for counts in drawn(len(stored[0][1]), seed):
             for found, (_, columns) in zip(sums, stored, strict=True):
                 found.append(counts @ columns)
     return [
@@ -61,7 +61,7 @@ def resampled(tables: Iterable[Mapping[str, Vector]], seed: int) -> list[Sums]:
     ]
 
 
-def _drawn(n: int, seed: int) -> Iterator[Matrix]:
+def drawn(n: int, seed: int) -> Iterator[Matrix]:
     """Draw samples, in blocks: how often each holds each query, float64, (b, n)."""
     rng = np.random.default_rng(seed)
     block = max(1, BLOCK_VALUES // n)

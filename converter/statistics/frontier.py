@@ -79,18 +79,6 @@ def aiq(price: Vector, quality: Vector, low: float, high: float) -> float:
     return float(((y[1:] + y[:-1]) / 2 * np.diff(at)).sum() / (high - low))
 
 
-def call_share(share: Vector, recovered: Vector, wanted: float) -> float:
-    """Return the smallest share of calls to the strong model at which the hull recovers ``wanted`` of the gap.
-
-    RouteLLM's CPT, call-performance threshold: I. Ong et al., RouteLLM: Learning to Route LLMs with Preference Data,
-    2024, section 3. NaN where the hull stays below.
-    """
-    corners = hull(share, recovered)
-    if not len(corners) or recovered[corners[-1]] < wanted:
-        return np.nan
-    return float(np.interp(wanted, recovered[corners], share[corners]))
-
-
 class Frontier(Struct):
     """The quality that mixing the points of an artifact with the cheapest model reaches, at prices."""
 

@@ -271,7 +271,7 @@ def pointed(monkeypatch):
 
     class Pointed:
         features = type("", (), {"build_batch": staticmethod(lambda embeddings, categories: np.asarray(embeddings))})
-        metadata, n_features_in_ = SimpleNamespace(outcomes=()), 1
+        metadata, n_features_in_ = SimpleNamespace(outcomes=(), encoder=None), 1
 
         @classmethod
         def load(cls, path):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelpick.converter.statistics.frontier import aiq, call_share, height, hull, static_mix
+from modelpick.converter.statistics.frontier import aiq, height, hull, static_mix
 
 POINTS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=8)
 
@@ -47,10 +47,3 @@ def test_what_is_unknown_is_left_out():
     assert height(price, quality, np.array([0.0, 2.0, 9.0])).tolist() == [0, 0.5, 1]
     assert np.isnan(height(price[1:2], quality[1:2], np.array([1.0]))).all()
     assert np.isnan(aiq(price, quality, 2.0, 2.0))
-
-
-def test_call_share_is_where_the_hull_recovers_enough():
-    share, recovered = np.array([0, 0.25, 1]), np.array([0, 0.5, 1])
-    assert call_share(share, recovered, 0.25) == pytest.approx(0.125)
-    assert call_share(share, recovered, 0.8) == pytest.approx(0.7)
-    assert np.isnan(call_share(share, recovered, 1.5))
