@@ -22,6 +22,7 @@ from modelpick.converter.evaluation.policies import routed
 from modelpick.converter.evaluation.verdict import verdicts
 from modelpick.converter.report.gather import gather
 from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.converter.verification.report import VerificationError
 from modelpick.runtime import DocumentError, ModelpickError, Selector
 
@@ -261,3 +262,20 @@ def test_operating_points_are_evaluated(tmp_path):
     assert [one["policy"] for one in facts["worth"]["verdicts"]] == ["knn", "knn keep=0.5"]
     captions = check((tmp_path / "r.html").read_text()).text("caption")
     assert any(text.startswith("Operating points") for text in captions)
+
+
+@pytest.mark.parametrize("name", ["kernel_ridge", "knn"])
+def test_a_map_shows_vectors_as_the_artifact_compares_them(name, tmp_path):
+    records = read_benchmark(DATA)
+    rules = trainer(name, semantics="queries" if name == "knn" else "native")
+    document = train(training_data(records), rules)
+    semantics = rules.rule_set
+    convert(json.dumps(document).encode(), tmp_path / "a.onnx", samples=0, semantics=semantics)
+    (found,) = gather([tmp_path / "a.onnx"], records=records, samples=0).maps
+    rows = {(mark.x, mark.y) for mark in found.marks if mark.row is not None}
+    queries = [(mark.x, mark.y) for mark in found.marks if mark.row is None]
+    assert found.by_direction
+    assert queries
+    # Trained on these very queries: each lies on a row.
+    for place in queries:
+        assert min(np.hypot(x - place[0], y - place[1]) for x, y in rows) < 1e-9
