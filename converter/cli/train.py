@@ -20,7 +20,7 @@ from ..files.io import check_distinct, write_atomically
 from ..formats.outcomes import Settings, Training
 from ..statistics.bootstrap import signed
 from ..training.crossvalidation import best_single, objective_of
-from ..training.train import FORMAT_VERSION, TRAINED, trainer, training_data
+from ..training.train import FORMAT_VERSION, TRAINED, file_name, trainer, training_data
 from ..training.train import train as train_selector
 from ..training.tune import Tried, best_settings, compare
 from ..training.tune import tune as tune_settings
@@ -143,7 +143,7 @@ def train(
     else:
         trained = [trainer(name, format_version, semantics if name == "knn" else Semantics.native) for name in names]
     for rules in trained:
-        check_distinct(output.file(f"{rules.algorithm}.json"), filter(None, (data, embeddings, categories, prices)))
+        check_distinct(output.file(file_name(rules)), filter(None, (data, embeddings, categories, prices)))
     _write(training, trained, output, tune, all_must=bool(algorithm))
 
 
@@ -163,7 +163,7 @@ def _write(training: Training, trained: list[AnyRules], output: Output, tune: bo
                 raise
             print(f"warning: left out: {refusal}", file=sys.stderr)
             continue
-        target = output.file(f"{rules.algorithm}.json")
+        target = output.file(file_name(rules))
         documents[target] = document
         seconds = f"{time.perf_counter() - start:.2f}"
         table.add_row(rules.algorithm, rules.semantics, str(target), f"{len(document) / 1e6:,.2f}", seconds)

@@ -16,6 +16,8 @@ from ..query import lasting
 from ..selector import Loading, Selector
 
 SUFFIX = ".onnx"
+# Models are named so that the original router finds them, as `knn_model`: a store finds these as `knn`, too.
+ENDING = "_model"
 # Seconds that what watches the files waits for one of them to be loaded before it looks at the next.
 PATIENCE = 1.0
 
@@ -67,7 +69,7 @@ class SelectorStore(Mapping[str, Selector]):
     ----------
     path
         An artifact, or a folder of them, of which hidden files are not looked at. Names are those of the files, without
-        ``.onnx``.
+        ``.onnx``; the ``_model`` at the end of one may be left away.
     require
         Names that must have a selector at first. An artifact that is given by its path must have one in any case.
     poll_seconds
@@ -118,8 +120,9 @@ class SelectorStore(Mapping[str, Selector]):
 
     def __getitem__(self, name: str) -> Selector:
         """Return the current selector of a name; call it once a request, and keep it for the whole of it."""
+        current = self._current
         try:
-            return self._current[name]
+            return current[name] if name in current else current[f"{name}{ENDING}"]
         except KeyError:
             raise ArtifactError(f"expected one of {', '.join(sorted(self._current))}, got {name!r}") from None
 
@@ -130,11 +133,12 @@ class SelectorStore(Mapping[str, Selector]):
         return len(self._current)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._current
+        return name in self._current or f"{name}{ENDING}" in self._current
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the current selector of a name, or the default where there is none."""
-        return self._current.get(name, default)
+        current = self._current
+        return current.get(name, current.get(f"{name}{ENDING}", default))
 
     # Two stores are never alike, whatever they hold now.
     __eq__, __hash__ = object.__eq__, object.__hash__
@@ -156,7 +160,7 @@ class SelectorStore(Mapping[str, Selector]):
         if isinstance(require, str):
             raise ArtifactError(f"require: expected a list of names, got {require!r}")
         for name in (*require, *([] if self._path.is_dir() else [self._path.stem])):
-            if name not in self._current:
+            if name not in self:
                 file = self._path / f"{name}{SUFFIX}" if self._path.is_dir() else self._path
                 if name in self._refused:
                     raise self._refused[name][1]

@@ -252,7 +252,7 @@ def test_operating_points_are_evaluated(tmp_path):
     asked = ["--algorithm", "knn", "--semantics", "queries", "--data", str(tmp_path / "data.jsonl")]
     trained = RUNNER.invoke(app, ["train", *asked, "-o", str(tmp_path)])
     assert trained.exit_code == 0, trained.output
-    convert(tmp_path / "knn.json", tmp_path / "knn.onnx", semantics="queries")
+    convert(tmp_path / "knn_model.json", tmp_path / "knn.onnx", semantics="queries")
     shared = (tmp_path / "knn.onnx", "--data", tmp_path / "data.jsonl", "-o", tmp_path / "r.html", "--json")
     facts = json.loads(run(*shared))
     assert len(facts["artifacts"][0]["points"]) > 1
