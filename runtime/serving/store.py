@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self, Unpack
 from weakref import WeakSet
 
-from ..errors import ArtifactError, ModelpickError, UnreadableError, first_line, one_line
+from ..errors import ArtifactError, ModelpickError, UnreadableError, first_line
 from ..events import Refusal, Swap, logger, notify
 from ..keywords import refuse_unknown, spelled_out
 from ..query import lasting
@@ -217,7 +217,7 @@ class SelectorStore(Mapping[str, Selector]):
             self._seen[name] = load.seen
             self._refused.pop(name, None)
             del self._loading[name]
-        logger.info("%s: serves from %s", one_line(name), one_line(str(load.file)))
+        logger.info("%s: serves from %s", name, load.file)
         if self._observer:
             notify(self._observer, Swap(name, selector.metadata.source_sha256))
 
@@ -261,7 +261,7 @@ class SelectorStore(Mapping[str, Selector]):
                 return
             self._refusals += 1
         instead = "the old one serves on" if name in self._current else "there is none to serve"
-        logger.error("%s: refused, %s: %s", one_line(name), instead, error)
+        logger.error("%s: refused, %s: %s", name, instead, error)
         if self._observer:
             notify(self._observer, Refusal(name, str(error)))
 
@@ -285,7 +285,7 @@ class SelectorStore(Mapping[str, Selector]):
         try:
             self._look_at_files(PATIENCE)
         except BaseException:  # whatever happens to the files, the watching goes on
-            logger.exception("%s: cannot be looked at", one_line(str(self._path)))
+            logger.exception("%s: cannot be looked at", self._path)
 
     def close(self) -> None:
         """Stop looking at the files; the selectors serve on for whoever holds them.
