@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from copy import copy
+from math import inf
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -327,6 +328,7 @@ class Selector:
         scores = dict(zip(self.model_names, explanation.scores.tolist(), strict=True))
         if preferences.allowed is not None:
             scores = {model: scores[model] for model, may in zip(scores, preferences.allowed, strict=True) if may}
+        scores = {model: score for model, score in scores.items() if score != -inf}  # others can never be picked
         return {"model": self.model_names[explanation.winner], "scores": scores, **explanation.details}
 
     def only_candidate(self, asked: Asked) -> str | None:

@@ -30,7 +30,8 @@ class ChoiceSelector:
     choice_models_ : ndarray of str, shape (n_choices,)
         Model of each choice, in file order.
     model_names_ : ndarray of str, shape (n_models,)
-        Language models, in order of their first choice.
+        Language models: those that the file names, and then those of its choices. Some may have no choice, and are
+        never picked.
     """
 
     semantics: str = "native/1"
@@ -43,7 +44,7 @@ class ChoiceSelector:
         raise NotImplementedError
 
     def decision_function(self, X: npt.ArrayLike) -> Matrix:
-        """Highest score among the choices of each model, float64, shape (b, n_models)."""
+        """Highest score among the choices of each model, minus infinity without any, float64, shape (b, n_models)."""
         return self.best_per_model(self.choice_scores(X))
 
     def best_per_model(self, scores: Matrix) -> Matrix:
@@ -57,10 +58,10 @@ class ChoiceSelector:
         names: Names = self.choice_models_[best]
         return names
 
-    def set_choices(self, models: Sequence[str]) -> None:
-        """Set the model of each choice."""
+    def set_choices(self, models: Sequence[str], named: Sequence[str] = ()) -> None:
+        """Set the model of each choice, and what models the file names."""
         self.choice_models_ = name_array(models)
-        self.model_names_ = name_array(list(dict.fromkeys(models)))
+        self.model_names_ = name_array(list(dict.fromkeys([*named, *models])))
 
 
 def describe_choices(estimator: Choosing, rows: int, tie_rule: str, values_per_query: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import UNSET, Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 
@@ -37,6 +37,7 @@ class KMeansForm(Struct):
     num_clusters: Count
     centroids: list[Raw]
     cluster_models: list[Name] | dict[str, Name]
+    model_names: list[Name] | UnsetType | None = UNSET
     n_clusters: IgnoredSize = UNSET
     feature_dim: IgnoredSize = UNSET
 
@@ -48,6 +49,8 @@ class KMeansDocument(Document, frozen=True, eq=False):
     """Float64, shape (c, d)."""
     cluster_models: tuple[str, ...]
     """Language model of each cluster, length c."""
+    model_names: tuple[str, ...]
+    """Models that the file names: some may have no cluster."""
 
 
 def _check(form: KMeansForm, source: Source, reader: Reader) -> KMeansDocument:
@@ -67,7 +70,8 @@ def _check(form: KMeansForm, source: Source, reader: Reader) -> KMeansDocument:
         reader.warn(path, f"{len(models)} models for {len(clusters)} centroids: the rest is ignored")
     reader.ignored_size(form.n_clusters, form.num_clusters, "$.n_clusters", "$.num_clusters")
     reader.ignored_size(form.feature_dim, centroids.shape[1], "$.feature_dim", "columns of $.centroids")
-    return KMeansDocument(source, centroids, tuple(models[cluster] for cluster in clusters))
+    cluster_models = tuple(models[cluster] for cluster in clusters)
+    return KMeansDocument(source, centroids, cluster_models, tuple(form.model_names or ()))
 
 
 class KMeansModelSelector(ChoiceSelector, KMeans):
@@ -114,7 +118,7 @@ def _build(document: KMeansDocument) -> KMeansModelSelector:
     clusters, width = document.centroids.shape
     estimator = KMeansModelSelector(n_clusters=clusters)
     estimator.cluster_centers_ = document.centroids
-    estimator.set_choices(document.cluster_models)
+    estimator.set_choices(document.cluster_models, document.model_names)
     estimator.n_features_in_ = width
     return estimator
 

@@ -60,7 +60,7 @@ class Answer(NamedTuple):
     """What one side computes for a query."""
 
     scores: Matrix
-    """Shape (n_models,), in the estimator's order of models; NaN where there is none."""
+    """Shape (n_models,), in the estimator's order of models; minus infinity where there is none."""
     distances: Matrix
     """To the neighbours or to the centroid, shape (k,) or (1,); empty where there are none."""
 
@@ -151,8 +151,8 @@ class Rules(Generic[F, D, E]):
 
 
 def explained_scores(explanation: Explanation, names: Names) -> Matrix:
-    """Return the scores of models in an explanation, shape (n_models,)."""
-    return np.array([explanation["scores"].get(name, np.nan) for name in names])
+    """Return the scores of models in an explanation, shape (n_models,); minus infinity of those without one."""
+    return np.array([explanation["scores"].get(name, -np.inf) for name in names])
 
 
 def difference(left: Matrix, right: Matrix) -> float:

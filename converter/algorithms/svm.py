@@ -98,6 +98,8 @@ class SVMDocument(Document, frozen=True, eq=False):
 
     linear_classifiers: tuple[LinearClassifier, ...]
     rbf_classifiers: tuple[RBFClassifier, ...]
+    model_names: tuple[str, ...]
+    """Models that the file names: some may have no classifier."""
 
 
 def _check(form: SVMForm, source: Source, reader: Reader) -> SVMDocument:
@@ -122,7 +124,7 @@ def _check(form: SVMForm, source: Source, reader: Reader) -> SVMDocument:
     held = {"Linear": bool(linear), "Rbf": bool(rbf)}
     if form.kernel_type and held != {kernel: kernel == form.kernel_type for kernel in held}:
         reader.warn("$.kernel_type", f"{form.kernel_type!r} disagrees with the classifiers, which are scored")
-    return SVMDocument(source, tuple(linear), tuple(rbf))
+    return SVMDocument(source, tuple(linear), tuple(rbf), tuple(form.model_names or ()))
 
 
 class SVMModelSelector(ChoiceSelector, ClassifierMixin, BaseEstimator):
@@ -138,11 +140,18 @@ class SVMModelSelector(ChoiceSelector, ClassifierMixin, BaseEstimator):
         One kernel machine per RBF classifier.
     """
 
-    def fit(self, linear_classifiers: Sequence[LinearClassifier], rbf_classifiers: Sequence[RBFClassifier]) -> Self:
-        """Take over classifiers trained elsewhere."""
+    def fit(
+        self,
+        linear_classifiers: Sequence[LinearClassifier],
+        rbf_classifiers: Sequence[RBFClassifier],
+        model_names: Sequence[str] = (),
+    ) -> Self:
+        """Take over classifiers trained elsewhere, and the names of models, of which some may have none."""
         self.linear_ = _linear_model(linear_classifiers) if linear_classifiers else None
         self.machines_ = [_kernel_machine(c.alpha, c.support_vectors, c.rho, c.gamma) for c in rbf_classifiers]
-        self.set_choices([c.model_name for c in linear_classifiers] + [c.model_name for c in rbf_classifiers])
+        self.set_choices(
+            [c.model_name for c in linear_classifiers] + [c.model_name for c in rbf_classifiers], model_names
+        )
         self.n_features_in_ = (self.linear_ or self.machines_[0]).n_features_in_
         return self
 
@@ -156,7 +165,7 @@ class SVMModelSelector(ChoiceSelector, ClassifierMixin, BaseEstimator):
 
 
 def _build(document: SVMDocument) -> SVMModelSelector:
-    return SVMModelSelector().fit(document.linear_classifiers, document.rbf_classifiers)
+    return SVMModelSelector().fit(document.linear_classifiers, document.rbf_classifiers, document.model_names)
 
 
 def _linear_model(classifiers: Sequence[LinearClassifier]) -> LinearSVC:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..decision.voting import CLOSE, are_close, best_per_model
-from ..errors import ArtifactError
+from ..errors import ArtifactError, FeatureError
 from ..query import Norms, Preferences, Queries
 from ..schema import Input, Output, Table
 from ..search.leading import PARTS, search_of
@@ -143,6 +143,8 @@ class Argmax:
     def _best(self, values: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         """Find the best choice among those of allowed models: (b, n_choices) -> (b,)."""
         choices = np.flatnonzero(allowed[self._models])[:: -1 if self._kind.last else 1]
+        if not choices.size:
+            raise FeatureError("candidates: expected one that can be picked: none has a cluster or a classifier")
         best: npt.NDArray[np.int64] = choices[(self._kind.sign * values[:, choices]).argmax(axis=1)]
         return best
 

@@ -21,7 +21,7 @@ FILES = [
 READ = {
     "mlp": {"model_names", "n_classes", "hidden_sizes", "dropout", "layers"},
     "knn": {"k", "embeddings", "labels", "qualities", "latencies", "samples", "num_samples"},
-    "kmeans": {"num_clusters", "n_clusters", "centroids", "cluster_models"},
+    "kmeans": {"model_names", "num_clusters", "n_clusters", "centroids", "cluster_models"},
     "svm": {"model_names", "kernel_type", "gamma", "linear_classifiers", "rbf_classifiers", "n_classes"},
 }
 

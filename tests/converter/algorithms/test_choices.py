@@ -1,0 +1,53 @@
+"""Models that a file names and that can never be picked: known candidates of KMeans, and of SVM by native/1."""
+
+import json
+
+import pytest
+
+from modelpick.converter import build_estimator, convert, load_document, to_artifact
+from modelpick.runtime import FeatureError, Selector
+
+NAMES = ["d", "a", "never", "b"]
+KMEANS = {
+    "algorithm": "kmeans",
+    "trained": True,
+    "num_clusters": 3,
+    "centroids": [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]],
+    "cluster_models": ["a", "b", "d"],
+    "model_names": NAMES,
+}
+SVM = {
+    "algorithm": "svm",
+    "trained": True,
+    "model_names": NAMES,
+    "kernel_type": "Linear",
+    "gamma": 1.0,
+    "linear_classifiers": [
+        {"model_name": name, "weights": weights, "rho": 0.0}
+        for name, weights in {"a": [0.0, 1.0], "b": [1.0, 0.0], "d": [0.9, 0.9]}.items()
+    ],
+}
+QUERIES = [[0.0, 0.9], [0.9, 0.0], [1.0, 0.9]]
+
+
+@pytest.mark.parametrize("model", [KMEANS, SVM], ids=["kmeans", "svm"])
+def test_models_without_a_cluster_or_classifier_are_known_and_never_picked(model, tmp_path):
+    assert convert(json.dumps(model).encode(), tmp_path / "a.onnx").passed
+    with Selector.load(tmp_path / "a.onnx") as selector:
+        assert list(selector.model_names) == NAMES
+        assert selector.select_batch(QUERIES) == selector.select_batch(QUERIES, candidates=NAMES) == ["a", "b", "d"]
+        assert [selector.select(query, candidates=NAMES) for query in QUERIES] == ["a", "b", "d"]
+        assert [selector.select(query, candidates=["never", "b"]) for query in QUERIES] == ["b"] * 3
+        assert selector.select_batch(QUERIES, candidates=["never", "b"]) == ["b"] * 3
+        assert set(selector.scores(QUERIES[0])) == {"a", "b", "d"}
+        json.dumps(selector.explain(QUERIES[0]), allow_nan=False)
+
+
+@pytest.mark.parametrize("model", [KMEANS, SVM], ids=["kmeans", "svm"])
+def test_candidates_of_which_none_can_be_picked_are_an_error(model):
+    document = load_document(json.dumps(model | {"model_names": [*NAMES, "nor this"]}).encode())
+    with Selector.load(to_artifact(build_estimator(document), document=document)) as selector:
+        asks = (selector.select, QUERIES[0]), (selector.explain, QUERIES[0]), (selector.select_batch, QUERIES)
+        for ask, asked in asks:
+            with pytest.raises(FeatureError, match="candidates: expected one that can be picked"):
+                ask(asked, candidates=["never", "nor this"])
