@@ -8,7 +8,7 @@ except ModuleNotFoundError as missing:
 
 from .algorithms.rules import Semantics
 from .artifact.restore import restore, to_json
-from .compat import KMeansSelector, KNNSelector, MLPSelector, SVMSelector
+from .compat import HierShrinkSelector, KMeansSelector, KNNSelector, MLPSelector, SVMSelector
 from .convert import convert
 from .documents import load_document
 from .estimators import build_estimator
@@ -18,6 +18,7 @@ from .verification.report import Report, VerificationError
 
 __all__ = [
     "DocumentWarning",
+    "HierShrinkSelector",
     "KMeansSelector",
     "KNNSelector",
     "MLPSelector",

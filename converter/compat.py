@@ -64,3 +64,9 @@ class MLPSelector(_JSONSelector):
     """Model of the most probable class."""
 
     _expected = "mlp"
+
+
+class HierShrinkSelector(_JSONSelector):
+    """Model of the highest mean quality in the query's clusters, shrunk toward that of all its records."""
+
+    _expected = "hiershrink"

@@ -437,6 +437,5 @@ RULES = (
         grid=kernel_grid,
         trials=_trials,
         expect=expect_classifiers,
-        by_direction=True,
     ),
 )

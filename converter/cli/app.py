@@ -9,11 +9,12 @@ import typer
 
 from modelpick import __version__
 from modelpick.runtime import ModelpickError
+from modelpick.runtime.errors import one_line
 
 from ..encoders.verify import EncoderError
 from ..formats.decoding import DocumentWarning
 from ..verification.report import VerificationError
-from .console import Stream, emit, fail, occupy_descriptors, open_null, warn
+from .console import Stream, occupy_descriptors, open_null
 from .convert import convert, inspect, restore, verify
 from .diff import diff
 from .encoder import encoder
@@ -37,7 +38,7 @@ for command in (convert, verify, restore, inspect, select, train, evaluate, diff
 
 def _print_version(asked: bool) -> None:
     if asked:
-        emit(f"modelpick {__version__}")
+        print(f"modelpick {__version__}")
         raise typer.Exit
 
 
@@ -57,7 +58,7 @@ def main() -> None:
     """
     np.seterr(all="ignore")
     warnings.simplefilter("always", DocumentWarning)
-    warnings.showwarning = lambda message, *_: warn(message)
+    warnings.showwarning = lambda message, *_: print(f"warning: {one_line(str(message))}", file=sys.stderr)
     occupy_descriptors()
     if sys.stdin is None:
         sys.stdin = open_null()
@@ -65,7 +66,7 @@ def main() -> None:
     code = _run()
     unwritten = output.finish()
     if unwritten is not None:
-        fail(f"standard output: cannot be written: {unwritten}")
+        print(f"error: standard output: cannot be written: {unwritten}", file=sys.stderr)
         code = code or 2
     errors.finish()
     sys.exit(code)
@@ -78,6 +79,6 @@ def _run() -> int:
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     except (ModelpickError, Misnamed) as error:
-        fail(error)
+        print(f"error: {error}", file=sys.stderr)
         return 1 if isinstance(error, VerificationError | EncoderError) else 2
     return 0

@@ -1,6 +1,7 @@
 """Commands that make, check and take apart artifacts: convert, verify, restore, inspect."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
@@ -10,10 +11,12 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from modelpick.runtime import ModelpickError, Selector
 from modelpick.runtime.artifact.encoder import is_encoder, read_encoder
 from modelpick.runtime.artifact.seal import read_sealed
+from modelpick.runtime.errors import one_line
 
 from ..algorithms import RULE_SETS
 from ..algorithms.rules import Semantics
@@ -26,7 +29,7 @@ from ..graphs.exact_search import ExactSearch
 from ..verification.compare import verify as verify_artifact
 from ..verification.probes import SAMPLES
 from ..verification.report import Report, VerificationError, write_junit
-from .console import emit, fail, progress, show
+from .console import progress, show
 from .names import STDOUT, Output, files_in, to_fill, to_read, to_write
 from .options import Artifact, AsJson
 
@@ -97,7 +100,7 @@ def convert(
             start = time.perf_counter()
             try:
                 check_distinct(target, targets.values())
-                with progress(f"Verifying {source.name}", "queries") as done:
+                with progress(f"Verifying {one_line(source.name)}", "queries") as done:
                     reports.append(
                         convert_file(
                             source,
@@ -125,7 +128,7 @@ def convert(
     # The last is raised, and so decides on the exit code.
     refusals.sort(key=lambda refusal: isinstance(refusal, VerificationError))
     for refusal in refusals[:-1]:
-        fail(refusal)
+        print(f"error: {refusal}", file=sys.stderr)
     if refusals:
         raise refusals[-1]
 
@@ -145,10 +148,10 @@ def _targets(sources: list[Path], output: Output) -> dict[Path, Path]:
     return targets
 
 
-def _described(source: Path, target: Path, seconds: float, report: Report) -> Iterator[str]:
+def _described(source: Path, target: Path, seconds: float, report: Report) -> Iterator[str | Text]:
     with Selector.load(target) as selector:
         yield from (
-            source.name,
+            Text(one_line(source.name)),
             selector.algorithm,
             selector.metadata.semantics,
             f"{selector.metadata.rows:,}",
@@ -219,7 +222,7 @@ def restore(
 ) -> None:
     """Return the JSON model that an artifact was converted from."""
     if output is None or str(output) == STDOUT:
-        emit(to_json(artifact))
+        print(to_json(artifact))
     else:
         check_distinct(output, [artifact])
         restore_file(artifact, output)
@@ -229,11 +232,11 @@ def inspect(artifact: Artifact, as_json: AsJson = False) -> None:
     """Show what an artifact holds, or an encoder."""
     entries = dict(sorted(_entries(artifact).items()))
     if as_json:
-        emit(json.dumps(entries, ensure_ascii=False))
+        print(json.dumps(entries, ensure_ascii=False))
         return
-    table = Table("entry", "value", title=str(artifact))
+    table = Table("entry", "value")
     for key, value in entries.items():
-        table.add_row(key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        table.add_row(key, Text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
     show(table)
 
 

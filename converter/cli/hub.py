@@ -1,13 +1,15 @@
 """Commands that exchange models with the Hugging Face hub: pull, push."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from modelpick.runtime.errors import one_line
+
 from ..files.hub import pull as pull_folder
 from ..files.hub import push as push_folder
-from .console import emit, note, warn
 from .names import Output, to_fill, to_read
 
 
@@ -22,9 +24,9 @@ def pull(
     """Download the JSON models and artifacts of a repository on the Hugging Face hub; list what came."""
     pulled = pull_folder(repository, output.path, revision=revision)
     for file in pulled.files:
-        emit(str(file))
+        print(file)
     for name in pulled.others:
-        warn(f"{name} is neither a JSON model nor an artifact, and is left out")
+        print(f"warning: {one_line(name)} is neither a JSON model nor an artifact, and is left out", file=sys.stderr)
 
 
 def push(
@@ -38,6 +40,6 @@ def push(
 ) -> None:
     """Upload the JSON models and artifacts of a folder to a repository on the Hugging Face hub."""
     pushed = push_folder(folder, repository, message=message, private=private)
-    emit(pushed.url)
+    print(pushed.url)
     visibility = "private" if pushed.private else "public"
-    note(f"{len(pushed.files)} files to {repository}, which is {visibility}")
+    print(f"{len(pushed.files)} files to {repository}, which is {visibility}", file=sys.stderr)

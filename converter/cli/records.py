@@ -1,10 +1,12 @@
 """Benchmark records as the commands read them."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 
 from modelpick.runtime import ModelpickError
+from modelpick.runtime.errors import one_line
 from modelpick.runtime.text import Encoder
 
 from ..formats.outcomes import Benchmark
@@ -12,7 +14,7 @@ from ..training.embedder import embed
 from ..training.encoding import encode
 from ..training.forms import FORMS
 from ..training.records import read_benchmark
-from .console import note, progress, warn
+from .console import progress
 
 MOST_SHOWN = 20
 
@@ -33,14 +35,14 @@ def read_records(
     if benchmark.form != FORMS[0].name:
         n, m = benchmark.quality.shape
         models = ", ".join(benchmark.model_names)
-        note(f"{data}: read as {benchmark.form}: {n:,} questions, {m} models: {models}")
+        print(one_line(f"{data}: read as {benchmark.form}: {n:,} questions, {m} models: {models}"), file=sys.stderr)
     for warning in [*benchmark.warnings, *benchmark.bad[:MOST_SHOWN]]:
-        warn(warning)
+        print(f"warning: {one_line(warning)}", file=sys.stderr)
     if benchmark.bad:
-        warn(f"{len(benchmark.bad)} bad records are left out")
+        print(f"warning: {len(benchmark.bad)} bad records are left out", file=sys.stderr)
     if loaded is not None:
         with progress("Embedding", "queries") as done:
-            return encode(benchmark, loaded, data, done, warn)
+            return encode(benchmark, loaded, data, done)
     if embedder is None or (benchmark.embeddings is not None and not np.isnan(benchmark.embeddings).any()):
         return benchmark
     with progress("Embedding", "queries") as done:

@@ -8,12 +8,9 @@ from modelpick.runtime.errors import one_line
 from .layout import Section, walk
 from .tables import Cell, Number, Table
 
-# Whatever begins or ends markup, in words and in cells.
+# Whatever begins or ends markup, in words and in cells, links that GitHub makes of bare text included.
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#|~!&@])")
-# What GitHub makes links, mentions and emoji of in bare text: nothing that is seen comes between.
-_BARE = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*:(?=[\\]?/)|\bwww\.|\bgh-(?=\d)|#(?=\d)|@(?=\w)|:(?=[\\\w+-]+:))")
-# What begins mathematics, also behind a backslash.
-_MATHEMATICS = {ord("$"): "&#36;"}
+_LINK = re.compile(r"(?i)\b(https?:|www\.)")
 # GitHub shows a megabyte at most.
 MOST_ROWS = 50
 
@@ -35,7 +32,7 @@ def to_markdown(sections: Sequence[Section], *, version: str) -> str:
 
 def escaped(text: str) -> str:
     """Write text so that Markdown shows it as it is, on one line."""
-    return _BARE.sub("\\1\u200b", _MARKUP.sub(r"\\\1", one_line(text))).translate(_MATHEMATICS)
+    return _LINK.sub("\\1\u200b", _MARKUP.sub(r"\\\1", one_line(text)))
 
 
 def _folded(table: Table) -> list[str]:

@@ -1,7 +1,7 @@
 """Answers of models become a benchmark: what of each query all agree on, mean outcomes, and what is odd."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,6 @@ def benchmark_of(name: str, answers: Sequence[Answer], odd: Counter[str], embedd
     odd.update(_oddities(records, outcomes, len(records) - len(np.unique(cells))))
     warnings = [f"{name}: {count:,} of {len(records):,} records {kind}" for kind, count in odd.items() if count]
     warnings += [f"{name}: {text}" for text in _notes(outcomes[:, 1], list(models), n, categories)]
-    warnings += [f"{name}: {text}" for text in _tasks(records)]
     return Benchmark(
         list(queries),
         [category or OTHER for category in categories],
@@ -140,7 +139,7 @@ def _oddities(records: Sequence[Record], outcomes: Matrix, repeated: int) -> dic
     """Count the records that are not as they should be: how they count -> how many there are."""
     unknown = np.isnan(outcomes).sum(axis=0)
     return {
-        f"have no category: they count as {OTHER}": sum(not record.category for record in records),
+        f"have no category: they count as {OTHER}{_tasks(records)}": sum(not record.category for record in records),
         "have latency_ms instead of response_time: it is read as seconds": sum(
             record.response_time is None and record.latency_ms is not None for record in records
         ),
@@ -151,6 +150,18 @@ def _oddities(records: Sequence[Record], outcomes: Matrix, repeated: int) -> dic
         "have a quality outside 0 to 1: it counts as it is": int(((outcomes[:, 0] < 0) | (outcomes[:, 0] > 1)).sum()),
         "repeat a query and model: the mean counts": repeated,
     }
+
+
+def _tasks(records: Sequence[Record]) -> str:
+    """Name the tasks whose category is not known."""
+    tasks = dict.fromkeys(record.task_name for record in records if record.task_name and not record.category)
+    return f"; --categories may say those of {_named(tasks)}" if tasks else ""
+
+
+def _named(names: Collection[object]) -> str:
+    """List the first names, and count the others."""
+    more = f" and {len(names) - NAMES_SHOWN} others" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(repr(name) for name in list(names)[:NAMES_SHOWN]) + more
 
 
 def _notes(seconds: Matrix, models: list[str], n_queries: int, categories: list[Any]) -> Iterator[str]:
@@ -166,14 +177,4 @@ def _notes(seconds: Matrix, models: list[str], n_queries: int, categories: list[
         yield "all records are of one query: nothing can be learned of others"
     names = Counter(category for category in categories if category and category not in CATEGORIES)
     if names:
-        more = f" and {len(names) - NAMES_SHOWN} others" if len(names) > NAMES_SHOWN else ""
-        shown = ", ".join(repr(name) for name in list(names)[:NAMES_SHOWN])
-        yield f"{names.total():,} queries have an unknown category, {shown}{more}: its features are those of {OTHER}"
-
-
-def _tasks(records: Sequence[Record]) -> Iterator[str]:
-    tasks = Counter(record.task_name for record in records if record.task_name and not record.category)
-    if tasks:
-        more = f" and {len(tasks) - NAMES_SHOWN} others" if len(tasks) > NAMES_SHOWN else ""
-        shown_tasks = ", ".join(map(repr, list(tasks)[:NAMES_SHOWN]))
-        yield f"{tasks.total():,} records are of a task without category, {shown_tasks}{more}: --categories says theirs"
+        yield f"{names.total():,} queries have an unknown category, {_named(names)}: its features are those of {OTHER}"

@@ -175,7 +175,7 @@ def test_a_task_called_like_a_category_is_of_that_and_others_are_named():
     benchmark = read_benchmark(encoded(*lines))
     assert benchmark.categories == ["other", "math", "other", "math"]
     assert (
-        "<bytes>: 3 records are of a task without category, 'gsm8k', 'mbpp': --categories says theirs"
+        "<bytes>: 3 of 6 records have no category: they count as other; --categories may say those of 'gsm8k', 'mbpp'"
         in benchmark.warnings
     )
 
@@ -295,7 +295,7 @@ REFUSED = {
     "costs without scores": (b"prompt,eval_name,a|total_cost\nq,m,1\n", "expected the columns of one of these forms"),
     "a pickle": (pickle.dumps(ROUTERBENCH), "expected JSON lines, CSV or Parquet, got a pickle"),
     "an old pickle": (pickle.dumps(ROUTERBENCH, protocol=2), "expected JSON lines, CSV or Parquet, got a pickle"),
-    "nothing": (b"", "expected records"),
+    "nothing": (b"", "got an empty file"),
     "a header alone": (b"prompt,a\n", "expected records"),
 }
 
