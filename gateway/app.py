@@ -141,7 +141,7 @@ async def outcomes(request: Request, state: Gateway, client: Client) -> dict[str
 async def select(name: str, request: Request, state: Gateway, client: Client) -> dict[str, str]:
     """Pick the language model for a vector."""
     store = state.files.store
-    if name not in store.names:
+    if name not in store:
         raise RefusedError(404, f"expected one of {', '.join(store.names)}")
     raw = await bodies.read(request, state.config.limits)
     return {"model": store[name].select(**bodies.query(raw))}

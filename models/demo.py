@@ -11,7 +11,7 @@ from modelpick.converter.cli.app import app
 MODELS = Path(__file__).parent
 # Of this many questions one is held out: selectors are not judged on what they were trained on.
 PART = 5
-SELECT = "select text/kernel_ridge.onnx --encoder encoder.onnx"
+SELECT = "select text/kernel_ridge_model.onnx --encoder encoder.onnx"
 STEPS = [
     ("Convert sample models; each artifact is compared with scikit-learn.", "convert models -o artifacts"),
     ("Pick for eight sample queries.", "select artifacts/knn.onnx models/queries.jsonl"),
@@ -20,10 +20,10 @@ STEPS = [
         "Train on four of five questions, embedded by it; a classifier of their categories comes along.",
         "train --data learned.jsonl -o trained --encoder encoder.onnx --algorithm kernel_ridge --tune",
     ),
-    ("Convert what was trained.", "convert trained/kernel_ridge.json -o text"),
+    ("Convert what was trained.", "convert trained/kernel_ridge_model.json -o text"),
     (
         "Judge it on the others: only twelve, made by the same templates, with simulated answers.",
-        "evaluate text/kernel_ridge.onnx --data held_out.jsonl --encoder encoder.onnx --predict-category",
+        "evaluate text/kernel_ridge_model.onnx --data held_out.jsonl --encoder encoder.onnx --predict-category",
     ),
     ("Ask.", f"{SELECT} 'How do I solve the equation 7x + 2 = 30?'"),
     ("Ask again.", f"{SELECT} 'How do I plan a rainy weekend?'"),

@@ -1,12 +1,22 @@
 """The errors of modelpick: one family, one line each, naming the place and what was expected there."""
 
+import re
+
 MOST_CHARACTERS = 2_000
-_CONTROL_CHARACTERS = {code: f"\\u{code:04x}" for code in (*range(32), 127, 0x85, 0x2028, 0x2029)}
+# Control characters of both sets, with which terminals are driven, and ends of lines and paragraphs.
+CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+# Marks, embeddings, overrides and isolates of direction, after which other text is shown in another order; halves of
+# surrogates, which no UTF-8 holds; and what is no character, which no XML holds.
+_UNPRINTABLE = re.compile(rf"[{CONTROLS}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff\ufffe\uffff]")
 
 
 def one_line(text: str) -> str:
-    """Escape what would end a line, and what cannot be written as UTF-8."""
-    return text.translate(_CONTROL_CHARACTERS).encode("utf-8", "backslashreplace").decode()
+    """Make any foreign text printable, on one line.
+
+    What would end a line, drive a terminal, turn the direction of the text behind it, or cannot be written as UTF-8 or
+    in XML is written as JSON escapes it: JSON stays the same JSON.
+    """
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def shortened(text: str) -> str:

@@ -1,10 +1,28 @@
 """What a selector and a store report to an observer."""
 
 import logging
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .errors import one_line
+
+
+def printable(record: logging.LogRecord) -> bool:
+    """Make what a line of the log names printable: names of files and models, categories, what others raised.
+
+    The line's template and its numbers stay as they are.
+    """
+    if isinstance(record.args, tuple):
+        record.args = tuple(arg if isinstance(arg, (int, float)) else one_line(str(arg)) for arg in record.args)
+    if record.exc_info and record.exc_info[0] is not None and not record.exc_text:
+        lines = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n").split("\n")
+        record.exc_text = "\n".join(map(one_line, lines))
+    return True
+
+
 logger = logging.getLogger("modelpick")
+logger.addFilter(printable)
 MOST_NAMES, NAME_LENGTH = 100, 100
 # Bounds in seconds by which observers count durations: one request takes microseconds, a large batch seconds.
 BUCKETS = (10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 10e-3, 100e-3, 1.0, 10.0)

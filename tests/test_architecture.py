@@ -116,6 +116,17 @@ def test_the_gateway_imports_the_runtime_alone():
     assert of_ours <= {("modelpick", "gateway"), ("modelpick", "runtime")}
 
 
+def test_one_module_of_the_converter_prints():
+    """What it prints is printable, whatever the names of files and models hold."""
+    calls = {
+        str(file.relative_to(ROOT))
+        for file in (ROOT / "converter").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    }
+    assert calls == {"converter/cli/console.py"}
+
+
 def test_the_tree_in_the_documentation_is_complete():
     page = (ROOT / "docs/architecture.md").read_text()
     tree = page.split("```\n")[1]

@@ -43,7 +43,7 @@ def test_the_demo_verifies_every_model_and_ends_with_a_pick_for_a_question_and_w
     pages = [line.split()[0] for line in read_next.splitlines()]
     assert [page for page in pages if not (ROOT / page).is_file()] == []
     command, pick = steps.splitlines()[-2:]
-    assert command.startswith("$ modelpick select text/kernel_ridge.onnx --encoder encoder.onnx 'How do I ")
+    assert command.startswith("$ modelpick select text/kernel_ridge_model.onnx --encoder encoder.onnx 'How do I ")
     assert pick == "codellama-7b"
 
 

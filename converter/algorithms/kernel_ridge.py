@@ -17,6 +17,7 @@ from sklearn.kernel_approximation import Nystroem
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 
+from modelpick.runtime import DocumentError
 from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY, Objective, choose, floored, utilities
 from modelpick.runtime.decision.shrinkage import Deviations, deviations
 from modelpick.runtime.schema import Entry, Output, Stored, Table
@@ -360,6 +361,7 @@ def _solutions(matrix: Matrix, targets: Matrix, ridges: Sequence[float]) -> Matr
 def _train(training: Training) -> dict[str, Any]:
     settings, names = training.settings, training.benchmark.model_names
     fitted = _fit(training, [settings.ridge])
+    _check_digits(fitted, settings.ridge)
     return {
         "format_version": 2,
         "model_names": names,
@@ -373,6 +375,21 @@ def _train(training: Training) -> dict[str, Any]:
         },
         "default": names[int(fitted.intercept[0].argmax())],
     }
+
+
+def _check_digits(fitted: _Fitted, ridge: float) -> None:
+    """Refuse a penalty whose predictions float64 does not hold.
+
+    Of queries that are nearly alike the kernel is nearly singular: by a small penalty large coefficients cancel. A sum
+    of kernels, 1 at most each, is off by a few units in the last place of ``sum |dual_coef|``.
+    """
+    error = np.abs(fitted.dual_coef[:, :, 0]).sum(axis=0) * 2.0**-50 / np.fmax(np.abs(fitted.intercept), 1.0)
+    if error.max() > TOLERANCE:
+        enough = 10.0 ** np.ceil(np.log10(max(ridge, 2.0**-50) * error.max() / TOLERANCE))
+        raise DocumentError(
+            f"ridge: expected about {enough:g} or more, got {ridge:g}: these queries are so much alike that float64 "
+            f"would be off by {error.max():.0e}"
+        )
 
 
 def _grid(settings: Settings) -> list[Settings]:
@@ -415,6 +432,7 @@ _NEWEST = Rules(
     grid=_grid,
     trials=_trials,
     predicts=True,
+    by_direction=True,
 )
 # The rules of earlier versions answer as they did; nothing is trained by them any more.
 RULES = (replace(_NEWEST, semantics="native/1", train=None, grid=None, trials=None), _NEWEST)

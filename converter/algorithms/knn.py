@@ -407,6 +407,7 @@ _rules = partial(
 RULES = tuple(
     _rules(
         semantics=name,
+        by_direction=voting.ranking != Metric.EUCLIDEAN,
         form=voting.form,
         check=voting.check,
         train=voting.train,

@@ -348,6 +348,7 @@ _NEWEST = Rules(
     grid=_grid,
     trials=_trials,
     predicts=True,
+    by_direction=True,
     options=(K, SHRINKAGE),
     graph_options=graph_of.OPTIONS,
 )

@@ -260,6 +260,8 @@ def _train(format_version: int, training: Training) -> dict[str, Any]:
         "model_names": [training.benchmark.model_names[model] for model in present],
         "n_classes": len(present),
         "hidden_sizes": [len(bias) for _, bias in layers[:-1]],
+        # None is used, but the original's first reader wants the field.
+        "dropout": 0.0,
         "layers": written,
     }
 

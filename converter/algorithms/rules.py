@@ -133,6 +133,8 @@ class Rules(Generic[F, D, E]):
     """Trains by each of some settings, and picks for held-out queries, (n_held_out, d); in any order."""
     predicts: bool = False
     """Whether outcomes are predicted, so that trials answer to objectives and operating points are recorded."""
+    by_direction: bool = False
+    """Whether only the direction of a query counts: it is scaled to unit length before anything else."""
     reads_trained: bool = True
     """Whether the JSON says if it was trained."""
     instead: Callable[[Contents], str | None] | None = None

@@ -437,5 +437,6 @@ RULES = (
         grid=kernel_grid,
         trials=_trials,
         expect=expect_classifiers,
+        by_direction=True,
     ),
 )

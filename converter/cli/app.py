@@ -9,12 +9,11 @@ import typer
 
 from modelpick import __version__
 from modelpick.runtime import ModelpickError
-from modelpick.runtime.errors import one_line
 
 from ..encoders.verify import EncoderError
 from ..formats.decoding import DocumentWarning
 from ..verification.report import VerificationError
-from .console import Stream, occupy_descriptors, open_null
+from .console import Stream, emit, fail, occupy_descriptors, open_null, warn
 from .convert import convert, inspect, restore, verify
 from .diff import diff
 from .encoder import encoder
@@ -38,7 +37,7 @@ for command in (convert, verify, restore, inspect, select, train, evaluate, diff
 
 def _print_version(asked: bool) -> None:
     if asked:
-        print(f"modelpick {__version__}")
+        emit(f"modelpick {__version__}")
         raise typer.Exit
 
 
@@ -58,7 +57,7 @@ def main() -> None:
     """
     np.seterr(all="ignore")
     warnings.simplefilter("always", DocumentWarning)
-    warnings.showwarning = lambda message, *_: print(f"warning: {one_line(str(message))}", file=sys.stderr)
+    warnings.showwarning = lambda message, *_: warn(message)
     occupy_descriptors()
     if sys.stdin is None:
         sys.stdin = open_null()
@@ -66,7 +65,7 @@ def main() -> None:
     code = _run()
     unwritten = output.finish()
     if unwritten is not None:
-        print(f"error: standard output: cannot be written: {unwritten}", file=sys.stderr)
+        fail(f"standard output: cannot be written: {unwritten}")
         code = code or 2
     errors.finish()
     sys.exit(code)
@@ -79,6 +78,6 @@ def _run() -> int:
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     except (ModelpickError, Misnamed) as error:
-        print(f"error: {error}", file=sys.stderr)
+        fail(error)
         return 1 if isinstance(error, VerificationError | EncoderError) else 2
     return 0

@@ -1,6 +1,7 @@
 """What the command prints: tables, lines and progress, on a terminal, in a log, or to nobody.
 
-All that users named, models and files, is printed as it is: nothing of it is markup.
+All that users named, models and files, is printed as it is: nothing of it is markup, and what no terminal should get is
+escaped. Nothing else prints.
 """
 
 import os
@@ -26,6 +27,8 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
+from modelpick.runtime.errors import one_line
+
 from ..files.io import reason
 
 WIDE = 200
@@ -48,10 +51,17 @@ def console(*, stderr: bool = False) -> Console:
 def show(table: Table) -> None:
     """Print a table; columns for which there is no room go below, beside the first once more, and long cells fold."""
     target = console()
-    for column in table.columns:
-        column.overflow = "fold"
-    for block in _blocks(table, target):
+    for block in _blocks(_printable(table), target):
         target.print(block)
+
+
+def _printable(table: Table) -> Table:
+    """Copy a table, with what it names made printable, and long cells that fold."""
+    columns = [Column(one_line(str(column.header)), overflow="fold") for column in table.columns]
+    copy = Table(*columns, title=None if table.title is None else one_line(str(table.title)))
+    for row, *cells in zip(table.rows, *(column.cells for column in table.columns), strict=True):
+        copy.add_row(*(one_line(str(cell)) for cell in cells), style=row.style)
+    return copy
 
 
 def _blocks(table: Table, target: Console) -> Iterator[Table]:
@@ -110,7 +120,7 @@ def progress(step: str, unit: str) -> Iterator[Callable[[int, int | None], None]
     # Standard output may be a file: it must not be redirected to this console.
     shown = Progress(*columns, console=target, transient=True, disable=not is_shown, redirect_stdout=False)
     with shown:
-        task = shown.add_task(step, total=None)
+        task = shown.add_task(one_line(step), total=None)
 
         def seen(done: int, total: int | None) -> None:
             nonlocal counted
@@ -120,7 +130,7 @@ def progress(step: str, unit: str) -> Iterator[Callable[[int, int | None], None]
         yield seen
     seconds = time.monotonic() - start
     if not is_shown and seconds >= LONG:
-        print(f"{step}: {counted:,} {unit} in {seconds:,.1f} s, {rate(counted / seconds)}", file=sys.stderr)
+        note(f"{step}: {counted:,} {unit} in {seconds:,.1f} s, {rate(counted / seconds)}")
 
 
 def rate(speed: float) -> str:
@@ -155,16 +165,31 @@ class _Rate(ProgressColumn):
 
 
 def emit(line: str) -> None:
-    """Print a line of output that may go on for ever; stop where nobody reads it.
+    """Print a line of output, text or JSON, which may be one of very many; stop where nobody reads it.
 
     Raises
     ------
     typer.Exit
         When it cannot be written.
     """
-    print(line)
+    print(one_line(line))
     if isinstance(sys.stdout, Stream) and sys.stdout.failure is not None:
         raise typer.Exit
+
+
+def note(text: str) -> None:
+    """Print a line on standard error."""
+    print(one_line(text), file=sys.stderr)
+
+
+def warn(text: object) -> None:
+    """Print a warning."""
+    note(f"warning: {text}")
+
+
+def fail(text: object) -> None:
+    """Print an error."""
+    note(f"error: {text}")
 
 
 class Stream(TextIOBase):

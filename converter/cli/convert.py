@@ -1,7 +1,6 @@
 """Commands that make, check and take apart artifacts: convert, verify, restore, inspect."""
 
 import json
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
@@ -11,12 +10,10 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from modelpick.runtime import ModelpickError, Selector
 from modelpick.runtime.artifact.encoder import is_encoder, read_encoder
 from modelpick.runtime.artifact.seal import read_sealed
-from modelpick.runtime.errors import one_line
 
 from ..algorithms import RULE_SETS
 from ..algorithms.rules import Semantics
@@ -29,7 +26,7 @@ from ..graphs.exact_search import ExactSearch
 from ..verification.compare import verify as verify_artifact
 from ..verification.probes import SAMPLES
 from ..verification.report import Report, VerificationError, write_junit
-from .console import progress, show
+from .console import emit, fail, progress, show
 from .names import STDOUT, Output, files_in, to_fill, to_read, to_write
 from .options import Artifact, AsJson
 
@@ -100,7 +97,7 @@ def convert(
             start = time.perf_counter()
             try:
                 check_distinct(target, targets.values())
-                with progress(f"Verifying {one_line(source.name)}", "queries") as done:
+                with progress(f"Verifying {source.name}", "queries") as done:
                     reports.append(
                         convert_file(
                             source,
@@ -128,7 +125,7 @@ def convert(
     # The last is raised, and so decides on the exit code.
     refusals.sort(key=lambda refusal: isinstance(refusal, VerificationError))
     for refusal in refusals[:-1]:
-        print(f"error: {refusal}", file=sys.stderr)
+        fail(refusal)
     if refusals:
         raise refusals[-1]
 
@@ -148,10 +145,10 @@ def _targets(sources: list[Path], output: Output) -> dict[Path, Path]:
     return targets
 
 
-def _described(source: Path, target: Path, seconds: float, report: Report) -> Iterator[str | Text]:
+def _described(source: Path, target: Path, seconds: float, report: Report) -> Iterator[str]:
     with Selector.load(target) as selector:
         yield from (
-            Text(one_line(source.name)),
+            source.name,
             selector.algorithm,
             selector.metadata.semantics,
             f"{selector.metadata.rows:,}",
@@ -222,7 +219,7 @@ def restore(
 ) -> None:
     """Return the JSON model that an artifact was converted from."""
     if output is None or str(output) == STDOUT:
-        print(to_json(artifact))
+        emit(to_json(artifact))
     else:
         check_distinct(output, [artifact])
         restore_file(artifact, output)
@@ -232,11 +229,11 @@ def inspect(artifact: Artifact, as_json: AsJson = False) -> None:
     """Show what an artifact holds, or an encoder."""
     entries = dict(sorted(_entries(artifact).items()))
     if as_json:
-        print(json.dumps(entries, ensure_ascii=False))
+        emit(json.dumps(entries, ensure_ascii=False))
         return
-    table = Table("entry", "value")
+    table = Table("entry", "value", title=str(artifact))
     for key, value in entries.items():
-        table.add_row(key, Text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
+        table.add_row(key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     show(table)
 
 

@@ -17,7 +17,7 @@ from modelpick.runtime.text.selector import check_encoder
 from ..files.queries import Query, ask, parse_prompt, read_queries
 from ..training.records import required_embeddings
 from ..verification.diff import changes, queries_of
-from .console import show
+from .console import emit, show
 from .names import to_read
 from .options import Artifact, AsJson, Categories, Embeddings, EncoderFile
 from .records import read_records
@@ -59,7 +59,7 @@ def diff(
         rules = [f"{selector.algorithm} {selector.metadata.semantics}" for selector in (one, other)]
     moved = Counter((change.old, change.new, change.why) for change in found).most_common()
     if as_json:
-        print(
+        emit(
             json.dumps(
                 {
                     "queries": len(given),
@@ -72,7 +72,7 @@ def diff(
             )
         )
         return
-    print(f"{rules[0]}, then {rules[1]}: {len(found)} of {len(given)} queries differ")
+    emit(f"{rules[0]}, then {rules[1]}: {len(found)} of {len(given)} queries differ")
     if not found:
         return
     table = Table("from", "to", "why", "queries")

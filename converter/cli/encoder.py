@@ -10,7 +10,7 @@ from rich.table import Table
 from ..encoders.make import Pooling, Quantisation, make_encoder
 from ..encoders.verify import EncoderError, EncoderReport
 from ..files.io import check_distinct, write_atomically
-from .console import show
+from .console import emit, show
 from .convert import ReportFile
 from .names import to_read, to_write
 
@@ -50,7 +50,7 @@ def encoder(
         raise
     _publish(found, report)
     size = output.stat().st_size / 1e6
-    print(
+    emit(
         f"{output}: {found.family}, {found.weights}, {size:,.2f} MB, {found.embedding_dim} columns, pooling "
         f"{found.pooling}, {_limit(found.longest)}, digest {found.digest[:12]}"
     )

@@ -10,7 +10,6 @@ import typer
 from rich.table import Table
 
 from modelpick.runtime import ModelpickError, Objective
-from modelpick.runtime.errors import one_line
 
 from ..evaluation.evaluate import ROLES_FROM, Evaluation, Result
 from ..evaluation.evaluate import evaluate as evaluate_policies
@@ -21,7 +20,7 @@ from ..evaluation.recovery import Calibration, preferences, recover
 from ..evaluation.verdict import Verdict, all_pay, verdicts
 from ..files.io import check_distinct, write_atomically
 from ..statistics.bootstrap import UNKNOWN, percent, signed, written
-from .console import show
+from .console import emit, show, warn
 from .names import artifacts_in, to_read, to_write
 from .options import AsJson, Categories, Data, Embedder, Embeddings, EncoderFile, Prices, Seed
 from .records import read_records
@@ -95,9 +94,7 @@ def evaluate(
     learned = None if train_data is None else read_records(train_data, categories=categories, prices=prices)
     seen = len(set(benchmark.queries) & set(learned.queries)) if learned is not None else 0
     if seen:
-        print(
-            f"warning: {seen:,} of {len(benchmark.queries):,} queries stand in the training data too", file=sys.stderr
-        )
+        warn(f"{seen:,} of {len(benchmark.queries):,} queries stand in the training data too")
     objective, keeps = Objective(cost_weight, seconds_weight), keep or []
     asked = {"objective": objective, "keeps": keeps, "predict_category": predict_category}
     policies = routed(artifacts, benchmark, **asked)
@@ -112,7 +109,7 @@ def evaluate(
         listed = picks_worst_first(policies, benchmark, objective)
         write_atomically(picks, b"".join(msgspec.json.encode(pick) + b"\n" for pick in listed))
     if as_json:
-        print(msgspec.json.encode({**msgspec.structs.asdict(evaluation), "verdicts": found}).decode())
+        emit(msgspec.json.encode({**msgspec.structs.asdict(evaluation), "verdicts": found}).decode())
     else:
         _show(evaluation, found)
     if fail_unless_pays and not all_pay(policies, found):
@@ -137,7 +134,7 @@ def _show(evaluation: Evaluation, found: Sequence[Verdict]) -> None:
         table.add_row(_name(result), signed(result.gain), *shares, signed(result.over_mix))
     show(table)
     for reason in evaluation.reasons():
-        print(one_line(f"{UNKNOWN} {reason}"))
+        emit(f"{UNKNOWN} {reason}")
 
     counts = evaluation.results[0].categories
     table = Table("policy", *(f"{name} ({counts[name].queries:,})" for name in counts), title="quality by category")
@@ -171,9 +168,9 @@ def _show(evaluation: Evaluation, found: Sequence[Verdict]) -> None:
         show(table)
         for recovery in evaluation.recoveries:
             if recovery.calibration is not None:
-                print(one_line(f"{recovery.name}: {_calibrated(recovery.calibration)}"))
+                emit(f"{recovery.name}: {_calibrated(recovery.calibration)}")
     for verdict in found:
-        print(one_line(f"{verdict.policy}: {verdict.text}"))
+        emit(f"{verdict.policy}: {verdict.text}")
 
 
 def _calibrated(found: Calibration) -> str:

@@ -1,15 +1,13 @@
 """Commands that exchange models with the Hugging Face hub: pull, push."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from modelpick.runtime.errors import one_line
-
 from ..files.hub import pull as pull_folder
 from ..files.hub import push as push_folder
+from .console import emit, note, warn
 from .names import Output, to_fill, to_read
 
 
@@ -24,9 +22,9 @@ def pull(
     """Download the JSON models and artifacts of a repository on the Hugging Face hub; list what came."""
     pulled = pull_folder(repository, output.path, revision=revision)
     for file in pulled.files:
-        print(file)
+        emit(str(file))
     for name in pulled.others:
-        print(f"warning: {one_line(name)} is neither a JSON model nor an artifact, and is left out", file=sys.stderr)
+        warn(f"{name} is neither a JSON model nor an artifact, and is left out")
 
 
 def push(
@@ -40,6 +38,6 @@ def push(
 ) -> None:
     """Upload the JSON models and artifacts of a folder to a repository on the Hugging Face hub."""
     pushed = push_folder(folder, repository, message=message, private=private)
-    print(pushed.url)
+    emit(pushed.url)
     visibility = "private" if pushed.private else "public"
-    print(f"{len(pushed.files)} files to {repository}, which is {visibility}", file=sys.stderr)
+    note(f"{len(pushed.files)} files to {repository}, which is {visibility}")

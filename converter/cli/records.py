@@ -1,12 +1,10 @@
 """Benchmark records as the commands read them."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 
 from modelpick.runtime import ModelpickError
-from modelpick.runtime.errors import one_line
 from modelpick.runtime.text import Encoder
 
 from ..formats.outcomes import Benchmark
@@ -14,7 +12,7 @@ from ..training.embedder import embed
 from ..training.encoding import encode
 from ..training.forms import FORMS
 from ..training.records import read_benchmark
-from .console import progress
+from .console import note, progress, warn
 
 MOST_SHOWN = 20
 
@@ -35,14 +33,14 @@ def read_records(
     if benchmark.form != FORMS[0].name:
         n, m = benchmark.quality.shape
         models = ", ".join(benchmark.model_names)
-        print(one_line(f"{data}: read as {benchmark.form}: {n:,} questions, {m} models: {models}"), file=sys.stderr)
+        note(f"{data}: read as {benchmark.form}: {n:,} questions, {m} models: {models}")
     for warning in [*benchmark.warnings, *benchmark.bad[:MOST_SHOWN]]:
-        print(f"warning: {one_line(warning)}", file=sys.stderr)
+        warn(warning)
     if benchmark.bad:
-        print(f"warning: {len(benchmark.bad)} bad records are left out", file=sys.stderr)
+        warn(f"{len(benchmark.bad)} bad records are left out")
     if loaded is not None:
         with progress("Embedding", "queries") as done:
-            return encode(benchmark, loaded, data, done)
+            return encode(benchmark, loaded, data, done, warn)
     if embedder is None or (benchmark.embeddings is not None and not np.isnan(benchmark.embeddings).any()):
         return benchmark
     with progress("Embedding", "queries") as done:

@@ -15,6 +15,7 @@ from ..report.markdown import to_markdown
 from ..report.sections import sections
 from ..verification.probes import SAMPLES
 from ..verification.report import VerificationError
+from .console import emit
 from .names import STDOUT, artifacts_in, to_read, to_write
 from .options import Categories, Embedder, Embeddings, EncoderFile, Prices, Seed
 from .records import read_records
@@ -77,11 +78,12 @@ def report(
     if summary is not None:
         markdown = to_markdown(found, version=facts.version)
         if str(summary) == STDOUT:
-            print(markdown)
+            for line in markdown.split("\n"):
+                emit(line)
         else:
             write_atomically(summary, markdown.encode())
     if as_json:
-        print(msgspec.json.encode(facts).decode())
+        emit(msgspec.json.encode(facts).decode())
     for artifact in facts.artifacts:
         if artifact.verification is not None and not artifact.verification.passed:
             raise VerificationError(artifact.verification)

@@ -17,7 +17,7 @@ from modelpick.runtime.text.messages import Which
 from ..files.bulk import select_file
 from ..files.io import STDIN
 from ..files.queries import FEATURES, Query, ask, parse_prompt, parse_query, read_queries
-from .console import emit, progress
+from .console import emit, note, progress
 from .names import looks_like_a_path, to_read, to_write
 from .options import Artifact, AsJson, EncoderFile
 
@@ -150,6 +150,6 @@ def _select_file(
         found = select_file(
             artifact, source, target, column=column, done=done, asked=asked, encoder=encoder, message=message
         )
-    print(f"{found.rows} rows, {found.bad} bad, {found.resumed} from an earlier run", file=sys.stderr)
+    note(f"{found.rows} rows, {found.bad} bad, {found.resumed} from an earlier run")
     if found.bad:
         sys.exit(1)

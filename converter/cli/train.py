@@ -1,6 +1,5 @@
 """The command that trains selectors: train."""
 
-import sys
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +11,6 @@ from rich.table import Table
 
 from modelpick.runtime import DocumentError, ModelpickError
 from modelpick.runtime.decision.objective import utilities
-from modelpick.runtime.errors import one_line
 
 from ..algorithms import AnyRules
 from ..algorithms.rules import Semantics
@@ -20,11 +18,11 @@ from ..files.io import check_distinct, write_atomically
 from ..formats.outcomes import Settings, Training
 from ..statistics.bootstrap import signed
 from ..training.crossvalidation import best_single, objective_of
-from ..training.train import FORMAT_VERSION, TRAINED, trainer, training_data
+from ..training.train import FORMAT_VERSION, TRAINED, file_name, trainer, training_data
 from ..training.train import train as train_selector
 from ..training.tune import Tried, best_settings, compare
 from ..training.tune import tune as tune_settings
-from .console import progress, show
+from .console import emit, progress, show, warn
 from .names import Output, to_fill
 from .options import Categories, Data, Embedder, Embeddings, EncoderFile, Prices, Seed
 from .records import read_records
@@ -125,15 +123,14 @@ def train(
     )
     records = read_records(data, embedder, embeddings, encoder, categories, prices)
     if 1 < len(records.queries) < FEW:
-        print(
-            f"warning: {data}: all records are of {len(records.queries)} queries: too few to tell what is learned from "
-            "chance; some hundred are usual",
-            file=sys.stderr,
+        warn(
+            f"{data}: all records are of {len(records.queries)} queries: too few to tell what is learned from chance; "
+            "some hundred are usual"
         )
     training = training_data(records, settings, one_hot=features == Features.both)
     if training.categories is not None:
         accuracy = f"{training.categories.accuracy:.1%} of the questions, in cross-validation"
-        print(f"a category classifier is right on {accuracy}: requests need no category")
+        emit(f"a category classifier is right on {accuracy}: requests need no category")
     names = [str(name) for name in algorithm or TRAINED]
     if output.is_file and len(set(names)) > 1:
         raise ModelpickError(f"{output.path}: expected a folder for {len(set(names))} models, got the name of a file")
@@ -143,7 +140,7 @@ def train(
     else:
         trained = [trainer(name, format_version, semantics if name == "knn" else Semantics.native) for name in names]
     for rules in trained:
-        check_distinct(output.file(f"{rules.algorithm}.json"), filter(None, (data, embeddings, categories, prices)))
+        check_distinct(output.file(file_name(rules)), filter(None, (data, embeddings, categories, prices)))
     _write(training, trained, output, tune, all_must=bool(algorithm))
 
 
@@ -161,9 +158,9 @@ def _write(training: Training, trained: list[AnyRules], output: Output, tune: bo
         except DocumentError as refusal:
             if all_must:
                 raise
-            print(f"warning: left out: {refusal}", file=sys.stderr)
+            warn(f"left out: {refusal}")
             continue
-        target = output.file(f"{rules.algorithm}.json")
+        target = output.file(file_name(rules))
         documents[target] = document
         seconds = f"{time.perf_counter() - start:.2f}"
         table.add_row(rules.algorithm, rules.semantics, str(target), f"{len(document) / 1e6:,.2f}", seconds)
@@ -206,11 +203,11 @@ def _chosen(training: Training, format_version: int, allow_constant: bool) -> tu
     best, single = compared[0], best_single(utilities(training.benchmark.outcomes(), objective_of(training)))
     always = f"always calling the best single model, {training.benchmark.model_names[single]}"
     if best.over_single.low > 0:
-        print(one_line(f"{best.rules.algorithm} is surely better than {always}"))
+        emit(f"{best.rules.algorithm} is surely better than {always}")
     elif not allow_constant:
-        print(one_line(f"none is surely better than {always}; --allow-constant writes that instead"))
+        emit(f"none is surely better than {always}; --allow-constant writes that instead")
     else:
-        print(one_line(f"none is surely better than {always}, which is written"))
+        emit(f"none is surely better than {always}, which is written")
         constant = training.only(single)
         return trainer("kmeans", format_version), constant._replace(settings=DEFAULTS._replace(clusters=1)), False
     return best.rules, training, True

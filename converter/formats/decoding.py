@@ -17,12 +17,14 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
 
+from modelpick.runtime.errors import CONTROLS
+
 from ..files.io import Contents
 
 Vector = npt.NDArray[np.float64]
 INT64 = (-(2**63), 2**63 - 1)
 # A name is printed on a line of its own, and crosses C strings: no control characters, no ends of lines.
-Name = Annotated[str, Meta(pattern=r"\A[^\x00-\x1f\x7f\x85\u2028\u2029]+\Z")]
+Name = Annotated[str, Meta(pattern=rf"\A[^{CONTROLS}]+\Z")]
 Count = Annotated[int, Meta(ge=1, le=INT64[1])]
 Nanoseconds = Annotated[int, Meta(ge=INT64[0], le=INT64[1])]
 # A size that a file declares beside the numbers themselves: refused or warned of where it contradicts them.

@@ -198,6 +198,8 @@ class Map(Struct):
     artifact: str
     columns: int
     """Columns of a vector that place it: all, or those of the embedding where its width is known."""
+    by_direction: bool
+    """Whether vectors are scaled to unit length first, as the artifact does with queries."""
     explained: list[float]
     """Share of the variance along each."""
     rows: int

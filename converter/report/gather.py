@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from modelpick.runtime import DocumentError, ModelpickError, OperatingPoint, Sel
 from modelpick.runtime.decision.objective import Estimate as Recorded
 from modelpick.runtime.errors import one_line
 
+from ..algorithms import TABLE
 from ..algorithms.estimator import Estimator
 from ..artifact.restore import stored_points
 from ..evaluation.evaluate import evaluate
@@ -22,6 +23,7 @@ from ..evaluation.policies import Policy, artifact_policies
 from ..evaluation.verdict import verdicts
 from ..files.queries import Query
 from ..formats.outcomes import Benchmark
+from ..graphs.unit_length import directions
 from ..statistics.bootstrap import Estimate
 from ..training.records import fitting_embeddings, required_embeddings
 from ..verification.compare import compare
@@ -243,33 +245,55 @@ def _reached(selector: Selector) -> list[float]:
 
 
 def _maps(artifacts: Sequence[_Loaded], records: Benchmark | None) -> list[Map]:
-    """Place rows and queries of artifacts, those of one width on the same axes."""
+    """Place rows and queries of artifacts, those that are placed alike on the same axes."""
     vectors = {}
     for one in artifacts:
         rows = stored_points(one.path)
         vectors[one.name] = (one.features[:0] if rows is None else rows), one.features
-    parts: dict[int, list[Matrix]] = {}
+    parts: dict[_Placed, list[Matrix]] = {}
     for one in artifacts:
-        width = _placed(one, records)
-        parts.setdefault(width, []).extend(part[sample(len(part), FITTED), :width] for part in vectors[one.name])
-    axes = {width: principal_axes(np.vstack(of)) for width, of in parts.items() if any(map(len, of))}
+        placed = _placed(one, records)
+        some = [placed.of(part[sample(len(part), FITTED)]) for part in vectors[one.name]]
+        parts.setdefault(placed, []).extend(some)
+    axes = {placed: principal_axes(np.vstack(of)) for placed, of in parts.items() if any(map(len, of))}
     texts = [] if records is None else records.queries
     most = MARKS // len(artifacts)
     return [
-        _map(one, *vectors[one.name], texts, axes[_placed(one, records)], most)
+        _map(one, *vectors[one.name], texts, _placed(one, records), axes, most)
         for one in artifacts
         if any(map(len, vectors[one.name]))
     ]
 
 
-def _placed(one: _Loaded, records: Benchmark | None) -> int:
-    """Return how many columns place a vector: the embedding's, since categories alone would make as many heaps."""
-    if records is not None:
-        return len(required_embeddings(records)[0])
-    return one.selector.metadata.embedding_dim or one.selector.n_features_in_
+class _Placed(NamedTuple):
+    """What of a vector places it."""
+
+    width: int
+    """The embedding's columns, since categories alone would make as many heaps."""
+    by_direction: bool
+    """Whether vectors are scaled to unit length first, as the artifact does with queries."""
+
+    def of(self, vectors: Matrix) -> Matrix:
+        """Return what is placed of vectors, (n, d): (n, width)."""
+        return (directions(vectors) if self.by_direction else vectors)[:, : self.width]
 
 
-def _map(one: _Loaded, rows: Matrix, queries: Matrix, texts: Sequence[str], axes: Axes, most: int) -> Map:
+def _placed(one: _Loaded, records: Benchmark | None) -> _Placed:
+    metadata = one.selector.metadata
+    embedding = None if records is None else len(required_embeddings(records)[0])
+    width = embedding or metadata.embedding_dim or one.selector.n_features_in_
+    return _Placed(width, TABLE[metadata.algorithm, metadata.semantics].by_direction)
+
+
+def _map(
+    one: _Loaded,
+    rows: Matrix,
+    queries: Matrix,
+    texts: Sequence[str],
+    placed: _Placed,
+    axes: Mapping[_Placed, Axes],
+    most: int,
+) -> Map:
     of_queries = sample(len(queries), most - min(len(rows), int(most * ROWS_SHARE)))
     of_rows = sample(len(rows), most - len(of_queries))
     some = np.vstack([rows[of_rows], queries[of_queries]])
@@ -277,9 +301,9 @@ def _map(one: _Loaded, rows: Matrix, queries: Matrix, texts: Sequence[str], axes
         *((int(row), None) for row in of_rows),
         *((None, one_line(texts[query])[:LONGEST_LABEL]) for query in of_queries),
     ]
-    places = axes.place(some[:, : len(axes.mean)]).tolist()
+    places = axes[placed].place(placed.of(some)).tolist()
     marks = [
         Mark(x, y, pick, *label)
         for (x, y), pick, label in zip(places, one.selector.select_batch(some), labels, strict=True)
     ]
-    return Map(one.name, len(axes.mean), axes.explained, len(rows), len(queries), marks)
+    return Map(one.name, placed.width, placed.by_direction, axes[placed].explained, len(rows), len(queries), marks)

@@ -3,13 +3,22 @@
 import base64
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 from modelpick.runtime import ModelpickError
+from modelpick.runtime.errors import one_line
 
 from .layout import Section, walk
 
 # Each hue is the golden angle from the one before: any number of them stays apart as well as can be.
 FIRST_HUE, GOLDEN_ANGLE = 210.0, 137.508
+
+
+def _printable(value: Any) -> Any:
+    """Make text that is no markup printable; it may have lines."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    return "\n".join(map(one_line, value.split("\n")))
 
 
 def to_html(sections: Sequence[Section], *, version: str) -> str:
@@ -27,6 +36,7 @@ def to_html(sections: Sequence[Section], *, version: str) -> str:
     environment = Environment(
         loader=PackageLoader("modelpick.converter.report"),
         autoescape=True,
+        finalize=_printable,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

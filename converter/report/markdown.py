@@ -8,9 +8,12 @@ from modelpick.runtime.errors import one_line
 from .layout import Section, walk
 from .tables import Cell, Number, Table
 
-# Whatever begins or ends markup, in words and in cells, links that GitHub makes of bare text included.
+# Whatever begins or ends markup, in words and in cells.
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#|~!&@])")
-_LINK = re.compile(r"(?i)\b(https?:|www\.)")
+# What GitHub makes links, mentions and emoji of in bare text: nothing that is seen comes between.
+_BARE = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*:(?=[\\]?/)|\bwww\.|\bgh-(?=\d)|#(?=\d)|@(?=\w)|:(?=[\\\w+-]+:))")
+# What begins mathematics, also behind a backslash.
+_MATHEMATICS = {ord("$"): "&#36;"}
 # GitHub shows a megabyte at most.
 MOST_ROWS = 50
 
@@ -32,7 +35,7 @@ def to_markdown(sections: Sequence[Section], *, version: str) -> str:
 
 def escaped(text: str) -> str:
     """Write text so that Markdown shows it as it is, on one line."""
-    return _LINK.sub("\\1\u200b", _MARKUP.sub(r"\\\1", one_line(text)))
+    return _BARE.sub("\\1\u200b", _MARKUP.sub(r"\\\1", one_line(text))).translate(_MATHEMATICS)
 
 
 def _folded(table: Table) -> list[str]:

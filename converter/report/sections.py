@@ -155,7 +155,8 @@ def _map(found: Map, width: int, colors: Mapping[str, int]) -> Section:
     words = [
         f"{shown}{', a random sample' if sampled else ''}. The axes hold "
         f"{' and '.join(share(one).text for one in found.explained)} of the variance "
-        f"of the first {found.columns:,} columns{'' if found.columns == width else ', the embedding'}."
+        f"of the first {found.columns:,} columns{'' if found.columns == width else ', the embedding'}"
+        f"{', of vectors scaled to unit length, as picks depend on their direction' if found.by_direction else ''}."
     ]
     picks = Counter((mark.pick, mark.row is None) for mark in found.marks)
     names = sorted(dict.fromkeys(mark.pick for mark in found.marks), key=lambda name: colors.get(name, -1))

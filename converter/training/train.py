@@ -86,6 +86,11 @@ def trainer(algorithm: str, format_version: int = FORMAT_VERSION, semantics: str
     return found[-1]
 
 
+def file_name(rules: AnyRules) -> str:
+    """Return the name under which the original looks for the model of an algorithm."""
+    return f"{rules.algorithm}_model.json"
+
+
 def train(training: Training, rules: AnyRules) -> dict[str, Any]:
     """Train a selector: the JSON model, as the original library writes it, or of our own.
 

@@ -74,5 +74,5 @@ def write_junit(reports: Sequence[Report], path: Path) -> None:
         )
         if not report.passed:
             failure = ElementTree.SubElement(case, "failure", message=str(VerificationError(report)))
-            failure.text = msgspec.json.encode(report.worst).decode()
+            failure.text = one_line(msgspec.json.encode(report.worst).decode())
     write_atomically(path, ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True))

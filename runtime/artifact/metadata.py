@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from ..decision.objective import Estimate, Objective, OperatingPoint, Single
 from ..decision.voting import Weights
-from ..errors import ArtifactError, ModelpickError
+from ..errors import CONTROLS, ArtifactError, ModelpickError
 from ..schema import FORMAT_VERSION, PREFIX, EncoderEntry, Entry
 from .onnx_reader import Model, Tensor
 from .protobuf import MalformedError
@@ -19,6 +20,8 @@ from .tables import check_tables
 # The seal and graphs are not JSON; the others can be large, and only restoring needs them.
 _UNDECODED = {Entry.SEAL, Entry.CATEGORY_GRAPH, Entry.DOCUMENT, Entry.VECTORS, EncoderEntry.TOKENIZER}
 _VERSION_1 = "contract"
+# A name is printed on a line of its own, and written as UTF-8.
+_NO_NAME = re.compile(rf"[{CONTROLS}\ud800-\udfff]")
 MOST = sys.float_info.max
 _T = TypeVar("_T")
 
@@ -245,6 +248,8 @@ class _Entries:
         values = self.required(key, list)
         if not values or not all(isinstance(value, str) for value in values):
             raise self.refusal(key, "expected names")
+        if any(not value or _NO_NAME.search(value) for value in values):
+            raise self.refusal(key, "expected names without control characters, ends of lines and halves of surrogates")
         return tuple(values)
 
     def number(self, key: str) -> float | None:

@@ -9,13 +9,15 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self, Unpack
 from weakref import WeakSet
 
-from ..errors import ArtifactError, ModelpickError, UnreadableError, first_line, one_line
+from ..errors import ArtifactError, ModelpickError, UnreadableError, first_line
 from ..events import Refusal, Swap, logger, notify
 from ..keywords import refuse_unknown, spelled_out
 from ..query import lasting
 from ..selector import Loading, Selector
 
 SUFFIX = ".onnx"
+# Models are named so that the original router finds them, as `knn_model`: a store finds these as `knn`, too.
+ENDING = "_model"
 # Seconds that what watches the files waits for one of them to be loaded before it looks at the next.
 PATIENCE = 1.0
 
@@ -67,7 +69,7 @@ class SelectorStore(Mapping[str, Selector]):
     ----------
     path
         An artifact, or a folder of them, of which hidden files are not looked at. Names are those of the files, without
-        ``.onnx``.
+        ``.onnx``; the ``_model`` at the end of one may be left away.
     require
         Names that must have a selector at first. An artifact that is given by its path must have one in any case.
     poll_seconds
@@ -118,8 +120,9 @@ class SelectorStore(Mapping[str, Selector]):
 
     def __getitem__(self, name: str) -> Selector:
         """Return the current selector of a name; call it once a request, and keep it for the whole of it."""
+        current = self._current
         try:
-            return self._current[name]
+            return current[name] if name in current else current[f"{name}{ENDING}"]
         except KeyError:
             raise ArtifactError(f"expected one of {', '.join(sorted(self._current))}, got {name!r}") from None
 
@@ -130,11 +133,12 @@ class SelectorStore(Mapping[str, Selector]):
         return len(self._current)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._current
+        return name in self._current or f"{name}{ENDING}" in self._current
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the current selector of a name, or the default where there is none."""
-        return self._current.get(name, default)
+        current = self._current
+        return current.get(name, current.get(f"{name}{ENDING}", default))
 
     # Two stores are never alike, whatever they hold now.
     __eq__, __hash__ = object.__eq__, object.__hash__
@@ -156,7 +160,7 @@ class SelectorStore(Mapping[str, Selector]):
         if isinstance(require, str):
             raise ArtifactError(f"require: expected a list of names, got {require!r}")
         for name in (*require, *([] if self._path.is_dir() else [self._path.stem])):
-            if name not in self._current:
+            if name not in self:
                 file = self._path / f"{name}{SUFFIX}" if self._path.is_dir() else self._path
                 if name in self._refused:
                     raise self._refused[name][1]
@@ -213,7 +217,7 @@ class SelectorStore(Mapping[str, Selector]):
             self._seen[name] = load.seen
             self._refused.pop(name, None)
             del self._loading[name]
-        logger.info("%s: serves from %s", one_line(name), one_line(str(load.file)))
+        logger.info("%s: serves from %s", name, load.file)
         if self._observer:
             notify(self._observer, Swap(name, selector.metadata.source_sha256))
 
@@ -257,7 +261,7 @@ class SelectorStore(Mapping[str, Selector]):
                 return
             self._refusals += 1
         instead = "the old one serves on" if name in self._current else "there is none to serve"
-        logger.error("%s: refused, %s: %s", one_line(name), instead, error)
+        logger.error("%s: refused, %s: %s", name, instead, error)
         if self._observer:
             notify(self._observer, Refusal(name, str(error)))
 
@@ -281,7 +285,7 @@ class SelectorStore(Mapping[str, Selector]):
         try:
             self._look_at_files(PATIENCE)
         except BaseException:  # whatever happens to the files, the watching goes on
-            logger.exception("%s: cannot be looked at", one_line(str(self._path)))
+            logger.exception("%s: cannot be looked at", self._path)
 
     def close(self) -> None:
         """Stop looking at the files; the selectors serve on for whoever holds them.

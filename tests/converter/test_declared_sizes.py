@@ -177,7 +177,7 @@ REFUSED = {
         "$.layers[2].num_features: expected 2, one per output of the layer before, got 3",
     ),
     "kernel ridge": (
-        "kernel_ridge native/1",
+        "kernel_ridge native/2",
         {"feature_dim": 9},
         "$.feature_dim: expected 4, the columns of $.s",
     ),

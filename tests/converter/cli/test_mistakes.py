@@ -95,7 +95,7 @@ def test_few_queries_are_warned_of(here, tmp_path):
 def test_names_of_choices_are_taken_in_any_case(here, tmp_path):
     done = modelpick("train", *RECORDS, "-o", tmp_path, "--algorithm", "KMeans", "--semantics", "Native")
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "kmeans.json").is_file()
+    assert (tmp_path / "kmeans_model.json").is_file()
 
 
 def test_one_provider_is_named_as_one(here):

@@ -52,13 +52,14 @@ def trained(modelpick, made):
     if not (made / "svm.onnx").exists():
         options = ("--encoder", "e.onnx", "--features", "embedding", "--algorithm", "svm", "--algorithm", "knn")
         assert modelpick("train", "--data", "data.jsonl", "-o", ".", *options)[0] == 0
-        assert modelpick("convert", "svm.json", "knn.json", "-o", ".")[0] == 0
+        for name in ("svm", "knn"):
+            assert modelpick("convert", f"{name}_model.json", "-o", f"{name}.onnx")[0] == 0
     return modelpick
 
 
 def test_training_embeds_once_and_records_the_encoder(trained, made, monkeypatch):
     encoder = Encoder.load(made / "e.onnx")
-    model = json.loads((made / "knn.json").read_text())
+    model = json.loads((made / "knn_model.json").read_text())
     assert model["encoder"] == {"name": "small", "digest": encoder.digest}
     kept = made / f"data.jsonl.{encoder.digest[:12]}.npz"
     queries = list(dict.fromkeys(json.loads(line)["query"] for line in DATA.read_text().splitlines()))
@@ -96,14 +97,14 @@ def test_evaluates_what_was_trained_with_the_same_encoder(trained):
 def test_categories_are_predicted_where_vectors_have_them(trained, made):
     both = ("train", "--data", "data.jsonl", "--encoder", "e.onnx", "--algorithm", "svm")
     code, out, _ = trained(*both, "-o", "both")
-    model = json.loads((made / "both/svm.json").read_text())["category_classifier"]
+    model = json.loads((made / "both/svm_model.json").read_text())["category_classifier"]
     assert (code, len(model["classes"]), len(model["coef"][0])) == (0, 14, 128)
     assert out.startswith(f"a category classifier is right on {model['accuracy']:.1%} of the questions")
     trained(*both, "-o", "again")
-    assert (made / "both/svm.json").read_bytes() == (made / "again/svm.json").read_bytes()
-    assert "category_classifier" not in json.loads((made / "svm.json").read_text())
+    assert (made / "both/svm_model.json").read_bytes() == (made / "again/svm_model.json").read_bytes()
+    assert "category_classifier" not in json.loads((made / "svm_model.json").read_text())
 
-    assert trained("convert", "both/svm.json", "-o", "both")[0] == 0
+    assert trained("convert", "both/svm_model.json", "-o", "both/svm.onnx")[0] == 0
     command = ("select", "both/svm.onnx", "--encoder", "e.onnx", "Solve the equation for x", "--json")
     found = json.loads(trained(*command)[1])
     assert (found["category"], found["category_predicted"]) == ("math", True)
@@ -118,7 +119,7 @@ def test_categories_are_predicted_where_vectors_have_them(trained, made):
     with TextSelector.load(made / "both/svm.onnx", made / "e.onnx") as selector:
         assert [*picks.values()] == selector.select_batch([*picks])
     assert trained(*judged, "svm.onnx")[0] == 0  # takes the embedding alone
-    model = json.loads((made / "both/svm.json").read_text()) | {"category_classifier": None}
+    model = json.loads((made / "both/svm_model.json").read_text()) | {"category_classifier": None}
     (made / "given.json").write_text(json.dumps(model))
     assert trained("convert", "given.json", "-o", ".")[0] == 0
     code, _, err = trained(*judged, "given.onnx")

@@ -52,7 +52,7 @@ def test_a_flow_draws_every_query_once_on_either_side(n_models):
 @pytest.mark.parametrize("places", [[(0.0, 0.0)], [(0.0, 1.0), (5.0, -3.0), (1e-9, 2.0)]])
 def test_a_map_lies_in_its_picture(places):
     marks = [Mark(x, y, "a", i, None) if i % 2 else Mark(x, y, "b", None, "q") for i, (x, y) in enumerate(places)]
-    picture = map_picture(Map("m", 2, [0.5, 0.5], 1, 1, marks), {"a": 0, "b": 1}, TABLE)
+    picture = map_picture(Map("m", 2, False, [0.5, 0.5], 1, 1, marks), {"a": 0, "b": 1}, TABLE)
     assert all(0 <= x <= WIDTH and 0 <= y <= picture.height for x, y in coordinates(picture))
     assert {shape.color for shape in picture.shapes} == {0, 1} if len(places) > 1 else {1}
     assert picture.legend == sorted({(int(mark.pick == "b"), mark.pick) for mark in marks})

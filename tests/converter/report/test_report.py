@@ -22,8 +22,10 @@ from modelpick.converter.evaluation.policies import routed
 from modelpick.converter.evaluation.verdict import verdicts
 from modelpick.converter.report.gather import gather
 from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.converter.verification.report import VerificationError
 from modelpick.runtime import DocumentError, ModelpickError, Selector
+from modelpick.runtime.errors import one_line
 
 pytest.importorskip("jinja2")
 pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")
@@ -149,7 +151,7 @@ def test_forty_long_and_hostile_names_stay_text(hostile):
     page = check(Path("r.html").read_text())
     heads = page.text("th", "td")
     for name in NAMES:
-        assert name in heads, name
+        assert one_line(name) in heads, name
     assert len(page.of("svg")) == 5  # two flows, the frontier, the map, the drift
     assert Path("r.html").stat().st_size < 5e6
     assert all(element.attributes["dir"] == "auto" for element in page.of("td") if "class" not in element.attributes)
@@ -207,6 +209,8 @@ def test_bad_input_leaves_no_file(hostile):
     narrow = rows(20, NAMES[:2])
     narrow["embeddings"] = [row[:7] for row in narrow["embeddings"]]
     Path("narrow.onnx").write_bytes(artifact(narrow))
+    Path("page.html").write_bytes(Path("new/knn.onnx").read_bytes())
+    Path("data.md").write_bytes(Path("data.jsonl").read_bytes())
     Path("text.jsonl").write_text(re.sub(r', "embedding": [^\]]*\]', "", records(3)))
     for arguments, error, message in (
         (["missing.onnx"], ModelpickError, "missing.onnx"),
@@ -215,8 +219,8 @@ def test_bad_input_leaves_no_file(hostile):
         (["narrow.onnx", "--against", "old"], DocumentError, "expected 20 features"),
         (["narrow.onnx", "--against", "old", "--against", "new"], ModelpickError, "expected an artifact of that name"),
         (["new", "--json", "--summary", "-"], ModelpickError, "expected one of --json and --summary -"),
-        (["new", "-o", "new/knn.onnx"], ModelpickError, "expected another file than"),
-        (["new", "--summary", "data.jsonl", "--data", "data.jsonl"], ModelpickError, "expected another file than"),
+        (["page.html", "-o", "page.html"], ModelpickError, "expected another file than"),
+        (["new", "--summary", "data.md", "--data", "data.md"], ModelpickError, "expected another file than"),
     ):
         before = sorted(Path().rglob("*"))
         with pytest.raises(error, match=message):
@@ -251,7 +255,7 @@ def test_operating_points_are_evaluated(tmp_path):
     asked = ["--algorithm", "knn", "--semantics", "queries", "--data", str(tmp_path / "data.jsonl")]
     trained = RUNNER.invoke(app, ["train", *asked, "-o", str(tmp_path)])
     assert trained.exit_code == 0, trained.output
-    convert(tmp_path / "knn.json", tmp_path / "knn.onnx", semantics="queries")
+    convert(tmp_path / "knn_model.json", tmp_path / "knn.onnx", semantics="queries")
     shared = (tmp_path / "knn.onnx", "--data", tmp_path / "data.jsonl", "-o", tmp_path / "r.html", "--json")
     facts = json.loads(run(*shared))
     assert len(facts["artifacts"][0]["points"]) > 1
@@ -261,3 +265,20 @@ def test_operating_points_are_evaluated(tmp_path):
     assert [one["policy"] for one in facts["worth"]["verdicts"]] == ["knn", "knn keep=0.5"]
     captions = check((tmp_path / "r.html").read_text()).text("caption")
     assert any(text.startswith("Operating points") for text in captions)
+
+
+@pytest.mark.parametrize("name", ["kernel_ridge", "knn"])
+def test_a_map_shows_vectors_as_the_artifact_compares_them(name, tmp_path):
+    records = read_benchmark(DATA)
+    rules = trainer(name, semantics="queries" if name == "knn" else "native")
+    document = train(training_data(records), rules)
+    semantics = rules.rule_set
+    convert(json.dumps(document).encode(), tmp_path / "a.onnx", samples=0, semantics=semantics)
+    (found,) = gather([tmp_path / "a.onnx"], records=records, samples=0).maps
+    rows = {(mark.x, mark.y) for mark in found.marks if mark.row is not None}
+    queries = [(mark.x, mark.y) for mark in found.marks if mark.row is None]
+    assert found.by_direction
+    assert queries
+    # Trained on these very queries: each lies on a row.
+    for place in queries:
+        assert min(np.hypot(x - place[0], y - place[1]) for x, y in rows) < 1e-9

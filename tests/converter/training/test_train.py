@@ -90,8 +90,8 @@ def test_the_command_trains_the_same_files_each_time(tmp_path):
         )
         assert done.returncode == 0, done.stderr
     for name in ("knn", "kmeans", "svm", "mlp"):
-        data = (tmp_path / f"one/{name}.json").read_bytes()
-        assert data == (tmp_path / f"other/{name}.json").read_bytes()
+        data = (tmp_path / f"one/{name}_model.json").read_bytes()
+        assert data == (tmp_path / f"other/{name}_model.json").read_bytes()
         shipped = ROOT / f"models/{'svm_rbf' if name == 'svm' else name}.json"
         if name in {"knn", "kmeans"}:  # the others' last digits may differ on other processors
             assert json.loads(data) == json.loads(shipped.read_text())
@@ -101,17 +101,17 @@ def test_the_command_trains_the_same_files_each_time(tmp_path):
 def test_the_command_trains_what_is_asked(tmp_path):
     done = modelpick("train", "--data", DATA, "-o", tmp_path, "--algorithm", "knn", "--tune")
     assert done.returncode == 0, done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["knn.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["knn_model.json"]
     tuned = tune(training_data(read_benchmark(DATA)), trainer("knn"))
     (best,) = (tried.settings.k for tried in tuned if tried.is_best)
-    assert json.loads((tmp_path / "knn.json").read_text())["k"] == best
+    assert json.loads((tmp_path / "knn_model.json").read_text())["k"] == best
     assert max(tried.score for tried in tuned) == next(tried.score for tried in tuned if tried.is_best)
 
 
 def test_the_command_passes_the_settings_on(tmp_path):
     asked = ("--algorithm", "svm", "--algorithm", "mlp", "--C", 0.5, "--hidden", 3)
     assert modelpick("train", "--data", DATA, "-o", tmp_path, *asked).returncode == 0
-    svm, mlp = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("svm", "mlp"))
+    svm, mlp = (json.loads((tmp_path / f"{name}_model.json").read_text()) for name in ("svm", "mlp"))
     assert (svm["C"], mlp["hidden_sizes"]) == (0.5, [3])
 
 
@@ -182,7 +182,7 @@ def test_the_command_takes_embeddings_from_a_file(tmp_path):
     key = hashlib.sha1(json.loads(lines[0])["query"].encode()).hexdigest()[:16]
     with np.load(embeddings) as arrays:
         expected = arrays["embedding"][arrays["key"] == key][0]
-    assert json.loads((tmp_path / "knn.json").read_text())["embeddings"][0][:384] == expected.tolist()
+    assert json.loads((tmp_path / "knn_model.json").read_text())["embeddings"][0][:384] == expected.tolist()
 
 
 @pytest.mark.parametrize("name", ["kernel_ridge native/2", "knn queries/3"])

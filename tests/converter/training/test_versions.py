@@ -103,7 +103,7 @@ def test_what_cannot_be_trained_is_left_out_and_nothing_is_half_written(tmp_path
     assert done.returncode == 0, done.stderr
     assert "warning: left out: svm: expected records of two models or more, got 'only' alone" in done.stderr
     written = sorted(path.name for path in (tmp_path / "all").iterdir())
-    assert written == ["kernel_ridge.json", "kmeans.json", "knn.json", "mlp.json"]
+    assert written == ["kernel_ridge_model.json", "kmeans_model.json", "knn_model.json", "mlp_model.json"]
     done = modelpick(
         "train", "--data", tmp_path / "r.jsonl", "-o", tmp_path / "o", "--algorithm", "knn", "--algorithm", "svm"
     )

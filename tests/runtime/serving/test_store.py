@@ -402,3 +402,18 @@ def test_of_a_file_without_a_seal_nothing_else_is_read(tmp_path):
         file.truncate(2**40)
     with pytest.raises(ArtifactError, match="expected an artifact sealed by modelpick"):
         Selector.load(path)
+
+
+def test_a_model_is_found_by_its_algorithm_too(tmp_path):
+    put(tmp_path / "knn_model.onnx", artifact("a"))
+    put(tmp_path / "mlp_model.onnx", artifact("b"))
+    put(tmp_path / "mlp.onnx", artifact("c"))
+    with SelectorStore(tmp_path, require=["knn", "mlp_model"]) as store:
+        assert store.names == ["knn_model", "mlp", "mlp_model"]
+        assert store["knn"] is store["knn_model"] is store.get("knn")
+        assert [store[name].select(ROWS[0]) for name in ("mlp", "mlp_model")] == ["c", "b"]
+        assert "knn" in store
+        assert "kmeans" not in store
+        assert store.get("kmeans") is None
+        with pytest.raises(ArtifactError, match="expected one of knn_model, mlp, mlp_model, got 'kmeans'"):
+            store["kmeans"]
