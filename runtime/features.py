@@ -136,7 +136,7 @@ class FeatureBuilder:
 
             near = get_close_matches(category[:NAME_LENGTH].strip().lower(), self._categories, 1)
             counts_as = repr(self._categories[self._other]) + (f": did you mean {near[0]!r}?" if near else "")
-            logger.warning("category: %.100r is unknown and counts as %s", category, counts_as)
+            logger.warning("category: %r is unknown and counts as %s", category[:NAME_LENGTH], counts_as)
         return self._other
 
     def build_batch(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .decision.objective import Objective, OperatingPoint, cheapest
 from .decision.voting import Weights
 from .errors import FeatureError
-from .events import Remembered, logger
+from .events import NAME_LENGTH, Remembered, logger
 from .features import Array, FeatureBuilder, numbers
 from .keywords import refuse_unknown
 
@@ -102,6 +102,8 @@ class Known(NamedTuple):
     """Keys of `Asked` that mean something to its algorithm."""
     able: Callable[[str], str]
     """Names the algorithms that take a key of `Asked`."""
+    skips_unknown: bool = False
+    """Whether candidates that it does not know are skipped until none is left, see `modelpick.runtime.algorithms`."""
     weights: Weights | None = None
     """Shares of quality and speed by default."""
     outcomes: tuple[str, ...] = ()
@@ -122,7 +124,8 @@ class Checks:
     known
         What the artifact knows.
     unknown_candidates
-        Whether a candidate that the artifact does not know is an error, or is ignored and logged once.
+        Whether a candidate that the artifact does not know is an error, or is ignored and logged once; as the algorithm
+        has it by default.
     asked
         What is asked of all calls that do not ask otherwise.
     single
@@ -138,13 +141,14 @@ class Checks:
         self,
         features: FeatureBuilder,
         known: Known,
-        unknown_candidates: UnknownCandidates = "error",
+        unknown_candidates: UnknownCandidates | None = None,
         asked: Asked | None = None,
         single: bool = False,
     ) -> None:
-        if unknown_candidates not in ("error", "ignore"):
+        if unknown_candidates not in (None, "error", "ignore"):
             raise FeatureError(f"unknown_candidates: expected 'error' or 'ignore', got {unknown_candidates!r}")
-        self._ignores_unknown, self._single = unknown_candidates == "ignore", single
+        ignores = known.skips_unknown if unknown_candidates is None else unknown_candidates == "ignore"
+        self._ignores_unknown, self._single = ignores, single
         self._unknown = Remembered()
         self._features, self._known, self._names = features, known, known.model_names
         self._shape = (features.n_features_in,)
@@ -238,7 +242,7 @@ class Checks:
             raise FeatureError(expected)
         order = tuple(index for index in found.values() if index is not None)
         only = str(next(iter(found))) if len(found) == 1 else None
-        if not order and only is None:
+        if not order and (only is None or self._known.skips_unknown):
             raise FeatureError(f"{expected}, got only unknown ones")
         allowed = np.zeros(len(self._names), dtype=np.bool_)
         allowed[list(order)] = True
@@ -249,7 +253,7 @@ class Checks:
         index = self._index.get(model) if isinstance(model, str) else None
         if index is None and isinstance(model, str) and self._ignores_unknown:
             if self._unknown.is_new(model):
-                logger.warning("%s: the artifact does not know %.100r", name, model)
+                logger.warning("%s: the artifact does not know %r", name, model[:NAME_LENGTH])
         elif index is None:
             raise FeatureError(f"{name}: expected some of {', '.join(self._names)}, got {model!r}")
         return index

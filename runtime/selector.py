@@ -18,7 +18,7 @@ from .algorithms.base import Algorithm
 from .artifact.metadata import Metadata, read_contents
 from .artifact.onnx_reader import Tensor
 from .artifact.requirements import Requirements
-from .artifact.seal import read_sealed
+from .artifact.seal import check_seal, read_sealed
 from .decision.objective import OperatingPoint
 from .errors import ArtifactError, FeatureError, ModelpickError
 from .events import Observer, Selection, notify
@@ -59,7 +59,7 @@ class _Loaded(NamedTuple):
     data: bytes
     providers: Providers | None
     sess_options: onnxruntime.SessionOptions | None
-    unknown_candidates: UnknownCandidates
+    unknown_candidates: UnknownCandidates | None
     expect: Requirements | None
     observer: Observer | None
     asked: Asked
@@ -70,7 +70,7 @@ class Loading(Asked, total=False):
 
     providers: Providers | None
     sess_options: onnxruntime.SessionOptions | None
-    unknown_candidates: UnknownCandidates
+    unknown_candidates: UnknownCandidates | None
     expect: Requirements | None
     observer: Observer | None
 
@@ -108,7 +108,7 @@ class Selector:
         *,
         providers: Providers | None = None,
         sess_options: onnxruntime.SessionOptions | None = None,
-        unknown_candidates: UnknownCandidates = "error",
+        unknown_candidates: UnknownCandidates | None = None,
         expect: Requirements | None = None,
         observer: Observer | None = None,
         **asked: Unpack[Asked],
@@ -125,8 +125,9 @@ class Selector:
         sess_options
             Session options; by default one thread and sequential execution.
         unknown_candidates
-            Whether a candidate that the artifact does not know is an error, or is ignored and logged once a name. None
-            left is an error.
+            Whether a candidate that the artifact does not know is an error, or is ignored and logged once a name. By
+            default HierShrink and KMeans with scores ignore it, as the original does, and none left is an error; for
+            all others it is an error, and where they ignore it, a pool of one is answered whatever it is.
         expect
             What the artifact must be.
         observer
@@ -150,6 +151,11 @@ class Selector:
         )
 
     @classmethod
+    def _copied(cls, loaded: _Loaded) -> Self:
+        check_seal(loaded.name, loaded.data)  # a pickle may be cut or altered as a file may
+        return cls._open(loaded)
+
+    @classmethod
     def _open(cls, loaded: _Loaded) -> Self:
         name, data = loaded.name, loaded.data
         metadata, tables, model = read_contents(name, data)
@@ -163,6 +169,7 @@ class Selector:
         known = Known(
             model_names=metadata.model_names,
             takes=rule.takes,
+            skips_unknown=rule.skips_unknown,
             able=takers,
             weights=metadata.weights,
             outcomes=metadata.outcomes,
@@ -374,7 +381,7 @@ class Selector:
 
     def __reduce__(self) -> tuple[Callable[[_Loaded], Self], tuple[_Loaded]]:
         self._run()  # a closed selector has no copies
-        return type(self)._open, (self._loaded,)
+        return type(self)._copied, (self._loaded,)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return copy(self)  # options that cannot be copied, such as an observer, are shared

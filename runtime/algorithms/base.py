@@ -72,6 +72,9 @@ class Rule(NamedTuple):
     """Keys of `modelpick.runtime.query.Asked` that mean something to it."""
     parts: tuple[Part, ...] = (Part(),)
     """Parts of the graph that have a session each, if the artifact has them; the first is there always."""
+    skips_unknown: bool = False
+    """Whether the original skips candidates that it does not know, and refuses only when none is left. Else it refuses
+    them, but answers a pool of one whatever that is."""
 
 
 Rules = Mapping[tuple[str, str], Rule]

@@ -82,4 +82,4 @@ class ClusterScores:
         return Explanation(int(self._among(scores[None], allowed)[0]), scores, details)
 
 
-RULES: Rules = {("kmeans", "native/2"): Rule(ClusterScores, CANDIDATES, PARTS)}
+RULES: Rules = {("kmeans", "native/2"): Rule(ClusterScores, CANDIDATES, PARTS, skips_unknown=True)}

@@ -104,4 +104,4 @@ class HierShrink:
 
 
 _PARTS = (Part(), Part(_ESTIMATES, needs=Table.COARSE_LEAD))
-RULES: Rules = {("hiershrink", "native/1"): Rule(HierShrink, CANDIDATES, _PARTS)}
+RULES: Rules = {("hiershrink", "native/1"): Rule(HierShrink, CANDIDATES, _PARTS, skips_unknown=True)}

@@ -1,23 +1,59 @@
 """Selections over a Ray dataset; needs ray, the extra ``ray``."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
 
 try:
-    from ray.data import ActorPoolStrategy, Dataset
+    from ray.data import Dataset, TaskPoolStrategy
 except ModuleNotFoundError as missing:
     hint = f"modelpick.runtime.serving.ray needs {missing.name}: pip install 'modelpick[ray]'"
     raise ModuleNotFoundError(hint, name=missing.name) from None
 
+from ..artifact.seal import read_sealed
 from ..errors import FeatureError
 from ..selector import Selector
 
 BATCH = 4_096
 # What the column of errors is called, after that of the picks.
 ERROR_SUFFIX = "_error"
+_B = TypeVar("_B")
+# The worker that a process made last, and for whom: a process of Ray does task after task.
+_made: tuple[str, Any] = "", None
+
+
+class _Workers(Generic[_B]):
+    """Answers batches by the worker that each process of Ray makes of files, once.
+
+    Tasks do it, not actors: Ray passes what an actor is made of through its object store, where an actor that starts
+    again may not find it. Files go as arrays, which processes of one machine read in place.
+
+    Parameters
+    ----------
+    make
+        Makes a function of batches from the bytes of files, and arguments.
+    files
+        Their bytes.
+    arguments
+        The others.
+    """
+
+    def __init__(self, make: Callable[..., Callable[[_B], _B]], files: tuple[bytes, ...], *arguments: Any) -> None:
+        self._make, self._arguments, self._key = make, arguments, uuid4().hex
+        self._files = [np.frombuffer(file, np.uint8) for file in files]
+
+    def __call__(self, batch: _B) -> _B:
+        """Answer a batch."""
+        global _made
+        if _made[0] != self._key:
+            _made = "", None  # never two at once
+            _made = self._key, self._make(*(file.tobytes() for file in self._files), *self._arguments)
+        answer: Callable[[_B], _B] = _made[1]
+        return answer(batch)
 
 
 class _Worker:
@@ -58,7 +94,7 @@ def select_dataset(
     workers: int = 1,
     batch_size: int = BATCH,
 ) -> Dataset:
-    """Pick the model for each row of a Ray dataset, in a pool of actors that load the artifact once each.
+    """Pick the model for each row of a Ray dataset, in processes that load the artifact once each.
 
     A row that cannot be answered, such as one with NaN, gets null, and the reason in another column, which is null for
     the others.
@@ -70,11 +106,11 @@ def select_dataset(
     dataset
         Rows with a column of features, each of shape (d,).
     artifact
-        Path or bytes; every worker gets the bytes.
+        Path or bytes; every process gets the bytes.
     column, output
         Names of the column of features, and of the new one with the picks; that of the errors ends in `ERROR_SUFFIX`.
     workers
-        Actors, of one processor each.
+        Tasks at a time, of one processor each.
     batch_size
         Rows in a call.
 
@@ -83,13 +119,12 @@ def select_dataset(
     ArtifactError
         When the artifact is refused.
     """
-    data = artifact if isinstance(artifact, bytes) else Path(artifact).read_bytes()
+    _, data = read_sealed(artifact)
     Selector.load(artifact).close()
     return dataset.map_batches(
-        _Worker,
-        fn_constructor_args=(data, column, output),
+        _Workers(_Worker, (data,), column, output),
         batch_size=batch_size,
         batch_format="numpy",
-        compute=ActorPoolStrategy(size=workers),
+        compute=TaskPoolStrategy(size=workers),
         num_cpus=1,
     )

@@ -5,15 +5,16 @@ from typing import Any
 
 try:
     import pyarrow
-    from ray.data import ActorPoolStrategy, Dataset
+    from ray.data import Dataset, TaskPoolStrategy
 except ModuleNotFoundError as missing:
     hint = f"modelpick.runtime.serving.ray_text needs {missing.name}: pip install 'modelpick[ray,text]'"
     raise ModuleNotFoundError(hint, name=missing.name) from None
 
+from ..artifact.seal import read_sealed
 from ..errors import FeatureError
 from ..text import TextSelector
 from ..text.messages import Which
-from .ray import ERROR_SUFFIX
+from .ray import ERROR_SUFFIX, _Workers
 
 BATCH = 512
 
@@ -58,7 +59,7 @@ def select_prompts(
     workers: int = 1,
     batch_size: int = BATCH,
 ) -> Dataset:
-    """Pick the model for each prompt of a Ray dataset, in a pool of actors that load both files once each.
+    """Pick the model for each prompt of a Ray dataset, in processes that load both files once each.
 
     Lazy, as Ray's datasets are. A row that cannot be answered gets null, and the reason in another column.
 
@@ -67,7 +68,7 @@ def select_prompts(
     dataset
         Rows with a column of prompts, texts or messages.
     artifact, encoder
-        Paths or bytes; every worker gets the bytes.
+        Paths or bytes; every process gets the bytes.
     column, category
         Names of the columns of prompts, and of their categories where the artifact needs these.
     output
@@ -75,7 +76,7 @@ def select_prompts(
     message
         See `TextSelector.load`.
     workers
-        Actors, of one processor each.
+        Tasks at a time, of one processor each.
     batch_size
         Rows in a call.
 
@@ -84,13 +85,12 @@ def select_prompts(
     ArtifactError
         When one of the files is refused, or they do not belong together.
     """
-    contents = [file if isinstance(file, bytes) else Path(file).read_bytes() for file in (artifact, encoder)]
+    contents = tuple(read_sealed(file)[1] for file in (artifact, encoder))
     TextSelector.load(artifact, encoder, message=message).close()
     return dataset.map_batches(
-        _Worker,
-        fn_constructor_args=(*contents, column, category, output, message),
+        _Workers(_Worker, contents, column, category, output, message),
         batch_size=batch_size,
         batch_format="pyarrow",
-        compute=ActorPoolStrategy(size=workers),
+        compute=TaskPoolStrategy(size=workers),
         num_cpus=1,
     )

@@ -65,6 +65,9 @@ class SelectorStore(Mapping[str, Selector]):
     Whatever a file does while it is loaded, other files are looked at. Threads may share a store, and a process that is
     forked may go on using it.
 
+    It also takes what `Selector.load` takes, for every selector. The ``observer`` is called with each `events.Swap` and
+    `events.Refusal` as well, in the thread that loaded the file.
+
     Parameters
     ----------
     path
@@ -76,9 +79,6 @@ class SelectorStore(Mapping[str, Selector]):
         How often files are looked at. With watchfiles installed (extra ``watch``), changes are seen at once as well.
     load_seconds
         How long a file may take to load; one that takes longer is refused.
-    **load
-        What `Selector.load` takes, for every selector. The ``observer`` is also called with each `events.Swap` and
-        `events.Refusal`, in the thread that loaded the file.
 
     Raises
     ------

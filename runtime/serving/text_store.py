@@ -25,8 +25,8 @@ class TextStore(SelectorStore):
         Path of the encoder.
     message
         See `TextSelector.load`.
-    require, poll_seconds, load_seconds, **load
-        What `SelectorStore` takes.
+    require, poll_seconds, load_seconds
+        What `SelectorStore` takes; and all else that it takes.
 
     Raises
     ------

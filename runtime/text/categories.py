@@ -19,7 +19,8 @@ _OUTPUTS = [Output.SCORE]
 class CategoryPredictor:
     """Predicts the categories of embeddings by running the classifier of an artifact in onnxruntime.
 
-    Immutable: any number of threads may call it at once, and it can be pickled.
+    Immutable: any number of threads may call it at once. It has no copies: these are made of the artifact, whose seal
+    is checked.
 
     Parameters
     ----------
@@ -46,7 +47,6 @@ class CategoryPredictor:
         providers: Providers | None = None,
         sess_options: onnxruntime.SessionOptions | None = None,
     ) -> None:
-        self._loaded = name, classifier, embedding_dim, providers, sess_options
         self._classes = np.array(classifier.classes, dtype=object)
         try:
             model = Model(classifier.graph)
@@ -82,6 +82,3 @@ class CategoryPredictor:
             raise ArtifactError("the selector is closed")
         found: list[npt.NDArray[np.float64]] = session.run(_OUTPUTS, {EncoderPort.EMBEDDING: embeddings})
         return found[0]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), self._loaded

@@ -1,11 +1,11 @@
 """What of a conversation, as OpenAI's clients send it, is the prompt."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from ..errors import FeatureError
 
-Messages = Sequence[Mapping[str, Any]]
+Messages = Iterable[Mapping[str, Any]]
 Which = Literal["last_user", "user", "all"]
 _TEXT_PARTS = {"text", "input_text", "output_text"}
 
@@ -29,9 +29,9 @@ def prompt_of(messages: Messages, which: Which = "last_user") -> str:
     Parameters
     ----------
     messages
-        Each with ``role``, and ``content``: a string, or a list of parts, of which those of text count (``text``,
-        ``input_text``, ``output_text``); images, sounds and files have none, and a call of a tool has no content.
-        Messages without text are passed over.
+        A list, or an array or a series of objects as data frames have them. Each has ``role``, and ``content``: a
+        string, or a list of parts, of which those of text count (``text``, ``input_text``, ``output_text``); images,
+        sounds and files have none, and a call of a tool has no content. Messages without text are passed over.
     which
         "last_user": the last message of a user; "user": all of these; "all": those of any role, the system's and
         tools' included, in their order.
@@ -54,9 +54,20 @@ def texts_of(messages: Messages) -> list[str]:
 
 
 def _all_said(messages: Messages) -> list[_Said]:
-    if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Sequence):
+    listed = _listed(messages)
+    if listed is None:
         raise FeatureError(f"messages: expected a list, got {type(messages).__name__}")
-    return [_said(message, f"messages[{place}]") for place, message in enumerate(messages)]
+    return [_said(message, f"messages[{place}]") for place, message in enumerate(listed)]
+
+
+def _listed(values: object) -> list[Any] | None:
+    """Return a list of what is one, such as an array, as pandas has the lists of a Parquet file; None of all else."""
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        return None
+    try:
+        return list(values)
+    except TypeError:  # an array without dimensions
+        return None
 
 
 def _said(message: object, place: str) -> _Said:
@@ -65,9 +76,10 @@ def _said(message: object, place: str) -> _Said:
     content = message.get("content")
     if content is None or isinstance(content, str):
         return _Said(message["role"], content or "")
-    if not isinstance(content, Sequence):
+    parts = _listed(content)
+    if parts is None:
         raise FeatureError(f"{place}.content: expected a string or a list of parts, got {type(content).__name__}")
-    texts = [_part(part, f"{place}.content[{number}]") for number, part in enumerate(content)]
+    texts = [_part(part, f"{place}.content[{number}]") for number, part in enumerate(parts)]
     return _Said(message["role"], "\n".join(filter(None, texts)))
 
 

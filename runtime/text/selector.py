@@ -49,12 +49,11 @@ class TextSelector:
         message: Which = "last_user",
         *,
         owns_encoder: bool = False,
-        predictor: CategoryPredictor | None = None,
     ) -> None:
         if message not in WHICH:
             raise FeatureError(f"message: expected one of {', '.join(WHICH)}, got {message!r}")
         self.selector, self.encoder, self._message, self._owns_encoder = selector, encoder, message, owns_encoder
-        self._predictor = predictor
+        self._predictor = _predictor(selector, encoder.embedding_dim)
 
     @classmethod
     @spelled_out
@@ -93,11 +92,7 @@ class TextSelector:
             encoder = Encoder.load(encoder, providers=load.get("providers"), sess_options=load.get("sess_options"))
         name = "<bytes>" if isinstance(artifact, bytes) else str(artifact)
         check_encoder(name, selector.metadata, encoder.identity, encoder.embedding_dim)
-        predictor = None
-        if selector.metadata.category_classifier is not None:
-            options = load.get("providers"), load.get("sess_options")
-            predictor = CategoryPredictor(name, selector.metadata.category_classifier, encoder.embedding_dim, *options)
-        return cls(selector, encoder, message, owns_encoder=owns, predictor=predictor)
+        return cls(selector, encoder, message, owns_encoder=owns)
 
     @spelled_out
     def select(self, text: str | None = None, **request: Unpack[PromptRequest]) -> str:
@@ -220,6 +215,10 @@ class TextSelector:
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the two, whose seals are checked; what predicts categories stands in the artifact."""
+        return _copied, (type(self), self.selector, self.encoder, self._message, self._owns_encoder)
+
     def _text(self, text: str | None, prompt: Prompt) -> str:
         messages = prompt.get("messages")
         if (text is None) == (messages is None):
@@ -257,6 +256,18 @@ class TextSelector:
 
     def _built(self, embedding: npt.NDArray[np.float32], category: str | None) -> npt.NDArray[np.float64]:
         return self.selector.features.build(embedding, category if self.takes_category else None)
+
+
+def _copied(kind: type[TextSelector], selector: Selector, encoder: Encoder, message: Which, owns: bool) -> TextSelector:
+    return kind(selector, encoder, message, owns_encoder=owns)
+
+
+def _predictor(selector: Selector, embedding_dim: int) -> CategoryPredictor | None:
+    """Make what predicts categories, if the artifact holds it; it is loaded as the selector was."""
+    classifier, loaded = selector.metadata.category_classifier, selector._loaded
+    if classifier is None:
+        return None
+    return CategoryPredictor(loaded.name, classifier, embedding_dim, loaded.providers, loaded.sess_options)
 
 
 def check_encoder(name: str, metadata: Metadata, encoder: EncoderIdentity, embedding_dim: int) -> None:

@@ -79,3 +79,16 @@ def test_a_batch_in_flight_finishes_when_the_selector_is_closed(sample_artifacts
     assert picked == expected
     with pytest.raises(ArtifactError, match="closed"):
         selector.select_batch(sample_queries)
+
+
+@pytest.mark.parametrize("name", ["knn", "kmeans", "mlp"])
+def test_a_pickle_that_was_altered_is_refused_as_a_file_is(sample_artifacts, name):
+    data = (sample_artifacts / f"{name}.onnx").read_bytes()
+    with Selector.load(data) as selector:
+        pickled = bytearray(pickle.dumps(selector))
+    start = pickled.index(data)
+    for place in range(start, start + len(data), len(data) // 50):
+        altered = pickled.copy()
+        altered[place] ^= 1
+        with pytest.raises(ArtifactError, match=r"<bytes>: expected .* seal"):
+            pickle.loads(altered)

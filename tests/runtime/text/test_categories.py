@@ -1,5 +1,6 @@
 """Prompts without a category, where the artifact predicts it."""
 
+import base64
 import copy
 import json
 import pickle
@@ -68,6 +69,18 @@ def test_a_given_category_wins(selector, monkeypatch):
 def test_copies_predict_the_same(selector):
     for other in (pickle.loads(pickle.dumps(selector)), copy.copy(selector)):
         assert other.explain(TEXTS[1]) == selector.explain(TEXTS[1])
+
+
+def test_a_copy_takes_the_classifier_from_the_artifact_alone(selector):
+    """Whose seal is checked: in a pickle the graph of categories stands nowhere else."""
+    pickled = pickle.dumps(selector)
+    graph = selector.metadata.category_classifier.graph
+    assert graph not in pickled
+    artifact = base64.b64encode(graph)
+    assert pickled.count(artifact) == 1
+    altered = pickled.replace(artifact, artifact[:-8] + artifact[:8])
+    with pytest.raises(ArtifactError, match="it was altered"):
+        pickle.loads(altered)
 
 
 def test_closing_lets_go_of_it(artifact, files):

@@ -176,6 +176,22 @@ def test_closing_lets_go_of_what_it_loaded(files):
             call()
 
 
+@pytest.mark.parametrize("content", [MATH, [{"type": "text", "text": MATH}]], ids=["texts", "parts"])
+def test_conversations_of_a_data_frame_are_read(selector, tmp_path, content):
+    pandas = pytest.importorskip("pandas")
+    messages = [{"role": "system", "content": type(content)()}, {"role": "user", "content": content}]
+    made = pandas.DataFrame({"messages": [messages], "category": ["math"]})
+    made.to_parquet(tmp_path / "conversations.parquet")  # lists are arrays in what is read of it
+    for frame in (made, pandas.read_parquet(tmp_path / "conversations.parquet")):
+        assert selector.select(messages=frame.messages[0]) == KNOWN[MATH]
+        assert selector.select(messages=pandas.Series(list(frame.messages[0]))) == KNOWN[MATH]
+        assert selector.select_batch(frame.messages) == [KNOWN[MATH]]
+        assert selector.select_batch(frame.messages, frame.category) == [KNOWN[MATH]]
+    for wrong in (np.array(1.0), np.array([1.0])):
+        with pytest.raises(FeatureError, match=r"^messages"):
+            selector.select(messages=wrong)
+
+
 @pytest.mark.parametrize("keyword", ["candidate", "embedding"])
 def test_a_keyword_that_nobody_knows_is_refused(files, keyword):
     calls = {
