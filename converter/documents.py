@@ -19,6 +19,7 @@ from .files.text import not_utf8
 from .formats.categories import CATEGORY_CLASSIFIER, CategoryClassifier, check_classifier
 from .formats.decoding import DocumentWarning, Refusal, check_fields_once, decode, decode_choice, refuse
 from .formats.document import ENCODER, FORMAT_VERSIONS, VECTOR, Document, EncoderRecord, Source
+from .formats.questions import TRAINING_QUESTIONS, from_field
 from .formats.reader import Reader
 
 
@@ -29,6 +30,7 @@ class _Header(Struct):
     format_version: int | None = None
     encoder: EncoderRecord | None = None
     category_classifier: CategoryClassifier | None = None
+    training_questions: str | None = None
 
 
 class _Trained(Struct):
@@ -94,6 +96,9 @@ def load_document(source: str | Path | bytes, *, semantics: str = Semantics.nati
         if header.category_classifier is not None:
             check_classifier(header.category_classifier, f"$.{CATEGORY_CLASSIFIER}")
             fields[CATEGORY_CLASSIFIER] = msgspec.to_builtins(header.category_classifier)
+        if header.training_questions is not None:
+            from_field(header.training_questions)
+            fields[TRAINING_QUESTIONS] = header.training_questions
         form = decode(data, rules.form)
         fields |= msgspec.to_builtins(form, enc_hook=lambda raw: VECTOR)
         digest = hashlib.sha256(data).hexdigest()

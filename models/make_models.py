@@ -12,6 +12,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.svm import LinearSVC
 
 from modelpick.converter.formats.outcomes import Settings
+from modelpick.converter.formats.questions import TRAINING_QUESTIONS, to_field
 from modelpick.converter.training.records import read_benchmark
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime.features import CATEGORIES, FeatureBuilder
@@ -109,11 +110,11 @@ def skill(model, category):
     return code if category == "computer science" else sciences if category in SCIENCES else rest
 
 
-def records(rng):
-    """Make benchmark records; the embedding stands in the first record of each query."""
+def records(rng, which):
+    """Make benchmark records of some of the subjects; the embedding stands in the first record of each query."""
     for category in CATEGORIES:
         template, subjects = QUESTIONS[category]
-        texts = [template.format(subject) for subject in subjects[:-1]]
+        texts = [template.format(subject) for subject in subjects[which]]
         for text, embedding in zip(texts, embed(texts).tolist(), strict=True):
             for number, model in enumerate(MODELS):
                 performance = float(np.clip(rng.normal(skill(model, category), 0.08), 0, 1).round(3))
@@ -133,7 +134,8 @@ def linear_svm(training):
         weights, rho = fitted.coef_[0].round(DECIMALS), -fitted.intercept_[0].round(DECIMALS)
         classifiers.append({"model_name": name, "weights": weights.tolist(), "rho": float(rho)})
     document = {"algorithm": "svm", "trained": True, "model_names": list(MODELS), "kernel_type": "Linear"}
-    return document | {"gamma": 1.0, "linear_classifiers": classifiers, "rbf_classifiers": []}
+    questions = {TRAINING_QUESTIONS: to_field(training.benchmark.queries)}
+    return document | {"gamma": 1.0, "linear_classifiers": classifiers, "rbf_classifiers": []} | questions
 
 
 def write(name, documents):
@@ -144,7 +146,8 @@ def write(name, documents):
 
 def main():
     """Make every file."""
-    write("benchmark.jsonl", records(np.random.default_rng(SEED)))
+    write("benchmark.jsonl", records(np.random.default_rng(SEED), slice(-1)))
+    write("held_out.jsonl", records(np.random.default_rng(SEED + 1), slice(-1, None)))
     training = training_data(read_benchmark(FOLDER / "benchmark.jsonl"), Settings(clusters=len(CATEGORIES), seed=SEED))
     for algorithm, name in {"knn": "knn", "kmeans": "kmeans", "svm": "svm_rbf", "mlp": "mlp"}.items():
         write(f"{name}.json", [train(training, trainer(algorithm, 1))])

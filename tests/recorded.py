@@ -8,6 +8,7 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "models/benchmark.jsonl"
+HELD_OUT = ROOT / "models/held_out.jsonl"
 SHARED = Path(os.environ.get("MODELPICK_SHARED", ROOT.parent / "shared"))
 ROUTING = SHARED / "routing"
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -61,6 +62,18 @@ def stored_points(artifact: str | Path | bytes) -> Matrix | None:
     """
     points = [matrix for name, matrix in _stored(_read(artifact)[1]).items() if name != Stored.WEIGHTS]
     return np.vstack(points) if points else None
+
+
+def document_field(artifact: str | Path | bytes, field: str) -> Any:
+    """Return a field of the JSON model of an artifact; None where it has none, or was not converted from one.
+
+    Raises
+    ------
+    ArtifactError
+        When the artifact is refused.
+    """
+    texts = _read(artifact)[1].model.properties
+    return json.loads(texts.get(PREFIX + Entry.DOCUMENT, "{}")).get(field)
 
 
 def _read(artifact: str | Path | bytes) -> tuple[str, Contents]:

@@ -20,7 +20,7 @@ from ..verification.diff import changes, queries_of
 from .console import emit, show
 from .names import to_read
 from .options import Artifact, AsJson, Categories, Embeddings, EncoderFile
-from .records import read_records
+from .records import read_records, unseen_records
 
 
 def diff(
@@ -43,7 +43,7 @@ def diff(
     other neighbours; other weights of the same neighbours; or else other scores.
     """
     loaded = None if encoder is None else Encoder.load(encoder)
-    given = _queries(old, queries, data, embeddings, loaded, categories)
+    given = _queries(old, new, queries, data, embeddings, loaded, categories)
     with Selector.load(old) as one, Selector.load(new) as other:
         if loaded is not None:
             for artifact, selector in ((old, one), (new, other)):
@@ -87,6 +87,7 @@ def diff(
 
 def _queries(
     old: Path,
+    new: Path,
     queries: Path | None,
     data: Path | None,
     embeddings: Path | None,
@@ -100,6 +101,7 @@ def _queries(
     if data is None:
         return queries_of(old)
     benchmark = read_records(data, embeddings=embeddings, encoder=encoder, categories=categories)
+    benchmark, _ = unseen_records({str(artifact): artifact for artifact in (old, new)}, benchmark)
     rows = zip(benchmark.places, required_embeddings(benchmark), benchmark.categories, strict=True)
     return [Query(place, embedding=row.tolist(), category=category) for place, row, category in rows]
 

@@ -15,15 +15,15 @@ from ..evaluation.evaluate import ROLES_FROM, Evaluation, Result
 from ..evaluation.evaluate import evaluate as evaluate_policies
 from ..evaluation.picks import picks_worst_first
 from ..evaluation.plot import plot
-from ..evaluation.policies import routed
+from ..evaluation.policies import labels, routed
 from ..evaluation.recovery import Calibration, preferences, recover
 from ..evaluation.verdict import Verdict, all_pay, verdicts
 from ..files.io import check_distinct, write_atomically
 from ..statistics.bootstrap import UNKNOWN, percent, signed, written
-from .console import emit, show, warn
+from .console import emit, show
 from .names import artifacts_in, to_read, to_write
 from .options import AsJson, Categories, Data, Embedder, Embeddings, EncoderFile, Prices, Seed
-from .records import read_records
+from .records import read_records, unseen_records
 
 
 def evaluate(
@@ -92,13 +92,12 @@ def evaluate(
         check_distinct(target, read)
     benchmark = read_records(data, embedder, embeddings, encoder, categories, prices)
     learned = None if train_data is None else read_records(train_data, categories=categories, prices=prices)
-    seen = len(set(benchmark.queries) & set(learned.queries)) if learned is not None else 0
-    if seen:
-        warn(f"{seen:,} of {len(benchmark.queries):,} queries stand in the training data too")
+    benchmark, seen = unseen_records({name: path for path, name in labels(artifacts).items()}, benchmark, learned)
     objective, keeps = Objective(cost_weight, seconds_weight), keep or []
     asked = {"objective": objective, "keeps": keeps, "predict_category": predict_category}
     policies = routed(artifacts, benchmark, **asked)
     evaluation = evaluate_policies(policies, benchmark, objective=objective, learned=learned, seed=seed)
+    evaluation.seen = seen
     if pair is not None:
         preferred = preferences(artifacts, benchmark, *pair, predict_category=predict_category)
         evaluation.recoveries = recover(preferred, benchmark, *pair, strong_share=strong_share, seed=seed)

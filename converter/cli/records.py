@@ -1,5 +1,6 @@
 """Benchmark records as the commands read them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from modelpick.runtime import ModelpickError
 from modelpick.runtime.text import Encoder
 
+from ..evaluation.seen import Seen, unseen
 from ..formats.outcomes import Benchmark
 from ..training.embedder import embed
 from ..training.encoding import encode
@@ -15,6 +17,16 @@ from ..training.records import read_benchmark
 from .console import note, progress, warn
 
 MOST_SHOWN = 20
+
+
+def unseen_records(
+    artifacts: Mapping[str, str | Path], benchmark: Benchmark, learned: Benchmark | None = None
+) -> tuple[Benchmark, list[Seen]]:
+    """Leave out what artifacts were trained on, see `unseen`; how much that is goes to standard error."""
+    benchmark, seen = unseen(artifacts, benchmark, learned)
+    for one in seen:
+        warn(one)
+    return benchmark, seen
 
 
 def read_records(

@@ -100,6 +100,13 @@ def train(
     allow_constant: Annotated[
         bool, typer.Option(help="Let auto write a model that always picks the best single model, if none is better.")
     ] = False,
+    digests: Annotated[
+        bool,
+        typer.Option(
+            "--digests/--no-digests",
+            help="Record 8 bytes of a hash of each question, by which evaluation knows what it was trained on.",
+        ),
+    ] = True,
     seed: Seed = 0,
 ) -> None:
     """Train selectors on benchmark records, and write them as JSON models.
@@ -141,10 +148,12 @@ def train(
         trained = [trainer(name, format_version, semantics if name == "knn" else Semantics.native) for name in names]
     for rules in trained:
         check_distinct(output.file(file_name(rules)), filter(None, (data, embeddings, categories, prices)))
-    _write(training, trained, output, tune, all_must=bool(algorithm))
+    _write(training, trained, output, tune, digests, all_must=bool(algorithm))
 
 
-def _write(training: Training, trained: list[AnyRules], output: Output, tune: bool, all_must: bool) -> None:
+def _write(
+    training: Training, trained: list[AnyRules], output: Output, tune: bool, digests: bool, all_must: bool
+) -> None:
     """Train, then write. Unless all must be, what cannot be trained on these records is left out with a warning."""
     table = Table("algorithm", "semantics", "file", "MB", "seconds")
     documents: dict[Path, bytes] = {}
@@ -153,7 +162,8 @@ def _write(training: Training, trained: list[AnyRules], output: Output, tune: bo
         try:
             settings = _tuned(training, rules) if tune else training.settings
             with progress(f"Training {rules.algorithm}", "queries") as done:
-                document = msgspec.json.encode(train_selector(training._replace(settings=settings), rules))
+                fields = train_selector(training._replace(settings=settings), rules, digests=digests)
+                document = msgspec.json.encode(fields)
                 done(len(training.features), len(training.features))
         except DocumentError as refusal:
             if all_must:

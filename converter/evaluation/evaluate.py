@@ -18,6 +18,7 @@ from ..statistics.bootstrap import WANTED, Estimate, Sums, Vector, estimate, rat
 from ..statistics.frontier import Frontier, frontiers_of, heights, static_mix
 from .policies import Policy, best_models, chosen, mixed, roles, single_models, utilities
 from .recovery import Recovery
+from .seen import Seen
 
 Kind = Literal["oracle", "artifact", "mix", "single", "random"]
 Axis = Literal["cost", "seconds"]
@@ -99,6 +100,8 @@ class Evaluation(Struct):
     frontiers: list[Frontier]
     """The single models' and each artifact's."""
     recoveries: list[Recovery] = []
+    seen: list[Seen] = []
+    """Artifacts that were trained on some of the records' questions."""
 
     def of(self, kind: Kind) -> list[Result]:
         """Return the results of one kind."""

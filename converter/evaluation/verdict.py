@@ -26,10 +26,17 @@ def verdicts(evaluation: Evaluation) -> list[Verdict]:
     """Judge the artifacts' policies.
 
     A policy pays if its utility is surely higher than that of the best single model, or if it surely saves and its
-    quality is surely higher than that of any static mix of two models at the same price.
+    quality is surely higher than that of any static mix of two models at the same price. On questions that it was
+    trained on, none does.
     """
     mixes = {mix.name: mix for mix in evaluation.of("mix")}
-    return [_verdict(one, mixes.get(MIX_OF.format(one.name)), evaluation) for one in evaluation.of("artifact")]
+    known = {one.artifact: str(one) for one in evaluation.seen if not one.measured}
+    return [
+        Verdict(one.name, False, known[one.artifact].partition(": ")[2])
+        if one.artifact in known
+        else _verdict(one, mixes.get(MIX_OF.format(one.name)), evaluation)
+        for one in evaluation.of("artifact")
+    ]
 
 
 def all_pay(policies: Sequence[Policy], found: Sequence[Verdict]) -> bool:

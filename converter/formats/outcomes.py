@@ -48,6 +48,13 @@ class Benchmark(NamedTuple):
         """Quality, cost and seconds, float64, shape (n_queries, 3, n_models); NaN where unknown."""
         return np.stack([self.quality, self.cost, self.seconds], axis=1)
 
+    def of(self, queries: Indices) -> "Benchmark":
+        """Return the outcomes on some of the queries."""
+        lists = ("queries", "categories", "places")
+        part: dict[str, Any] = {name: [getattr(self, name)[query] for query in queries] for name in lists}
+        part |= {name: each[queries] for name, each in self._asdict().items() if isinstance(each, np.ndarray)}
+        return self._replace(**part)
+
 
 class Settings(NamedTuple):
     """What a user may choose about training; tuning chooses what an algorithm has of it."""
@@ -125,17 +132,7 @@ class Training(NamedTuple):
 
     def of(self, queries: Indices) -> "Training":
         """Return the training of some of the queries."""
-        benchmark = self.benchmark
-        part = benchmark._replace(
-            queries=[benchmark.queries[query] for query in queries],
-            categories=[benchmark.categories[query] for query in queries],
-            quality=benchmark.quality[queries],
-            seconds=benchmark.seconds[queries],
-            cost=benchmark.cost[queries],
-            failures=benchmark.failures[queries],
-            embeddings=None,
-            places=[],
-        )
+        part = self.benchmark._replace(embeddings=None).of(queries)
         return self._replace(benchmark=part, features=self.features[queries], weights=self.weights[queries])
 
 

@@ -32,8 +32,8 @@ def does_it_pay(facts: Facts) -> Section | None:
     evaluation = facts.worth.evaluation
     words = [
         f"{evaluation.queries:,} queries; means with 95 % intervals. The best single model is "
-        f"{isolated(evaluation.baseline)}, {ROLES_FROM[evaluation.roles_from]}. "
-        "Records that an artifact was trained on flatter it.",
+        f"{isolated(evaluation.baseline)}, {ROLES_FROM[evaluation.roles_from]}.",
+        *(isolated(str(one)) for one in evaluation.seen),
         *(isolated(f"{UNKNOWN} {reason}") for reason in evaluation.reasons()),
     ]
     policies = _policies(facts.worth)

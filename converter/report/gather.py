@@ -19,7 +19,8 @@ from ..algorithms import TABLE
 from ..algorithms.estimator import Estimator
 from ..artifact.restore import stored_points
 from ..evaluation.evaluate import evaluate
-from ..evaluation.policies import Policy, artifact_policies
+from ..evaluation.policies import Policy, artifact_policies, labels
+from ..evaluation.seen import Seen, unseen
 from ..evaluation.verdict import verdicts
 from ..files.queries import Query
 from ..formats.outcomes import Benchmark
@@ -86,7 +87,7 @@ def gather(
     against
         Artifacts that they replace: of the same file names, or one for all.
     records, data
-        Benchmark records with embeddings, and their file.
+        Benchmark records with embeddings, and their file. Questions that artifacts were trained on are left out.
     keeps
         Operating points to evaluate; by default those of `KEEPS` that an artifact reached in cross-validation.
     samples
@@ -102,9 +103,15 @@ def gather(
         When no artifact replaces an old one.
     """
     pairs = _paired(artifacts, against)
+    replaced = list(dict.fromkeys(one for one, _ in pairs))
+    seen: list[Seen] = []
+    if records is not None:
+        named = {name: path for path, name in labels(artifacts).items()}
+        named |= {BEFORE.format(name): path for path, name in labels(replaced).items()}
+        records, seen = unseen(named, records)
     with ExitStack() as stack:
         new = _loaded(stack, artifacts, records, samples)
-        old = _loaded(stack, list(dict.fromkeys(one for one, _ in pairs)), records, samples)
+        old = _loaded(stack, replaced, records, samples)
         compared = [(old[before], new[after]) for before, after in pairs]
         return Facts(
             version=__version__,
@@ -114,7 +121,7 @@ def gather(
             removed=[path.stem for path in against if path not in old],
             comparisons=[_compared(*pair, records, samples, seed) for pair in compared],
             data=None if data is None else str(data),
-            worth=None if records is None else _worth(new.values(), old.values(), records, keeps, seed),
+            worth=None if records is None else _worth(new.values(), old.values(), records, keeps, seen, seed),
             maps=_maps(list(new.values()), records),
             samples=samples,
         )
@@ -229,13 +236,19 @@ def _compared(old: _Loaded, new: _Loaded, records: Benchmark | None, samples: in
 
 
 def _worth(
-    new: Iterable[_Loaded], old: Iterable[_Loaded], records: Benchmark, keeps: Sequence[float], seed: int
+    new: Iterable[_Loaded],
+    old: Iterable[_Loaded],
+    records: Benchmark,
+    keeps: Sequence[float],
+    seen: list[Seen],
+    seed: int,
 ) -> Worth:
     labelled = [*((one.name, one) for one in new), *((BEFORE.format(one.name), one) for one in old)]
     policies: list[Policy] = []
     for label, one in labelled:
         policies += artifact_policies(one.path, records, label=label, keeps=keeps or _reached(one.selector))
     evaluation = evaluate(policies, records, seed=seed)
+    evaluation.seen = seen
     return Worth(evaluation, verdicts(evaluation))
 
 

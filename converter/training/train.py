@@ -17,6 +17,7 @@ from ..algorithms.rules import Semantics
 from ..formats.categories import CATEGORY_CLASSIFIER
 from ..formats.document import ENCODER
 from ..formats.outcomes import NANOSECONDS, Benchmark, Settings, Training, filled
+from ..formats.questions import TRAINING_QUESTIONS, to_field
 from .categories import category_classifier
 from .points import operating_points
 from .records import required_embeddings
@@ -91,7 +92,7 @@ def file_name(rules: AnyRules) -> str:
     return f"{rules.algorithm}_model.json"
 
 
-def train(training: Training, rules: AnyRules) -> dict[str, Any]:
+def train(training: Training, rules: AnyRules, *, digests: bool = True) -> dict[str, Any]:
     """Train a selector: the JSON model, as the original library writes it, or of our own.
 
     Deterministic: the same records and settings give the same model. A selector that predicts outcomes records its
@@ -101,6 +102,8 @@ def train(training: Training, rules: AnyRules) -> dict[str, Any]:
     ----------
     rules
         See `trainer`.
+    digests
+        Whether to record which questions it was trained on, 8 bytes of a hash each, so that evaluation knows them.
     """
     assert rules.train is not None
     with threadpool_limits(1):
@@ -111,4 +114,6 @@ def train(training: Training, rules: AnyRules) -> dict[str, Any]:
     made_with: dict[str, Any] = {ENCODER: encoder._asdict()} if encoder else {}
     if training.categories is not None:
         made_with[CATEGORY_CLASSIFIER] = msgspec.to_builtins(training.categories)
+    if digests:
+        made_with[TRAINING_QUESTIONS] = to_field(training.benchmark.queries)
     return fields | {"feature_dim": training.features.shape[1]} | made_with

@@ -421,7 +421,9 @@ def test_the_commands_evaluate_and_compare(artifacts, tmp_path):
     picks = tmp_path / "picks.jsonl"
     shared = ["evaluate", *artifacts, "--data", DATA]
     done = modelpick(*shared, "--json", "--plot", tmp_path / "plot.svg", "--picks", picks, "--train-data", DATA)
-    assert (done.returncode, done.stderr) == (0, "warning: 56 of 56 queries stand in the training data too\n")
+    assert done.returncode == 0
+    told = "56 of 56 questions stand in its training records: what it does on others is unknown"
+    assert done.stderr == "".join(f"warning: {name}: {told}\n" for name in ("knn", "kmeans"))
     found = json.loads(done.stdout)
     results = {result["name"]: result for result in found["results"]}
     assert results["knn"]["quality"]["value"] == pytest.approx(by_name(evaluated(artifacts))["knn"].quality.value)
@@ -434,7 +436,8 @@ def test_the_commands_evaluate_and_compare(artifacts, tmp_path):
     assert len(lines) == 2 * 56
     assert regrets == sorted(regrets, reverse=True)
     done = modelpick(*shared, "--pair", "codellama-7b", "mistral-7b", "--fail-unless-pays")
-    assert done.returncode == (0 if all(verdict["pays"] for verdict in found["verdicts"]) else 1)
+    assert not any(verdict["pays"] for verdict in found["verdicts"])
+    assert done.returncode == 1
     for text in ("oracle", "random", "mistral-7b", "quality by category", "share of selections", "APGR"):
         assert text in done.stdout
     assert done.stdout.splitlines()[-2:] == [f"{one['policy']}: {one['text']}" for one in found["verdicts"]]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from markup import MARKUP, NAMES, artifact, records, rows
 from page import check
-from recorded import DATA, ROOT
+from recorded import DATA, HELD_OUT, ROOT
 from recorded import routed as routed_records
 from typer.testing import CliRunner
 
@@ -138,8 +138,8 @@ def test_what_changes_is_what_the_artifacts_pick(shipped):
 
 def test_whether_it_pays_is_what_evaluate_says(shipped):
     paths = [shipped / "new/kmeans.onnx", shipped / "new/mlp.onnx"]
-    benchmark = read_benchmark(DATA)
-    facts = gather(paths, records=benchmark, data=DATA, samples=0)
+    benchmark = read_benchmark(HELD_OUT)
+    facts = gather(paths, records=benchmark, data=HELD_OUT, samples=0)
     expected = evaluate(routed(paths, benchmark), benchmark)
     assert facts.worth.verdicts == verdicts(expected)
     assert [one.quality for one in facts.worth.evaluation.results] == [one.quality for one in expected.results]

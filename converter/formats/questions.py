@@ -1,0 +1,43 @@
+"""Which questions a model was trained on, as short digests, so that none of them is taken for a new one."""
+
+import base64
+import unicodedata
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+
+from .decoding import refuse
+
+# Field of any JSON model that was trained here; the original's readers ignore it.
+TRAINING_QUESTIONS = "training_questions"
+# Of a million questions, one in 18 million others has a digest of theirs.
+SIZE = 8
+Digests = npt.NDArray[np.uint64]
+
+
+def digests(questions: Iterable[str]) -> Digests:
+    """Return a digest of each question, uint64, (n,), whatever its case, white space and compatible forms."""
+    normalised = (" ".join(unicodedata.normalize("NFKC", question).casefold().split()) for question in questions)
+    hashed = b"".join(blake2b(text.encode(errors="replace"), digest_size=SIZE).digest() for text in normalised)
+    return np.frombuffer(hashed, "<u8").astype(np.uint64)
+
+
+def to_field(questions: Sequence[str]) -> str:
+    """Write the digests of questions, ascending, each in 8 bytes of which the lowest comes first, in base64."""
+    return base64.b64encode(np.unique(digests(questions)).astype("<u8").tobytes()).decode()
+
+
+def from_field(field: str) -> Digests:
+    """Read what `to_field` wrote.
+
+    Raises
+    ------
+    Refusal
+        When it is not base64 of so many digests.
+    """
+    try:
+        return np.frombuffer(base64.b64decode(field, validate=True), "<u8").astype(np.uint64)
+    except ValueError:
+        refuse(f"$.{TRAINING_QUESTIONS}", f"expected digests of {SIZE} bytes in base64")
