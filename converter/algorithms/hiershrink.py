@@ -11,18 +11,21 @@ from sklearn.utils.validation import check_array
 
 from modelpick.runtime.schema import Entry, Metric, Output, Stored, Table
 
-from ..formats.decoding import INT64, Name, refuse
+from ..formats.decoding import INT64, IgnoredSize, Name, refuse
 from ..formats.document import Document, Source
+from ..formats.outcomes import NANOSECONDS, Settings, Training, filled
 from ..formats.reader import Reader
 from ..graphs.builder import Graph
 from .estimator import Matrix, Names, checked_features
 from .kmeans import OUTPUTS as CENTROID_OUTPUTS
-from .kmeans import add_nearest, distances_between, distances_to, near_clusters
+from .kmeans import add_nearest, distances_between, distances_to, fit_clusters, near_clusters
 from .neighbours import indexed, row_groups
-from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules, explained_scores
+from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules, Trial, explained_scores, fixed
 
 # How many records a model's mean one level up counts for: the original's lambda.
 SHRINKAGE = 24.0
+# Clusters that the original's training makes on each level.
+COARSE, FINE = 20, 100
 
 
 class RecordForm(Struct):
@@ -41,6 +44,7 @@ class HierShrinkForm(Struct):
     fine_centroids: list[Raw]
     training: Annotated[list[RecordForm], Meta(min_length=1)]
     cost_weight: Annotated[float, Meta(ge=0)] | UnsetType | None = UNSET
+    feature_dim: IgnoredSize = UNSET
 
 
 class HierShrinkDocument(Document, frozen=True, eq=False):
@@ -68,6 +72,7 @@ def _check(form: HierShrinkForm, source: Source, reader: Reader) -> HierShrinkDo
     for vectors, path in ((fine, "$.fine_centroids"), (queries, "$.training[0].query_embedding")):
         if vectors.shape[1] != coarse.shape[1]:
             refuse(path, f"expected {coarse.shape[1]} columns as in $.coarse_centroids, got {vectors.shape[1]}")
+    reader.ignored_size(form.feature_dim, coarse.shape[1], "$.feature_dim", "columns of $.coarse_centroids")
     qualities = np.array([record.response_quality for record in form.training])
     with np.errstate(over="ignore"):
         if not np.isfinite(np.abs(qualities).sum()):
@@ -245,6 +250,46 @@ def _expect(estimator: HierShrinkSelector, queries: Matrix, explained: Sequence[
         yield Expected(answer, expected, set(names[best.any(axis=0)]), bool(best.sum() > 1))
 
 
+def _train(training: Training) -> dict[str, Any]:
+    """Cluster the questions on two levels by k-means, as the original does; the means are taken from all records."""
+    benchmark = training.benchmark
+    queries, models = np.nonzero(~np.isnan(benchmark.quality))
+    latencies = np.rint(filled(benchmark.seconds)[queries, models] * NANOSECONDS).astype(np.int64)
+    columns = zip(queries.tolist(), models.tolist(), latencies.tolist(), strict=True)
+    return {
+        "coarse_centroids": fit_clusters(training, COARSE).cluster_centers_.tolist(),
+        "fine_centroids": fit_clusters(training, FINE).cluster_centers_.tolist(),
+        "cost_weight": training.settings.latency_weight,
+        "training": [
+            {
+                "query_embedding": training.features[query].tolist(),
+                "selected_model": benchmark.model_names[model],
+                "response_quality": float(benchmark.quality[query, model]),
+                "response_latency_ns": latency,
+                "success": not benchmark.failures[query, model] > 0.5,
+                "timestamp": 0,
+            }
+            for query, model, latency in columns
+        ],
+    }
+
+
+def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> Iterator[Trial]:
+    index = {name: model for model, name in enumerate(training.benchmark.model_names)}
+    for settings in grid:
+        fields = _train(training._replace(settings=settings))
+        records = fields["training"]
+        estimator = HierShrinkSelector(
+            np.array(fields["coarse_centroids"]), np.array(fields["fine_centroids"]), fields["cost_weight"]
+        ).fit(
+            [record["query_embedding"] for record in records],
+            [record["selected_model"] for record in records],
+            np.array([record["response_quality"] for record in records]),
+            np.array([record["response_latency_ns"] for record in records]),
+        )
+        yield fixed(settings, np.array([index[name] for name in estimator.predict(held_out)]))
+
+
 RULES = (
     Rules(
         algorithm="hiershrink",
@@ -262,5 +307,9 @@ RULES = (
         expect=_expect,
         distances=lambda estimator: distances_between(estimator.fine_centroids),
         reads_trained=False,
+        train=_train,
+        grid=lambda settings: [settings],  # the original's recipe has nothing to tune
+        trials=_trials,
+        settings=frozenset({"latency_weight"}),
     ),
 )

@@ -431,6 +431,7 @@ _NEWEST = Rules(
     train=_train,
     grid=_grid,
     trials=_trials,
+    settings=frozenset({"gamma", "ridge", "landmarks"}),
     predicts=True,
     by_direction=True,
 )

@@ -242,15 +242,15 @@ def _expect(estimator: KMeansModelSelector, queries: Matrix, explained: Sequence
         yield Expected(answer, Answer(choice.scores, np.array([-choice.best])), choice.models, choice.tied)
 
 
-def fit_clusters(training: Training) -> KMeans:
+def fit_clusters(training: Training, clusters: int) -> KMeans:
     """Cluster the distinct queries of the training data; fewer than there are clusters are one cluster each."""
-    clusters = min(training.settings.clusters, len(np.unique(training.features, axis=0)))
+    clusters = min(clusters, len(np.unique(training.features, axis=0)))
     return KMeans(clusters, n_init=10, random_state=training.settings.seed).fit(training.features)
 
 
 def _train(training: Training) -> dict[str, Any]:
     """Assign each cluster to the model of the highest mean weight on its queries."""
-    fitted = fit_clusters(training)
+    fitted, quality_weight = fit_clusters(training, training.settings.clusters), training.settings.quality_weight
     known = np.isfinite(training.weights)
     models = []
     for cluster in range(len(fitted.cluster_centers_)):
@@ -263,7 +263,7 @@ def _train(training: Training) -> dict[str, Any]:
         "centroids": fitted.cluster_centers_.tolist(),
         "cluster_models": models,
         "n_clusters": len(models),
-        "efficiency_weight": 0.1,
+        "efficiency_weight": 0.1 if quality_weight is None else 1.0 - quality_weight,
         "model_names": sorted(training.benchmark.model_names),
     }
 
@@ -302,6 +302,7 @@ RULES = (
         train=_train,
         grid=cluster_grid,
         trials=partial(cluster_trials, _train),
+        settings=frozenset({"clusters", "quality_weight"}),
         distances=lambda estimator: distances_between(estimator.cluster_centers_),
     ),
 )

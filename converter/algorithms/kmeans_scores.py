@@ -12,13 +12,14 @@ import numpy.typing as npt
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from sklearn.cluster import KMeans
 
+from modelpick.runtime import DocumentError
 from modelpick.runtime.schema import Entry, Metric, Stored, Table
 
 from ..files.io import Contents
-from ..formats.decoding import INT64, Count, Name, Size, check_length, check_size, decode, refuse
+from ..formats.decoding import INT64, Count, Name, Refusal, Size, check_length, check_size, decode, refuse
 from ..formats.digests import digest
 from ..formats.document import Document, Source
-from ..formats.outcomes import Benchmark, Training, filled
+from ..formats.outcomes import Benchmark, Settings, Training, filled
 from ..formats.reader import Reader
 from ..graphs.builder import Graph
 from .estimator import Matrix, Names, checked_features, name_array
@@ -152,9 +153,7 @@ class KMeansScoresDocument(Document, frozen=True, eq=False):
 def _check(form: KMeansScoresForm, source: Source, reader: Reader) -> KMeansScoresDocument:
     for path, constant in CONSTANTS.items():
         _check_equal(attrgetter(path)(form), constant, f"$.{path}")
-    weights = form.objective.weights
-    if not weights.quality + weights.latency + weights.cost > 0.0:
-        refuse("$.objective.weights", "expected at least one above 0")
+    _check_weights(form.objective, "$.objective")
     _check_equal(form.objective.id, form.objective.digest(), "$.objective.id")
     models = form.candidate_set.models
     if models != sorted(set(models)):
@@ -188,6 +187,12 @@ def _check(form: KMeansScoresForm, source: Source, reader: Reader) -> KMeansScor
     for cluster, best in enumerate(scores.argmax(axis=1)):
         _check_equal(form.cluster_models[cluster], models[best], f"$.cluster_models[{cluster}]")
     return KMeansScoresDocument(source, centroids, tuple(models), scores, support)
+
+
+def _check_weights(objective: Objective, path: str) -> None:
+    weights = objective.weights
+    if not weights.quality + weights.latency + weights.cost > 0.0:
+        refuse(f"{path}.weights", "expected at least one above 0")
 
 
 def _check_equal(got: object, expected: object, path: str) -> None:
@@ -275,16 +280,18 @@ def _expect(estimator: ClusterScoreSelector, queries: Matrix, explained: Sequenc
 def _train(training: Training) -> dict[str, Any]:
     """Score models in each cluster by the original's recipe: the mean utility of their records, see `_utility`.
 
-    The weight of cost is what the user chooses, 0 by default, and counts where costs are recorded. With the original's
-    scale of 1 it is the quality that one unit of cost is worth, as long as an answer costs much less than that.
+    Raises
+    ------
+    DocumentError
+        When the objective is none, or weighs costs that no record has.
     """
     benchmark, names = training.benchmark, sorted(training.benchmark.model_names)
     order = [benchmark.model_names.index(name) for name in names]
-    priced = not np.isnan(benchmark.cost).all()
-    weights = Weights(quality=0.9, latency=0.1, cost=float(training.settings.cost_weight) if priced else 0.0)
-    objective = Objective("", 1, weights, latency_scale_ms=10_000.0, cost_scale=1.0)
+    objective = _objective(training.settings)
+    if objective.weights.cost and np.isnan(benchmark.cost).all():
+        raise DocumentError("objective_cost: expected records with costs, got none")
     utility = _utility(benchmark, objective)[:, order]
-    fitted, min_support = fit_clusters(training), training.settings.min_support
+    fitted, min_support = fit_clusters(training, training.settings.clusters), training.settings.min_support
     known, summands = ~np.isnan(utility), np.nan_to_num(utility)
     sizes = np.bincount(fitted.labels_, minlength=len(fitted.cluster_centers_))
     filled_ones = np.flatnonzero(sizes)
@@ -335,6 +342,27 @@ def _train(training: Training) -> dict[str, Any]:
     }
 
 
+def _objective(settings: Settings) -> Objective:
+    """Return the user's objective, checked as one that is read."""
+    fields = {
+        "id": "",
+        "version": CONSTANTS["objective.version"],
+        "weights": {
+            "quality": settings.objective_quality,
+            "latency": settings.objective_latency,
+            "cost": settings.objective_cost,
+        },
+        "latency_scale_ms": settings.latency_scale_ms,
+        "cost_scale": settings.cost_scale,
+    }
+    try:
+        objective = decode(msgspec.json.encode(fields), Objective, "objective")
+        _check_weights(objective, "objective")
+    except Refusal as refusal:
+        raise DocumentError(str(refusal)) from None
+    return objective
+
+
 def _utility(benchmark: Benchmark, objective: Objective) -> Matrix:
     """Return the original's utility of each outcome, version 1, float64, (n_queries, n_models); NaN if unknown.
 
@@ -376,6 +404,12 @@ RULES = (
         train=_train,
         grid=cluster_grid,
         trials=partial(cluster_trials, _train),
+        settings=frozenset(
+            {
+                *("clusters", "min_support", "objective_quality", "objective_latency", "objective_cost"),
+                *("latency_scale_ms", "cost_scale"),
+            }
+        ),
         distances=lambda estimator: distances_between(estimator.cluster_centers_),
     ),
 )

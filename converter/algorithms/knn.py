@@ -413,6 +413,7 @@ RULES = tuple(
         train=voting.train,
         grid=_grid if voting.train else None,
         trials=partial(_trials, name) if voting.train else None,
+        settings=frozenset({"k"}),
     )
     for name, voting in _VOTINGS.items()
 )

@@ -347,6 +347,7 @@ _NEWEST = Rules(
     train=_train,
     grid=_grid,
     trials=_trials,
+    settings=frozenset({"k", "evidence"}),
     predicts=True,
     by_direction=True,
     options=(K, SHRINKAGE),

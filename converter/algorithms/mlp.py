@@ -241,7 +241,7 @@ def _train(format_version: int, training: Training) -> dict[str, Any]:
     layers: list[tuple[Matrix, Matrix]] = [(np.zeros((training.features.shape[1], 1)), np.zeros(1))]
     if len(present) > 1:
         epochs = -(-STEPS * BATCH // len(labels))
-        network = MLPClassifier((settings.hidden,), alpha=DECAY, max_iter=epochs, random_state=settings.seed)
+        network = MLPClassifier(settings.hidden, alpha=DECAY, max_iter=epochs, random_state=settings.seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # it stops early on purpose
             network.fit(training.features[examples.queries], labels, examples.weights)
@@ -267,7 +267,7 @@ def _train(format_version: int, training: Training) -> dict[str, Any]:
 
 
 def _grid(settings: Settings) -> list[Settings]:
-    return [settings._replace(hidden=hidden) for hidden in HIDDEN]
+    return [settings._replace(hidden=(width,)) for width in HIDDEN]
 
 
 def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> Iterator[Trial]:
@@ -301,6 +301,7 @@ RULES = tuple(
         train=partial(_train, version),
         grid=_grid,
         trials=_trials,
+        settings=frozenset({"hidden", "quality_weight"}),
         expect=expect_classifiers,
     )
     # Both generations pick alike.

@@ -127,6 +127,8 @@ class Rules(Generic[F, D, E]):
     """Returns distances of some vectors to all others, infinite to itself, shape (s, n): what drift is ranked among."""
     train: Callable[[Training], dict[str, Any]] | None = None
     """Trains: returns the fields of the JSON model beside those of all."""
+    settings: frozenset[str] = frozenset()
+    """Fields of `Settings` that training reads, but for the seed, which all do, and the weights of outcomes."""
     grid: Callable[[Settings], list[Settings]] | None = None
     """Returns the settings that tuning tries, in order of preference among equals."""
     trials: Callable[[Training, Matrix, Sequence[Settings]], Iterator[Trial]] | None = None

@@ -54,6 +54,8 @@ KERNELS: dict[str, Literal["rbf", "linear"]] = {"Rbf": "rbf", "Linear": "linear"
 FLATTEST = 1e-30
 # Longer queries may overflow the products in float64: these count as that long, and their kernels are zero.
 FARTHEST = 1e290
+# What training of either kind of SVM reads.
+SETTINGS = frozenset({"C", "gamma", "kernel", "quality_weight"})
 # Penalties and widths of the kernel that tuning tries.
 PENALTIES, GAMMAS = (0.25, 1.0, 4.0), (0.5, 1.0, 2.0)
 
@@ -446,7 +448,7 @@ def train_classes(training: Training) -> tuple[npt.NDArray[np.int64], SVC | None
     present, labels = np.unique(examples.models, return_inverse=True)
     if len(present) < 2:
         return present, None
-    svc = SVC(C=settings.C, gamma=settings.gamma)
+    svc = SVC(C=settings.C, gamma=settings.gamma, kernel=settings.kernel)
     return present, svc.fit(training.features[examples.queries], present[labels], examples.weights)
 
 
@@ -487,7 +489,7 @@ def _train(training: Training) -> dict[str, Any]:
     return {
         "format_version": 2,
         "model_names": [names[model] for model in present],
-        "kernel_type": "Rbf",
+        "kernel_type": kernel_type(settings),
         "gamma": settings.gamma,
         "input_normalization": "none",
         "svc": _constant_parameters(training.features) if svc is None else exact_parameters(svc),
@@ -495,9 +497,15 @@ def _train(training: Training) -> dict[str, Any]:
     }
 
 
+def kernel_type(settings: Settings) -> str:
+    """Name the user's kernel as files do."""
+    return next(name for name, kernel in KERNELS.items() if kernel == settings.kernel)
+
+
 def kernel_grid(settings: Settings) -> list[Settings]:
-    """Return settings with other penalties and widths of the kernel."""
-    return [settings._replace(C=C, gamma=gamma) for C in PENALTIES for gamma in GAMMAS]
+    """Return settings with other penalties, and other widths of a Gaussian kernel."""
+    gammas = GAMMAS if settings.kernel == "rbf" else (settings.gamma,)
+    return [settings._replace(C=C, gamma=gamma) for C in PENALTIES for gamma in gammas]
 
 
 def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> Iterator[Trial]:
@@ -528,6 +536,7 @@ RULES = (
         train=_train,
         grid=kernel_grid,
         trials=_trials,
+        settings=SETTINGS,
     ),
     _rules(semantics="trainer/1", form=SVCForm, check=_check_trainer),
 )

@@ -31,7 +31,7 @@ from ..graphs.unit_length import Scaled, add_directions, directions
 from .choices import ChoiceSelector, describe_choices, expect_classifiers
 from .estimator import Matrix, checked_features
 from .rules import Probes, Rules, Trial, fixed
-from .svc import exact_parameters, kernel_grid, train_classes
+from .svc import SETTINGS, exact_parameters, kernel_grid, kernel_type, train_classes
 
 # Queries whose norm is not above are scored as they are.
 MIN_NORM = 1e-10
@@ -392,17 +392,33 @@ def train_machines(training: Training) -> list[dict[str, Any]]:
     return machines
 
 
+def train_linear(training: Training) -> list[dict[str, Any]]:
+    """Train one linear classifier for each model likewise."""
+    features, settings, advantages = directions(training.features), training.settings, training.advantages
+    classifiers = []
+    for model, name in enumerate(training.benchmark.model_names):
+        ahead, costs = advantages[:, model] > 0, np.abs(advantages[:, model])
+        fields: dict[str, Any] = {"weights": [0.0] * features.shape[1]}
+        fields["rho"] = 1.0 - 2.0 * bool(ahead[costs > 0].any())
+        if len(set(ahead[costs > 0])) > 1:
+            fitted = LinearSVC(C=settings.C, random_state=settings.seed).fit(features, ahead, costs)
+            fields = {"weights": fitted.coef_[0].tolist(), "rho": -float(fitted.intercept_[0])}
+        classifiers.append({"model_name": name, **fields})
+    return classifiers
+
+
 def _train(training: Training) -> dict[str, Any]:
-    """Write the machines, and an SVC beside them."""
+    """Write the classifiers, and an SVC beside them."""
     settings = training.settings
     present, svc = train_classes(training)
+    is_linear = settings.kernel == "linear"
     document = {
         "model_names": training.benchmark.model_names,
-        "kernel_type": "Rbf",
+        "kernel_type": kernel_type(settings),
         "gamma": settings.gamma,
-        "linear_classifiers": [],
-        "rbf_classifiers": train_machines(training),
-        "kernel": "rbf",
+        "linear_classifiers": train_linear(training) if is_linear else [],
+        "rbf_classifiers": [] if is_linear else train_machines(training),
+        "kernel": settings.kernel,
         "C": settings.C,
         "n_classes": len(present),
     }
@@ -413,6 +429,11 @@ def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> I
     features = directions(held_out)
     for settings in grid:
         scores = []
+        if settings.kernel == "linear":
+            for linear in train_linear(training._replace(settings=settings)):
+                scores.append(features @ np.array(linear["weights"]) - linear["rho"])
+            yield fixed(settings, np.stack(scores, axis=1).argmax(axis=1))
+            continue
         for machine in train_machines(training._replace(settings=settings)):
             squares = cdist(features, np.array(machine["support_vectors"]), "sqeuclidean")
             scores.append(np.exp(-settings.gamma * squares) @ np.array(machine["alpha"]) - machine["rho"])
@@ -436,6 +457,7 @@ RULES = (
         train=_train,
         grid=kernel_grid,
         trials=_trials,
+        settings=SETTINGS,
         expect=expect_classifiers,
         by_direction=True,
     ),

@@ -21,13 +21,18 @@ Data = Annotated[
     ),
 ]
 Embedder = Annotated[
-    str | None, typer.Option(help="Embed queries without an embedding by this sentence-transformers model or folder.")
+    str | None,
+    typer.Option(
+        help="Embed queries without an embedding by this sentence-transformers model or folder, scaled to unit length; "
+        "qwen3, gte, mpnet, e5, bge and minilm are those of the original's pages."
+    ),
 ]
 Embeddings = Annotated[
     Path | None,
     typer.Option(
         help="Take the queries' embeddings from this .npz: embedding, a row each, and key, the first 16 hex digits of "
-        "the SHA-1 of each query's UTF-8, or embedding_id of the records; or from a .pt by embedding_id.",
+        "the SHA-1 of each query's UTF-8, or embedding_id of the records; from a .pt by embedding_id; or from the "
+        "cache of the original's training code, embeddings_MODEL.npz.",
         parser=to_read,
     ),
 ]

@@ -10,7 +10,7 @@ from modelpick.runtime.text import Encoder
 
 from ..evaluation.seen import Seen, unseen
 from ..formats.outcomes import Benchmark
-from ..training.embedder import embed
+from ..training.embedder import NAMES, embed
 from ..training.encoding import encode
 from ..training.forms import FORMS
 from ..training.records import read_benchmark
@@ -56,4 +56,6 @@ def read_records(
     if embedder is None or (benchmark.embeddings is not None and not np.isnan(benchmark.embeddings).any()):
         return benchmark
     with progress("Embedding", "queries") as done:
-        return benchmark._replace(embeddings=embed(benchmark.queries, embedder, done=done))
+        embedded = embed(benchmark.queries, embedder, done=done)
+    note(f"{NAMES.get(embedder, embedder)}: {len(embedded):,} embeddings, scaled to unit length as the original does")
+    return benchmark._replace(embeddings=embedded)

@@ -12,7 +12,7 @@ from rich.table import Table
 from modelpick.runtime import DocumentError, ModelpickError
 from modelpick.runtime.decision.objective import utilities
 
-from ..algorithms import AnyRules
+from ..algorithms import TABLE, AnyRules
 from ..algorithms.rules import Semantics
 from ..files.io import check_distinct, write_atomically
 from ..formats.outcomes import Settings, Training
@@ -31,6 +31,13 @@ AUTO = "auto"
 Algorithm = StrEnum("Algorithm", {name: name for name in (*TRAINED, AUTO)})  # type: ignore[misc]
 
 
+class Kernel(StrEnum):
+    """Kernels of SVM."""
+
+    rbf = "rbf"
+    linear = "linear"
+
+
 class Features(StrEnum):
     """What a feature vector is made of."""
 
@@ -39,6 +46,19 @@ class Features(StrEnum):
 
 
 DEFAULTS = Settings()
+
+
+def _joined(widths: tuple[int, ...]) -> str:
+    return ",".join(map(str, widths))
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    widths = [width.strip() for width in text.split(",")]
+    if not all(width.isdecimal() and int(width) for width in widths):
+        raise ModelpickError(f"--hidden: expected widths, 1 or more each, such as 256,128, got '{text}'")
+    return tuple(map(int, widths))
+
+
 # Fewer queries are warned of.
 FEW = 20
 
@@ -96,7 +116,37 @@ def train(
         int, typer.Option(min=1, help="Support vectors of kernel ridge at most; above, so many are drawn.")
     ] = DEFAULTS.landmarks,
     C: Annotated[float, typer.Option("--C", min=1e-9, help="Penalty of SVM.")] = DEFAULTS.C,
-    hidden: Annotated[int, typer.Option(min=1, help="Width of the hidden layer of MLP.")] = DEFAULTS.hidden,
+    kernel: Annotated[Kernel, typer.Option(help="Kernel of SVM.", case_sensitive=False)] = Kernel.rbf,
+    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers of MLP, one or more: 256,128.")] = _joined(
+        DEFAULTS.hidden
+    ),
+    quality_weight: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of quality in what KMeans of version 1, SVM and MLP learn as the best model, the rest is "
+            "speed's; 0.9 by default.",
+        ),
+    ] = None,
+    latency_weight: Annotated[
+        float, typer.Option(min=0, help="Quality that the greatest mean latency is worth to HierShrink.")
+    ] = DEFAULTS.latency_weight,
+    objective_quality: Annotated[
+        float, typer.Option(min=0, help="The original's objective, of KMeans of version 2: weight of quality.")
+    ] = DEFAULTS.objective_quality,
+    objective_latency: Annotated[
+        float, typer.Option(min=0, help="The same: weight of 1 / (1 + latency / scale).")
+    ] = DEFAULTS.objective_latency,
+    objective_cost: Annotated[
+        float, typer.Option(min=0, help="The same: weight of 1 / (1 + cost / scale).")
+    ] = DEFAULTS.objective_cost,
+    latency_scale_ms: Annotated[
+        float, typer.Option(help="The same: milliseconds at which speed is a half.")
+    ] = DEFAULTS.latency_scale_ms,
+    cost_scale: Annotated[
+        float, typer.Option(help="The same: cost at which what counts of it is a half.")
+    ] = DEFAULTS.cost_scale,
     allow_constant: Annotated[
         bool, typer.Option(help="Let auto write a model that always picks the best single model, if none is better.")
     ] = False,
@@ -123,7 +173,15 @@ def train(
         ridge=ridge,
         landmarks=landmarks,
         C=C,
-        hidden=hidden,
+        hidden=_widths(hidden),
+        kernel=str(kernel),
+        quality_weight=quality_weight,
+        latency_weight=latency_weight,
+        objective_quality=objective_quality,
+        objective_latency=objective_latency,
+        objective_cost=objective_cost,
+        latency_scale_ms=latency_scale_ms,
+        cost_scale=cost_scale,
         cost_weight=cost_weight,
         seconds_weight=seconds_weight,
         seed=seed,
@@ -142,13 +200,27 @@ def train(
     if output.is_file and len(set(names)) > 1:
         raise ModelpickError(f"{output.path}: expected a folder for {len(set(names))} models, got the name of a file")
     if AUTO in names:
+        _check_taken(settings, [*TABLE.values()], tune=True)
         rules, training, tune = _chosen(training, format_version, allow_constant)
         trained = [rules]
     else:
         trained = [trainer(name, format_version, semantics if name == "knn" else Semantics.native) for name in names]
+        _check_taken(settings, trained, tune)
     for rules in trained:
         check_distinct(output.file(file_name(rules)), filter(None, (data, embeddings, categories, prices)))
     _write(training, trained, output, tune, digests, all_must=bool(algorithm))
+
+
+def _check_taken(settings: Settings, trained: list[AnyRules], tune: bool) -> None:
+    """Refuse a setting that none of the algorithms reads, and weights of outcomes where nothing is weighed."""
+    taken = {"seed"}.union(*(rules.settings for rules in trained))
+    taken |= {"cost_weight", "seconds_weight"} if tune else set()
+    taken |= {"seconds_weight"} if any(rules.predicts for rules in trained) else set()
+    for name, value in settings._asdict().items():
+        if value != getattr(DEFAULTS, name) and name not in taken:
+            able = [f"{rules.algorithm} {rules.semantics}" for rules in TABLE.values() if name in rules.settings]
+            expected = f"an algorithm that takes it, {', '.join(able)}" if able else "--tune or --algorithm auto"
+            raise ModelpickError(f"--{name.replace('_', '-')}: expected {expected}")
 
 
 def _write(
@@ -186,9 +258,13 @@ def _tuned(training: Training, rules: AnyRules) -> Settings:
     tried = [name for name in Settings._fields if len({getattr(one.settings, name) for one in found}) > 1]
     table = Table(*tried, "score", "quality", title=f"{rules.algorithm} {rules.semantics}, on held-out queries")
     for one in found:
-        table.add_row(*(f"{getattr(one.settings, name):g}" for name in tried), *_shown(one))
+        table.add_row(*(_setting(getattr(one.settings, name)) for name in tried), *_shown(one))
     show(table)
     return best_settings(found)
+
+
+def _setting(value: float | tuple[int, ...]) -> str:
+    return _joined(value) if isinstance(value, tuple) else f"{value:g}"
 
 
 def _shown(one: Tried) -> tuple[str, str]:

@@ -75,8 +75,24 @@ class Settings(NamedTuple):
     """Support vectors of kernel ridge at most."""
     C: float = 1.0
     """Penalty of SVM."""
-    hidden: int = 64
-    """Width of the hidden layer of MLP."""
+    hidden: tuple[int, ...] = (64,)
+    """Widths of the hidden layers of MLP."""
+    kernel: str = "rbf"
+    """Kernel of SVM, rbf or linear."""
+    quality_weight: float | None = None
+    """Share of quality in what KMeans 1, SVM and MLP take for the best model, the rest is speed's; 0.9 where None."""
+    objective_quality: float = 0.9
+    """Weight of quality in the original's objective, by which KMeans 2 scores."""
+    objective_latency: float = 0.1
+    """Weight of the decaying speed in it."""
+    objective_cost: float = 0.0
+    """Weight of the decaying cost in it."""
+    latency_scale_ms: float = 10_000.0
+    """Milliseconds at which speed is a half in it."""
+    cost_scale: float = 1.0
+    """Cost at which what counts of it is a half."""
+    latency_weight: float = 0.0
+    """Quality that the greatest mean latency is worth to HierShrink."""
     cost_weight: float = 0.0
     """Quality that is given up for one unit of cost."""
     seconds_weight: float = 0.0
@@ -99,7 +115,7 @@ class Training(NamedTuple):
     features: Matrix
     """Embedding, and one-hot of the category unless it is left away, float64, shape (n_queries, d)."""
     weights: Matrix
-    """``0.9 * quality + 0.1 * speed`` of each model on each query, shape (n_queries, n_models); -inf if unknown."""
+    """``0.9 * quality + 0.1 * speed``, or by the user's shares, shape (n_queries, n_models); -inf if unknown."""
     settings: Settings
     categories: CategoryClassifier | None = None
     """What predicts the category of an embedding, where text alone shall suffice."""

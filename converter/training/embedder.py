@@ -7,6 +7,16 @@ import numpy.typing as npt
 
 from modelpick.runtime import ModelpickError
 
+# What the original's pages call the models that they name.
+NAMES = {
+    "qwen3": "Qwen/Qwen3-Embedding-0.6B",
+    "gte": "thenlper/gte-base",
+    "gte-qwen2": "Alibaba-NLP/gte-Qwen2-1.5B-instruct",
+    "mpnet": "sentence-transformers/all-mpnet-base-v2",
+    "e5": "intfloat/e5-base-v2",
+    "bge": "BAAI/bge-base-en-v1.5",
+    "minilm": "sentence-transformers/all-MiniLM-L12-v2",
+}
 # Texts that are embedded before progress is shown: enough for batches of like lengths.
 STEP = 1_024
 
@@ -14,14 +24,14 @@ STEP = 1_024
 def embed(
     texts: Sequence[str], model: str, *, done: Callable[[int, int], None] = lambda done, total: None
 ) -> npt.NDArray[np.float64]:
-    """Embed texts by a sentence-transformers model, float64, shape (n, e).
+    """Embed texts by a sentence-transformers model, float64, shape (n, e), scaled to unit length as the original does.
 
     Parameters
     ----------
     texts
         What to embed.
     model
-        Name of a model, or a folder that holds one.
+        Name of a model, a folder that holds one, or one of `NAMES`.
     done
         Called after each step with how many texts are embedded, and of how many.
 
@@ -34,12 +44,14 @@ def embed(
         from sentence_transformers import SentenceTransformer
     except ModuleNotFoundError:
         raise ModelpickError("an embedder needs sentence-transformers: pip install 'modelpick[train]'") from None
+    model = NAMES.get(model, model)
     try:
         transformer = SentenceTransformer(model, device="cpu")
     except Exception as cause:  # its errors have no common base
         raise ModelpickError(f"{model}: cannot be loaded: {str(cause).splitlines()[0]}") from None
     found = []
     for first in range(0, len(texts), STEP):
-        found.append(transformer.encode(list(texts[first : first + STEP]), show_progress_bar=False))
+        some = list(texts[first : first + STEP])
+        found.append(transformer.encode(some, show_progress_bar=False, normalize_embeddings=True))
         done(min(first + STEP, len(texts)), len(texts))
     return np.concatenate(found).astype(np.float64)

@@ -2,7 +2,8 @@
 
 The file is ``.npz`` with two arrays: ``embedding``, shape (n, e), of any real type; and ``key``, shape (n,), strings,
 the first 16 hex digits of the SHA-1 of each query's UTF-8, or instead ``embedding_id``, shape (n,), what records call
-theirs. Or it is ``.pt``, as LLMRouter writes it: a dictionary of tensors by ``embedding_id``, or a tensor of one a row.
+theirs. Or it is ``.pt``, as LLMRouter writes it: a dictionary of tensors by ``embedding_id``, or a tensor of one a row;
+or the cache of the original's training code, see `modelpick.converter.training.trainer_cache`.
 """
 
 import hashlib
@@ -16,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from modelpick.runtime import DocumentError
+
+from .trainer_cache import read_cache
 
 KEY_DIGITS = 16
 TENSORS = ".pt"
@@ -94,6 +97,9 @@ def _id(value: Any) -> str:
 def _arrays(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any], str]:
     """Read ``.npz``: keys, embeddings, and the name of the keys."""
     try:
+        cached = read_cache(path)
+        if cached is not None:
+            return np.array([embedding_key(query) for query in cached]), np.stack([*cached.values()]), KEYS[0]
         with np.load(path, allow_pickle=False) as arrays:
             by = next(name for name in KEYS if name in arrays)
             return arrays[by], arrays["embedding"], by

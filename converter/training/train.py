@@ -57,7 +57,8 @@ def training_data(benchmark: Benchmark, settings: Settings | None = None, *, one
     known = ~np.isnan(benchmark.quality)
     nanoseconds = filled(benchmark.seconds) * NANOSECONDS
     speeds = decaying_speeds(nanoseconds.astype(np.int64))
-    weights = vote_weights(np.where(known, benchmark.quality, 0.0), speeds, NATIVE_1)
+    shares = NATIVE_1 if settings.quality_weight is None else NATIVE_1.with_quality(settings.quality_weight)
+    weights = vote_weights(np.where(known, benchmark.quality, 0.0), speeds, shares)
     return Training(benchmark, features, np.where(known, weights, -np.inf), settings, classifier)
 
 

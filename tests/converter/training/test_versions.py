@@ -38,7 +38,7 @@ def records():
 RECORDS = [json.loads(line) for line in encoded(*records()).decode().splitlines()]
 
 
-def plain_utility(cost_weight):
+def plain_utility(quality, latency, cost, latency_scale, cost_scale):
     """Return the original's objective for each record, in order: unknown seconds and costs are the model's mean."""
     cells = {}
     for r in RECORDS:
@@ -50,21 +50,36 @@ def plain_utility(cost_weight):
         def known(field, r=r, of_model=of_model):
             return r.get(field, np.mean([cell[field] for cell in of_model if field in cell]))
 
-        speed, thrift = 0.1 / (1 + known("response_time") * 1000 / 10_000), cost_weight / (1 + known("cost") / 1.0)
+        speed, thrift = (
+            latency / (1 + known("response_time") * 1000 / latency_scale),
+            cost / (1 + known("cost") / cost_scale),
+        )
         failed = r.get("success") is False
-        utilities[query, model] = 0.0 if failed else 0.9 * r["performance"] + speed + thrift
+        utilities[query, model] = 0.0 if failed else quality * r["performance"] + speed + thrift
     return utilities
 
 
-@pytest.mark.parametrize(("cost_weight", "min_support"), [(0.0, 1), (3.0, 1), (0.0, 20), (0.0, 21)])
-def test_clusters_are_scored_by_the_originals_objective(cost_weight, min_support):
-    settings = Settings(clusters=2, cost_weight=cost_weight, min_support=min_support)
+@pytest.mark.parametrize(
+    "objective", [(0.9, 0.1, 0.0, 1e4, 1.0), (0.9, 0.1, 3.0, 1e4, 1.0), (0.5, 0.0, 0.5, 900.0, 0.01)]
+)
+@pytest.mark.parametrize("min_support", [1, 20, 21])
+def test_clusters_are_scored_by_the_originals_objective(objective, min_support):
+    quality, latency, cost, latency_scale, cost_scale = objective
+    settings = Settings(
+        clusters=2,
+        min_support=min_support,
+        objective_quality=quality,
+        objective_latency=latency,
+        objective_cost=cost,
+        latency_scale_ms=latency_scale,
+        cost_scale=cost_scale,
+    )
     training = training_data(read_benchmark(encoded(*RECORDS)), settings)
     document = train(training, TABLE["kmeans", "native/2"])
-    names, utilities = sorted(MODELS), plain_utility(cost_weight)
+    names, utilities = sorted(MODELS), plain_utility(*objective)
     assert document["candidate_set"]["models"] == names
-    assert document["objective"]["weights"] == {"quality": 0.9, "latency": 0.1, "cost": cost_weight}
-    assert (document["objective"]["latency_scale_ms"], document["objective"]["cost_scale"]) == (10_000.0, 1.0)
+    assert document["objective"]["weights"] == {"quality": quality, "latency": latency, "cost": cost}
+    assert (document["objective"]["latency_scale_ms"], document["objective"]["cost_scale"]) == objective[3:]
     overall = [np.mean([u for (_, m), u in utilities.items() if m == name]) for name in names]
     np.testing.assert_allclose(document["fallback"]["global_scores"], overall, rtol=1e-12)
     odd = int(document["centroids"][0][0] < 0)  # which cluster the queries of odd number are
@@ -103,7 +118,13 @@ def test_what_cannot_be_trained_is_left_out_and_nothing_is_half_written(tmp_path
     assert done.returncode == 0, done.stderr
     assert "warning: left out: svm: expected records of two models or more, got 'only' alone" in done.stderr
     written = sorted(path.name for path in (tmp_path / "all").iterdir())
-    assert written == ["kernel_ridge_model.json", "kmeans_model.json", "knn_model.json", "mlp_model.json"]
+    assert written == [
+        "hiershrink_model.json",
+        "kernel_ridge_model.json",
+        "kmeans_model.json",
+        "knn_model.json",
+        "mlp_model.json",
+    ]
     done = modelpick(
         "train", "--data", tmp_path / "r.jsonl", "-o", tmp_path / "o", "--algorithm", "knn", "--algorithm", "svm"
     )

@@ -1,0 +1,87 @@
+"""The cache of embeddings that the original's training code keeps: ``.npz`` of one pickled dictionary, query -> vector.
+
+No code of the file runs: what a pickle would call is read as data, as far as it makes strings, a dictionary and arrays
+of numbers, and anything else is refused.
+"""
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+# Name of the only array in the file.
+ARRAY = "embeddings"
+
+
+class _Array:
+    """What a pickle says of an array."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.values: Any = None
+
+    def __setstate__(self, state: tuple[int, tuple[int, ...], "_Type", bool, Any]) -> None:
+        _, shape, kind, _, content = state
+        if kind.code == "O8" and shape == ():
+            (self.values,) = content
+        elif kind.code in ("f2", "f4", "f8") and len(shape) == 1:
+            self.values = np.frombuffer(content, np.dtype(kind.order + kind.code))
+            if self.values.shape != shape:
+                raise ValueError("an array of another length")
+        else:
+            raise ValueError("an array that is no vector")
+
+
+class _Type:
+    """What a pickle says of the type of an array's values."""
+
+    def __init__(self, code: str, *arguments: Any) -> None:
+        self.code, self.order = code, "<"
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.order = ">" if state[1] == ">" else "<"
+
+
+# Names that numpy writes for arrays, and what they are read as.
+_KNOWN = {"_reconstruct": _Array, "ndarray": _Array, "dtype": _Type}
+
+
+class _Data(pickle.Unpickler):
+    """Knows no names but those."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.split(".")[0] != "numpy" or name not in _KNOWN:
+            raise pickle.UnpicklingError(f"{module}.{name}")
+        return _KNOWN[name]
+
+
+def read_cache(path: Path) -> dict[str, npt.NDArray[Any]] | None:
+    """Read the embeddings of queries, one vector each; None where the file is laid out otherwise.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.namelist() != [f"{ARRAY}.npy"]:
+                return None
+            file = io.BytesIO(archive.read(f"{ARRAY}.npy"))
+        version = np.lib.format.read_magic(file)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, kind = header(file)
+        if shape != () or not kind.hasobject:
+            return None
+        found = _Data(file).load().values
+    except OSError:
+        raise
+    except Exception:  # a malformed file fails in any way
+        return None
+    if not isinstance(found, dict) or not all(isinstance(query, str) for query in found):
+        return None
+    vectors: dict[str, Any] = {query: getattr(vector, "values", None) for query, vector in found.items()}
+    return vectors if all(isinstance(vector, np.ndarray) for vector in vectors.values()) else None
