@@ -60,7 +60,9 @@ SAMPLES = {
     "feature_dim": WIDTH,
 }
 # Whole numbers that are no sizes of what stands beside them.
-FREE = {"k", "seed", "n_init", "max_iter", "min_support", "requested_k", "train_queries", "C", "format_version"}
+FREE = {"k", "seed", "n_init", "max_iter", "min_support", "requested_k", "train_queries", "C", "format_version"} | {
+    *("response_latency_ns", "timestamp"),
+}
 
 
 def written():
