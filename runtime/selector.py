@@ -158,6 +158,8 @@ class Selector:
     @classmethod
     def _open(cls, loaded: _Loaded) -> Self:
         name, data = loaded.name, loaded.data
+        if loaded.expect is not None:
+            loaded.expect.check_bytes(name, data)
         metadata, tables, model = read_contents(name, data)
         rule = TABLE.get((metadata.algorithm, metadata.semantics))
         if rule is None:

@@ -1,5 +1,6 @@
 """What a service expects of an artifact, checked when it is loaded instead of at the first request."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -24,7 +25,9 @@ class Requirements:
     candidates: Iterable[str] | None = None
     """Language models that it must know."""
     sha256: str | None = None
-    """SHA-256 of the JSON model that it was converted from, in hex."""
+    """SHA-256 of the JSON model that it says it was converted from, in hex."""
+    artifact_sha256: str | None = None
+    """SHA-256 of the file itself, in hex, as ``sha256sum`` prints it; checked before anything of it is parsed."""
 
     def __post_init__(self) -> None:
         given = self.candidates
@@ -34,6 +37,20 @@ class Requirements:
         if not all(isinstance(name, str) for name in names):
             raise FeatureError(f"candidates: expected a list of names, got {given!r}")
         object.__setattr__(self, "candidates", names)  # frozen; a generator would be empty at the second check
+
+    def check_bytes(self, name: str, data: bytes) -> None:
+        """Refuse a file that is another than the one that is pinned.
+
+        Raises
+        ------
+        ArtifactError
+            Names the artifact, and both digests.
+        """
+        if self.artifact_sha256 is None:
+            return
+        got = hashlib.sha256(data).hexdigest()
+        if got != self.artifact_sha256.lower():
+            raise ArtifactError(f"{name}: expected artifact_sha256 {self.artifact_sha256!r}, got {got!r}")
 
     def check(self, name: str, metadata: Metadata) -> None:
         """Refuse an artifact that does not meet them.

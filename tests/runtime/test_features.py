@@ -1,5 +1,6 @@
 """Features from embeddings and categories, and requirements."""
 
+import hashlib
 import json
 import logging
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from modelpick.converter import build_estimator, convert, load_document, to_artifact
 from modelpick.runtime import ArtifactError, DocumentError, FeatureBuilder, FeatureError, Requirements, Selector
+from modelpick.runtime.artifact.seal import seal
 
 MODELS = Path(__file__).parents[2] / "models"
 QUESTIONS = [json.loads(line) for line in (MODELS / "questions.jsonl").read_text().splitlines()]
@@ -182,12 +184,21 @@ def test_refuses_embeddings_that_cannot_be(width, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_pinned_file_is_told_from_another_before_it_is_parsed():
+    malformed = seal(b"no protocol buffer")
+    with pytest.raises(ArtifactError, match="malformed"):
+        Selector.load(malformed)
+    with pytest.raises(ArtifactError, match="expected artifact_sha256 'ab'"):
+        Selector.load(malformed, expect=Requirements(artifact_sha256="ab"))
+
+
 def test_requirements_are_checked_at_load(sample_artifacts):
     path = sample_artifacts / "knn.onnx"
     with Selector.load(path) as selector:
         sha256, names = selector.metadata.source_sha256, selector.model_names
     fits = Requirements(embedding_model="hashed", embedding_dim=1024, candidates=names[:2], sha256=sha256)
-    for expected in (fits, Requirements()):
+    pinned = Requirements(artifact_sha256=hashlib.sha256(path.read_bytes()).hexdigest().upper())
+    for expected in (fits, pinned, Requirements()):
         Selector.load(path, expect=expected).close()
     broken = {
         "expected embedding_model 'bge', got 'hashed'": Requirements(embedding_model="bge"),
@@ -196,6 +207,7 @@ def test_requirements_are_checked_at_load(sample_artifacts):
             candidates=["gpt-9", *names, "zephyr"]
         ),
         "expected sha256 'ab', got '": Requirements(sha256="ab"),
+        "expected artifact_sha256 'ab', got '": Requirements(artifact_sha256="ab"),
     }
     for message, expected in broken.items():
         with pytest.raises(ArtifactError) as caught:
