@@ -7,7 +7,7 @@ pip-install = $(PYTHON) -m pip --python $(1)/bin/python install --quiet --disabl
 # With the setuptools of requirements.txt, not one that pip would download for the build.
 EDITABLE := --no-build-isolation --config-settings editable_mode=strict -e
 
-.PHONY: browser demo lint test docs test-docs test-packages release-check lock bench bench-smoke bench-tables clean
+.PHONY: browser demo fuzz lint test docs test-docs test-packages release-check lock bench bench-smoke bench-tables clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python models/demo.py
@@ -25,6 +25,10 @@ browser: $(VENV)/installed
 	@$(call pip-install,$(VENV)) playwright
 	@which chromium chromium-browser google-chrome 2>/dev/null | grep -q . || \
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; }
+
+# Mutants of every kept artifact and of encoders.
+fuzz: $(VENV)/installed
+	PYTHONPATH=tests $(BIN)/python -m fuzz --mutants 20000
 
 # The site, in build/site; a warning is an error.
 docs: $(VENV)/installed-docs

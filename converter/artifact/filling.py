@@ -21,7 +21,7 @@ def filled(model: bytes, tensors: dict[str, Values]) -> Iterator[bytes | memoryv
     DocumentError
         When they are more than a file may have.
     """
-    proto = decode(ModelProto, memoryview(model))
+    proto = decode(ModelProto, model)
     assert proto.graph is not None
     for tensor in proto.graph.initializer:
         if tensor.name in tensors:

@@ -15,7 +15,7 @@ from ..errors import CONTROLS, ArtifactError, ModelpickError
 from ..schema import FORMAT_VERSION, PREFIX, EncoderEntry, Entry
 from .onnx_reader import Model, Tensor
 from .protobuf import MalformedError
-from .tables import check_tables
+from .tables import METRICS, check_tables
 
 # The seal and graphs are not JSON; the others can be large, and only restoring needs them.
 _UNDECODED = {Entry.SEAL, Entry.CATEGORY_GRAPH, Entry.DOCUMENT, Entry.VECTORS, EncoderEntry.TOKENIZER}
@@ -177,10 +177,12 @@ def _contents(name: str, data: bytes) -> Contents:
         distances=entries.numbers(Entry.DISTANCES),
         raw=entries.raw,
     )
-    tables = model.tensors()
+    tables, rule = model.tensors, (metadata.algorithm, metadata.semantics)
+    if metadata.metric != METRICS.get(rule, metadata.metric):
+        raise entries.refusal(Entry.METRIC, f"expected {METRICS[rule]}, got {metadata.metric!r:.80}")
     try:
         check_tables(
-            (metadata.algorithm, metadata.semantics),
+            rule,
             {
                 "rows": metadata.rows,
                 "features": metadata.n_features_in,

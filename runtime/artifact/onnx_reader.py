@@ -4,7 +4,6 @@ onnxruntime trusts a file further than a service may: it reads others that a ten
 the process. A session is opened of a `Model`, and a `Model` is made here alone.
 """
 
-from collections import ChainMap
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from math import prod
@@ -57,7 +56,7 @@ class _Value(NamedTuple):
     constant: Tensor | None = None
 
 
-_Values = ChainMap[str, _Value]
+_NOTHING = _Value(0)
 
 
 class Model:
@@ -66,7 +65,16 @@ class Model:
     Parameters
     ----------
     data
-        Its bytes, which its tensors are views of.
+        Its bytes.
+
+    Attributes
+    ----------
+    properties
+        Its metadata.
+    tensors
+        Its initializers by their names, read-only: views of the bytes.
+    graph, proto
+        What is written for onnxruntime.
 
     Raises
     ------
@@ -75,7 +83,7 @@ class Model:
     """
 
     def __init__(self, data: bytes) -> None:
-        proto = decode(ModelProto, memoryview(data))
+        proto = decode(ModelProto, data)
         self.properties = {entry.key or "": entry.value or "" for entry in proto.metadata_props}
         if len(self.properties) < len(proto.metadata_props):
             raise MalformedError("it has a metadata entry twice")
@@ -83,29 +91,27 @@ class Model:
             raise MalformedError("it has no graph")
         # Others are declared by exporters, and not used: no operator is of another domain.
         proto.opset_import = [opset for opset in proto.opset_import if opset.domain in _OWN]
-        is_encoder = PREFIX + EncoderEntry.VERSION in self.properties
-        _Gate(is_encoder).check(proto.graph, ChainMap(), 0)
-        self.proto, self.graph = proto, proto.graph
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return the initializers, read-only."""
-        return {tensor.name or "": array(tensor) for tensor in self.graph.initializer}
+        gate = _Gate(PREFIX + EncoderEntry.VERSION in self.properties)
+        gate.check(proto.graph, 0)
+        self.proto, self.graph, self.tensors = proto, proto.graph, gate.tensors
 
 
 class _Gate:
     """What graphs of encoders, or of others, may have."""
 
     def __init__(self, is_encoder: bool) -> None:
+        self.tensors: dict[str, Tensor] = {}
+        self._values: dict[str, _Value] = {}  # in sight
         self._operators, self._is_encoder = ENCODER if is_encoder else ARTIFACT, is_encoder
 
-    def check(self, graph: GraphProto, outer: _Values, depth: int) -> list[int]:
-        """Check a graph, given the values around it, and return the types of its outputs.
+    def check(self, graph: GraphProto, depth: int) -> list[int]:
+        """Check a graph, given the values in sight around it, and return the types of its outputs.
 
         Every name is given once. Nodes are put in order.
         """
         if depth > _DEEPEST:
             raise MalformedError("its graphs are nested too deep")
-        values = outer.new_child()
+        outside = len(self._values)
         # skl2onnx leaves the names of classes behind, which nothing reads.
         graph.initializer = [tensor for tensor in graph.initializer if tensor.data_type != STRING]
         for tensor in graph.initializer:
@@ -113,33 +119,38 @@ class _Gate:
             stored = array(tensor)
             if not self._is_encoder and not _are_numbers(tensor.name, stored):
                 raise MalformedError(f"its tensor {tensor.name!r:.80} holds what is no finite number")
-            _give(values, tensor.name, _Value(tensor.data_type or 0, stored))
+            self._give(tensor.name, _Value(tensor.data_type or 0, stored))
+            if not depth:
+                self.tensors[tensor.name or ""] = stored
         for entry in graph.input:
             kind = _type_of(entry)
-            stands = values.maps[0].pop(entry.name or "", None)  # an initializer that a caller may override
+            stands = self._values.pop(entry.name or "", None)  # an initializer that a caller may override
             if depth or (stands is not None and (stands.constant is None or stands.type != kind)):
                 raise MalformedError(f"its input {entry.name!r:.80} is of another type, or not expected")
-            _give(values, entry.name, _Value(kind))
+            self._give(entry.name, _Value(kind))
         graph.node = _in_order(graph.node)
         for node in graph.node:
-            self._check_node(node, values, depth)
+            self._check_node(node, depth)
         for entry in graph.output:
             if entry.type is not None:
                 _type_of(entry)
-        return [_taken(values, entry.name).type for entry in graph.output]
+        types = [self._taken(entry.name).type for entry in graph.output]
+        while len(self._values) > outside:
+            self._values.popitem()
+        return types
 
-    def _check_node(self, node: NodeProto, values: _Values, depth: int) -> None:
+    def _check_node(self, node: NodeProto, depth: int) -> None:
         operator = self._operators.get(node.op_type or "") if node.domain in _OWN else None
         if operator is None:
             raise MalformedError(f"it has the operator {node.op_type!r:.80}, which is none of an artifact's")
         _check_text(node.name)
-        inputs = [_taken(values, name) if name else _Value(0) for name in node.input]
+        inputs = [self._taken(name) if name else _NOTHING for name in node.input]
         attributes: dict[str | None, AttributeProto] = {one.name: one for one in node.attribute}
         if len(attributes) < len(node.attribute) or not attributes.keys() <= operator.attributes:
             raise MalformedError(f"its operator {node.op_type} has attributes that are not expected")
         for one in node.attribute:
             _check_attribute(one, ATTRIBUTES[one.name or ""])
-        branches = [self.check(one.g, values, depth + 1) for one in node.attribute if one.g is not None]
+        branches = [self.check(one.g, depth + 1) for one in node.attribute if one.g is not None]
         if node.op_type in DIVIDES | COUNTS and not any(value.type in REAL for value in inputs):
             divisor = inputs[1].constant if node.op_type in DIVIDES and len(inputs) > 1 else None
             if divisor is None or np.isin(divisor, (0, -1)).any():
@@ -153,7 +164,19 @@ class _Gate:
             elif branches and place < len(branches[0]):
                 kind = branches[0][place]
             if name:
-                _give(values, name, _Value(kind))
+                self._give(name, _Value(kind))
+
+    def _give(self, name: str | None, value: _Value) -> None:
+        _check_text(name)
+        if not name or name in self._values:
+            raise MalformedError(f"its name {name!r:.80} is given twice, or none")
+        self._values[name] = value
+
+    def _taken(self, name: str | None) -> _Value:
+        found = self._values.get(name or "")
+        if found is None:
+            raise MalformedError(f"its name {name!r:.80} is read before it is given")
+        return found
 
 
 def _in_order(nodes: list[NodeProto]) -> list[NodeProto]:
@@ -174,20 +197,6 @@ def _read_by(node: NodeProto) -> Iterator[str]:
         yield from (entry.name or "" for entry in graph.output)
         for inner in graph.node:
             yield from _read_by(inner)
-
-
-def _give(values: _Values, name: str | None, value: _Value) -> None:
-    _check_text(name)
-    if not name or name in values:
-        raise MalformedError(f"its name {name!r:.80} is given twice, or none")
-    values[name] = value
-
-
-def _taken(values: _Values, name: str | None) -> _Value:
-    found = values.get(name or "")
-    if found is None:
-        raise MalformedError(f"its name {name!r:.80} is read before it is given")
-    return found
 
 
 def _check_text(text: str | None) -> None:
@@ -237,7 +246,7 @@ def _make_raw(tensor: TensorProto) -> None:
     values: memoryview = getattr(tensor, present[0])
     if data_type not in (FLOAT, DOUBLE):  # numbers one behind the other; those of float16 are its bits
         kind = "<u2" if data_type == FLOAT16 else DTYPES[data_type]
-        values = memoryview(np.array(varints(values, _MOST_TYPED), np.int64).astype(kind).tobytes())
+        values = memoryview(np.array(varints(bytes(values), _MOST_TYPED), np.int64).astype(kind).tobytes())
     tensor.raw_data = values
     setattr(tensor, present[0], None)
 

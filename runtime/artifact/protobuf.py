@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, get_args, get_o
 Buffer = bytes | memoryview
 _INTEGER, _BYTES, _FLOAT = 0, 2, 5
 _FLOAT_SIZE = 4
+_DIGITS = [bytes([digit]) for digit in range(0x80)]
 # Fields of one file, each of which takes a microsecond and memory; encoders of 48 layers have some 30,000.
 MOST_FIELDS = 2**17
 
@@ -41,10 +42,17 @@ class _Field(NamedTuple):
     many: bool
 
 
+class _Layout(NamedTuple):
+    fields: Mapping[int, _Field | None]
+    """By their keys, in order: the number, and how the value is encoded; None for those that are skipped."""
+    lists: tuple[str, ...]
+    """Names of those that may be there any number of times."""
+
+
 _M = TypeVar("_M", bound=Message)
 
 
-def decode(kind: type[_M], data: memoryview) -> _M:
+def decode(kind: type[_M], data: bytes) -> _M:
     """Read a message. The bytes in it are views of the data.
 
     Raises
@@ -54,49 +62,72 @@ def decode(kind: type[_M], data: memoryview) -> _M:
         than `MOST_FIELDS`.
     """
     try:
-        return _decoded(kind, data, iter(range(MOST_FIELDS)))
+        return _decoded(kind, data, 0, len(data), iter(range(MOST_FIELDS)))
     except RecursionError:
         raise MalformedError("its messages are nested too deep") from None
+    except IndexError:
+        raise MalformedError("it is cut") from None
 
 
-def _decoded(kind: type[_M], data: memoryview, left: Iterator[int]) -> _M:
-    fields = _fields(kind)
-    values: dict[str, Any] = {field.name: [] for field in fields.values() if field and field.many}
-    position, end = 0, len(data)
+def _decoded(kind: type[_M], data: bytes, position: int, end: int, left: Iterator[int]) -> _M:
+    """Read the message at some place; a loop that calls nothing for most fields, of which a file has thousands."""
+    fields, lists = _layout(kind)
+    values: dict[str, Any] = {name: [] for name in lists}
     while position < end:
-        key, position = _varint(data, position)
+        key, position = data[position], position + 1
+        if key >= 0x80:
+            key, position = _varint(data, position - 1)
         if key not in fields:
             raise MalformedError(f"its {kind.__name__} has field {key >> 3}, which none of modelpick has")
         if next(left, None) is None:
             raise MalformedError(f"it has more than {MOST_FIELDS:,} fields")
-        wire, field = key & 7, fields[key]
-        value: Any
-        if wire == _INTEGER:
-            value, position = _varint(data, position)
+        field, start = fields[key], position
+        if key & 7 == _FLOAT:
+            number = _FLOAT_SIZE
         else:
-            size, position = (_FLOAT_SIZE, position) if wire == _FLOAT else _varint(data, position)
-            value, position = data[position : position + size], position + size
-            if position > end:
-                raise MalformedError("it is cut")
+            number, position = data[position], position + 1
+            if number >= 0x80:
+                number, position = _varint(data, position - 1)
+            start = position
+        if key & 7 != _INTEGER:
+            position += number
+        if position > end:
+            raise MalformedError("it is cut")
         if field is None:
             continue
-        if field.many:
-            values[field.name].append(_read(field.kind, value, left))
-        elif field.name in values:
-            raise MalformedError(f"its {kind.__name__} has {field.name} twice")
+        name, of, many = field
+        value: Any
+        if of is str:
+            try:
+                value = data[start:position].decode()
+            except UnicodeDecodeError:
+                raise MalformedError("its names or metadata are not UTF-8") from None
+        elif of is int:
+            value = _signed(number)
+        elif of is memoryview or of is Float:
+            value = memoryview(data)[start:position]
         else:
-            values[field.name] = _read(field.kind, value, left)
+            value = _decoded(of, data, start, position, left)
+        if many:
+            values[name].append(value)
+        elif name in values:
+            raise MalformedError(f"its {kind.__name__} has {name} twice")
+        else:
+            values[name] = value
     return kind(**values)
 
 
-def varints(data: memoryview, most: int) -> list[int]:
+def varints(data: bytes, most: int) -> list[int]:
     """Read numbers that stand one behind the other, at most so many; raises `MalformedError`."""
     numbers: list[int] = []
     position = 0
     while position < len(data):
         if len(numbers) == most:
             raise MalformedError(f"it has more than {most:,} numbers that are not raw")
-        value, position = _varint(data, position)
+        try:
+            value, position = _varint(data, position)
+        except IndexError:
+            raise MalformedError("it is cut") from None
         numbers.append(_signed(value))
     return numbers
 
@@ -105,39 +136,50 @@ def _signed(value: int) -> int:
     return value - 2**64 if value >= 2**63 else value
 
 
-def _read(kind: Any, value: Any, left: Iterator[int]) -> Any:
-    if kind is int:
-        return _signed(value)
-    if kind is str:
-        try:
-            return str(value, "utf-8")
-        except UnicodeDecodeError:
-            raise MalformedError("its names or metadata are not UTF-8") from None
-    return value if kind is memoryview or kind is Float else _decoded(kind, value, left)
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    """Read a base-128 number of 64 bits: the number, and the position behind it."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80 and value < 2**64:
+            return value, position
+        if byte < 0x80:
+            break
+    raise MalformedError("it is no protocol buffer")
 
 
 def encode(message: Message) -> list[Buffer]:
     """Write a message in parts, field after field in the order of their numbers."""
     parts: list[Buffer] = []
-    for key, field in _fields(type(message)).items():
+    for key, field in _layout(type(message)).fields.items():
         if field is None:
             continue
-        value = getattr(message, field.name)
-        for one in value if field.many else () if value is None else (value,):
+        name, kind, many = field
+        value = getattr(message, name)
+        if value is None:
+            continue
+        for one in value if many else (value,):
             parts.append(_written(key))
-            if field.kind is int:
+            if kind is int:
                 parts.append(_written(one % 2**64))
-            elif field.kind is Float:
+            elif kind is Float:
                 parts.append(one)
+            elif kind is str:
+                text = one.encode()
+                parts += (_written(len(text)), text)
+            elif kind is memoryview:
+                parts += (_written(len(one)), one)
             else:
-                inner = [one] if field.kind is memoryview else [one.encode()] if field.kind is str else encode(one)
-                parts += [_written(sum(map(len, inner))), *inner]
+                inner = encode(one)
+                parts.append(_written(sum(map(len, inner))))
+                parts += inner
     return parts
 
 
 @cache
-def _fields(kind: type[Message]) -> Mapping[int, _Field | None]:
-    """Return the fields of a message by their keys, in order: a number and how the value is encoded."""
+def _layout(kind: type[Message]) -> _Layout:
     found: dict[int, _Field | None] = {number << 3 | _BYTES: None for number in kind.SKIPPED}
     for name, hint in get_type_hints(kind, include_extras=True).items():
         if get_origin(hint) is ClassVar:
@@ -146,25 +188,13 @@ def _fields(kind: type[Message]) -> Mapping[int, _Field | None]:
         value, *_ = get_args(declared) or (declared,)
         encoding = {int: _INTEGER, Float: _FLOAT}.get(value, _BYTES)
         found[number << 3 | encoding] = _Field(name, value, get_origin(declared) is list)
-    return dict(sorted(found.items()))
-
-
-def _varint(data: memoryview, position: int) -> tuple[int, int]:
-    """Read a base-128 number: the number, and the position behind it."""
-    value = shift = 0
-    for byte in data[position : position + 10]:
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            if value >= 2**64:
-                break
-            return value, position
-        shift += 7
-    raise MalformedError("it is cut, or not a protocol buffer")
+    return _Layout(dict(sorted(found.items())), tuple(field.name for field in found.values() if field and field.many))
 
 
 def _written(value: int) -> bytes:
     """Write a base-128 number."""
+    if value < 0x80:
+        return _DIGITS[value]
     digits = bytearray()
     while value >= 0x80:
         digits.append(value & 0x7F | 0x80)

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from ..schema import Stored, Table
+from ..schema import Metric, Stored, Table
 from .onnx_reader import Tensor
 from .protobuf import MalformedError
 
@@ -112,6 +112,17 @@ TABLES: Final[Mapping[tuple[str, str], Mapping[str, _Spec]]] = MappingProxyType(
     }
 )
 """Algorithm and semantics -> name of a tensor -> what it must be."""
+METRICS: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
+    {
+        ("knn", "native/1"): Metric.EUCLIDEAN,
+        ("knn", "native/2"): Metric.CHORD,
+        ("knn", "trainer/1"): Metric.COSINE,
+        ("knn", "queries/1"): Metric.EUCLIDEAN,
+        ("knn", "queries/2"): Metric.CHORD,
+        ("knn", "queries/3"): Metric.CHORD,
+    }
+)
+"""By which a graph ranks rows; all that the runtime proves of its scores rests on it."""
 
 
 def check_tables(rule: tuple[str, str], known: Mapping[str, int], tables: Mapping[str, Tensor]) -> None:

@@ -3,13 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
+from attacks import entries, parsed, resealed
 from onnx import numpy_helper
 
 from modelpick.runtime import ArtifactError, Selector
 from modelpick.runtime.algorithms import TABLE
-from modelpick.runtime.artifact.seal import SEAL_LENGTH, seal
 from modelpick.runtime.artifact.tables import TABLES
 
 KEPT = Path(__file__).parents[2] / "data/format-2"
@@ -17,11 +16,11 @@ KEPT = Path(__file__).parents[2] / "data/format-2"
 
 def altered(artifact, name, change):
     """Return an artifact, sealed again, with another tensor, or without it."""
-    model = onnx.load_model_from_string((KEPT / f"{artifact}.onnx").read_bytes()[:-SEAL_LENGTH])
+    model = parsed((KEPT / f"{artifact}.onnx").read_bytes())
     tensor = next(one for one in model.graph.initializer if one.name == name)
     changed = change(numpy_helper.to_array(tensor).copy())
     tensor.CopyFrom(numpy_helper.from_array(changed, name))
-    return seal(model.SerializeToString())
+    return resealed(model)
 
 
 def put(place, value):
@@ -75,6 +74,12 @@ BROKEN = [
 def test_refuses(artifact, name, change, reason):
     with pytest.raises(ArtifactError, match=reason):
         Selector.load(altered(artifact, name, change))
+
+
+def test_refuses_a_metric_that_is_not_the_graphs():
+    artifact = resealed(entries(parsed((KEPT / "knn.onnx").read_bytes()), metric='"cosine"'))
+    with pytest.raises(ArtifactError, match="metric: expected euclidean, got 'cosine'"):
+        Selector.load(artifact)
 
 
 def test_every_rule_set_has_its_tables():

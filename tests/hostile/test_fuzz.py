@@ -1,0 +1,20 @@
+"""Some mutants of one artifact of each kind; `make fuzz` tries many of all."""
+
+import fuzz
+import pytest
+
+FILES = ["hiershrink", "kernel_ridge", "kmeans_2", "knn", "knn_rows_first", "mlp", "svm"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_mutants_are_refused_or_picked_from_as_they_say(name):
+    found = dict(fuzz.run(fuzz.DATA / f"format-2/{name}.onnx", FILES.index(name) * 1000, 40))
+    assert {seed: verdict for seed, verdict in found.items() if verdict.kind in fuzz.FAILURES} == {}
+    assert {"refused", "as before"} <= {verdict.kind for verdict in found.values()}
+
+
+def test_mutants_of_encoders_are_refused_or_embed_as_the_original(tmp_path):
+    for path in fuzz.make_encoders(tmp_path):
+        found = dict(fuzz.run(path, 0, 30))
+        assert {seed: verdict for seed, verdict in found.items() if verdict.kind in fuzz.FAILURES} == {}
+        assert "refused" in {verdict.kind for verdict in found.values()}
