@@ -145,10 +145,9 @@ def test_the_originals_published_file_and_a_benchmark_are_served(tmp_path):
     with SelectorStore(tmp_path / "store", require=["kmeans_model", "router"]) as store:
         # The pool of its pages; one of the four won no cluster, and can never be picked.
         pool = {"candidates": ["codellama-7b", "llama-3.2-1b", "llama-3.2-3b", "mistral-7b"]}
-        selector = Selector.load(tmp_path / "store/kmeans_model.onnx", unknown_candidates="ignore")
-        picked = [selector.select(embedding=query, category="math", **pool) for query in queries]
+        picked = [store["kmeans"].select(embedding=query, category="math", **pool) for query in queries]
         assert picked == [document["cluster_models"][cluster] for cluster in nearest]
-        assert picked == [store["kmeans_model"].select(embedding=query, category="math") for query in queries]
+        assert picked == [store["kmeans"].select(embedding=query, category="math") for query in queries]
         assert store["router"].select(embedding=queries[0, :384], category="math") in store["router"].model_names
 
 

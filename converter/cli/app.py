@@ -15,6 +15,7 @@ from ..formats.decoding import DocumentWarning
 from ..verification.report import VerificationError
 from .console import Stream, emit, fail, occupy_descriptors, open_null, warn
 from .convert import convert, inspect, restore, verify
+from .decisions import records
 from .diff import diff
 from .encoder import encoder
 from .evaluate import evaluate
@@ -31,7 +32,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (convert, verify, restore, inspect, select, train, evaluate, diff, report, encoder, pull, push, serve):
+for command in (
+    *(convert, verify, restore, inspect, select, train, evaluate, diff, report, records, encoder, pull, push, serve),
+):
     app.command()(command)
 
 

@@ -11,6 +11,7 @@ from modelpick.runtime import DocumentError, ModelpickError
 
 # What such files begin with.
 PARQUET = b"PAR1"
+SUFFIX = ".parquet"
 
 
 def pyarrow() -> Any:
@@ -43,6 +44,25 @@ def read_parquet(name: str, data: bytes) -> list[dict[str, Any]]:
     except (OSError, ValueError) as cause:
         raise DocumentError(f"{name}: cannot be read: {str(cause).splitlines()[0]}") from None
     return rows
+
+
+def to_parquet(rows: list[dict[str, Any]]) -> bytes:
+    """Write rows, whose columns may differ, as a file.
+
+    Raises
+    ------
+    ModelpickError
+        When a column holds values of types that do not go together.
+    """
+    arrow = pyarrow()
+    columns = dict.fromkeys(column for row in rows for column in row)
+    file = io.BytesIO()
+    try:
+        table = arrow.Table.from_pylist([{column: row.get(column) for column in columns} for row in rows])
+        arrow.parquet.write_table(table, file)
+    except (OSError, TypeError, ValueError) as cause:
+        raise ModelpickError(f"cannot be written as Parquet: {str(cause).splitlines()[0]}") from None
+    return file.getvalue()
 
 
 def read_columns(source: Path, columns: tuple[str, ...], chunk: int) -> Iterator[tuple[Any, int]]:

@@ -1,7 +1,7 @@
 """Answers of models become a benchmark: what of each query all agree on, mean outcomes, and what is odd."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ NAMES_SHOWN = 5
 SHOWN_CHARACTERS = 60
 # Embeddings of one text by one encoder differ by rounding, in float16 by up to 5e-4 of their length.
 SAME_EMBEDDING = 1e-3
+# Standard errors by which inverse propensities may exceed the number of answers before that is said.
+MOST_ERRORS = 4.0
 
 
 def benchmark_of(name: str, answers: Sequence[Answer], odd: Counter[str], embeddings: Embeddings | None) -> Benchmark:
@@ -54,6 +56,10 @@ def benchmark_of(name: str, answers: Sequence[Answer], odd: Counter[str], embedd
     odd.update(_oddities(records, outcomes, len(records) - len(np.unique(cells))))
     warnings = [f"{name}: {count:,} of {len(records):,} records {kind}" for kind, count in odd.items() if count]
     warnings += [f"{name}: {text}" for text in _notes(outcomes[:, 1], list(models), n, categories)]
+    warnings += [
+        f"{name}: the propensities of {model} stand for {picked:,.0f} answers of {logged:,}: they are too small"
+        for model, picked, logged in contradicted(records)
+    ]
     return Benchmark(
         list(queries),
         [category or OTHER for category in categories],
@@ -72,6 +78,21 @@ def benchmark_of(name: str, answers: Sequence[Answer], odd: Counter[str], embedd
 def shown(query: str) -> str:
     """Return the beginning of a query, for messages."""
     return repr(query if len(query) <= SHOWN_CHARACTERS else f"{query[:SHOWN_CHARACTERS]}...")
+
+
+def contradicted(records: Sequence[Record]) -> Iterable[tuple[str, float, int]]:
+    """Yield models whose answers, each over its propensity, are surely more than all answers.
+
+    Of a model that each question might have been given to, the sum of 1 / propensity over its answers is the number of
+    all answers, give or take the root of the sum of (1 - propensity) / propensity^2.
+    """
+    logged = [record for record in records if record.propensity is not None]
+    for model in dict.fromkeys(record.model_name for record in logged):
+        propensities = np.array([record.propensity for record in logged if record.model_name == model])
+        total = float((1 / propensities).sum())
+        error = float(np.sqrt(((1 - propensities) / propensities**2).sum()))
+        if total - len(logged) > MOST_ERRORS * error + 1e-9 * total:
+            yield model, total, len(logged)
 
 
 def _agreed(
@@ -144,8 +165,9 @@ def _oddities(records: Sequence[Record], outcomes: Matrix, repeated: int) -> dic
             record.response_time is None and record.latency_ms is not None for record in records
         ),
         "have no response time: it stays unknown, and training takes the model's mean": int(unknown[1]),
-        # Records without any cost are the usual kind.
+        # Records without any cost, or any propensity, are the usual kind.
         "have no cost: it stays unknown": int(unknown[2]) % len(records),
+        "have no propensity, as the others do": sum(record.propensity is None for record in records) % len(records),
         "are failed answers: their quality counts as 0": sum(record.success is False for record in records),
         "have a quality outside 0 to 1: it counts as it is": int(((outcomes[:, 0] < 0) | (outcomes[:, 0] > 1)).sum()),
         "repeat a query and model: the mean counts": repeated,

@@ -1,8 +1,10 @@
 """A record: one answer of a language model, made and checked from the fields of a row."""
 
 from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
 from math import isfinite
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -13,7 +15,12 @@ from .forms import Fields
 MILLISECONDS = 1e3
 # What the benchmarks of the original and of LLMRouter write where there was no response.
 FAILURES = ("Error: ", "ERROR: ", "API Error: ")
+FINITE = (
+    *("performance", "response_time", "latency_ms", "cost", "input_tokens", "output_tokens", "token_num"),
+    *("propensity", "timestamp"),
+)
 _Tokens = Annotated[float, Meta(ge=0)]
+_Id = int | float | str
 
 
 class Record(Struct):
@@ -30,13 +37,20 @@ class Record(Struct):
     success: bool | None = None
     embedding: list[float] | None = None
     task_name: str | None = None
-    embedding_id: int | float | str | None = None
+    embedding_id: _Id | None = None
     """Key of the embedding, where these lie in a file of their own."""
     input_tokens: _Tokens | None = None
     output_tokens: _Tokens | None = None
     token_num: _Tokens | None = None
     """Both of these together."""
     response: str | None = None
+    propensity: Annotated[float, Meta(gt=0, le=1)] | None = None
+    """Probability with which the policy that logged the answer picked the model for the question."""
+    decision_id: _Id | None = None
+    timestamp: float | datetime | None = None
+    """Seconds since 1970, or as ISO 8601 writes it."""
+    policy: str | None = None
+    session: str | None = None
 
     @property
     def failed(self) -> bool:
@@ -78,6 +92,8 @@ def make_record(fields: Fields, is_text: bool, odd: Counter[str]) -> Record:
     """
     if is_text:
         fields = _typed(fields)
+    # JSON, of which a refusal is made, has no words for what is not finite.
+    _check_finite((field, fields.get(field)) for field in FINITE)
     try:
         record = msgspec.convert(fields, Record, strict=not is_text)
     except msgspec.ValidationError:
@@ -97,13 +113,14 @@ def _typed(fields: Fields) -> Fields:
         refuse("embedding", "expected an array of numbers, as JSON writes it")
 
 
-def _check(record: Record) -> None:
-    if record.outcome[0] is None:
-        refuse("performance", "expected a number, or success false")
-    for field in ("performance", "response_time", "latency_ms", "cost", "input_tokens", "output_tokens", "token_num"):
-        value = getattr(record, field)
-        if value is not None and not isfinite(value):
+def _check_finite(values: Iterable[tuple[str, Any]]) -> None:
+    for field, value in values:
+        if isinstance(value, float) and not isfinite(value):
             refuse(field, f"expected a finite number, got {value}")
+
+
+def _check(record: Record) -> None:
+    _check_finite((field, getattr(record, field)) for field in FINITE)
     if record.embedding is None:
         return
     if not record.embedding:

@@ -61,12 +61,43 @@ def read_benchmark(
     DocumentError
         When a file cannot be read, is of no form or of another than the first, has no good row, or more than 1 % bad
         ones; when a query has two categories or embeddings, in which nothing says which is right; or when categories or
-        prices are given, and no record has a task or tokens.
+        prices are given, and no record has a task or tokens; or when a decision has two answers.
+    """
+    read = read_answers(source, categories=categories, prices=prices)
+    table = None if embeddings is None else load_embeddings(embeddings)
+    return benchmark_of(read.name, read.answers, read.odd, table)._replace(bad=read.bad, form=read.form.name)
+
+
+class Read(NamedTuple):
+    """What was read of a file, or of a folder of them."""
+
+    name: str
+    form: Form
+    answers: list[Answer]
+    """One at least."""
+    bad: list[str]
+    """The error of each row that was left out, with its place."""
+    odd: Counter[str]
+    """How records count that are not as they should be -> how many there are."""
+
+
+def read_answers(
+    source: str | Path | bytes,
+    *,
+    categories: Path | None = None,
+    prices: Path | None = None,
+    known: bool = True,
+) -> Read:
+    """Read records one by one, as `read_benchmark` does, and raise what it raises.
+
+    Parameters
+    ----------
+    known
+        Whether a row is bad that does not say how good the answer was, as a decision does not.
     """
     given = _Given(
         None if categories is None else read_categories(categories), None if prices is None else read_prices(prices)
     )
-    table = None if embeddings is None else load_embeddings(embeddings)
     files = [read_rows(part, DocumentError) for part in _parts(source)]
     name = files[0].name if len(files) == 1 else str(source)
     form = _form(files)
@@ -81,6 +112,8 @@ def read_benchmark(
             place = f"{file.name}:{row.number}"
             try:
                 records = [given.complete(record) for record in _records(row, form, models, file, odd)]
+                if known and any(record.outcome[0] is None for record in records):
+                    refuse("performance", "expected a number, or success false")
             except Refusal as refusal:
                 bad[number] = f"{place}: {str(refusal).removeprefix('$.').removeprefix('$: ')}"
             else:
@@ -93,7 +126,19 @@ def read_benchmark(
     for path, fields in ((categories, ("task_name",)), (prices, ("input_tokens", "token_num"))):
         if path is not None and all(getattr(one.record, field) is None for one in answers for field in fields):
             raise DocumentError(f"{path}: expected records with {' or '.join(fields)}, got none in {name}")
-    return benchmark_of(name, answers, odd, table)._replace(bad=errors, form=form.name)
+    _check_decisions(answers)
+    return Read(name, form, answers, errors, odd)
+
+
+def _check_decisions(answers: Sequence[Answer]) -> None:
+    """Refuse two answers of one decision."""
+    first: dict[object, str] = {}
+    for _, place, record in answers:
+        decision = record.decision_id
+        if decision is not None and first.setdefault(decision, place) != place:
+            raise DocumentError(
+                f"{place}: decision_id: {first[decision]} is an answer of the same decision, {decision!r}"
+            )
 
 
 def required_embeddings(benchmark: Benchmark) -> Matrix:

@@ -134,6 +134,7 @@ BAD = {
         encoded(record(embedding=["inf"] * 1024)),
         "embedding[0]: expected a finite number, got inf",
     ),
+    "a time that is NaN": (encoded(record(response_time=MISSING)), "response_time: expected a finite number, got nan"),
     "a negative time": (encoded(record(response_time=-1)), "response_time"),
     "a negative cost": (encoded(record(cost=-1)), "cost"),
     "an empty query": (encoded(record(query="")), "query"),

@@ -1,0 +1,164 @@
+"""What a file of records or decisions holds, and what can be learned from it; and decisions joined with outcomes."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from modelpick.runtime import DocumentError
+
+from ..files.rows import Rows
+from .benchmark import contradicted
+from .record import Record
+from .records import Read
+
+DECISION = "decision_id"
+
+
+class Understood(Struct):
+    """What was understood of a file."""
+
+    form: str
+    answers: int
+    bad: int
+    """Rows that cannot be read."""
+    questions: int
+    models: dict[str, int]
+    """Answers of each."""
+    models_a_question: dict[int, int]
+    """How many models a question has answers of -> questions."""
+    duplicates: int
+    """Answers that repeat a question and model."""
+    known: dict[str, int]
+    """Of quality, cost and seconds: answers of which it is known."""
+    failed: int
+    embedded: int
+    """Questions with an embedding in the file."""
+    propensities: int
+    """Answers that have one."""
+    least_propensity: float | None
+    policies: dict[str, int]
+    sessions: int
+    first: str | None
+    last: str | None
+    """Times, as ISO 8601 writes them."""
+    can: list[str]
+    cannot: list[str]
+
+
+def understand(read: Read) -> Understood:
+    """Say what was read, and what it can and cannot support."""
+    records = [answer.record for answer in read.answers]
+    pairs = Counter((record.query, record.model_name) for record in records)
+    questions = Counter(query for query, _ in pairs)
+    outcomes = [record.outcome for record in records]
+    propensities = [record.propensity for record in records if record.propensity is not None]
+    times = sorted(_time(record.timestamp) for record in records if record.timestamp is not None)
+    found = Understood(
+        form=read.form.name,
+        answers=len(records),
+        bad=len(read.bad),
+        questions=len(questions),
+        models=dict(Counter(record.model_name for record in records)),
+        models_a_question=dict(sorted(Counter(questions.values()).items())),
+        duplicates=len(records) - len(pairs),
+        known={
+            kind: sum(outcome[place] is not None for outcome in outcomes)
+            for place, kind in enumerate(("quality", "seconds", "cost"))
+        },
+        failed=sum(record.failed for record in records),
+        embedded=len({record.query for record in records if record.embedding is not None}),
+        propensities=len(propensities),
+        least_propensity=min(propensities, default=None),
+        policies=dict(Counter(record.policy for record in records if record.policy is not None)),
+        sessions=len({record.session for record in records if record.session is not None}),
+        first=times[0].isoformat() if times else None,
+        last=times[-1].isoformat() if times else None,
+        can=[],
+        cannot=[],
+    )
+    for supported, text in _support(found, records):
+        (found.can if supported else found.cannot).append(text)
+    return found
+
+
+def _time(timestamp: float | datetime) -> datetime:
+    if isinstance(timestamp, datetime):
+        return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
+    try:
+        return datetime.fromtimestamp(timestamp, UTC)
+    except (OverflowError, OSError, ValueError):
+        raise DocumentError(f"timestamp: expected seconds since 1970, got {timestamp:g}") from None
+
+
+def _support(found: Understood, records: Sequence[Record]) -> Iterable[tuple[bool, str]]:
+    """Yield what the records can support, with True, and what they cannot."""
+    models = len(found.models)
+    complete = found.models_a_question.get(models, 0)
+    compared = found.questions - found.models_a_question.get(1, 0)
+    if models == 1:
+        yield False, "compare models: there is one"
+    elif complete == found.questions:
+        yield True, f"judge every policy: each question has answers of all {models} models"
+    elif found.propensities == found.answers and (found.least_propensity or 1) < 1:
+        yield True, "judge every policy that picks what the log picked with some probability, by its propensities"
+    elif found.propensities == found.answers:
+        yield False, "judge any policy but the one that wrote the log, which never explored: all propensities are 1"
+    elif compared:
+        yield (
+            True,
+            f"compare models on questions that have answers of more than one: {compared:,} of {found.questions:,}",
+        )
+    if models > 1 and complete < found.questions and found.propensities < found.answers:
+        lacking = found.answers - found.propensities
+        yield False, f"tell a model from the questions that it was given: {lacking:,} answers have no propensity"
+    for kind, count in found.known.items():
+        if count < found.answers:
+            yield False, f"say the {kind} of {found.answers - count:,} of {found.answers:,} answers"
+    if found.embedded < found.questions:
+        lacking = found.questions - found.embedded
+        yield False, f"embed {lacking:,} questions: --encoder, --embeddings or --embedder does"
+    for model, picked, most in contradicted(records):
+        yield False, f"believe the propensities of {model}: they stand for {picked:,.0f} answers of {most:,}"
+
+
+class Joined(NamedTuple):
+    """Decisions with their outcomes."""
+
+    records: list[dict[str, Any]]
+    without_outcome: int
+    """Decisions that are left out."""
+    without_decision: int
+    """Outcomes that are left out."""
+
+
+def join(decisions: Rows, outcomes: Rows) -> Joined:
+    """Join rows by ``decision_id``; what both have, the outcome says.
+
+    Raises
+    ------
+    DocumentError
+        When a row cannot be read or has no id, or two rows of a file have the same.
+    """
+    made, later = _by_decision(decisions), _by_decision(outcomes)
+    joined = [row | later[decision] for decision, row in made.items() if decision in later]
+    return Joined(joined, len(made) - len(joined), len(later) - len(joined))
+
+
+def _by_decision(file: Rows) -> dict[str, dict[str, Any]]:
+    found: dict[str, tuple[int, dict[str, Any]]] = {}
+    for row in file.rows:
+        place = f"{file.name}:{row.number}"
+        if row.error is not None:
+            raise DocumentError(f"{place}: {row.error}")
+        if DECISION not in row.fields:
+            raise DocumentError(f"{place}: {DECISION}: expected one")
+        decision = str(row.fields[DECISION])
+        if decision in found:
+            raise DocumentError(
+                f"{place}: {DECISION}: {file.name}:{found[decision][0]} is of the same decision, {decision!r}"
+            )
+        found[decision] = row.number, row.fields
+    return {decision: fields for decision, (_, fields) in found.items()}
