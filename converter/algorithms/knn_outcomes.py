@@ -15,7 +15,7 @@ import numpy.typing as npt
 from msgspec import UNSET, Meta, UnsetType
 
 from modelpick.runtime.decision.guard import leads
-from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY, Objective, choose, floored, utilities
+from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY, SECONDS, Objective, choose, floored, utilities
 from modelpick.runtime.decision.shrinkage import deviations, model_means, neighbour_means
 from modelpick.runtime.schema import Entry, Metric, Stored, Table
 
@@ -289,7 +289,8 @@ def _with_evidence(estimator: OutcomeModelSelector, rows: npt.NDArray[np.int64])
 def _train(training: Training) -> dict[str, Any]:
     benchmark, settings = training.benchmark, training.settings
     queries, models = np.nonzero(~np.isnan(benchmark.quality))
-    columns = {"costs": benchmark.cost, "seconds": benchmark.seconds}
+    weighed = benchmark.outcomes()
+    columns = {"costs": weighed[:, COST], "seconds": weighed[:, SECONDS]}
     recorded = {
         name: [None if np.isnan(value) else value for value in values[queries, models].tolist()]
         for name, values in columns.items()

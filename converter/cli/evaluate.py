@@ -57,6 +57,12 @@ def evaluate(
         tuple[str, str] | None,
         typer.Option(metavar="WEAK STRONG", help="Measure the choice between two models too, by APGR and CPT."),
     ] = None,
+    candidates: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A model that may be picked, once for each; by default those that a question has records of."
+        ),
+    ] = None,
     strong_share: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Of --pair: find the objective that sends this share of calls to STRONG."),
@@ -94,7 +100,7 @@ def evaluate(
     learned = None if train_data is None else read_records(train_data, categories=categories, prices=prices)
     benchmark, seen = unseen_records({name: path for path, name in labels(artifacts).items()}, benchmark, learned)
     objective, keeps = Objective(cost_weight, seconds_weight), keep or []
-    asked = {"objective": objective, "keeps": keeps, "predict_category": predict_category}
+    asked = {"objective": objective, "keeps": keeps, "candidates": candidates, "predict_category": predict_category}
     policies = routed(artifacts, benchmark, **asked)
     evaluation = evaluate_policies(policies, benchmark, objective=objective, learned=learned, seed=seed)
     evaluation.seen = seen
@@ -118,11 +124,16 @@ def evaluate(
 def _show(evaluation: Evaluation, found: Sequence[Verdict]) -> None:
     learned = ROLES_FROM[evaluation.roles_from]
     title = f"{evaluation.queries:,} queries, means and 95 % intervals"
-    table = Table("policy", "coverage", "quality", "cost", "seconds", "regret", "best picks", title=title)
+    shown = ("coverage", "quality", "cost", "seconds", "success", "regret", "best picks")
+    table = Table("policy", *shown, title=title)
     for result in evaluation.results:
         priced = (written(estimate, ".3g") for estimate in (result.cost, result.seconds))
         quality, regret = (written(estimate, "z.4f") for estimate in (result.quality, result.regret))
-        table.add_row(_name(result), f"{result.coverage:.1%}", quality, *priced, regret, percent(result.best_share))
+        shares = (percent(share) for share in (result.success, result.best_share))
+        coverage = f"{result.coverage:.1%}"
+        if result.coverage < 1:
+            coverage += f", where the best is {result.best.value:.4f}"
+        table.add_row(_name(result), coverage, quality, *priced, next(shares), regret, *shares)
     show(table)
 
     title = f"beside always calling {evaluation.baseline}, the best single model {learned}"

@@ -53,9 +53,14 @@ class Result(Struct):
     """Of a single model, whether it is the strongest, the cheapest, the best by the objective."""
     coverage: float
     """Share of the calls whose quality is known."""
+    best: Estimate
+    """Mean quality of the best model of each query, on the queries where that of the call is known."""
     quality: Estimate
     cost: Estimate
     seconds: Estimate
+    """Of the answers that did not fail."""
+    success: Estimate
+    """Share of the answers that did not fail."""
     regret: Estimate
     """Mean utility lost beside the best model of each query."""
     best_share: Estimate
@@ -173,7 +178,13 @@ def evaluate(
     roles_from, known_roles = _roles(policies, benchmark, objective, learned)
     base = names.index(known_roles["best"])
     axis: Axis = "seconds" if np.isnan(benchmark.cost).all() else "cost"
-    outcomes = {"quality": benchmark.quality, "cost": benchmark.cost, "seconds": benchmark.seconds, "utility": utility}
+    outcomes = {
+        "quality": benchmark.quality,
+        "cost": benchmark.cost,
+        "seconds": benchmark.answer_seconds,
+        "success": 1.0 - benchmark.failures,
+        "utility": utility,
+    }
     scales = {name: _Scale(values, values[:, base]) for name, values in outcomes.items()}
 
     singles = single_models(benchmark)
@@ -255,6 +266,7 @@ def _only(learned: Benchmark, names: Sequence[str]) -> Benchmark:
         quality=learned.quality[:, columns],
         cost=learned.cost[:, columns],
         seconds=learned.seconds[:, columns],
+        failures=learned.failures[:, columns],
     )
 
 
@@ -283,6 +295,9 @@ def _columns(chances: Matrix, scales: Mapping[str, _Scale], best: Vector) -> dic
         table |= scale.columns(name, chances)
     utility = scales["utility"]
     table["best"] = (chances * (utility.values == best[:, None])).sum(axis=1)
+    known = ~np.isnan(scales["quality"].values)
+    highest = np.where(known, scales["quality"].values, -np.inf).max(axis=1)
+    table["highest"] = table["quality weight"] * np.where(known.any(axis=1), highest, 0.0)
     table["lost"] = table["utility weight"] * best - table["utility"]
     table["gap"] = table["utility both"] * best - table["utility base"]
     return table
@@ -304,8 +319,9 @@ def _estimates(found: Sums, axis: Axis, baseline: str) -> dict[str, Estimate]:
     no_part, no_gap = "the mean {} of {} is not surely above 0", f"the oracle is not surely better than {baseline}"
     saved = 1 - share(found[f"{axis} beside"], found[f"{axis} base"])
     return {
-        **{kind: mean(kind, found[kind]) for kind in ("quality", "cost", "seconds")},
+        **{kind: mean(kind, found[kind]) for kind in ("quality", "cost", "seconds", "success")},
         "regret": mean("utility", found["lost"]),
+        "best": mean("quality", found["highest"]),
         "best_share": mean("utility", found["best"]),
         "gain": beside("utility", ratio(gained, found["utility both"])),
         "kept": beside(

@@ -17,6 +17,7 @@ class Outcome(Struct):
     quality: float | None
     cost: float | None
     seconds: float | None
+    success: bool
 
 
 class Pick(Struct):
@@ -43,7 +44,10 @@ def picks_worst_first(policies: Sequence[Policy], benchmark: Benchmark, objectiv
     def outcome(query: int, model: int) -> Outcome | None:
         values = [matrix[query, model] for matrix in (benchmark.quality, benchmark.cost, benchmark.seconds)]
         known = [None if np.isnan(value) else float(value) for value in values]
-        return Outcome(*known) if model >= 0 and known[0] is not None else None
+        if model < 0 or known[0] is None:
+            return None
+        quality, cost, seconds = known
+        return Outcome(quality, cost, seconds, not benchmark.failed[query, model])
 
     picks = []
     for policy in policies:

@@ -49,11 +49,11 @@ def utilities(benchmark: Benchmark, objective: Objective) -> Matrix:
 def best_models(benchmark: Benchmark, utility: Matrix) -> Indices:
     """Return each query's model of the highest known utility, shape (n_queries,); -1 where none is known.
 
-    Of equal ones the cheaper, then the faster, then the first; unknown prices are the highest.
+    Of equal ones one that did not fail, then the cheaper, the faster, the first; unknown prices are the highest.
     """
     known = np.where(np.isnan(utility), -np.inf, utility)
     best = known == known.max(axis=1, keepdims=True)
-    for price in (benchmark.cost, benchmark.seconds):
+    for price in (benchmark.failed.astype(np.float64), benchmark.cost, benchmark.answer_seconds):
         paid = np.where(best, np.nan_to_num(price, nan=np.finfo(np.float64).max), np.inf)
         best &= paid == paid.min(axis=1, keepdims=True)
     return np.where(np.isnan(utility).all(axis=1), -1, best.argmax(axis=1))
@@ -116,7 +116,8 @@ def artifact_policies(
     keeps
         Operating points: shares of the best single model's quality to keep.
     candidates
-        Models that may win; all by default.
+        Models that may win. By default those that a query has records of, as a service would ask its pool; all where
+        most queries have no more than one, as in a log.
     predict_category
         Whether queries have the category that the artifact predicts, instead of the records'; ignored where it takes
         the embedding alone.
@@ -136,7 +137,7 @@ def artifact_policies(
         weighed = {"objective": objective} if _predicts(selector, objective) else {}
         for keep in (None, *keeps):
             asked: dict[str, Any] = weighed if keep is None else {"keep": keep}
-            picks = selector.select_batch(features, candidates=candidates, **asked)
+            picks = _picked(selector, features, benchmark, candidates, asked)
             models = np.array([names.get(pick, -1) for pick in picks], dtype=np.int64)
             if (models < 0).all():
                 raise DocumentError(
@@ -145,6 +146,25 @@ def artifact_policies(
             point = label if keep is None else f"{label} keep={keep:g}"
             policies.append(Policy(point, chosen(models, len(names)), picks, label, keep, recorded))
     return policies
+
+
+def _picked(
+    selector: Selector, features: Matrix, benchmark: Benchmark, candidates: Sequence[str] | None, asked: dict[str, Any]
+) -> list[str]:
+    """Pick among what may win; nothing, "", where a query has records of no model of the artifact."""
+    known = ~np.isnan(benchmark.quality)
+    if candidates is not None or np.median(known.sum(axis=1)) <= 1:
+        return selector.select_batch(features, candidates=candidates, **asked)
+    ours = [column for column, name in enumerate(benchmark.model_names) if name in selector.model_names]
+    pools, pool_of = np.unique(known[:, ours], axis=0, return_inverse=True)
+    picks = np.full(len(features), "", dtype=object)
+    for number, pool in enumerate(pools):
+        queries = np.flatnonzero(pool_of.ravel() == number)
+        names = [benchmark.model_names[ours[place]] for place in np.flatnonzero(pool)]
+        if names:
+            among = None if len(names) == len(selector.model_names) else names
+            picks[queries] = selector.select_batch(features[queries], candidates=among, **asked)
+    return picks.tolist()
 
 
 def _predicted(name: str, selector: Selector, embeddings: Matrix) -> Sequence[str]:

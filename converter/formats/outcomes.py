@@ -44,9 +44,32 @@ class Benchmark(NamedTuple):
     form: str = "records"
     """What the files were recognised as."""
 
+    @property
+    def failed(self) -> npt.NDArray[np.bool_]:
+        """Whether no answer of a model to a query succeeded, shape (n_queries, n_models)."""
+        return np.equal(self.failures, 1.0)
+
+    @property
+    def answer_seconds(self) -> Matrix:
+        """Response times, as ``seconds``, of answers that did not fail: failing fast is no evidence of speed."""
+        return np.where(self.failed, np.nan, self.seconds)
+
     def outcomes(self) -> Matrix:
-        """Quality, cost and seconds, float64, shape (n_queries, 3, n_models); NaN where unknown."""
-        return np.stack([self.quality, self.cost, self.seconds], axis=1)
+        """Quality, cost and seconds as objectives weigh them, (n_queries, 3, n_models); NaN where unknown.
+
+        No weights prefer a failed answer to a successful one of the same query: in each of the three it counts as no
+        better than the worst of those. Where all failed, it took as long as answers take on average.
+        """
+        outcomes = np.stack([self.quality, self.cost, self.answer_seconds], axis=1)
+        failed = self.failed
+        if not failed.any():
+            return outcomes
+        usual = np.nanmean(self.answer_seconds) if not np.isnan(self.answer_seconds).all() else np.nan
+        signs = np.array([1.0, -1.0, -1.0])[:, None]  # the lower, the worse
+        of_others = np.where(failed[:, None], np.inf, np.nan_to_num(signs * outcomes, nan=np.inf))
+        worst = of_others.min(axis=2, keepdims=True)
+        worst = np.where(np.isfinite(worst), worst, np.array([np.nan, np.nan, -usual])[:, None])
+        return np.where(failed[:, None], signs * np.fmin(signs * outcomes, worst), outcomes)
 
     def of(self, queries: Indices) -> "Benchmark":
         """Return the outcomes on some of the queries."""

@@ -64,6 +64,7 @@ def _policies(worth: Worth) -> Table:
             _named(one),
             one.kind,
             *(interval(estimate) for estimate in (one.quality, one.cost, one.seconds)),
+            part(one.success),
             change(one.gain),
             part(one.kept),
             part(one.saved),
@@ -71,7 +72,8 @@ def _policies(worth: Worth) -> Table:
         ]
         for one in worth.evaluation.results
     ]
-    columns = ("policy", "kind", "quality", "cost", "seconds", "gain", "quality kept", saved, "over static mix")
+    outcomes = ("quality", "cost", "seconds", "success")
+    columns = ("policy", "kind", *outcomes, "gain", "quality kept", saved, "over static mix")
     return Table("Every policy, beside always calling the best single model", columns, rows)
 
 

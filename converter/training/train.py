@@ -59,6 +59,8 @@ def training_data(benchmark: Benchmark, settings: Settings | None = None, *, one
     speeds = decaying_speeds(nanoseconds.astype(np.int64))
     shares = NATIVE_1 if settings.quality_weight is None else NATIVE_1.with_quality(settings.quality_weight)
     weights = vote_weights(np.where(known, benchmark.quality, 0.0), speeds, shares)
+    least = np.where(known & ~benchmark.failed, weights, np.inf).min(axis=1, keepdims=True)
+    weights = np.where(benchmark.failed, np.minimum(weights, least), weights)  # however fast it failed
     return Training(benchmark, features, np.where(known, weights, -np.inf), settings, classifier)
 
 

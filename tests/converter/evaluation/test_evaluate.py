@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import reference
 from command import modelpick
+from hypothesis import given
+from hypothesis import strategies as st
 from recorded import DATA, ROOT, ROUTING, encoded, record
 from recorded import routed as routed_records
 
@@ -184,10 +186,100 @@ def test_sparse_records_count_where_they_are_known():
 
 def test_picks_without_any_record_lower_the_coverage(artifacts):
     names = [f"not {name}" if name == "mistral-7b" else name for name in BENCHMARK.model_names]
-    found = by_name(evaluated(artifacts, BENCHMARK._replace(model_names=names)))["knn"]
+    other = BENCHMARK._replace(model_names=names)
+    found = by_name(evaluate(routed(artifacts, other, candidates=BENCHMARK.model_names), other))["knn"]
     whole = by_name(evaluated(artifacts))["knn"]
     assert found.coverage == pytest.approx(1 - whole.selections["mistral-7b"])
     assert 0 < found.coverage < 1
+
+
+def test_artifacts_pick_among_the_models_that_a_question_has(artifacts):
+    """As a service asks its pool: never what has no record, never better than the best of the question's models."""
+    rng = np.random.default_rng(0)
+    n, m = BENCHMARK.quality.shape
+    gone = np.arange(m) == rng.integers(m, size=n)[:, None]  # one of the four from each question
+    fields = {name: np.where(gone, np.nan, getattr(BENCHMARK, name)) for name in ("quality", "seconds", "failures")}
+    sparse = BENCHMARK._replace(**fields)
+    found = routed(artifacts, sparse)
+    features = training_data(BENCHMARK).features
+    for artifact, policy in zip(artifacts, found, strict=True):
+        with Selector.load(artifact) as selector:
+            for query, pick in enumerate(policy.picks):
+                pool = [name for name, lost in zip(BENCHMARK.model_names, gone[query], strict=True) if not lost]
+                assert pick == selector.select(features[query], candidates=pool)
+    evaluation = evaluate(found, sparse)
+    for result in evaluation.of("artifact"):
+        assert result.coverage == 1
+        assert result.quality.value + result.regret.value == pytest.approx(evaluation.results[0].quality.value)
+    for result in evaluation.results:
+        assert result.quality.value <= result.best.value + 1e-12
+        assert result.regret.value >= 0
+
+
+def test_records_of_other_models_are_no_error(artifacts):
+    """Of one of the artifact's models, and one that it does not know."""
+    names = [*BENCHMARK.model_names[:1], "x", "y", "z"]
+    found = by_name(evaluated(artifacts, BENCHMARK._replace(model_names=names)))
+    for name in ("knn", "kmeans"):
+        assert found[name].coverage == 1
+        assert found[name].selections[names[0]] == 1
+
+
+def failing(n=60):
+    """A model that fails in no time, for nothing, and one that takes half a minute; embeddings tell nothing."""
+    rng = np.random.default_rng(0)
+    for i in range(n):
+        embedding = rng.normal(size=3).tolist()
+        good = {"performance": 0.2 + 0.1 * rng.random(), "response_time": 30.0, "cost": 0.02}
+        bad = {"performance": None, "success": False, "response_time": 0.1, "cost": 0.001}
+        for name, fields in (("bad", bad), ("good", good)):
+            yield record(query=f"q{i}", model_name=name, embedding=embedding, **fields)
+
+
+WEIGHTS = [Objective(), Objective(seconds_weight=0.01), Objective(cost_weight=1e3, seconds_weight=10.0)]
+
+
+@pytest.mark.parametrize("objective", WEIGHTS, ids=str)
+def test_a_failed_answer_never_outranks_one_that_works(objective, tmp_path):
+    benchmark = read_benchmark(encoded(*failing()))
+    assert roles(benchmark, objective)["best"] == "good"
+    for name in ("kernel_ridge", "knn"):
+        rules = trainer(name, semantics="queries" if name == "knn" else "native")
+        document = json.dumps(train(training_data(benchmark), rules)).encode()
+        convert(document, tmp_path / f"{name}.onnx", samples=0, semantics="queries" if name == "knn" else "native")
+    found = routed([tmp_path / "kernel_ridge.onnx", tmp_path / "knn.onnx"], benchmark, objective=objective)
+    always_bad = policy(["bad"] * 60, benchmark, "b")
+    evaluation = evaluate([*found, always_bad], benchmark, objective=objective)
+    results = by_name(evaluation)
+    for name in ("oracle", "kernel_ridge", "knn"):
+        assert results[name].selections == {"bad": 0, "good": 1}
+        assert results[name].success.value == 1
+    assert evaluation.baseline == "good"
+    assert results["bad"].success.value == 0
+    assert results["bad"].cost.value == pytest.approx(0.001)  # it was paid
+    assert np.isnan(results["bad"].seconds.value)  # and no evidence of speed
+    assert results["b"].gain.value <= 0
+    assert not verdicts(evaluation)[-1].pays
+
+
+@given(st.data())
+def test_no_weights_prefer_a_failed_answer(data):
+    shape = (4, 3)
+    number = st.floats(-2, 2)
+    quality, cost, seconds = (
+        np.array(data.draw(st.lists(number, min_size=12, max_size=12))).reshape(shape) for _ in range(3)
+    )
+    failures = np.array(data.draw(st.lists(st.booleans(), min_size=12, max_size=12))).reshape(shape).astype(float)
+    benchmark = recorded(np.zeros(shape).tolist())._replace(
+        quality=np.where(failures == 1, 0.0, quality), cost=np.abs(cost), seconds=np.abs(seconds), failures=failures
+    )
+    objective = Objective(data.draw(st.floats(0, 100)), data.draw(st.floats(0, 100)))
+    utility = policies.utilities(benchmark, objective)
+    best = policies.best_models(benchmark, utility)
+    for row in np.flatnonzero((failures == 0).any(axis=1)):
+        worked = failures[row] == 0
+        assert utility[row, worked].min() >= utility[row, ~worked].max(initial=-np.inf) - 1e-9
+        assert worked[best[row]]
 
 
 def test_the_best_single_model_is_learned_elsewhere():
@@ -271,7 +363,7 @@ def pointed(monkeypatch):
 
     class Pointed:
         features = type("", (), {"build_batch": staticmethod(lambda embeddings, categories: np.asarray(embeddings))})
-        metadata, n_features_in_ = SimpleNamespace(outcomes=(), encoder=None), 1
+        metadata, n_features_in_, model_names = SimpleNamespace(outcomes=(), encoder=None), 1, ("a", "b")
 
         @classmethod
         def load(cls, path):
