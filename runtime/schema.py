@@ -83,6 +83,15 @@ class Entry:
     """The seal, last in the file: SHA-256, in hex without quotes, of all bytes before this entry."""
 
 
+class EncoderTable:
+    """Initializers of encoders of static vectors, which the runtime reads itself."""
+
+    VECTORS: Final = "vectors"
+    """A row for each token, (n, e): float32, float16, or int8, which `SCALES` multiply."""
+    SCALES: Final = "scales"
+    """What the rows of int8 are multiplied by, float32, (n, 1)."""
+
+
 class EncoderEntry:
     """Keys of ``metadata_props`` of encoders, without `PREFIX`; `Entry.TOOLS` and `Entry.SEAL` are there as well."""
 
@@ -110,6 +119,10 @@ class EncoderEntry:
     """Whether the tokenizer adds its special tokens."""
     PAD_ID: Final = "pad_id"
     """Token that fills shorter texts of a batch; the mask is 0 there."""
+    STATIC: Final = "static"
+    """Where a text's vector is the mean of the rows of its tokens, `EncoderTable`: ``unknown``, a token left out."""
+    DISTILLED: Final = "distilled"
+    """Static vectors made of another encoder: its ``name`` and ``digest``, ``components``, ``weights``."""
     TOKENIZER: Final = "tokenizer"
     """The tokenizers library's JSON, compressed by zlib, in base64: not JSON itself."""
 

@@ -17,7 +17,7 @@ from .console import Stream, emit, fail, occupy_descriptors, open_null, warn
 from .convert import convert, inspect, restore, verify
 from .decisions import records
 from .diff import diff
-from .encoder import encoder
+from .encoder import compare_encoders, encoder
 from .evaluate import evaluate
 from .hub import pull, push
 from .names import Misnamed
@@ -32,9 +32,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (
-    *(convert, verify, restore, inspect, select, train, evaluate, diff, report, records, encoder, pull, push, serve),
-):
+_MODELS = (convert, verify, restore, inspect, select, train, evaluate, diff, report)
+for command in (*_MODELS, records, encoder, compare_encoders, pull, push, serve):
     app.command()(command)
 
 

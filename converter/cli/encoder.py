@@ -1,4 +1,4 @@
-"""The command that makes encoders: encoder."""
+"""The commands of encoders: encoder, compare-encoders."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,12 +7,26 @@ import msgspec
 import typer
 from rich.table import Table
 
+from modelpick.runtime import ModelpickError
+from modelpick.runtime.text import Encoder
+
+from ..encoders.compare import KEPT, Candidate, EncoderWorth, similarity
+from ..encoders.compare import compare_encoders as compare
+from ..encoders.distil import COMPONENTS, Distillation
 from ..encoders.make import Pooling, Quantisation, make_encoder
-from ..encoders.verify import EncoderError, EncoderReport
+from ..encoders.verify import EncoderError, EncoderReport, Loss
 from ..files.io import check_distinct, write_atomically
-from .console import emit, show
+from ..statistics.bootstrap import percent, signed, written
+from ..training.records import read_benchmark
+from .console import emit, progress, show
 from .convert import ReportFile
 from .names import to_read, to_write
+from .options import AsJson, Data, Seed
+from .records import read_records
+
+ZIPF = "zipf"
+# Questions whose similarities are correlated.
+MOST_JUDGED = 1_000
 
 
 def encoder(
@@ -25,7 +39,9 @@ def encoder(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", parser=to_write(".onnx"))],
     quantise: Annotated[
         Quantisation | None,
-        typer.Option(help="Store weights in 8 bits: a quarter of the size, at a reported loss.", case_sensitive=False),
+        typer.Option(
+            help="Store weights in 8 bits, or static vectors in float16, at a reported loss.", case_sensitive=False
+        ),
     ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="Cut texts after so many tokens, if the folder allows more.")
@@ -33,18 +49,48 @@ def encoder(
     pooling: Annotated[
         Pooling | None, typer.Option(help="How one vector is made of the tokens', where the folder does not say.")
     ] = None,
+    distill: Annotated[
+        bool, typer.Option("--distill", help="Make static vectors of a transformer: every token embedded alone.")
+    ] = False,
+    components: Annotated[int, typer.Option(min=1, help="Columns of static vectors.")] = COMPONENTS,
+    weights: Annotated[
+        str, typer.Option(help="How frequent tokens are, which weigh less: zipf, or records whose questions say it.")
+    ] = ZIPF,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Records that the loss of --distill or --quantise is measured on.", parser=to_read),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the encoder; the folder's by default.")] = None,
     report: ReportFile = None,
 ) -> None:
     """Convert a text encoder's folder, as Hugging Face lays it out, to one file, and verify it.
 
     A file whose embeddings differ from the folder's own by more than 1e-5 of their length is not written, unless its
-    weights are stored in 8 bits: then the loss is shown. Exit codes: 1 for such a file, 2 for bad input.
+    weights are stored in fewer bits: then the loss is shown. Exit codes: 1 for such a file, 2 for bad input.
     """
-    for written in filter(None, (output, report)):
-        check_distinct(written, folder.rglob("*"))
+    if not distill and (weights != ZIPF or components != COMPONENTS):
+        raise ModelpickError("expected --distill with --components and --weights")
+    for written_to in filter(None, (output, report)):
+        check_distinct(written_to, [*folder.rglob("*"), *filter(None, (data,))])
+    counted = None if weights == ZIPF else tuple(read_benchmark(Path(weights)).queries)
+    queries = () if data is None else read_benchmark(data).queries
+
+    def judge(whole: Encoder, made: Encoder) -> Loss:
+        return Loss(len(queries), similarity(*(one.embed(queries[:MOST_JUDGED]) for one in (whole, made))))
+
     try:
-        found = make_encoder(folder, output, quantise=quantise, max_tokens=max_tokens, name=name, pooling=pooling)
+        with progress("Distilling", "tokens") as done:
+            found = make_encoder(
+                folder,
+                output,
+                quantise=quantise,
+                max_tokens=max_tokens,
+                name=name,
+                pooling=pooling,
+                distil=Distillation(components, counted) if distill else None,
+                done=done,
+                judge=judge if queries else None,
+            )
     except EncoderError as error:
         _publish(error.report, report)
         raise
@@ -54,6 +100,46 @@ def encoder(
         f"{output}: {found.family}, {found.weights}, {size:,.2f} MB, {found.embedding_dim} columns, pooling "
         f"{found.pooling}, {_limit(found.longest)}, digest {found.digest[:12]}"
     )
+    if found.loss is not None:
+        emit(
+            f"similarities of {found.loss.texts:,} questions correlate by {found.loss.similarity:.3f} with those by "
+            "the whole encoder: `modelpick compare-encoders` says what picks are worth"
+        )
+
+
+def compare_encoders(
+    encoders: Annotated[list[Path], typer.Argument(help="Files written by `modelpick encoder`.", parser=to_read)],
+    data: Data,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Compare encoders by what picks are worth by their embeddings, and by their speed, and recommend one.
+
+    Kernel ridge is cross-validated on each encoder's embeddings of the same records. Recommended is the fastest encoder
+    whose picks are not surely worse than those by the best.
+    """
+    candidates = []
+    for file in encoders:
+        loaded = Encoder.load(file)
+        records = read_records(data, encoder=loaded)
+        candidates.append(Candidate(str(file), loaded, records, file.stat().st_size / 1e6))
+    with progress("Comparing encoders", "trials") as done:
+        found = compare(candidates, seed, done)
+    if as_json:
+        emit(msgspec.json.encode(found).decode())
+        return
+    kept = [f"saved at {share:g}" for share in KEPT]
+    table = Table("encoder", "quality", "over the best single model", "over the best encoder", *kept, "ms", "MB")
+    for one in found:
+        table.add_row(*_cells(one), style="bold" if one.is_recommended else None)
+    show(table)
+    best = next(one for one in found if one.is_recommended)
+    emit(f"{best.file}: the fastest whose picks are not surely worse than those by the best encoder")
+
+
+def _cells(one: EncoderWorth) -> list[str]:
+    numbers = [written(one.quality, ".4f"), signed(one.over_single), signed(one.over_best)]
+    return [one.file, *numbers, *map(percent, one.saved.values()), f"{one.milliseconds:.2f}", f"{one.megabytes:,.1f}"]
 
 
 def _limit(longest: int | None) -> str:

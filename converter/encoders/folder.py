@@ -1,15 +1,16 @@
 """What the files of an encoder's folder say, as Hugging Face and sentence-transformers lay them out."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto
 
-from modelpick.runtime import DocumentError
+from modelpick.runtime import DocumentError, schema
 from modelpick.runtime.artifact.tokenizer import TokenizerFacts, UnsafeTokenizerError, check_tokenizer
 
 from ..files.io import read_bytes
@@ -20,6 +21,9 @@ Reference = npt.NDArray[np.float64]
 Places = Sequence[Path]
 """Folders in which a file is looked for, the first that has it counts: a module's own, and the encoder's."""
 TOKENIZER = "tokenizer.json"
+INT8, FLOAT16 = schema.INT8, "float16"
+# Types that weights may be stored in, and what these take of float32's.
+QUANTISED = {INT8: 4, FLOAT16: 2}
 # Where a folder says nothing: what model2vec cuts at, and what most transformers read.
 USUAL_LONGEST = 512
 # tokenizer_config.json writes 1e30 where there is no limit.
@@ -74,10 +78,13 @@ class Source(NamedTuple):
     usage: Usage
     weights_bytes: int
     """Size of all weights as they are."""
-    graph: Callable[[], ModelProto]
-    """Makes the graph from `modelpick.runtime.schema.EncoderPort.IDS` and ``MASK`` to ``EMBEDDING``."""
+    graph: Callable[[str | None], ModelProto]
+    """Makes the graph from `modelpick.runtime.schema.EncoderPort.IDS` and ``MASK`` to ``EMBEDDING``, of weights of a
+    type of `QUANTISED`, or as they are."""
     embed: Callable[[], Callable[[list[int]], Reference]]
     """Opens the folder's own model: the tokens of a text -> its vector, (e,), by the graph as it is and numpy."""
+    entries: Mapping[str, Any] = MappingProxyType({})
+    """Metadata that are its own."""
 
 
 class Module(NamedTuple):

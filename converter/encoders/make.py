@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import time
 import zlib
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -10,25 +11,25 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, helper
 
 from modelpick.runtime import ArtifactError, DocumentError
 from modelpick.runtime.artifact.seal import seal
-from modelpick.runtime.schema import ENCODER_VERSION, INT8, PREFIX, EncoderEntry, Entry
+from modelpick.runtime.schema import ENCODER_VERSION, PREFIX, EncoderEntry, Entry
+from modelpick.runtime.session import CPU
 from modelpick.runtime.text import Encoder
 from modelpick.runtime.text.tokenizing import open_tokenizer, refusing
 
 from ..files.io import write_atomically
 from . import static, transformer
-from .folder import Source, Usage
+from .distil import Distillation, distilled
+from .folder import INT8, QUANTISED, Source, Usage
 from .pooling import POOLINGS
-from .quantise import quantised
-from .verify import EncoderError, EncoderReport, compare
+from .quantise import weights_type
+from .verify import EncoderError, EncoderReport, Loss, compare
 
 # A protocol buffer is smaller than 2 GiB; tokenizers and the graph itself take some of that.
 MOST_BYTES = 2**31 - 2**26
-# What 8-bit weights take of float32's.
-_INT8_SHARE = 4
 _TOOLS = ("modelpick", "onnx", "onnxruntime", "tokenizers")
 # The first that knows a folder reads it.
 FAMILIES: Mapping[str, Callable[[Path, str | None], Source | None]] = {
@@ -37,12 +38,7 @@ FAMILIES: Mapping[str, Callable[[Path, str | None], Source | None]] = {
 }
 
 
-class Quantisation(StrEnum):
-    """How weights are stored, if not as they are."""
-
-    int8 = INT8
-
-
+Quantisation = StrEnum("Quantisation", {name: name for name in QUANTISED})  # type: ignore[misc]
 Pooling = StrEnum("Pooling", {name: name for name in POOLINGS})  # type: ignore[misc]
 
 
@@ -54,6 +50,9 @@ def make_encoder(
     max_tokens: int | None = None,
     name: str | None = None,
     pooling: Pooling | None = None,
+    distil: Distillation | None = None,
+    done: Callable[[int, int], None] = lambda done, total: None,
+    judge: Callable[[Encoder, Encoder], Loss] | None = None,
 ) -> EncoderReport:
     """Convert an encoder's folder to one file, verified and atomically.
 
@@ -64,13 +63,20 @@ def make_encoder(
     target
         Path of the file; replaced if it exists, untouched on any error.
     quantise
-        Store weights in 8 bits; embeddings differ by what is lost, which the report says.
+        Store weights in 8 bits, or those of static vectors in float16; embeddings differ by what is lost, which the
+        report says.
     max_tokens
         Cut texts after so many tokens, if the folder's longest input is longer.
     name
         Name for messages; the folder's by default.
     pooling
         How one vector is made of those of the tokens, where the folder does not say.
+    distil
+        Make static vectors of a transformer, see `modelpick.converter.encoders.distil`.
+    done
+        Called with how many tokens are embedded to distil, and of how many.
+    judge
+        Called with the whole encoder and what was made of it, where these differ; the report has what it returns.
 
     Raises
     ------
@@ -81,28 +87,43 @@ def make_encoder(
     ModelpickError
         When the target cannot be written, or a library is not installed.
     """
-    folder = Path(folder)
-    source = _read(folder, max_tokens, pooling)
+    folder, start = Path(folder), time.perf_counter()
+    source, name = _read(folder, max_tokens, pooling), name or folder.resolve().name
+    if distil is not None and EncoderEntry.STATIC in source.entries:
+        raise DocumentError(f"{folder}: expected a transformer to distil, got static vectors")
+    whole = None
+    if distil is not None or (judge is not None and quantise is not None):
+        whole = Encoder.load(_made(folder, source, name, None, str(target))[1])
+    if distil is not None and whole is not None:
+        source = distilled(source, whole, distil, done)
+    report, data = _made(folder, source, name, quantise, str(target))
+    if judge is not None and whole is not None:
+        report.loss = judge(whole, Encoder.load(data))
+    report.seconds = time.perf_counter() - start
+    write_atomically(Path(target), data)
+    return report
+
+
+def _made(
+    folder: Path, source: Source, name: str, quantise: Quantisation | None, target: str
+) -> tuple[EncoderReport, bytes]:
+    """Make the bytes of a file, and verify them."""
     _check_size(folder, source.weights_bytes, quantise)
     own = source.embed()
-    model = source.graph()
-    if quantise is not None:
-        if _weights(model) != "float32":
-            raise DocumentError(f"{folder}: expected weights in float32 to store them in 8 bits, got {_weights(model)}")
-        model = quantised(model)
     width = len(own([source.usage.facts.greatest_id, source.usage.pad_id]))
-    data = _sealed(model, source.usage, name or folder.resolve().name, width, quantise)
+    data = _sealed(source.graph(quantise), source, name, width, quantise)
     try:
-        encoder = Encoder.load(data)
+        encoders = [Encoder.load(data)]
+        if encoders[0].metadata.is_static:
+            encoders.append(Encoder.load(data, providers=[CPU]))  # others run the graph
     except ArtifactError as cause:
         raise DocumentError(f"{folder}: expected an encoder that can be run: {cause}") from None
-    report = compare(encoder, own, source.usage, source.family, str(target), folder)
+    report = compare(encoders, own, source.usage, source.family, target, folder)
     if quantise is not None:
         report.tolerance = None
     if not report.passed:
         raise EncoderError(report)
-    write_atomically(Path(target), data)
-    return report
+    return report, data
 
 
 def _read(folder: Path, max_tokens: int | None, pooling: Pooling | None) -> Source:
@@ -132,18 +153,19 @@ def _limited(folder: Path, usage: Usage, max_tokens: int | None) -> Usage:
 
 def _check_size(folder: Path, size: int, quantise: Quantisation | None) -> None:
     """Refuse early what would not fit, and say what would."""
-    smaller = size // _INT8_SHARE
-    if (smaller if quantise else size) <= MOST_BYTES:
+    smaller = size // QUANTISED[INT8]
+    if size // (QUANTISED[quantise] if quantise else 1) <= MOST_BYTES:
         return
-    fits = not quantise and smaller <= MOST_BYTES
+    fits = quantise != INT8 and smaller <= MOST_BYTES
     advice = f"--quantise int8 makes about {smaller / 1e9:.2f} GB of it" if fits else "8 bits are too many too"
     raise DocumentError(
         f"{folder}: expected weights of {MOST_BYTES / 1e9:.2f} GB at most, got {size / 1e9:.2f} GB: {advice}"
     )
 
 
-def _sealed(model: ModelProto, usage: Usage, name: str, width: int, quantise: Quantisation | None) -> bytes:
+def _sealed(model: ModelProto, source: Source, name: str, width: int, quantise: Quantisation | None) -> bytes:
     """Write what there is to know into the metadata, and seal it."""
+    usage = source.usage
     del model.metadata_props[:]
     model.producer_name, model.producer_version, model.doc_string = "modelpick", "", ""
     depends: dict[str, Any] = {
@@ -151,9 +173,10 @@ def _sealed(model: ModelProto, usage: Usage, name: str, width: int, quantise: Qu
         EncoderEntry.LONGEST: usage.longest,
         EncoderEntry.POOLING: usage.pooling,
         EncoderEntry.NORMALISED: usage.normalised,
-        EncoderEntry.WEIGHTS: quantise or _weights(model),
+        EncoderEntry.WEIGHTS: quantise or weights_type(model),
         EncoderEntry.SPECIAL_TOKENS: usage.special_tokens,
         EncoderEntry.PAD_ID: usage.pad_id,
+        **source.entries,
     }
     # Most have neither: the digest stays that of files without them.
     if usage.prompt:
@@ -175,14 +198,3 @@ def _sealed(model: ModelProto, usage: Usage, name: str, width: int, quantise: Qu
     texts[PREFIX + EncoderEntry.TOKENIZER] = base64.b64encode(zlib.compress(usage.tokenizer.encode(), 9)).decode()
     helper.set_model_props(model, texts)
     return seal(model.SerializeToString(deterministic=True))
-
-
-def _weights(model: ModelProto) -> str:
-    """Return the type of the weights, as the runtime needs to know it: a graph may come with 8-bit ones."""
-    if any(node.op_type == "DynamicQuantizeLinear" for node in model.graph.node):
-        return INT8
-    sizes = {TensorProto.FLOAT: 0, TensorProto.FLOAT16: 0}
-    for tensor in model.graph.initializer:
-        if tensor.data_type in sizes:
-            sizes[tensor.data_type] += len(tensor.raw_data)
-    return "float16" if sizes[TensorProto.FLOAT16] > sizes[TensorProto.FLOAT] else "float32"

@@ -35,6 +35,11 @@ class Tail:
         self._graph.initializer.append(numpy_helper.from_array(np.array(value, kind), name))
         return name
 
+    def stored(self, values: npt.NDArray[Any], name: str) -> str:
+        """Add an initializer of a name."""
+        self._graph.initializer.append(numpy_helper.from_array(values, name))
+        return name
+
     def floats(self, values: str) -> str:
         """Cast to float32."""
         return self.node("Cast", values, to=TensorProto.FLOAT)

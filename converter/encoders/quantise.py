@@ -5,11 +5,14 @@ import tempfile
 from pathlib import Path
 
 import onnx
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto
 
 from modelpick.runtime import DocumentError
 
+from .folder import FLOAT16, INT8
 from .hoisting import hoist
+
+FLOAT32 = "float32"
 
 
 def quantised(model: ModelProto) -> ModelProto:
@@ -21,9 +24,12 @@ def quantised(model: ModelProto) -> ModelProto:
     Raises
     ------
     DocumentError
-        When onnxruntime cannot do that with the graph.
+        When the weights are of another type already, or onnxruntime cannot do that with the graph.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    if weights_type(model) != FLOAT32:
+        raise DocumentError(f"expected weights in {FLOAT32} to store them in 8 bits, got {weights_type(model)}")
 
     with tempfile.TemporaryDirectory(prefix="modelpick-") as folder:
         target = Path(folder) / "quantised.onnx"
@@ -40,3 +46,14 @@ def quantised(model: ModelProto) -> ModelProto:
         smaller = onnx.load(str(target))
     hoist(smaller.graph)
     return smaller
+
+
+def weights_type(model: ModelProto) -> str:
+    """Return the type of the weights, as the runtime needs to know it: a graph may come with 8-bit ones."""
+    if any(node.op_type == "DynamicQuantizeLinear" for node in model.graph.node):
+        return INT8
+    sizes = {TensorProto.FLOAT: 0, TensorProto.FLOAT16: 0}
+    for tensor in model.graph.initializer:
+        if tensor.data_type in sizes:
+            sizes[tensor.data_type] += len(tensor.raw_data)
+    return FLOAT16 if sizes[TensorProto.FLOAT16] > sizes[TensorProto.FLOAT] else FLOAT32

@@ -8,10 +8,13 @@ import numpy as np
 from onnx import ModelProto, TensorProto, helper
 
 from modelpick.runtime import DocumentError, ModelpickError
-from modelpick.runtime.schema import EncoderPort
+from modelpick.runtime.artifact.encoder import StaticTable
+from modelpick.runtime.schema import EncoderEntry, EncoderPort, EncoderTable
 from modelpick.runtime.text.tokenizing import open_tokenizer, refusing
 
 from .folder import (
+    FLOAT16,
+    INT8,
     USUAL_LONGEST,
     Reference,
     Source,
@@ -30,6 +33,7 @@ WEIGHTS = "model.safetensors"
 # Names of the matrix: as model2vec calls it, and as sentence-transformers' StaticEmbedding does.
 _MODEL2VEC, _STATIC_EMBEDDING = "embeddings", "embedding.weight"
 _OPSET, _IR_VERSION = 17, 8
+_MOST_INT8 = 127
 
 
 def read(folder: Path, pooling: str | None) -> Source | None:
@@ -67,14 +71,27 @@ def read(folder: Path, pooling: str | None) -> Source | None:
         raise DocumentError(f"{file}: expected a row for each token, {usage.facts.greatest_id + 1}, got {len(matrix)}")
     if by_model2vec:
         usage = usage._replace(prompt="", characters=_characters(folder, usage))
-    unknown = usage.facts.unknown_id if by_model2vec else None
+    return source_of("static", usage, matrix, usage.facts.unknown_id if by_model2vec else None)
+
+
+def source_of(family: str, usage: Usage, matrix: Vectors, unknown: int | None, **entries: Any) -> Source:
+    """Return the source of static vectors: rows of tokens, of which one may be left out; other metadata as given."""
     return Source(
-        "static",
+        family,
         usage,
         matrix.nbytes,
-        lambda: graph_of(matrix, unknown, normalised),
-        lambda: own(matrix, unknown, normalised),
+        lambda quantise: _graph(stored(matrix, unknown, quantise), usage.normalised),
+        lambda: _own(matrix, unknown, usage.normalised),
+        {EncoderEntry.STATIC: {"unknown": unknown}, **entries},
     )
+
+
+def stored(matrix: Vectors, unknown: int | None, quantise: str | None) -> StaticTable:
+    """Return rows as they are stored: in float32, in float16, or in 8 bits, each row with a scale of its own."""
+    if quantise != INT8:
+        return StaticTable(matrix.astype(np.float16 if quantise == FLOAT16 else np.float32), None, unknown)
+    scales = np.maximum(np.abs(matrix).max(axis=1, keepdims=True), np.finfo(np.float32).tiny) / np.float32(_MOST_INT8)
+    return StaticTable(np.rint(matrix / scales).astype(np.int8), scales, unknown)
 
 
 def _matrix(file: Path) -> tuple[Vectors, bool]:
@@ -135,22 +152,25 @@ def _characters(folder: Path, usage: Usage) -> int | None:
     return max(1, usage.longest * int(np.median(lengths)))
 
 
-def graph_of(matrix: Vectors, unknown: int | None, normalised: bool) -> ModelProto:
+def _graph(table: StaticTable, normalised: bool) -> ModelProto:
     """Make the graph of static vectors: the mean of the tokens' rows, without those of the unknown token."""
     graph = helper.make_graph([], "static vectors", [], [])
     tail = Tail(graph, _OPSET)
     add_inputs(graph)
     mask = EncoderPort.MASK
-    if unknown is not None:
-        known = tail.node("Not", tail.node("Equal", EncoderPort.IDS, tail.constant(unknown, np.int64)))
+    if table.unknown is not None:
+        known = tail.node("Not", tail.node("Equal", EncoderPort.IDS, tail.constant(table.unknown, np.int64)))
         mask = tail.node("Mul", mask, tail.node("Cast", known, to=TensorProto.INT64))
-    vectors = tail.node("Gather", tail.constant(matrix, np.float32), EncoderPort.IDS)
+    vectors = tail.floats(tail.node("Gather", tail.stored(table.vectors, EncoderTable.VECTORS), EncoderPort.IDS))
+    if table.scales is not None:
+        scales = tail.node("Gather", tail.stored(table.scales, EncoderTable.SCALES), EncoderPort.IDS)
+        vectors = tail.node("Mul", vectors, scales)
     tail.finished(tail.pooled(vectors, mask, "mean"), normalised)
     opset = [helper.make_opsetid("", _OPSET)]
     return helper.make_model(graph, opset_imports=opset, ir_version=_IR_VERSION, producer_name="modelpick")
 
 
-def own(matrix: Vectors, unknown: int | None, normalised: bool) -> Callable[[list[int]], Reference]:
+def _own(matrix: Vectors, unknown: int | None, normalised: bool) -> Callable[[list[int]], Reference]:
     """Return what embeds tokens by numpy, in float64."""
 
     def embed(ids: list[int]) -> Reference:

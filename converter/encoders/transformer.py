@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,6 +17,7 @@ from modelpick.runtime.schema import EncoderPort
 
 from .external import external_tensors, outside, reader, size, take_in
 from .folder import (
+    FLOAT16,
     Module,
     Reference,
     Source,
@@ -30,6 +32,7 @@ from .folder import (
 )
 from .hoisting import hoist
 from .pooling import POOLINGS, Tail, add_inputs, pool, scale
+from .quantise import quantised
 
 GRAPHS = ("onnx/model.onnx", "model.onnx")
 # What the names of usual inputs stand for.
@@ -107,7 +110,9 @@ def read(folder: Path, pooling: str | None) -> Source | None:
         weights = model.ByteSize() + sum(map(size, external_tensors(model.graph.node, model.graph.initializer)))
     except KeyError as cause:
         raise DocumentError(f"{file}: expected tensors of known types, got {cause}") from None
-    return Source("transformer", usage, weights, lambda: _graph(folder, file, usage), lambda: _own(folder, file, usage))
+    return Source(
+        "transformer", usage, weights, partial(_graph, folder, file, usage), partial(_own, folder, file, usage)
+    )
 
 
 def _loaded(file: Path) -> ModelProto:
@@ -201,8 +206,10 @@ def _pooling(folder: Path, modules: list[Module], given: str | None) -> str:
     return pooling
 
 
-def _graph(folder: Path, file: Path, usage: Usage) -> ModelProto:
+def _graph(folder: Path, file: Path, usage: Usage, quantise: str | None) -> ModelProto:
     """Make a graph of two inputs and one output around the folder's, and take in its external data."""
+    if quantise == FLOAT16:
+        raise DocumentError(f"{folder}: expected static vectors to store them in float16: a graph computes in its own")
     model = _loaded(file)
     if model.functions:
         model = inliner.inline_local_functions(model)
@@ -225,7 +232,7 @@ def _graph(folder: Path, file: Path, usage: Usage) -> ModelProto:
         found if usage.pooling == "own" else tail.pooled(found, EncoderPort.MASK, usage.pooling), usage.normalised
     )
     model.ir_version = max(model.ir_version, _IR_VERSION)
-    return model
+    return model if quantise is None else quantised(model)
 
 
 def _feed(tail: Tail, inputs: Mapping[str, tuple[str, int]]) -> None:

@@ -1,7 +1,7 @@
 """An encoder's file beside the folder that it was made of, on probes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,14 @@ class Probe(Struct):
     """Lowest cosine likewise; 1 where both are zero."""
 
 
+class Loss(Struct):
+    """What an encoder lost of the whole one that it was made of, on texts of a user."""
+
+    texts: int
+    similarity: float
+    """Correlation of the cosines of all pairs of the texts, by either encoder."""
+
+
 class EncoderReport(Struct):
     """What a verification found."""
 
@@ -52,6 +60,7 @@ class EncoderReport(Struct):
     tolerance: float | None
     """Largest difference that passes; None where it is the loss of 8-bit weights."""
     seconds: float
+    loss: Loss | None = None
 
     @property
     def passed(self) -> bool:
@@ -90,12 +99,19 @@ def probe_texts(longest: int | None) -> dict[str, str]:
 
 
 def compare(
-    encoder: Encoder, own: Callable[[list[int]], Reference], usage: Usage, family: str, target: str, source: Path
+    encoders: Sequence[Encoder],
+    own: Callable[[list[int]], Reference],
+    usage: Usage,
+    family: str,
+    target: str,
+    source: Path,
 ) -> EncoderReport:
     """Hold an encoder against its folder's own model, fed by the tokenizers library, on probes.
 
     Parameters
     ----------
+    encoders
+        The encoder, in each way that it may be run.
     own
         The tokens of a text -> its vector, see `Source.embed`.
     target, source
@@ -110,15 +126,15 @@ def compare(
         read = [(usage.prompt + text)[: usage.characters] for text in texts.values()]
         tokens = [tokenizer.encode(text, add_special_tokens=usage.special_tokens).ids for text in read]
     wanted = [own(ids) for ids in tokens]
-    batch = encoder.embed(list(texts.values()))
+    batches = [encoder.embed(list(texts.values())) for encoder in encoders]
     probes = []
-    for name, ids, expected, together in zip(texts, tokens, wanted, batch, strict=True):
-        found = [together, encoder.embed([texts[name]])[0]]
+    for name, ids, expected, *together in zip(texts, tokens, wanted, *batches, strict=True):
+        found = [*together, *(encoder.embed([texts[name]])[0] for encoder in encoders)]
         length = float(np.linalg.norm(expected)) or 1.0
         difference = float(np.max([np.abs(one - expected) for one in found])) / length
         probes.append(Probe(name, len(ids), difference, min(_cosine(one, expected) for one in found)))
     differences = np.array([probe.difference for probe in probes])
-    metadata = encoder.metadata
+    encoder, metadata = encoders[0], encoders[0].metadata
     return EncoderReport(
         target,
         str(source),

@@ -3,17 +3,31 @@
 import base64
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ..errors import ArtifactError
-from ..schema import ENCODER_VERSION, EncoderEntry
+from ..schema import ENCODER_VERSION, PREFIX, EncoderEntry, EncoderTable
 from .metadata import EncoderIdentity, read_entries
-from .onnx_reader import Model
+from .onnx_reader import Model, Tensor
 
 # The largest tokenizers known have a quarter of that.
 MOST_TOKENIZER_BYTES = 2**27
 _LONGEST = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class StaticTable:
+    """A row for each token; the mean of a text's is its vector."""
+
+    vectors: Tensor = field(repr=False)
+    """(n, e), float32, float16 or int8."""
+    scales: Tensor | None = field(repr=False)
+    """What rows of int8 are multiplied by, float32, (n, 1); None for others."""
+    unknown: int | None
+    """Token that is left out; None where all count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +54,8 @@ class EncoderMetadata:
     """What stands before every text; mostly nothing."""
     characters: int | None
     """Characters after which a text is cut before it is tokenized; None where it is not."""
+    is_static: bool
+    """Whether the mean of rows of tokens is all that the graph does, see `static_table`."""
     raw: Mapping[str, Any]
     """Every metadata entry, decoded, without the ``modelpick.`` prefix; but not the tokenizer."""
 
@@ -80,6 +96,7 @@ def read_encoder(name: str, data: bytes) -> tuple[EncoderMetadata, str, Model]:
         pad_id=entries.required(EncoderEntry.PAD_ID, int),
         prompt=entries.optional(EncoderEntry.PROMPT, str) or "",
         characters=_bound(entries, EncoderEntry.CHARACTERS) if EncoderEntry.CHARACTERS in entries.raw else None,
+        is_static=EncoderEntry.STATIC in entries.raw,
         raw=entries.raw,
     )
     try:
@@ -87,6 +104,31 @@ def read_encoder(name: str, data: bytes) -> tuple[EncoderMetadata, str, Model]:
     except (KeyError, ValueError, zlib.error) as cause:
         raise entries.refusal(EncoderEntry.TOKENIZER, f"malformed: {cause}") from None
     return metadata, tokenizer, model
+
+
+def static_table(name: str, metadata: EncoderMetadata, model: Model) -> StaticTable:
+    """Return the rows of an encoder that `EncoderMetadata.is_static`, copied, so that the file need not be held.
+
+    Raises
+    ------
+    ArtifactError
+        When the file does not hold them as it should.
+    """
+    told, tensors = metadata.raw[EncoderEntry.STATIC], model.tensors()
+    unknown = told.get("unknown") if isinstance(told, dict) else ""
+    vectors, scales = tensors.get(EncoderTable.VECTORS), tensors.get(EncoderTable.SCALES)
+    if not (
+        (unknown is None or type(unknown) is int)
+        and vectors is not None
+        and vectors.ndim == 2
+        and vectors.dtype in (np.float32, np.float16, np.int8)
+        and (vectors.dtype == np.int8) == (scales is not None)
+        and (scales is None or (scales.dtype == np.float32 and scales.shape == (len(vectors), 1)))
+        and np.isfinite(vectors if scales is None else scales).all()
+    ):
+        raise ArtifactError(f"{name}: {PREFIX}{EncoderEntry.STATIC}: expected finite vectors, with scales if of int8")
+    # Those of a file lie anywhere, and numpy would copy all of them for each look-up.
+    return StaticTable(vectors.copy(), None if scales is None else scales.copy(), unknown)
 
 
 def _bound(entries: Any, key: str) -> int | None:

@@ -1,6 +1,6 @@
 """Encoder: texts -> embeddings, by an ONNX graph and the tokenizer that stands in its metadata."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -8,24 +8,26 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from ..artifact.encoder import EncoderMetadata, read_encoder
+from ..artifact.encoder import EncoderMetadata, read_encoder, static_table
 from ..artifact.metadata import EncoderIdentity
 from ..artifact.seal import SEAL_LENGTH, read_sealed
 from ..artifact.tokenizer import UnsafeTokenizerError, check_tokenizer
 from ..errors import ArtifactError, FeatureError
 from ..schema import INT8, EncoderPort
-from ..session import Providers, cannot_run, open_session
+from ..session import Providers, cannot_run, open_session, runner
+from .static import static_runner
 from .tokenizing import Tokenizer, Tokens
 
 # Texts that are tokenized before the first of them is run, and tokens of a run, fillers included: more of them are not
 # faster on a processor, and take memory.
 WINDOW, RUN_TOKENS = 4_096, 512
 Embeddings = npt.NDArray[np.float32]
+RunTokens = Callable[[list[list[int]]], Embeddings]
 _OUTPUTS = [EncoderPort.EMBEDDING]
 
 
 class Encoder:
-    """Embeds texts by running an encoder's file in onnxruntime.
+    """Embeds texts by an encoder's file: in onnxruntime, or by numpy where its vectors are static.
 
     An encoder is immutable: any number of threads may call it at once, forked processes may go on with it, and it can
     be pickled, with all of its file. Make one with `Encoder.load`.
@@ -34,13 +36,13 @@ class Encoder:
     def __init__(
         self,
         file: str,
-        session: onnxruntime.InferenceSession,
+        run: RunTokens,
         metadata: EncoderMetadata,
         tokenizer: Tokenizer,
         source: str | Path | bytes,
         seal: bytes,
     ) -> None:
-        self._session: onnxruntime.InferenceSession | None = session
+        self._run_tokens: RunTokens | None = run
         self._file, self._metadata, self._tokenizer, self._source, self._seal = file, metadata, tokenizer, source, seal
 
     @classmethod
@@ -60,7 +62,8 @@ class Encoder:
         providers
             Execution providers, as onnxruntime takes them; the CPU by default. Others never stand in for them.
         sess_options
-            Session options; by default one thread and sequential execution.
+            Session options; by default one thread and sequential execution. With any of the two, static vectors are
+            looked up in onnxruntime as well.
 
         Raises
         ------
@@ -76,9 +79,11 @@ class Encoder:
         except UnsafeTokenizerError as cause:
             raise ArtifactError(f"{name}: its tokenizer cannot be used: {cause}") from None
         tokenizer = Tokenizer(name, tokenizer_json, facts, metadata)
-        session = open_session(name, model, providers, sess_options)
-        session._model_bytes = None  # it would hold the file beside what it made of it
-        encoder = cls(name, session, metadata, tokenizer, path, data[-SEAL_LENGTH:])
+        if metadata.is_static and providers is None and sess_options is None:
+            run = static_runner(static_table(name, metadata, model), metadata.normalised)
+        else:
+            run = session_runner(open_session(name, model, providers, sess_options), metadata.pad_id)
+        encoder = cls(name, run, metadata, tokenizer, path, data[-SEAL_LENGTH:])
         # The greatest token, and the one that fills: a graph that knows these knows all.
         shape = encoder._run([[facts.greatest_id] * 2, [facts.greatest_id]]).shape
         if shape != (2, metadata.embedding_dim):
@@ -110,6 +115,11 @@ class Encoder:
         """What the file says of itself."""
         return self._metadata
 
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """What turns texts into its tokens."""
+        return self._tokenizer
+
     def embed(self, texts: Sequence[str]) -> Embeddings:
         """Embed texts, float32, shape (n, embedding_dim).
 
@@ -129,8 +139,14 @@ class Encoder:
         for first in range(0, len(texts), WINDOW):
             window = enumerate(texts[first : first + WINDOW], first)
             tokens = [self._tokenizer.read(text, place)[0] for place, text in window]
-            for rows in self._runs([len(ids) for ids in tokens]):
-                embeddings[[first + row for row in rows]] = self._run([tokens[row] for row in rows])
+            embeddings[first : first + WINDOW] = self.embed_tokens(tokens)
+        return embeddings
+
+    def embed_tokens(self, tokens: Sequence[list[int]]) -> Embeddings:
+        """Embed texts that are tokenized, each with the tokens that the tokenizer adds, as `embed` does."""
+        embeddings = np.empty((len(tokens), self.embedding_dim), np.float32)
+        for rows in self._runs([len(ids) for ids in tokens]):
+            embeddings[rows] = self._run([tokens[row] for row in rows])
         return embeddings
 
     def read(self, text: str) -> tuple[Embeddings, Tokens]:
@@ -144,8 +160,8 @@ class Encoder:
         return Tokens(len(ids), cut)
 
     def close(self) -> None:
-        """Let go of the session; calls in flight finish, later ones raise `ArtifactError`."""
-        self._session = None
+        """Let go of the session, or the vectors; calls in flight finish, later ones raise `ArtifactError`."""
+        self._run_tokens = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the bytes; they are read again, so that no copy is held, and must be those that were loaded."""
@@ -156,7 +172,7 @@ class Encoder:
 
     def _runs(self, lengths: list[int]) -> Iterator[list[int]]:
         """Yield the rows of each run: the shortest first, as many as fill it at the length of its longest."""
-        if self._metadata.weights == INT8:
+        if self._metadata.weights == INT8 or self._metadata.is_static:
             yield from ([row] for row in range(len(lengths)))
             return
         rows: list[int] = []
@@ -169,18 +185,33 @@ class Encoder:
             yield rows
 
     def _run(self, tokens: list[list[int]]) -> Embeddings:
-        """Embed tokens, each text's filled to the longest, at least one."""
-        session = self._session
-        if session is None:
+        """Embed the tokens of some texts in one run."""
+        run = self._run_tokens
+        if run is None:
             raise ArtifactError("the encoder is closed")
-        shape = len(tokens), max(1, *map(len, tokens))
-        ids = np.full(shape, self._metadata.pad_id, np.int64)
-        mask = np.zeros(shape, np.int64)
-        for row, one in enumerate(tokens):
-            ids[row, : len(one)] = one
-            mask[row, : len(one)] = 1
         try:
-            found: list[Embeddings] = session.run(_OUTPUTS, {EncoderPort.IDS: ids, EncoderPort.MASK: mask})
+            return run(tokens)
         except Exception as cause:  # onnxruntime's errors have no common base
             raise cannot_run(self._file, cause) from None
+
+
+def session_runner(session: onnxruntime.InferenceSession, pad_id: int) -> RunTokens:
+    """Return what embeds the tokens of some texts in a session, each text's filled to the longest, at least one."""
+    session._model_bytes = None  # it would hold the file beside what it made of it
+    run = runner(session)
+
+    def embed(tokens: list[list[int]]) -> Embeddings:
+        if len(tokens) == 1 and tokens[0]:
+            ids = np.array(tokens, np.int64)
+            mask = np.ones(ids.shape, np.int64)
+        else:
+            shape = len(tokens), max(1, *map(len, tokens))
+            ids = np.full(shape, pad_id, np.int64)
+            mask = np.zeros(shape, np.int64)
+            for row, one in enumerate(tokens):
+                ids[row, : len(one)] = one
+                mask[row, : len(one)] = 1
+        found: list[Embeddings] = run(_OUTPUTS, {EncoderPort.IDS: ids, EncoderPort.MASK: mask})
         return found[0]
+
+    return embed

@@ -82,6 +82,10 @@ class Tokenizer:
             self._first = self._room * _CHARACTERS_PER_TOKEN + self._margin
             self._most = max(_MOST_CHARACTERS, self._room * facts.longest_token + self._margin)
 
+    def alone(self, token: int) -> list[int]:
+        """Return a token with those that are added."""
+        return [*self._before, token, *self._after]
+
     def read(self, text: str, place: int = 0) -> tuple[list[int], bool]:
         """Tokenize a text: the tokens that are read, those that are added included, and whether there are more.
 

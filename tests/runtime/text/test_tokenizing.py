@@ -53,7 +53,7 @@ KINDS = {"WordPiece": word_piece, "BPE": byte_pairs, "Unigram": unigram}
 def of_json(text, longest, **given):
     given = {"special_tokens": True, "prompt": "", "characters": None} | given
     metadata = EncoderMetadata(
-        EncoderIdentity("e", "0"), 8, longest, "mean", True, "float32", pad_id=0, raw={}, **given
+        EncoderIdentity("e", "0"), 8, longest, "mean", True, "float32", pad_id=0, is_static=False, raw={}, **given
     )
     return Tokenizer("e.onnx", text, check_tokenizer(text), metadata)
 

@@ -1,0 +1,163 @@
+"""Encoders beside one another: what picks by their embeddings are worth, and what an embedding takes."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from modelpick.runtime.text import Encoder
+
+from ..algorithms import AnyRules
+from ..formats.outcomes import Benchmark, Settings
+from ..statistics.bootstrap import FEWEST, Estimate, Sums, estimate, ratio, resampled, share
+from ..training.crossvalidation import Sweep, best_single, outcomes_of, swept, weighted
+from ..training.train import trainer, training_data
+
+ALGORITHM = "kernel_ridge"
+KEPT = (1.0, 0.95)
+# Prompts that are timed.
+_TIMED = 200
+Vector = npt.NDArray[np.float64]
+Done = Callable[[int, int], None]
+
+
+class Candidate(NamedTuple):
+    """An encoder, and records that it embedded."""
+
+    file: str
+    encoder: Encoder
+    benchmark: Benchmark
+    megabytes: float
+
+
+class EncoderWorth(Struct):
+    """What picks by an encoder's embeddings are worth, in cross-validation, and what an embedding takes."""
+
+    file: str
+    digest: str
+    quality: Estimate
+    """Mean quality of the picks."""
+    over_single: Estimate
+    """By how much that exceeds the best single model's."""
+    over_best: Estimate
+    """By how much that exceeds the quality of the picks by the best of the encoders."""
+    saved: dict[str, Estimate]
+    """Share of the best single model's cost that is saved by the cheapest point that keeps such a share of quality."""
+    milliseconds: float
+    """To embed a prompt, at the median."""
+    megabytes: float
+    is_recommended: bool = False
+    """Whether it is the fastest of those that are not surely worse than the best."""
+
+
+def compare_encoders(
+    candidates: Sequence[Candidate], seed: int = 0, done: Done = lambda done, total: None
+) -> list[EncoderWorth]:
+    """Compare encoders on the same records: kernel ridge on embeddings alone, by 5-fold cross-validation.
+
+    All intervals are paired: they are of the same samples of queries.
+
+    Parameters
+    ----------
+    candidates
+        Encoders, with the same records in the same order.
+    done
+        Called with how many trials are done, and of how many.
+
+    Raises
+    ------
+    DocumentError
+        When there are fewer than two queries.
+    """
+    rules = trainer(ALGORITHM)
+    sweeps = []
+    for number, candidate in enumerate(candidates):
+        sweeps.append(_swept(candidate.benchmark, rules, seed, number, len(candidates), done))
+    benchmark = candidates[0].benchmark
+    single = best_single(benchmark.quality)
+    qualities = [outcomes_of(sweep.picks[:1], benchmark.quality)[0] for sweep in sweeps]
+    best = int(np.argmax([np.nanmean(quality) for quality in qualities]))
+    beside = {"single": benchmark.quality[:, single], "best": qualities[best]}
+    tables = resampled((_columns(quality, beside) for quality in qualities), seed)
+    found = [
+        EncoderWorth(
+            candidate.file,
+            candidate.encoder.digest,
+            _mean(sums, "quality"),
+            _mean(sums, "over single"),
+            _mean(sums, "over best"),
+            {f"{kept:g}": _saved(sweep, benchmark, single, kept, seed) for kept in KEPT},
+            _milliseconds(candidate.encoder, benchmark.queries),
+            candidate.megabytes,
+        )
+        for candidate, sweep, sums in zip(candidates, sweeps, tables, strict=True)
+    ]
+    fair = [one for place, one in enumerate(found) if place == best or not one.over_best.high < 0]
+    min(fair, key=lambda one: one.milliseconds).is_recommended = True
+    return found
+
+
+def similarity(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:
+    """Return the correlation of the cosines of all pairs of texts, by either embeddings, (n, e); NaN for one pair."""
+    pairs = np.triu_indices(len(one), 1)
+    if len(pairs[0]) < FEWEST:
+        return float("nan")
+    correlations: Vector = np.corrcoef([_cosines(embeddings)[pairs] for embeddings in (one, other)])
+    return float(correlations[0, 1])
+
+
+def _cosines(embeddings: npt.NDArray[np.float32]) -> Vector:
+    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    directions = embeddings.astype(np.float64) / np.where(lengths, lengths, 1.0)
+    cosines: Vector = directions @ directions.T
+    return cosines
+
+
+def _swept(benchmark: Benchmark, rules: AnyRules, seed: int, number: int, total: int, done: Done) -> Sweep:
+    training = training_data(benchmark, Settings(seed=seed), one_hot=False)
+    (sweep,) = swept(
+        training,
+        rules,
+        [training.settings],
+        weighted(training),
+        lambda trials, of: done(number * of + trials, total * of),
+    )
+    return sweep
+
+
+def _columns(quality: Vector, beside: dict[str, Vector]) -> dict[str, Vector]:
+    """Return columns of sums: the quality, and its differences, each with where it is known."""
+    values = {"quality": quality} | {f"over {name}": quality - other for name, other in beside.items()}
+    known = {f"{name} known": (~np.isnan(value)).astype(np.float64) for name, value in values.items()}
+    return {name: np.nan_to_num(value) for name, value in values.items()} | known
+
+
+def _mean(sums: Sums, name: str) -> Estimate:
+    return estimate(ratio(sums[name], sums[f"{name} known"]), sums.counts[f"{name} known"])
+
+
+def _saved(sweep: Sweep, benchmark: Benchmark, single: int, kept: float, seed: int) -> Estimate:
+    """Estimate what the cheapest objective saves whose picks keep a share of the best single model's quality."""
+    known = ~np.isnan(benchmark.cost).all(axis=1)
+    quality, cost = (outcomes_of(sweep.picks, values) for values in (benchmark.quality, benchmark.cost))
+    least = kept * float(np.nanmean(benchmark.quality[:, single]))
+    reached = [place for place, values in enumerate(quality) if known.any() and np.nanmean(values) >= least]
+    if not reached:
+        return Estimate(np.nan, np.nan, np.nan, "no objective keeps that quality" if known.any() else "no costs")
+    cheapest = min(reached, key=lambda place: np.nanmean(cost[place]))
+    both = ~np.isnan(cost[cheapest]) & ~np.isnan(benchmark.cost[:, single])
+    columns = {"picked": cost[cheapest], "single": benchmark.cost[:, single]}
+    (sums,) = resampled([{name: np.where(both, value, 0.0) for name, value in columns.items()}], seed)
+    return estimate(1.0 - share(sums["picked"], sums["single"]), int(both.sum()))
+
+
+def _milliseconds(encoder: Encoder, queries: Sequence[str]) -> float:
+    taken = []
+    for query in queries[:_TIMED]:
+        start = time.perf_counter()
+        encoder.read(query)
+        taken.append(time.perf_counter() - start)
+    return float(np.median(taken)) * 1e3
