@@ -86,10 +86,11 @@ def test_training_embeds_once_and_records_the_encoder(trained, made, monkeypatch
 
 def test_evaluates_what_was_trained_with_the_same_encoder(trained):
     code, out, err = trained("evaluate", "svm.onnx", "--data", "data.jsonl", "--encoder", "e.onnx", "--json")
-    assert (code, json.loads(out)["verdicts"][0]["pays"]) == (0, True)
+    # Questions that it was trained on say nothing of what it is worth.
+    assert (code, json.loads(out)["verdicts"][0]["pays"]) == (0, False)
     code, out, err = trained("evaluate", "svm.onnx", "--data", "data.jsonl", "--encoder", "other.onnx")
     assert (code, out) == (2, "")
-    assert err.startswith("error: svm.onnx: expected the encoder small (")
+    assert err.splitlines()[-1].startswith("error: svm.onnx: expected the encoder small (")
     code, out, err = trained("train", "--data", "data.jsonl", "-o", ".", "--encoder", "e.onnx", "--embeddings", "x.npz")
     assert (code, err) == (2, "error: expected one of --embedder, --embeddings and --encoder\n")
 
@@ -123,7 +124,8 @@ def test_categories_are_predicted_where_vectors_have_them(trained, made):
     (made / "given.json").write_text(json.dumps(model))
     assert trained("convert", "given.json", "-o", ".")[0] == 0
     code, _, err = trained(*judged, "given.onnx")
-    assert (code, err) == (2, "error: given.onnx: expected an artifact that predicts categories\n")
+    assert code == 2
+    assert err.splitlines()[-1] == "error: given.onnx: expected an artifact that predicts categories"
 
 
 def test_picks_for_a_prompt_and_for_files_of_them(trained, made):
