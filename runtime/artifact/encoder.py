@@ -114,7 +114,7 @@ def static_table(name: str, metadata: EncoderMetadata, model: Model) -> StaticTa
     ArtifactError
         When the file does not hold them as it should.
     """
-    told, tensors = metadata.raw[EncoderEntry.STATIC], model.tensors()
+    told, tensors = metadata.raw[EncoderEntry.STATIC], model.tensors
     unknown = told.get("unknown") if isinstance(told, dict) else ""
     vectors, scales = tensors.get(EncoderTable.VECTORS), tensors.get(EncoderTable.SCALES)
     if not (
