@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from modelpick.runtime.errors import DocumentError
 
@@ -31,10 +31,35 @@ class _Header(Struct):
     encoder: EncoderRecord | None = None
     category_classifier: CategoryClassifier | None = None
     training_questions: str | None = None
+    version: Any = None
+    """Of the router's earliest files alone."""
+    training: Raw | UnsetType = UNSET
+
+
+class _Named(Struct):
+    algorithm: Raw | UnsetType = UNSET
 
 
 class _Trained(Struct):
     trained: bool
+
+
+# The first files that the router wrote, of KNN, KMeans and SVM: "version" 1.0, and the records in place of a model.
+EARLIEST = (
+    "expected a trained model: this is a file of the router's earliest form, with records of answers, which today's "
+    "router does not pick by either; train one on these records"
+)
+
+
+def is_other_json(source: str | Path) -> bool:
+    """Return whether a file is JSON that names no algorithm, such as a report: no model, and no attempt at one."""
+    try:
+        _, data = read_contents(source, DocumentError)
+        return msgspec.json.decode(data, type=_Named).algorithm is UNSET
+    except msgspec.ValidationError:  # no object
+        return True
+    except (DocumentError, msgspec.DecodeError, RecursionError):
+        return False
 
 
 def load_document(source: str | Path | bytes, *, semantics: str = Semantics.native) -> Document:
@@ -99,6 +124,9 @@ def load_document(source: str | Path | bytes, *, semantics: str = Semantics.nati
         if header.training_questions is not None:
             from_field(header.training_questions)
             fields[TRAINING_QUESTIONS] = header.training_questions
+        reads_records = "training" in rules.form.__struct_fields__
+        if isinstance(header.version, str) and header.training is not UNSET and not reads_records:
+            refuse("$.training", EARLIEST)
         form = decode(data, rules.form)
         fields |= msgspec.to_builtins(form, enc_hook=lambda raw: VECTOR)
         digest = hashlib.sha256(data).hexdigest()

@@ -66,6 +66,8 @@ class ExactNeighbors(NearestNeighbors):
             distances: Matrix = cdist(features, ranked)
             return distances
         chords: Matrix = cdist(directions(features), ranked)
+        # Queries of zeros have no direction: unit vectors are equally far, whatever their last digits.
+        chords[~features.any(axis=1)] = ranked.any(axis=1)
         # Half the squared distance of unit vectors, 2 - 2 a.b: it keeps its digits where they are close.
         return chords**2 / 2 if self.ranking == Metric.COSINE else chords
 

@@ -140,6 +140,10 @@ class _Parts(Struct):
     intercept: list[Raw] | None = None
     n_support: list[Raw] | None = None
 
+    @property
+    def at_top_level(self) -> bool:
+        return any(getattr(self, name) for name in Parameters.__struct_fields__)
+
 
 def _one_against_rest(data: Contents) -> str | None:
     """Return the first rules for an older file without the parameters of an SVC, as the original does.
@@ -157,8 +161,13 @@ def _one_against_rest(data: Contents) -> str | None:
         return None
     if parts.format_version == 2:
         refuse("$.svc", f"expected {', '.join(Parameters.__struct_fields__)}, which a file of version 2 has")
-    at_top_level = any(getattr(parts, name) for name in Parameters.__struct_fields__)
-    return None if at_top_level else "native/1"
+    return None if parts.at_top_level else "native/1"
+
+
+def has_exact_parameters(data: Contents) -> bool:
+    """Return whether an SVM file holds the parameters of an SVC."""
+    parts = decode(data, _Parts)
+    return parts.svc is not None or parts.at_top_level
 
 
 def _check_trainer(form: SVCForm, source: Source, reader: Reader) -> SVCDocument:

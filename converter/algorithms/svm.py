@@ -31,7 +31,7 @@ from ..graphs.unit_length import Scaled, add_directions, directions
 from .choices import ChoiceSelector, describe_choices, expect_classifiers
 from .estimator import Matrix, checked_features
 from .rules import Probes, Rules, Trial, fixed
-from .svc import SETTINGS, exact_parameters, kernel_grid, kernel_type, train_classes
+from .svc import SETTINGS, exact_parameters, has_exact_parameters, kernel_grid, kernel_type, train_classes
 
 # Queries whose norm is not above are scored as they are.
 MIN_NORM = 1e-10
@@ -108,7 +108,8 @@ def _check(form: SVMForm, source: Source, reader: Reader) -> SVMDocument:
     widths = {f"$.linear_classifiers[{i}].weights": c.weights.shape[0] for i, c in enumerate(linear)}
     widths |= {f"$.rbf_classifiers[{i}].support_vectors": c.support_vectors.shape[1] for i, c in enumerate(rbf)}
     if not widths:
-        refuse("$", "expected at least one of linear_classifiers or rbf_classifiers")
+        instead = "; --semantics native/2 picks by its SVC" if has_exact_parameters(reader.text) else ""
+        refuse("$", f"expected at least one of linear_classifiers or rbf_classifiers{instead}")
     first, expected = next(iter(widths.items()))
     for path, width in widths.items():
         if width != expected:

@@ -20,13 +20,14 @@ from ..algorithms.rules import Semantics
 from ..artifact.restore import restore as restore_file
 from ..artifact.restore import to_json
 from ..convert import convert as convert_file
+from ..documents import is_other_json
 from ..files.io import STDIN, check_distinct, write_atomically
 from ..files.queries import ask, read_queries
 from ..graphs.exact_search import ExactSearch
 from ..verification.compare import verify as verify_artifact
 from ..verification.probes import SAMPLES
 from ..verification.report import Report, VerificationError, write_junit
-from .console import emit, fail, progress, show
+from .console import emit, fail, note, progress, show
 from .names import STDOUT, Output, files_in, to_fill, to_read, to_write
 from .options import Artifact, AsJson
 
@@ -78,6 +79,9 @@ def convert(
     embedding_dim: Annotated[int | None, typer.Option(help="Record the width of these embeddings.")] = None,
     report: ReportFile = None,
     junit: JUnitFile = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse JSON in a folder that is no model, instead of passing over it.")
+    ] = False,
 ) -> None:
     """Convert JSON models to artifacts, one .onnx file each, and verify them.
 
@@ -86,7 +90,7 @@ def convert(
     """
     described = ("source", "algorithm", "semantics", "rows", "width", "models", "JSON", "artifact")
     table = Table(*described, "seconds", "verified")
-    targets = _targets(sources, output)
+    targets = _targets(sources, output, strict)
     for written in (report, junit):
         if written is not None:
             check_distinct(written, targets.values())
@@ -130,11 +134,24 @@ def convert(
         raise refusals[-1]
 
 
-def _targets(sources: list[Path], output: Output) -> dict[Path, Path]:
+def _models(source: Path, strict: bool) -> list[Path]:
+    """Return a JSON model, or those in a folder, where JSON that is none is passed over unless ``strict``."""
+    files = files_in(source, ".json")
+    if strict or not source.is_dir():
+        return files
+    others = [file for file in files if is_other_json(file)]
+    if len(others) == len(files):
+        raise ModelpickError(f"{source}: expected at least one JSON model in this folder, got {len(files)} other files")
+    for file in others:
+        note(f"{file}: passed over: it names no algorithm, and so is no model")
+    return [file for file in files if file not in others]
+
+
+def _targets(sources: list[Path], output: Output, strict: bool) -> dict[Path, Path]:
     """Map artifact -> source, folders expanded; two sources of one artifact are refused."""
     targets: dict[Path, Path] = {}
     for source in sources:
-        for file in files_in(source, ".json"):
+        for file in _models(source, strict):
             target = output.file(f"{'stdin' if str(file) == STDIN else file.stem}.onnx")
             if target not in targets or targets[target].resolve() == file.resolve():
                 targets[target] = file

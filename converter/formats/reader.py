@@ -22,7 +22,7 @@ class Reader:
     """
 
     def __init__(self, text: Contents) -> None:
-        self._text = text
+        self.text = text
         self.odd: list[tuple[str, str]] = []
         """Places in the document, and what is odd about them."""
 
@@ -67,8 +67,8 @@ class Reader:
 
     def _give_back(self, first: Raw, last: Raw) -> None:
         """Give back the text from one part of it to another."""
-        begin = _address(self._text)
-        give_back(self._text, _address(first) - begin, _address(last) + memoryview(last).nbytes - begin)
+        begin = _address(self.text)
+        give_back(self.text, _address(first) - begin, _address(last) + memoryview(last).nbytes - begin)
 
 
 def _address(data: Contents | Raw) -> int:

@@ -29,6 +29,8 @@ class Vectors:
 def squared_distances(vectors: npt.NDArray[np.floating], query: Matrix, unit: bool) -> Matrix:
     """Measure a query, float64, (1, d), to vectors, (m, d): (m,); with ``unit``, between their directions."""
     if unit:
+        if query[0, 0] == 0.0 and not query.any():  # which has no direction: unit vectors are equally far
+            return np.asarray(vectors.any(axis=1), dtype=np.float64)
         vectors, query = directions(vectors.astype(np.float64, copy=False)), directions(query)
     with np.errstate(over="ignore"):  # what is too far for float64 is infinitely far
         moved = vectors - query
