@@ -5,10 +5,8 @@ behind the parts that are there, if neither artifact nor source has changed; the
 """
 
 import hashlib
-import os
-import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -20,19 +18,19 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from modelpick.runtime import ArtifactError, FeatureError, ModelpickError, Selector
+from modelpick.runtime.errors import first_line
 from modelpick.runtime.query import Asked
 from modelpick.runtime.text import Encoder, TextSelector
 from modelpick.runtime.text.messages import Which
 
-from .io import check_distinct, open_bytes, put_in_place, read_bytes, reason, write_atomically
+from .io import check_distinct, new_file, open_bytes, read_bytes, reason, resolved
 from .parquet import PARQUET, ParquetWriter, as_matrix, as_objects, read_columns
+from .parts import MANIFEST, Parts, open_parts
 from .queries import FEATURES, PROMPTS, Parse, Query, parse_file, parse_prompt, parse_query
 
 CHUNK = 8_192
 NPY = b"\x93NUMPY"
 TEXT = (".jsonl", ".jsonl.gz")
-MANIFEST, JOINED = "manifest.json", "joined"
-OURS = re.compile(rf"\d{{9,}}\.jsonl|{MANIFEST}|{JOINED}")
 # Rows of features as a matrix, or queries one by one.
 Rows = npt.NDArray[Any] | Sequence[Query]
 # Chunks, each with the number of rows in the file: of text an estimate, or None where there is none.
@@ -47,6 +45,7 @@ class Pick(Struct, omit_defaults=True):
     error: str | None = None
 
 
+_PICK = msgspec.json.Decoder(Pick)
 Writer = Callable[[IO[bytes]], AbstractContextManager[Callable[[list[Pick]], None]]]
 
 
@@ -137,7 +136,10 @@ def select_file(
     if suffix not in _WRITERS:
         raise ModelpickError(f"{target}: expected a name that ends in one of {', '.join(_WRITERS)}")
     check_distinct(target, filter(None, (artifact, source, encoder)))
-    target = target.resolve()  # of a link, the file that it leads to is written
+    try:
+        final = resolved(target)
+    except OSError as cause:
+        raise ModelpickError(f"{target}: cannot be written: {reason(cause)}") from None
     read = _reader(source)
     _, data = read_bytes(artifact, ModelpickError)
     status = source.stat()
@@ -153,52 +155,52 @@ def select_file(
         chunk=chunk,
         asked=repr(asked or {}),
     )
-    parts = target.with_name(f".{target.name}.modelpick-parts")
+    folder = final.with_name(f".{final.name}.modelpick-parts")
     rows = resumed = 0
-    with _loaded(artifact, data, prompts, message, asked or {}) as selector:
-        _prepare(parts, msgspec.json.encode(manifest))
-        for number, (values, total) in enumerate(read(source, form, chunk)):
-            part = parts / f"{number:09}.jsonl"
-            if part.exists():
-                resumed += len(values)
-            else:
-                picks = _picks(selector, values, rows)
-                write_atomically(part, b"".join(msgspec.json.encode(pick) + b"\n" for pick in picks))
-            rows += len(values)
-            done(rows, total)
-    bad = _join(parts, target, _WRITERS[suffix])
-    _remove(parts)
+    try:
+        with _loaded(artifact, data, prompts, message, asked or {}) as selector, open_parts(folder) as parts:
+            _prepare(folder, parts, msgspec.json.encode(manifest))
+            for number, (values, total) in enumerate(read(source, form, chunk)):
+                kept = parts.get(number)
+                if kept is not None and _rows(kept) == range(rows, rows + len(values)):
+                    resumed += len(values)
+                else:
+                    picks = _picks(selector, values, rows)
+                    parts.put(number, b"".join(msgspec.json.encode(pick) + b"\n" for pick in picks))
+                rows += len(values)
+                done(rows, total)
+            bad = _join(parts, rows, final, _WRITERS[suffix])
+            parts.clear()
+    except OSError as cause:
+        raise ModelpickError(f"{target}: cannot be written: {reason(cause)}") from None
     return Outcome(rows, bad, resumed)
 
 
-def _prepare(parts: Path, manifest: bytes) -> None:
-    """Make a folder for the parts, or keep the parts of an earlier run on the same files.
+def _prepare(folder: Path, parts: Parts, manifest: bytes) -> None:
+    """Keep the parts of an earlier run on the same files, or remove those of another.
 
     Raises
     ------
     ModelpickError
         When there is a folder that no run made: it stays as it is.
     """
+    names = parts.names()
     try:
-        if parts.exists():
-            found = parts / MANIFEST
-            if found.exists() and found.read_bytes() == manifest:
-                return
-            if any(parts.iterdir()):
-                msgspec.json.decode(found.read_bytes(), type=Manifest)
-            _remove(parts)
+        found = parts.read(MANIFEST) if names else b""
+        if found == manifest:
+            return
+        if names:
+            msgspec.json.decode(found, type=Manifest)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        raise ModelpickError(f"{parts}: expected the parts of an earlier run, or nothing: move it away") from None
-    write_atomically(parts / MANIFEST, manifest)
+        raise ModelpickError(f"{folder}: expected the parts of an earlier run, or nothing: move it away") from None
+    parts.clear()
+    parts.write(MANIFEST, manifest)
 
 
-def _remove(parts: Path) -> None:
-    """Remove what runs make, and the folder if nothing else is in it."""
-    for path in parts.iterdir():
-        if OURS.fullmatch(path.name):
-            path.unlink()
-    with suppress(OSError):
-        parts.rmdir()
+def _rows(part: bytes) -> range:
+    """Return the rows that a part answers, from the first to the last."""
+    picks = [_PICK.decode(line) for line in part.splitlines()]
+    return range(picks[0].row, picks[0].row + len(picks)) if picks else range(0)
 
 
 def _loaded(
@@ -264,8 +266,8 @@ def _read_npy(source: Path, form: _Form, chunk: int) -> Chunks:
         raise ModelpickError(f"{source}: expected prompts, .jsonl or .parquet, beside an encoder")
     try:
         matrix = np.load(source, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as cause:
-        raise ModelpickError(f"{source}: cannot be read: {str(cause).splitlines()[0]}") from None
+    except (OSError, ValueError, OverflowError, MemoryError) as cause:
+        raise ModelpickError(f"{source}: cannot be read: {first_line(cause)}") from None
     if matrix.ndim != 2:
         raise ModelpickError(f"{source}: expected an array of shape (n, d), got {matrix.shape}")
     for start in range(0, len(matrix), chunk):
@@ -298,41 +300,29 @@ def _read_parquet(source: Path, form: _Form, chunk: int) -> Chunks:
             yield [form.parse("", row) for row in rows], total
 
 
-def _join(parts: Path, target: Path, writer: Writer) -> int:
-    """Write the target: how many rows of it are bad."""
-    temporary, bad = parts / JOINED, 0
-    decoder = msgspec.json.Decoder(Pick)
-    try:
-        with temporary.open("wb") as file, writer(file) as put:
-            for part in sorted(parts.glob("*.jsonl")):
-                picks = [decoder.decode(line) for line in part.read_bytes().splitlines()]
-                put(picks)
-                bad += sum(pick.error is not None for pick in picks)
-        put_in_place(temporary, target)
-    except OSError as cause:
-        raise ModelpickError(f"{target}: cannot be written: {reason(cause)}") from None
+def _join(parts: Parts, rows: int, target: Path, writer: Writer) -> int:
+    """Write the target, of so many rows: how many of them are bad."""
+    bad = joined = number = 0
+    with new_file(target) as file, writer(file) as put:
+        while joined < rows:
+            part = parts.get(number)
+            if part is None:
+                raise OSError("its parts were altered")
+            picks = [_PICK.decode(line) for line in part.splitlines()]
+            put(picks)
+            bad += sum(pick.error is not None for pick in picks)
+            joined, number = joined + len(picks), number + 1
     return bad
 
 
-class _JSONLines:
-    """Writes picks as JSON lines."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-
-    def __enter__(self) -> Callable[[list[Pick]], None]:
-        return self._put
-
-    def __exit__(self, *_: object) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def _put(self, picks: list[Pick]) -> None:
-        self._file.writelines(msgspec.json.encode(pick) + b"\n" for pick in picks)
+@contextmanager
+def _json_lines(file: IO[bytes]) -> Iterator[Callable[[list[Pick]], None]]:
+    """Write picks as JSON lines."""
+    yield lambda picks: file.writelines(msgspec.json.encode(pick) + b"\n" for pick in picks)
 
 
 _READERS: dict[bytes, Callable[[Path, _Form, int], Chunks]] = {NPY: _read_npy, PARQUET: _read_parquet}
 _WRITERS: dict[str, Writer] = {
-    ".jsonl": _JSONLines,
+    ".jsonl": _json_lines,
     ".parquet": ParquetWriter,
 }

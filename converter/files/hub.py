@@ -4,7 +4,7 @@ Only files that are models or artifacts by their content are exchanged: a reposi
 """
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,12 +12,17 @@ import msgspec
 from msgspec import Struct
 
 from modelpick.runtime import ModelpickError
-from modelpick.runtime.artifact.seal import read_sealed
+from modelpick.runtime.algorithms import TABLE
+from modelpick.runtime.artifact.encoder import is_encoder, read_encoder
+from modelpick.runtime.artifact.metadata import read_contents
+from modelpick.runtime.artifact.seal import MOST_BYTES, read_sealed
 
 from .io import read_bytes, write_atomically
 
 SUFFIXES = (".json", ".onnx")
 CARD = "README.md"
+# Files that are taken from a repository at most, each of at most as many bytes as an artifact has.
+MOST_FILES = 1_000
 
 
 class Pulled(NamedTuple):
@@ -53,26 +58,31 @@ def pull(repository: str, target: str | Path, *, revision: str | None = None) ->
     Raises
     ------
     ModelpickError
-        When huggingface_hub is missing, the download fails, or there is no model and no artifact.
+        When huggingface_hub is missing, the download fails, there is no model and no artifact, files are too many or
+        too large, or one would replace what is something else.
     """
     hub = _hub()
-    files, others = [], []
     with tempfile.TemporaryDirectory() as folder:
         try:
-            listed = hub.HfApi().list_repo_files(repository, revision=revision)
-            names = sorted(name for name in listed if name.endswith(SUFFIXES) and "/" not in name)
-            paths = [Path(hub.hf_hub_download(repository, name, revision=revision, local_dir=folder)) for name in names]
+            listed = hub.HfApi().list_repo_tree(repository, revision=revision)
+            sizes = {entry.path: getattr(entry, "size", None) for entry in listed}  # folders have none
+            named = {name: size for name, size in sorted(sizes.items()) if size is not None and _is_named_so(name)}
+            _check_sizes(repository, named)
+            paths = [Path(hub.hf_hub_download(repository, name, revision=revision, local_dir=folder)) for name in named]
+        except ModelpickError:
+            raise
         except Exception as cause:  # its errors, those of its HTTP library and of the file system have no common base
             raise _failed(repository, "pulled", cause) from None
-        for path in paths:
-            if is_ours(path):
-                write_atomically(Path(target) / path.name, path.read_bytes())
-                files.append(Path(target) / path.name)
-            else:
-                others.append(path.name)
+        others = [path.name for path in paths if not is_ours(path)]
+        files = {Path(target) / path.name: path for path in paths if path.name not in others}
+        for file in files:
+            if file.exists() and not is_ours(file):
+                raise ModelpickError(f"{file}: expected a model or an artifact to replace, got something else")
+        for file, path in files.items():
+            write_atomically(file, path.read_bytes())
     if not files:
         raise ModelpickError(f"{repository}: expected JSON models or artifacts in its top folder, got none")
-    return Pulled(files, others)
+    return Pulled(list(files), others)
 
 
 def push(
@@ -116,6 +126,19 @@ def push(
     return Pushed(str(commit.commit_url), [path.name for path in files], bool(is_private))
 
 
+def _is_named_so(name: str) -> bool:
+    """Whether a file of a repository may be one of ours, by its name: in the top folder, and not hidden."""
+    return name.endswith(SUFFIXES) and not name.startswith(".") and "/" not in name and "\\" not in name
+
+
+def _check_sizes(repository: str, sizes: Mapping[str, int]) -> None:
+    for name, size in sizes.items():
+        if size > MOST_BYTES:
+            raise ModelpickError(f"{repository}: {name}: expected {MOST_BYTES:,} bytes at most, got {size:,}")
+    if len(sizes) > MOST_FILES:
+        raise ModelpickError(f"{repository}: expected {MOST_FILES:,} models and artifacts at most, got {len(sizes):,}")
+
+
 class _Model(Struct):
     """What all JSON models have."""
 
@@ -123,12 +146,14 @@ class _Model(Struct):
 
 
 def is_ours(path: Path) -> bool:
-    """Return whether a file is a JSON model, or an artifact with its seal."""
+    """Return whether a file is a JSON model of an algorithm that is known, or an artifact: a selector or an encoder."""
     try:
         if path.suffix == ".onnx":
-            read_sealed(path)
+            name, data = read_sealed(path)
+            (read_encoder if is_encoder(name, data) else read_contents)(name, data)
         else:
-            msgspec.json.decode(read_bytes(path, ModelpickError)[1], type=_Model)
+            model = msgspec.json.decode(read_bytes(path, ModelpickError)[1], type=_Model)
+            return model.algorithm in {algorithm for algorithm, _ in TABLE}
     except (ModelpickError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True

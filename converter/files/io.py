@@ -1,11 +1,13 @@
 """Reading sources and writing targets, whole or not at all."""
 
+import errno
 import mmap
 import os
+import secrets
 import stat
 import sys
-import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -13,6 +15,8 @@ from modelpick.runtime.artifact.seal import open_file
 from modelpick.runtime.errors import ModelpickError
 
 STDIN = "-"
+# Links of a path that are followed, as on Linux.
+MOST_LINKS = 40
 # Pipes that the shell hands over, as of `<(command)`; others may block for ever.
 HANDED_OVER = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 # Bytes of a file; those of a mapping can be given back to the system in parts.
@@ -98,45 +102,80 @@ def check_distinct(target: str | Path, sources: Iterable[str | Path]) -> None:
             raise ModelpickError(f"{target}: expected another file than {source}, which is read")
 
 
+def resolved(target: Path) -> Path:
+    """Follow the links of a path, of each folder in it too: those that are one's own, or the system's.
+
+    Who may write to a folder could else lead a file that is written there wherever they like.
+
+    Raises
+    ------
+    OSError
+        When one is another user's, or they lead round in circles.
+    """
+    path = target.absolute()
+    for _ in range(MOST_LINKS):
+        link = next((part for part in reversed((path, *path.parents)) if part.is_symlink()), None)
+        if link is None:
+            return path.resolve()
+        if not _is_trusted(link.lstat()):
+            raise PermissionError(errno.EACCES, f"{link} is a link of another user")
+        path = link.parent / link.readlink() / path.relative_to(link)
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def _is_trusted(status: os.stat_result) -> bool:
+    """Whether something is one's own, or the system's."""
+    return not hasattr(os, "geteuid") or status.st_uid in (0, os.geteuid())
+
+
 def write_atomically(target: Path, data: bytes | Iterable[bytes]) -> None:
     """Write ``data``, or its parts, beside ``target`` and rename it over it: a reader sees the old file or the new one.
 
-    Of a link, the file that it leads to is written; a file keeps its mode. A device or pipe is written to.
+    Of a link, the file that it leads to is written, see `resolved`; a file keeps its mode. A device or pipe is written
+    to.
 
     Raises
     ------
     ModelpickError
         When the target cannot be written. Whatever stood there before still stands.
     """
-    temporary, parts = None, [data] if isinstance(data, bytes) else data
+    parts = [data] if isinstance(data, bytes) else data
     try:
         if target.exists() and not target.is_file() and not target.is_dir():
+            if not _is_trusted(target.stat()):
+                raise PermissionError(errno.EACCES, "Is a device or a pipe of another user")
             with target.open("wb") as file:
                 file.writelines(parts)
             return
-        final = target.resolve()
+        final = resolved(target)
         final.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=".modelpick-", dir=final.parent)
-        with os.fdopen(descriptor, "wb") as file:
+        with new_file(final) as file:
             file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        put_in_place(Path(temporary), final)
     except (OSError, ValueError) as cause:
         raise ModelpickError(f"{target}: cannot be written: {reason(cause)}") from None
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
 
 
-def put_in_place(temporary: Path, target: Path) -> None:
-    """Rename a finished file over its target, whose mode it takes; a new one has the usual mode.
+@contextmanager
+def new_file(target: Path) -> Iterator[IO[bytes]]:
+    """Yield a file that takes the place of a target, and its mode, once it is whole; a new one has the usual mode.
 
     Raises
     ------
     OSError
     """
-    umask = os.umask(0)
-    os.umask(umask)
-    temporary.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~umask)
-    temporary.replace(target)
+    mode = stat.S_IMODE(target.stat().st_mode) & 0o777 if target.exists() else None
+    temporary = target.with_name(f".modelpick-{secrets.token_hex(8)}")
+    # A name that is new, so that no link is followed. The system takes the umask away: a process can read that only by
+    # setting it, for all threads.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(temporary, flags, 0o666 if mode is None else mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if mode is not None and hasattr(os, "fchmod"):
+                os.fchmod(descriptor, mode)
+            yield file
+            file.flush()
+            os.fsync(descriptor)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)

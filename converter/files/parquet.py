@@ -8,10 +8,13 @@ from typing import IO, Any
 import numpy.typing as npt
 
 from modelpick.runtime import DocumentError, ModelpickError
+from modelpick.runtime.errors import first_line
 
 # What such files begin with.
 PARQUET = b"PAR1"
 SUFFIX = ".parquet"
+# So many rows may be in a file of any size: a value that repeats takes next to nothing.
+ROWS_FREELY = 10**6
 
 
 def pyarrow() -> Any:
@@ -40,9 +43,11 @@ def read_parquet(name: str, data: bytes) -> list[dict[str, Any]]:
     """
     arrow = pyarrow()
     try:
-        rows: list[dict[str, Any]] = arrow.parquet.read_table(io.BytesIO(data)).to_pylist()
-    except (OSError, ValueError) as cause:
-        raise DocumentError(f"{name}: cannot be read: {str(cause).splitlines()[0]}") from None
+        file = arrow.parquet.ParquetFile(io.BytesIO(data))
+        _check(name, file, len(data))
+        rows: list[dict[str, Any]] = file.read().to_pylist()
+    except _unreadable(arrow) as cause:
+        raise DocumentError(f"{name}: cannot be read: {first_line(cause)}") from None
     return rows
 
 
@@ -65,6 +70,26 @@ def to_parquet(rows: list[dict[str, Any]]) -> bytes:
     return file.getvalue()
 
 
+def _unreadable(arrow: Any) -> tuple[type[Exception], ...]:
+    """Return what pyarrow raises about a file, but not what this package does."""
+    return arrow.lib.ArrowException, OSError, MemoryError, OverflowError, UnicodeDecodeError
+
+
+def _check(name: str, file: Any, size: int) -> None:
+    """Refuse columns of one name, and a file that holds far more rows than bytes.
+
+    Raises
+    ------
+    DocumentError
+    """
+    columns = file.schema_arrow.names
+    twice = next((column for column in columns if columns.count(column) > 1), None)
+    if twice is not None:
+        raise DocumentError(f"{name}: expected each column once, got {twice!r} twice")
+    if file.metadata.num_rows > max(ROWS_FREELY, size):
+        raise DocumentError(f"{name}: expected at most a row a byte, got {file.metadata.num_rows:,} in {size:,}")
+
+
 def read_columns(source: Path, columns: tuple[str, ...], chunk: int) -> Iterator[tuple[Any, int]]:
     """Yield record batches of at most ``chunk`` rows, with those of the columns that there are, and the file's rows.
 
@@ -76,13 +101,12 @@ def read_columns(source: Path, columns: tuple[str, ...], chunk: int) -> Iterator
     arrow = pyarrow()
     try:
         file = arrow.parquet.ParquetFile(source)
+        _check(str(source), file, source.stat().st_size)
         wanted = [name for name in columns if name in file.schema_arrow.names]
         for batch in file.iter_batches(batch_size=chunk, columns=wanted):
             yield batch, file.metadata.num_rows
-    except (OSError, ValueError) as cause:
-        if isinstance(cause, ModelpickError):
-            raise
-        raise ModelpickError(f"{source}: cannot be read: {str(cause).splitlines()[0]}") from None
+    except _unreadable(arrow) as cause:
+        raise ModelpickError(f"{source}: cannot be read: {first_line(cause)}") from None
 
 
 def as_matrix(values: Any) -> npt.NDArray[Any] | None:

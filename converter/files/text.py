@@ -19,6 +19,8 @@ from .io import Contents
 GZIP = b"\x1f\x8b"
 # A longer line is refused, so that memory is bounded.
 LINE_BYTES = 2**26
+# What is packed may be so many bytes, or so many times its size: text is packed to a third or a tenth.
+UNPACKED_FREELY, MOST_UNPACKED = 2**24, 100
 # Bytes that are decoded at once to see whether they are UTF-8: a string takes up to four times their memory.
 DECODED_AT_ONCE = 2**20
 # What reading raises where a file is cut, or not what it began as.
@@ -41,7 +43,7 @@ def as_text(file: IO[bytes]) -> IO[bytes]:
     """
     buffered: Any = file if hasattr(file, "peek") else io.BufferedReader(file)
     if buffered.peek(len(GZIP)).startswith(GZIP):
-        buffered = gzip.GzipFile(fileobj=buffered)
+        buffered = io.BufferedReader(_Unpacked(buffered))
     head = buffered.peek(len(BOM_UTF8))
     if head.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         raise NotTextError("expected UTF-8, got UTF-16")
@@ -49,6 +51,52 @@ def as_text(file: IO[bytes]) -> IO[bytes]:
         buffered.read(len(BOM_UTF8))
     text: IO[bytes] = buffered
     return text
+
+
+def check_unpacked(unpacked: int, packed: int) -> None:
+    """Refuse what is unpacked to far more than it was: a megabyte of gzip can hold a gigabyte of nothing.
+
+    Raises
+    ------
+    NotTextError
+        When it is more than `UNPACKED_FREELY` bytes, and more than `MOST_UNPACKED` times what was packed.
+    """
+    if unpacked > max(UNPACKED_FREELY, MOST_UNPACKED * packed):
+        raise NotTextError(
+            f"expected at most {MOST_UNPACKED} times its size, unpacked: unpack it first, if it is sound"
+        )
+
+
+class _Counted(io.RawIOBase):
+    """A file that counts the bytes that are read of it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.count = file, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self.count += len(data)
+        return data
+
+
+class _Unpacked(io.RawIOBase):
+    """What is in a gzipped file, as long as it is not far more."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._packed, self._count = _Counted(file), 0
+        self._file = gzip.GzipFile(fileobj=self._packed, mode="rb")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._file.readinto(buffer)
+        self._count += count
+        check_unpacked(self._count, self._packed.count)
+        return count
 
 
 def numbered_lines(*files: IO[bytes]) -> Iterator[tuple[int, bytes]]:

@@ -7,17 +7,22 @@ or the cache of the original's training code, see `modelpick.converter.training.
 """
 
 import hashlib
+import io
 import pickle
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_magic
 
 from modelpick.runtime import DocumentError
+from modelpick.runtime.artifact.seal import open_file
 
+from ..files.text import NotTextError, check_unpacked
 from .trainer_cache import read_cache
 
 KEY_DIGITS = 16
@@ -100,15 +105,46 @@ def _arrays(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any], str]:
         cached = read_cache(path)
         if cached is not None:
             return np.array([embedding_key(query) for query in cached]), np.stack([*cached.values()]), KEYS[0]
-        with np.load(path, allow_pickle=False) as arrays:
-            by = next(name for name in KEYS if name in arrays)
-            return arrays[by], arrays["embedding"], by
+        with open_file(path) as file, zipfile.ZipFile(file) as archive:
+            by = next(name for name in KEYS if f"{name}.npy" in archive.namelist())
+            return _array(archive, by), _array(archive, "embedding"), by
+    except NotTextError as cause:
+        raise DocumentError(f"{path}: {cause}") from None
     except OSError as cause:
         raise DocumentError(f"{path}: cannot be read: {cause.strerror or cause}") from None
-    except (AttributeError, EOFError, KeyError, StopIteration, TypeError, ValueError, zipfile.BadZipFile):
+    except (
+        EOFError,
+        KeyError,
+        NotImplementedError,
+        RuntimeError,
+        StopIteration,
+        TypeError,
+        ValueError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ):
         raise DocumentError(
             f"{path}: expected .npz with key or embedding_id, shape (n,), and embedding, shape (n, e)"
         ) from None
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
+    """Read an array of ``.npz``, of which nothing is made before its bytes are there: a shape may lie.
+
+    Raises
+    ------
+    ValueError
+        When its shape is another than its bytes', or it holds Python objects.
+    """
+    info = archive.getinfo(f"{name}.npy")
+    check_unpacked(info.file_size, info.compress_size)
+    file = io.BytesIO(archive.read(info))
+    read_header = {(1, 0): read_array_header_1_0, (2, 0): read_array_header_2_0}[read_magic(file)]
+    shape, is_fortran, dtype = read_header(file)
+    if dtype.hasobject or min(shape, default=0) < 0:
+        raise ValueError("expected numbers")
+    values = np.frombuffer(file.getbuffer()[file.tell() :], dtype)
+    return values.reshape(shape, order="F" if is_fortran else "C")
 
 
 def _tensors(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any], str]:

@@ -13,6 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from modelpick.runtime.artifact.seal import open_file
+
+from ..files.text import check_unpacked
+
 # Name of the only array in the file.
 ARRAY = "embeddings"
 
@@ -67,10 +71,12 @@ def read_cache(path: Path) -> dict[str, npt.NDArray[Any]] | None:
         When the file cannot be read.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_file(path) as opened, zipfile.ZipFile(opened) as archive:
             if archive.namelist() != [f"{ARRAY}.npy"]:
                 return None
-            file = io.BytesIO(archive.read(f"{ARRAY}.npy"))
+            info = archive.getinfo(f"{ARRAY}.npy")
+            check_unpacked(info.file_size, info.compress_size)
+            file = io.BytesIO(archive.read(info))
         version = np.lib.format.read_magic(file)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, kind = header(file)

@@ -113,7 +113,10 @@ def test_pull_prints_no_name_of_a_repository_as_it_is(folder, monkeypatch):
 
     listed = [f"{name}.json" for name in NASTY[:4]]
     hub = SimpleNamespace(
-        HfApi=lambda: SimpleNamespace(list_repo_files=lambda repository, revision: listed), hf_hub_download=download
+        HfApi=lambda: SimpleNamespace(
+            list_repo_tree=lambda repository, revision: [SimpleNamespace(path=name, size=9) for name in listed]
+        ),
+        hf_hub_download=download,
     )
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
     check(modelpick("pull", "owner/name", "-o", "pulled"), codes=[0, 2])

@@ -10,11 +10,23 @@ import threading
 import pytest
 from command import modelpick
 
+from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime.artifact.seal import seal
 
-FOREIGN = ["bert.onnx", "config.json"]
-OURS = {"knn.json": b'{"algorithm": "knn"}', "knn.onnx": seal(bytes(range(256)) * 100)}
-FILES = OURS | {"README.md": b"# not ours", "config.json": b'{"model_type": "bert"}', "bert.onnx": b"not ours"}
+FOREIGN = ["bert.onnx", "config.json", "package.json", "sealed.onnx"]
+MODEL = {"algorithm": "kmeans", "trained": True, "num_clusters": 1, "centroids": [[1, 2]], "cluster_models": ["a"]}
+DOCUMENT = load_document(json.dumps(MODEL).encode())
+ARTIFACT = to_artifact(build_estimator(DOCUMENT), document=DOCUMENT)
+OURS = {"knn.json": b'{"algorithm": "knn"}', "knn.onnx": ARTIFACT}
+FILES = OURS | {
+    "README.md": b"# not ours",
+    "config.json": b'{"model_type": "bert"}',
+    "bert.onnx": b"not ours",
+    "package.json": b'{"algorithm": "x"}',
+    "sealed.onnx": seal(bytes(range(256)) * 100),
+    ".hidden.json": b'{"algorithm": "knn"}',
+    "..json": b'{"algorithm": "knn"}',
+}
 COMMIT = "c" * 40
 
 
@@ -126,6 +138,24 @@ def test_lists_what_came_alone(hub, tmp_path):
     nothing = modelpick("pull", "owner/name", "-o", tmp_path)
     assert (nothing.returncode, nothing.stdout) == (2, "")
     assert nothing.stderr == "error: owner/name: expected JSON models or artifacts in its top folder, got none\n"
+
+
+def test_replaces_nothing_that_is_something_else(hub, tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "knn.json").write_text('{"algorithm": "of mine"}')
+    done = modelpick("pull", "owner/name", "-o", folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    expected = f"{folder}/knn.json: expected a model or an artifact to replace, got something else"
+    assert done.stderr == f"error: {expected}\n"
+    assert [path.name for path in folder.iterdir()] == ["knn.json"]
+
+
+def test_takes_no_file_that_is_too_large(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr("modelpick.converter.files.hub.MOST_BYTES", 30)
+    done = modelpick("pull", "owner/name", "-o", tmp_path / "models")
+    assert (done.returncode, "expected 30 bytes at most, got" in done.stderr) == (2, True)
+    assert not (tmp_path / "models").exists()
 
 
 @pytest.mark.parametrize(("options", "private"), [((), True), (("--public",), False), (("--private",), True)], ids=str)

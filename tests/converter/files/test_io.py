@@ -182,7 +182,8 @@ def test_an_endless_line_is_refused(folder, monkeypatch):
 def test_a_file_that_grows_or_is_cut_meanwhile_is_read_to_its_end(tmp_path, monkeypatch, size):
     path = tmp_path / "file"
     path.write_bytes(b"0123456789")
-    monkeypatch.setattr("modelpick.converter.files.io.os.fstat", lambda descriptor: SimpleNamespace(st_size=size))
+    status = SimpleNamespace(st_size=size, st_mode=path.stat().st_mode)
+    monkeypatch.setattr("modelpick.converter.files.io.os.fstat", lambda descriptor: status)
     assert read_contents(path, ModelpickError)[1][:] == b"0123456789"
 
 
