@@ -80,9 +80,10 @@ def test_one_line_leads_to_the_fix(here, arguments, advice):
     before = sorted(Path().rglob("*"))
     done = modelpick(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    (line,) = done.stderr.splitlines()
+    *others, line = done.stderr.splitlines()
     assert line.startswith("error: ")
     assert advice in line
+    assert all(other.startswith("warning: ") for other in others)
     assert sorted(Path().rglob("*")) == before
 
 
