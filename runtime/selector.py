@@ -289,7 +289,10 @@ class Selector:
                 picked += [preferences.only] * len(chunk)
                 continue
             try:
-                picked += self._names[algorithm.winners(run, chunk, norms, preferences)].tolist()
+                winners = algorithm.winners(run, chunk, norms, preferences)
+                if winners.shape != (len(chunk),):
+                    raise ValueError(f"expected {len(chunk)} picks, got shape {winners.shape}")
+                picked += self._names[winners].tolist()
             except Exception as cause:
                 raise self._failure(cause) from None
         if self._observer:

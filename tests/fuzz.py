@@ -32,6 +32,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from modelpick.runtime import ModelpickError, Selector
 from modelpick.runtime.artifact.operators import ENCODER
 from modelpick.runtime.artifact.seal import SEAL_LENGTH, seal
+from modelpick.runtime.errors import MOST_CHARACTERS, one_line
 
 DATA = Path(__file__).parent / "data"
 # Tables that picks are read from, once the nearest rows or clusters are known.
@@ -299,7 +300,7 @@ def judge(path: str, seed: int) -> Verdict:
     try:
         answers = _embedded(made) if is_encoder else _picked(made)
     except ModelpickError as error:
-        is_line = str(error).isprintable() and len(str(error)) < 2000
+        is_line = one_line(str(error)) == str(error) and len(str(error)) < 6 * MOST_CHARACTERS
         return Verdict("refused", str(error)) if is_line else Verdict("foreign", f"not one line: {error}")
     except BaseException as error:
         return Verdict("foreign", repr(error))

@@ -80,8 +80,11 @@ def run(step, folder, modelpick=None):
         assert re.search(rf"^{made[1]}:", MAKEFILE, re.MULTILINE), step.code
         return None
     command = [sys.executable, "-c", step.code] if step.language == "python" else ["bash", "-c", step.code]
-    assert step.language == "python" or step.code.startswith("modelpick "), f"how is this checked? {step.code}"
-    if modelpick and step.language == "sh" and not re.search(r"[$|<>;&*]", step.code):
+    tool = step.code.split()[0]
+    assert step.language == "python" or tool in ("modelpick", "minisign"), f"how is this checked? {step.code}"
+    if tool == "minisign" and not shutil.which(tool):
+        return None
+    if modelpick and tool == "modelpick" and not re.search(r"[$|<>;&*]", step.code):
         with chdir(folder):
             done = modelpick(*shlex.split(step.code)[1:])
     else:

@@ -10,6 +10,8 @@ import pytest
 from attacks import attack, entries, field, load_and_pick, parsed, resealed
 from onnx import TensorProto, helper, numpy_helper
 
+from modelpick.runtime.errors import MOST_CHARACTERS
+
 KEPT = Path(__file__).parents[1] / "data/format-2"
 ABOVE = 1 << 32  # protobuf's readers take the number of a field from the low 32 bits of its key
 I64, F64, BOOL = TensorProto.INT64, TensorProto.DOUBLE, TensorProto.BOOL
@@ -216,6 +218,11 @@ REFUSED = {
     },
     "distances of 10^400": lambda: resealed(entries(kept(), distances=f"[1{'0' * 400}]")),
     "a default of another type": lambda: resealed(entries(kept("knn_queries_2"), default="[1]")),
+    "picks of another shape": lambda: changed("svm", "place", lambda array: array.reshape(1)),
+    "a metric that is not the graph's": lambda: resealed(entries(kept("knn"), metric='"cosine"')),
+    "an algorithm of 10,000 control characters": lambda: resealed(
+        entries(kept(), algorithm=json.dumps("\x1b" * 10_000))
+    ),
     # What held before.
     "JSON 100,000 deep": lambda: resealed(entries(kept(), tools="[" * 10**5)),
     "an integer of 100,000 digits": lambda: resealed(entries(kept(), rows="1" * 10**5)),
@@ -250,7 +257,7 @@ def test_is_refused_in_one_line(case):
     assert "\n" not in outcome.what
     assert "SECRET" not in outcome.what
     assert outcome.what.isprintable()
-    assert len(outcome.what) < 500
+    assert len(outcome.what) < 6 * MOST_CHARACTERS
     assert not outcome.output
 
 
