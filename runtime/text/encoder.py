@@ -149,6 +149,11 @@ class Encoder:
             embeddings[rows] = self._run([tokens[row] for row in rows])
         return embeddings
 
+    def embed_one(self, text: str) -> Embeddings:
+        """Embed one text, float32, shape (embedding_dim,), with less around it than `embed`; raises what that does."""
+        embedding: Embeddings = self._run([self._tokenizer.read(text)[0]])[0]
+        return embedding
+
     def read(self, text: str) -> tuple[Embeddings, Tokens]:
         """Embed one text, float32, shape (embedding_dim,), and count its tokens; raises what `embed` does."""
         ids, cut = self._tokenizer.read(text)

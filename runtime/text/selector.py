@@ -113,9 +113,11 @@ class TextSelector:
         ArtifactError
             When the selector is closed.
         """
-        asked = _asked(request)
-        prompts = [self._text(text, request)]
-        return self.selector.select(self._features(prompts, [request.get("category")], asked)[0], **asked)
+        asked, prompt = _asked(request), self._text(text, request)
+        # A pool of one is answered unasked, whatever the query is.
+        if self.selector.only_candidate(asked) is not None:
+            return self.selector.select(self._nothing(1)[0], **asked)
+        return self.selector.select(self._query(prompt, request.get("category")), **asked)
 
     @spelled_out
     async def aselect(self, text: str | None = None, **request: Unpack[PromptRequest]) -> str:
@@ -145,7 +147,7 @@ class TextSelector:
     def scores(self, text: str | None = None, **request: Unpack[PromptRequest]) -> dict[str, float]:
         """Score every candidate for one prompt, see `Selector.scores`; takes and raises what `select` does."""
         asked = _asked(request)
-        return self.selector.scores(self._embedded([self._text(text, request)], [request.get("category")])[0], **asked)
+        return self.selector.scores(self._query(self._text(text, request), request.get("category")), **asked)
 
     @spelled_out
     def explain(self, text: str | None = None, **request: Unpack[PromptRequest]) -> dict[str, Any]:
@@ -172,7 +174,7 @@ class TextSelector:
     def drift(self, text: str | None = None, **prompt: Unpack[Prompt]) -> Drift:
         """Measure how far a prompt is from what the model knows, see `Selector.drift`."""
         refuse_unknown(prompt, (*Prompt.__annotations__, "text"))
-        return self.selector.drift(self._embedded([self._text(text, prompt)], [prompt.get("category")])[0])
+        return self.selector.drift(self._query(self._text(text, prompt), prompt.get("category")))
 
     @property
     def model_names(self) -> tuple[str, ...]:
@@ -229,19 +231,25 @@ class TextSelector:
             raise FeatureError(f"expected a text, got {type(text).__name__}")
         return text
 
-    def _features(
-        self, texts: Sequence[str], categories: Sequence[str | None], asked: Asked
-    ) -> npt.NDArray[np.float64]:
+    def _features(self, texts: Sequence[str], categories: Sequence[str | None], asked: Asked) -> npt.NDArray[Any]:
         """Return the feature vectors of texts, (n, d); of a pool of one, which is answered unasked, zeros."""
         if self.selector.only_candidate(asked) is not None:
-            return np.zeros((len(texts), self.selector.n_features_in_))
-        return self._embedded(texts, categories)
-
-    def _embedded(self, texts: Sequence[str], categories: Sequence[str | None]) -> npt.NDArray[np.float64]:
+            return self._nothing(len(texts))
         embeddings = self.encoder.embed(texts)
         known = self._categories(embeddings, categories)
+        if not self.takes_category:
+            return embeddings
         rows = [self._built(embedding, category) for embedding, category in zip(embeddings, known, strict=True)]
         return np.array(rows).reshape(len(rows), self.selector.n_features_in_)
+
+    def _nothing(self, rows: int) -> npt.NDArray[np.float64]:
+        return np.zeros((rows, self.selector.n_features_in_))
+
+    def _query(self, text: str, category: str | None) -> npt.NDArray[Any]:
+        """Return the feature vector of one text, (d,): the embedding as it is where that is all."""
+        embedding = self.encoder.embed_one(text)
+        (known,) = self._categories(embedding[np.newaxis], [category])
+        return self._built(embedding, known)
 
     def _categories(self, embeddings: npt.NDArray[np.float32], given: Sequence[str | None]) -> Sequence[str | None]:
         """Put what is predicted in the place of categories that are not given."""
@@ -254,8 +262,8 @@ class TextSelector:
         predicted = self._predictor.predict(embeddings)
         return [category if category is not None else other for category, other in zip(given, predicted, strict=True)]
 
-    def _built(self, embedding: npt.NDArray[np.float32], category: str | None) -> npt.NDArray[np.float64]:
-        return self.selector.features.build(embedding, category if self.takes_category else None)
+    def _built(self, embedding: npt.NDArray[np.float32], category: str | None) -> npt.NDArray[Any]:
+        return self.selector.features.build(embedding, category) if self.takes_category else embedding
 
 
 def _copied(kind: type[TextSelector], selector: Selector, encoder: Encoder, message: Which, owns: bool) -> TextSelector:

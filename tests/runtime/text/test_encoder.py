@@ -1,10 +1,12 @@
 """Encoder: texts -> embeddings."""
 
+import base64
 import multiprocessing
 import os
 import pickle
 import subprocess
 import sys
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -47,6 +49,20 @@ def test_runs_are_filled_to_their_own_longest(tiny, monkeypatch):
     encoder._run_tokens = lambda tokens: shapes.append((len(tokens), max(map(len, tokens)))) or run(tokens)
     encoder.embed(["a b c d e f g h i j", "a", "b", "a b c d e f g h i j", "c"])
     assert shapes == [(3, 3), (2, 12)]
+
+
+def test_one_text_is_embedded_alike_by_all_ways(tiny, files):
+    for encoder in (Encoder.load(tiny), Encoder.load(files.encoder), Encoder.load(files.int8)):
+        for text in ["", "a b c", "Solve the equation for x", "a" * 5_000]:
+            np.testing.assert_array_equal(encoder.embed_one(text), encoder.embed([text])[0])
+            np.testing.assert_array_equal(encoder.embed_one(text), encoder.read(text)[0])
+
+
+def test_static_vectors_are_the_same_in_onnxruntime(files):
+    texts = [*TEXTS, "Solve the equation for x", "?", "the equation " * 400]
+    for path in (files.encoder, files.int8):
+        in_session = Encoder.load(path, providers=["CPUExecutionProvider"])
+        np.testing.assert_allclose(Encoder.load(path).embed(texts), in_session.embed(texts), rtol=0, atol=1e-6)
 
 
 def test_no_text_is_no_row(tiny):
@@ -121,9 +137,11 @@ def test_a_closed_one_refuses(tiny):
         encoder.embed(["a"])
 
 
-def altered(path, **entries):
-    """Return the bytes of an encoder with other metadata, None to leave one out."""
-    model = onnx.load(path)
+BOMB = base64.b64encode(zlib.compress(bytes(2**27 + 1), 1)).decode()
+
+
+def altered_model(model, **entries):
+    """Return the bytes of an encoder, sealed anew, with other metadata, None to leave one out."""
     kept = [one for one in model.metadata_props if one.key != f"{PREFIX}sha256"]
     kept = [one for one in kept if one.key.removeprefix(PREFIX) not in entries]
     del model.metadata_props[:]
@@ -134,7 +152,18 @@ def altered(path, **entries):
     return seal(model.SerializeToString())
 
 
+def altered(path, **entries):
+    return altered_model(onnx.load(path), **entries)
+
+
 BROKEN = {
+    "modelpick.longest: expected 1 to 2,147,483,647, or null, got 0": {EncoderEntry.LONGEST: "0"},
+    "modelpick.longest: expected 1 to .*, got 9223372036854775808": {EncoderEntry.LONGEST: str(2**63)},
+    "modelpick.characters: expected 1 to": {EncoderEntry.CHARACTERS: "0"},
+    "modelpick.prompt: expected str": {EncoderEntry.PROMPT: "3"},
+    "modelpick.static: expected finite vectors": {EncoderEntry.STATIC: '{"unknown": "a"}'},
+    "modelpick.static: expected finite vectors, with scales": {EncoderEntry.STATIC: "[]"},
+    r"tokenizer: malformed: expected 134,217,728 bytes at most": {EncoderEntry.TOKENIZER: BOMB},
     "expected encoder version 1 or older, got 2": {EncoderEntry.VERSION: "2"},
     "malformed: it has the operator": {EncoderEntry.VERSION: None},
     "modelpick.longest: expected int, got str": {EncoderEntry.LONGEST: '"9"'},
@@ -143,6 +172,15 @@ BROKEN = {
     "its tokenizer cannot be used": {EncoderEntry.TOKENIZER: "eJyrrgUAAXUA+Q=="},
     r"expected embeddings of 9 columns, got shape \(2, 128\)": {EncoderEntry.EMBEDDING_DIM: "9"},
 }
+
+
+def test_a_token_beyond_the_vectors_is_refused_at_load(files):
+    model = onnx.load(files.encoder)
+    (vectors,) = (one for one in model.graph.initializer if one.name == "vectors")
+    vectors.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(vectors)[:5], "vectors"))
+    for providers in (None, ["CPUExecutionProvider"]):
+        with pytest.raises(ArtifactError, match="<bytes>: cannot be run"):
+            Encoder.load(altered_model(model), providers=providers)
 
 
 @pytest.mark.parametrize("reason", BROKEN)
