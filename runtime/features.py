@@ -1,6 +1,6 @@
 """The feature vector of a query: its embedding, and the one-hot of its category behind it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,8 +36,8 @@ def numbers(values: npt.ArrayLike | bytes | bytearray | memoryview | None, expec
     Parameters
     ----------
     values
-        A list, an array, or anything that numpy makes an array of; bytes that hold ``width`` values of float32 or
-        float64, as the machine orders bytes.
+        A list, an array, a column of lists, or anything that numpy makes an array of; bytes that hold ``width`` values
+        of float32 or float64, as the machine orders bytes.
     expected
         What is expected, for messages.
 
@@ -54,12 +54,22 @@ def numbers(values: npt.ArrayLike | bytes | bytearray | memoryview | None, expec
         if isinstance(values, (list, tuple)) and isinstance(cause, (ValueError, OverflowError)):
             raise FeatureError(f"expected {expected}, got ragged rows or non-numeric values") from None
         raise FeatureError(f"expected {expected}, got {type(values).__name__}: {cause}") from None
+    if array.dtype == object and array.ndim == 1 and all(isinstance(row, Collection) for row in array):
+        array = _of_rows(array, expected)
     if array.dtype.kind not in "fiu":
         raise FeatureError(f"expected {expected}, got dtype {array.dtype}")
     rows = values if isinstance(values, (list, tuple)) else [values]
     if rows and isinstance(rows[0], np.ma.MaskedArray) and any(np.ma.is_masked(row) for row in rows):
         raise FeatureError(f"expected {expected}, got masked values")
     return array
+
+
+def _of_rows(column: Array, expected: str) -> Array:
+    """Make a matrix of a column of lists, as data frames have them."""
+    try:
+        return np.array([np.asarray(row) for row in column])
+    except ValueError:
+        raise FeatureError(f"expected {expected}, got ragged rows or non-numeric values") from None
 
 
 def _of_buffer(buffer: bytes | bytearray | memoryview, width: int) -> Array | bytes | bytearray | memoryview:
@@ -136,7 +146,7 @@ class FeatureBuilder:
 
             near = get_close_matches(category[:NAME_LENGTH].strip().lower(), self._categories, 1)
             counts_as = repr(self._categories[self._other]) + (f": did you mean {near[0]!r}?" if near else "")
-            logger.warning("category: %r is unknown and counts as %s", category[:NAME_LENGTH], counts_as)
+            logger.warning("category: %s is unknown and counts as %s", repr(category[:NAME_LENGTH]), counts_as)
         return self._other
 
     def build_batch(

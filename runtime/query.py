@@ -253,7 +253,7 @@ class Checks:
         index = self._index.get(model) if isinstance(model, str) else None
         if index is None and isinstance(model, str) and self._ignores_unknown:
             if self._unknown.is_new(model):
-                logger.warning("%s: the artifact does not know %r", name, model[:NAME_LENGTH])
+                logger.warning("%s: the artifact does not know %s", name, repr(model[:NAME_LENGTH]))
         elif index is None:
             raise FeatureError(f"{name}: expected some of {', '.join(self._names)}, got {model!r}")
         return index

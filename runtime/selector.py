@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from copy import copy
-from math import inf
+from math import isnan
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -24,6 +24,7 @@ from .errors import ArtifactError, FeatureError, ModelpickError
 from .events import Observer, Selection, notify
 from .features import FeatureBuilder
 from .keywords import refuse_unknown, spelled_out
+from .notebook import Explained
 from .query import (
     FEATURES,
     Asked,
@@ -82,7 +83,11 @@ class Selector:
     artifact's bytes: a copy, or what another process unpickles, is loaded from these with the same options.
     """
 
-    def __init__(
+    def __init__(self, *_: object, **__: object) -> None:
+        kind = type(self).__name__
+        raise TypeError(f"expected {kind}.load(path): a {kind} is loaded from an artifact")
+
+    def _set_up(
         self,
         run: Run,
         metadata: Metadata,
@@ -182,7 +187,8 @@ class Selector:
         checks = Checks(features, known, loaded.unknown_candidates, loaded.asked, single)
         run = open_parts(name, model, loaded.providers, loaded.sess_options, rule.parts, tables)
         try:
-            selector = cls(run, metadata, tables, checks, features, loaded)
+            selector = cls.__new__(cls)
+            selector._set_up(run, metadata, tables, checks, features, loaded)
             anyone = checks.default._replace(allowed=None, order=None, only=None)
             selector._explained(np.zeros((1, metadata.n_features_in)), anyone)
         except Exception as cause:  # an artifact that does not hold what its metadata say fails in any way
@@ -340,8 +346,8 @@ class Selector:
         scores = dict(zip(self.model_names, explanation.scores.tolist(), strict=True))
         if preferences.allowed is not None:
             scores = {model: scores[model] for model, may in zip(scores, preferences.allowed, strict=True) if may}
-        scores = {model: score for model, score in scores.items() if score != -inf}  # others can never be picked
-        return {"model": self.model_names[explanation.winner], "scores": scores, **explanation.details}
+        scores = {model: score for model, score in scores.items() if not isnan(score)}
+        return Explained({"model": self.model_names[explanation.winner], "scores": scores, **explanation.details})
 
     def only_candidate(self, asked: Asked) -> str | None:
         """Return the only candidate of what is asked, which `select` answers whatever the query is; None of more."""
@@ -383,6 +389,12 @@ class Selector:
         """Let go of the session and of the artifact; calls in flight finish, later ones raise `ArtifactError`."""
         self._runner, self._algorithm = None, _Closed()
         self._loaded = self._loaded._replace(data=b"")
+
+    def __repr__(self) -> str:
+        metadata, wide = self._metadata, f"{self.n_features_in_:,} wide"
+        rows = [f"{metadata.rows:,} rows"] if metadata.rows else []
+        facts = ", ".join([f"{len(self.model_names)} models", *rows, wide, *(["closed"] if self.closed else [])])
+        return f"<{type(self).__name__} {metadata.algorithm} {metadata.semantics}: {facts}>"
 
     def __reduce__(self) -> tuple[Callable[[_Loaded], Self], tuple[_Loaded]]:
         self._run()  # a closed selector has no copies

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = {
     "runtime": [
         {"decision", "errors", "schema"},
-        {"artifact", "events", "features", "keywords", "session"},
+        {"artifact", "events", "features", "keywords", "notebook", "session"},
         {"query"},
         {"search"},
         {"algorithms"},

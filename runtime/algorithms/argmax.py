@@ -79,6 +79,7 @@ class Argmax:
         self._search_of_many = None if Table.NO_ERROR in tables else self._search
         self._models = np.array([metadata.model_names.index(name) for name in metadata.choices], dtype=np.int64)
         self._model_list: list[int] = self._models.tolist()
+        self._without_choice = np.setdiff1d(np.arange(self._n_models), self._models)
 
     def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
         """See `Algorithm`."""
@@ -162,6 +163,7 @@ class Argmax:
             raise ArtifactError(f"expected values of {len(self._models)} choices, got shape {values.shape}")
         choice = int(chosen[0] if allowed is None else self._best(values, allowed)[0])
         scores = best_per_model(kind.sign * values, self._models, self._n_models)[0]
+        scores[self._without_choice] = np.nan
         details = kind.details(choice, values[0].tolist(), self._names)
         return Explanation(self._model_list[choice], scores, details)
 

@@ -23,7 +23,8 @@ class Explanation(NamedTuple):
     winner: int
     """Index of the picked model."""
     scores: npt.NDArray[np.float64]
-    """Score of each model, float64, shape (n_models,); of a model that may not win it has no meaning."""
+    """Score of each model, float64, shape (n_models,); of a model that may not win it has no meaning; of one that can
+    never win it is NaN."""
     details: dict[str, Any]
     """What `Selector.explain` returns beside."""
 

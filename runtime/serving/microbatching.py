@@ -41,6 +41,8 @@ class BatchingSelector:
     """
 
     def __init__(self, selector: Selector, *, max_batch: int = 64, max_wait_us: float = 2_000.0) -> None:
+        if not isinstance(selector, Selector):
+            raise TypeError(f"expected a Selector, got {type(selector).__name__}")
         if max_batch < 1 or not max_wait_us >= 0:
             raise ValueError(f"expected max_batch >= 1 and max_wait_us >= 0, got {max_batch} and {max_wait_us}")
         self._selector, self._max_batch, self._max_wait = selector, max_batch, max_wait_us / 1e6

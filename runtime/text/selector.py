@@ -16,6 +16,7 @@ from ..artifact.metadata import EncoderIdentity, Metadata
 from ..errors import ArtifactError, FeatureError
 from ..features import CATEGORIES
 from ..keywords import refuse_unknown, spelled_out
+from ..notebook import Explained
 from ..query import Asked, lasting
 from ..selector import Drift, Loading, Selector
 from .categories import CategoryPredictor
@@ -50,6 +51,8 @@ class TextSelector:
         *,
         owns_encoder: bool = False,
     ) -> None:
+        if not (isinstance(selector, Selector) and isinstance(encoder, Encoder)):
+            raise TypeError("expected a Selector and an Encoder: TextSelector.load takes files")
         if message not in WHICH:
             raise FeatureError(f"message: expected one of {', '.join(WHICH)}, got {message!r}")
         self.selector, self.encoder, self._message, self._owns_encoder = selector, encoder, message, owns_encoder
@@ -166,9 +169,9 @@ class TextSelector:
         explained = self.selector.explain(self._built(embedding, category), **asked)
         counted = {"tokens": tokens.count, "cut": tokens.cut}
         if not self.takes_category:
-            return {**explained, **counted}
+            return Explained({**explained, **counted})
         predicted = request.get("category") is None
-        return {**explained, **counted, "category": category, "category_predicted": predicted}
+        return Explained({**explained, **counted, "category": category, "category_predicted": predicted})
 
     @spelled_out
     def drift(self, text: str | None = None, **prompt: Unpack[Prompt]) -> Drift:
@@ -216,6 +219,9 @@ class TextSelector:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.selector!r} and {self.encoder.identity}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the two, whose seals are checked; what predicts categories stands in the artifact."""
