@@ -89,6 +89,8 @@ class Database:
     ----------
     url
         Of SQLAlchemy.
+    reads
+        Whether it is only read: then the tables must be there.
 
     Raises
     ------
@@ -97,7 +99,7 @@ class Database:
         tables are made once it is there.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, reads: bool = False) -> None:
         try:
             parsed = sqlalchemy.make_url(url)
             if parsed.drivername == "postgresql":
@@ -114,7 +116,7 @@ class Database:
         if self.is_file:
             event.listen(self._engine, "connect", _prepare_file)
         self._insert = _INSERT[self._engine.dialect.name]
-        self._is_made = False
+        self._is_made = reads
         try:
             self._make()
         except SQLAlchemyError as error:

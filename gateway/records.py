@@ -8,8 +8,8 @@ import numpy as np
 
 from .database import Database, Recorded
 
-# Why a decision is no record.
-NO_ANSWER, NO_QUALITY, NOT_STORED = "no answer", "no quality", "nothing of the prompt is stored"
+# What a decision lacks that is no record.
+NO_ANSWER, NO_QUALITY, NOT_STORED = "an answer", "an outcome", "anything of the prompt"
 
 
 def records(database: Database, signal: str | None, skipped: Counter[str]) -> Iterator[dict[str, Any]]:
@@ -25,7 +25,7 @@ def records(database: Database, signal: str | None, skipped: Counter[str]) -> It
     signal
         Name of the outcome that is the quality; the mean of all where it is None.
     skipped
-        Counts the others, by the reason.
+        Counts the others, by what they lack.
 
     Raises
     ------

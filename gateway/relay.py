@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import httpx
@@ -35,8 +35,8 @@ class Served:
     """Whether the answer was passed on to its end."""
     first_byte_seconds: float | None = None
     seconds: float = 0.0
-    usage: Mapping[str, int] | None = None
-    failures: Mapping[str, str] | None = None
+    usage: Mapping[str, int] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
     """Backend that was asked before -> why it did not serve."""
 
 
@@ -96,7 +96,7 @@ class Relay:
 
         ``done`` is called once with what became of it, also where the client left.
         """
-        served, start = Served(), time.perf_counter()
+        served, passing, start = Served(), None, time.perf_counter()
         try:
             async with asyncio.timeout(self._limits.total_seconds), self._clients.one() as web:
                 found = await first_answer(
@@ -113,7 +113,7 @@ class Relay:
                 async with aclosing(found.response):
                     passing = Passing(found.streams)
                     await _pass_on(found, request.headers(found.backend), passing, send)
-                    served.is_complete, served.usage = True, passing.usage()
+                    served.is_complete = True
         except NoBackendError as error:
             served.status = error.status
             served.failures = {failure.backend.name: failure.reason for failure in error.failures}
@@ -126,6 +126,9 @@ class Relay:
             logger.warning("%s: broke off: %s", served.backend.name, type(error).__name__)
         finally:
             served.seconds = time.perf_counter() - start
+            if passing is not None:
+                served.is_complete = served.is_complete or passing.is_done
+                served.usage = passing.usage()
             done(served)
 
 

@@ -110,7 +110,7 @@ class State:
 
     def record_answer(self, pick: Pick, served: Served) -> None:
         """Leave to be written what came of a decision."""
-        backend, usage = served.backend, served.usage or {}
+        backend, usage = served.backend, served.usage
         if backend is not None and self.picker is not None:
             self.picker.served(pick.decision, backend.name)
         if self.recorder is None:
@@ -123,7 +123,7 @@ class State:
             first_byte_seconds=served.first_byte_seconds,
             seconds=served.seconds,
             cost=self._cost(backend, usage),
-            failures=served.failures or {},
+            failures=served.failures,
             **usage,
         )
         self.recorder.put("answer", lambda: row)

@@ -23,6 +23,11 @@ class Passing:
         elif len(self._kept) <= WHOLE:
             self._kept += chunk
 
+    @property
+    def is_done(self) -> bool:
+        """Whether a stream has said that it is at its end: clients may leave then."""
+        return self._streams and self._kept.rstrip().endswith(b"[DONE]")
+
     def usage(self) -> Mapping[str, int]:
         """Return the tokens that the answer counts, by the names of `Answered`; none where it does not."""
         if b'"usage"' not in self._kept:

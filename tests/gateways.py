@@ -18,6 +18,7 @@ from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.gateway.app import create
 from modelpick.gateway.config import read
 from modelpick.gateway.connections import limited
+from modelpick.gateway.decisions import Decision
 from modelpick.runtime.text import Encoder
 
 # What three models achieve on two topics, and what an answer costs.
@@ -112,3 +113,17 @@ def gateway(*arguments, **more):
     file = write_gateway(*arguments, **more)
     with served(read(file)) as url, client_of(url) as client:
         yield client
+
+
+def made(**more):
+    """Make a decision."""
+    given = {
+        "id": "0" * 32,
+        "at": time.time(),
+        "artifact": "a",
+        "encoder": "e",
+        "conversation": "c",
+        "reason": "picked",
+    }
+    given |= {"model": "m", "default": "m", "propensity": 1.0, "candidates": {}, "excluded": {}, "prompt_tokens": 7}
+    return Decision(**given | more)

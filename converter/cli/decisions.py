@@ -1,7 +1,8 @@
 """The command that shows what records hold, and joins decisions with their outcomes: records."""
 
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -23,7 +24,10 @@ MOST_SHOWN = 20
 
 def records(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Records or decisions, or a folder of such files.", parser=to_read)
+        str,
+        typer.Argument(
+            metavar="FILE", help="Records or decisions, or a folder of such files; or the URL of a gateway's decisions."
+        ),
     ],
     outcomes: Annotated[
         Path | None, typer.Option(help="Outcomes, to join with the decisions by decision_id.", parser=to_read)
@@ -33,9 +37,13 @@ def records(
         typer.Option(
             "--output",
             "-o",
-            help="Of --outcomes: file for the records, .parquet or JSON lines.",
+            help="Of --outcomes, or a gateway: file for the records, .parquet or JSON lines.",
             parser=to_write(SUFFIX, ".jsonl", ".json"),
         ),
+    ] = None,
+    signal: Annotated[
+        str | None,
+        typer.Option(help="Of a gateway: name of the outcome that is the quality, instead of the mean of all."),
     ] = None,
     categories: Categories = None,
     prices: Prices = None,
@@ -46,21 +54,27 @@ def records(
     Outcomes have decision_id and what became known later: performance, success, response_time, cost, tokens. What both
     files have, the outcome says. Decisions and outcomes that have no counterpart are counted and left out.
     """
-    if (outcomes is None) != (output is None):
+    is_gateway = "://" in file
+    if is_gateway and (outcomes is not None or output is None):
+        raise ModelpickError("expected --output of a gateway's decisions, which have their outcomes with them")
+    if not is_gateway and ((outcomes is None) != (output is None) or signal is not None):
         raise ModelpickError("expected both of --outcomes and --output, or neither")
-    if outcomes is not None and output is not None:
-        check_distinct(output, (file, outcomes))
-        joined = join(read_rows(file, DocumentError), read_rows(outcomes, DocumentError))
+    source = Path() if is_gateway else to_read(file)
+    if is_gateway and output is not None:
+        _write(_of_gateway(file, signal), output)
+        source = output
+    elif outcomes is not None and output is not None:
+        check_distinct(output, (source, outcomes))
+        joined = join(read_rows(source, DocumentError), read_rows(outcomes, DocumentError))
         if not joined.records:
             raise DocumentError(f"{outcomes}: expected outcomes of decisions of {file}, got none")
-        lines = b"".join(msgspec.json.encode(row) + b"\n" for row in joined.records)
-        write_atomically(output, to_parquet(joined.records) if output.suffix == SUFFIX else lines)
+        _write(joined.records, output)
         note(
             f"{len(joined.records):,} records; {joined.without_outcome:,} decisions have no outcome, "
             f"{joined.without_decision:,} outcomes no decision"
         )
-        file = output
-    read = read_answers(file, categories=categories, prices=prices, known=False)
+        source = output
+    read = read_answers(source, categories=categories, prices=prices, known=False)
     for bad in read.bad[:MOST_SHOWN]:
         warn(bad)
     found = understand(read)
@@ -68,6 +82,27 @@ def records(
         emit(msgspec.json.encode(found).decode())
     else:
         _show(found, read.name)
+
+
+def _of_gateway(url: str, signal: str | None) -> list[dict[str, Any]]:
+    """Return the records of a gateway's decisions, and say what the others lack."""
+    try:
+        from modelpick.gateway.database import Database
+        from modelpick.gateway.records import records as read
+    except ModuleNotFoundError as error:
+        raise ModelpickError(f"a gateway's decisions need {error.name}: pip install 'modelpick[gateway]'") from None
+    skipped: Counter[str] = Counter()
+    found = list(read(Database(url, reads=True), signal, skipped))
+    lacking = "".join(f", {count:,} decisions without {what}" for what, count in skipped.most_common())
+    if not found:
+        raise DocumentError(f"expected decisions that are records, got none{lacking}")
+    note(f"{len(found):,} records{lacking}")
+    return found
+
+
+def _write(records: list[dict[str, Any]], output: Path) -> None:
+    lines = b"".join(msgspec.json.encode(row) + b"\n" for row in records)
+    write_atomically(output, to_parquet(records) if output.suffix == SUFFIX else lines)
 
 
 def _show(found: Understood, name: str) -> None:
