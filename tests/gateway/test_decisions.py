@@ -265,12 +265,12 @@ def test_serve_outcomes_records_train_swap(tmp_path, backends, store):
             assert len(records[0]["embedding"]) == encoder.embedding_dim
             assert np.isclose(np.linalg.norm(encoder.embed(["poem please"])[0] - records[0]["embedding"]), 0, atol=1)
         encoder = ["--encoder", str(tmp_path / "encoder.onnx")]
-        train = ["train", "--data", str(tmp_path / "records.jsonl"), "-o", str(tmp_path / "new"), *encoder]
+        train = ["train", "--data", str(tmp_path / "records.jsonl"), "-o", str(tmp_path / "new.json"), *encoder]
         done = modelpick(*train, "--algorithm", "kernel_ridge", "--features", "embedding")
         assert done.returncode == 0, done.stderr
-        done = modelpick("convert", str(tmp_path / "new/kernel_ridge.json"), "-o", str(tmp_path / "new"))
+        done = modelpick("convert", str(tmp_path / "new.json"), "-o", str(tmp_path / "new.onnx"))
         assert done.returncode == 0, done.stderr
-        new = (tmp_path / "new/kernel_ridge.onnx").read_bytes()
+        new = (tmp_path / "new.onnx").read_bytes()
         before = httpx.get(f"{address}/readyz").json()["auto"]
         replace(tmp_path / "artifacts/router.onnx", new)
         until(lambda: httpx.get(f"{address}/readyz").json()["auto"] != before)
