@@ -38,6 +38,7 @@ def serve(file: Path, *, host: str = HOST, port: int = PORT, workers: int = 1, l
         with loaded(config):  # once here: a line, instead of a traceback from each worker
             pass
         logger.disabled = False
+        own = {"handlers": ["default"], "level": log_level.upper(), "propagate": False}
         uvicorn.run(
             f"{__package__}.app:from_environment",
             factory=True,
@@ -46,22 +47,26 @@ def serve(file: Path, *, host: str = HOST, port: int = PORT, workers: int = 1, l
             workers=workers,
             http=limited(config.limits),
             log_level=log_level,
-            log_config=LOG_CONFIG
-            | {"loggers": {**LOG_CONFIG["loggers"], logger.name: LOG_CONFIG["loggers"]["uvicorn"]}},
+            log_config=LOG_CONFIG | {"loggers": {**LOG_CONFIG["loggers"], logger.name: own}},
             timeout_graceful_shutdown=config.limits.stop_seconds,
         )
 
 
-def main() -> None:
-    """Run the command: exit 2 for bad input, with one line."""
+def arguments() -> argparse.ArgumentParser:
+    """Return what the command takes."""
     parser = argparse.ArgumentParser(prog="python -m modelpick.gateway", description="Serve a gateway's file.")
     parser.add_argument("file", type=Path)
     parser.add_argument("--host", default=HOST)
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_argument("--log-level", default=LOG_LEVEL, choices=LOG_LEVELS, help="info has a line for each request")
+    return parser
+
+
+def main() -> None:
+    """Run the command: exit 2 for bad input, with one line."""
     try:
-        serve(**vars(parser.parse_args()))
+        serve(**vars(arguments().parse_args()))
     except ModelpickError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

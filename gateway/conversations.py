@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from modelpick.runtime.events import logger
 
 from .config import Conversations as Settings
-from .database import Database, Turn
+from .database import Database, Turn, reason
 
 # Roles of messages that answer a model.
 TOOLS = ("tool", "function")
@@ -84,5 +84,5 @@ class Conversations:
             return self._database.last_turn(key, since)
         except SQLAlchemyError as error:
             self._asked_again = time.monotonic() + PAUSE
-            logger.warning("conversations: the database does not tell: %s", getattr(error, "orig", error))
+            logger.warning("conversations: the database does not tell: %s", reason(error))
             return None

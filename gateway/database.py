@@ -112,7 +112,7 @@ class Database:
                 options |= {"connect_args": {"connect_timeout": 2}, "pool_timeout": 2}
             self._engine = sqlalchemy.create_engine(parsed, **options)
         except (SQLAlchemyError, ImportError, ValueError) as error:
-            raise error if isinstance(error, ConfigError) else ConfigError(f"decisions: {_first_line(error)}") from None
+            raise error if isinstance(error, ConfigError) else ConfigError(f"decisions: {reason(error)}") from None
         if self.is_file:
             event.listen(self._engine, "connect", _prepare_file)
         self._insert = _INSERT[self._engine.dialect.name]
@@ -121,7 +121,7 @@ class Database:
             self._make()
         except SQLAlchemyError as error:
             if self.is_file:
-                raise ConfigError(f"decisions: {parsed.database}: cannot be written: {_first_line(error)}") from None
+                raise ConfigError(f"decisions: {parsed.database}: cannot be written: {reason(error)}") from None
 
     def _make(self) -> None:
         if not self._is_made:
@@ -205,7 +205,7 @@ class Database:
                     for decision in decisions:
                         yield Recorded(decision, answers.get(decision.id), outcomes.get(decision.id, {}))
         except SQLAlchemyError as error:
-            raise ConfigError(f"decisions: cannot be read: {_first_line(error)}") from None
+            raise ConfigError(f"decisions: cannot be read: {reason(error)}") from None
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -223,6 +223,7 @@ def _prepare_file(connection: Any, _: object) -> None:
     connection.execute("PRAGMA busy_timeout=5000")
 
 
-def _first_line(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """Return what an error of the database says, in a line."""
     text = str(getattr(error, "orig", None) or error)
     return text.strip().partition("\n")[0] or type(error).__name__

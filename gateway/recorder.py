@@ -11,7 +11,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from modelpick.runtime.events import logger
 
 from .config import Decisions
-from .database import Database
+from .database import Database, reason
 from .decisions import Row
 
 ROWS = Counter(
@@ -94,7 +94,7 @@ class Recorder:
             self._database.write([row for _, row in rows])
         except (OperationalError, InterfaceError) as error:
             if not self._said:
-                logger.error("decisions wait, as the database does not take them: %s", error.orig)
+                logger.error("decisions wait, as the database does not take them: %s", reason(error))
             self._said = True
             return rows
         except SQLAlchemyError:  # one of them, or more: each for itself
@@ -102,7 +102,7 @@ class Recorder:
                 try:
                     self._database.write([row])
                 except SQLAlchemyError as error:
-                    logger.error("%s: the database refuses it: %s", kind, getattr(error, "orig", error))
+                    logger.error("%s: the database refuses it: %s", kind, reason(error))
                     self._dropped([kind])
                 else:
                     ROWS.labels(kind, "written").inc()
@@ -122,7 +122,7 @@ class Recorder:
         try:
             deleted = self._database.forget(self._settings.retention_days)
         except SQLAlchemyError as error:
-            logger.warning("decisions: old ones are not deleted: %s", getattr(error, "orig", error))
+            logger.warning("decisions: old ones are not deleted: %s", reason(error))
         else:
             if deleted:
                 logger.info("%d decisions older than %g days are deleted", deleted, self._settings.retention_days)

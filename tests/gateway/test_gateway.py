@@ -518,8 +518,3 @@ def test_a_byte_order_mark_is_none_of_the_file(tmp_path):
     file = tmp_path / "gateway.toml"
     file.write_text(GOOD, encoding="utf-8-sig")
     assert [backend.name for backend in read(file).backends] == ["m"]
-
-
-def test_the_example_file_is_read(monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "key")
-    assert len(read(ROOT / "examples/gateway/gateway.toml").backends) == 2
