@@ -60,7 +60,7 @@ class Postgres:
         self._run("pg_ctl", "-D", self._folder / "data", "-m", "fast", "-w", "stop")
 
     def _run(self, command: str, *arguments: str | Path) -> None:
-        call = [*self._as, self._bin / command, *arguments]
+        call = [*self._as, *map(str, (self._bin / command, *arguments))]
         subprocess.run(call, check=True, stdout=subprocess.DEVNULL, cwd=self._folder, timeout=60)
 
 
