@@ -39,7 +39,9 @@ class Postgres:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self.port, self._bin = folder, free_port(), POSTGRES[-1]
-        self._as = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+        self._as: list[str] = (
+            ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+        )
         if self._as:
             shutil.chown(folder, "postgres", "postgres")
             folder.parent.chmod(0o755)
@@ -60,7 +62,7 @@ class Postgres:
         self._run("pg_ctl", "-D", self._folder / "data", "-m", "fast", "-w", "stop")
 
     def _run(self, command: str, *arguments: str | Path) -> None:
-        call = [*self._as, *map(str, (self._bin / command, *arguments))]
+        call: list[str] = [*self._as, str(self._bin / command), *map(str, arguments)]
         subprocess.run(call, check=True, stdout=subprocess.DEVNULL, cwd=self._folder, timeout=60)
 
 

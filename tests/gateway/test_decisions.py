@@ -252,11 +252,12 @@ def test_serve_outcomes_records_train_swap(tmp_path, backends, store):
                 httpx.post(f"{address}/v1/outcomes", json=said)
         until(lambda: len(rows(tmp_path, "outcomes")) == 59 and len(rows(tmp_path, "answers")) == 60)
         done = modelpick("records", url, "-o", str(tmp_path / "records.jsonl"))
-        assert done.returncode == 0, done.stderr
         if store == "nothing":
-            assert "0 records, 60 without: anything of the prompt" in done.stderr
+            assert done.returncode == 2
+            assert "got none, 60 decisions without anything of the prompt" in done.stderr
             return
-        assert "59 records, 1 without: an outcome" in done.stderr
+        assert done.returncode == 0, done.stderr
+        assert "59 records, 1 decisions without an outcome" in done.stderr
         records = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
         assert {round(record["propensity"], 9) for record in records} == {0.33, 0.335}
         assert all(record["success"] and record["response_time"] > 0 for record in records)
@@ -284,18 +285,20 @@ def test_a_signal_is_chosen_and_what_failed_has_quality_0(tmp_path):
     database.write([Answered(ids[0], "m", 200, True, 0.1, 0.2, cost=0.5), Outcome(ids[0], "judge", 0.25, 0.0)])
     database.write([Outcome(ids[0], "quality", 0.75, 0.0), Answered(ids[1], "other", 200, True, 0.1, 0.2)])
     database.write([Answered(ids[2], None, 502, False, None, 0.2)])
-    done = modelpick("records", url)
-    first, *failed = map(json.loads, done.stdout.splitlines())
+    file = tmp_path / "records.jsonl"
+    done = modelpick("records", url, "-o", str(file))
+    first, *failed = map(json.loads, file.read_text().splitlines())
     expected = {"query": ids[0], "model_name": "m", "performance": 0.5, "success": True, "propensity": 1.0}
     assert first == {**expected, "response_time": 0.2, "cost": 0.5}
     assert [(one["model_name"], one["performance"], one["success"]) for one in failed] == [("m", 0.0, False)] * 2
-    assert "3 records, 1 without: an answer" in done.stderr
-    assert json.loads(modelpick("records", url, "--signal", "judge").stdout.splitlines()[0])["performance"] == 0.25
+    assert "3 records, 1 decisions without an answer" in done.stderr
+    modelpick("records", url, "-o", str(file), "--signal", "judge")
+    assert json.loads(file.read_text().splitlines()[0])["performance"] == 0.25
 
 
-@pytest.mark.parametrize("url", ["nonsense", "mysql://h/d", "sqlite:////not/there.sqlite"])
-def test_records_of_what_is_no_database_are_refused_in_a_line(url):
-    done = modelpick("records", url)
+@pytest.mark.parametrize("url", ["nonsense://h", "mysql://h/d", "sqlite:////not/there.sqlite"])
+def test_records_of_what_is_no_database_are_refused_in_a_line(tmp_path, url):
+    done = modelpick("records", url, "-o", str(tmp_path / "records.jsonl"))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
