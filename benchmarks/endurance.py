@@ -74,7 +74,15 @@ class Replica:
 
     def start(self) -> None:
         """Start it, and wait until it is ready."""
-        command = ["-m", "modelpick.gateway", self._file, "--port", str(self.port), "--log-level", "warning"]
+        command: list[str | Path] = [
+            "-m",
+            "modelpick.gateway",
+            self._file,
+            "--port",
+            str(self.port),
+            "--log-level",
+            "warning",
+        ]
         self.process = subprocess.Popen([sys.executable, *command])
         while True:
             try:
