@@ -1,6 +1,6 @@
 """The original library's selector classes, for those who move over: JSON in, a selector out."""
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from modelpick.runtime import DocumentError, Selector
 
@@ -40,6 +40,10 @@ class _JSONSelector(Selector):
     def to_json(self) -> str:
         """Return the JSON that the selector was made from."""
         return self._json
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        reduced = super().__reduce__()  # a closed selector has no copies
+        return (type(self).from_json, (self._json,)) if hasattr(self, "_json") else reduced
 
 
 class KNNSelector(_JSONSelector):

@@ -1,7 +1,7 @@
 """Selector: loads an artifact and picks the language model for a query embedding."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import copy
 from math import isnan
 from pathlib import Path
@@ -396,7 +396,7 @@ class Selector:
         facts = ", ".join([f"{len(self.model_names)} models", *rows, wide, *(["closed"] if self.closed else [])])
         return f"<{type(self).__name__} {metadata.algorithm} {metadata.semantics}: {facts}>"
 
-    def __reduce__(self) -> tuple[Callable[[_Loaded], Self], tuple[_Loaded]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         self._run()  # a closed selector has no copies
         return type(self)._copied, (self._loaded,)
 

@@ -37,6 +37,9 @@ class PromptRequest(Prompt, Asked, total=False):
     """What `TextSelector.select` and the methods like it take beside the text."""
 
 
+_KNOWN = (*PromptRequest.__annotations__, "text")
+
+
 class TextSelector:
     """Picks the language model for a prompt: embeds it, and asks a `Selector`.
 
@@ -117,7 +120,6 @@ class TextSelector:
             When the selector is closed.
         """
         asked, prompt = _asked(request), self._text(text, request)
-        # A pool of one is answered unasked, whatever the query is.
         if self.selector.only_candidate(asked) is not None:
             return self.selector.select(self._nothing(1)[0], **asked)
         return self.selector.select(self._query(prompt, request.get("category")), **asked)
@@ -238,7 +240,7 @@ class TextSelector:
         return text
 
     def _features(self, texts: Sequence[str], categories: Sequence[str | None], asked: Asked) -> npt.NDArray[Any]:
-        """Return the feature vectors of texts, (n, d); of a pool of one, which is answered unasked, zeros."""
+        """Return the feature vectors of texts, (n, d)."""
         if self.selector.only_candidate(asked) is not None:
             return self._nothing(len(texts))
         embeddings = self.encoder.embed(texts)
@@ -249,6 +251,7 @@ class TextSelector:
         return np.array(rows).reshape(len(rows), self.selector.n_features_in_)
 
     def _nothing(self, rows: int) -> npt.NDArray[np.float64]:
+        """Return queries of a pool of one, which is answered unasked whatever they are."""
         return np.zeros((rows, self.selector.n_features_in_))
 
     def _query(self, text: str, category: str | None) -> npt.NDArray[Any]:
@@ -305,6 +308,6 @@ def check_encoder(name: str, metadata: Metadata, encoder: EncoderIdentity, embed
 
 def _asked(request: PromptRequest) -> Asked:
     """Return what is asked beside the prompt; refuse what nobody knows before anything is embedded."""
-    refuse_unknown(request, (*PromptRequest.__annotations__, "text"))
+    refuse_unknown(request, _KNOWN)
     asked: Asked = {key: value for key, value in request.items() if key not in Prompt.__annotations__}  # type: ignore[assignment]
     return lasting(asked)

@@ -1,4 +1,6 @@
+import copy
 import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,10 @@ def test_gives_back_its_json_and_selects(selector_class, name):
         assert selector.is_trained
         assert selector.to_json() == text
         assert selector.select([0.01] * 1038) in selector.model_names
+        for other in (copy.copy(selector), pickle.loads(pickle.dumps(selector))):
+            assert type(other) is selector_class
+            assert other.to_json() == text
+            assert other.select([0.01] * 1038) == selector.select([0.01] * 1038)
     assert not selector.is_trained
 
 

@@ -44,7 +44,7 @@ STAND_IN = {"model_name": "a", "alpha": [1.0], "support_vectors": [[1.0]], "rho"
 
 
 def test_an_svm_with_exact_parameters_alone_names_the_rules_that_read_it():
-    with pytest.raises(DocumentError, match="--semantics native/2 picks by its SVC$"):
+    with pytest.raises(DocumentError, match=r"--semantics native/2 picks by its SVC$"):
         load_document(json.dumps(EXACT).encode())
     assert load_document(json.dumps(EXACT).encode(), semantics="native/2").source.semantics == "native/2"
 

@@ -192,6 +192,22 @@ def test_conversations_of_a_data_frame_are_read(selector, tmp_path, content):
             selector.select(messages=wrong)
 
 
+def test_a_pool_of_one_is_answered_without_the_encoder(files, monkeypatch):
+    with TextSelector.load(files.with_category, files.encoder, unknown_candidates="ignore") as selector:
+        monkeypatch.setattr(selector, "encoder", None)
+        for name in ("llama", "nobody"):
+            assert selector.select(MATH, candidates=[name]) == name
+            assert selector.select(messages=CONVERSATION, candidates=(one for one in [name])) == name
+            assert selector.select_batch([MATH, CONVERSATION], candidates=(one for one in [name])) == [name] * 2
+            assert asyncio.run(selector.aselect(MATH, candidates=[name])) == name
+            for wrong in ({}, {"text": 5}, {"messages": []}):
+                with pytest.raises(FeatureError, match="expected"):
+                    selector.select(**wrong, candidates=[name])
+        monkeypatch.undo()
+    with pytest.raises(ArtifactError, match="closed"):
+        selector.select(MATH, candidates=["llama"])
+
+
 @pytest.mark.parametrize("keyword", ["candidate", "embedding"])
 def test_a_keyword_that_nobody_knows_is_refused(files, keyword):
     calls = {

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 
 import pytest
 from folders import SMALL
@@ -72,3 +73,37 @@ def test_a_pair_that_does_not_belong_together_is_refused_at_first(folder):
     with pytest.raises(ArtifactError, match="expected the encoder"):
         TextStore(folder / "knn.onnx", folder / "other/encoder.onnx", poll_seconds=3600)
     assert Selector.load(folder / "knn.onnx").metadata.encoder.name == "encoder"
+
+
+class Panic(BaseException):
+    """What a library of another language raises, which is no `Exception`."""
+
+
+def test_an_encoder_that_panics_is_refused_once_and_a_good_pair_is_taken_later(folder, monkeypatch, caplog):
+    load = Encoder.load
+
+    def panicking(path, **options):
+        if bad.exists():
+            raise Panic("called `Result::unwrap()`\non an `Err` value")
+        return load(path, **options)
+
+    bad = folder / "bad"
+    with TextStore(folder, folder / "encoder.onnx", poll_seconds=0.01) as store, caplog.at_level("ERROR", "modelpick"):
+        monkeypatch.setattr(Encoder, "load", panicking)
+        bad.touch()
+        replace(folder / "encoder.onnx", folder / "encoder.onnx")
+        until(lambda: store.refusals)
+        store.refresh()
+        assert store["knn"].select(MATH) == "mistral"
+        assert [record.message.split(": ")[-1] for record in caplog.records] == ["called `Result::unwrap()`"]
+        bad.unlink()
+        for name in ("encoder.onnx", "knn.onnx"):
+            replace(folder / "other" / name, folder / name)
+        until(lambda: store["knn"].select(MATH) == "other")
+
+
+def until(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
