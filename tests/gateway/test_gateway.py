@@ -1,6 +1,7 @@
 """The gateway, called by OpenAI's client, with stub backends behind it."""
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -518,3 +519,36 @@ def test_a_byte_order_mark_is_none_of_the_file(tmp_path):
     file = tmp_path / "gateway.toml"
     file.write_text(GOOD, encoding="utf-8-sig")
     assert [backend.name for backend in read(file).backends] == ["m"]
+
+
+def test_models_are_retrieved_one_by_one(client):
+    assert [client.models.retrieve(name).id for name in ("auto", "small")] == ["auto", "small"]
+    with pytest.raises(openai.NotFoundError) as refused:
+        client.models.retrieve("gpt-9")
+    assert refused.value.code == "model_not_found"
+
+
+def test_probes_may_ask_for_headers_alone(web):
+    assert [web.head(path).status_code for path in ("/healthz", "/readyz")] == [200, 200]
+
+
+def test_other_endpoints_are_refused_by_name(client):
+    for call in (client.embeddings.create, client.completions.create, client.responses.create):
+        with pytest.raises(openai.NotFoundError) as refused:
+            call(model="small", input="a") if call != client.completions.create else call(model="small", prompt="a")
+        assert refused.value.code == "unknown_url"
+        assert "is not served, but /v1/chat/completions, " in refused.value.message
+
+
+def test_clients_have_keys_where_the_file_says_so(folder, backends):
+    keys = {"client_keys": (hashlib.sha256(b"right").hexdigest(),)}
+    with served(read(folder / "gateway.toml").model_copy(update=keys)) as url, httpx.Client(base_url=url) as web:
+        body = {"model": "small", "messages": []}
+        for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "right"}, {"Authorization": b"\xff"}):
+            for method, path in (("POST", "/v1/chat/completions"), ("GET", "/v1/models"), ("POST", "/select/knn")):
+                answer = web.request(method, path, headers=given, json=body if method == "POST" else None)
+                assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
+        with openai.OpenAI(base_url=f"{url}/v1", api_key="right", max_retries=0) as client:
+            assert client.chat.completions.create(**body).choices
+        assert "authorization" not in backends["small"].seen[0][0]
+        assert {web.get(path).status_code for path in ("/healthz", "/readyz", "/metrics")} == {200}
