@@ -24,6 +24,7 @@ def printable(record: logging.LogRecord) -> bool:
 logger = logging.getLogger("modelpick")
 logger.addFilter(printable)
 MOST_NAMES, NAME_LENGTH = 100, 100
+UNKNOWN = "unknown"
 # Bounds in seconds by which observers count durations: one request takes microseconds, a large batch seconds.
 BUCKETS = (10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 10e-3, 100e-3, 1.0, 10.0)
 
@@ -35,7 +36,7 @@ class Selection:
     selector: str
     """Name of the selector: its file's, without the suffix."""
     models: tuple[str, ...]
-    """What was picked for each query."""
+    """What was picked for each query, of the artifact's models; `UNKNOWN` of a pool of one that it does not know."""
     seconds: float
     """How long that took."""
 

@@ -21,7 +21,7 @@ from .artifact.requirements import Requirements
 from .artifact.seal import check_seal, read_sealed
 from .decision.objective import OperatingPoint
 from .errors import ArtifactError, FeatureError, ModelpickError
-from .events import Observer, Selection, notify
+from .events import UNKNOWN, Observer, Selection, notify
 from .features import FeatureBuilder
 from .keywords import refuse_unknown, spelled_out
 from .notebook import Explained
@@ -266,7 +266,7 @@ class Selector:
             except Exception as cause:
                 raise self._failure(cause) from None
         if self._observer:
-            notify(self._observer, Selection(self._name, (model,), perf_counter() - start))
+            self._tell(self._observer, (model,), preferences, start)
         return model
 
     @spelled_out
@@ -302,8 +302,14 @@ class Selector:
             except Exception as cause:
                 raise self._failure(cause) from None
         if self._observer:
-            notify(self._observer, Selection(self._name, tuple(picked), perf_counter() - start))
+            self._tell(self._observer, tuple(picked), preferences, start)
         return picked
+
+    def _tell(self, observer: Observer, picked: tuple[str, ...], preferences: Preferences, start: float) -> None:
+        """Tell what was picked; a name that the artifact does not know may be any text of any user."""
+        seconds = perf_counter() - start
+        models = picked if preferences.order != () else (UNKNOWN,) * len(picked)
+        notify(observer, Selection(self._name, models, seconds))
 
     @spelled_out
     def scores(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> dict[str, float]:
