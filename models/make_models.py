@@ -125,7 +125,7 @@ def records(rng, which):
 
 
 def linear_svm(training):
-    """Train linear one-vs-rest classifiers, which the trainer does not make, on unit vectors as they are scored."""
+    """Train linear one-vs-rest classifiers on unit vectors as they are scored: rounded, and without an SVC."""
     vectors = training.features / np.linalg.norm(training.features, axis=1, keepdims=True)
     advantages, classifiers = training.advantages, []
     for model, name in enumerate(training.benchmark.model_names):
