@@ -24,6 +24,8 @@ _MOST_CHARACTERS = 32_768
 
 # Characters of a reason: the library quotes what it refuses.
 _REASON = 200
+# Tokens that are added before and behind those of a text.
+_MOST_ADDED = 64
 # Tokens of which one stands for a text that is not empty.
 _TRIED = 256
 
@@ -134,6 +136,8 @@ def _end(encoding: Any, tokens: int) -> int:
 def _added(tokenizer: Any) -> tuple[list[int], list[int]]:
     """Return the tokens that are added before and behind those of a text."""
     empty = tokenizer.encode("", add_special_tokens=True).ids
+    if len(empty) > _MOST_ADDED:
+        raise ValueError(f"expected {_MOST_ADDED} tokens that are added at most, got {len(empty)}")
     texts = ("a", *(str(tokenizer.id_to_token(token)).strip("#▁Ġ") for token in range(_TRIED)))
     text = next((text for text in texts if tokenizer.encode(text, add_special_tokens=False).ids), "a")
     plain, full = (tokenizer.encode(text, add_special_tokens=special).ids for special in (False, True))
