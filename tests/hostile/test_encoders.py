@@ -78,7 +78,7 @@ def test_a_tokenizer_that_unpacks_to_much_is_not_unpacked(encoder):
     parts = [packing.compress(b" " * 2**26) for _ in range(3)]
     packed = base64.b64encode(b"".join(parts) + packing.flush()).decode()
     data = resealed(entries(parsed(encoder), **{EncoderEntry.TOKENIZER: packed}))
-    outcome = attack(LOADED, data, memory=2**30)
+    outcome = attack(LOADED, data, memory=2**31)
     assert outcome.kind == "refused", outcome
 
 
