@@ -92,11 +92,11 @@ def make_record(fields: Fields, is_text: bool, odd: Counter[str]) -> Record:
     """
     if is_text:
         fields = _typed(fields)
-    # JSON, of which a refusal is made, has no words for what is not finite.
-    _check_finite((field, fields.get(field)) for field in FINITE)
     try:
         record = msgspec.convert(fields, Record, strict=not is_text)
     except msgspec.ValidationError:
+        # JSON, of which a refusal is made, has no words for what is not finite.
+        _check_finite((field, fields.get(field)) for field in FINITE)
         record = decode(msgspec.json.encode(fields), Record, strict=False)
         odd["have numbers that are strings: they are read as numbers"] += not is_text
     _check(record)
