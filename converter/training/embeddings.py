@@ -26,7 +26,7 @@ from ..files.text import NotTextError, check_unpacked
 from .trainer_cache import read_cache
 
 KEY_DIGITS = 16
-TENSORS = ".pt"
+ARRAYS, TENSORS = ".npz", ".pt"
 KEYS = ("key", "embedding_id")
 
 

@@ -11,7 +11,7 @@ from modelpick.runtime.text import Encoder
 
 from ..files.io import STDIN, write_atomically
 from ..formats.outcomes import Benchmark, Matrix
-from .embeddings import embedding_key, read_embeddings
+from .embeddings import ARRAYS, embedding_key, read_embeddings
 
 # Texts that are embedded before progress is shown.
 STEP = 256
@@ -39,7 +39,8 @@ def encode(
     warn
         Called with the reason where embeddings cannot be kept.
     """
-    kept = data.with_name(f"{data.name}.{encoder.digest[:DIGITS]}.npz")
+    whole = data.absolute()  # "." has no name
+    kept = whole.with_name(f"{whole.name}.{encoder.digest[:DIGITS]}{ARRAYS}")
     embeddings = _read(kept, benchmark, encoder.embedding_dim)
     lacking = np.flatnonzero(np.isnan(embeddings).any(axis=1))
     for first in range(0, len(lacking), STEP):

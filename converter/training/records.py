@@ -24,7 +24,7 @@ from ..files.rows import Row, Rows, read_rows
 from ..formats.decoding import Refusal, refuse
 from ..formats.outcomes import Benchmark
 from .benchmark import benchmark_of, shown
-from .embeddings import load_embeddings
+from .embeddings import ARRAYS, TENSORS, load_embeddings
 from .forms import FORMS, Form, recognise
 from .lookups import Price, read_categories, read_prices
 from .record import Answer, Record, make_record
@@ -209,11 +209,13 @@ class _Given(NamedTuple):
 
 
 def _parts(source: str | Path | bytes) -> Sequence[str | Path | bytes]:
-    """Return the files of a folder that are not hidden, by name, or the source itself."""
+    """Return the files of a folder that are neither hidden nor embeddings, by name, or the source itself."""
     if isinstance(source, bytes) or not Path(source).is_dir():
         return [source]
     try:
-        files = sorted(file for file in Path(source).glob("[!.]*") if file.is_file())
+        files = sorted(
+            file for file in Path(source).glob("[!.]*") if file.is_file() and file.suffix not in (ARRAYS, TENSORS)
+        )
     except OSError as cause:
         raise DocumentError(f"{source}: cannot be read: {reason(cause)}") from None
     if not files:

@@ -84,6 +84,18 @@ def test_training_embeds_once_and_records_the_encoder(trained, made, monkeypatch
     kept.unlink()
 
 
+def test_embeddings_of_a_folder_are_kept_beside_it(trained, made, monkeypatch):
+    folder = made / "records"
+    folder.mkdir()
+    (folder / "data.jsonl").write_bytes(DATA.read_bytes())
+    monkeypatch.chdir(folder)
+    again = ("train", "--data", ".", "-o", "../of_a_folder", "--encoder", "../e.onnx", "--algorithm", "kmeans")
+    code, _, err = trained(*again)
+    assert code == 0, err
+    assert [file.name for file in folder.iterdir()] == ["data.jsonl"]
+    assert len(list(made.glob("records.*.npz"))) == 1
+
+
 def test_evaluates_what_was_trained_with_the_same_encoder(trained):
     code, out, err = trained("evaluate", "svm.onnx", "--data", "data.jsonl", "--encoder", "e.onnx", "--json")
     # Questions that it was trained on say nothing of what it is worth.

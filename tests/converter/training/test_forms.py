@@ -246,6 +246,7 @@ def test_a_folder_is_read_file_by_file_and_each_is_a_task(tmp_path):
     for name, query in (("mmlu_law.csv", "q"), ("mmlu_anatomy.csv.gz", "r"), (".hidden", "s")):
         data = as_csv([{"prompt": query, "a": True, "b": False}])
         (folder / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    np.savez(folder / "embeddings.npz", key=[embedding_key("q")], embedding=[[1.0]])
     (tmp_path / "categories.json").write_text('{"mmlu_law": "law", "mmlu_anatomy": "health"}')
     benchmark = read_benchmark(folder, categories=tmp_path / "categories.json")
     assert (benchmark.queries, benchmark.categories) == (["r", "q"], ["health", "law"])
