@@ -24,6 +24,7 @@ from .names import Misnamed
 from .report import report
 from .select import select
 from .serve import serve
+from .simulate import simulate
 from .train import train
 
 app = typer.Typer(
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _MODELS = (convert, verify, restore, inspect, select, train, evaluate, diff, report)
-for command in (*_MODELS, records, encoder, compare_encoders, pull, push, serve):
+for command in (*_MODELS, records, simulate, encoder, compare_encoders, pull, push, serve):
     app.command()(command)
 
 

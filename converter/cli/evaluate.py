@@ -11,7 +11,7 @@ from rich.table import Table
 
 from modelpick.runtime import ModelpickError, Objective
 
-from ..evaluation.evaluate import ROLES_FROM, Evaluation, Result
+from ..evaluation.evaluate import MEANS, ROLES_FROM, Evaluation, Result
 from ..evaluation.evaluate import evaluate as evaluate_policies
 from ..evaluation.picks import picks_worst_first
 from ..evaluation.plot import plot
@@ -123,6 +123,11 @@ def evaluate(
 
 def _show(evaluation: Evaluation, found: Sequence[Verdict]) -> None:
     learned = ROLES_FROM[evaluation.roles_from]
+    if evaluation.estimator != MEANS:
+        emit(f"a log: {evaluation.estimator}")
+        for result in evaluation.of("artifact"):
+            rests = f"rests on about {result.effective_sample:,.0f} answers"
+            emit(f"{result.name}: {rests}, of which the weightiest stands for {result.largest_weight:,.1f}")
     title = f"{evaluation.queries:,} queries, means and 95 % intervals"
     shown = ("coverage", "quality", "cost", "seconds", "success", "regret", "best picks")
     table = Table("policy", *shown, title=title)

@@ -6,7 +6,7 @@ coverage; what is compared is compared on the queries where both have one.
 
 from collections.abc import Mapping, Sequence
 from itertools import chain, combinations
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -16,6 +16,7 @@ from modelpick.runtime import DocumentError, Objective
 from ..formats.outcomes import Benchmark, Matrix
 from ..statistics.bootstrap import WANTED, Estimate, Sums, Vector, estimate, ratio, resampled, share
 from ..statistics.frontier import Frontier, frontiers_of, heights, static_mix
+from .estimation import Estimation, effective_sample, estimated, lacking_answers
 from .policies import Policy, best_models, chosen, mixed, roles, single_models, utilities
 from .recovery import Recovery
 from .seen import Seen
@@ -30,6 +31,10 @@ ROLES_FROM: dict[Source, str] = {
 }
 """In words."""
 MIX_OF = "mix at {}"
+MEANS = "means of the records"
+HINDSIGHT = ("best", "best_share", "regret", "gap_closed")
+NO_HINDSIGHT = "a log does not tell the best model of a question"
+ESTIMATES = ("quality", "cost", "seconds", "success", "gain", "kept", "saved", *HINDSIGHT)
 UNKNOWN_PICKS = "no {} of its picks is known"
 NO_COMMON = f"no question has answers of its pick and of {{}}: about {WANTED} would tell them apart"
 
@@ -51,6 +56,10 @@ class Result(Struct):
     """Of an artifact's policy, the artifact; its policies differ in their operating points."""
     roles: list[str]
     """Of a single model, whether it is the strongest, the cheapest, the best by the objective."""
+    effective_sample: float | None
+    """Of a log, about how many answers the estimates rest on; None of other records."""
+    largest_weight: float | None
+    """Of a log, for how many answers the one that counts most stands."""
     coverage: float
     """Share of the calls whose quality is known."""
     best: Estimate
@@ -97,6 +106,8 @@ class Evaluation(Struct):
     """The price: cost, or response time where no cost is recorded."""
     baseline: str
     """The best single model, by the objective."""
+    estimator: str
+    """How outcomes were estimated, in words."""
     roles_from: Source
     """What the models' roles were learned from."""
     results: list[Result]
@@ -172,10 +183,14 @@ def evaluate(
         When no model of ``learned`` has records, or no utility is known.
     """
     names, (n, m) = benchmark.model_names, benchmark.quality.shape
+    n_answers, carried = int((~np.isnan(benchmark.quality)).sum()), benchmark
+    estimation = estimated(benchmark, seed) if benchmark.is_log else None
+    if estimation is not None:
+        benchmark, carried = estimation.benchmark, _carried(estimation)
     utility = utilities(benchmark, objective)
     if np.isnan(utility).all():
         raise DocumentError("expected records with the cost or response time that the objective has a weight for")
-    roles_from, known_roles = _roles(policies, benchmark, objective, learned)
+    roles_from, known_roles = _roles(policies, carried, objective, learned)
     base = names.index(known_roles["best"])
     axis: Axis = "seconds" if np.isnan(benchmark.cost).all() else "cost"
     outcomes = {
@@ -188,9 +203,10 @@ def evaluate(
     scales = {name: _Scale(values, values[:, base]) for name, values in outcomes.items()}
 
     singles = single_models(benchmark)
-    mixes = list(_mixes(policies, singles, outcomes[axis], benchmark.quality))
+    nobody = np.full(n, -1)
+    mixes = list(_mixes(policies, single_models(carried), outcomes[axis], benchmark.quality))
     kinds: dict[Kind, Sequence[Policy]] = {
-        "oracle": [Policy("oracle", chosen(best_models(benchmark, utility), m))],
+        "oracle": [Policy("oracle", chosen(best_models(benchmark, utility) if estimation is None else nobody, m))],
         "artifact": policies,
         "mix": mixes,
         "single": singles,
@@ -199,7 +215,10 @@ def evaluate(
     everything = [(kind, policy) for kind, of_kind in kinds.items() for policy in of_kind]
     best = np.where(np.isnan(utility), -np.inf, utility).max(axis=1)
     best = np.where(np.isfinite(best), best, 0.0)
-    pairs = list(combinations([policy for policy in policies if policy.keep is None], 2))
+    unasked = [policy for policy in policies if policy.keep is None]
+    if estimation is not None:
+        unasked = [p for p in unasked if effective_sample(p.chances, estimation.weights)[0] >= WANTED]
+    pairs = list(combinations(unasked, 2))
     tables = (_columns(policy.chances, scales, best) for _, policy in everything)
     differing = (difference_columns(first, second, benchmark.quality) for first, second in pairs)
     sums = resampled(chain(tables, differing), seed)
@@ -208,6 +227,11 @@ def evaluate(
     quality = np.column_stack([ratio(found["quality"], found["quality weight"]) for found in sums])
     price = np.column_stack([ratio(found[axis], found[f"{axis} weight"]) for found in sums])
     of_single = np.array([kind == "single" for kind, _ in everything])
+    weights = None if estimation is None else estimation.weights
+    samples = [(None, None) if weights is None else effective_sample(one.chances, weights) for _, one in everything]
+    lacking = ["" if found is None else lacking_answers(found, n_answers) for found, _ in samples]
+    without = np.array([bool(reason) for reason in lacking])
+    quality[:, without], price[:, without] = np.nan, np.nan
     over = quality - heights(price[:, of_single], quality[:, of_single], price)
     categories = np.array(benchmark.categories)
     results = [
@@ -216,12 +240,20 @@ def evaluate(
             kind=kind,
             artifact=policy.artifact,
             roles=[role for role, name in known_roles.items() if kind == "single" and name == policy.label],
+            effective_sample=samples[place][0],
+            largest_weight=samples[place][1],
             coverage=float(found["quality weight"][0] / n),
-            **_estimates(found, axis, names[base]),
-            over_mix=estimate(over[:, place], found.counts["quality weight"], UNKNOWN_PICKS.format(axis)),
+            **_estimates(found, axis, names[base], estimation is not None, lacking[place]),
+            over_mix=estimate(
+                over[:, place], found.counts["quality weight"], lacking[place] or UNKNOWN_PICKS.format(axis)
+            ),
             selections=dict(zip(names, policy.chances.mean(axis=0).tolist(), strict=True)),
             categories={
-                name: _slice(policy.chances[categories == name], benchmark.quality[categories == name])
+                name: _slice(
+                    policy.chances[categories == name],
+                    benchmark.quality[categories == name],
+                    None if weights is None else weights[categories == name],
+                )
                 for name in sorted(set(benchmark.categories))
             },
         )
@@ -232,6 +264,7 @@ def evaluate(
         objective=objective,
         axis=axis,
         baseline=names[base],
+        estimator=MEANS if estimation is None else estimation.estimator,
         roles_from=roles_from,
         results=results,
         differences=_differences(pairs, differences),
@@ -303,8 +336,19 @@ def _columns(chances: Matrix, scales: Mapping[str, _Scale], best: Vector) -> dic
     return table
 
 
-def _estimates(found: Sums, axis: Axis, baseline: str) -> dict[str, Estimate]:
-    """Make the estimates of a policy from the sums of its `_columns`."""
+def _carried(estimation: Estimation) -> Benchmark:
+    """Leave out the models of which a log holds too few answers to say what they achieve; none where all are so few."""
+    benchmark, m = estimation.benchmark, len(estimation.benchmark.model_names)
+    few = np.array([effective_sample(np.eye(m)[[model]], estimation.weights)[0] < WANTED for model in range(m)])
+    if few.all():
+        return benchmark
+    kinds = ("quality", "cost", "seconds")
+    part: dict[str, Any] = {kind: np.where(few, np.nan, getattr(benchmark, kind)) for kind in kinds}
+    return benchmark._replace(**part)
+
+
+def _estimates(found: Sums, axis: Axis, baseline: str, of_log: bool, lacking: str) -> dict[str, Estimate]:
+    """Make the estimates of a policy from the sums of its `_columns`; none where answers are lacking."""
     gained = found["utility beside"] - found["utility base"]
 
     def mean(kind: str, of: Vector) -> Estimate:
@@ -316,6 +360,9 @@ def _estimates(found: Sums, axis: Axis, baseline: str) -> dict[str, Estimate]:
         lacking = NO_COMMON.format(baseline) if known else UNKNOWN_PICKS.format(kind)
         return estimate(samples, common, reason if common else lacking)
 
+    if lacking:
+        return dict.fromkeys(ESTIMATES, Estimate(np.nan, np.nan, np.nan, lacking))
+    unknown = dict.fromkeys(HINDSIGHT if of_log else (), Estimate(np.nan, np.nan, np.nan, NO_HINDSIGHT))
     no_part, no_gap = "the mean {} of {} is not surely above 0", f"the oracle is not surely better than {baseline}"
     saved = 1 - share(found[f"{axis} beside"], found[f"{axis} base"])
     return {
@@ -329,13 +376,15 @@ def _estimates(found: Sums, axis: Axis, baseline: str) -> dict[str, Estimate]:
         ),
         "saved": beside(axis, saved, no_part.format(axis, baseline)),
         "gap_closed": beside("utility", share(gained, found["gap"]), no_gap),
+        **unknown,
     }
 
 
-def _slice(chances: Matrix, quality: Matrix) -> Slice:
+def _slice(chances: Matrix, quality: Matrix, weights: Matrix | None) -> Slice:
     mean = _mean(chances, quality)
     covered = ((chances > 0) & ~np.isnan(quality)).any(axis=1)
-    return Slice(None if np.isnan(mean) else mean, int(covered.sum()))
+    few = weights is not None and effective_sample(chances, weights)[0] < WANTED
+    return Slice(None if few or np.isnan(mean) else mean, int(covered.sum()))
 
 
 def difference_columns(first: Policy, second: Policy, quality: Matrix) -> dict[str, Vector]:

@@ -153,7 +153,7 @@ def _picked(
 ) -> list[str]:
     """Pick among what may win; nothing, "", where a query has records of no model of the artifact."""
     known = ~np.isnan(benchmark.quality)
-    if candidates is not None or np.median(known.sum(axis=1)) <= 1:
+    if candidates is not None or benchmark.is_log:
         return selector.select_batch(features, candidates=candidates, **asked)
     ours = [column for column, name in enumerate(benchmark.model_names) if name in selector.model_names]
     pools, pool_of = np.unique(known[:, ours], axis=0, return_inverse=True)

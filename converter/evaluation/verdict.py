@@ -8,6 +8,7 @@ from msgspec import Struct
 from modelpick.runtime import Objective
 
 from ..statistics.bootstrap import Estimate, percent, signed
+from .estimation import GUESSED
 from .evaluate import MIX_OF, Evaluation, Result
 from .policies import Policy
 
@@ -30,11 +31,12 @@ def verdicts(evaluation: Evaluation) -> list[Verdict]:
     trained on, none does.
     """
     mixes = {mix.name: mix for mix in evaluation.of("mix")}
+    note = f" ({evaluation.estimator})" if evaluation.estimator == GUESSED else ""
     known = {one.artifact: str(one) for one in evaluation.seen if not one.measured}
     return [
         Verdict(one.name, False, known[one.artifact].partition(": ")[2])
         if one.artifact in known
-        else _verdict(one, mixes.get(MIX_OF.format(one.name)), evaluation)
+        else _verdict(one, mixes.get(MIX_OF.format(one.name)), evaluation, note)
         for one in evaluation.of("artifact")
     ]
 
@@ -46,7 +48,12 @@ def all_pay(policies: Sequence[Policy], found: Sequence[Verdict]) -> bool:
     return all(pays[p.label] for p in policies if p.keep is not None or p.artifact not in pointed)
 
 
-def _verdict(result: Result, mix: Result | None, evaluation: Evaluation) -> Verdict:
+def _verdict(result: Result, mix: Result | None, evaluation: Evaluation, note: str) -> Verdict:
+    found = _judged(result, mix, evaluation)
+    return Verdict(found.policy, found.pays, f"{found.text}{note}")
+
+
+def _judged(result: Result, mix: Result | None, evaluation: Evaluation) -> Verdict:
     single, noun = evaluation.baseline, "time" if evaluation.axis == "seconds" else "cost"
     unit = "" if evaluation.objective == Objective() else " utility"
     saves = _surely(result.saved)

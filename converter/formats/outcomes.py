@@ -43,6 +43,21 @@ class Benchmark(NamedTuple):
     """What embedded the queries, if that is known."""
     form: str = "records"
     """What the files were recognised as."""
+    propensities: Matrix | None = None
+    """Probability with which the policy of a log picked the model, likewise; None where no record has one."""
+
+    @property
+    def propensity(self) -> Matrix:
+        """Likewise; all NaN where no record has one."""
+        return np.full_like(self.quality, np.nan) if self.propensities is None else self.propensities
+
+    @property
+    def is_log(self) -> bool:
+        """Whether each question was answered by the model that some policy picked, mostly by one."""
+        answers, models = (~np.isnan(self.quality)).sum(axis=1), self.quality.shape[1]
+        if (answers == models).all():
+            return False
+        return self.propensities is not None or bool(np.median(answers) <= 1)
 
     @property
     def failed(self) -> npt.NDArray[np.bool_]:

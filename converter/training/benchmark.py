@@ -51,6 +51,8 @@ def benchmark_of(name: str, answers: Sequence[Answer], odd: Counter[str], embedd
     outcomes = np.array([record.outcome for record in records], dtype=np.float64)
     cells = rows * m + columns
     quality, seconds, cost, failures = (_means(cells, values, n * m).reshape(n, m) for values in outcomes.T)
+    logged = np.array([record.propensity for record in records], dtype=np.float64)
+    propensities = None if np.isnan(logged).all() else _means(cells, logged, n * m).reshape(n, m)
 
     categories = _agreed(answers, rows.tolist(), "category", str.__eq__)
     odd.update(_oddities(records, outcomes, len(records) - len(np.unique(cells))))
@@ -72,6 +74,7 @@ def benchmark_of(name: str, answers: Sequence[Answer], odd: Counter[str], embedd
         [],
         warnings,
         [answers[first].place for first in np.unique(rows, return_index=True)[1]],
+        propensities=propensities,
     )
 
 

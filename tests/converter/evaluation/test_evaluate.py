@@ -472,8 +472,7 @@ def test_one_question_has_no_interval_and_pays_nothing():
 
 
 def test_policies_that_no_question_tells_apart_are_not_compared():
-    """As in a log: each question was answered by one model."""
-    benchmark = recorded([[1.0, None], [None, 0.0]] * 20, names="ab")
+    benchmark = recorded([[1.0, None, 0.5], [None, 0.0, 0.5]] * 20)
     two = [policy("b" * 40, benchmark), policy("a" * 40, benchmark, "q")]
     evaluation = evaluate(two, benchmark)
     assert np.isnan(by_name(evaluation)["p"].gain.value)

@@ -1,0 +1,59 @@
+"""The command that draws logs from complete records: simulate."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from ..evaluation.policies import artifact_policies
+from ..evaluation.simulation import HARD, UNIFORM, chances_of, simulated, to_records
+from ..files.io import check_distinct, write_atomically
+from .console import note
+from .names import to_write
+from .options import Categories, Data, Embedder, Embeddings, EncoderFile, Prices, Seed
+from .records import read_records
+
+ARTIFACT = ".onnx"
+
+
+def simulate(
+    data: Data,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File for the log, JSON lines.", parser=to_write(".jsonl", ".json"))
+    ],
+    policy: Annotated[
+        str,
+        typer.Option(
+            help=f"{UNIFORM}; {HARD}, which sends hard questions to the best model; a model's name; or an artifact, "
+            f"a file that ends in {ARTIFACT}."
+        ),
+    ] = UNIFORM,
+    explore: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the questions whose model is drawn from all instead.")
+    ] = 0.1,
+    propensities: Annotated[
+        bool, typer.Option("--propensities/--no-propensities", help="Write how likely each pick was.")
+    ] = True,
+    embedder: Embedder = None,
+    embeddings: Embeddings = None,
+    encoder: EncoderFile = None,
+    categories: Categories = None,
+    prices: Prices = None,
+    seed: Seed = 0,
+) -> None:
+    """Draw a log from complete records: of each question the answer of the one model that a policy picks.
+
+    What evaluation and training make of it can be held beside what the complete records say.
+    """
+    of_artifact = policy.endswith(ARTIFACT)
+    check_distinct(output, [*filter(None, (data, embeddings, encoder)), *([Path(policy)] if of_artifact else [])])
+    benchmark = read_records(data, embedder, embeddings, encoder, categories, prices)
+    picks = None
+    if of_artifact:
+        (found,) = artifact_policies(policy, benchmark, label=policy, candidates=None)
+        picks = found.chances
+    log = simulated(benchmark, chances_of(benchmark, policy, explore, picks), seed)
+    lines = [msgspec.json.encode(record) + b"\n" for record in to_records(log, policy, propensities=propensities)]
+    write_atomically(output, b"".join(lines))
+    note(f"{len(lines):,} answers, one a question, by {policy}")

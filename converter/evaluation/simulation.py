@@ -1,0 +1,100 @@
+"""Logs drawn from complete records, by a policy of one's choice: to try what a service's own log will tell."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from modelpick.runtime import DocumentError
+
+from ..formats.outcomes import Benchmark, Matrix
+
+# What the policies are that look at no artifact.
+UNIFORM, HARD = "uniform", "hard"
+
+
+def chances_of(benchmark: Benchmark, policy: str, explore: float, picks: Matrix | None = None) -> Matrix:
+    """Return how likely a policy picks each model for each question, (n_queries, n_models); rows sum to 1.
+
+    Parameters
+    ----------
+    policy
+        "uniform"; "hard", which sends questions of a mean quality below the median to the best model, and the others to
+        the others; or the name of a model.
+    explore
+        Share of the questions whose model is drawn from all instead, each as likely.
+    picks
+        Of an artifact, instead of the policy: 1 for its pick.
+
+    Raises
+    ------
+    DocumentError
+        When the policy is none of these.
+    """
+    n, m = benchmark.quality.shape
+    even = np.full((n, m), 1 / m)
+    if picks is None and policy == UNIFORM:
+        return even
+    if picks is None and policy == HARD:
+        best = int(np.nanmean(benchmark.quality, axis=0).argmax())
+        means = benchmark.quality.mean(axis=1)
+        hard = means < np.median(means)
+        picks = np.where(hard[:, None], np.eye(m)[best], (1 - np.eye(m)[best]) / max(m - 1, 1))
+    elif picks is None:
+        if policy not in benchmark.model_names:
+            known = ", ".join((UNIFORM, HARD, *benchmark.model_names))
+            raise DocumentError(f"policy: expected an artifact or one of {known}, got {policy}")
+        picks = np.tile(np.eye(m)[benchmark.model_names.index(policy)], (n, 1))
+    return np.asarray((1 - explore) * picks + explore * even)
+
+
+def simulated(benchmark: Benchmark, chances: Matrix, seed: int = 0) -> Benchmark:
+    """Draw a log: of each question the answer of one model, with its propensity.
+
+    Parameters
+    ----------
+    benchmark
+        Records in which each model answered each question.
+    chances
+        See `chances_of`.
+
+    Raises
+    ------
+    DocumentError
+        When a model has no answer to a question.
+    """
+    lacking = np.argwhere(np.isnan(benchmark.quality))
+    if len(lacking):
+        query, model = lacking[0].tolist()
+        raise DocumentError(
+            f"{benchmark.places[query]}: expected records of every model for every question, got none of "
+            f"{benchmark.model_names[model]}"
+        )
+    drawn = _drawn(chances, seed)
+    only = np.arange(chances.shape[1]) == drawn[:, None]
+    kinds = ("quality", "cost", "seconds", "failures")
+    part: dict[str, Any] = {kind: np.where(only, getattr(benchmark, kind), np.nan) for kind in kinds}
+    return benchmark._replace(propensities=np.where(only, chances, np.nan), **part)
+
+
+def _drawn(chances: Matrix, seed: int) -> npt.NDArray[np.int64]:
+    uniform = np.random.default_rng(seed).random(len(chances))
+    drawn = chances.cumsum(axis=1) > uniform[:, None] * chances.sum(axis=1, keepdims=True)
+    return np.asarray(drawn.argmax(axis=1), dtype=np.int64)
+
+
+def to_records(log: Benchmark, policy: str, *, propensities: bool = True) -> Iterator[dict[str, Any]]:
+    """Yield the records of a log, as `read_records` reads them; with ``propensities=False`` without these."""
+    fields = {"performance": log.quality, "response_time": log.seconds, "cost": log.cost}
+    for query, model in np.argwhere(~np.isnan(log.quality)).tolist():
+        record: dict[str, Any] = {"query": log.queries[query], "category": log.categories[query]}
+        record["model_name"] = log.model_names[model]
+        record |= {name: float(of[query, model]) for name, of in fields.items() if not np.isnan(of[query, model])}
+        if log.failed[query, model]:
+            record["success"] = False
+        if log.embeddings is not None and not np.isnan(log.embeddings[query]).any():
+            record["embedding"] = log.embeddings[query].tolist()
+        if propensities:
+            record["propensity"] = float(log.propensity[query, model])
+        yield record | {"decision_id": f"d{query}", "policy": policy}

@@ -1,0 +1,159 @@
+"""Estimates from logs: doubly robust, exact on complete records, and a dash where answers are lacking."""
+
+import json
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from command import modelpick
+from hypothesis import given
+from hypothesis import strategies as st
+from recorded import encoded, record
+
+from modelpick.converter.evaluation.estimation import doubly_robust, effective_sample, estimated
+from modelpick.converter.evaluation.evaluate import evaluate
+from modelpick.converter.evaluation.policies import Policy, chosen
+from modelpick.converter.evaluation.simulation import chances_of, simulated, to_records
+from modelpick.converter.evaluation.verdict import verdicts
+from modelpick.converter.training.records import read_benchmark
+from modelpick.runtime import DocumentError
+
+NAMES = ["weak", "strong", "other"]
+
+
+class World(NamedTuple):
+    """Complete records, of which logs are drawn, and a policy to judge."""
+
+    complete: object
+    policy: Policy
+
+
+def world(n=600, seed=0):
+    """Questions whose embedding tells how hard they are; the strong model is better on the hard ones alone."""
+    rng = np.random.default_rng(seed)
+    lines = []
+    for i, embedding in enumerate(rng.normal(size=(n, 4))):
+        hard = embedding[0] > 0
+        for name, mean, cost in (("weak", 0.7 - 0.5 * hard, 1.0), ("strong", 0.6, 10.0), ("other", 0.3, 5.0)):
+            quality = float(rng.random() < mean)
+            fields = {"performance": quality, "cost": cost * (1 + 0.2 * rng.random()), "embedding": embedding.tolist()}
+            lines.append(record(query=f"q{i}", model_name=name, **fields))
+    complete = read_benchmark(encoded(*lines))
+    picks = (complete.embeddings[:, 0] > 0).astype(np.int64)
+    names = [NAMES[pick] for pick in picks]
+    recorded = {"strongest": "strong", "best": "strong"}
+    return World(complete, Policy("p", chosen(picks, 3), names, "p", recorded=recorded))
+
+
+WORLD = world(400)
+# The log's policy -> the share of questions whose model is drawn from all.
+LOGS = {"uniform": 1.0, "strong": 0.3, "hard": 0.3}
+
+
+def by_name(evaluation):
+    return {result.name: result for result in evaluation.results}
+
+
+@pytest.mark.parametrize("policy", LOGS)
+def test_intervals_of_logs_hold_what_complete_records_say(policy):
+    truth = by_name(evaluate([WORLD.policy], WORLD.complete))["p"]
+    chances = chances_of(WORLD.complete, policy, LOGS[policy])
+    held = {"gain": 0, "saved": 0, "quality": 0, "cost": 0}
+    for seed in range(4):
+        evaluation = evaluate([WORLD.policy], simulated(WORLD.complete, chances, seed))
+        assert evaluation.baseline == "strong"
+        found = by_name(evaluation)["p"]
+        assert found.effective_sample >= 30
+        for kind in held:
+            one = getattr(found, kind)
+            held[kind] += one.low <= getattr(truth, kind).value <= one.high
+    assert min(held.values()) >= 3, held  # of 95 % intervals
+
+
+def test_a_log_that_sends_hard_questions_to_the_strong_model_misleads_means_alone():
+    chances = chances_of(WORLD.complete, "hard", 0.4)
+    log = simulated(WORLD.complete, chances, 1)
+    strong = log.model_names.index("strong")
+    truth = WORLD.complete.quality[:, strong].mean()
+    found = by_name(evaluate([], log))["strong"].quality
+    assert abs(np.nanmean(log.quality[:, strong]) - truth) > 2 * abs(found.value - truth)
+    assert found.low <= truth <= found.high
+
+
+def test_complete_records_are_left_as_they_are():
+    for complete in (WORLD.complete, WORLD.complete._replace(propensities=np.ones_like(WORLD.complete.quality))):
+        found = estimated(complete).benchmark
+        for kind in ("quality", "cost", "seconds", "failures"):
+            assert np.array_equal(getattr(found, kind), getattr(complete, kind))
+        evaluation = evaluate([WORLD.policy], complete)
+        assert evaluation.estimator == "means of the records"
+        assert evaluation.results[0].effective_sample is None
+
+
+@given(st.data())
+def test_the_formula_is_that_of_dudik_langford_and_li(data):
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    recorded = rng.random((6, 3)) < 0.5
+    propensity = rng.uniform(0.05, 1, (6, 3))
+    values, predicted = np.where(recorded, rng.normal(size=(6, 3)), np.nan), rng.normal(size=(6, 3))
+    found = doubly_robust(values, np.where(recorded, 1 / propensity, 0.0), predicted)
+    for i, j in np.ndindex(6, 3):
+        q, r, p = predicted[i, j], values[i, j], propensity[i, j]
+        assert found[i, j] == pytest.approx(q + (r - q) / p if recorded[i, j] else q)
+    weights = np.where(recorded, 1 / propensity, 0.0)[:, 0]
+    effective, largest = effective_sample(np.eye(3)[np.zeros(6, int)], np.where(recorded, 1 / propensity, 0.0))
+    assert largest == weights.max()
+    assert effective == pytest.approx(weights.sum() ** 2 / (weights**2).sum() if weights.any() else 0.0)
+
+
+def test_what_the_log_does_not_carry_is_a_dash_with_its_reason():
+    log = simulated(WORLD.complete, chances_of(WORLD.complete, "strong", 0.0))
+    results = by_name(evaluate([WORLD.policy], log))
+    assert results["strong"].quality.value == pytest.approx(np.nanmean(log.quality))
+    weak = results["weak"]
+    assert np.isnan([weak.quality.value, weak.gain.low, weak.over_mix.value]).all()
+    assert weak.quality.reason == "no answer of the log is of its picks"
+    few = simulated(WORLD.complete, chances_of(WORLD.complete, "strong", 0.05), 3)
+    evaluation = evaluate([WORLD.policy], few)
+    weak = by_name(evaluation)["weak"]
+    assert 0 < weak.effective_sample < 30
+    assert np.isnan(weak.quality.value)
+    assert "more of all are lacking" in weak.quality.reason
+    for kind in ("regret", "best_share", "gap_closed"):
+        assert getattr(by_name(evaluation)["strong"], kind).reason == "a log does not tell the best model of a question"
+    assert not any("nan" in line for line in [*evaluation.reasons(), *(one.text for one in verdicts(evaluation))])
+
+
+def test_propensities_that_were_guessed_are_told():
+    log = simulated(WORLD.complete, chances_of(WORLD.complete, "uniform", 1.0))
+    evaluation = evaluate([WORLD.policy], log._replace(propensities=None))
+    assert "propensities that were estimated" in evaluation.estimator
+    (verdict,) = verdicts(evaluation)
+    assert evaluation.estimator in verdict.text
+    truth = by_name(evaluate([WORLD.policy], WORLD.complete))["p"]
+    found = by_name(evaluation)["p"]
+    assert found.gain.low <= truth.gain.value <= found.gain.high
+
+
+def test_a_log_is_drawn_as_the_policy_picks_and_read_back(tmp_path):
+    chances = chances_of(WORLD.complete, "weak", 0.3)
+    assert chances.sum(axis=1) == pytest.approx(np.ones(400))
+    log = simulated(WORLD.complete, chances, 5)
+    shares = (~np.isnan(log.quality)).mean(axis=0)
+    assert shares == pytest.approx([0.8, 0.1, 0.1], abs=0.05)
+    (tmp_path / "complete.jsonl").write_bytes(
+        encoded(*(one | {"decision_id": None} for one in to_records(WORLD.complete, "", propensities=False)))
+    )
+    done = modelpick(
+        "simulate", "--data", tmp_path / "complete.jsonl", "-o", tmp_path / "log.jsonl", "--explore", "0.3"
+    )
+    assert (done.returncode, "400 answers, one a question, by uniform" in done.stderr) == (0, True)
+    read = read_benchmark(tmp_path / "log.jsonl")
+    assert (~np.isnan(read.quality)).sum(axis=1).tolist() == [1] * 400
+    assert np.nanmin(read.propensity) == np.nanmax(read.propensity) == pytest.approx(1 / 3)
+    first = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])
+    assert first["policy"] == "uniform"
+    done = modelpick("simulate", "--data", tmp_path / "log.jsonl", "-o", tmp_path / "b.jsonl")
+    assert (done.returncode, "expected records of every model for every question" in done.stderr) == (2, True)
+    with pytest.raises(DocumentError, match="expected an artifact or one of uniform, hard, weak"):
+        chances_of(WORLD.complete, "nobody", 0.1)
