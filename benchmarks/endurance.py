@@ -32,6 +32,8 @@ CLIENTS, BACKENDS = 64, 4
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 # Decisions that a process holds for this long at most before it writes them are lost where it is killed.
 BATCH_SECONDS = 0.2
+# Seconds from the kill within which a client sees the last answers.
+NEAR = 2.0
 
 
 class Postgres:
@@ -229,7 +231,7 @@ def measure(replicas: list[Replica], database: Postgres, folder: Path, seconds: 
         answered = connection.execute(sqlalchemy.text("SELECT count(*) FROM modelpick_answers")).scalar()
     killed = float(log.pop().split()[1])
     missing = [one for one in seen["decisions"] if one[0] not in {*written}]
-    near = [one for one in missing if one[1] == urls[1] and 0 <= killed - one[2] <= 1 + BATCH_SECONDS]
+    near = [one for one in missing if one[1] == urls[1] and abs(killed - one[2]) <= NEAR]
     times = sorted(seen["seconds"])
     return {
         "seconds": seconds,

@@ -24,12 +24,12 @@ from . import bodies
 from .backends import NoBackendError
 from .config import AUTO, Backend, Config, read
 from .decisions import Outcome
-from .errors import RefusedError, answer
+from .errors import RefusedError, answer, unknown_model
 from .headers import Headers
 from .picks import Pick, told_headers
 from .preferences import is_auto, preference_of
-from .relay import Served, UntilGone
-from .state import State, running
+from .relay import Relay, Served, UntilGone
+from .state import State, held
 
 STARTED = int(time.time())
 # Bytes of a body up to which reading it takes less time than handing it to a thread is worth.
@@ -80,11 +80,11 @@ async def chat(request: Request, state: Gateway, client: Client) -> Response:
     """Pass a chat completion on to the backend that it names, or that is picked."""
     raw = await bodies.read(request, state.config.limits)
     body = bodies.chat(raw) if len(raw) <= SMALL_BODY else await state.in_thread(bodies.chat, raw)
-    serve = partial(state.relay.serve, raw=raw, body=body, headers=request.headers.raw)
+    serve = partial(request.app.state.relay.serve, raw=raw, body=body, headers=request.headers.raw)
     if body["model"] in state.backends:
         return UntilGone(lambda send: serve(_Named(state.backends[body["model"]]), done=_ignored, send=send))
     if state.picker is None or not is_auto(body["model"]):
-        raise _unknown(body["model"])
+        raise unknown_model(body["model"])
     prefer = preference_of(body["model"], request.headers, state.config.prefer)
     named = request.headers.get(state.config.conversations.header)
     try:
@@ -97,10 +97,6 @@ async def chat(request: Request, state: Gateway, client: Client) -> Response:
 
 def _ignored(served: Served) -> None:
     pass
-
-
-def _unknown(model: str) -> RefusedError:
-    return RefusedError(404, f"The model {model!r} does not exist.", param="model", code="model_not_found")
 
 
 def _model(name: str) -> dict[str, Any]:
@@ -121,7 +117,7 @@ async def models(state: Gateway, client: Client) -> dict[str, Any]:
 async def model(name: str, state: Gateway, client: Client) -> dict[str, Any]:
     """Return one of them."""
     if name not in _names(state):
-        raise _unknown(name)
+        raise unknown_model(name)
     return _model(name)
 
 
@@ -193,8 +189,11 @@ async def refused(request: Request, error: Exception) -> Response:
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Hold the state for as long as the gateway runs."""
-    async with running(app.state.config) as app.state.gateway:
-        yield
+    with held(app.state.config) as state:
+        app.state.gateway = state
+        app.state.relay = Relay(state.files.clients, state.config.limits)
+        async with state.files.clients.kept():
+            yield
 
 
 def create(config: Config) -> FastAPI:

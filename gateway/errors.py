@@ -12,6 +12,11 @@ class RefusedError(Exception):
         self.status, self.param, self.code = status, param, code
 
 
+def unknown_model(name: str) -> RefusedError:
+    """Return the refusal of a model that nobody serves."""
+    return RefusedError(404, f"The model {name!r} does not exist.", param="model", code="model_not_found")
+
+
 def invalid(status: int, error: ValidationError) -> RefusedError:
     """Return the refusal that names the first place that is wrong, and what was expected there."""
     first = error.errors(include_url=False, include_input=False)[0]

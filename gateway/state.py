@@ -1,12 +1,12 @@
 """What a gateway holds for as long as it runs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -23,9 +23,10 @@ from .decisions import Answered, Decision
 from .picks import Pick, Picker
 from .rankings import Rankings
 from .recorder import Recorder
-from .relay import Relay, Served
+from .relay import Served
 from .shadow import Shadow
 
+Result = TypeVar("Result")
 OBSERVER = PrometheusObserver()
 # Characters of a prompt that are stored, or picked for in the shadow.
 PROMPT = 32_768
@@ -75,16 +76,18 @@ class State:
 
     config: Config
     files: Files
-    relay: Relay
     picker: Picker | None
     recorder: Recorder | None
-    in_thread: Callable[..., Any]
-    """Runs a function in one of a few threads, beside the event loop."""
+    threads: ThreadPoolExecutor
 
     @property
     def backends(self) -> Mapping[str, Backend]:
         """Name -> backend."""
         return {backend.name: backend for backend in self.config.backends}
+
+    async def in_thread(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Run a function in one of a few threads, beside the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, function, *arguments)
 
     def record(self, pick: Pick, body: Mapping[str, Any]) -> None:
         """Leave a decision to be written."""
@@ -135,8 +138,8 @@ class State:
         return backend.cost(usage["prompt_tokens"] - spared, usage["completion_tokens"])
 
 
-@asynccontextmanager
-async def running(config: Config) -> AsyncIterator[State]:
+@contextmanager
+def held(config: Config) -> Iterator[State]:
     """Hold the state, until all that waits is written.
 
     Raises
@@ -154,9 +157,7 @@ async def running(config: Config) -> AsyncIterator[State]:
         picker = None
         if files.rankings is not None:
             picker = Picker(config, files.rankings, Conversations(config.conversations, files.database))
-        in_thread = partial(asyncio.get_running_loop().run_in_executor, threads)
-        async with files.clients.kept():
-            yield State(config, files, Relay(files.clients, config.limits), picker, recorder, in_thread)
+        yield State(config, files, picker, recorder, threads)
 
 
 def _say_what_is_odd(config: Config) -> None:

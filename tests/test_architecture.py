@@ -39,7 +39,7 @@ LAYERS = {
         {"conversations", "rankings", "recorder", "records", "relay"},
         {"picks"},
         {"state"},
-        {"app"},
+        {"app", "extproc"},
         {"command"},
         {"__init__", "__main__"},
     ],
