@@ -278,7 +278,8 @@ def auto(tmp_path, monkeypatch, capsys):
 
     def run(records, **options):
         (tmp_path / "records.jsonl").write_bytes(records)
-        command.train(tmp_path / "records.jsonl", tmp_path / "out", [command.Algorithm.auto], **options)
+        out = command.Output(tmp_path / "out", is_file=False)
+        command.train(tmp_path / "records.jsonl", out, [command.Algorithm.auto], **options)
         (written,) = (tmp_path / "out").iterdir()
         document = load_document(written.read_bytes())
         return capsys.readouterr().out, Selector.load(to_artifact(build_estimator(document), document=document))
