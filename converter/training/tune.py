@@ -123,6 +123,13 @@ class Compared(NamedTuple):
     """Mean utility over always calling the best single model by it of the fold's training queries, paired."""
 
 
+def _tuned(training: Training, rules: AnyRules) -> Settings:
+    """Return the best settings; where there is one alone, without trying it."""
+    assert rules.grid is not None
+    grid = rules.grid(training.settings)
+    return grid[0] if len(grid) == 1 else best_settings(tune(training, rules))
+
+
 def compare(
     training: Training, candidates: list[AnyRules], done: Callable[[int, int], None] = lambda done, total: None
 ) -> list[Compared]:
@@ -147,8 +154,8 @@ def compare(
         inner = training.of(learned)
         picks[0, held_out] = best_single(utility[learned])
         for place, rules in enumerate(candidates, 1):
-            settings = best_settings(tune(inner, rules))
             assert rules.trials is not None
+            settings = _tuned(inner, rules)
             with threadpool_limits(1):
                 (trial,) = rules.trials(inner, training.features[held_out], [settings])
                 picks[place, held_out] = trial.pick(objective)
