@@ -96,7 +96,10 @@ def load_embeddings(path: Path) -> Embeddings:
 
 
 def _id(value: Any) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    """Return an id as text; pandas writes whole numbers as 12.0 where some are missing."""
+    text = str(value)
+    whole = text.removesuffix(".0")
+    return whole if whole.isdigit() else text
 
 
 def _arrays(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any], str]:

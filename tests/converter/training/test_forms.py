@@ -200,7 +200,8 @@ def test_embeddings_are_looked_up_by_id(tmp_path):
     with pytest.raises(DocumentError, match=r"^<bytes>:6: embedding: .* query 't'.*; 2 of 5 queries have none$"):
         required_embeddings(benchmark)
     floats = [one | {"embedding_id": float(one["embedding_id"])} for one in LLMROUTER]
-    assert read_benchmark(encoded(*floats), embeddings=path).embeddings.tolist() == [[1, 2], [3, 4]]
+    for lines in (encoded(*floats), as_csv(floats)):
+        assert read_benchmark(lines, embeddings=path).embeddings.tolist() == [[1, 2], [3, 4]]
 
 
 def test_one_query_of_two_ids_is_refused_unless_their_embeddings_are_the_same(tmp_path):
