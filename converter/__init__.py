@@ -1,20 +1,41 @@
-"""Offline: JSON model -> checked document -> scikit-learn estimator -> ONNX artifact."""
+"""Offline: JSON model -> checked document -> scikit-learn estimator -> ONNX artifact.
 
-try:
+What is named here is imported when it is first used: scikit-learn and skl2onnx take seconds.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .algorithms.rules import Semantics
+    from .artifact.restore import restore, to_json
     from .artifact.writer import to_artifact
-except ModuleNotFoundError as missing:
-    hint = f"modelpick.converter needs {missing.name}: pip install 'modelpick[converter]'"
-    raise ModuleNotFoundError(hint, name=missing.name) from None
+    from .compat import HierShrinkSelector, KMeansSelector, KNNSelector, MLPSelector, SVMSelector
+    from .conversion import convert
+    from .documents import load_document
+    from .estimators import build_estimator
+    from .formats.decoding import DocumentWarning
+    from .verification.compare import verify
+    from .verification.report import Report, VerificationError
 
-from .algorithms.rules import Semantics
-from .artifact.restore import restore, to_json
-from .compat import HierShrinkSelector, KMeansSelector, KNNSelector, MLPSelector, SVMSelector
-from .convert import convert
-from .documents import load_document
-from .estimators import build_estimator
-from .formats.decoding import DocumentWarning
-from .verification.compare import verify
-from .verification.report import Report, VerificationError
+_HOMES = {
+    "DocumentWarning": ".formats.decoding",
+    "HierShrinkSelector": ".compat",
+    "KMeansSelector": ".compat",
+    "KNNSelector": ".compat",
+    "MLPSelector": ".compat",
+    "Report": ".verification.report",
+    "SVMSelector": ".compat",
+    "Semantics": ".algorithms.rules",
+    "VerificationError": ".verification.report",
+    "build_estimator": ".estimators",
+    "convert": ".conversion",
+    "load_document": ".documents",
+    "restore": ".artifact.restore",
+    "to_artifact": ".artifact.writer",
+    "to_json": ".artifact.restore",
+    "verify": ".verification.compare",
+}
 
 __all__ = [
     "DocumentWarning",
@@ -34,3 +55,15 @@ __all__ = [
     "to_json",
     "verify",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        found = getattr(import_module(_HOMES[name], __name__), name)
+    except ModuleNotFoundError as missing:
+        hint = f"modelpick.converter needs {missing.name}: pip install 'modelpick[converter]'"
+        raise ModuleNotFoundError(hint, name=missing.name) from None
+    globals()[name] = found
+    return found

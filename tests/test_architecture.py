@@ -29,7 +29,7 @@ LAYERS = {
         {"algorithms"},
         {"artifact", "documents", "estimators", "training"},
         {"encoders", "evaluation", "verification"},
-        {"convert", "report"},
+        {"conversion", "report"},
         {"cli", "compat"},
         {"__init__", "__main__"},
     ],

@@ -598,7 +598,7 @@ def test_convert_publishes_what_agrees_alone(small, monkeypatch):
         return tampered() if document.source.sha256 == sha256 else to_artifact(estimator, document=document, **options)
 
     sha256 = load_document("knn.json").source.sha256
-    monkeypatch.setattr(sys.modules["modelpick.converter.convert"], "to_artifact", broken)
+    monkeypatch.setattr(sys.modules["modelpick.converter.conversion"], "to_artifact", broken)
     before = contents()
     done = small("convert", "kmeans.json", "knn.json", "-o", ".", *REPORTS)
     assert "kmeans.json" in done.out

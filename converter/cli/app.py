@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from importlib import import_module
 from typing import Annotated
 
 import numpy as np
@@ -10,32 +11,52 @@ import typer
 from modelpick import __version__
 from modelpick.runtime import ModelpickError
 
-from ..encoders.verify import EncoderError
 from ..formats.decoding import DocumentWarning
-from ..verification.report import VerificationError
+from ..verification.report import DisagreementError
 from .console import Stream, emit, fail, occupy_descriptors, open_null, warn
-from .convert import convert, inspect, restore, verify
-from .decisions import records
-from .diff import diff
-from .encoder import compare_encoders, encoder
-from .evaluate import evaluate
-from .hub import pull, push
 from .names import Misnamed
-from .report import report
-from .select import select
-from .serve import serve
-from .simulate import simulate
-from .train import train
 
-app = typer.Typer(
-    context_settings={"help_option_names": ["-h", "--help"]},
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-_MODELS = (convert, verify, restore, inspect, select, train, evaluate, diff, report)
-for command in (*_MODELS, records, simulate, encoder, compare_encoders, pull, push, serve):
-    app.command()(command)
+# Command -> its module, which is imported where the command is run: most need neither scikit-learn nor skl2onnx.
+COMMANDS = {
+    "convert": "convert",
+    "verify": "convert",
+    "restore": "convert",
+    "inspect": "convert",
+    "select": "select",
+    "train": "train",
+    "evaluate": "evaluate",
+    "diff": "diff",
+    "report": "report",
+    "records": "decisions",
+    "simulate": "simulate",
+    "encoder": "encoder",
+    "compare-encoders": "encoder",
+    "pull": "hub",
+    "push": "hub",
+    "serve": "serve",
+}
+
+
+def made(*commands: str) -> typer.Typer:
+    """Make the command, with these sub-commands."""
+    app = typer.Typer(
+        context_settings={"help_option_names": ["-h", "--help"]},
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(modelpick)
+    for command in commands:
+        module = import_module(f".{COMMANDS[command]}", __package__)
+        app.command(command)(getattr(module, command.replace("-", "_")))
+    return app
+
+
+def __getattr__(name: str) -> typer.Typer:
+    """Return ``app``, the command with all of its sub-commands."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return made(*COMMANDS)
 
 
 def _print_version(asked: bool) -> None:
@@ -44,7 +65,6 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def modelpick(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
@@ -76,11 +96,12 @@ def main() -> None:
 
 def _run() -> int:
     """Run the command: its exit code."""
+    asked = next(iter(sys.argv[1:]), "")
     try:
-        app()
+        made(*([asked] if asked in COMMANDS else [] if asked == "--version" else COMMANDS))()
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     except (ModelpickError, Misnamed) as error:
         fail(error)
-        return 1 if isinstance(error, VerificationError | EncoderError) else 2
+        return 1 if isinstance(error, DisagreementError) else 2
     return 0

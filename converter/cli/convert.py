@@ -19,7 +19,7 @@ from ..algorithms import RULE_SETS
 from ..algorithms.rules import Semantics
 from ..artifact.restore import restore as restore_file
 from ..artifact.restore import to_json
-from ..convert import convert as convert_file
+from ..conversion import convert as convert_file
 from ..documents import is_other_json
 from ..files.io import STDIN, check_distinct, write_atomically
 from ..files.queries import ask, read_queries
@@ -29,12 +29,9 @@ from ..verification.probes import SAMPLES
 from ..verification.report import Report, VerificationError, write_junit
 from .console import emit, fail, note, progress, show
 from .names import STDOUT, Output, files_in, to_fill, to_read, to_write
-from .options import Artifact, AsJson
+from .options import Artifact, AsJson, ReportFile
 
 Samples = Annotated[int, typer.Option(min=1, help="Queries to make from the model.")]
-ReportFile = Annotated[
-    Path | None, typer.Option("--report", help="Write the verification as JSON here.", parser=to_write(".json"))
-]
 JUnitFile = Annotated[
     Path | None, typer.Option("--junit", help="Write the verification as JUnit XML here.", parser=to_write(".xml"))
 ]

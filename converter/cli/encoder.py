@@ -19,9 +19,8 @@ from ..files.io import check_distinct, write_atomically
 from ..statistics.bootstrap import percent, signed, written
 from ..training.records import read_benchmark
 from .console import emit, progress, show
-from .convert import ReportFile
 from .names import to_read, to_write
-from .options import AsJson, Data, Seed
+from .options import AsJson, Data, ReportFile, Seed
 from .records import read_records
 
 ZIPF = "zipf"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .names import to_read
+from .names import to_read, to_write
 
 Artifact = Annotated[Path, typer.Argument(help="An artifact written by `modelpick convert`.", parser=to_read)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one value per line.")]
@@ -47,5 +47,8 @@ Prices = Annotated[
         "cost by their input_tokens and output_tokens.",
         parser=to_read,
     ),
+]
+ReportFile = Annotated[
+    Path | None, typer.Option("--report", help="Write the verification as JSON here.", parser=to_write(".json"))
 ]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is random.")]

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from modelpick.runtime import DocumentError, ModelpickError
+from modelpick.runtime import DocumentError
 from modelpick.runtime.text import Encoder
 from modelpick.runtime.text.tokenizing import open_tokenizer, refusing
 
+from ..verification.report import DisagreementError
 from .folder import Reference, Usage
 
 # Float32 in another order: more than this of a vector's length is wrong. 8-bit weights differ by what they lose.
@@ -68,7 +69,7 @@ class EncoderReport(Struct):
         return self.difference <= (np.inf if self.tolerance is None else self.tolerance)
 
 
-class EncoderError(ModelpickError):
+class EncoderError(DisagreementError):
     """An encoder's file differs from its folder; ``report`` says on what."""
 
     def __init__(self, report: EncoderReport) -> None:

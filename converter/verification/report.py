@@ -52,7 +52,11 @@ class Report(Struct):
         return self.worst is None
 
 
-class VerificationError(ModelpickError):
+class DisagreementError(ModelpickError):
+    """What was made disagrees with what it was made of."""
+
+
+class VerificationError(DisagreementError):
     """An artifact disagrees with its estimator; ``report`` says on what."""
 
     def __init__(self, report: Report) -> None:

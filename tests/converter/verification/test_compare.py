@@ -388,7 +388,7 @@ OTHERS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_convert_publishes_nothing_that_disagrees(name, old, tmp_path, monkeypatch):
     wrong = to_artifact(build_estimator(load_document(encoded(OTHERS[name]))))
-    monkeypatch.setattr(sys.modules["modelpick.converter.convert"], "to_artifact", lambda *args, **kwargs: wrong)
+    monkeypatch.setattr(sys.modules["modelpick.converter.conversion"], "to_artifact", lambda *args, **kwargs: wrong)
     (tmp_path / "model.json").write_bytes(encoded(MODELS[name]))
     if old is not None:
         (tmp_path / "model.onnx").write_bytes(old)
