@@ -218,7 +218,8 @@ def test_converts_what_can_be_and_lists_every_refusal(folder):
     for name, data in {
         "a.json": MODEL,
         "config.json": {"model_type": "bert"},
-        "deep.json": [],
+        "deep.json": MODEL | {"num_clusters": 0},
+        "odd.json": MODEL | {"trained": False},
         "z.json": MODEL,
         ".hidden.json": {},
     }.items():
@@ -227,10 +228,8 @@ def test_converts_what_can_be_and_lists_every_refusal(folder):
     assert done.returncode == 2
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.onnx", "z.onnx"]
     lines = done.stderr.splitlines()
-    assert [line.split(":")[:2] for line in lines] == [
-        ["error", " models/config.json"],
-        ["error", " models/deep.json"],
-    ]
+    assert [line.partition(": ")[0] for line in lines] == ["models/config.json", "error", "error"]
+    assert [line.split(":")[1] for line in lines[1:]] == [" models/deep.json", " models/odd.json"]
     assert "a.json" in done.stdout and "z.json" in done.stdout
 
 
