@@ -180,6 +180,23 @@ class Database:
                 connection.execute(table.delete().where(table.c.decision_id.in_(old)))
             return connection.execute(DECISIONS.delete().where(DECISIONS.c.id.in_(old))).rowcount
 
+    def newest_encoder(self) -> str | None:
+        """Return the digest of the encoder of the last decision; None where there is none.
+
+        Raises
+        ------
+        ConfigError
+            When the database cannot be read.
+        """
+        try:
+            with self._engine.connect() as connection:
+                found: str | None = connection.execute(
+                    select(DECISIONS.c.encoder).order_by(DECISIONS.c.id.desc()).limit(1)
+                ).scalar()
+        except SQLAlchemyError as error:
+            raise ConfigError(f"decisions: cannot be read: {reason(error)}") from None
+        return found
+
     def records(self) -> Iterator[Recorded]:
         """Yield all decisions, the oldest first, with what came of them.
 

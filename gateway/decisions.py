@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 QUALITY = "quality"
+# Status of a request whose client left before its answer was complete.
+LEFT = 499
 # Names of outcomes that say how good an answer was -> their quality.
 SIGNALS: Mapping[str, float] = {"thumbs_up": 1.0, "thumbs_down": 0.0, "accepted": 1.0, "regenerated": 0.0}
 

@@ -17,12 +17,10 @@ from . import bodies
 from .backends import Answer, Circuits, NoBackendError, first_answer
 from .clients import Clients
 from .config import Backend, Limits
+from .decisions import LEFT
 from .errors import RefusedError
 from .headers import Headers
 from .usage import Passing
-
-# What a client that left is recorded with.
-LEFT = 499
 
 
 @dataclass(slots=True)
@@ -117,6 +115,10 @@ class Relay:
         except NoBackendError as error:
             served.status = error.status
             served.failures = {failure.backend.name: failure.reason for failure in error.failures}
+            raise
+        except asyncio.CancelledError:
+            if passing is None or not passing.is_done:
+                served.status = LEFT
             raise
         except (TimeoutError, httpx.HTTPError) as error:
             if served.backend is None:

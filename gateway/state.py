@@ -107,8 +107,10 @@ class State:
         if store == "text":
             return replace(decision, text=prompt.replace("\0", "\ufffd"))
         if store == "embedding":
-            (embedding,) = self.files.rankings.current.encoder.embed([prompt])
-            return replace(decision, embedding=embedding.astype(np.dtype("<f4")).tobytes())
+            encoder = self.files.rankings.current.encoder
+            if encoder.digest == decision.encoder:  # and not swapped since
+                (embedding,) = encoder.embed([prompt])
+                return replace(decision, embedding=embedding.astype(np.dtype("<f4")).tobytes())
         return decision
 
     def record_answer(self, pick: Pick, served: Served) -> None:

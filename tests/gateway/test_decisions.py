@@ -91,13 +91,18 @@ def test_failures_are_written_too(tmp_path, backends, modes, expected):
     assert failures.items() <= json.loads(answer["failures"]).items()
 
 
-def test_a_client_that_leaves_is_no_success(tmp_path, backends):
-    backends["small"].mode = "hang"
-    with served(read(write_gateway(tmp_path, backends, QUICK))) as url:
+@pytest.mark.parametrize("mode", ["hang", "stall"])
+def test_a_client_that_leaves_is_no_success_and_no_record(tmp_path, backends, mode):
+    backends["small"].mode = mode
+    text = '[decisions]\nbatch_seconds = 0.01\nstore = "text"\n'
+    with served(read(write_gateway(tmp_path, backends, text))) as url:
         with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{url}/v1/chat/completions", json={"model": "auto", "messages": POEM}, timeout=0.5)
+            body = {"model": "auto", "messages": POEM, "stream": True}
+            httpx.post(f"{url}/v1/chat/completions", json=body, timeout=0.5)
         until(lambda: rows(tmp_path, "answers"))
     assert [(row["status"], row["success"]) for row in rows(tmp_path, "answers")] == [(499, 0)]
+    done = modelpick("records", f"sqlite:///{tmp_path}/decisions.sqlite", "-o", str(tmp_path / "records.jsonl"))
+    assert "got none, 1 decisions without a client that stayed" in done.stderr
 
 
 def test_outcomes_come_any_time_later_and_the_last_counts(tmp_path, backends):
@@ -294,6 +299,19 @@ def test_a_signal_is_chosen_and_what_failed_has_quality_0(tmp_path):
     assert "3 records, 1 decisions without an answer" in done.stderr
     modelpick("records", url, "-o", str(file), "--signal", "judge")
     assert json.loads(file.read_text().splitlines()[0])["performance"] == 0.25
+
+
+def test_embeddings_of_an_encoder_that_was_replaced_are_no_records(tmp_path):
+    url, ids = f"sqlite:///{tmp_path}/decisions.sqlite", [new_id() for _ in range(2)]
+    vector = np.ones(3, "<f4").tobytes()
+    database = Database(url)
+    for one, encoder in zip(ids, ("old", "new"), strict=True):
+        database.write([made(id=one, encoder=encoder, embedding=vector), Outcome(one, "quality", 1.0, 0.0)])
+        database.write([Answered(one, "m", 200, True, 0.1, 0.2)])
+    done = modelpick("records", url, "-o", str(tmp_path / "records.jsonl"))
+    assert "1 records, 1 decisions without an embedding of the newest encoder" in done.stderr
+    (record,) = map(json.loads, (tmp_path / "records.jsonl").read_text().splitlines())
+    assert (record["query"], record["embedding"]) == (ids[1], [1.0, 1.0, 1.0])
 
 
 @pytest.mark.parametrize("url", ["nonsense://h", "mysql://h/d", "sqlite:////not/there.sqlite"])
