@@ -194,6 +194,9 @@ def test_the_fastest_encoder_that_is_not_surely_worse_is_recommended(tmp_path, m
     )
     worth = compare_encoders(found)
     assert [one.is_recommended for one in worth] == [False, False, True]
+    times["good"] = 1.0
+    found[2] = found[2]._replace(benchmark=found[1].benchmark)
+    assert [one.is_recommended for one in compare_encoders(found)] == [True, False, False]
     good, bad, same = worth
     assert good.quality == same.quality
     assert same.over_best.low == same.over_best.high == 0.0
