@@ -1,7 +1,7 @@
 """Mutants of every kept artifact and of encoders, each sealed again: fields, tables, metadata and nodes are altered.
 
-`make fuzz` tries 20,000 of all files together, in processes of their own, and prints what became of them. A mutant
-fails where
+`make fuzz` tries 20,000 of all files together, in processes of their own, and prints what became of them; and 5,000
+graphs of operators that encoders may have, with inputs and attributes that no converter makes. A mutant fails where
 
 - the process ends by a signal, hangs, or takes more memory than `attacks.MEMORY`;
 - an error is none of modelpick's, or has more than one line;
@@ -18,7 +18,7 @@ import random
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -30,7 +30,7 @@ from attacks import attack, field, parsed, varint
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from modelpick.runtime import ModelpickError, Selector
-from modelpick.runtime.artifact.operators import ENCODER
+from modelpick.runtime.artifact.operators import ATTRIBUTES, DTYPES, ENCODER
 from modelpick.runtime.artifact.seal import SEAL_LENGTH, seal
 from modelpick.runtime.errors import MOST_CHARACTERS, one_line
 
@@ -292,6 +292,75 @@ class Verdict(NamedTuple):
     what: str = ""
 
 
+_TYPES = {f"tensor({TensorProto.DataType.Name(number).lower()})": number for number in DTYPES}
+SHAPES = [(), (0,), (1,), (2,), (3,), (3, 4), (4, 3), (0, 3), (1, 1, 4, 4), (2, 3, 4), (1, 0, 2), (1,) * 7]
+
+
+def odd_graph(seed: int) -> bytes:
+    """Return an encoder, sealed, of an operator or two that are allowed, of any values and attributes."""
+    rng, values = random.Random(seed), np.random.default_rng(seed)
+    tensors, nodes, version = [], [], rng.choice([13, 17, 20])
+    for place in range(rng.choice([1, 1, 2])):
+        op_type = rng.choice([name for name in sorted({*ENCODER} - {"If"}) if _is_known(name, version)])
+        schema = onnx.defs.get_schema(op_type, version)
+        types = {one.type_param_str: rng.choice(_known(one.allowed_type_strs)) for one in schema.type_constraints}
+        inputs, first = [], rng.choice(SHAPES)
+        for number in range(rng.randint(schema.min_input, min(schema.max_input, 4))):
+            declared = schema.inputs[min(number, len(schema.inputs) - 1)].type_str
+            kind = types.get(declared) or _known([declared])[0]
+            shape = first if rng.random() < 0.6 else rng.choice([*SHAPES, (1,), (2,)])
+            array = np.array(rng.choice(NUMBERS)) if rng.random() < 0.15 else values.integers(-2, 5, shape)
+            with np.errstate(all="ignore"):
+                array = np.broadcast_to(array, shape).astype(helper.tensor_dtype_to_np_dtype(kind))
+            inputs.append(nodes[-1].output[0] if nodes and rng.random() < 0.3 else f"t{len(tensors)}")
+            tensors.append(numpy_helper.from_array(array, f"t{len(tensors)}"))
+        if rng.random() < 0.03 and inputs:
+            inputs[rng.randrange(len(inputs))] = ""
+        outputs = [f"{output}{place}" for output in "xyz"][: rng.randint(1, min(schema.max_output, 3))]
+        made = helper.make_node(op_type, inputs, outputs)
+        for name in sorted(ENCODER[op_type].attributes & {*schema.attributes}):
+            if schema.attributes[name].required or rng.random() < 0.5:
+                made.attribute.append(_odd_attribute(rng, name))
+        nodes.append(made)
+    outputs = [helper.make_empty_tensor_value_info(name) for one in nodes for name in one.output]
+    graph = helper.make_graph(nodes, "odd", [], outputs, tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)], ir_version=8)
+    helper.set_model_props(model, {"modelpick.encoder_version": "1"})
+    return seal(model.SerializeToString())
+
+
+@cache
+def _is_known(op_type: str, version: int) -> bool:
+    return onnx.defs.has(op_type, version, "")
+
+
+def _known(names: Iterable[str]) -> list[int]:
+    """Return types of tensors that the gate lets through, of those that a schema names."""
+    return sorted(_TYPES[name] for name in names if name in _TYPES) or [TensorProto.FLOAT]
+
+
+def _odd_attribute(rng: Rng, name: str) -> onnx.AttributeProto:
+    number = rng.choice([0, 1, -1, 0, 1, -1, 2, 7, 11, 100, -100, 2**31, 2**63 - 1, -(2**63)])
+    of = {1: float(number), 3: b"tanh", 6: [float(number)], 7: rng.sample([0, 1, 2, -1, number], rng.randint(0, 4))}
+    return helper.make_attribute(name, of.get(ATTRIBUTES[name].type, number), attr_type=ATTRIBUTES[name].type)
+
+
+def run_odd(seed: int) -> Verdict:
+    """Open and run a graph of `odd_graph`: onnxruntime may refuse it, and must not end the process."""
+    from modelpick.runtime.artifact.onnx_reader import MalformedError, Model
+    from modelpick.runtime.session import open_session
+
+    try:
+        session = open_session("odd", Model(odd_graph(seed)), None, None)
+    except (ModelpickError, MalformedError) as error:
+        return Verdict("refused", str(error))
+    try:
+        session.run(None, {})
+    except Exception as error:  # what runs it makes an ArtifactError of it
+        return Verdict("refused", str(error))
+    return Verdict("run")
+
+
 def judge(path: str, seed: int) -> Verdict:
     """Load a mutant and judge it."""
     data = Path(path).read_bytes()
@@ -306,8 +375,8 @@ def judge(path: str, seed: int) -> Verdict:
         return Verdict("foreign", repr(error))
     try:
         before, after = parsed(data), parsed(made)
-    except Exception:
-        return Verdict("foreign", "accepted, though protobuf cannot read it")
+    except Exception:  # what is skipped may hold anything
+        return Verdict("otherwise")
     told, nodes, tables = _difference(before, after)
     same = told and nodes
     if is_encoder:
@@ -379,7 +448,7 @@ def reading(before: ModelProto, after: ModelProto) -> list[set[str]] | None:
     import json
 
     told = {entry.key.removeprefix("modelpick."): entry.value for entry in after.metadata_props}
-    told = {key: json.loads(value) for key, value in told.items() if key not in ("sha256", "category_graph")}
+    told = {key: json.loads(value) for key, value in told.items() if key not in TOLD}
     old, tables = (
         {one.name: numpy_helper.to_array(one) for one in model.graph.initializer} for model in (before, after)
     )
@@ -423,30 +492,29 @@ def reading(before: ModelProto, after: ModelProto) -> list[set[str]] | None:
     return [{names[model] for model in np.flatnonzero(row)} for row in close]
 
 
-def judge_all(path: str, seeds: list[int], progress: str) -> list[Verdict]:
-    """Judge mutants one by one; the number of the one that is tried stands in a file, should it be the last."""
+def judge_all(path: str | None, seeds: list[int], progress: str) -> list[Verdict]:
+    """Judge mutants of a file, or odd graphs; the number of the one that is tried stands in a file."""
     found = []
     for place, seed in enumerate(seeds):
         Path(progress).write_text(str(place))
-        found.append(judge(path, seed))
+        found.append(judge(path, seed) if path else run_odd(seed))
     return found
 
 
-def run(path: Path, first: int, count: int) -> Iterator[tuple[int, Verdict]]:
-    """Try mutants of a file, in processes of some each: seeds and what became of them."""
+def run(path: Path | None, first: int, count: int) -> Iterator[tuple[int, Verdict]]:
+    """Try mutants of a file, or odd graphs, in processes of some each: seeds and what became of them."""
     seeds = list(range(first, first + count))
     with tempfile.NamedTemporaryFile(prefix="fuzz-") as progress:
         while seeds:
             batch = seeds[:BATCH]
-            outcome = attack(judge_all, str(path), batch, progress.name, seconds=120)
+            outcome = attack(judge_all, path and str(path), batch, progress.name, seconds=120)
             if outcome.kind == "answered":
                 yield from zip(batch, outcome.what, strict=True)
                 seeds = seeds[len(batch) :]
                 continue
             place = int(Path(progress.name).read_text() or 0)
-            yield from ((seed, judge(str(path), seed)) for seed in batch[:place])
             yield batch[place], Verdict(outcome.kind, str(outcome.what))
-            seeds = seeds[place + 1 :]
+            seeds = [*batch[:place], *seeds[place + 1 :]]
 
 
 FAILURES = {"foreign", "wrong", "died", "hung"}
@@ -487,8 +555,13 @@ def main() -> int:
                     )
             print(f"{path.parent.name}/{path.name}: {dict(kinds)}", flush=True)
             total += kinds
-        print(f"all: {dict(total)}")
-    return int(bool(FAILURES & total.keys()))
+        odd: Counter[str] = Counter()
+        for seed, verdict in run(None, given.seed, given.mutants // 4):
+            odd[verdict.kind] += 1
+            if verdict.kind in FAILURES:
+                print(f"  odd graph {seed}: {verdict.kind}: {verdict.what[-300:]}", flush=True)
+        print(f"odd graphs: {dict(odd)}\nall others: {dict(total)}")
+    return int(bool(FAILURES & {*total, *odd}))
 
 
 if __name__ == "__main__":

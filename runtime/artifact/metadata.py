@@ -6,10 +6,11 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from math import inf
 from typing import Any, NamedTuple, TypeVar
 
-from ..decision.objective import Estimate, Objective, OperatingPoint, Single
+from ..decision.objective import OUTCOMES, Estimate, Objective, OperatingPoint, Single
 from ..decision.voting import Weights
 from ..errors import CONTROLS, ArtifactError, ModelpickError
 from ..schema import FORMAT_VERSION, PREFIX, EncoderEntry, Entry
@@ -148,6 +149,12 @@ def _contents(name: str, data: bytes) -> Contents:
         raise entries.refusal(Entry.MODEL_NAMES, "expected each name once")
     if not set(choices) <= set(model_names):
         raise entries.refusal(Entry.CHOICES, f"expected names of {PREFIX}{Entry.MODEL_NAMES}")
+    default = entries.optional(Entry.DEFAULT, str)
+    if default is not None and default not in model_names:
+        raise entries.refusal(Entry.DEFAULT, f"expected a name of {PREFIX}{Entry.MODEL_NAMES}")
+    outcomes = entries.optional(Entry.OUTCOMES, list) or []
+    if not all(kind in OUTCOMES for kind in outcomes):
+        raise entries.refusal(Entry.OUTCOMES, f"expected some of {', '.join(OUTCOMES)}")
     points, best_single = entries.operating_points()
     metadata = Metadata(
         format_version=version,
@@ -161,12 +168,12 @@ def _contents(name: str, data: bytes) -> Contents:
         k=entries.required(Entry.K, int),
         metric=entries.optional(Entry.METRIC, str) or "",
         weights=entries.weights(),
-        shrinkage=entries.number(Entry.SHRINKAGE) or 0.0,
+        shrinkage=entries.number(Entry.SHRINKAGE, least=0.0) or 0.0,
         cost_weight=entries.number(Entry.COST_WEIGHT) or 0.0,
-        outcomes=tuple(entries.optional(Entry.OUTCOMES, list) or ()),
+        outcomes=tuple(outcomes),
         least_price=-inf if (least := entries.number(Entry.LEAST_PRICE)) is None else least,
-        default=entries.optional(Entry.DEFAULT, str),
-        evidence=entries.number(Entry.EVIDENCE) or 0.0,
+        default=default,
+        evidence=entries.number(Entry.EVIDENCE, least=0.0) or 0.0,
         points=points,
         best_single=best_single,
         values_per_query=entries.required(Entry.VALUES_PER_QUERY, int),
@@ -254,27 +261,24 @@ class _Entries:
             raise self.refusal(key, "expected names without control characters, ends of lines and halves of surrogates")
         return tuple(values)
 
-    def number(self, key: str) -> float | None:
+    def number(self, key: str, least: float = -MOST, most: float = MOST) -> float | None:
         value = self.raw.get(key)
         if value is None:
             return None
         if type(value) not in (int, float):
             raise self.refusal(key, f"expected a number, got {type(value).__name__}")
-        return self._float(key, value)
+        if not least <= value <= most:
+            raise self.refusal(key, f"expected a number from {least} to {most}")
+        return float(value)
 
     def numbers(self, key: str) -> tuple[float, ...]:
         values = self.optional(key, list) or []
-        if not all(isinstance(value, (int, float)) for value in values):
-            raise self.refusal(key, "expected numbers")
-        return tuple(self._float(key, value) for value in values)
-
-    def _float(self, key: str, value: float) -> float:
-        if not abs(value) <= MOST:
-            raise self.refusal(key, "expected a finite number")
-        return float(value)
+        if not all(map(_is_number, values)):
+            raise self.refusal(key, "expected finite numbers")
+        return tuple(map(float, values))
 
     def weights(self) -> Weights | None:
-        quality, speed = self.number(Entry.QUALITY_WEIGHT), self.number(Entry.SPEED_WEIGHT)
+        quality, speed = (self.number(key, 0.0, 1.0) for key in (Entry.QUALITY_WEIGHT, Entry.SPEED_WEIGHT))
         if quality is None or speed is None:
             return None
         return Weights(quality, speed, self.number(Entry.MIN_QUALITY))
@@ -308,13 +312,30 @@ class _Entries:
         if not recorded:
             return (), None
         try:
-            return tuple(_point(entry) for entry in recorded["points"]), Single(**recorded["best_single"])
-        except (KeyError, TypeError, ValueError) as cause:
+            return tuple(map(_point, recorded["points"])), _single(recorded["best_single"])
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as cause:
             raise self.refusal(Entry.OPERATING_POINTS, f"malformed: {cause!r}") from None
 
 
 def _point(entry: dict[str, Any]) -> OperatingPoint:
-    kinds = ("quality", "cost", "seconds", "kept", "saved")
-    estimates = {kind: Estimate(*entry[kind]) if entry[kind] is not None else None for kind in kinds}
+    known = {"quality": entry["quality"] or [], "kept": entry["kept"] or []}
+    known |= {kind: entry[kind] for kind in ("cost", "seconds", "saved") if entry[kind] is not None}
+    numbers = [*chain(*known.values()), *entry["shares"].values()]
+    if not all(map(_is_number, numbers)):
+        raise ValueError("expected finite numbers")
+    estimates: dict[str, Any] = dict.fromkeys(("cost", "seconds", "saved"))
+    estimates |= {kind: Estimate(*values) for kind, values in known.items()}
     objective = Objective(entry["cost_weight"], entry["seconds_weight"])
-    return OperatingPoint(objective=objective, shares=entry["shares"], **estimates)  # type: ignore[arg-type]
+    return OperatingPoint(objective=objective, shares=entry["shares"], **estimates)
+
+
+def _single(entry: dict[str, Any]) -> Single:
+    single = Single(**entry)
+    numbers = [number for number in (single.cost, single.seconds) if number is not None]
+    if not isinstance(single.model, str) or not all(map(_is_number, [single.quality, *numbers])):
+        raise ValueError("expected the name of a model, and finite numbers")
+    return single
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and abs(value) <= MOST

@@ -17,6 +17,7 @@ from .messages import AttributeProto, GraphProto, ModelProto, NodeProto, TensorP
 from .operators import (
     ARTIFACT,
     ATTRIBUTES,
+    CONSTANT,
     COUNTS,
     DIVIDES,
     DOUBLE,
@@ -25,6 +26,8 @@ from .operators import (
     FLOAT,
     FLOAT16,
     INT64,
+    LAST_AXIS,
+    MAY_LACK,
     REAL,
     STRING,
     Attribute,
@@ -144,6 +147,10 @@ class _Gate:
         if operator is None:
             raise MalformedError(f"it has the operator {node.op_type!r:.80}, which is none of an artifact's")
         _check_text(node.name)
+        node.domain = None
+        empty = {place for names in (node.input, node.output) for place, name in enumerate(names) if not name}
+        if not empty <= MAY_LACK.get(node.op_type or "", frozenset()) or not node.output:
+            raise MalformedError(f"its operator {node.op_type} lacks an input or output")
         inputs = [self._taken(name) if name else _NOTHING for name in node.input]
         attributes: dict[str | None, AttributeProto] = {one.name: one for one in node.attribute}
         if len(attributes) < len(node.attribute) or not attributes.keys() <= operator.attributes:
@@ -151,10 +158,7 @@ class _Gate:
         for one in node.attribute:
             _check_attribute(one, ATTRIBUTES[one.name or ""])
         branches = [self.check(one.g, depth + 1) for one in node.attribute if one.g is not None]
-        if node.op_type in DIVIDES | COUNTS and not any(value.type in REAL for value in inputs):
-            divisor = inputs[1].constant if node.op_type in DIVIDES and len(inputs) > 1 else None
-            if divisor is None or np.isin(divisor, (0, -1)).any():
-                raise MalformedError(f"its operator {node.op_type} may divide an integer by 0 or -1")
+        _refuse_traps(node, inputs)
         for place, name in enumerate(node.output):
             kind = operator.makes[min(place, len(operator.makes) - 1)]
             if kind < 0:
@@ -164,7 +168,7 @@ class _Gate:
             elif branches and place < len(branches[0]):
                 kind = branches[0][place]
             if name:
-                self._give(name, _Value(kind))
+                self._give(name, _Value(kind, _constant(node)))
 
     def _give(self, name: str | None, value: _Value) -> None:
         _check_text(name)
@@ -177,6 +181,26 @@ class _Gate:
         if found is None:
             raise MalformedError(f"its name {name!r:.80} is read before it is given")
         return found
+
+
+def _refuse_traps(node: NodeProto, inputs: list[_Value]) -> None:
+    """Refuse what stops the process in some onnxruntime, see `CONSTANT`, `LAST_AXIS`, `DIVIDES` and `COUNTS`."""
+    kind, constants = node.op_type or "", [value.constant for value in inputs]
+    if kind in DIVIDES | COUNTS and not any(value.type in REAL for value in inputs):
+        divisor = constants[1] if kind in DIVIDES and len(constants) > 1 else None
+        if divisor is None or np.isin(divisor, (0, -1)).any():
+            raise MalformedError(f"its operator {kind} may divide an integer by 0 or -1")
+    vectors = [constants[place] for place in CONSTANT.get(kind, ()) if node.input[place : place + 1] not in ([], [""])]
+    if any(stored is None or stored.ndim > 1 or not stored.size for stored in vectors):
+        raise MalformedError(f"its operator {kind} reads axes or weights that do not stand in the file")
+    if kind in LAST_AXIS and any(one.name == "axis" and one.i != -1 for one in node.attribute):
+        raise MalformedError(f"its operator {kind} has another axis than the last")
+
+
+def _constant(node: NodeProto) -> Tensor | None:
+    """Return the integers that a ``Constant`` holds."""
+    held = [one for one in node.attribute if one.name in ("value_int", "value_ints")]
+    return np.array(held[0].ints or held[0].i) if held else None
 
 
 def _in_order(nodes: list[NodeProto]) -> list[NodeProto]:

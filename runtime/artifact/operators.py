@@ -69,6 +69,33 @@ _ENCODER = (
 )
 ARTIFACT: Final[Mapping[str, Operator]] = MappingProxyType(_ARTIFACT)
 ENCODER: Final[Mapping[str, Operator]] = MappingProxyType(_ENCODER)
+# Places of inputs and outputs that may be empty; onnxruntime reads others where there is nothing.
+MAY_LACK: Final[Mapping[str, frozenset[int]]] = MappingProxyType(
+    {
+        "Clip": frozenset({1, 2}),
+        "Dropout": frozenset({1, 2}),
+        "LayerNormalization": frozenset({1, 2}),
+        "Slice": frozenset({3}),
+    }
+)
+# Inputs that must stand in the file, of one dimension at most and not empty: of others, older onnxruntime reads what is
+# not there.
+_AXES = (
+    "CumSum",
+    "ReduceL2",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceMin",
+    "ReduceProd",
+    "ReduceSum",
+    "Squeeze",
+    "Unsqueeze",
+)
+CONSTANT: Final[Mapping[str, tuple[int, ...]]] = MappingProxyType(
+    {**dict.fromkeys(_AXES, (1,)), "LayerNormalization": (1, 2)}
+)
+# Its axis is the last: others it does not compare with the number of dimensions.
+LAST_AXIS: Final = frozenset({"LayerNormalization"})
 # They stop the process where they divide an integer by what they must not: the second input, or a count of 0.
 DIVIDES: Final = frozenset({"Div", "Mod"})
 COUNTS: Final = frozenset({"ReduceMean"})

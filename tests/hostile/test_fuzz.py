@@ -18,3 +18,9 @@ def test_mutants_of_encoders_are_refused_or_embed_as_the_original(tmp_path):
         found = dict(fuzz.run(path, 0, 30))
         assert {seed: verdict for seed, verdict in found.items() if verdict.kind in fuzz.FAILURES} == {}
         assert "refused" in {verdict.kind for verdict in found.values()}
+
+
+def test_odd_graphs_of_allowed_operators_are_run_or_refused():
+    found = dict(fuzz.run(None, 0, 100))
+    assert {seed: verdict for seed, verdict in found.items() if verdict.kind in fuzz.FAILURES} == {}
+    assert {verdict.kind for verdict in found.values()} == {"run", "refused"}

@@ -31,6 +31,10 @@ def model(initializers=(), properties=(), nodes=(), inputs=()):
     return made
 
 
+def encoder(initializers=(), nodes=(), inputs=()):
+    return model(initializers, {"modelpick.encoder_version": "1"}, nodes, inputs)
+
+
 def node(op_type, *inputs, output="y", **attributes):
     return helper.make_node(op_type, list(inputs), [output], **attributes)
 
@@ -95,6 +99,7 @@ def nested(depth):
 X = numpy_helper.from_array(np.ones(2), "x")
 TRUE = numpy_helper.from_array(np.array(True), "c")
 ONE_OF_THEM = numpy_helper.from_array(np.array([2, -1]), "d")
+NONE = np.empty((1, 0, 2), np.int64)
 INTEGERS = [("n", TensorProto.INT64), ("d", TensorProto.INT64)]
 WHOLE = model([X]).SerializeToString()
 FIELD_13 = 13 << 3 | 2 | 1 << 32  # protobuf's readers take a number from the low 32 bits
@@ -124,6 +129,13 @@ REFUSED = [
     ("Div may divide an integer", model(inputs=INTEGERS, nodes=[node("Div", "n", "d")])),
     ("Div may divide an integer", model([ONE_OF_THEM], inputs=INTEGERS[:1], nodes=[node("Div", "n", "d")])),
     ("Div may divide an integer", model([ONE_OF_THEM], inputs=INTEGERS, nodes=[node("Div", "n", "d")])),
+    ("Max lacks an input", model([X], nodes=[node("Max", "x", "")])),
+    ("ReduceSum reads axes", model([X], nodes=[node("ReduceSum", "x", "d")], inputs=INTEGERS)),
+    ("ReduceSum reads axes", model([X, numpy_helper.from_array(NONE, "d")], nodes=[node("ReduceSum", "x", "d")])),
+    ("LayerNormalization has another axis", encoder([X], nodes=[node("LayerNormalization", "x", "x", axis=9)])),
+    ("CumSum reads axes", encoder([X, numpy_helper.from_array(NONE, "d")], nodes=[node("CumSum", "x", "d")])),
+    ("Mod may divide an integer", encoder(inputs=INTEGERS, nodes=[node("Mod", "n", "d")])),
+    ("ReduceMean may divide an integer", encoder(inputs=INTEGERS, nodes=[node("ReduceMean", "n")])),
     ("nested too deep", model([X, TRUE], nodes=[nested(5)])),
     ("is cut", WHOLE[:-1]),
     ("has graph twice", WHOLE + b"\x3a\x00"),
