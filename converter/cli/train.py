@@ -18,6 +18,7 @@ from ..files.io import check_distinct, write_atomically
 from ..formats.outcomes import Settings, Training
 from ..statistics.bootstrap import signed
 from ..training.crossvalidation import best_single, objective_of
+from ..training.estimation import judged
 from ..training.train import FORMAT_VERSION, TRAINED, file_name, trainer, training_data
 from ..training.train import train as train_selector
 from ..training.tune import Tried, best_settings, compare
@@ -286,7 +287,7 @@ def _chosen(training: Training, format_version: int, allow_constant: bool) -> tu
         means = (f"{mean:.4f}" for mean in (one.quality, one.utility))
         table.add_row(one.rules.algorithm, one.rules.semantics, *means, signed(one.over_single))
     show(table)
-    best, single = compared[0], best_single(utilities(training.benchmark.outcomes(), objective_of(training)))
+    best, single = compared[0], best_single(utilities(judged(training).singles.outcomes(), objective_of(training)))
     always = f"always calling the best single model, {training.benchmark.model_names[single]}"
     if best.over_single.low > 0:
         emit(f"{best.rules.algorithm} is surely better than {always}")

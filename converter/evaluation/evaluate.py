@@ -6,7 +6,7 @@ coverage; what is compared is compared on the queries where both have one.
 
 from collections.abc import Mapping, Sequence
 from itertools import chain, combinations
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -16,7 +16,7 @@ from modelpick.runtime import DocumentError, Objective
 from ..formats.outcomes import Benchmark, Matrix
 from ..statistics.bootstrap import WANTED, Estimate, Sums, Vector, estimate, ratio, resampled, share
 from ..statistics.frontier import Frontier, frontiers_of, heights, static_mix
-from .estimation import Estimation, effective_sample, estimated, lacking_answers
+from .estimation import carried, effective_sample, estimated, lacking_answers
 from .policies import Policy, best_models, chosen, mixed, roles, single_models, utilities
 from .recovery import Recovery
 from .seen import Seen
@@ -183,14 +183,14 @@ def evaluate(
         When no model of ``learned`` has records, or no utility is known.
     """
     names, (n, m) = benchmark.model_names, benchmark.quality.shape
-    n_answers, carried = int((~np.isnan(benchmark.quality)).sum()), benchmark
+    n_answers, supported = int((~np.isnan(benchmark.quality)).sum()), benchmark
     estimation = estimated(benchmark, seed) if benchmark.is_log else None
     if estimation is not None:
-        benchmark, carried = estimation.benchmark, _carried(estimation)
+        benchmark, supported = estimation.benchmark, carried(estimation)
     utility = utilities(benchmark, objective)
     if np.isnan(utility).all():
         raise DocumentError("expected records with the cost or response time that the objective has a weight for")
-    roles_from, known_roles = _roles(policies, carried, objective, learned)
+    roles_from, known_roles = _roles(policies, supported, objective, learned)
     base = names.index(known_roles["best"])
     axis: Axis = "seconds" if np.isnan(benchmark.cost).all() else "cost"
     outcomes = {
@@ -204,7 +204,7 @@ def evaluate(
 
     singles = single_models(benchmark)
     nobody = np.full(n, -1)
-    mixes = list(_mixes(policies, single_models(carried), outcomes[axis], benchmark.quality))
+    mixes = list(_mixes(policies, single_models(supported), outcomes[axis], benchmark.quality))
     kinds: dict[Kind, Sequence[Policy]] = {
         "oracle": [Policy("oracle", chosen(best_models(benchmark, utility) if estimation is None else nobody, m))],
         "artifact": policies,
@@ -334,17 +334,6 @@ def _columns(chances: Matrix, scales: Mapping[str, _Scale], best: Vector) -> dic
     table["lost"] = table["utility weight"] * best - table["utility"]
     table["gap"] = table["utility both"] * best - table["utility base"]
     return table
-
-
-def _carried(estimation: Estimation) -> Benchmark:
-    """Leave out the models of which a log holds too few answers to say what they achieve; none where all are so few."""
-    benchmark, m = estimation.benchmark, len(estimation.benchmark.model_names)
-    few = np.array([effective_sample(np.eye(m)[[model]], estimation.weights)[0] < WANTED for model in range(m)])
-    if few.all():
-        return benchmark
-    kinds = ("quality", "cost", "seconds")
-    part: dict[str, Any] = {kind: np.where(few, np.nan, getattr(benchmark, kind)) for kind in kinds}
-    return benchmark._replace(**part)
 
 
 def _estimates(found: Sums, axis: Axis, baseline: str, of_log: bool, lacking: str) -> dict[str, Estimate]:

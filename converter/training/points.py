@@ -10,11 +10,12 @@ from ..algorithms import AnyRules
 from ..formats.outcomes import Benchmark, Training
 from ..statistics.bootstrap import estimate, ratio, resampled, share
 from .crossvalidation import FOLDS, Sweep, best_single, outcomes_of, swept, weighted
+from .estimation import Judged
 
 Vector = npt.NDArray[np.float64]
 
 
-def operating_points(training: Training, rules: AnyRules) -> dict[str, Any]:
+def operating_points(training: Training, rules: AnyRules, by: Judged) -> dict[str, Any]:
     """Return the field ``operating_points`` of a selector that predicts outcomes; nothing where none is known.
 
     See `modelpick.converter.formats.operating_points` for what it holds. Points that another surpasses in quality for
@@ -23,7 +24,7 @@ def operating_points(training: Training, rules: AnyRules) -> dict[str, Any]:
     if len(np.unique(training.features, axis=0)) < 2:
         return {}
     (sweep,) = swept(training, rules, [training.settings], weighted(training))
-    benchmark, best = training.benchmark, best_single(training.benchmark.quality)
+    benchmark, best = by.benchmark, best_single(by.singles.quality)
     # Of sparse records, perhaps no pick has an outcome.
     points = [point for point in _points(sweep, benchmark, best, training.settings.seed) if point["quality"]]
     if not points:

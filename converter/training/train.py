@@ -19,6 +19,8 @@ from ..formats.document import ENCODER
 from ..formats.outcomes import NANOSECONDS, Benchmark, Settings, Training, filled
 from ..formats.questions import TRAINING_QUESTIONS, to_field
 from .categories import category_classifier
+from .crossvalidation import best_single
+from .estimation import judged
 from .points import operating_points
 from .records import required_embeddings
 
@@ -99,7 +101,8 @@ def train(training: Training, rules: AnyRules, *, digests: bool = True) -> dict[
     """Train a selector: the JSON model, as the original library writes it, or of our own.
 
     Deterministic: the same records and settings give the same model. A selector that predicts outcomes records its
-    operating points, by cross-validation.
+    operating points, by cross-validation; of a log, these and its default are by the estimates of
+    `modelpick.converter.evaluation.estimation`.
 
     Parameters
     ----------
@@ -112,7 +115,10 @@ def train(training: Training, rules: AnyRules, *, digests: bool = True) -> dict[
     with threadpool_limits(1):
         fields: dict[str, Any] = {"algorithm": rules.algorithm, "trained": True, **rules.train(training)}
         if rules.predicts:
-            fields |= operating_points(training, rules)
+            by = judged(training)
+            if training.benchmark.is_log:
+                fields["default"] = training.benchmark.model_names[best_single(by.singles.quality)]
+            fields |= operating_points(training, rules, by)
     encoder = training.benchmark.encoder
     made_with: dict[str, Any] = {ENCODER: encoder._asdict()} if encoder else {}
     if training.categories is not None:

@@ -15,6 +15,7 @@ from ..formats.outcomes import Benchmark, Settings, Training
 from ..statistics.bootstrap import FEWEST, Estimate, estimate, ratio, resampled
 from ..statistics.frontier import aiq
 from .crossvalidation import Sweep, best_single, folds, objective_of, objectives_of, outcomes_of, swept
+from .estimation import judged
 
 Vector = npt.NDArray[np.float64]
 
@@ -48,7 +49,7 @@ def tune(
         When there are fewer than two queries, or the weights are of what no record has.
     """
     assert rules.grid is not None
-    benchmark, n = training.benchmark, len(training.features)
+    benchmark, n = judged(training).benchmark, len(training.features)
     least = n - int(np.bincount(folds(training.features, training.settings.seed)).max())
     grid = [settings for settings in rules.grid(training.settings) if _fits(settings, training.settings, least)]
     objectives = objectives_of(training, rules)
@@ -142,7 +143,7 @@ def compare(
     DocumentError
         When there are fewer than three queries, or the weights are of what no record has.
     """
-    n, benchmark, objective = len(training.features), training.benchmark, objective_of(training)
+    n, benchmark, objective = len(training.features), judged(training).benchmark, objective_of(training)
     utility = utilities(benchmark.outcomes(), objective)
     if n < 3:
         raise DocumentError(f"expected three queries or more to compare algorithms, got {n}")

@@ -16,6 +16,7 @@ from modelpick.converter.evaluation.policies import Policy, chosen
 from modelpick.converter.evaluation.simulation import chances_of, simulated, to_records
 from modelpick.converter.evaluation.verdict import verdicts
 from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime import DocumentError
 
 NAMES = ["weak", "strong", "other"]
@@ -157,3 +158,19 @@ def test_a_log_is_drawn_as_the_policy_picks_and_read_back(tmp_path):
     assert (done.returncode, "expected records of every model for every question" in done.stderr) == (2, True)
     with pytest.raises(DocumentError, match="expected an artifact or one of uniform, hard, weak"):
         chances_of(WORLD.complete, "nobody", 0.1)
+
+
+def test_operating_points_of_a_log_are_what_complete_records_say():
+    """Hard questions went to the strong model: by plain means it is the worst, and the best by these."""
+    log = simulated(WORLD.complete, chances_of(WORLD.complete, "hard", 0.4), 2)
+    strong = log.model_names.index("strong")
+    assert np.nanmean(log.quality, axis=0).argmax() != strong
+    of_log, truth = (train(training_data(of), trainer("kernel_ridge")) for of in (log, WORLD.complete))
+    assert of_log["default"] == truth["default"] == "strong"
+    found, expected = (document["operating_points"]["best_single"] for document in (of_log, truth))
+    assert found["model"] == "strong"
+    assert found["quality"] == pytest.approx(expected["quality"], abs=0.1)
+    assert abs(np.nanmean(log.quality[:, strong]) - expected["quality"]) > 0.1
+    best = of_log["operating_points"]["points"][0]
+    assert best["quality"][1] < expected["quality"] + 0.1
+    assert best["quality"][2] - best["quality"][1] > 0.05  # as little as a log says

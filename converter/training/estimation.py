@@ -1,0 +1,208 @@
+"""What policies would have achieved, from the log of another: doubly robust estimates, cross-fitted. Pure numpy.
+
+A log holds one answer a question, of the model that some policy picked, with the probability that it had. Means over
+such records are wrong where the policy looked at the question. The outcome r of a model on a question is estimated by
+``q + [recorded] / propensity * (r - q)``, q being a prediction from other questions: the mean of that over questions is
+right if either the propensities or the predictions are. Source: M. Dudík, J. Langford, L. Li, Doubly Robust Policy
+Evaluation and Learning, ICML 2011; cross-fitting: V. Chernozhukov et al., Double/debiased machine learning, 2018.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..formats.outcomes import Benchmark, Matrix, Training
+from ..statistics.bootstrap import WANTED
+from .crossvalidation import folds
+
+GIVEN = "doubly robust, with the propensities of the log"
+GUESSED = "doubly robust, with propensities that were estimated from the questions: hidden causes are not corrected"
+# Kernel ridge of the predictions: the width of its kernel on directions, its penalty, and what the models share.
+GAMMA, RIDGE, SHARED = 1.0, 4.0, 0.5
+# Records that predictions are learned from at most: the time is cubic in these, and more sharpen an estimate little.
+MOST = 3_000
+# Least estimated propensity, so that no answer counts for more than so many; given ones are taken as they are.
+CLIPPED = 0.02
+
+
+class Estimation(NamedTuple):
+    """A log, made complete: of each cell nothing is known, but means of cells over many questions are right."""
+
+    benchmark: Benchmark
+    """With an estimate of every outcome that the log has, of each model on each question."""
+    weights: Matrix
+    """How many answers a recorded one stands for, 1 / propensity; 0 where none is, shape (n_queries, n_models)."""
+    estimator: str
+    """In words."""
+
+
+def estimated(benchmark: Benchmark, seed: int = 0, features: Matrix | None = None) -> Estimation:
+    """Estimate the outcome of every model on every question of a log, or of any records.
+
+    Complete records come back as they are, to the last digit.
+
+    Parameters
+    ----------
+    benchmark
+        Records. Of answers without a propensity it is estimated: by kernel ridge of which model was recorded on the
+        embeddings of other questions, not below `CLIPPED`; 1 where all models were recorded.
+    seed
+        Of the folds.
+    features
+        What to predict outcomes from, shape (n_queries, d); the embeddings by default.
+    """
+    recorded = ~np.isnan(benchmark.quality)
+    features = _directions(benchmark.embeddings if features is None else features, len(recorded))
+    fold = folds(features, seed) if len(np.unique(features, axis=0)) > 1 else np.arange(len(features)) % 2
+    lacking = recorded & np.isnan(benchmark.propensity) & ~recorded.all(axis=1, keepdims=True)
+    propensity = np.where(np.isnan(benchmark.propensity), 1.0, benchmark.propensity)
+    if lacking.any():
+        chances = np.clip(_predicted(features, fold, [recorded.astype(np.float64)], recorded | True)[0], CLIPPED, 1.0)
+        chances = np.clip(chances * recorded.sum() / len(recorded) / chances.sum(axis=1, keepdims=True), CLIPPED, 1.0)
+        propensity = np.where(lacking, chances, propensity)
+    weights = np.where(recorded, 1.0 / propensity, 0.0)
+    outcomes = benchmark.outcomes()
+    kinds = [*np.moveaxis(outcomes, 1, 0), benchmark.failures]
+    quality, cost, seconds, failures = (
+        doubly_robust(values, weights, guess)
+        for values, guess in zip(kinds, _predicted(features, fold, kinds, recorded), strict=True)
+    )
+    complete = benchmark._replace(quality=quality, cost=cost, seconds=seconds, failures=failures)
+    return Estimation(complete, weights, GUESSED if lacking.any() else GIVEN)
+
+
+def doubly_robust(values: Matrix, weights: Matrix, predicted: Matrix) -> Matrix:
+    """Correct predictions by what was recorded: (n_queries, n_models) each.
+
+    Parameters
+    ----------
+    values
+        Outcomes of one kind, NaN where unknown.
+    weights
+        Of recorded answers, 1 / propensity.
+    predicted
+        Outcomes as they are predicted without the question's own.
+    """
+    known = ~np.isnan(values)
+    corrected = predicted + np.where(known, weights * (np.where(known, values, 0.0) - predicted), 0.0)
+    return np.where(known & (weights == 1.0), values, corrected)
+
+
+def effective_sample(chances: Matrix, weights: Matrix) -> tuple[float, float]:
+    """Return about how many answers a policy's estimate rests on, and the largest weight of one.
+
+    ``(sum w)^2 / sum w^2`` over the weights of the answers that it would have given: L. Kish, Survey Sampling, 1965.
+    """
+    found = (chances * weights).sum(axis=1)
+    squares = float((found**2).sum())
+    return (float(found.sum()) ** 2 / squares if squares else 0.0), float(found.max(initial=0.0))
+
+
+def lacking_answers(effective: float, answers: int) -> str:
+    """Say why a log does not carry an estimate; nothing where it does."""
+    if effective >= WANTED:
+        return ""
+    if effective == 0:
+        return "no answer of the log is of its picks"
+    more = answers * (WANTED / effective - 1)
+    return f"the log holds {effective:.0f} answers of its picks, by weight: about {more:,.0f} more of all are lacking"
+
+
+def carried(estimation: Estimation) -> Benchmark:
+    """Leave out the models of which a log holds too few answers to say what they achieve; none where all are so few."""
+    benchmark, m = estimation.benchmark, len(estimation.benchmark.model_names)
+    few = np.array([effective_sample(np.eye(m)[[model]], estimation.weights)[0] < WANTED for model in range(m)])
+    if few.all():
+        return benchmark
+    kinds = ("quality", "cost", "seconds")
+    part: dict[str, Any] = {kind: np.where(few, np.nan, getattr(benchmark, kind)) for kind in kinds}
+    return benchmark._replace(**part)
+
+
+class Judged(NamedTuple):
+    """What picks for training queries are judged by."""
+
+    benchmark: Benchmark
+    """The records, or of a log the estimates."""
+    singles: Benchmark
+    """Likewise, without the models that a log says too little of."""
+
+
+def judged(training: Training) -> Judged:
+    """Return what picks are judged by."""
+    if not training.benchmark.is_log:
+        return Judged(training.benchmark, training.benchmark)
+    estimation = estimated(training.benchmark, training.settings.seed, training.features)
+    return Judged(estimation.benchmark, carried(estimation))
+
+
+def _directions(embeddings: Matrix | None, n: int) -> Matrix:
+    """Scale embeddings to unit length; without any, all of the n questions are alike."""
+    if embeddings is None or np.isnan(embeddings).any():
+        return np.ones((n, 1))
+    norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    return np.asarray(embeddings / np.where(norms > 0, norms, 1.0))
+
+
+def _predicted(
+    features: Matrix, fold: npt.NDArray[np.int64], kinds: Sequence[Matrix], recorded: npt.NDArray[np.bool_]
+) -> list[Matrix]:
+    """Predict outcomes of each kind, (n, m), for each fold from the others; NaN where a kind was never recorded.
+
+    One solve over records of the kernel ``k(x, x') (SHARED + (1 - SHARED) [same model])``, on what is left of the
+    outcomes beside their model's mean.
+    """
+    predicted = [np.full(recorded.shape, np.nan) for _ in kinds]
+    for number in range(int(fold.max()) + 1):
+        held_out = np.flatnonzero(fold == number)
+        masks: dict[bytes, list[int]] = {}
+        for place, values in enumerate(kinds):
+            known = recorded & ~np.isnan(values) & (fold != number)[:, None]
+            masks.setdefault(known.tobytes(), []).append(place)
+        for mask, places in masks.items():
+            rows, models = np.nonzero(np.frombuffer(mask, np.bool_).reshape(recorded.shape))
+            if not len(rows):
+                continue
+            if len(rows) > MOST:
+                chosen = np.sort(np.random.default_rng(number).permutation(len(rows))[:MOST])
+                rows, models = rows[chosen], models[chosen]
+            found = _Ridge(features, rows, models, np.column_stack([kinds[p][rows, models] for p in places]), held_out)
+            for column, place in enumerate(places):
+                predicted[place][held_out] = found(column, recorded.shape[1])
+    return predicted
+
+
+class _Ridge:
+    """Kernel ridge regression over records, at some questions: predicts one target for each model."""
+
+    def __init__(
+        self,
+        features: Matrix,
+        rows: npt.NDArray[np.int64],
+        models: npt.NDArray[np.int64],
+        targets: Matrix,
+        held_out: npt.NDArray[np.int64],
+    ) -> None:
+        self.models, self.overall = models, targets.mean(axis=0)
+        self.means = {model: targets[models == model].mean(axis=0) for model in np.unique(models).tolist()}
+        rest = targets - np.array([self.means[model] for model in models.tolist()])
+        alike = SHARED + (1 - SHARED) * (models[:, None] == models)
+        matrix = _kernel(features[rows], features[rows]) * alike + RIDGE * np.eye(len(rows))
+        self.coefficients, self.kernel = np.linalg.solve(matrix, rest), _kernel(features[held_out], features[rows])
+
+    def __call__(self, column: int, n_models: int) -> Matrix:
+        weighed = self.kernel * self.coefficients[:, column]
+        common = weighed.sum(axis=1)
+        found = np.empty((len(weighed), n_models))
+        for model in range(n_models):
+            own = weighed[:, self.models == model].sum(axis=1)
+            mean = self.means.get(model, self.overall)[column]
+            found[:, model] = mean + SHARED * common + (1 - SHARED) * own
+        return found
+
+
+def _kernel(left: Matrix, right: Matrix) -> Matrix:
+    squares = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1) - 2 * left @ right.T
+    return np.asarray(np.exp(-GAMMA * np.maximum(squares, 0.0)))
