@@ -159,9 +159,9 @@ def disturb(replicas: list[Replica], database: Postgres, folder: Path, seconds: 
 
     def at(share: float, what: str) -> None:
         time.sleep(max(0.0, begin + share * seconds - time.monotonic()))
-        log.append(f"{time.monotonic() - begin:.0f} s: {what}")
+        taken = [replica.taken() for replica in replicas if replica.process.poll() is None]
+        log.append(f"{time.monotonic() - begin:.0f} s: {what}; taken {taken}")
 
-    at(0.15, f"taken {[replica.taken() for replica in replicas]}")
     at(0.2, "one replica is killed")
     replicas[1].process.send_signal(signal.SIGKILL)
     replicas[1].process.wait()
@@ -175,7 +175,7 @@ def disturb(replicas: list[Replica], database: Postgres, folder: Path, seconds: 
     at(0.75, "the artifact is swapped")
     (folder / "artifacts/new").write_bytes(artifact)
     (folder / "artifacts/new").rename(folder / "artifacts/router.onnx")
-    at(0.95, f"taken {[replica.taken() for replica in replicas]}")
+    at(0.95, "nearly done")
     log.append(f"killed {killed}")
 
 

@@ -3,6 +3,9 @@
 import json
 import time
 from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 
 import numpy as np
@@ -29,10 +32,18 @@ SENT = {"large": "large-2026"}
 CODE, POEM = ([{"role": "user", "content": text}] for text in ("code code please", "poem please"))
 
 
-def make_pair(folder, width, quality=QUALITY):
-    """Make an encoder of three words and a width, and train a selector with it: artifact and encoder."""
-    source = folder / f"words-{width}"
-    source.mkdir()
+def make_pair(width, quality=QUALITY):
+    """Make an encoder of three words and a width, and train a selector with it: artifact and encoder, made once."""
+    return _pair_of(width, json.dumps(quality))
+
+
+@lru_cache
+def _pair_of(width, quality):
+    with TemporaryDirectory() as folder:
+        return _trained(Path(folder), width, json.loads(quality))
+
+
+def _trained(source, width, quality):
     vocabulary = {word: row for row, word in enumerate(("[UNK]", "code", "poem", "please"))}
     tokenizer = {
         "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]"},
@@ -96,7 +107,7 @@ def ask(client, messages, model="auto", **more):
 def write_gateway(folder, backends, text="", more=None):
     """Write a gateway's file and what it names; ``more`` has lines of a backend's table by its name. The file."""
     (folder / "artifacts").mkdir()
-    artifact, encoder = make_pair(folder, 8)
+    artifact, encoder = make_pair(8)
     (folder / "artifacts/router.onnx").write_bytes(artifact)
     (folder / "encoder.onnx").write_bytes(encoder)
     file = f'artifacts = "artifacts"\nselector = "router"\nencoder = "encoder.onnx"\n{text}\n'

@@ -225,8 +225,7 @@ def test_exploring_is_by_conversation_with_its_propensity(tmp_path, backends):
 
 def test_a_selector_in_the_shadow_picks_for_the_record(tmp_path, backends):
     turned = {topic: QUALITY[other] for topic, other in (("code", "poem"), ("poem", "code"))}
-    (tmp_path / "other").mkdir()
-    artifact, encoder = make_pair(tmp_path / "other", 12, turned)
+    artifact, encoder = make_pair(12, turned)
     (tmp_path / "shadow.onnx").write_bytes(artifact)
     (tmp_path / "shadow-encoder.onnx").write_bytes(encoder)
     text = f'shadow = "shadow.onnx"\nshadow_encoder = "shadow-encoder.onnx"\n{QUICK}'

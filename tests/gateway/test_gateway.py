@@ -36,7 +36,7 @@ def folder(tmp_path_factory, backends):
     (folder / "artifacts").mkdir()
     for name in ("knn", "mlp"):
         convert(ROOT / f"models/{name}.json", folder / f"artifacts/{name}.onnx", samples=0)
-    artifact, encoder = make_pair(folder, 8)
+    artifact, encoder = make_pair(8)
     (folder / "artifacts/router.onnx").write_bytes(artifact)
     (folder / "encoder.onnx").write_bytes(encoder)
     os.environ["STUB_KEY"] = "secret"
@@ -358,7 +358,7 @@ def test_a_hot_swap_under_load_fails_no_request(client, url, folder):
     for thread in threads:
         thread.start()
     try:
-        for (artifact, encoder), best in ((make_pair(folder, 12, turned), "large"), (old, "small")):
+        for (artifact, encoder), best in ((make_pair(12, turned), "large"), (old, "small")):
             replace(folder / "artifacts/router.onnx", artifact)
             time.sleep(0.7)  # looked at while only one of the two is new: the old pair serves on
             assert picked[-1] != best

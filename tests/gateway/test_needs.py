@@ -27,8 +27,8 @@ def client(tmp_path_factory, backends):
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return Encoder.load(make_pair(tmp_path_factory.mktemp("pair"), 8)[1])
+def encoder():
+    return Encoder.load(make_pair(8)[1])
 
 
 def said(text, *parts):
