@@ -16,21 +16,27 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import onnxruntime
 from tokenizers import Tokenizer
 
 from modelpick.converter import convert
+from modelpick.converter.encoders.distil import Distillation
 from modelpick.converter.encoders.make import Quantisation, make_encoder
 from modelpick.runtime.artifact.encoder import read_encoder
 from modelpick.runtime.text import Encoder, TextSelector
 
-LENGTHS = (8, 64, 256)
+LENGTHS = (8, 24, 64, 256)
 CALLS, TOKENS, TURNS, STARTS, ROWS = 60, 4_000, 7, 5, 200
+# Prompts of each length, and how many words further each begins.
+PROMPTS, STEP = 16, 11
+QUANTILES = {"p50": 50, "p90": 90, "p99": 99}
 LIBRARIES = ("modelpick", "numpy", "onnxruntime", "tokenizers")
 Times = dict[str, float]
 
@@ -58,25 +64,25 @@ class Bare:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        self._tokenizer, self._longest = Tokenizer.from_str(tokenizer), metadata.longest
-        self._tokenizer.enable_truncation(metadata.longest)
-        self._tokenizer.no_padding()
+        self.tokenizer, self._longest = Tokenizer.from_str(tokenizer), metadata.longest
+        self.tokenizer.enable_truncation(metadata.longest)
+        self.tokenizer.no_padding()
 
     def embed(self, text: str) -> Any:
         """Embed one text."""
-        encoding = self._tokenizer.encode(text)
+        encoding = self.tokenizer.encode(text)
         feeds = {"input_ids": np.array([encoding.ids]), "attention_mask": np.array([encoding.attention_mask])}
         return self._session.run(["embedding"], feeds)[0]
 
     def embed_filled(self, texts: Sequence[str], size: int) -> None:
         """Embed texts in batches of some size, each text filled to the longest input."""
-        self._tokenizer.enable_padding(length=self._longest)
+        self.tokenizer.enable_padding(length=self._longest)
         for first in range(0, len(texts), size):
-            encodings = self._tokenizer.encode_batch(texts[first : first + size])
+            encodings = self.tokenizer.encode_batch(texts[first : first + size])
             ids = np.array([encoding.ids for encoding in encodings])
             mask = np.array([encoding.attention_mask for encoding in encodings])
             self._session.run(["embedding"], {"input_ids": ids, "attention_mask": mask})
-        self._tokenizer.no_padding()
+        self.tokenizer.no_padding()
 
 
 def knn(encoder: Encoder, texts: Sequence[str], target: Path) -> None:
@@ -94,28 +100,64 @@ def knn(encoder: Encoder, texts: Sequence[str], target: Path) -> None:
     convert(json.dumps(model).encode(), target, samples=0)
 
 
-def medians(calls: dict[str, Callable[[], Any]], times: int) -> Times:
-    """Time calls, which take turns, first the one and then the other: name -> milliseconds at the median."""
+def timed(calls: dict[str, Callable[[], Any]], times: int) -> dict[str, list[float]]:
+    """Time calls, which take turns, first the one and then the other: name -> milliseconds of each."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(times):
         for name in list(calls)[:: -1 if turn % 2 else 1]:
             start = time.perf_counter()
             calls[name]()
             taken[name].append((time.perf_counter() - start) * 1e3)
-    return {name: statistics.median(values) for name, values in taken.items()}
+    return taken
 
 
-def prompts(selector: TextSelector, bare: Bare) -> dict[str, Times]:
-    """Time a pick for prompts of some lengths, in tokens, beside the bare embedding."""
+def medians(calls: dict[str, Callable[[], Any]], times: int) -> Times:
+    """Return name -> milliseconds at the median, see `timed`."""
+    return {name: statistics.median(values) for name, values in timed(calls, times).items()}
+
+
+def quantiles(calls: dict[str, Callable[[], Any]], times: int) -> dict[str, Times]:
+    """Time calls as `medians` does: name -> milliseconds at some quantiles."""
+    return {
+        name: {quantile: float(np.percentile(values, percent)) for quantile, percent in QUANTILES.items()}
+        for name, values in timed(calls, times).items()
+    }
+
+
+def prompts(
+    selector: TextSelector, peers: dict[str, Callable[[str], Any]], words: Sequence[str]
+) -> dict[str, dict[str, Times]]:
+    """Time a pick for prompts of about some lengths, in tokens, beside its parts alone and others that do the same."""
     measured = {}
     for length in LENGTHS:
-        text = " ".join(["word"] * (length - 2))
-        assert selector.encoder.tokens(text).count == length
-        calls = {"prompt to name": lambda text=text: selector.select(text), "bare": lambda text=text: bare.embed(text)}
-        medians(calls, 3)
-        found = medians(calls, max(CALLS, TOKENS // length))
-        measured[str(length)] = {**found, "ratio": found["prompt to name"] / found["bare"]}
+        texts = [_prompt(selector.encoder, words[start:], length) for start in range(0, STEP * PROMPTS, STEP)]
+
+        def each(call: Callable[[str], Any], texts: list[str] = texts) -> Callable[[], Any]:
+            turns = cycle(texts)
+            return lambda: call(next(turns))
+
+        calls = {name: each(call) for name, call in {"prompt to name": selector.select, **peers}.items()}
+        quantiles(calls, PROMPTS)
+        measured[str(length)] = quantiles(calls, max(CALLS, TOKENS // length))
     return measured
+
+
+def _prompt(encoder: Encoder, words: Sequence[str], length: int) -> str:
+    """Return the fewest words that have so many tokens."""
+    counts = (n for n in range(1, length + 1) if encoder.tokens(" ".join(words[:n])).count >= length)
+    return " ".join(words[: next(counts)])
+
+
+def model2vec(path: Path, bare: Bare) -> dict[str, Callable[[str], Any]]:
+    """Return model2vec's own encoding by the static vectors of a file, where it is installed."""
+    try:
+        from model2vec import StaticModel
+    except ModuleNotFoundError:
+        return {}
+    tensors = {tensor.name: tensor for tensor in onnx.load(path).graph.initializer}
+    vectors = onnx.numpy_helper.to_array(tensors["vectors"])
+    model = StaticModel(vectors, bare.tokenizer, normalize=True)
+    return {"model2vec": lambda text: model.encode(text)}
 
 
 def batches(encoder: Encoder, bare: Bare, texts: Sequence[str]) -> Times:
@@ -168,17 +210,27 @@ def main() -> None:
         "texts": len(texts),
     }
     with tempfile.TemporaryDirectory() as folder:
-        files = {name: Path(folder) / f"{name}.onnx" for name in ("float32", "int8", "knn")}
+        files = {name: Path(folder) / f"{name}.onnx" for name in ("float32", "int8", "static", "selector")}
         results["losses"] = {
             "float32": losses(arguments.folder, cases, files["float32"], None),
             "int8": losses(arguments.folder, cases, files["int8"], Quantisation.int8),
         }
-        encoder = Encoder.load(files["float32"])
-        knn(encoder, texts, files["knn"])
-        bare = Bare(files["float32"])
-        results["prompts"] = prompts(TextSelector.load(files["knn"], encoder), bare)
-        results["batches"] = batches(encoder, bare, texts)
-        results["starts"] = {name: starts(files[name]) for name in ("float32", "int8")}
+        start = time.perf_counter()
+        make_encoder(arguments.folder, files["static"], distil=Distillation())
+        results["distilled"] = {
+            "seconds": time.perf_counter() - start,
+            "megabytes": files["static"].stat().st_size / 1e6,
+        }
+        words = " ".join(texts).split()
+        results["prompts"] = {}
+        for name in ("static", "int8", "float32"):
+            encoder, bare = Encoder.load(files[name]), Bare(files[name])
+            knn(encoder, texts, files["selector"])
+            peers = {"tokenizer": bare.tokenizer.encode, "tokenizer and session": bare.embed}
+            peers |= model2vec(files[name], bare) if name == "static" else {}
+            results["prompts"][name] = prompts(TextSelector.load(files["selector"], encoder), peers, words)
+        results["batches"] = batches(Encoder.load(files["float32"]), Bare(files["float32"]), texts)
+        results["starts"] = {name: starts(files[name]) for name in ("static", "float32", "int8")}
     text = json.dumps(results, indent=1)
     print(text)
     if arguments.output is not None:

@@ -229,11 +229,15 @@ def encoder_losses() -> Iterator[Row]:
 
 
 def encoder_prompts() -> Iterator[Row]:
-    """Show what a pick for a prompt takes, beside the tokenizer and the session alone."""
-    yield ("tokens", "prompt to name, ms", "tokenizer and session alone, ms", "ratio")
-    for tokens, found in _encoder()["prompts"].items():
-        times = (f"{found[name]:.2f}" for name in ("prompt to name", "bare", "ratio"))
-        yield (tokens, *times)
+    """Show what a pick for a prompt takes, beside the tokenizer alone, and it and a session: milliseconds."""
+    parts = {"tokenizer": "tokenizer alone", "tokenizer and session": "with a session", "model2vec": "model2vec"}
+    yield ("encoder", "tokens", "prompt to name: p50 (p90, p99)", *(f"{name} (ratio)" for name in parts.values()))
+    for weights, by_length in _encoder()["prompts"].items():
+        for tokens, found in by_length.items():
+            p50, p90, p99 = (found["prompt to name"][name] for name in ("p50", "p90", "p99"))
+            medians = (found[name]["p50"] if name in found else None for name in parts)
+            cells = ("—" if part is None else f"{part:.3f} ({p50 / part:.2f})" for part in medians)
+            yield (weights, tokens, f"{p50:.3f} ({p90:.3f}, {p99:.3f})", *cells)
 
 
 def encoder_starts() -> Iterator[Row]:
