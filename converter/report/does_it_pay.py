@@ -1,6 +1,6 @@
 """The section on what artifacts are worth: verdicts, the frontier, categories, operating points."""
 
-from ..evaluation.evaluate import ROLES_FROM, Result
+from ..evaluation.evaluate import MEANS, ROLES_FROM, Result
 from ..statistics.bootstrap import UNKNOWN
 from .facts import Facts, Worth
 from .layout import Section
@@ -33,6 +33,7 @@ def does_it_pay(facts: Facts) -> Section | None:
     words = [
         f"{evaluation.queries:,} queries; means with 95 % intervals. The best single model is "
         f"{isolated(evaluation.baseline)}, {ROLES_FROM[evaluation.roles_from]}.",
+        *([] if evaluation.estimator == MEANS else [f"A log: {evaluation.estimator}."]),
         *(isolated(str(one)) for one in evaluation.seen),
         *(isolated(f"{UNKNOWN} {reason}") for reason in evaluation.reasons()),
     ]

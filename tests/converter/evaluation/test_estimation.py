@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recorded import encoded, record
 
+from modelpick.converter import convert
 from modelpick.converter.evaluation.estimation import doubly_robust, effective_sample, estimated
 from modelpick.converter.evaluation.evaluate import evaluate
 from modelpick.converter.evaluation.policies import Policy, chosen
@@ -156,6 +157,16 @@ def test_a_log_is_drawn_as_the_policy_picks_and_read_back(tmp_path):
     assert first["policy"] == "uniform"
     done = modelpick("simulate", "--data", tmp_path / "log.jsonl", "-o", tmp_path / "b.jsonl")
     assert (done.returncode, "expected records of every model for every question" in done.stderr) == (2, True)
+    document = json.dumps(train(training_data(WORLD.complete), trainer("kernel_ridge"), digests=False)).encode()
+    convert(document, tmp_path / "a.onnx", samples=0)
+    asked = (tmp_path / "a.onnx", "--data", tmp_path / "log.jsonl")
+    done = modelpick("report", *asked, "-o", tmp_path / "r.html", "--samples", "0", "--summary", "-")
+    assert "A log: doubly robust, with the propensities of the log" in done.stdout
+    done = modelpick("evaluate", *asked)
+    assert "a: rests on about " in done.stdout
+    found = json.loads(modelpick("evaluate", *asked, "--json").stdout)
+    assert found["estimator"] == "doubly robust, with the propensities of the log"
+    assert all(one["largest_weight"] == pytest.approx(3) for one in found["results"] if one["kind"] == "artifact")
     with pytest.raises(DocumentError, match="expected an artifact or one of uniform, hard, weak"):
         chances_of(WORLD.complete, "nobody", 0.1)
 
