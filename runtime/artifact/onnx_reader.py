@@ -29,6 +29,7 @@ from .operators import (
     LAST_AXIS,
     MAY_LACK,
     REAL,
+    SCALAR,
     STRING,
     Attribute,
 )
@@ -191,7 +192,8 @@ def _refuse_traps(node: NodeProto, inputs: list[_Value]) -> None:
         if divisor is None or np.isin(divisor, (0, -1)).any():
             raise MalformedError(f"its operator {kind} may divide an integer by 0 or -1")
     vectors = [constants[place] for place in CONSTANT.get(kind, ()) if node.input[place : place + 1] not in ([], [""])]
-    if any(stored is None or stored.ndim > 1 or not stored.size for stored in vectors):
+    ranks = (0, 1) if kind in SCALAR else (1,)
+    if any(stored is None or stored.ndim not in ranks or not stored.size for stored in vectors):
         raise MalformedError(f"its operator {kind} reads axes or weights that do not stand in the file")
     if kind in LAST_AXIS and any(one.name == "axis" and one.i != -1 for one in node.attribute):
         raise MalformedError(f"its operator {kind} has another axis than the last")

@@ -78,8 +78,7 @@ MAY_LACK: Final[Mapping[str, frozenset[int]]] = MappingProxyType(
         "Slice": frozenset({3}),
     }
 )
-# Inputs that must stand in the file, of one dimension at most and not empty: of others, older onnxruntime reads what is
-# not there.
+# Inputs that must stand in the file, vectors that are not empty: of others, older onnxruntime reads what is not there.
 _AXES = (
     "CumSum",
     "ReduceL2",
@@ -94,6 +93,8 @@ _AXES = (
 CONSTANT: Final[Mapping[str, tuple[int, ...]]] = MappingProxyType(
     {**dict.fromkeys(_AXES, (1,)), "LayerNormalization": (1, 2)}
 )
+SCALAR: Final = frozenset({"CumSum"})
+"""Of these, it may be a scalar."""
 # Its axis is the last: others it does not compare with the number of dimensions.
 LAST_AXIS: Final = frozenset({"LayerNormalization"})
 # They stop the process where they divide an integer by what they must not: the second input, or a count of 0.

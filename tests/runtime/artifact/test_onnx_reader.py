@@ -99,7 +99,7 @@ def nested(depth):
 X = numpy_helper.from_array(np.ones(2), "x")
 TRUE = numpy_helper.from_array(np.array(True), "c")
 ONE_OF_THEM = numpy_helper.from_array(np.array([2, -1]), "d")
-NONE = np.empty((1, 0, 2), np.int64)
+NONE, ZERO = np.empty((1, 0, 2), np.int64), np.array(0)
 INTEGERS = [("n", TensorProto.INT64), ("d", TensorProto.INT64)]
 WHOLE = model([X]).SerializeToString()
 FIELD_13 = 13 << 3 | 2 | 1 << 32  # protobuf's readers take a number from the low 32 bits
@@ -132,6 +132,10 @@ REFUSED = [
     ("Max lacks an input", model([X], nodes=[node("Max", "x", "")])),
     ("ReduceSum reads axes", model([X], nodes=[node("ReduceSum", "x", "d")], inputs=INTEGERS)),
     ("ReduceSum reads axes", model([X, numpy_helper.from_array(NONE, "d")], nodes=[node("ReduceSum", "x", "d")])),
+    (
+        "ReduceSum reads axes",
+        model([X, numpy_helper.from_array(np.array(0), "d")], nodes=[node("ReduceSum", "x", "d")]),
+    ),
     ("LayerNormalization has another axis", encoder([X], nodes=[node("LayerNormalization", "x", "x", axis=9)])),
     ("CumSum reads axes", encoder([X, numpy_helper.from_array(NONE, "d")], nodes=[node("CumSum", "x", "d")])),
     ("Mod may divide an integer", encoder(inputs=INTEGERS, nodes=[node("Mod", "n", "d")])),
