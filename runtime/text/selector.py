@@ -257,6 +257,8 @@ class TextSelector:
     def _query(self, text: str, category: str | None) -> npt.NDArray[Any]:
         """Return the feature vector of one text, (d,): the embedding as it is where that is all."""
         embedding = self.encoder.embed_one(text)
+        if not self.takes_category:
+            return embedding
         (known,) = self._categories(embedding[np.newaxis], [category])
         return self._built(embedding, known)
 
