@@ -1,0 +1,41 @@
+"""The selector that picks for prompts is swapped, whatever a load raises in between."""
+
+import pytest
+from gateways import QUALITY, make_pair, replace, until, write_gateway
+from prometheus_client import REGISTRY
+
+from modelpick.gateway import rankings
+from modelpick.gateway.config import read
+from modelpick.gateway.rankings import Rankings
+
+TURNED = {topic: QUALITY[other] for topic, other in (("code", "poem"), ("poem", "code"))}
+
+
+class PanicException(BaseException):
+    """What a panic of the tokenizer's library is: no `Exception`."""
+
+
+def swaps(outcome):
+    return REGISTRY.get_sample_value("modelpick_gateway_swaps_total", {"outcome": outcome}) or 0.0
+
+
+@pytest.mark.parametrize("error", [PanicException("panicked"), IndexError(), MemoryError()], ids=type)
+def test_the_watching_goes_on_whatever_a_load_raises(tmp_path, backends, monkeypatch, caplog, error):
+    config = read(write_gateway(tmp_path, backends))
+    artifact = tmp_path / "artifacts/router.onnx"
+    with Rankings(artifact, config.encoder, config) as held:
+        refused, swapped = swaps("refused"), swaps("swapped")
+
+        def fail(*arguments):
+            raise error
+
+        with monkeypatch.context() as patched:
+            patched.setattr(rankings, "needs_of", fail)
+            replace(artifact, make_pair(8, TURNED)[0])
+            until(lambda: "router" in caplog.text and "refused" in caplog.text)
+            assert held.current.select("poem please") == "small"
+            until(lambda: swaps("refused") - refused == 1)
+        again = {topic: {**models, "small": 0.7} for topic, models in TURNED.items()}
+        replace(artifact, make_pair(8, again)[0])
+        until(lambda: held.current.select("poem please") == "large")
+        until(lambda: swaps("swapped") - swapped == 1)
