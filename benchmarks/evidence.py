@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from modelpick.converter import convert
 from modelpick.converter.algorithms.rules import Semantics
-from modelpick.converter.cli.records import read_records
+from modelpick.converter.cli.records import load_records
 from modelpick.converter.evaluation.evaluate import Evaluation, evaluate
 from modelpick.converter.evaluation.policies import Policy, artifact_policies
 from modelpick.converter.evaluation.verdict import verdicts
@@ -143,10 +143,10 @@ def main() -> None:
     parser.add_argument("--held-out", type=Path, help="look at these records too, after training on all of --data")
     parser.add_argument("--output", type=Path, help="folder for evidence.json")
     arguments = parser.parse_args()
-    benchmark = read_records(arguments.data, embeddings=arguments.embeddings)
+    benchmark = load_records(arguments.data, embeddings=arguments.embeddings)
     results = {"crossvalidated": crossvalidated(benchmark)}
     if arguments.held_out is not None:
-        results["held_out"] = held_out(benchmark, read_records(arguments.held_out, embeddings=arguments.embeddings))
+        results["held_out"] = held_out(benchmark, load_records(arguments.held_out, embeddings=arguments.embeddings))
     text = json.dumps(results, indent=1)
     print(text)
     if arguments.output is not None:

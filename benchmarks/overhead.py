@@ -18,7 +18,7 @@ from script import Results, benchmark
 
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.converter.encoders.make import make_encoder
-from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime.text import Encoder
 
@@ -49,7 +49,7 @@ def make_pair(folder: Path) -> list[str]:
     records = [json.loads(line) for line in (ROOT / "models/benchmark.jsonl").read_text().splitlines()]
     vectors = Encoder.load(folder / "encoder.onnx").embed([record["query"] for record in records])
     lines = [json.dumps({**row, "embedding": vector.tolist()}) for row, vector in zip(records, vectors, strict=True)]
-    training = training_data(read_benchmark("\n".join(lines).encode()), one_hot=False)
+    training = training_data(read_records("\n".join(lines).encode()), one_hot=False)
     document = json.dumps(train(training, trainer("kernel_ridge"))).encode()
     (folder / "artifacts").mkdir()
     (folder / "artifacts/router.onnx").write_bytes(to_artifact(build_estimator(load_document(document))))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .documents import load_document
     from .estimators import build_estimator
     from .formats.decoding import DocumentWarning
+    from .training.records import read_records
     from .verification.compare import verify
     from .verification.report import Report, VerificationError
 
@@ -31,6 +32,7 @@ _HOMES = {
     "build_estimator": ".estimators",
     "convert": ".conversion",
     "load_document": ".documents",
+    "read_records": ".training.records",
     "restore": ".artifact.restore",
     "to_artifact": ".artifact.writer",
     "to_json": ".artifact.restore",
@@ -50,6 +52,7 @@ __all__ = [
     "build_estimator",
     "convert",
     "load_document",
+    "read_records",
     "restore",
     "to_artifact",
     "to_json",

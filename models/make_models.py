@@ -13,7 +13,7 @@ from sklearn.svm import LinearSVC
 
 from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.formats.questions import TRAINING_QUESTIONS, to_field
-from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime.features import CATEGORIES, FeatureBuilder
 
@@ -148,7 +148,7 @@ def main():
     """Make every file."""
     write("benchmark.jsonl", records(np.random.default_rng(SEED), slice(-1)))
     write("held_out.jsonl", records(np.random.default_rng(SEED + 1), slice(-1, None)))
-    training = training_data(read_benchmark(FOLDER / "benchmark.jsonl"), Settings(clusters=len(CATEGORIES), seed=SEED))
+    training = training_data(read_records(FOLDER / "benchmark.jsonl"), Settings(clusters=len(CATEGORIES), seed=SEED))
     for algorithm, name in {"knn": "knn", "kmeans": "kmeans", "svm": "svm_rbf", "mlp": "mlp"}.items():
         write(f"{name}.json", [train(training, trainer(algorithm, 1))])
     write("svm_linear.json", [linear_svm(training)])

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.converter.encoders.make import make_encoder
 from modelpick.converter.formats.outcomes import Settings
-from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.gateway.app import create
 from modelpick.gateway.config import read
@@ -61,7 +61,7 @@ def _trained(source, width, quality):
         for model, good in quality[text.split()[0]].items()
     ]
     training = training_data(
-        read_benchmark("\n".join(map(json.dumps, rows)).encode()), Settings(ridge=0.01), one_hot=False
+        read_records("\n".join(map(json.dumps, rows)).encode()), Settings(ridge=0.01), one_hot=False
     )
     document = load_document(json.dumps(train(training, trainer("kernel_ridge"))).encode())
     return to_artifact(build_estimator(document)), (source / "encoder.onnx").read_bytes()

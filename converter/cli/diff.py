@@ -20,7 +20,7 @@ from ..verification.diff import changes, queries_of
 from .console import emit, show
 from .names import to_read
 from .options import Artifact, AsJson, Categories, Embeddings, EncoderFile
-from .records import read_records, unseen_records
+from .records import load_records, unseen_records
 
 
 def diff(
@@ -100,7 +100,7 @@ def _queries(
         return list(read_queries(queries)) if encoder is None else _embedded(queries, encoder)
     if data is None:
         return queries_of(old)
-    benchmark = read_records(data, embeddings=embeddings, encoder=encoder, categories=categories)
+    benchmark = load_records(data, embeddings=embeddings, encoder=encoder, categories=categories)
     benchmark, _ = unseen_records({str(artifact): artifact for artifact in (old, new)}, benchmark)
     rows = zip(benchmark.places, required_embeddings(benchmark), benchmark.categories, strict=True)
     return [Query(place, embedding=row.tolist(), category=category) for place, row, category in rows]

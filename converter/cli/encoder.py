@@ -17,11 +17,11 @@ from ..encoders.make import Pooling, Quantisation, make_encoder
 from ..encoders.verify import EncoderError, EncoderReport, Loss
 from ..files.io import check_distinct, write_atomically
 from ..statistics.bootstrap import percent, signed, written
-from ..training.records import read_benchmark
+from ..training.records import read_records
 from .console import emit, progress, show
 from .names import to_read, to_write
 from .options import AsJson, Data, ReportFile, Seed
-from .records import read_records
+from .records import load_records
 
 ZIPF = "zipf"
 # Questions whose similarities are correlated.
@@ -71,8 +71,8 @@ def encoder(
         raise ModelpickError("expected --distill with --components and --weights")
     for written_to in filter(None, (output, report)):
         check_distinct(written_to, [*folder.rglob("*"), *filter(None, (data,))])
-    counted = None if weights == ZIPF else tuple(read_benchmark(Path(weights)).queries)
-    queries = () if data is None else read_benchmark(data).queries
+    counted = None if weights == ZIPF else tuple(read_records(Path(weights)).queries)
+    queries = () if data is None else read_records(data).queries
 
     def judge(whole: Encoder, made: Encoder) -> Loss:
         return Loss(len(queries), similarity(*(one.embed(queries[:MOST_JUDGED]) for one in (whole, made))))
@@ -120,7 +120,7 @@ def compare_encoders(
     candidates = []
     for file in encoders:
         loaded = Encoder.load(file)
-        records = read_records(data, encoder=loaded)
+        records = load_records(data, encoder=loaded)
         candidates.append(Candidate(str(file), loaded, records, file.stat().st_size / 1e6))
     with progress("Comparing encoders", "trials") as done:
         found = compare(candidates, seed, done)

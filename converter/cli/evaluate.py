@@ -23,7 +23,7 @@ from ..statistics.bootstrap import UNKNOWN, percent, signed, written
 from .console import emit, show
 from .names import artifacts_in, to_read, to_write
 from .options import AsJson, Categories, Data, Embedder, Embeddings, EncoderFile, Prices, Seed
-from .records import read_records, unseen_records
+from .records import load_records, unseen_records
 
 
 def evaluate(
@@ -96,8 +96,8 @@ def evaluate(
     read = [*artifacts, *filter(None, (data, train_data, embeddings, encoder, categories, prices))]
     for target in filter(None, (plot_file, picks)):
         check_distinct(target, read)
-    benchmark = read_records(data, embedder, embeddings, encoder, categories, prices)
-    learned = None if train_data is None else read_records(train_data, categories=categories, prices=prices)
+    benchmark = load_records(data, embedder, embeddings, encoder, categories, prices)
+    learned = None if train_data is None else load_records(train_data, categories=categories, prices=prices)
     benchmark, seen = unseen_records({name: path for path, name in labels(artifacts).items()}, benchmark, learned)
     objective, keeps = Objective(cost_weight, seconds_weight), keep or []
     asked = {"objective": objective, "keeps": keeps, "candidates": candidates, "predict_category": predict_category}

@@ -13,7 +13,7 @@ from ..formats.outcomes import Benchmark
 from ..training.embedder import NAMES, embed
 from ..training.encoding import encode
 from ..training.forms import FORMS
-from ..training.records import read_benchmark
+from ..training.records import read_records
 from .console import note, progress, warn
 
 MOST_SHOWN = 20
@@ -29,7 +29,7 @@ def unseen_records(
     return benchmark, seen
 
 
-def read_records(
+def load_records(
     data: Path,
     embedder: str | None = None,
     embeddings: Path | None = None,
@@ -41,7 +41,7 @@ def read_records(
     if sum(option is not None for option in (embedder, embeddings, encoder)) > 1:
         raise ModelpickError("expected one of --embedder, --embeddings and --encoder")
     loaded = Encoder.load(encoder) if isinstance(encoder, Path) else encoder
-    benchmark = read_benchmark(data, embeddings=embeddings, categories=categories, prices=prices)
+    benchmark = read_records(data, embeddings=embeddings, categories=categories, prices=prices)
     if benchmark.form != FORMS[0].name:
         n, m = benchmark.quality.shape
         models = ", ".join(benchmark.model_names)

@@ -18,7 +18,7 @@ from ..verification.report import VerificationError
 from .console import emit
 from .names import STDOUT, artifacts_in, to_read, to_write
 from .options import Categories, Embedder, Embeddings, EncoderFile, Prices, Seed
-from .records import read_records
+from .records import load_records
 
 
 def report(
@@ -71,7 +71,7 @@ def report(
         raise ModelpickError("expected one of --json and --summary - on standard output")
     for written in filter(None, (output, summary)):
         check_distinct(written, [*new, *old, *filter(None, (data, embeddings, encoder, categories, prices))])
-    records = None if data is None else read_records(data, embedder, embeddings, encoder, categories, prices)
+    records = None if data is None else load_records(data, embedder, embeddings, encoder, categories, prices)
     facts = gather(new, against=old, records=records, data=data, keeps=keep or [], samples=samples, seed=seed)
     found = sections(facts)
     write_atomically(output, to_html(found, version=facts.version).encode())

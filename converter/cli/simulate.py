@@ -12,7 +12,7 @@ from ..files.io import check_distinct, write_atomically
 from .console import note
 from .names import to_write
 from .options import Categories, Data, Embedder, Embeddings, EncoderFile, Prices, Seed
-from .records import read_records
+from .records import load_records
 
 ARTIFACT = ".onnx"
 
@@ -48,7 +48,7 @@ def simulate(
     """
     of_artifact = policy.endswith(ARTIFACT)
     check_distinct(output, [*filter(None, (data, embeddings, encoder)), *([Path(policy)] if of_artifact else [])])
-    benchmark = read_records(data, embedder, embeddings, encoder, categories, prices)
+    benchmark = load_records(data, embedder, embeddings, encoder, categories, prices)
     picks = None
     if of_artifact:
         (found,) = artifact_policies(policy, benchmark, label=policy, candidates=None)

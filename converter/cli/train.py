@@ -26,7 +26,7 @@ from ..training.tune import tune as tune_settings
 from .console import emit, progress, show, warn
 from .names import Output, to_fill
 from .options import Categories, Data, Embedder, Embeddings, EncoderFile, Prices, Seed
-from .records import read_records
+from .records import load_records
 
 AUTO = "auto"
 Algorithm = StrEnum("Algorithm", {name: name for name in (*TRAINED, AUTO)})  # type: ignore[misc]
@@ -187,7 +187,7 @@ def train(
         seconds_weight=seconds_weight,
         seed=seed,
     )
-    records = read_records(data, embedder, embeddings, encoder, categories, prices)
+    records = load_records(data, embedder, embeddings, encoder, categories, prices)
     if 1 < len(records.queries) < FEW:
         warn(
             f"{data}: all records are of {len(records.queries)} queries: too few to tell what is learned from chance; "

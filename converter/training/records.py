@@ -34,7 +34,7 @@ Matrix = npt.NDArray[np.float64]
 MOST_BAD = 0.01
 
 
-def read_benchmark(
+def read_records(
     source: str | Path | bytes,
     *,
     embeddings: Path | None = None,
@@ -88,7 +88,7 @@ def read_answers(
     prices: Path | None = None,
     known: bool = True,
 ) -> Read:
-    """Read records one by one, as `read_benchmark` does, and raise what it raises.
+    """Read records one by one, as `read_records` does, and raise what it raises.
 
     Parameters
     ----------

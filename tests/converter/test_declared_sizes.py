@@ -10,7 +10,7 @@ import pytest
 from modelpick.converter import load_document
 from modelpick.converter.algorithms import TABLE
 from modelpick.converter.formats.outcomes import Settings
-from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, training_data
 from modelpick.runtime import DocumentError
 
@@ -67,7 +67,7 @@ FREE = {"k", "seed", "n_init", "max_iter", "min_support", "requested_k", "train_
 
 def written():
     """Return a file of each form, with all that it may declare; and the rules by which it is read."""
-    training = training_data(read_benchmark(RECORDS), Settings(clusters=3, k=2), one_hot=False)
+    training = training_data(read_records(RECORDS), Settings(clusters=3, k=2), one_hot=False)
     trained = {
         f"{rules.algorithm} {rules.semantics}": (train(training, rules), rules.semantics)
         for rules in TABLE.values()

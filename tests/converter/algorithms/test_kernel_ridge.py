@@ -7,7 +7,7 @@ import pytest
 
 from modelpick.converter import convert
 from modelpick.converter.formats.outcomes import Settings
-from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime import DocumentError
 
@@ -21,7 +21,7 @@ def trained(noise, ridge, landmarks=1_000, cost=0.0):
         for i, vector in enumerate(vectors)
         for j in range(3)
     ]
-    records = read_benchmark("\n".join(map(json.dumps, lines)).encode())
+    records = read_records("\n".join(map(json.dumps, lines)).encode())
     settings = Settings(gamma=4.0, ridge=ridge, landmarks=landmarks)
     return train(training_data(records, settings, one_hot=False), trainer("kernel_ridge"))
 

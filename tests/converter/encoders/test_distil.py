@@ -17,7 +17,7 @@ from modelpick.converter.encoders.distil import Distillation
 from modelpick.converter.encoders.folder import Usage
 from modelpick.converter.encoders.make import make_encoder
 from modelpick.converter.encoders.verify import TOLERANCE
-from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.records import read_records
 from modelpick.runtime import DocumentError
 from modelpick.runtime.artifact.tokenizer import check_tokenizer
 from modelpick.runtime.session import CPU
@@ -167,7 +167,7 @@ def test_the_command_distils_and_says_what_is_lost(modelpick, tiny, tmp_path):
 
 
 def candidates(folder, kinds):
-    benchmark = read_benchmark(DATA)
+    benchmark = read_records(DATA)
     found = []
     for name, embed in kinds.items():
         make_encoder(SMALL, folder / f"{name}.onnx")

@@ -16,7 +16,7 @@ from modelpick.converter.evaluation.evaluate import evaluate
 from modelpick.converter.evaluation.policies import Policy, chosen
 from modelpick.converter.evaluation.simulation import chances_of, simulated, to_records
 from modelpick.converter.evaluation.verdict import verdicts
-from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime import DocumentError
 
@@ -40,7 +40,7 @@ def world(n=600, seed=0):
             quality = float(rng.random() < mean)
             fields = {"performance": quality, "cost": cost * (1 + 0.2 * rng.random()), "embedding": embedding.tolist()}
             lines.append(record(query=f"q{i}", model_name=name, **fields))
-    complete = read_benchmark(encoded(*lines))
+    complete = read_records(encoded(*lines))
     picks = (complete.embeddings[:, 0] > 0).astype(np.int64)
     names = [NAMES[pick] for pick in picks]
     recorded = {"strongest": "strong", "best": "strong"}
@@ -150,7 +150,7 @@ def test_a_log_is_drawn_as_the_policy_picks_and_read_back(tmp_path):
         "simulate", "--data", tmp_path / "complete.jsonl", "-o", tmp_path / "log.jsonl", "--explore", "0.3"
     )
     assert (done.returncode, "400 answers, one a question, by uniform" in done.stderr) == (0, True)
-    read = read_benchmark(tmp_path / "log.jsonl")
+    read = read_records(tmp_path / "log.jsonl")
     assert (~np.isnan(read.quality)).sum(axis=1).tolist() == [1] * 400
     assert np.nanmin(read.propensity) == np.nanmax(read.propensity) == pytest.approx(1 / 3)
     first = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])

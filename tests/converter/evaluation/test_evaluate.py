@@ -22,12 +22,12 @@ from modelpick.converter.evaluation.policies import Objective, Policy, chosen, r
 from modelpick.converter.evaluation.verdict import all_pay, verdicts
 from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.statistics.bootstrap import BOOTSTRAPS
-from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime import DocumentError, FeatureError, ModelpickError, Selector
 from modelpick.runtime.decision.shrinkage import model_means
 
-BENCHMARK = read_benchmark(DATA)
+BENCHMARK = read_records(DATA)
 pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")
 
 
@@ -51,7 +51,7 @@ def recorded(quality, cost=None, seconds=None, names="abc"):
             fields = {"cost": cost[i][j] if cost else None, "response_time": seconds[i][j] if seconds else None}
             if value is not None:
                 lines.append(record(query=f"q{i}", model_name=names[j], performance=value, **fields))
-    return read_benchmark(encoded(*lines))
+    return read_records(encoded(*lines))
 
 
 def policy(picks, benchmark, label="p", keep=None):
@@ -241,7 +241,7 @@ WEIGHTS = [Objective(), Objective(seconds_weight=0.01), Objective(cost_weight=1e
 
 @pytest.mark.parametrize("objective", WEIGHTS, ids=str)
 def test_a_failed_answer_never_outranks_one_that_works(objective, tmp_path):
-    benchmark = read_benchmark(encoded(*failing()))
+    benchmark = read_records(encoded(*failing()))
     assert roles(benchmark, objective)["best"] == "good"
     for name in ("kernel_ridge", "knn"):
         rules = trainer(name, semantics="queries" if name == "knn" else "native")
@@ -297,13 +297,13 @@ def test_the_best_single_model_is_learned_elsewhere():
 def outcome_artifact(tmp_path_factory):
     """Predicts outcomes: dear is the best single model, of which cheap is as good on half of the queries."""
     target = tmp_path_factory.mktemp("outcomes") / "ridge.onnx"
-    training = training_data(read_benchmark(routed_records()), Settings(ridge=0.1))
+    training = training_data(read_records(routed_records()), Settings(ridge=0.1))
     convert(json.dumps(train(training, trainer("kernel_ridge"))).encode(), target, samples=0)
     return target
 
 
 def test_artifacts_that_predict_outcomes_pick_by_the_objective(outcome_artifact):
-    benchmark = read_benchmark(routed_records(seed=1))
+    benchmark = read_records(routed_records(seed=1))
     objective = Objective(cost_weight=0.05)
     plain, weighed, kept = (
         routed([outcome_artifact], benchmark, **asked)
@@ -325,7 +325,7 @@ def test_artifacts_that_predict_outcomes_pick_by_the_objective(outcome_artifact)
 
 def test_the_best_single_model_is_the_one_that_artifacts_record(outcome_artifact, artifacts):
     """In hindsight it would be bad."""
-    benchmark = read_benchmark(routed_records(seed=1))
+    benchmark = read_records(routed_records(seed=1))
     benchmark = benchmark._replace(quality=np.where(np.array(benchmark.model_names) == "bad", 1.0, benchmark.quality))
     for objective, best in ((Objective(), "dear"), (Objective(cost_weight=0.05), "cheap")):
         evaluation = evaluate(
@@ -550,7 +550,7 @@ def test_the_command_compares_picks(artifacts, tmp_path):
 
 @pytest.mark.skipif(not ROUTING.exists(), reason="needs the shared data")
 def test_on_real_records_singles_come_out_as_computed_apart():
-    benchmark = read_benchmark(ROUTING / "llmrouter_test500.jsonl.gz")
+    benchmark = read_records(ROUTING / "llmrouter_test500.jsonl.gz")
     evaluation = evaluate([], benchmark)
     assert evaluation.baseline == "llama-3.1-nemotron-51b-instruct"
     assert roles(benchmark, Objective())["cheapest"] == "gemma-2-9b-it"

@@ -11,12 +11,12 @@ from recorded import encoded, record
 from modelpick.converter import convert
 from modelpick.converter.evaluation.recovery import Preference, calibrate, preferences, recover
 from modelpick.converter.formats.outcomes import Settings
-from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime import DocumentError, Objective, Selector
 
 N = 40
-BENCHMARK = read_benchmark(
+BENCHMARK = read_records(
     encoded(
         *(
             record(query=f"q{i}", model_name=name, performance=value)
@@ -54,7 +54,7 @@ def noisy(n=300, seed=0):
         for name, value in (("weak", weak[i]), ("strong", strong[i]))
     ]
     gap = strong - weak
-    return read_benchmark(encoded(*lines)), gap, np.round(gap + 2 * rng.normal(size=n), 1)
+    return read_records(encoded(*lines)), gap, np.round(gap + 2 * rng.normal(size=n), 1)
 
 
 def test_whoever_calls_the_strong_only_where_it_helps_recovers_all():
@@ -97,7 +97,7 @@ def test_a_gap_that_may_be_none_has_no_parts():
         for i in range(30)
         for name, shift in (("weak", 0.0), ("strong", 0.01))
     ]
-    benchmark = read_benchmark(encoded(*lines))
+    benchmark = read_records(encoded(*lines))
     pair = [benchmark.model_names[place] for place in benchmark.quality.mean(axis=0).argsort()]
     (found,) = recover([Preference("p", rng.random(30), None)], benchmark, *pair)
     assert np.isnan(found.apgr.value)
@@ -113,7 +113,7 @@ def test_the_objective_sends_the_share_that_is_asked_for(wanted, priced, tmp_pat
         for name, value, cost in (("weak", 0.5, 1.0), ("strong", 0.8 - 0.3 * (embedding[0] > 0), 10.0 + embedding[1])):
             fields = {"performance": value + 0.1 * rng.random(), "embedding": embedding.tolist()}
             lines.append(record(query=f"q{i}", model_name=name, **fields, **({"cost": cost} if priced else {})))
-    benchmark = read_benchmark(encoded(*lines))
+    benchmark = read_records(encoded(*lines))
     document = train(training_data(benchmark, Settings(ridge=0.1)), trainer("kernel_ridge"))
     convert(json.dumps(document).encode(), tmp_path / "a.onnx", samples=0)
     (one,) = preferences([tmp_path / "a.onnx"], benchmark, "weak", "strong")
@@ -135,7 +135,7 @@ def test_the_command_measures_and_calibrates(tmp_path):
         for name, value, cost in (("weak", 0.5, 1.0), ("strong", 0.9 - 0.4 * (embedding[0] > 0), 9.0))
     ]
     (tmp_path / "data.jsonl").write_bytes(encoded(*lines))
-    document = train(training_data(read_benchmark(encoded(*lines)), Settings(ridge=0.1)), trainer("kernel_ridge"))
+    document = train(training_data(read_records(encoded(*lines)), Settings(ridge=0.1)), trainer("kernel_ridge"))
     convert(json.dumps(document).encode(), tmp_path / "a.onnx", samples=0)
     asked = ["evaluate", tmp_path / "a.onnx", "--data", tmp_path / "data.jsonl"]
     pair = ["--pair", "weak", "strong", "--strong-share", "0.3"]

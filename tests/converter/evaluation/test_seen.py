@@ -16,7 +16,7 @@ from modelpick.converter.evaluation.policies import routed as policies_of
 from modelpick.converter.evaluation.seen import Seen, unseen
 from modelpick.converter.evaluation.verdict import verdicts
 from modelpick.converter.formats.questions import digests, from_field, to_field
-from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime import DocumentError, Objective
 
@@ -32,25 +32,25 @@ def asked(first, last, **changed):
 def artifact(tmp_path_factory):
     """Trained on the first 80 questions."""
     target = tmp_path_factory.mktemp("seen") / "a.onnx"
-    document = train(training_data(read_benchmark(encoded(*asked(0, 80)))), trainer("kernel_ridge"))
+    document = train(training_data(read_records(encoded(*asked(0, 80)))), trainer("kernel_ridge"))
     convert(json.dumps(document).encode(), target, samples=0)
     return target
 
 
 def test_seen_questions_are_left_out_and_the_others_measured(artifact):
-    benchmark = read_benchmark(encoded(*asked(60, 120)))
+    benchmark = read_records(encoded(*asked(60, 120)))
     others, seen = unseen({"a": artifact}, benchmark)
     assert others.queries == [f"q{i}" for i in range(80, 120)]
     assert others.quality.tolist() == benchmark.quality[20:].tolist()
     assert others.embeddings.tolist() == benchmark.embeddings[20:].tolist()
     assert seen == [Seen("a", 20, 60, 40)]
     assert str(seen[0]) == "a: 20 of 60 questions stand in its training records: measured on the 40 others"
-    fresh = read_benchmark(encoded(*asked(80, 120)))
+    fresh = read_records(encoded(*asked(80, 120)))
     assert unseen({"a": artifact}, fresh) == (fresh, [])
 
 
 def test_what_was_trained_on_alone_never_pays(artifact):
-    benchmark = read_benchmark(encoded(*asked(0, 80)))
+    benchmark = read_records(encoded(*asked(0, 80)))
     others, seen = unseen({"a": artifact}, benchmark)
     assert others is benchmark
     objective = Objective(cost_weight=0.05)
@@ -64,12 +64,12 @@ def test_what_was_trained_on_alone_never_pays(artifact):
 
 def test_training_records_that_are_given_count_too(tmp_path):
     target = tmp_path / "a.onnx"
-    document = train(training_data(read_benchmark(encoded(*asked(0, 80)))), trainer("knn"), digests=False)
+    document = train(training_data(read_records(encoded(*asked(0, 80)))), trainer("knn"), digests=False)
     assert "training_questions" not in document
     convert(json.dumps(document).encode(), target, samples=0)
-    benchmark = read_benchmark(encoded(*asked(60, 120)))
+    benchmark = read_records(encoded(*asked(60, 120)))
     assert unseen({"a": target}, benchmark) == (benchmark, [])
-    others, seen = unseen({"a": target}, benchmark, read_benchmark(encoded(*asked(0, 80))))
+    others, seen = unseen({"a": target}, benchmark, read_records(encoded(*asked(0, 80))))
     assert (len(others.queries), seen) == (40, [Seen("a", 20, 60, 40)])
 
 

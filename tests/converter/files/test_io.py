@@ -20,7 +20,7 @@ from modelpick.converter import convert
 from modelpick.converter.files.bulk import select_file
 from modelpick.converter.files.io import give_back, read_bytes, read_contents, write_atomically
 from modelpick.converter.files.text import place_not_utf8
-from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.records import read_records
 from modelpick.runtime import ModelpickError
 
 MODEL = {
@@ -163,11 +163,11 @@ def test_records_are_read_by_their_content(folder):
     table = pyarrow.Table.from_pylist([{**row, "performance": float(row["performance"])} for row in rows])
     parquet.write_table(table, "records")
     for data in (text, b"\xef\xbb\xbf" + text, gzip.compress(text), Path("records").read_bytes()):
-        assert read_benchmark(data).quality.tolist() == [[0.5], [1.0]]
+        assert read_records(data).quality.tolist() == [[0.5], [1.0]]
     with pytest.raises(ModelpickError, match="expected UTF-8, got UTF-16"):
-        read_benchmark(text.decode().encode("utf-16"))
+        read_records(text.decode().encode("utf-16"))
     with pytest.raises(ModelpickError, match="<bytes>: expected gzip"):
-        read_benchmark(gzip.compress(text)[:-9])
+        read_records(gzip.compress(text)[:-9])
 
 
 def test_an_endless_line_is_refused(folder, monkeypatch):

@@ -21,7 +21,7 @@ from modelpick.converter.evaluation.evaluate import evaluate
 from modelpick.converter.evaluation.policies import routed
 from modelpick.converter.evaluation.verdict import verdicts
 from modelpick.converter.report.gather import gather
-from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.converter.verification.report import VerificationError
 from modelpick.runtime import DocumentError, ModelpickError, Selector
@@ -96,7 +96,7 @@ def test_the_report_of_the_sample_models(shipped, tmp_path):
 
 def test_what_changes_is_what_the_artifacts_pick(shipped):
     paths = shipped / "new/knn.onnx", shipped / "queries/knn.onnx"
-    benchmark = read_benchmark(DATA)
+    benchmark = read_records(DATA)
     facts = gather([paths[1]], against=[paths[0]], records=benchmark, data=DATA)
     (comparison,) = facts.comparisons
     on_records, made = comparison.picks
@@ -138,7 +138,7 @@ def test_what_changes_is_what_the_artifacts_pick(shipped):
 
 def test_whether_it_pays_is_what_evaluate_says(shipped):
     paths = [shipped / "new/kmeans.onnx", shipped / "new/mlp.onnx"]
-    benchmark = read_benchmark(HELD_OUT)
+    benchmark = read_records(HELD_OUT)
     facts = gather(paths, records=benchmark, data=HELD_OUT, samples=0)
     expected = evaluate(routed(paths, benchmark), benchmark)
     assert facts.worth.verdicts == verdicts(expected)
@@ -269,7 +269,7 @@ def test_operating_points_are_evaluated(tmp_path):
 
 @pytest.mark.parametrize("name", ["kernel_ridge", "knn"])
 def test_a_map_shows_vectors_as_the_artifact_compares_them(name, tmp_path):
-    records = read_benchmark(DATA)
+    records = read_records(DATA)
     rules = trainer(name, semantics="queries" if name == "knn" else "native")
     document = train(training_data(records), rules)
     semantics = rules.rule_set

@@ -19,7 +19,7 @@ from recorded import ROUTING, encoded, record
 
 from modelpick.converter.training.embeddings import embedding_key
 from modelpick.converter.training.forms import FORMS
-from modelpick.converter.training.records import read_benchmark, required_embeddings
+from modelpick.converter.training.records import read_records, required_embeddings
 from modelpick.runtime import DocumentError, ModelpickError
 
 MISSING = np.nan
@@ -129,7 +129,7 @@ def test_each_form_is_recognised_and_read(example, kind, tmp_path):
     rows, (form, queries, categories, models, quality, cost) = EXAMPLES[example]
     (tmp_path / "categories.json").write_text('{"gsm8k": "math", "other task": "law"}')
     known = {} if example in ("records", "RouteLLM") else {"categories": tmp_path / "categories.json"}
-    benchmark = read_benchmark(KINDS[kind](rows), **known)
+    benchmark = read_records(KINDS[kind](rows), **known)
     assert (benchmark.form, benchmark.model_names, benchmark.bad) == (form, models, [])
     assert [query.replace("\r", "") for query in benchmark.queries] == queries
     assert benchmark.categories == categories
@@ -148,12 +148,12 @@ def test_every_form_has_an_example_and_a_row_in_the_page():
 
 def test_a_csv_that_pandas_wrote_has_an_index():
     numbered = [{"": place, "Unnamed: 0": place} | row for place, row in enumerate(ROUTELLM)]
-    assert read_benchmark(as_csv(numbered)).model_names == ["org/a", "b"]
+    assert read_records(as_csv(numbered)).model_names == ["org/a", "b"]
 
 
 def test_records_in_csv_hold_embeddings_as_json():
     embedded = [record(embedding="[1, 2.5]", success="True"), record(query="r", success="", embedding="[0.5]")]
-    benchmark = read_benchmark(as_csv([*embedded, *[record(query="s", embedding="[1, 2]")] * 150]))
+    benchmark = read_records(as_csv([*embedded, *[record(query="s", embedding="[1, 2]")] * 150]))
     assert benchmark.embeddings.tolist() == [[1, 2.5], [1, 2]]
     assert benchmark.bad == ["<bytes>:3: embedding: expected 2 numbers as in most records, got 1"]
 
@@ -165,14 +165,14 @@ def test_prices_make_costs_of_tokens(tmp_path):
     )
     lines = [*LLMROUTER[:2], record(query="r", cost=9.0), record(query="r", model_name="b", token_num=50)]
     lines += [record(query="s", token_num=50), record(query="s", model_name="b")]
-    cost = read_benchmark(encoded(*lines), prices=prices).cost
+    cost = read_records(encoded(*lines), prices=prices).cost
     expected = [[(100 * 0.2 + 200 * 0.4) / 1e6, 300 / 1e6], [9.0, 50 / 1e6], [MISSING, MISSING]]
     assert cost == pytest.approx(np.array(expected), nan_ok=True)
 
 
 def test_a_task_called_like_a_category_is_of_that_and_others_are_named():
     lines = [*LLMROUTER, record(query="s", category=None, task_name="mbpp"), record(query="t", task_name="gsm8k")]
-    benchmark = read_benchmark(encoded(*lines))
+    benchmark = read_records(encoded(*lines))
     assert benchmark.categories == ["other", "math", "other", "math"]
     assert (
         "<bytes>: 3 of 6 records have no category: they count as other; --categories may say those of 'gsm8k', 'mbpp'"
@@ -187,31 +187,31 @@ def test_an_answer_that_the_tools_call_an_error_has_failed():
         record(query="s", performance=0.5, response="Error: is the first word of an answer"),
         record(query="t", performance=0, success=True, response="Error: as I said"),
     ]
-    assert read_benchmark(encoded(*lines)).failures.ravel().tolist() == [1, 1, 0, 0]
+    assert read_records(encoded(*lines)).failures.ravel().tolist() == [1, 1, 0, 0]
 
 
 def test_embeddings_are_looked_up_by_id(tmp_path):
     path = tmp_path / "embeddings.npz"
     np.savez(path, embedding_id=[1, 7, 0], embedding=np.float32([[3, 4], [0, 0], [1, 2]]))
     lines = [*LLMROUTER, record(query="s", embedding_id="7"), record(query="t", embedding_id=5), record(query="u")]
-    benchmark = read_benchmark(encoded(*lines), embeddings=path)
+    benchmark = read_records(encoded(*lines), embeddings=path)
     expected = [[1, 2], [3, 4], [0, 0], [MISSING] * 2, [MISSING] * 2]
     assert benchmark.embeddings == pytest.approx(np.array(expected), nan_ok=True)
     with pytest.raises(DocumentError, match=r"^<bytes>:6: embedding: .* query 't'.*; 2 of 5 queries have none$"):
         required_embeddings(benchmark)
     floats = [one | {"embedding_id": float(one["embedding_id"])} for one in LLMROUTER]
     for lines in (encoded(*floats), as_csv(floats)):
-        assert read_benchmark(lines, embeddings=path).embeddings.tolist() == [[1, 2], [3, 4]]
+        assert read_records(lines, embeddings=path).embeddings.tolist() == [[1, 2], [3, 4]]
 
 
 def test_one_query_of_two_ids_is_refused_unless_their_embeddings_are_the_same(tmp_path):
     path = tmp_path / "embeddings.npz"
     lines = encoded(record(embedding_id=0), record(model_name="b", embedding_id=1))
     np.savez(path, embedding_id=[0, 1], embedding=[[1.0, 2.0], [1.0, 2.0005]])
-    assert read_benchmark(lines, embeddings=path).embeddings.tolist() == [[1, 2]]
+    assert read_records(lines, embeddings=path).embeddings.tolist() == [[1, 2]]
     np.savez(path, embedding_id=[0, 1], embedding=[[1.0, 2.0], [1.0, 3.0]])
     with pytest.raises(DocumentError, match=r"^<bytes>:2: embedding_id: <bytes>:1 is of the same query, 'q'"):
-        read_benchmark(lines, embeddings=path)
+        read_records(lines, embeddings=path)
 
 
 def test_tensors_of_torch_are_read_without_running_code(tmp_path):
@@ -219,7 +219,7 @@ def test_tensors_of_torch_are_read_without_running_code(tmp_path):
     path = tmp_path / "query_embeddings.pt"
     for value in ({1: torch.tensor([3.0, 4.0]), 0: torch.tensor([[1.0, 2.0]])}, torch.tensor([[1.0, 2.0], [3.0, 4.0]])):
         torch.save(value, path)
-        assert read_benchmark(encoded(*LLMROUTER), embeddings=path).embeddings.tolist() == [[1, 2], [3, 4]]
+        assert read_records(encoded(*LLMROUTER), embeddings=path).embeddings.tolist() == [[1, 2], [3, 4]]
 
     class Harm:
         def __reduce__(self):
@@ -228,7 +228,7 @@ def test_tensors_of_torch_are_read_without_running_code(tmp_path):
     for value in ({0: Harm()}, Harm()):
         torch.save(value, path)
         with pytest.raises(DocumentError, match="expected a dictionary of tensors"):
-            read_benchmark(encoded(*LLMROUTER), embeddings=path)
+            read_records(encoded(*LLMROUTER), embeddings=path)
     assert not (tmp_path / "harm").exists()
 
 
@@ -238,7 +238,7 @@ def test_tensors_need_torch(tmp_path, monkeypatch):
     with pytest.raises(
         DocumentError, match=r"e\.pt: needs torch; or write it as \.npz with embedding_id and embedding$"
     ):
-        read_benchmark(encoded(*LLMROUTER), embeddings=tmp_path / "e.pt")
+        read_records(encoded(*LLMROUTER), embeddings=tmp_path / "e.pt")
 
 
 def test_a_folder_is_read_file_by_file_and_each_is_a_task(tmp_path):
@@ -249,12 +249,12 @@ def test_a_folder_is_read_file_by_file_and_each_is_a_task(tmp_path):
         (folder / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
     np.savez(folder / "embeddings.npz", key=[embedding_key("q")], embedding=[[1.0]])
     (tmp_path / "categories.json").write_text('{"mmlu_law": "law", "mmlu_anatomy": "health"}')
-    benchmark = read_benchmark(folder, categories=tmp_path / "categories.json")
+    benchmark = read_records(folder, categories=tmp_path / "categories.json")
     assert (benchmark.queries, benchmark.categories) == (["r", "q"], ["health", "law"])
     assert benchmark.places == [f"{folder}/mmlu_anatomy.csv.gz:2", f"{folder}/mmlu_law.csv:2"]
     (folder / "z.jsonl").write_bytes(encoded(record()))
     with pytest.raises(DocumentError) as caught:
-        read_benchmark(folder)
+        read_records(folder)
     assert str(caught.value) == (
         f"{folder}/z.jsonl: expected RouteLLM's table as in {folder}/mmlu_anatomy.csv.gz, got records"
     )
@@ -274,7 +274,7 @@ BAD_ROWS = {
 def test_a_bad_row_is_named_by_file_line_and_column(line, message, tmp_path):
     path = tmp_path / "mmlu.csv"
     path.write_bytes(GOOD + line + b"r,1,0\n")
-    benchmark = read_benchmark(path)
+    benchmark = read_records(path)
     assert benchmark.bad == [f"{path}:302: {message}"]
     assert benchmark.places == [f"{path}:2", f"{path}:303"]
 
@@ -305,7 +305,7 @@ REFUSED = {
 @pytest.mark.parametrize(("data", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_is_of_no_form_is_refused(data, message):
     with pytest.raises(DocumentError) as caught:
-        read_benchmark(data)
+        read_records(data)
     assert message in str(caught.value)
     assert str(caught.value).startswith("<bytes>:")
     assert len(str(caught.value).splitlines()) == 1
@@ -327,7 +327,7 @@ def test_what_is_given_beside_the_records_is_checked(option, text, message, tmp_
     path = tmp_path / "given.json"
     path.write_text(text)
     with pytest.raises(DocumentError) as caught:
-        read_benchmark(encoded(*LLMROUTER), **{option: path})
+        read_records(encoded(*LLMROUTER), **{option: path})
     assert str(caught.value).startswith(f"{path}: ")
     assert message in str(caught.value)
 
@@ -336,12 +336,12 @@ def test_a_model_without_a_price_and_what_is_of_no_use_are_refused(tmp_path):
     path = tmp_path / "given.json"
     path.write_text('{"a": {"input_price": 1, "output_price": 1}}')
     with pytest.raises(DocumentError, match="<bytes>:2: model_name: expected one of those with a price, got 'b'"):
-        read_benchmark(encoded(*LLMROUTER), prices=path)
+        read_records(encoded(*LLMROUTER), prices=path)
     with pytest.raises(DocumentError, match=r"given\.json: expected records with input_tokens or token_num, got none"):
-        read_benchmark(encoded(record()), prices=path)
+        read_records(encoded(record()), prices=path)
     path.write_text('{"gsm8k": "math"}')
     with pytest.raises(DocumentError, match=r"given\.json: expected records with task_name, got none in <bytes>"):
-        read_benchmark(encoded(record()), categories=path)
+        read_records(encoded(record()), categories=path)
 
 
 CELLS = st.sampled_from(["", "q", "1", "True", "nan", '"', '"a\n"', "[1]", "['q']", "\x00", "\r", "模", ","])
@@ -354,7 +354,7 @@ HEADS = st.sampled_from(
 def test_any_table_is_read_or_refused_in_a_line(header, rows):
     data = "\n".join(",".join(cells) for cells in [header, *rows]).encode()
     try:
-        assert read_benchmark(data).queries
+        assert read_records(data).queries
     except ModelpickError as error:
         assert len(str(error).splitlines()) == 1
 
@@ -389,12 +389,12 @@ def test_the_commands_read_and_say_the_form(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not ROUTING.exists(), reason="needs the shared data")
 def test_reads_real_tables_as_the_records_that_they_came_from():
-    known = read_benchmark(ROUTING / "routellm_mmlu.jsonl.gz")
+    known = read_records(ROUTING / "routellm_mmlu.jsonl.gz")
     rows = [
         {"prompt": query, "mixtral-8x7b": bool(weak), "gpt-4-1106": bool(strong)}
         for query, (weak, strong) in zip(known.queries, known.quality, strict=True)
     ]
-    benchmark = read_benchmark(as_csv(rows))
+    benchmark = read_records(as_csv(rows))
     assert (benchmark.form, benchmark.queries, benchmark.model_names) == (
         "RouteLLM's table",
         known.queries,

@@ -9,7 +9,7 @@ from recorded import encoded, record
 
 from modelpick.converter.files.parquet import read_parquet
 from modelpick.converter.training.logs import understand
-from modelpick.converter.training.records import read_answers, read_benchmark
+from modelpick.converter.training.records import read_answers, read_records
 from modelpick.runtime import DocumentError
 
 
@@ -94,7 +94,7 @@ def test_propensities_that_contradict_the_shares_are_told():
         assert not [text for text in understood(*right).cannot if "believe" in text]
         (told,) = [text for text in understood(*wrong).cannot if "believe" in text]
         assert told.startswith("believe the propensities of b: they stand for ")
-        (warning,) = [text for text in read_benchmark(encoded(*wrong)).warnings if "propensities" in text]
+        (warning,) = [text for text in read_records(encoded(*wrong)).warnings if "propensities" in text]
         assert "the propensities of b stand for" in warning
     # A model that may not be picked for every question stands for fewer.
     restricted = [*log(), *[record(query=f"x{place}", model_name="c", propensity=1) for place in range(100)]]
@@ -102,14 +102,14 @@ def test_propensities_that_contradict_the_shares_are_told():
 
 
 def test_some_without_a_propensity_are_counted():
-    warnings = read_benchmark(encoded(*log(10), record())).warnings
+    warnings = read_records(encoded(*log(10), record())).warnings
     assert "<bytes>: 1 of 11 records have no propensity, as the others do" in warnings
-    assert not [text for text in read_benchmark(encoded(*log(10))).warnings if "no propensity" in text]
+    assert not [text for text in read_records(encoded(*log(10))).warnings if "no propensity" in text]
 
 
 @pytest.mark.parametrize("propensity", [0, -0.1, 1.01, float("nan"), "often"])
 def test_a_propensity_is_a_probability_above_0(propensity):
-    bad = read_benchmark(encoded(*[*log(200), record(propensity=propensity)])).bad
+    bad = read_records(encoded(*[*log(200), record(propensity=propensity)])).bad
     assert len(bad) == 1
     assert bad[0].startswith("<bytes>:201: propensity: expected ")
 
@@ -119,7 +119,7 @@ def test_two_answers_of_one_decision_are_refused():
     with pytest.raises(
         DocumentError, match=r"^<bytes>:3: decision_id: <bytes>:1 is an answer of the same decision, 'd'$"
     ):
-        read_benchmark(lines)
+        read_records(lines)
 
 
 DECISIONS = [
@@ -139,7 +139,7 @@ def test_decisions_are_joined_with_their_outcomes(name, tmp_path, monkeypatch):
     assert done.stderr == "3 records; 3 decisions have no outcome, 1 outcomes no decision\n"
     told = json.loads(done.stdout)
     assert (told["answers"], told["known"], told["propensities"]) == (3, {"quality": 3, "seconds": 0, "cost": 3}, 3)
-    benchmark = read_benchmark(tmp_path / name)
+    benchmark = read_records(tmp_path / name)
     assert benchmark.queries == ["q1", "q3", "q5"]
     assert benchmark.quality.ravel().tolist() == [0.1, 0.3, 0.5]
     assert benchmark.cost.ravel().tolist() == [2, 2, 2]

@@ -15,7 +15,7 @@ from modelpick.converter.algorithms import TABLE
 from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.embedder import NAMES, embed
 from modelpick.converter.training.embeddings import read_embeddings
-from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.converter.training.tune import tune
 from modelpick.runtime import DocumentError, Selector
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWar
 
 
 def trained(algorithm, version=2, **settings):
-    training = training_data(read_benchmark(DATA), Settings(**settings))
+    training = training_data(read_records(DATA), Settings(**settings))
     return training, train(training, trainer(algorithm, version))
 
 
@@ -70,7 +70,7 @@ def test_quality_weight_is_the_share_of_quality_in_what_is_learned():
         picks = {}
         for weight in (1.0, None, 0.2):
             settings = Settings(quality_weight=weight, clusters=2)
-            training = training_data(read_benchmark(data), settings, one_hot=False)
+            training = training_data(read_records(data), settings, one_hot=False)
             document = train(training, trainer(name, version))
             picks[weight] = set(
                 build_estimator(load_document(json.dumps(document).encode())).predict(training.features)

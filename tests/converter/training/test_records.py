@@ -11,7 +11,7 @@ from recorded import DATA, ROUTING, encoded, record
 
 from modelpick.converter.formats.outcomes import filled
 from modelpick.converter.training.embeddings import embedding_key, read_embeddings
-from modelpick.converter.training.records import read_benchmark, required_embeddings
+from modelpick.converter.training.records import read_records, required_embeddings
 from modelpick.runtime import DocumentError, ModelpickError
 
 LINES = DATA.read_bytes().splitlines(keepends=True)
@@ -25,7 +25,7 @@ def test_reads_records():
         record(query="r\u2028r", category="law", model_name="b", embedding=[0.0, 1.0]),
     )
     for source in (data, gzip.compress(data), data.replace(b"\n", b"\r\n\n"), b"\xef\xbb\xbf" + data):
-        benchmark = read_benchmark(source)
+        benchmark = read_records(source)
         assert benchmark.queries == ["q", "r\u2028r"]
         assert benchmark.categories == ["math", "law"]
         assert benchmark.model_names == ["a", "b"]
@@ -38,7 +38,7 @@ def test_reads_records():
 
 def outcomes(*records):
     """Quality, seconds, cost of one model on one query."""
-    benchmark = read_benchmark(encoded(*records))
+    benchmark = read_records(encoded(*records))
     return [benchmark.quality[0, 0], benchmark.seconds[0, 0], benchmark.cost[0, 0]]
 
 
@@ -90,11 +90,11 @@ WARNINGS = {
 
 @pytest.mark.parametrize(("records", "warning"), WARNINGS.values(), ids=WARNINGS)
 def test_says_how_odd_records_count(records, warning):
-    assert f"<bytes>: {warning}" in read_benchmark(encoded(*FEW, *records)).warnings
+    assert f"<bytes>: {warning}" in read_records(encoded(*FEW, *records)).warnings
 
 
 def test_says_that_one_model_or_query_is_few():
-    warnings = read_benchmark(encoded(record())).warnings
+    warnings = read_records(encoded(record())).warnings
     assert warnings == [
         "<bytes>: all records are of one model, a: nothing else can be picked",
         "<bytes>: all records are of one query: nothing can be learned of others",
@@ -108,7 +108,7 @@ def test_the_originals_runner_is_read():
         for query in "qr"
         for name in "ab"
     ]
-    benchmark = read_benchmark(encoded(*lines))
+    benchmark = read_records(encoded(*lines))
     assert benchmark.categories == ["other", "other"]
     assert benchmark.seconds.tolist() == [[0.02, 0.02]] * 2
     assert len(benchmark.warnings) == 3
@@ -116,7 +116,7 @@ def test_the_originals_runner_is_read():
 
 def test_training_takes_the_mean_for_unknown_response_times():
     seconds = [[1.0, MISSING, MISSING], [3.0, 5.0, MISSING]]
-    benchmark = read_benchmark(encoded(*FEW))._replace(seconds=np.array(seconds))
+    benchmark = read_records(encoded(*FEW))._replace(seconds=np.array(seconds))
     assert filled(benchmark.seconds).tolist() == [[1, 5, 3], [3, 5, 3]]
     assert filled(benchmark.seconds * np.nan).tolist() == [[0, 0, 0]] * 2
 
@@ -149,23 +149,21 @@ def test_leaves_out_bad_records_and_names_them(line, message, tmp_path):
     path = tmp_path / "benchmark.jsonl"
     line = line.rstrip(b"\n") + b"\n"
     path.write_bytes(b"".join([*LINES[:100], line, *LINES[100:]]))
-    benchmark = read_benchmark(path)
+    benchmark = read_records(path)
     (bad,) = benchmark.bad
     assert bad.startswith(f"{path}:101: ")
     assert message in bad
     assert len(bad.splitlines()) == 1
-    assert np.array_equal(benchmark.quality, read_benchmark(DATA).quality)
+    assert np.array_equal(benchmark.quality, read_records(DATA).quality)
     path.write_bytes(b"".join([*LINES, *[line] * 3]))
     with pytest.raises(DocumentError, match="at most 1 % bad, got 3 bad of 227, the first of them") as caught:
-        read_benchmark(path)
+        read_records(path)
     assert len(str(caught.value).splitlines()) == 1
 
 
 def test_blames_the_odd_width_wherever_it_stands():
     records = [record(query=f"q{i}", embedding=[0.0] * (3 if i else 2)) for i in range(200)]
-    assert read_benchmark(encoded(*records)).bad == [
-        "<bytes>:1: embedding: expected 3 numbers as in most records, got 2"
-    ]
+    assert read_records(encoded(*records)).bad == ["<bytes>:1: embedding: expected 3 numbers as in most records, got 2"]
 
 
 CONFLICTS = {
@@ -185,7 +183,7 @@ def test_refuses_a_query_with_two_categories_or_embeddings(fields, message):
     """Nothing says which is right, and the first would be trained on silently."""
     lines = [record(category=None), record(embedding=[1.0, 2.0]), record(model_name="b", **fields)]
     with pytest.raises(DocumentError) as caught:
-        read_benchmark(encoded(*lines))
+        read_records(encoded(*lines))
     assert str(caught.value).startswith(f"<bytes>:3: {message}")
 
 
@@ -196,7 +194,7 @@ def test_a_query_may_repeat_its_category_and_embedding_up_to_rounding():
         record(model_name="b", embedding=rounded),
         record(model_name="c", category=None),
     ]
-    benchmark = read_benchmark(encoded(*lines))
+    benchmark = read_records(encoded(*lines))
     assert benchmark.categories == ["math"]
     assert benchmark.embeddings.tolist() == [[0.1, 0.2]]
 
@@ -204,13 +202,13 @@ def test_a_query_may_repeat_its_category_and_embedding_up_to_rounding():
 @given(st.binary(max_size=200) | st.lists(st.sampled_from([b"\n", b"{}", b"\x1f\x8b\x08", LINES[1]])).map(b"".join))
 def test_any_bytes_are_read_or_refused(data):
     try:
-        assert read_benchmark(data).queries
+        assert read_records(data).queries
     except ModelpickError as error:
         assert len(str(error).splitlines()) == 1
 
 
 def test_names_the_query_that_lacks_an_embedding():
-    benchmark = read_benchmark(encoded(record(embedding=[1]), record(query="r" * 100), record(query="s")))
+    benchmark = read_records(encoded(record(embedding=[1]), record(query="r" * 100), record(query="s")))
     with pytest.raises(DocumentError, match=rf"^<bytes>:2: .* query '{'r' * 60}\.\.\.'.*; 2 of 3 queries have none$"):
         required_embeddings(benchmark)
 
@@ -246,7 +244,7 @@ def test_refuses_embeddings_of_another_layout(arrays, message, tmp_path):
 @pytest.mark.skipif(not ROUTING.exists(), reason="needs the shared data")
 def test_reads_real_records():
     path = ROUTING / "llmrouter_test500.jsonl.gz"
-    benchmark = read_benchmark(path)
+    benchmark = read_records(path)
     assert (benchmark.bad, benchmark.quality.shape) == ([], (500, 9))
     with gzip.open(path, "rt", encoding="utf-8", newline="\n") as file:
         lines = [json.loads(line) for line in file]

@@ -8,7 +8,7 @@ from recorded import DATA, ROOT
 from modelpick.converter import build_estimator, load_document, to_artifact, to_json
 from modelpick.converter.algorithms import TABLE
 from modelpick.converter.formats.outcomes import Settings
-from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, training_data
 
 ALWAYS = {"algorithm", "trained"}
@@ -61,7 +61,7 @@ SHIPPED = {path.name: json.loads(path.read_text()) for path in sorted((ROOT / "m
 
 def trained():
     """Return what each row of the table that the original reads trains, and the rules by which it is read."""
-    training = training_data(read_benchmark(DATA), Settings(clusters=4))
+    training = training_data(read_records(DATA), Settings(clusters=4))
     for rules in TABLE.values():
         if rules.train and rules.algorithm != "kernel_ridge":
             yield f"{rules.algorithm} {rules.semantics}", train(training, rules), rules.semantics

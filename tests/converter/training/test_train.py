@@ -16,7 +16,7 @@ from modelpick.converter import build_estimator, convert, load_document, to_arti
 from modelpick.converter.algorithms import TABLE
 from modelpick.converter.cli import train as _train_command  # noqa: F401
 from modelpick.converter.formats.outcomes import Settings
-from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.converter.training.tune import compare, tune
 from modelpick.runtime import DocumentError, Objective, Selector
@@ -30,7 +30,7 @@ ROWS = {f"{rules.algorithm} {rules.semantics}": rules for rules in TABLE.values(
 @pytest.mark.parametrize("name", ROWS)
 def test_trains_models_that_convert_and_fit_their_data(name, tmp_path):
     rules = ROWS[name]
-    training = training_data(read_benchmark(DATA), Settings(clusters=14))
+    training = training_data(read_records(DATA), Settings(clusters=14))
     document = train(training, rules)
     (tmp_path / "model.json").write_text(json.dumps(document))
     natively = "queries" if rules.rule_set == "queries" else "native"  # follows the file's version
@@ -61,7 +61,7 @@ def test_trains_on_few_models(name, models):
             for model in models
         )
     )
-    training = training_data(read_benchmark(data), Settings(clusters=20))
+    training = training_data(read_records(data), Settings(clusters=20))
     if (name, models) == ("svm native/2", ["a"]):
         with pytest.raises(DocumentError, match="svm: expected records of two models or more"):
             train(training, rules)
@@ -102,7 +102,7 @@ def test_the_command_trains_what_is_asked(tmp_path):
     done = modelpick("train", "--data", DATA, "-o", tmp_path, "--algorithm", "knn", "--tune")
     assert done.returncode == 0, done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["knn_model.json"]
-    tuned = tune(training_data(read_benchmark(DATA)), trainer("knn"))
+    tuned = tune(training_data(read_records(DATA)), trainer("knn"))
     (best,) = (tried.settings.k for tried in tuned if tried.is_best)
     assert json.loads((tmp_path / "knn_model.json").read_text())["k"] == best
     assert max(tried.score for tried in tuned) == next(tried.score for tried in tuned if tried.is_best)
@@ -135,7 +135,7 @@ def test_tuning_sees_no_query_on_both_sides():
         )
     )
     for semantics in ("native", "queries"):
-        for tried in tune(training_data(read_benchmark(data)), trainer("knn", semantics=semantics)):
+        for tried in tune(training_data(read_records(data)), trainer("knn", semantics=semantics)):
             assert 0.3 < tried.quality < 0.7
 
 
@@ -189,14 +189,14 @@ def test_the_command_takes_embeddings_from_a_file(tmp_path):
 @pytest.mark.parametrize("name", ["kernel_ridge native/2", "knn queries/3"])
 def test_operating_points_tell_what_is_kept_for_less_money(name):
     rules = ROWS[name]
-    training = training_data(read_benchmark(routed()), Settings(k=10, ridge=0.1))
+    training = training_data(read_records(routed()), Settings(k=10, ridge=0.1))
     document = load_document(json.dumps(train(training, rules)).encode(), semantics=rules.semantics)
     with Selector.load(to_artifact(build_estimator(document), document=document)) as selector:
         assert selector.default == "dear"
         costs = [point.cost.mean for point in selector.points]
         assert costs == sorted(costs, reverse=True)
         assert all(sum(point.shares.values()) == pytest.approx(1) for point in selector.points)
-        fresh = training_data(read_benchmark(routed(seed=1))).features
+        fresh = training_data(read_records(routed(seed=1))).features
         plain, cheap = selector.select_batch(fresh), selector.select_batch(fresh, keep=0.95)
         assert plain.count("cheap") <= cheap.count("cheap") > 40
         assert selector.select_batch(fresh, objective=Objective(cost_weight=1e6)) == ["cheap"] * len(fresh)
@@ -210,7 +210,7 @@ def test_operating_points_tell_what_is_kept_for_less_money(name):
 def test_all_is_kept_of_a_quality_that_is_not_above_zero(worth):
     lines = [json.loads(line) for line in routed(40).splitlines()]
     lines = [line | {"performance": worth - (line["model_name"] == "bad")} for line in lines]
-    training = training_data(read_benchmark(encoded(*lines)))
+    training = training_data(read_records(encoded(*lines)))
     points = train(training, ROWS["kernel_ridge native/2"])["operating_points"]
     assert points["best_single"]["quality"] == worth
     (point,) = points["points"]  # none is better, and none as cheap
@@ -225,7 +225,7 @@ def test_there_are_no_points_where_no_pick_has_an_outcome():
             for worth, model in enumerate(models)
         )
     )
-    document = train(training_data(read_benchmark(records)), ROWS["kernel_ridge native/2"])
+    document = train(training_data(read_records(records)), ROWS["kernel_ridge native/2"])
     assert "operating_points" not in document
     assert load_document(json.dumps(document).encode()).operating_points is None
 
@@ -234,7 +234,7 @@ def test_kernel_ridge_is_that_of_plain_numpy():
     """Complete outcomes need one solve; missing ones a solve for each pattern of what is missing, and a common part."""
     rng = np.random.default_rng(3)
     for missing in (0.0, 0.3):
-        benchmark = read_benchmark(routed(40))
+        benchmark = read_records(routed(40))
         quality = np.where(rng.random(benchmark.quality.shape) < missing, np.nan, benchmark.quality)
         training = training_data(benchmark._replace(quality=quality), Settings(gamma=0.7, ridge=0.5))
         document = train(training, ROWS["kernel_ridge native/2"])
@@ -245,7 +245,7 @@ def test_kernel_ridge_is_that_of_plain_numpy():
 
 
 def test_landmarks_predict_nearly_as_all_rows_do():
-    training = training_data(read_benchmark(routed(200)), Settings(ridge=0.5))
+    training = training_data(read_records(routed(200)), Settings(ridge=0.5))
     few = training._replace(settings=Settings(ridge=0.5, landmarks=60))
     whole, part = (train(data, ROWS["kernel_ridge native/2"]) for data in (training, few))
     assert (len(whole["support_vectors"]), len(part["support_vectors"])) == (200, 60)
@@ -258,7 +258,7 @@ def test_landmarks_predict_nearly_as_all_rows_do():
 
 @pytest.mark.parametrize("landmarks", [30, 1000])
 def test_settings_that_share_a_kernel_pick_as_each_does_alone(landmarks):
-    training = training_data(read_benchmark(routed(60)), Settings(landmarks=landmarks))
+    training = training_data(read_records(routed(60)), Settings(landmarks=landmarks))
     learned, held_out = training.of(np.arange(40)), training.features[40:]
     rules = ROWS["kernel_ridge native/2"]
     grid = rules.grid(training.settings)
@@ -291,7 +291,7 @@ def test_auto_writes_the_best_and_says_that_it_is_surely_better(auto):
     printed, selector = auto(routed(60, dear=0.6))
     with selector:
         assert "is surely better than always calling the best single model, dear" in printed
-        assert set(selector.select_batch(training_data(read_benchmark(routed(60))).features)) == {"cheap", "dear"}
+        assert set(selector.select_batch(training_data(read_records(routed(60))).features)) == {"cheap", "dear"}
 
 
 def noise(costs):
@@ -323,7 +323,7 @@ def test_auto_writes_the_best_where_none_is_surely_better(auto):
 
 def test_algorithms_are_compared_by_the_utility_of_the_weights():
     """By quality dear is the best single model, for its money cheap is, and it is worth leaving now and then."""
-    training = training_data(read_benchmark(routed(60)), Settings(cost_weight=0.05))
+    training = training_data(read_records(routed(60)), Settings(cost_weight=0.05))
     (compared,) = compare(training, [ROWS["kernel_ridge native/2"]])
     benchmark = training.benchmark
     assert benchmark.model_names[:2] == ["cheap", "dear"]
@@ -333,7 +333,7 @@ def test_algorithms_are_compared_by_the_utility_of_the_weights():
     assert 0 < compared.over_single.low < compared.over_single.value < 0.15
     assert compared.utility < compared.quality - 0.05
     with pytest.raises(DocumentError, match="expected records with the cost"):
-        compare(training_data(read_benchmark(DATA), Settings(cost_weight=1.0)), [ROWS["kernel_ridge native/2"]])
+        compare(training_data(read_records(DATA), Settings(cost_weight=1.0)), [ROWS["kernel_ridge native/2"]])
 
 
 @pytest.mark.parametrize("name", ["kernel_ridge native/2", "knn queries/3"])
@@ -347,7 +347,7 @@ def test_no_cost_is_predicted_below_0(name, tmp_path):
             fields = {"cost": cost, "performance": float(rng.random()), "embedding": embedding.tolist()}
             if place or i % 3 == 0:
                 lines.append(record(query=f"q{i}", model_name=model, **fields))
-    document = train(training_data(read_benchmark(encoded(*lines)), Settings(ridge=0.01), one_hot=False), rules)
+    document = train(training_data(read_records(encoded(*lines)), Settings(ridge=0.01), one_hot=False), rules)
     earlier = {"kernel_ridge native/2": "native/1", "knn queries/3": "queries/2"}[name]
     queries, lowest = rng.normal(size=(300, 6)), {}
     for semantics in (rules.semantics, earlier):

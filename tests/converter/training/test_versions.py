@@ -10,7 +10,7 @@ from recorded import encoded, record
 from modelpick.converter import build_estimator, load_document
 from modelpick.converter.algorithms import TABLE
 from modelpick.converter.formats.outcomes import Settings
-from modelpick.converter.training.records import read_benchmark
+from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, training_data
 
 RNG = np.random.default_rng(5)
@@ -74,7 +74,7 @@ def test_clusters_are_scored_by_the_originals_objective(objective, min_support):
         latency_scale_ms=latency_scale,
         cost_scale=cost_scale,
     )
-    training = training_data(read_benchmark(encoded(*RECORDS)), settings)
+    training = training_data(read_records(encoded(*RECORDS)), settings)
     document = train(training, TABLE["kmeans", "native/2"])
     names, utilities = sorted(MODELS), plain_utility(*objective)
     assert document["candidate_set"]["models"] == names
@@ -93,7 +93,7 @@ def test_clusters_are_scored_by_the_originals_objective(objective, min_support):
 
 
 def test_the_default_objective_has_the_originals_id():
-    document = train(training_data(read_benchmark(encoded(*RECORDS))), TABLE["kmeans", "native/2"])
+    document = train(training_data(read_records(encoded(*RECORDS))), TABLE["kmeans", "native/2"])
     assert document["objective"]["id"] == "937e3622d5660e22"
 
 
@@ -105,7 +105,7 @@ def test_one_model_that_is_best_on_all_queries_is_an_svc_that_always_picks_it():
             for model, quality in (("good", 0.9), ("bad", 0.1), ("worse", 0.0))
         )
     )
-    document = train(training_data(read_benchmark(data)), TABLE["svm", "native/2"])
+    document = train(training_data(read_records(data)), TABLE["svm", "native/2"])
     assert document["model_names"] == ["good", "bad"]
     estimator = build_estimator(load_document(json.dumps(document).encode()))
     assert set(estimator.predict(RNG.normal(size=(30, 16)))) == {"good"}
