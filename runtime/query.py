@@ -272,10 +272,10 @@ class Checks:
                 if features is not None or embedding is None:
                     raise FeatureError(_EITHER)
                 features = self._features.build(embedding, category)
-            elif features is None:
-                raise FeatureError(_EITHER)
         if type(features) is np.ndarray and features.dtype in _FLOATS:  # what `numbers` returns of most queries
             query: Array = features
+        elif features is None:
+            raise FeatureError(_EITHER)
         else:
             query = numbers(features, self._expected, self._shape[0])
         if query.shape != self._shape:
@@ -291,7 +291,7 @@ class Checks:
     def batch(self, matrix: npt.ArrayLike | None, given: BatchRequest) -> Array:
         """Check the shape of many queries, (b, d); `finite` checks their values, chunk by chunk."""
         embedding, category = given.get("embedding"), given.get("category")
-        if given and ((matrix is None) == (embedding is None) or (embedding is None and category is not None)):
+        if (matrix is None) == (embedding is None) or (embedding is None and category is not None):
             raise FeatureError("expected a matrix, or embeddings and their categories")
         if embedding is not None:
             return self._features.build_batch(embedding, category)

@@ -110,13 +110,14 @@ def test_a_batch_takes_embeddings_and_their_categories(sample_artifacts, sample_
         assert selector.select_batch(embedding=embeddings, category=categories) == selector.select_batch(queries)
         with pytest.raises(FeatureError, match=r"embedding: expected 1038 features .*no category"):
             selector.select_batch(embedding=embeddings)
-        for wrong in ({"category": categories}, {"candidates": ["mistral-7b"]}):
+        for wrong in ({}, {"category": categories}, {"candidates": ["mistral-7b"]}):
             with pytest.raises(FeatureError, match="expected a matrix, or embeddings and their categories"):
                 selector.select_batch(**wrong)
 
 
 def test_what_asks_for_no_query_is_told_so(sample_artifacts):
     with Selector.load(sample_artifacts / "knn.onnx") as selector:
-        for asked in ({"candidates": ["mistral-7b"]}, {"quality_weight": 0.5}, {"category": "law"}):
-            with pytest.raises(FeatureError, match=r"^expected features, or an embedding and its category$"):
-                selector.select(**asked)
+        for asked in ({}, {"candidates": ["mistral-7b"]}, {"quality_weight": 0.5}, {"category": "law"}):
+            for method in (selector.select, selector.explain):
+                with pytest.raises(FeatureError, match=r"^expected features, or an embedding and its category$"):
+                    method(None, **asked)
