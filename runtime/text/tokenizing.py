@@ -119,6 +119,8 @@ class Tokenizer:
             if len(encoding) > self._room and _end(encoding, self._room) <= size - self._margin:
                 return [*self._before, *encoding.ids[: self._room], *self._after], True
             size *= _STEP
+            if 2 * size > len(text):  # it would take as long as all, and perhaps be in vain
+                break
         ids = self._ids(text)
         return [*self._before, *ids[: self._room], *self._after], len(ids) > self._room or len(text) < whole
 
