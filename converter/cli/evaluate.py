@@ -99,9 +99,15 @@ def evaluate(
     benchmark = load_records(data, embedder, embeddings, encoder, categories, prices)
     learned = None if train_data is None else load_records(train_data, categories=categories, prices=prices)
     benchmark, seen = unseen_records({name: path for path, name in labels(artifacts).items()}, benchmark, learned)
-    objective, keeps = Objective(cost_weight, seconds_weight), keep or []
-    asked = {"objective": objective, "keeps": keeps, "candidates": candidates, "predict_category": predict_category}
-    policies = routed(artifacts, benchmark, **asked)
+    objective = Objective(cost_weight, seconds_weight)
+    policies = routed(
+        artifacts,
+        benchmark,
+        objective=objective,
+        keeps=keep or [],
+        candidates=candidates,
+        predict_category=predict_category,
+    )
     evaluation = evaluate_policies(policies, benchmark, objective=objective, learned=learned, seed=seed)
     evaluation.seen = seen
     if pair is not None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -83,7 +83,16 @@ def asked_for(
         yield selector, selector.features.build_batch(embeddings, categories)
 
 
-def routed(artifacts: Sequence[str | Path], benchmark: Benchmark, **asked: Any) -> list[Policy]:
+class Asked(TypedDict, total=False):
+    """What is asked of artifacts, see `artifact_policies`."""
+
+    objective: Objective
+    keeps: Sequence[float]
+    candidates: Sequence[str] | None
+    predict_category: bool
+
+
+def routed(artifacts: Sequence[str | Path], benchmark: Benchmark, **asked: Unpack[Asked]) -> list[Policy]:
     """Return the policies of several artifacts, each named by its file's stem, or its path where that is ambiguous.
 
     Takes and raises what `artifact_policies` does.
