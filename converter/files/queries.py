@@ -176,7 +176,8 @@ def _line(place: str, line: bytes, parse: Parse) -> Iterator[Query]:
     try:
         value = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return iter([Query(place, error=not_utf8(line) or f"expected JSON: {error}")])
+        expected = "expected JSON, a prompt in double quotes" if parse is parse_prompt else "expected JSON"
+        return iter([Query(place, error=not_utf8(line) or f"{expected}: {error}")])
     return _queries(place, value, parse)
 
 

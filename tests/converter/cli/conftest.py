@@ -24,6 +24,7 @@ def made(tmp_path_factory):
     narrow = {"algorithm": "kmeans", "trained": True, "num_clusters": 1, "centroids": [[1, 2]], "cluster_models": ["a"]}
     (folder / "narrow.json").write_text(json.dumps(narrow))
     (folder / "empty.jsonl").write_bytes(b"")
+    (folder / "prompts.txt").write_text("hello\nwhat is the law\n")
     (folder / "records.csv").write_text("query,model_name,performance\nhi,a,0.5\n")
     (folder / "few.jsonl").write_text("\n".join(map(json.dumps, FEW)))
     train = ["train", "--data", folder / "benchmark.jsonl", "-o", folder / "text.json", "--encoder", folder / "e.onnx"]

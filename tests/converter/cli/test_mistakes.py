@@ -41,6 +41,10 @@ MISTAKES = {
     "a prompt without an encoder": (["select", "text.onnx", "hi there"], "prompts need --encoder, for this artifact"),
     "a prompt for features": (["select", "mlp.onnx", "hi there"], "trained with one"),
     "a file of prompts without an encoder": (["select", "text.onnx", "questions.jsonl"], "with --encoder"),
+    "prompts that are no JSON": (
+        ["select", "text.onnx", *TEXT, "prompts.txt"],
+        "prompts.txt:1: expected JSON, a prompt",
+    ),
     "evaluate: no encoder": (["evaluate", "text.onnx", *RECORDS], "text.onnx: expected embeddings of the encoder"),
     "report: no encoder": (["report", "text.onnx", *RECORDS], "say --encoder"),
     "an encoder's folder": (["select", "text.onnx", "--encoder", "encoder", "hi you"], "`modelpick encoder` makes one"),
