@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = [
     "ArtifactError",
     "BatchingSelector",
-    "Contract",
     "DocumentError",
     "Drift",
     "DriftMonitor",
