@@ -38,6 +38,7 @@ from .query import (
     UnknownCandidates,
     lasting,
 )
+from .schema import PREFIX, Entry
 from .session import Providers, Run, cannot_run, open_parts
 
 # A batch is split into runs that hold about so many values at once, but answer so many queries at least.
@@ -170,6 +171,9 @@ class Selector:
         if rule is None:
             rows = ", ".join(f"{algorithm} of {semantics}" for algorithm, semantics in TABLE)
             raise ArtifactError(f"{name}: expected {rows}, got {metadata.algorithm} of {metadata.semantics}")
+        if "quality_weight" in rule.takes and metadata.weights is None:
+            entries = " and ".join(PREFIX + key for key in (Entry.QUALITY_WEIGHT, Entry.SPEED_WEIGHT))
+            raise ArtifactError(f"{name}: expected the metadata entries {entries}")
         if loaded.expect is not None:
             loaded.expect.check(name, metadata)
         features = FeatureBuilder(metadata.n_features_in, metadata.embedding_dim)

@@ -5,7 +5,7 @@ fields that one of them does not know, fields that stand twice, numbers of more 
 refused here, and whoever reads on gets bytes that were written here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
@@ -45,6 +45,8 @@ class _Field(NamedTuple):
 class _Layout(NamedTuple):
     fields: Mapping[int, _Field | None]
     """By their keys, in order: the number, and how the value is encoded; None for those that are skipped."""
+    written: Sequence[tuple[bytes, _Field]]
+    """Those that are not skipped, each behind its key as it is written."""
     lists: tuple[str, ...]
     """Names of those that may be there any number of times."""
 
@@ -71,7 +73,7 @@ def decode(kind: type[_M], data: bytes) -> _M:
 
 def _decoded(kind: type[_M], data: bytes, position: int, end: int, left: Iterator[int]) -> _M:
     """Read the message at some place; a loop that calls nothing for most fields, of which a file has thousands."""
-    fields, lists = _layout(kind)
+    fields, _, lists = _layout(kind)
     values: dict[str, Any] = {name: [] for name in lists}
     while position < end:
         key, position = data[position], position + 1
@@ -153,15 +155,12 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
 def encode(message: Message) -> list[Buffer]:
     """Write a message in parts, field after field in the order of their numbers."""
     parts: list[Buffer] = []
-    for key, field in _layout(type(message)).fields.items():
-        if field is None:
-            continue
-        name, kind, many = field
+    for key, (name, kind, many) in _layout(type(message)).written:
         value = getattr(message, name)
         if value is None:
             continue
         for one in value if many else (value,):
-            parts.append(_written(key))
+            parts.append(key)
             if kind is int:
                 parts.append(_written(one % 2**64))
             elif kind is Float:
@@ -188,7 +187,9 @@ def _layout(kind: type[Message]) -> _Layout:
         value, *_ = get_args(declared) or (declared,)
         encoding = {int: _INTEGER, Float: _FLOAT}.get(value, _BYTES)
         found[number << 3 | encoding] = _Field(name, value, get_origin(declared) is list)
-    return _Layout(dict(sorted(found.items())), tuple(field.name for field in found.values() if field and field.many))
+    fields = dict(sorted(found.items()))
+    written = [(_written(key), field) for key, field in fields.items() if field]
+    return _Layout(fields, written, tuple(field.name for _, field in written if field.many))
 
 
 def _written(value: int) -> bytes:

@@ -10,6 +10,7 @@ import pytest
 from attacks import attack, entries, field, load_and_pick, parsed, resealed
 from onnx import TensorProto, helper, numpy_helper
 
+from modelpick.runtime import ArtifactError, Selector
 from modelpick.runtime.errors import MOST_CHARACTERS
 
 KEPT = Path(__file__).parents[1] / "data/format-2"
@@ -259,6 +260,11 @@ def test_is_refused_in_one_line(case):
     assert outcome.what.isprintable()
     assert len(outcome.what) < 6 * MOST_CHARACTERS
     assert not outcome.output
+
+
+def test_weights_that_lack_are_named():
+    with pytest.raises(ArtifactError, match=r"expected the metadata entries modelpick\.quality_weight and "):
+        Selector.load(REFUSED["no quality_weight"]())
 
 
 @pytest.mark.parametrize("high", [0, ABOVE])
