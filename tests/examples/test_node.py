@@ -75,7 +75,14 @@ def test_compares_models_one_against_one(client, kernel, tmp_path):
         "intercept": [0.1, 0.0, -0.1],
         "n_support": [4, 4, 4],
     }
-    fields = {"algorithm": "svm", "trained": True, "format_version": 2, "kernel_type": kernel, "gamma": 0.5}
+    fields = {
+        "algorithm": "svm",
+        "trained": True,
+        "format_version": 2,
+        "kernel_type": kernel,
+        "gamma": 0.5,
+        "feature_dim": 4,
+    }
     model = fields | {"model_names": ["a", "b", "c"], "svc": parameters}
     document = load_document(json.dumps(model).encode(), semantics="native/2")
     (tmp_path / "model.onnx").write_bytes(to_artifact(build_estimator(document), document=document))

@@ -59,6 +59,7 @@ def svc(kernel):
         return {
             "algorithm": "svm",
             "format_version": 2,
+            "feature_dim": rows.shape[1],
             "model_names": ["a", "b"],
             "kernel_type": kernel,
             "gamma": 0.1,

@@ -115,7 +115,7 @@ BAD = {
         "$.category_classifier.coef[1][1]: expected `float` <= 1e+100",
     ),
     "infinite": ({"intercept": [0.0, 0.0, "1e999"]}, "$.category_classifier.intercept[2]: expected a finite number"),
-    "accuracy": ({"accuracy": 1.5}, "$.category_classifier.accuracy: expected `float` <= 1.0"),
+    "accuracy": ({"accuracy": 1.5}, "$.category_classifier.accuracy: expected `float` <= 1"),
     "narrow": (
         {"coef": [[1.0]] * 3},
         "$.category_classifier.coef[0]: expected 14 numbers fewer than the 16 features, got 1",

@@ -32,7 +32,7 @@ def restored(data):
 
 
 def read_fields(model):
-    read = READ[model["algorithm"]] | {"algorithm", "trained", "feature_dim"}
+    read = READ[model["algorithm"]] | {"algorithm", "trained", "feature_dim", "training_questions"}
     return {field: value for field, value in model.items() if field in read}
 
 

@@ -528,9 +528,25 @@ def failing(function, error):
 
 
 NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@contextmanager
+def no_new_files(monkeypatch):
+    opened = os.open
+
+    def fail(path, flags, *args, **kwargs):
+        if flags & os.O_EXCL:
+            raise NO_SPACE
+        return opened(path, flags, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", fail)
+        yield
+
+
 FAULTS = {
     "file size limit": (small_files, ModelpickError),
-    "no space to make a file": (failing("tempfile.mkstemp", NO_SPACE), ModelpickError),
+    "no space to make a file": (no_new_files, ModelpickError),
     "no space when flushed": (failing("os.fsync", NO_SPACE), ModelpickError),
     "no renaming": (failing("os.replace", OSError(errno.EIO, os.strerror(errno.EIO))), ModelpickError),
     "interrupt": (failing("os.fsync", KeyboardInterrupt()), KeyboardInterrupt),

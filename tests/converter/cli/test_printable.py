@@ -94,7 +94,7 @@ def test_no_command_prints_what_is_not_printable(folder):
     check(modelpick("diff", artifact, other, "--queries", "q.jsonl", "--json"))
     train = ("train", "--data", "records.jsonl", "-o", f"trained {NASTY[0]}", "--features", "embedding")
     check(modelpick(*train, "--algorithm", "kmeans"))
-    check(modelpick("convert", f"trained {NASTY[0]}/kmeans.json", "-o", "t.onnx"))
+    check(modelpick("convert", f"trained {NASTY[0]}/kmeans_model.json", "-o", "t.onnx"))
     check(modelpick("evaluate", "t.onnx", "--data", "records.jsonl", "--picks", "p.jsonl"))
     check(modelpick("evaluate", "t.onnx", "--data", "records.jsonl", "--json"))
     check(modelpick("report", "t.onnx", "--data", "records.jsonl", "--summary", "-", "--samples", "5"))

@@ -173,11 +173,11 @@ def test_the_commands_refuse_in_one_line(arguments, message, tmp_path, monkeypat
 @pytest.mark.skipif(not ROUTING.exists(), reason="needs the shared data")
 def test_the_command_takes_embeddings_from_a_file(tmp_path):
     with gzip.open(ROUTING / "llmrouter_test500.jsonl.gz") as file:
-        lines = [next(file) for _ in range(90)]
-    (tmp_path / "ten.jsonl").write_bytes(b"".join(lines))
+        lines = [next(file) for _ in range(270)]
+    (tmp_path / "thirty.jsonl").write_bytes(b"".join(lines))
     embeddings = ROUTING / "embeddings.npz"
     done = modelpick(
-        "train", "--data", tmp_path / "ten.jsonl", "--embeddings", embeddings, "-o", tmp_path, "--algorithm", "knn"
+        "train", "--data", tmp_path / "thirty.jsonl", "--embeddings", embeddings, "-o", tmp_path, "--algorithm", "knn"
     )
     assert (done.returncode, done.stderr) == (0, "")
     key = hashlib.sha1(json.loads(lines[0])["query"].encode()).hexdigest()[:16]

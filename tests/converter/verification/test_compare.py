@@ -314,7 +314,8 @@ def test_identical_rows_are_no_rounding():
     model = KNN | {"k": 1, "embeddings": [ROWS[0], *ROWS[:-1]], "labels": ["a", "b"] + ["c"] * 22}
     good = verify(converted(encoded(model)), encoded(model), queries=[ROWS[0]])
     assert (good.passed, good.tied) == (True, 0)
-    tampered = edited(converted(encoded(model)), tensor("members", (0, 0), lambda row: row + 1))
+    swapped = edited(converted(encoded(model)), tensor("row_model", 0, lambda name: name + 1))
+    tampered = edited(swapped, tensor("row_model", 1, lambda name: name - 1))
     bad = verify(tampered, encoded(model), queries=[ROWS[0]])
     assert (bad.passed, bad.worst.artifact, bad.worst.estimator) == (False, "b", "a")
 
