@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -178,9 +177,7 @@ def test_a_page_is_found_whole_without_its_script(hostile):
 def test_a_hundred_thousand_rows_are_sampled(tmp_path):
     (tmp_path / "knn.onnx").write_bytes(artifact(rows(100_000, one_hot=False)))
     (tmp_path / "data.jsonl").write_text(records(40, NAMES[:3]))
-    start = time.perf_counter()
     run(tmp_path / "knn.onnx", "--data", tmp_path / "data.jsonl", "-o", tmp_path / "r.html", "--samples", 20)
-    assert time.perf_counter() - start < 60
     assert (tmp_path / "r.html").stat().st_size < 5e6
     text = (tmp_path / "r.html").read_text()
     check(text)
