@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from modelpick.runtime import DocumentError, Selector
+from modelpick.runtime import ArtifactError, DocumentError, Selector
 from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY
 
 from ..formats.outcomes import Benchmark, Matrix
@@ -49,7 +49,7 @@ class Recovery(Struct):
     call_shares: dict[str, Estimate]
     """Recovered part of the gap -> smallest share of calls to the strong model; CPT."""
     calibration: Calibration | None = None
-    """For the share that was asked for, if one was, of an artifact that predicts quality."""
+    """For the share that was asked for, if one was."""
 
 
 class Preference(NamedTuple):
@@ -108,6 +108,8 @@ def recover(
     ------
     DocumentError
         When a model has no records, or the strong one is not better where both have.
+    ArtifactError
+        When a share is asked of an artifact that predicts no quality, and so takes no objective.
     """
     for name in (weak, strong):
         if name not in benchmark.model_names:
@@ -120,7 +122,12 @@ def recover(
     recoveries = []
     for one in preferences:
         calibrated = None
-        if strong_share is not None and one.outcomes is not None:
+        if strong_share is not None:
+            if one.outcomes is None:
+                raise ArtifactError(
+                    f"{one.name}: expected an artifact that predicts quality, as kernel_ridge and KNN by queries do: "
+                    "a share of calls to the strong model takes an objective"
+                )
             calibrated = calibrate(one.outcomes[both], weak, strong, strong_share)
         curve = _Curve(one.scores[both], gap, None if calibrated is None else calibrated.calls, seed)
         no_gap = NO_GAP.format(strong, weak)
