@@ -13,7 +13,7 @@ from modelpick.runtime.schema import Entry, Metric, Output, Stored, Table
 
 from ..formats.decoding import INT64, IgnoredSize, Name, refuse
 from ..formats.document import Document, Source
-from ..formats.outcomes import NANOSECONDS, Settings, Training, filled
+from ..formats.outcomes import NANOSECONDS, Settings, Training
 from ..formats.reader import Reader
 from ..graphs.builder import Graph
 from .estimator import Matrix, Names, checked_features
@@ -254,7 +254,7 @@ def _train(training: Training) -> dict[str, Any]:
     """Cluster the questions on two levels by k-means, as the original does; the means are taken from all records."""
     benchmark = training.benchmark
     queries, models = np.nonzero(~np.isnan(benchmark.quality))
-    latencies = np.rint(filled(benchmark.seconds)[queries, models] * NANOSECONDS).astype(np.int64)
+    latencies = np.rint(benchmark.told_seconds()[queries, models] * NANOSECONDS).astype(np.int64)
     columns = zip(queries.tolist(), models.tolist(), latencies.tolist(), strict=True)
     return {
         "coarse_centroids": fit_clusters(training, COARSE).cluster_centers_.tolist(),

@@ -18,7 +18,7 @@ from modelpick.runtime.schema import Metric, Output, Stored, Table
 
 from ..formats.decoding import INT64, Count, IgnoredSize, Name, Nanoseconds, check_length, refuse
 from ..formats.document import Document, Source
-from ..formats.outcomes import NANOSECONDS, Settings, Training, filled
+from ..formats.outcomes import NANOSECONDS, Settings, Training
 from ..formats.reader import Reader
 from ..graphs import neighbours as graph_of
 from ..graphs.builder import Graph
@@ -357,7 +357,7 @@ def train_rows(training: Training) -> dict[str, Any]:
     """Make the fields of a file: a row for each outcome."""
     benchmark = training.benchmark
     queries, models = np.nonzero(~np.isnan(benchmark.quality))
-    latencies = np.rint(filled(benchmark.seconds)[queries, models] * NANOSECONDS).astype(np.int64)
+    latencies = np.rint(benchmark.told_seconds()[queries, models] * NANOSECONDS).astype(np.int64)
     return {
         "k": training.settings.k,
         "embeddings": training.features[queries].tolist(),

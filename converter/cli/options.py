@@ -16,7 +16,7 @@ Categories = Annotated[
 Data = Annotated[
     Path,
     typer.Option(
-        help="Benchmark records: JSON lines, CSV, gzipped or not, or Parquet; or a folder of such files.",
+        help="Benchmark records: JSON lines or an array, CSV, gzipped or not, or Parquet; or a folder of such files.",
         parser=to_read,
     ),
 ]

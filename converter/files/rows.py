@@ -1,4 +1,4 @@
-"""Rows of the tables that people keep: JSON lines, CSV and Parquet, told by content, gzipped or not."""
+"""Rows of the tables that people keep: JSON lines or an array, CSV, Parquet, told by content, gzipped or not."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ class Row(NamedTuple):
     """A row, or why it cannot be read."""
 
     number: int
-    """Line on which it begins, or its place in a Parquet file, from 1."""
+    """Line on which it begins, or its place in a Parquet file or an array, from 1."""
     fields: dict[str, Any]
     """Value of each column that has one."""
     error: str | None = None
@@ -46,12 +46,12 @@ class Rows(NamedTuple):
 
 
 def read_rows(source: str | Path | bytes, error: type[ModelpickError]) -> Rows:
-    """Read a table: Parquet; JSON lines, where the first line begins with a brace or bracket; or else CSV.
+    """Read a table: Parquet; a JSON array, as a bracket begins; JSON lines, as a brace begins; or else CSV.
 
     Raises
     ------
     ModelpickError
-        Of the kind ``error``, when the file cannot be read, is a pickle, or is no CSV.
+        Of the kind ``error``, when the file cannot be read, is a pickle, or is no CSV or array.
     """
     name, data = read_bytes(source, error)
     if data.startswith(PARQUET):
@@ -70,15 +70,28 @@ def read_rows(source: str | Path | bytes, error: type[ModelpickError]) -> Rows:
         raise error(f"{name}: expected gzip: {reason(cause)}") from None
     if (kind := kind_of(text)) in (ARTIFACT, MODEL, EMPTY):
         raise error(f"{name}: expected JSON lines, CSV or Parquet, got {kind}")
-    if text.lstrip()[:1] in (b"{", b"[", b""):
-        columns = dict.fromkeys(column for row in islice(_json_lines(text), HEAD) for column in row.fields)
-        return Rows(name, list(columns), _json_lines(text))
+    if text.lstrip()[:1] == b"[":
+        array = _json_array(name, text, error)
+        return Rows(name, _columns(array), array)
+    if text.lstrip()[:1] in (b"{", b""):
+        return Rows(name, _columns(_json_lines(text)), _json_lines(text))
     return Rows(name, *_csv(name, text, error), is_text=True)
 
 
 def _numbered(table: list[dict[str, Any]]) -> Iterator[Row]:
     for number, row in enumerate(table, 1):
         yield Row(number, {column: value for column, value in row.items() if value is not None})
+
+
+def _columns(rows: Iterable[Row]) -> list[str]:
+    return list(dict.fromkeys(column for row in islice(rows, HEAD) for column in row.fields))
+
+
+def _json_array(name: str, data: bytes, error: type[ModelpickError]) -> list[Row]:
+    value, cause = _decoded(data)
+    if not isinstance(value, list):
+        raise error(f"{name}: {cause}")
+    return [_row(number, row) for number, row in enumerate(value, 1)]
 
 
 def _json_lines(data: bytes) -> Iterator[Row]:
@@ -88,19 +101,28 @@ def _json_lines(data: bytes) -> Iterator[Row]:
 
 
 def _json_row(number: int, line: bytes) -> Row:
+    value, cause = _decoded(line)
+    return Row(number, {}, cause) if cause else _row(number, value)
+
+
+def _decoded(data: bytes) -> tuple[Any, str]:
+    """Decode JSON: its value, or why it is none."""
     try:
-        value = msgspec.json.decode(line)
+        return msgspec.json.decode(data), ""
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
-        value = _with_constants(line)
-        if value is None:
-            return Row(number, {}, not_utf8(line) or f"expected JSON: {cause}")
+        value = _with_constants(data)
+        error = not_utf8(data) or f"expected JSON: {cause}"
+        return value, error if value is None else ""
+
+
+def _row(number: int, value: Any) -> Row:
     if not isinstance(value, dict):
         return Row(number, {}, "expected an object")
     return Row(number, {column: content for column, content in value.items() if content is not None})
 
 
 def _with_constants(line: bytes) -> Any:
-    """Decode a line that holds NaN or infinity, which JSON has no words for but Python's writer writes; else None."""
+    """Decode JSON that holds NaN or infinity, which JSON has no words for but Python's writer writes; else None."""
     found: list[str] = []
 
     def constant(word: str) -> float:

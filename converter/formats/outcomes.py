@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modelpick.runtime.artifact.metadata import EncoderIdentity
+from modelpick.runtime.decision.objective import SECONDS
 
 from .categories import CategoryClassifier
 
@@ -26,7 +27,7 @@ class Benchmark(NamedTuple):
     quality: Matrix
     """Performance, float64, shape (n_queries, n_models); NaN where a model has no record."""
     seconds: Matrix
-    """Response time likewise; NaN where it was not recorded."""
+    """Response time likewise, of the answers that did not fail where one did not; NaN where it was not recorded."""
     cost: Matrix
     """Money likewise."""
     failures: Matrix
@@ -85,6 +86,10 @@ class Benchmark(NamedTuple):
         worst = of_others.min(axis=2, keepdims=True)
         worst = np.where(np.isfinite(worst), worst, np.array([np.nan, np.nan, -usual])[:, None])
         return np.where(failed[:, None], signs * np.fmin(signs * outcomes, worst), outcomes)
+
+    def told_seconds(self) -> Matrix:
+        """Return response times for files that have no word for unknown ones: as `outcomes` counts them, `filled`."""
+        return filled(self.outcomes()[:, SECONDS])
 
     def of(self, queries: Indices) -> "Benchmark":
         """Return the outcomes on some of the queries."""

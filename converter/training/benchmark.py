@@ -50,7 +50,11 @@ def benchmark_of(name: str, answers: Sequence[Answer], odd: Counter[str], embedd
     columns = np.fromiter((models[record.model_name] for record in records), np.int64, len(records))
     outcomes = np.array([record.outcome for record in records], dtype=np.float64)
     cells = rows * m + columns
-    quality, seconds, cost, failures = (_means(cells, values, n * m).reshape(n, m) for values in outcomes.T)
+    answered = np.where(outcomes[:, 3] == 1, np.nan, outcomes[:, 1])
+    quality, seconds, cost, failures, answer_seconds = (
+        _means(cells, values, n * m).reshape(n, m) for values in (*outcomes.T, answered)
+    )
+    seconds = np.where(failures == 1, seconds, answer_seconds)
     logged = np.array([record.propensity for record in records], dtype=np.float64)
     propensities = None if np.isnan(logged).all() else _means(cells, logged, n * m).reshape(n, m)
 

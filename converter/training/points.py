@@ -43,7 +43,7 @@ def operating_points(training: Training, rules: AnyRules, by: Judged) -> dict[st
 
 
 def _kinds(benchmark: Benchmark) -> dict[str, Vector]:
-    return {"quality": benchmark.quality, "cost": benchmark.cost, "seconds": benchmark.seconds}
+    return {"quality": benchmark.quality, "cost": benchmark.cost, "seconds": benchmark.answer_seconds}
 
 
 def _mean(values: Vector) -> float | None:

@@ -1,4 +1,4 @@
-"""Benchmark records: the outcome of each language model on each query, read from JSON lines, CSV or Parquet.
+"""Benchmark records: the outcome of each language model on each query, read from JSON, CSV or Parquet.
 
 A record has ``query``, ``model_name`` and ``performance``, and may have ``category``, ``response_time`` in seconds (or
 ``latency_ms``), ``cost`` in any currency, ``success`` and ``embedding``. Records of the original router's tools are
@@ -41,7 +41,7 @@ def read_records(
     categories: Path | None = None,
     prices: Path | None = None,
 ) -> Benchmark:
-    """Read benchmark records: JSON lines, CSV, each gzipped or not, or Parquet, of one of `forms.FORMS`.
+    """Read benchmark records: JSON lines or an array, CSV, each gzipped or not, or Parquet, of one of `forms.FORMS`.
 
     File and form are told by content. Of a folder, all files are read, which are of one form. A query's category and
     embedding may stand in any of its records. Bad rows are left out.

@@ -16,7 +16,7 @@ from ..algorithms.neighbours import decaying_speeds
 from ..algorithms.rules import Semantics
 from ..formats.categories import CATEGORY_CLASSIFIER
 from ..formats.document import ENCODER
-from ..formats.outcomes import NANOSECONDS, Benchmark, Settings, Training, filled
+from ..formats.outcomes import NANOSECONDS, Benchmark, Settings, Training
 from ..formats.questions import TRAINING_QUESTIONS, to_field
 from .categories import category_classifier
 from .crossvalidation import best_single
@@ -57,7 +57,7 @@ def training_data(benchmark: Benchmark, settings: Settings | None = None, *, one
         if benchmark.encoder is not None:
             classifier = category_classifier(embeddings, benchmark.categories, settings.seed)
     known = ~np.isnan(benchmark.quality)
-    nanoseconds = filled(benchmark.seconds) * NANOSECONDS
+    nanoseconds = benchmark.told_seconds() * NANOSECONDS
     speeds = decaying_speeds(nanoseconds.astype(np.int64))
     shares = NATIVE_1 if settings.quality_weight is None else NATIVE_1.with_quality(settings.quality_weight)
     weights = vote_weights(np.where(known, benchmark.quality, 0.0), speeds, shares)

@@ -12,6 +12,7 @@ from recorded import DATA, ROUTING, encoded, record
 from modelpick.converter.formats.outcomes import filled
 from modelpick.converter.training.embeddings import embedding_key, read_embeddings
 from modelpick.converter.training.records import read_records, required_embeddings
+from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime import DocumentError, ModelpickError
 
 LINES = DATA.read_bytes().splitlines(keepends=True)
@@ -51,6 +52,12 @@ OUTCOMES = {
     "success": ([record(success=True)], [0.5, 1, MISSING]),
     "failure": ([record(success=False, cost=2)], [0, 1, 2]),
     "failure unmarked": ([record(success=False, performance=None, cost=2)], [0, 1, 2]),
+    "two, one failed": ([record(success=False, response_time=0.1, cost=2), record(cost=4)], [0.25, 1, 3]),
+    "two, one failed, the other untimed": (
+        [record(success=False, response_time=0.1), record(response_time=None)],
+        [0.25, MISSING, MISSING],
+    ),
+    "two failed": ([record(success=False), record(success=False, response_time=3.0)], [0, 2, MISSING]),
     "two": ([record(), record(performance=1.0, response_time=3.0)], [0.75, 2, MISSING]),
     "two, one with cost": ([record(cost=2), record(response_time=None)], [0.5, 1, 2]),
 }
@@ -119,6 +126,35 @@ def test_training_takes_the_mean_for_unknown_response_times():
     benchmark = read_records(encoded(*FEW))._replace(seconds=np.array(seconds))
     assert filled(benchmark.seconds).tolist() == [[1, 5, 3], [3, 5, 3]]
     assert filled(benchmark.seconds * np.nan).tolist() == [[0, 0, 0]] * 2
+
+
+@pytest.mark.parametrize("form", ["knn", "hiershrink"])
+def test_files_tell_failed_answers_no_faster_than_successful_ones(form):
+    """One failed in 0.1 s beside successes of 30 and 2 s; of the other question none succeeded."""
+    asked = {"embedding": [1.0, 0.0]}
+    lines = [
+        record(model_name="a", success=False, response_time=0.1, **asked),
+        record(model_name="b", response_time=30.0),
+        record(model_name="c", response_time=2.0),
+        record(model_name="a", query="r", success=False, response_time=0.1, **asked),
+    ]
+    document = train(training_data(read_records(encoded(*lines))), trainer(form))
+    told = document["latencies"] if form == "knn" else [row["response_latency_ns"] for row in document["training"]]
+    assert [latency / 1e9 for latency in told] == [30, 30, 2, 16]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_array_is_read_as_its_lines_are(indent, tmp_path):
+    rows = [json.loads(line) for line in LINES]
+    path = tmp_path / "records.json"
+    path.write_text(json.dumps([*rows, {"query": "q"}], indent=indent))
+    benchmark, expected = read_records(path), read_records(DATA)
+    assert np.array_equal(benchmark.quality, expected.quality)
+    assert np.array_equal(benchmark.embeddings, expected.embeddings)
+    assert [bad.split(": ")[0] for bad in benchmark.bad] == [f"{path}:{len(rows) + 1}"]
+    path.write_text(json.dumps(rows)[:-1])
+    with pytest.raises(DocumentError, match=r"records\.json: expected JSON: "):
+        read_records(path)
 
 
 BAD = {
