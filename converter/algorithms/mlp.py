@@ -33,6 +33,8 @@ _BATCH_NORM = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1
 EPSILON = 1e-5
 # Softmax probabilities of values that differ by more differ in float64, too.
 DISTINCT = 1e-12
+# How far the output of a model that no query is labelled with stays below another's: e^-50 is no part of a softmax.
+BELOW = 50.0
 
 
 class _LayerForm(Protocol):
@@ -249,6 +251,12 @@ def _train(format_version: int, training: Training) -> dict[str, Any]:
         if len(present) == 2:  # one output, of the second class: the softmax of 0 and z is its logistic function
             last, bias = layers[-1]
             layers[-1] = (np.hstack([np.zeros_like(last), last]), np.append(0.0, bias))
+    # Models that are no labels are candidates nevertheless: each follows the first label's output, and never wins.
+    names = training.benchmark.model_names
+    last, bias = layers[-1]
+    of_all, bias_of_all = np.repeat(last[:, :1], len(names), axis=1), np.full(len(names), bias[0] - BELOW)
+    of_all[:, present], bias_of_all[present] = last, bias
+    layers[-1] = (of_all, bias_of_all)
     written: list[dict[str, Any]] = []
     for weights, bias in layers:
         if written:
@@ -257,8 +265,8 @@ def _train(format_version: int, training: Training) -> dict[str, Any]:
         written.append({"type": "linear", **shape, "weight": weights.T.tolist(), "bias": bias.tolist()})
     return {
         **({} if format_version == 1 else {"format_version": format_version}),
-        "model_names": [training.benchmark.model_names[model] for model in present],
-        "n_classes": len(present),
+        "model_names": names,
+        "n_classes": len(names),
         "hidden_sizes": [len(bias) for _, bias in layers[:-1]],
         # None is used, but the original's first reader wants the field.
         "dropout": 0.0,
@@ -279,8 +287,7 @@ def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> I
                 values = np.maximum(values, 0.0)
             else:
                 values = values @ np.array(layer["weight"]).T + np.array(layer["bias"])
-        index = {name: model for model, name in enumerate(training.benchmark.model_names)}
-        yield fixed(settings, np.array([index[name] for name in fields["model_names"]])[values.argmax(axis=1)])
+        yield fixed(settings, values.argmax(axis=1))
 
 
 RULES = tuple(

@@ -6,6 +6,7 @@ predicts. They read other fields, and count comparisons among candidates differe
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import combinations, permutations
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -30,7 +31,7 @@ from ..formats.decoding import (
     refuse,
 )
 from ..formats.document import Document, Source
-from ..formats.outcomes import Settings, Training
+from ..formats.outcomes import Indices, Settings, Training
 from ..formats.reader import Reader
 from ..graphs.builder import DOUBLE, FLOAT, Graph
 from ..graphs.exact_search import roundings
@@ -471,18 +472,40 @@ def exact_parameters(svc: SVC) -> dict[str, Any]:
     }
 
 
-def _constant_parameters(features: Matrix) -> dict[str, Any]:
-    """Return the parameters of an SVC of two classes that always picks the first."""
+def parameters_of_all(training: Training, present: Indices, svc: SVC | None) -> dict[str, Any]:
+    """Return what a file holds of an SVC of all models of the records, which those that are labels always win.
+
+    Parameters
+    ----------
+    present, svc
+        See `train_classes`. Models that no query is labelled with have no support vectors.
+    """
+    m = len(training.benchmark.model_names)
+    vectors, coefs, intercepts, counts = training.features[:1], np.zeros((0, 1)), np.zeros(0), np.ones(1, np.int64)
+    if svc is not None:
+        # scikit-learn turns the sign of a single comparison, and so do files of two models.
+        sign = -1.0 if len(present) == 2 else 1.0
+        vectors, counts = svc.support_vectors_, svc.n_support_
+        coefs, intercepts = sign * svc.dual_coef_, sign * svc.intercept_
+    owners = np.repeat(present, counts)
+    dual_coef = np.zeros((m - 1, len(vectors)))
+    for (a, own), (b, other) in permutations(enumerate(present), 2):
+        dual_coef[other - (other > own), owners == own] = coefs[b - (b > a), owners == own]
+    known = dict(zip(combinations(present, 2), intercepts, strict=True))
+    intercept = [known.get(pair, -1.0 if pair[1] in present else 1.0) for pair in combinations(range(m), 2)]
+    n_support = np.zeros(m, np.int64)
+    n_support[present] = counts
+    sign = -1.0 if m == 2 else 1.0
     return {
-        "support_vectors": features[:1].tolist(),
-        "dual_coef": [[0.0]],
-        "intercept": [-1.0],
-        "n_support": [1, 0],
+        "support_vectors": vectors.tolist(),
+        "dual_coef": (sign * dual_coef).tolist(),
+        "intercept": (sign * np.array(intercept)).tolist(),
+        "n_support": n_support.tolist(),
     }
 
 
 def _train(training: Training) -> dict[str, Any]:
-    """Write an SVC; where one model alone exceeds the mean, one comparison, with any other, which it always wins.
+    """Write an SVC.
 
     Raises
     ------
@@ -492,16 +515,13 @@ def _train(training: Training) -> dict[str, Any]:
     settings, names = training.settings, training.benchmark.model_names
     if len(names) < 2:
         raise DocumentError(f"svm: expected records of two models or more, got {names[0]!r} alone")
-    present, svc = train_classes(training)
-    if svc is None:
-        present = np.array([present[0], int(present[0] == 0)])
     return {
         "format_version": 2,
-        "model_names": [names[model] for model in present],
+        "model_names": names,
         "kernel_type": kernel_type(settings),
         "gamma": settings.gamma,
         "input_normalization": "none",
-        "svc": _constant_parameters(training.features) if svc is None else exact_parameters(svc),
+        "svc": parameters_of_all(training, *train_classes(training)),
         "C": settings.C,
     }
 

@@ -31,7 +31,15 @@ from ..graphs.unit_length import Scaled, add_directions, directions
 from .choices import ChoiceSelector, describe_choices, expect_classifiers
 from .estimator import Matrix, checked_features
 from .rules import Probes, Rules, Trial, fixed
-from .svc import SETTINGS, exact_parameters, has_exact_parameters, kernel_grid, kernel_type, train_classes
+from .svc import (
+    SETTINGS,
+    exact_parameters,
+    has_exact_parameters,
+    kernel_grid,
+    kernel_type,
+    parameters_of_all,
+    train_classes,
+)
 
 # Queries whose norm is not above are scored as they are.
 MIN_NORM = 1e-10
@@ -410,20 +418,24 @@ def train_linear(training: Training) -> list[dict[str, Any]]:
 
 def _train(training: Training) -> dict[str, Any]:
     """Write the classifiers, and an SVC beside them."""
-    settings = training.settings
+    settings, names = training.settings, training.benchmark.model_names
     present, svc = train_classes(training)
     is_linear = settings.kernel == "linear"
     document = {
-        "model_names": training.benchmark.model_names,
+        "model_names": names,
         "kernel_type": kernel_type(settings),
         "gamma": settings.gamma,
         "linear_classifiers": train_linear(training) if is_linear else [],
         "rbf_classifiers": [] if is_linear else train_machines(training),
         "kernel": settings.kernel,
         "C": settings.C,
-        "n_classes": len(present),
+        "n_classes": len(names),
     }
-    return document if svc is None else document | exact_parameters(svc) | {"classes": svc.classes_.tolist()}
+    if svc is None:
+        return document
+    # Its classes are the labels; today's router wants all models, and takes these parameters before the others.
+    of_all = {} if len(present) == len(names) else {"svc": parameters_of_all(training, present, svc)}
+    return document | exact_parameters(svc) | {"classes": svc.classes_.tolist()} | of_all
 
 
 def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> Iterator[Trial]:

@@ -147,6 +147,11 @@ def test_the_command_measures_and_calibrates(tmp_path):
     assert found["apgr"]["value"] > 0.7
     done = modelpick(*asked, "--strong-share", "0.3")
     assert (done.returncode, "expected --pair" in done.stderr) == (2, True)
+    document = train(training_data(read_records(encoded(*lines))), trainer("mlp"))
+    convert(json.dumps(document).encode(), tmp_path / "b.onnx", samples=0)
+    done = modelpick("evaluate", tmp_path / "b.onnx", *asked[2:], *pair)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].startswith("error: b: expected an artifact that predicts quality")
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_one_model_that_is_best_on_all_queries_is_an_svc_that_always_picks_it():
         )
     )
     document = train(training_data(read_records(data)), TABLE["svm", "native/2"])
-    assert document["model_names"] == ["good", "bad"]
+    assert document["model_names"] == ["good", "bad", "worse"]
     estimator = build_estimator(load_document(json.dumps(document).encode()))
     assert set(estimator.predict(RNG.normal(size=(30, 16)))) == {"good"}
 
