@@ -7,7 +7,9 @@ MOST_CHARACTERS = 2_000
 CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 # Marks, embeddings, overrides and isolates of direction, after which other text is shown in another order; halves of
 # surrogates, which no UTF-8 holds; and what is no character, which no XML holds.
-_UNPRINTABLE = re.compile(rf"[{CONTROLS}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff\ufffe\uffff]")
+_MARKS = rf"{CONTROLS}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff\ufffe\uffff"
+# A first strong isolate that is closed turns nothing outside of it: names stand so in reports.
+_UNPRINTABLE = re.compile(rf"\u2068[^{_MARKS}]*(\u2069)|[{_MARKS}]")
 
 
 def one_line(text: str) -> str:
@@ -16,7 +18,7 @@ def one_line(text: str) -> str:
     What would end a line, drive a terminal, turn the direction of the text behind it, or cannot be written as UTF-8 or
     in XML is written as JSON escapes it: JSON stays the same JSON.
     """
-    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _UNPRINTABLE.sub(lambda found: found[0] if found[1] else f"\\u{ord(found[0]):04x}", text)
 
 
 def shortened(text: str) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, floor, log10
 from typing import Literal, NamedTuple
 
+from modelpick.runtime.errors import one_line
+
 from ..evaluation.evaluate import Evaluation, Result
 from ..evaluation.plot import AXES, MARKERS, WIDE
 from .facts import Drift, Flow, Map
@@ -56,7 +58,7 @@ class Picture(NamedTuple):
 
 def isolated(name: str) -> str:
     """Keep the writing direction of a name to itself, within other words."""
-    return f"{ISOLATE}{name}{END}"
+    return f"{ISOLATE}{one_line(name)}{END}"
 
 
 def short(name: str) -> str:

@@ -68,5 +68,6 @@ def test_drift_bars_are_as_high_as_their_shares():
 
 def test_long_names_are_shortened_and_keep_their_direction():
     assert short("a") == "\u2068a\u2069"
+    assert short("a\u2069\u202eb") == "\u2068a\\u2069\\u202eb\u2069"
     assert len(short("x" * 80)) == LABEL - 1 + 2
     assert short("abc" * 20).endswith("abc\u2069")

@@ -88,6 +88,7 @@ def test_the_report_of_the_sample_models(shipped, tmp_path):
     ]
     assert (tmp_path / "r.html").stat().st_size < 1e6
     summary = (tmp_path / "s.md").read_text()
+    assert "\\u" not in summary + (tmp_path / "r.html").read_text()
     for verdict in facts["worth"]["verdicts"]:
         assert verdict["text"] in page.text("td")
         assert verdict["policy"].replace("_", "\\_") in summary
