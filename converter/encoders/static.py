@@ -103,8 +103,10 @@ def _matrix(file: Path) -> tuple[Vectors, bool]:
         raise ModelpickError("static vectors need safetensors: pip install 'modelpick[encoder]'") from None
     try:
         tensors = load_file(file)
-    except (OSError, SafetensorError, TypeError, KeyError, AttributeError, ValueError) as cause:
+    except (OSError, SafetensorError, ValueError) as cause:
         raise DocumentError(f"{file}: cannot be read: {cause}") from None
+    except (AttributeError, KeyError, TypeError):  # bfloat16, and floats of 8 bits
+        raise DocumentError(f"{file}: expected tensors of types that numpy has, such as float16 and float32") from None
     name = next((name for name in (_MODEL2VEC, _STATIC_EMBEDDING) if name in tensors), "")
     if not name or tensors[name].ndim != 2 or not np.isfinite(tensors[name]).all() or 0 in tensors[name].shape:
         raise DocumentError(f"{file}: expected {_MODEL2VEC} or {_STATIC_EMBEDDING}, (tokens, e), of finite numbers")
