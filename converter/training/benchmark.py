@@ -175,7 +175,7 @@ def _oddities(records: Sequence[Record], outcomes: Matrix, repeated: int) -> dic
         # Records without any cost, or any propensity, are the usual kind.
         "have no cost: it stays unknown": int(unknown[2]) % len(records),
         "have no propensity, as the others do": sum(record.propensity is None for record in records) % len(records),
-        "are failed answers: their quality counts as 0": sum(record.success is False for record in records),
+        "are failed answers: their quality counts as 0": sum(record.failed for record in records),
         "have a quality outside 0 to 1: it counts as it is": int(((outcomes[:, 0] < 0) | (outcomes[:, 0] > 1)).sum()),
         "repeat a query and model: the mean counts": repeated,
     }

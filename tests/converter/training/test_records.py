@@ -82,6 +82,10 @@ WARNINGS = {
     ),
     "some cost": ([record(model_name="c", cost=1)], "4 of 5 records have no cost: it stays unknown"),
     "failed": ([record(success=False)], "1 of 5 records are failed answers: their quality counts as 0"),
+    "failed by its response": (
+        [record(performance=0, response="Error: timeout")],
+        "1 of 5 records are failed answers: their quality counts as 0",
+    ),
     "quality": ([record(performance=1.01)], "1 of 5 records have a quality outside 0 to 1: it counts as it is"),
     "repeated": ([record()] * 3, "3 of 7 records repeat a query and model: the mean counts"),
     "like milliseconds": (
