@@ -58,7 +58,6 @@ def refusal(call, query):
 
 RAGGED = "ragged rows or non-numeric values"
 NOT_NUMBERS = {
-    "None": (None, "dtype object"),
     "string": ("x", "dtype <U1"),
     "bytes": (b"x" * D, f"dtype |S{D}"),
     "strings": (["0.5"] * D, "dtype <U3"),
@@ -79,6 +78,7 @@ NOT_NUMBERS = {
     "ragged rows": ([[1.0], [1.0, 2.0]], RAGGED),
 }
 REFUSED = {
+    "None": (None, "expected features, or an embedding and its category"),
     **{name: (query, f"expected {D} numbers, got {got}") for name, (query, got) in NOT_NUMBERS.items()},
     "shorter": (Q[:-1], f"expected {D} numbers, got shape ({D - 1},)"),
     "longer": (np.append(Q, 0.0), f"expected {D} numbers, got shape ({D + 1},)"),
@@ -114,6 +114,7 @@ def rows_with_value(value, row, column, dtype=np.float64):
 
 
 REFUSED_BATCHES = {
+    "None": (None, "expected a matrix, or embeddings and their categories"),
     **{name: (query, f"expected rows of {D} numbers, got {got}") for name, (query, got) in NOT_NUMBERS.items()},
     "1-D": (Q, f"expected rows of {D} numbers, got shape ({D},)"),
     "scalar": (1.0, f"expected rows of {D} numbers, got shape ()"),
