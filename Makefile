@@ -4,8 +4,7 @@ BIN := $(VENV)/bin
 # $(call pip-install,FOLDER): into a virtual environment that has no pip of its own: Debian keeps ensurepip, which
 # would bring it, in a package of its own.
 pip-install = $(PYTHON) -m pip --python $(1)/bin/python install --quiet --disable-pip-version-check
-# With the setuptools of requirements.txt, not one that pip would download for the build.
-EDITABLE := --no-build-isolation --config-settings editable_mode=strict -e
+EDITABLE := --config-settings editable_mode=strict -e
 
 .PHONY: browser demo fuzz lint test docs test-docs test-packages release-check lock bench bench-smoke bench-tables clean
 
@@ -95,7 +94,8 @@ $(VENV)/installed-bench: $(VENV)/installed
 	@touch $@
 
 $(VENV)/installed: $(VENV)/locked pyproject.toml $(wildcard package/*.py converter/*.py converter/*/*.py runtime/*.py runtime/*/*.py converter/report/templates/*)
-	@$(call pip-install,$(VENV)) --no-deps $(EDITABLE) .
+	@# With the setuptools of requirements.txt, not one that pip would download for the build.
+	@$(call pip-install,$(VENV)) --no-deps --no-build-isolation $(EDITABLE) .
 	@touch $@
 
 $(VENV)/locked: requirements.txt
