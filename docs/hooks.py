@@ -30,6 +30,7 @@ HOMES = {
     "benchmarks/README.md": "project/benchmarks.md",
     "benchmarks/results/knn.svg": "project/knn.svg",
     "benchmarks/results/results.json": "project/results.json",
+    "examples/gateway/grafana.json": "project/grafana.json",
     "examples/node/select.mjs": "project/select.mjs",
     "models/README.md": "project/models.md",
     **{str(page.relative_to(ROOT)): f"project/{page.parent.name}.md" for page in ROOT.glob("examples/*/README.md")},
