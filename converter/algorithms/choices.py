@@ -30,8 +30,8 @@ class ChoiceSelector:
     choice_models_ : ndarray of str, shape (n_choices,)
         Model of each choice, in file order.
     model_names_ : ndarray of str, shape (n_models,)
-        Language models: those that the file names, and then those of its choices. Some may have no choice, and are
-        never picked.
+        Language models. Those that the file names come first, then those that only choices name. A model without a
+        choice is never picked.
     """
 
     semantics: str = "native/1"

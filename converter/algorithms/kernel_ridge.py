@@ -387,8 +387,8 @@ def _check_digits(fitted: _Fitted, ridge: float) -> None:
     if error.max() > TOLERANCE:
         enough = 10.0 ** np.ceil(np.log10(max(ridge, 2.0**-50) * error.max() / TOLERANCE))
         raise DocumentError(
-            f"ridge: expected about {enough:g} or more, got {ridge:g}: these queries are so much alike that float64 "
-            f"would be off by {error.max():.0e}"
+            f"ridge: expected about {enough:g} or more, got {ridge:g}: the queries are nearly equal, and float64 "
+            f"predicts them with an error of {error.max():.0e}"
         )
 
 

@@ -278,7 +278,10 @@ def _expect(estimator: OutcomeModelSelector, queries: Matrix, explained: Sequenc
 
 
 def _with_evidence(estimator: OutcomeModelSelector, rows: npt.NDArray[np.int64]) -> tuple[Mask, Mask]:
-    """Return which models surely have the evidence on neighbours, (k,), and which may, but for roundings."""
+    """Return which models have the evidence on neighbours, (k,).
+
+    The first mask holds the models that have it whatever the roundings, the second adds those that roundings decide.
+    """
     if not estimator.evidence:
         everything = np.full(len(estimator.model_names_), True)
         return everything, everything

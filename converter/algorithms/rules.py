@@ -128,7 +128,7 @@ class Rules(Generic[F, D, E]):
     train: Callable[[Training], dict[str, Any]] | None = None
     """Trains: returns the fields of the JSON model beside those of all."""
     settings: frozenset[str] = frozenset()
-    """Fields of `Settings` that training reads, but for the seed, which all do, and the weights of outcomes."""
+    """Fields of `Settings` that training reads. The seed and the weights of outcomes are not listed."""
     grid: Callable[[Settings], list[Settings]] | None = None
     """Returns the settings that tuning tries, in order of preference among equals."""
     trials: Callable[[Training, Matrix, Sequence[Settings]], Iterator[Trial]] | None = None

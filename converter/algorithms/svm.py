@@ -417,7 +417,7 @@ def train_linear(training: Training) -> list[dict[str, Any]]:
 
 
 def _train(training: Training) -> dict[str, Any]:
-    """Write the classifiers, and an SVC beside them."""
+    """Return the fields of a file of version 1: a classifier for each model, and the parameters of the SVC."""
     settings, names = training.settings, training.benchmark.model_names
     present, svc = train_classes(training)
     is_linear = settings.kernel == "linear"

@@ -32,7 +32,7 @@ def encoder(
     folder: Annotated[
         Path,
         typer.Argument(
-            help="tokenizer.json beside onnx/model.onnx, model.onnx or static vectors, see docs.", parser=to_read
+            help="Folder of Hugging Face's layout: tokenizer.json, and a graph or static vectors.", parser=to_read
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", parser=to_write(".onnx"))],

@@ -195,7 +195,7 @@ def _show(evaluation: Evaluation, found: Sequence[Verdict]) -> None:
 
 
 def _calibrated(found: Calibration) -> str:
-    given = f" beside costs={found.costs}" if found.costs else ""
+    given = f" with costs={found.costs}" if found.costs else ""
     sent = f"sends {found.share:.1%} of the calls to the strong model"
     return f"cost_weight={found.cost_weight:.6g}{given} {sent}, and recovers {percent(found.recovered)} of the gap"
 

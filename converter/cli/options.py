@@ -24,7 +24,7 @@ Embedder = Annotated[
     str | None,
     typer.Option(
         help="Embed queries without an embedding by this sentence-transformers model or folder, scaled to unit length; "
-        "qwen3, gte, mpnet, e5, bge and minilm are those of the original's pages."
+        "qwen3, gte, mpnet, e5, bge and minilm stand for the models that the original calls so."
     ),
 ]
 Embeddings = Annotated[

@@ -44,7 +44,7 @@ def simulate(
 ) -> None:
     """Draw a log from complete records: of each question the answer of the one model that a policy picks.
 
-    What evaluation and training make of it can be held beside what the complete records say.
+    Evaluate or train on the log, and compare the figures with those of the complete records.
     """
     of_artifact = policy.endswith(ARTIFACT)
     check_distinct(output, [*filter(None, (data, embeddings, encoder)), *([Path(policy)] if of_artifact else [])])

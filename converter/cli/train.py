@@ -91,7 +91,7 @@ def train(
     semantics: Annotated[
         Semantics,
         typer.Option(
-            help="Rules of KNN; queries writes costs and operating points beside the rows.", case_sensitive=False
+            help="Rules of KNN; by queries, the file also holds costs and operating points.", case_sensitive=False
         ),
     ] = Semantics.native,
     format_version: Annotated[
