@@ -61,7 +61,7 @@ class Backend(_Table):
     max_output_tokens: PositiveInt | None = None
     """Tokens that an answer may have; None where that is not known."""
     accepts: tuple[Kind, ...] | None = None
-    """What beside text its requests may hold; None where that is not known: all is sent then."""
+    """What its requests may hold in addition to text. None where that is not known: all is sent then."""
 
     @field_validator("base_url")
     @classmethod
@@ -101,7 +101,7 @@ class Limits(_Table):
     """Until a request's headers are there."""
     body_bytes: PositiveInt = 4_000_000
     pick_threads: PositiveInt = 2
-    """Requests at a time that are read and picked for, beside the event loop, in each worker."""
+    """Threads of each worker that read requests and pick, so that its event loop goes on."""
     connect_seconds: PositiveFloat = 2.0
     """Until a backend accepts the connection."""
     first_byte_seconds: PositiveFloat = 60.0
@@ -173,7 +173,7 @@ class Config(_Table):
     encoder: Path | None = None
     """The encoder that it was trained with."""
     shadow: Path | None = None
-    """An artifact that picks beside it, off the path, for the record alone."""
+    """An artifact whose picks are recorded and not followed; they are made off the path of requests."""
     shadow_encoder: Path | None = None
     """The encoder of that one, where it is another."""
     explore: Share = 0.0

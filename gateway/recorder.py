@@ -1,4 +1,4 @@
-"""Writes decisions beside the path of requests: in batches, with a bound, and what is dropped is counted."""
+"""Writes decisions off the path of requests: in batches, with a bound, and what is dropped is counted."""
 
 import time
 from collections import deque

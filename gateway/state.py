@@ -86,7 +86,7 @@ class State:
         return {backend.name: backend for backend in self.config.backends}
 
     async def in_thread(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Run a function in one of a few threads, beside the event loop."""
+        """Run a function in one of a few threads, so that the event loop goes on."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, function, *arguments)
 
     def record(self, pick: Pick, body: Mapping[str, Any]) -> None:

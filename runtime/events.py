@@ -61,7 +61,7 @@ class Refusal:
 class Remembered:
     """Names that were warned of: `MOST_NAMES` at most, each by its first `NAME_LENGTH` characters.
 
-    They may be any text of any user. Once so many are remembered, no other is new.
+    They may be any text of any user. Once a hundred are remembered, no other is new.
     """
 
     def __init__(self) -> None:

@@ -61,7 +61,7 @@ class Request(Features, Asked, total=False):
 
 
 class BatchRequest(Asked, total=False):
-    """What `Selector.select_batch` takes beside the matrix; None is as if it was not given."""
+    """What `Selector.select_batch` takes in addition to the matrix; None is as if it was not given."""
 
     embedding: npt.ArrayLike | None
     """Embeddings instead of a matrix, shape (b, e)."""

@@ -68,7 +68,7 @@ class _Loaded(NamedTuple):
 
 
 class Loading(Asked, total=False):
-    """What `Selector.load` takes beside the artifact, for those who pass it on."""
+    """What `Selector.load` takes in addition to the artifact, for those who pass it on."""
 
     providers: Providers | None
     sess_options: onnxruntime.SessionOptions | None

@@ -1,4 +1,4 @@
-"""Encoders beside one another: what picks by their embeddings are worth, and what an embedding takes."""
+"""Compares encoders: what picks by their embeddings are worth, and what an embedding takes."""
 
 import time
 from collections.abc import Callable, Sequence

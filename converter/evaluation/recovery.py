@@ -20,7 +20,7 @@ from ..statistics.bootstrap import Estimate, Vector, drawn, estimate, share
 from .policies import asked_for, labels
 
 CALL_THRESHOLDS = (0.5, 0.8)
-# RouteLLM looks at so many thresholds, evenly spaced in the share of calls, and the last.
+# The number of RouteLLM's thresholds, evenly spaced in the share of calls; the last one comes on top.
 BINS = 10
 NO_GAP = "{} is not surely better than {}"
 Mask = npt.NDArray[np.bool_]

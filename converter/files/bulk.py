@@ -301,7 +301,7 @@ def _read_parquet(source: Path, form: _Form, chunk: int) -> Chunks:
 
 
 def _join(parts: Parts, rows: int, target: Path, writer: Writer) -> int:
-    """Write the target, of so many rows: how many of them are bad."""
+    """Write the target from parts that hold ``rows`` rows, and return how many of them are bad."""
     bad = joined = number = 0
     with new_file(target) as file, writer(file) as put:
         while joined < rows:

@@ -19,7 +19,7 @@ from .io import Contents
 GZIP = b"\x1f\x8b"
 # A longer line is refused, so that memory is bounded.
 LINE_BYTES = 2**26
-# What is packed may be so many bytes, or so many times its size: text is packed to a third or a tenth.
+# Most bytes that packed text may unpack to, and most times its own size: text is packed to a third or a tenth.
 UNPACKED_FREELY, MOST_UNPACKED = 2**24, 100
 # Bytes that are decoded at once to see whether they are UTF-8: a string takes up to four times their memory.
 DECODED_AT_ONCE = 2**20

@@ -27,7 +27,7 @@ INT64 = (-(2**63), 2**63 - 1)
 Name = Annotated[str, Meta(pattern=rf"\A[^{CONTROLS}]+\Z")]
 Count = Annotated[int, Meta(ge=1, le=INT64[1])]
 Nanoseconds = Annotated[int, Meta(ge=INT64[0], le=INT64[1])]
-# A size that a file declares beside the numbers themselves: refused or warned of where it contradicts them.
+# A size that a file declares: refused, or warned of, where the numbers contradict it.
 Size = int | UnsetType | None
 # One that the original does not read: of any type.
 IgnoredSize = Any

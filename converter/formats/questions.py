@@ -35,7 +35,7 @@ def from_field(field: str) -> Digests:
     Raises
     ------
     Refusal
-        When it is not base64 of so many digests.
+        When it is not base64 of a whole number of digests.
     """
     try:
         return np.frombuffer(base64.b64decode(field, validate=True), "<u8").astype(np.uint64)

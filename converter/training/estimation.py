@@ -23,7 +23,7 @@ GUESSED = "doubly robust, with propensities that were estimated from the questio
 GAMMA, RIDGE, SHARED = 1.0, 4.0, 0.5
 # Records that predictions are learned from at most: the time is cubic in these, and more sharpen an estimate little.
 MOST = 3_000
-# Least estimated propensity, so that no answer counts for more than so many; given ones are taken as they are.
+# Least estimated propensity: it bounds the weight of an answer. Given propensities are taken as they are.
 CLIPPED = 0.02
 
 

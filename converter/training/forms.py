@@ -140,7 +140,7 @@ def _number(column: str, value: Any) -> float:
 
 
 def _scored(columns: Collection[str]) -> list[str]:
-    """Return the columns beside prompt and category, unless one of them is of another form."""
+    """Return the columns other than prompt and category, unless one of them is of another form."""
     others = [column for column in columns if column not in ("prompt", "category") and not _INDEX.fullmatch(column)]
     if any(column in OTHERS or "|" in column for column in others):
         return []

@@ -1,4 +1,4 @@
-"""What users give beside records that lack it: the categories of tasks, and the prices of tokens. Both are JSON."""
+"""What users give where records lack it: the categories of tasks, and the prices of tokens. Both are JSON."""
 
 from pathlib import Path
 from typing import Annotated, TypeVar

@@ -124,7 +124,7 @@ class StringStringEntryProto:
 
 @dataclass(slots=True)
 class ExternalTensorProto(TensorProto):
-    """An initializer whose values stand beside the file: such are written for onnxruntime, and never read."""
+    """An initializer whose values onnxruntime gets apart from the file: it is written, and never read."""
 
     external_data: Annotated[list[StringStringEntryProto], 13] = field(default_factory=list)
     data_location: Annotated[int | None, 14] = 1

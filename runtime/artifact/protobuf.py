@@ -120,7 +120,7 @@ def _decoded(kind: type[_M], data: bytes, position: int, end: int, left: Iterato
 
 
 def varints(data: bytes, most: int) -> list[int]:
-    """Read numbers that stand one behind the other, at most so many; raises `MalformedError`."""
+    """Read numbers that stand one behind the other, ``most`` of them at most; raises `MalformedError`."""
     numbers: list[int] = []
     position = 0
     while position < len(data):
