@@ -179,8 +179,7 @@ def test_the_command_takes_embeddings_from_a_file(tmp_path):
     done = modelpick(
         "train", "--data", tmp_path / "thirty.jsonl", "--embeddings", embeddings, "-o", tmp_path, "--algorithm", "knn"
     )
-    (warning,) = done.stderr.splitlines()
-    assert (done.returncode, "10 queries: too few" in warning) == (0, True)
+    assert (done.returncode, done.stderr) == (0, "")
     key = hashlib.sha1(json.loads(lines[0])["query"].encode()).hexdigest()[:16]
     with np.load(embeddings) as arrays:
         expected = arrays["embedding"][arrays["key"] == key][0]
