@@ -27,7 +27,7 @@ browser: $(VENV)/installed
 
 # Mutants of every kept artifact and of encoders.
 fuzz: $(VENV)/installed
-	PYTHONPATH=tests $(BIN)/python -m fuzz --mutants 20000
+	PYTHONPATH=tests $(BIN)/python -m support.fuzz --mutants 20000
 
 # The site, in build/site; a warning is an error.
 docs: $(VENV)/installed-docs
@@ -57,7 +57,7 @@ release-check: $(VENV)/installed
 		rm -rf .venv-release; \
 		$(PYTHON) -m venv --without-pip .venv-release; \
 		$(call pip-install,.venv-release) "$$package[converter]"; \
-		(cd / && $(CURDIR)/.venv-release/bin/python $(CURDIR)/tests/pages.py $(CURDIR)/README.md); \
+		(cd / && $(CURDIR)/.venv-release/bin/python $(CURDIR)/tests/support/pages.py $(CURDIR)/README.md); \
 		.venv-release/bin/modelpick --version; \
 	done
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import reference
 
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime import Selector
+from support import reference
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("MODELPICK_SHARED", ROOT.parent / "shared"))

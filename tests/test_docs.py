@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 import typer
-from command import modelpick as run_here
-from pages import MAKEFILE, ROOT, run_page, steps
 
 import modelpick.converter
 import modelpick.runtime
 import modelpick.runtime.text
 from modelpick.converter.cli.app import app
 from modelpick.runtime import schema
+from support.command import modelpick as run_here
+from support.pages import MAKEFILE, ROOT, run_page, steps
 
-sys.path += [str(ROOT / "benchmarks"), str(ROOT / "docs")]  # behind tests/, whose reference.py is another
+sys.path += [str(ROOT / "benchmarks"), str(ROOT / "docs")]
 import hooks
 from tables import BLOCK, PAGES, TABLES, filled
 

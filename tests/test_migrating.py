@@ -9,9 +9,6 @@ from inspect import Parameter, signature
 import numpy as np
 import pytest
 import typer
-from command import modelpick as command_line
-from pages import ROOT
-from recorded import ROUTING, SHARED
 
 import modelpick.converter
 import modelpick.runtime
@@ -22,6 +19,9 @@ from modelpick.converter.cli.train import Algorithm
 from modelpick.converter.training.embeddings import embedding_key
 from modelpick.converter.training.record import Record
 from modelpick.runtime import Selector, SelectorStore, query
+from support.command import modelpick as command_line
+from support.pages import ROOT
+from support.recorded import ROUTING, SHARED
 
 PAGES = sorted((ROOT / "docs/migrating").glob("*.md"))
 COMMANDS = typer.main.get_command(app).commands

@@ -6,12 +6,12 @@ Needs Chromium, as `make browser` installs it. Screenshots are left in build/scr
 import shutil
 
 import pytest
-from markup import NAMES, artifact, records, rows
-from recorded import DATA, ROOT
 from typer.testing import CliRunner
 
 from modelpick.converter import convert
 from modelpick.converter.cli.app import app
+from support.markup import NAMES, artifact, records, rows
+from support.recorded import DATA, ROOT
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 pytest.importorskip("jinja2")

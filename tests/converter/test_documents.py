@@ -10,8 +10,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-import reference
-import strategies
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
@@ -20,6 +18,7 @@ from modelpick.converter import DocumentWarning, build_estimator, load_document,
 from modelpick.converter.formats.decoding import Name
 from modelpick.converter.formats.document import Document
 from modelpick.runtime import DocumentError, ModelpickError, Selector
+from support import reference, strategies
 
 pytestmark = pytest.mark.filterwarnings("error", "ignore::modelpick.converter.DocumentWarning")
 

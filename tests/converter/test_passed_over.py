@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command import modelpick
 
 from modelpick.converter import load_document
 from modelpick.runtime import DocumentError
+from support.command import modelpick
 
 MODELS = Path(__file__).parents[2] / "models"
 RECORD = {"query_embedding": [1.0], "selected_model": "a", "response_latency_ns": 1, "response_quality": 1.0}

@@ -1,8 +1,9 @@
 """Stub backends, which all tests of a module share."""
 
 import pytest
-from gateways import COST
-from stubs import Backend, loop_in_a_thread
+
+from support.gateways import COST
+from support.stubs import Backend, loop_in_a_thread
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,11 @@
 import logging
 
 import pytest
-from gateways import gateway, write_gateway
 
 from modelpick.gateway.config import ConfigError, read
 from modelpick.gateway.state import loaded
 from modelpick.runtime import ModelpickError
+from support.gateways import gateway, write_gateway
 
 GOOD = 'artifacts = "a"\n[[backends]]\nname = "m"\nbase_url = "http://h/v1"\n'
 

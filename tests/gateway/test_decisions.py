@@ -9,11 +9,8 @@ import httpx
 import numpy as np
 import openai
 import pytest
-from command import modelpick
-from gateways import POEM, QUALITY, ask, client_of, made, make_pair, replace, served, until, write_gateway
 from prometheus_client import REGISTRY
 from sqlalchemy.exc import OperationalError
-from stubs import completion
 
 from modelpick.gateway.config import Decisions, read
 from modelpick.gateway.database import Database
@@ -21,6 +18,9 @@ from modelpick.gateway.decisions import Answered, Outcome, new_id
 from modelpick.gateway.recorder import Recorder
 from modelpick.gateway.usage import Passing
 from modelpick.runtime.text import Encoder, TextSelector
+from support.command import modelpick
+from support.gateways import POEM, QUALITY, ask, client_of, made, make_pair, replace, served, until, write_gateway
+from support.stubs import completion
 
 QUICK = "[decisions]\nbatch_seconds = 0.01\n"
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 400}}

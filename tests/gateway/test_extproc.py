@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
-from gateways import CODE, POEM, ask, client_of, until, write_gateway
+
+from support.gateways import CODE, POEM, ask, client_of, until, write_gateway
 
 pytest.importorskip("grpc", reason="needs the extra extproc")
 ENVOY = shutil.which("envoy") or shutil.which("envoy", path=Path(sys.executable).parent)

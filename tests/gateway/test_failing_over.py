@@ -7,14 +7,14 @@ import time
 import httpx
 import openai
 import pytest
-from gateways import CODE, ask, client_of, served, until, write_gateway
 from hypothesis import given
 from hypothesis import strategies as st
-from stubs import WORDS, events
 
 from modelpick.gateway.breaker import Breaker
 from modelpick.gateway.config import read
 from modelpick.gateway.failing_over import Verdict, rule
+from support.gateways import CODE, ask, client_of, served, until, write_gateway
+from support.stubs import WORDS, events
 
 JSON, STREAM = b"application/json", b"text/event-stream"
 

@@ -16,13 +16,13 @@ from threading import Event, Thread
 import httpx
 import openai
 import pytest
-from gateways import CODE, COST, POEM, QUALITY, SENT, ask, client_of, make_pair, replace, served, until
-from stubs import WORDS, completion, events
 
 from modelpick.converter import convert
 from modelpick.gateway.config import ConfigError, read
 from modelpick.runtime import Selector
 from modelpick.runtime.text import TextSelector
+from support.gateways import CODE, COST, POEM, QUALITY, SENT, ask, client_of, make_pair, replace, served, until
+from support.stubs import WORDS, completion, events
 
 ROOT = Path(__file__).parents[2]
 QUERIES = [json.loads(line) for line in (ROOT / "models/queries.jsonl").read_text().splitlines()]

@@ -4,11 +4,11 @@ import json
 
 import openai
 import pytest
-from gateways import CODE, ask, client_of, make_pair, served, write_gateway
 
 from modelpick.gateway.config import Backend, read
 from modelpick.gateway.needs import MARGIN, estimated, needs_of
 from modelpick.runtime.text import Encoder
+from support.gateways import CODE, ask, client_of, make_pair, served, write_gateway
 
 SIZES = {
     "large": "context_tokens = 500\nmax_output_tokens = 100\naccepts = []\n",

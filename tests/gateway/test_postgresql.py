@@ -9,7 +9,6 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from gateways import made, until
 
 from modelpick.gateway.config import Conversations as Settings
 from modelpick.gateway.config import Decisions
@@ -17,6 +16,7 @@ from modelpick.gateway.conversations import Conversations
 from modelpick.gateway.database import Database
 from modelpick.gateway.decisions import Answered, Outcome, new_id
 from modelpick.gateway.recorder import Recorder
+from support.gateways import made, until
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 AS = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []

@@ -2,10 +2,10 @@
 
 import openai
 import pytest
-from gateways import CODE, POEM, ask, client_of, served, write_gateway
 
 from modelpick.gateway.config import read
 from modelpick.runtime.text import TextSelector
+from support.gateways import CODE, POEM, ask, client_of, served, write_gateway
 
 
 @pytest.fixture(scope="module")

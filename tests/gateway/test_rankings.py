@@ -1,12 +1,12 @@
 """The selector that picks for prompts is swapped, whatever a load raises in between."""
 
 import pytest
-from gateways import QUALITY, make_pair, replace, until, write_gateway
 from prometheus_client import REGISTRY
 
 from modelpick.gateway import rankings
 from modelpick.gateway.config import read
 from modelpick.gateway.rankings import Rankings
+from support.gateways import QUALITY, make_pair, replace, until, write_gateway
 
 TURNED = {topic: QUALITY[other] for topic, other in (("code", "poem"), ("poem", "code"))}
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from attacks import attack, entries, field, load_and_pick, parsed, resealed
 from onnx import TensorProto, helper, numpy_helper
 
 from modelpick.runtime import ArtifactError, Selector
 from modelpick.runtime.errors import MOST_CHARACTERS
+from support.attacks import attack, entries, field, load_and_pick, parsed, resealed
 
 KEPT = Path(__file__).parents[1] / "data/format-2"
 ABOVE = 1 << 32  # protobuf's readers take the number of a field from the low 32 bits of its key

@@ -5,11 +5,11 @@ import json
 import zlib
 
 import pytest
-from attacks import attack, entries, parsed, resealed
-from folders import SMALL
 
 from modelpick.converter.encoders.make import make_encoder
 from modelpick.runtime.schema import EncoderEntry
+from support.attacks import attack, entries, parsed, resealed
+from support.folders import SMALL
 
 LOADED = "from modelpick.runtime.text import Encoder; return Encoder.load(*args).embed(['a b', 'a' * 60 + 'b']).shape"
 WORDS = {"type": "WordLevel", "vocab": {"a": 0, "b": 1}, "unk_token": "a"}

@@ -1,7 +1,8 @@
 """Some mutants of one artifact of each kind; `make fuzz` tries many of all."""
 
-import fuzz
 import pytest
+
+from support import fuzz
 
 FILES = ["hiershrink", "kernel_ridge", "kmeans_2", "knn", "knn_rows_first", "mlp", "svm"]
 

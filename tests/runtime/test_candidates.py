@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime import FeatureError, Objective, Selector
+from support import reference
 
 MODELS = Path(__file__).parents[2] / "models"
 RNG = np.random.default_rng(1)

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-import reference
 
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.converter.algorithms.knn import KNNModelSelector
 from modelpick.runtime import ArtifactError, Selector
+from support import reference
 
 MODELS = Path(__file__).parents[2] / "models"
 NAMES = ("knn", "kmeans", "svm_rbf", "svm_linear")

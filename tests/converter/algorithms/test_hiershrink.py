@@ -5,7 +5,6 @@ import json
 
 import numpy as np
 import pytest
-import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -14,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 from modelpick.converter import build_estimator, load_document, to_artifact, to_json, verify
 from modelpick.converter.algorithms.hiershrink import HierShrinkSelector
 from modelpick.runtime import DocumentError, FeatureError, Selector
+from support import reference
 
 RNG = np.random.default_rng(6)
 COARSE, FINE, D, NAMES = 3, 8, 6, ["a", "b", "c", "d"]

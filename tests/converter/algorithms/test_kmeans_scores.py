@@ -5,7 +5,6 @@ import json
 
 import numpy as np
 import pytest
-import reference
 from sklearn.cluster import KMeans
 from sklearn.exceptions import NotFittedError
 
@@ -13,6 +12,7 @@ from modelpick.converter import DocumentWarning, build_estimator, load_document,
 from modelpick.converter.algorithms.kmeans_scores import ClusterScoreSelector
 from modelpick.converter.formats.digests import digest
 from modelpick.runtime import DocumentError, FeatureError, Selector
+from support import reference
 
 RNG = np.random.default_rng(5)
 C, D, NAMES = 6, 7, ["a", "b", "c", "d"]

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-import reference
 
 from modelpick.converter import build_estimator, convert, load_document
 from modelpick.runtime import Selector
+from support import reference
 
 MODELS, K = 9, 20
 

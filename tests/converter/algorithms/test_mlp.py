@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
-import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelpick.converter import build_estimator, load_document, to_artifact, to_json
 from modelpick.runtime import DocumentError, Selector
+from support import reference
 
 NAMES = ["a", "b", "c"]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import reference
 from sklearn.svm import SVC
 
 from modelpick.converter import build_estimator, convert, load_document, to_artifact, to_json, verify
 from modelpick.runtime import DocumentError, ModelpickError, Selector
+from support import reference
 
 RNG = np.random.default_rng(0)
 D, N_QUERIES = 12, 40

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.svm import SVC
 
 from modelpick.converter import DocumentWarning, build_estimator, load_document, to_artifact, to_json, verify
 from modelpick.runtime import DocumentError, Selector
+from support import reference
 
 SHARED = Path(os.environ.get("MODELPICK_SHARED", Path(__file__).parents[4] / "shared"))
 NAMES = ["b", "a", "d", "c", "e"]

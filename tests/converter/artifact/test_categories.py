@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
@@ -17,6 +16,7 @@ from modelpick.converter.verification.report import VerificationError
 from modelpick.runtime import DocumentError, Selector
 from modelpick.runtime.features import CATEGORIES
 from modelpick.runtime.text.categories import CategoryPredictor
+from support import reference
 
 CLASSIFIER = {
     "classes": ["law", "math", "other"],

@@ -5,11 +5,11 @@ import json
 from pathlib import Path
 
 import pytest
-import strategies
 from hypothesis import given, settings
 
 from modelpick.converter import build_estimator, load_document, to_artifact, to_json
 from modelpick.runtime import ArtifactError
+from support import strategies
 
 pytestmark = pytest.mark.filterwarnings("error", "ignore::modelpick.converter.DocumentWarning")
 

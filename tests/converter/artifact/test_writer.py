@@ -15,7 +15,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-import reference
 from onnx import numpy_helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
@@ -34,6 +33,7 @@ from modelpick.converter.algorithms.knn import KNNModelSelector
 from modelpick.converter.algorithms.mlp import MLPModelSelector
 from modelpick.converter.algorithms.svm import SVMModelSelector
 from modelpick.runtime import DocumentError, ModelpickError, Selector
+from support import reference
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import onnx
 import pytest
-from command import modelpick
-from folders import SMALL
 
 from modelpick.runtime.artifact.seal import seal
+from support.command import modelpick
+from support.folders import SMALL
 
 MODELS = Path(__file__).parents[3] / "models"
 FEW = [{"query": q, "model_name": m, "performance": 0.5, "embedding": [1.0, len(q)]} for q in ("a", "bc") for m in "xy"]

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from command import modelpick
 
 from modelpick.runtime import ArtifactError, Selector
+from support.command import modelpick
 
 
 @pytest.fixture

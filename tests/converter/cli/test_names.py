@@ -4,11 +4,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command import modelpick
-from folders import SMALL
 
 from modelpick.converter.cli.names import looks_like_a_path
 from modelpick.runtime import Selector
+from support.command import modelpick
+from support.folders import SMALL
 
 MODELS = Path(__file__).parents[3] / "models"
 

@@ -11,8 +11,6 @@ from xml.etree import ElementTree
 
 import onnx
 import pytest
-from command import modelpick
-from folders import SMALL
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -22,6 +20,8 @@ from modelpick.runtime.artifact.seal import seal
 from modelpick.runtime.errors import one_line
 from modelpick.runtime.events import logger
 from modelpick.runtime.serving.store import SelectorStore
+from support.command import modelpick
+from support.folders import SMALL
 
 BAD = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 CLOSED = re.compile("\u2068([^\u2066-\u2069]*)\u2069")

@@ -4,9 +4,9 @@ import json
 import sys
 
 import pytest
-from folders import SMALL, transformer
 
 from modelpick.converter.cli.app import main
+from support.folders import SMALL, transformer
 
 
 @pytest.fixture

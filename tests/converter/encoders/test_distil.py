@@ -6,8 +6,6 @@ import sys
 import msgspec
 import numpy as np
 import pytest
-from folders import SMALL, WORDS, expected, token_ids, transformer
-from recorded import DATA
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from modelpick.converter.cli.app import main
@@ -22,6 +20,8 @@ from modelpick.runtime import DocumentError
 from modelpick.runtime.artifact.tokenizer import check_tokenizer
 from modelpick.runtime.session import CPU
 from modelpick.runtime.text import Encoder, Tokens
+from support.folders import SMALL, WORDS, expected, token_ids, transformer
+from support.recorded import DATA
 
 LETTERS = "abcdefghij"
 NUMBERS = [place for place, word in enumerate(WORDS) if word != "[UNK]"]

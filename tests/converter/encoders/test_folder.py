@@ -7,7 +7,6 @@ import shutil
 import numpy as np
 import onnx
 import pytest
-from folders import TENSORS, WORDS, expected, token_ids, transformer, write_json
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, normalizers
@@ -16,6 +15,7 @@ from modelpick.converter.encoders.make import make_encoder
 from modelpick.converter.encoders.verify import TOLERANCE
 from modelpick.runtime import DocumentError
 from modelpick.runtime.text import Encoder, Tokens
+from support.folders import TENSORS, WORDS, expected, token_ids, transformer, write_json
 
 TEXT = "a b c"
 

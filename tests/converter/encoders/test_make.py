@@ -7,9 +7,7 @@ import shutil
 import numpy as np
 import onnx
 import pytest
-from folders import LONGEST, SMALL, TEXTS, expected, token_ids, transformer, write_json
 from onnx import TensorProto
-from recorded import SHARED
 from safetensors.numpy import load_file, save_file
 
 from modelpick.converter.encoders import make
@@ -17,6 +15,8 @@ from modelpick.converter.encoders.make import make_encoder
 from modelpick.converter.encoders.verify import TOLERANCE, EncoderError
 from modelpick.runtime import DocumentError
 from modelpick.runtime.text import Encoder
+from support.folders import LONGEST, SMALL, TEXTS, expected, token_ids, transformer, write_json
+from support.recorded import SHARED
 
 REAL = SHARED / "encoder"
 BASE = ("input_ids", "attention_mask")

@@ -7,14 +7,14 @@ import sys
 
 import numpy as np
 import pytest
-from folders import SMALL
-from recorded import DATA
 
 from modelpick.converter.cli.app import main
 from modelpick.converter.encoders.make import make_encoder
 from modelpick.converter.training import encoding
 from modelpick.converter.training.embeddings import embedding_key
 from modelpick.runtime.text import Encoder, TextSelector
+from support.folders import SMALL
+from support.recorded import DATA
 
 QUESTIONS = DATA.parent / "questions.jsonl"
 CONVERSATION = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Write a Python function"}]

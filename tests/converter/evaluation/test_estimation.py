@@ -5,10 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from command import modelpick
 from hypothesis import given
 from hypothesis import strategies as st
-from recorded import encoded, record
 
 from modelpick.converter import convert
 from modelpick.converter.evaluation.estimation import doubly_robust, effective_sample, estimated
@@ -19,6 +17,8 @@ from modelpick.converter.evaluation.verdict import verdicts
 from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime import DocumentError
+from support.command import modelpick
+from support.recorded import encoded, record
 
 NAMES = ["weak", "strong", "other"]
 

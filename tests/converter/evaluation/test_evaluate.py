@@ -6,12 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import reference
-from command import modelpick
 from hypothesis import given
 from hypothesis import strategies as st
-from recorded import DATA, ROOT, ROUTING, encoded, record
-from recorded import routed as routed_records
 
 from modelpick.converter import convert
 from modelpick.converter.evaluation import policies
@@ -26,6 +22,10 @@ from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime import DocumentError, FeatureError, ModelpickError, Selector
 from modelpick.runtime.decision.shrinkage import model_means
+from support import reference
+from support.command import modelpick
+from support.recorded import DATA, ROOT, ROUTING, encoded, record
+from support.recorded import routed as routed_records
 
 BENCHMARK = read_records(DATA)
 pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")

@@ -5,8 +5,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from command import modelpick
-from recorded import encoded, record
 
 from modelpick.converter import convert
 from modelpick.converter.evaluation.recovery import Preference, calibrate, preferences, recover
@@ -14,6 +12,8 @@ from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime import DocumentError, Objective, Selector
+from support.command import modelpick
+from support.recorded import encoded, record
 
 N = 40
 BENCHMARK = read_records(

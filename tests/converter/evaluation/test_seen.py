@@ -4,10 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from command import modelpick
 from hypothesis import given
 from hypothesis import strategies as st
-from recorded import encoded, routed
 
 from modelpick.converter import convert
 from modelpick.converter.artifact.restore import to_json
@@ -19,6 +17,8 @@ from modelpick.converter.formats.questions import digests, from_field, to_field
 from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime import DocumentError, Objective
+from support.command import modelpick
+from support.recorded import encoded, routed
 
 RECORDS = [json.loads(line) for line in routed(120).splitlines()]
 

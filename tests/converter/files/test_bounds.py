@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command import modelpick
 
 from modelpick.converter.files import text
 from modelpick.converter.training.embeddings import embedding_key, read_embeddings
+from support.command import modelpick
 
 MODEL = {"algorithm": "kmeans", "trained": True, "num_clusters": 1, "centroids": [[1, 2]], "cluster_models": ["a"]}
 RECORD = {"query": "q", "model_name": "a", "performance": 1}

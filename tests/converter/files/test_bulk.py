@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow
 import pytest
-from command import modelpick
 from pyarrow import parquet
 
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.converter.files import queries
 from modelpick.converter.files.bulk import select_file
 from modelpick.runtime import ModelpickError, Selector
+from support.command import modelpick
 
 RNG = np.random.default_rng(0)
 CATEGORIES = ["math", "law", "other"]

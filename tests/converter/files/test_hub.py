@@ -8,10 +8,10 @@ import sys
 import threading
 
 import pytest
-from command import modelpick
 
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime.artifact.seal import seal
+from support.command import modelpick
 
 FOREIGN = ["bert.onnx", "config.json", "package.json", "sealed.onnx"]
 MODEL = {"algorithm": "kmeans", "trained": True, "num_clusters": 1, "centroids": [[1, 2]], "cluster_models": ["a"]}

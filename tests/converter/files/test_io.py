@@ -12,9 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow
 import pytest
-from command import modelpick
 from pyarrow import parquet
-from recorded import ROOT
 
 from modelpick.converter import convert
 from modelpick.converter.files.bulk import select_file
@@ -22,6 +20,8 @@ from modelpick.converter.files.io import give_back, read_bytes, read_contents, w
 from modelpick.converter.files.text import place_not_utf8
 from modelpick.converter.training.records import read_records
 from modelpick.runtime import ModelpickError
+from support.command import modelpick
+from support.recorded import ROOT
 
 MODEL = {
     "algorithm": "kmeans",

@@ -8,10 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from markup import MARKUP, NAMES, artifact, records, rows
-from page import check
-from recorded import DATA, HELD_OUT, ROOT
-from recorded import routed as routed_records
 from typer.testing import CliRunner
 
 from modelpick.converter import build_estimator, convert, load_document, to_artifact
@@ -25,6 +21,10 @@ from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.converter.verification.report import VerificationError
 from modelpick.runtime import DocumentError, ModelpickError, Selector
 from modelpick.runtime.errors import one_line
+from support.html_page import check
+from support.markup import MARKUP, NAMES, artifact, records, rows
+from support.recorded import DATA, HELD_OUT, ROOT
+from support.recorded import routed as routed_records
 
 pytest.importorskip("jinja2")
 pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")

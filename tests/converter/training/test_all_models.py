@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from recorded import encoded, record
 from sklearn.svm import SVC
 
 from modelpick.converter import convert
 from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime import Selector
+from support.recorded import encoded, record
 
 # Models in order of their first record; that of the highest number in a query's embedding is the best there.
 POOLS = {

@@ -11,16 +11,16 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-from command import modelpick
 from hypothesis import given
 from hypothesis import strategies as st
-from pages import ROOT
-from recorded import ROUTING, encoded, record
 
 from modelpick.converter.training.embeddings import embedding_key
 from modelpick.converter.training.forms import FORMS
 from modelpick.converter.training.records import read_records, required_embeddings
 from modelpick.runtime import DocumentError, ModelpickError
+from support.command import modelpick
+from support.pages import ROOT
+from support.recorded import ROUTING, encoded, record
 
 MISSING = np.nan
 LLMROUTER = [

@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from command import modelpick
-from recorded import encoded, record
 
 from modelpick.converter.files.parquet import read_parquet
 from modelpick.converter.training.logs import understand
 from modelpick.converter.training.records import read_answers, read_records
 from modelpick.runtime import DocumentError
+from support.command import modelpick
+from support.recorded import encoded, record
 
 
 def understood(*records):

@@ -6,9 +6,6 @@ import types
 
 import numpy as np
 import pytest
-import reference
-from command import modelpick
-from recorded import DATA, encoded, record
 
 from modelpick.converter import build_estimator, convert, load_document
 from modelpick.converter.algorithms import TABLE
@@ -19,6 +16,9 @@ from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.converter.training.tune import tune
 from modelpick.runtime import DocumentError, Selector
+from support import reference
+from support.command import modelpick
+from support.recorded import DATA, encoded, record
 
 pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")
 

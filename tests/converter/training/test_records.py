@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recorded import DATA, ROUTING, encoded, record
 
 from modelpick.converter.formats.outcomes import filled
 from modelpick.converter.training.embeddings import embedding_key, read_embeddings
 from modelpick.converter.training.records import read_records, required_embeddings
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime import DocumentError, ModelpickError
+from support.recorded import DATA, ROUTING, encoded, record
 
 LINES = DATA.read_bytes().splitlines(keepends=True)
 MISSING = np.nan

@@ -3,13 +3,13 @@
 import json
 
 import pytest
-from recorded import DATA, ROOT
 
 from modelpick.converter import build_estimator, load_document, to_artifact, to_json
 from modelpick.converter.algorithms import TABLE
 from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, training_data
+from support.recorded import DATA, ROOT
 
 ALWAYS = {"algorithm", "trained"}
 LINEAR = {"model_name", "weights", "rho"}

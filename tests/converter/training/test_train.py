@@ -8,9 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import reference
-from command import modelpick
-from recorded import DATA, ROOT, ROUTING, encoded, record, routed
 
 from modelpick.converter import build_estimator, convert, load_document, to_artifact
 from modelpick.converter.algorithms import TABLE
@@ -20,6 +17,9 @@ from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.converter.training.tune import compare, tune
 from modelpick.runtime import DocumentError, Objective, Selector
+from support import reference
+from support.command import modelpick
+from support.recorded import DATA, ROOT, ROUTING, encoded, record, routed
 
 pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")
 

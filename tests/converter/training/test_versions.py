@@ -4,14 +4,14 @@ import json
 
 import numpy as np
 import pytest
-from command import modelpick
-from recorded import encoded, record
 
 from modelpick.converter import build_estimator, load_document
 from modelpick.converter.algorithms import TABLE
 from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, training_data
+from support.command import modelpick
+from support.recorded import encoded, record
 
 RNG = np.random.default_rng(5)
 MODELS = ["small", "large", "middle"]

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from attacks import entries, parsed, resealed
 from onnx import numpy_helper
 
 from modelpick.runtime import ArtifactError, Selector
 from modelpick.runtime.algorithms import TABLE
 from modelpick.runtime.artifact.tables import TABLES
+from support.attacks import entries, parsed, resealed
 
 KEPT = Path(__file__).parents[2] / "data/format-2"
 

@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
-import reference
 
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime.artifact.metadata import read_contents
 from modelpick.runtime.query import squared_norms
 from modelpick.runtime.search.exact import PARTS, Nearest
 from modelpick.runtime.session import open_parts
+from support import reference
 
 K = 4
 

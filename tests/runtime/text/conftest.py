@@ -4,12 +4,12 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from folders import SMALL
 
 from modelpick.converter import convert
 from modelpick.converter.encoders.make import make_encoder
 from modelpick.runtime.features import CATEGORIES
 from modelpick.runtime.text import Encoder
+from support.folders import SMALL
 
 # A prompt in the midst of each cluster, and the model that is picked there.
 KNOWN = {

@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from folders import TEXTS, transformer
 
 from modelpick.converter.encoders.make import make_encoder
 from modelpick.runtime import ArtifactError, FeatureError, ModelpickError, Selector
@@ -21,6 +20,7 @@ from modelpick.runtime.artifact.seal import seal
 from modelpick.runtime.schema import PREFIX, EncoderEntry
 from modelpick.runtime.text import Encoder, Tokens
 from modelpick.runtime.text import encoder as module
+from support.folders import TEXTS, transformer
 
 MANY = [" ".join("abcdefghij"[place % 10] for place in range(start, start + start % 11)) for start in range(200)]
 

@@ -5,13 +5,13 @@ import shutil
 import time
 
 import pytest
-from folders import SMALL
 
 from modelpick.converter import convert
 from modelpick.converter.encoders.make import make_encoder
 from modelpick.runtime import ArtifactError, Selector
 from modelpick.runtime.serving.text_store import TextStore
 from modelpick.runtime.text import Encoder
+from support.folders import SMALL
 
 MATH = "Solve the equation for x"
 

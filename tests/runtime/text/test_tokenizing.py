@@ -4,7 +4,6 @@ import base64
 import json
 
 import pytest
-from folders import LONGEST, token_ids, transformer
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as LibraryTokenizer
@@ -17,6 +16,7 @@ from modelpick.runtime.artifact.metadata import EncoderIdentity
 from modelpick.runtime.artifact.tokenizer import UnsafeTokenizerError, check_tokenizer
 from modelpick.runtime.text import Encoder, Tokens
 from modelpick.runtime.text.tokenizing import Tokenizer
+from support.folders import LONGEST, token_ids, transformer
 
 LETTERS = "abcdefgh"
 PIECES = [*LETTERS, "ab", "cd", "ef", "abcd", "é", "▁", "▁a", "▁ab", "##a", "##b", "##cd", " ", "\n", "[UNK]"]

@@ -26,15 +26,15 @@ from typing import NamedTuple
 
 import numpy as np
 import onnx
-from attacks import attack, field, parsed, varint
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from modelpick.runtime import ModelpickError, Selector
 from modelpick.runtime.artifact.operators import ATTRIBUTES, DTYPES, ENCODER
 from modelpick.runtime.artifact.seal import SEAL_LENGTH, seal
 from modelpick.runtime.errors import MOST_CHARACTERS, one_line
+from support.attacks import attack, field, parsed, varint
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 # Tables that picks are read from, once the nearest rows or clusters are known.
 DECIDING = {"row_model", "row_quality", "row_speed", "scores", "coarse_means", "fine_sums", "fine_counts", "latencies"}
 # Metadata that no pick depends on.
@@ -522,9 +522,8 @@ FAILURES = {"foreign", "wrong", "died", "hung"}
 
 def make_encoders(folder: Path) -> list[Path]:
     """Write small encoders: static vectors, a transformer, and one with 8-bit weights."""
-    from folders import SMALL, transformer
-
     from modelpick.converter.encoders.make import Quantisation, make_encoder
+    from support.folders import SMALL, transformer
 
     made = [folder / f"encoder-{name}.onnx" for name in ("static", "transformer", "int8")]
     make_encoder(SMALL, made[0])

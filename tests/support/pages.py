@@ -1,6 +1,6 @@
 """What the pages say to do, done as a reader would: commands of the shell, Python snippets, and what they print.
 
-`python tests/pages.py PAGE...` does that outside the checkout, with the modelpick that is installed, for
+`python tests/support/pages.py PAGE...` does that outside the checkout, with the modelpick that is installed, for
 `make release-check`.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
 PYPROJECT = (ROOT / "pyproject.toml").read_text()
 ENVIRONMENT = {

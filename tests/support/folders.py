@@ -11,7 +11,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
-SMALL = Path(__file__).parents[1] / "models/encoder"
+SMALL = Path(__file__).parents[2] / "models/encoder"
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghij"]
 WIDTH, LONGEST = 8, 12
 TEXTS = ["", "a", "a b c", "j i h g f e d c b a", "a b c d e f g h i j a b c d e", "zzz b", "b a"]

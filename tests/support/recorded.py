@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DATA = ROOT / "models/benchmark.jsonl"
 HELD_OUT = ROOT / "models/held_out.jsonl"
 SHARED = Path(os.environ.get("MODELPICK_SHARED", ROOT.parent / "shared"))

@@ -20,7 +20,7 @@ from modelpick.runtime.artifact.seal import SEAL_LENGTH, seal
 
 SECONDS, MEMORY = 20, 4 * 2**30
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["attacks", "modelpick.converter.cli.app", "modelpick.runtime.text"])
+_SERVER.set_forkserver_preload(["support.attacks", "modelpick.converter.cli.app", "modelpick.runtime.text"])
 
 
 class Outcome(NamedTuple):
@@ -36,7 +36,7 @@ class Outcome(NamedTuple):
 
 
 def attack(case: Callable[..., Any] | str, *args: Any, seconds: float = SECONDS, memory: int = MEMORY) -> Outcome:
-    """Run a case in a process of its own: a function of a module in tests/, or the text of one.
+    """Run a case in a process of its own: a function of a module of the tests, or the text of one.
 
     A text is the body of a function of ``args``. What it returns must be picklable.
     """

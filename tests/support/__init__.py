@@ -1,0 +1,1 @@
+"""What the tests share: reference answers, data, commands, servers and attacks."""
