@@ -10,7 +10,7 @@ from prometheus_client import Counter, Histogram
 from modelpick.runtime import ArtifactError, Objective
 from modelpick.runtime.decision.objective import cheapest
 from modelpick.runtime.events import Event, Refusal, Swap
-from modelpick.runtime.query import Asked
+from modelpick.runtime.request import Given
 from modelpick.runtime.serving.text_store import TextStore
 from modelpick.runtime.text import TextSelector
 
@@ -117,10 +117,10 @@ class Rankings(TextStore):
         if not able:
             raise _none_can(excluded)
         costs = _costs(able, needs)
-        asked, cost_weight = _asked(selector, prefer, costs)
-        asked["candidates"] = [backend.name for backend in able]
+        given, cost_weight = _given(selector, prefer, costs)
+        given["candidates"] = [backend.name for backend in able]
         messages: Any = body.get("messages")
-        explained = selector.explain(messages=messages, **asked)
+        explained = selector.explain(messages=messages, **given)
         scores, outcomes = explained["scores"], explained.get("outcomes", {})
         choices = [
             Choice(self._backends[name], score, **{"cost": costs.get(name), **_predicted(outcomes.get(name, {}))})
@@ -134,20 +134,20 @@ class Rankings(TextStore):
         return Ranking(choices, excluded, needs, cost_weight, *digests, explained.get("category"), prefer.quality)
 
 
-def _asked(selector: TextSelector, prefer: Preference, costs: Mapping[str, float]) -> tuple[Asked, float | None]:
-    """Return what is asked of a selector, and what a unit of cost is worth by it."""
-    asked, objective = Asked(), Objective()
+def _given(selector: TextSelector, prefer: Preference, costs: Mapping[str, float]) -> tuple[Given, float | None]:
+    """Return the preferences for a selector, and what a unit of cost is worth by it."""
+    given, objective = Given(), Objective()
     if prefer.keep is not None:
-        asked["keep"] = prefer.keep
+        given["keep"] = prefer.keep
         if selector.selector.points:
             objective = cheapest(selector.selector.points, prefer.keep).objective
     elif prefer.cost_weight is not None or prefer.seconds_weight is not None:
-        asked["objective"] = objective = Objective(prefer.cost_weight or 0.0, prefer.seconds_weight or 0.0)
+        given["objective"] = objective = Objective(prefer.cost_weight or 0.0, prefer.seconds_weight or 0.0)
     if not selector.metadata.outcomes:
-        return asked, None
+        return given, None
     if costs:
-        asked["costs"] = costs
-    return asked, objective.cost_weight
+        given["costs"] = costs
+    return given, objective.cost_weight
 
 
 def _costs(backends: Iterable[Backend], needs: Needs) -> dict[str, float]:

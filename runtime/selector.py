@@ -25,12 +25,12 @@ from .events import UNKNOWN, Observer, Selection, notify
 from .features import FeatureBuilder
 from .keywords import refuse_unknown, spelled_out
 from .notebook import Explained
-from .query import (
+from .request import (
     FEATURES,
-    Asked,
     BatchRequest,
     Checks,
     Features,
+    Given,
     Known,
     Preferences,
     Queries,
@@ -64,10 +64,10 @@ class _Loaded(NamedTuple):
     unknown_candidates: UnknownCandidates | None
     expect: Requirements | None
     observer: Observer | None
-    asked: Asked
+    given: Given
 
 
-class Loading(Asked, total=False):
+class Loading(Given, total=False):
     """What `Selector.load` takes in addition to the artifact, for those who pass it on."""
 
     providers: Providers | None
@@ -117,7 +117,7 @@ class Selector:
         unknown_candidates: UnknownCandidates | None = None,
         expect: Requirements | None = None,
         observer: Observer | None = None,
-        **asked: Unpack[Asked],
+        **given: Unpack[Given],
     ) -> Self:
         """Load an artifact.
 
@@ -138,9 +138,9 @@ class Selector:
             What the artifact must be.
         observer
             Called with an `events.Selection` for each call that picks. It must not block.
-        **asked
+        **given
             ``candidates``, ``quality_weight``, ``objective``, ``keep``, ``costs``, ``seconds`` and ``evidence`` of all
-            calls that do not ask otherwise: see `modelpick.runtime.query.Asked`.
+            calls that give no others: see `modelpick.runtime.request.Given`.
 
         Raises
         ------
@@ -148,12 +148,12 @@ class Selector:
             When the artifact cannot be read, is cut, altered, not modelpick's, of a newer format version, or not what
             is expected.
         FeatureError
-            When what is asked is invalid, or means nothing to the algorithm.
+            When a preference is invalid, or means nothing to the algorithm.
         """
-        refuse_unknown(asked, tuple(Loading.__annotations__))
+        refuse_unknown(given, tuple(Loading.__annotations__))
         name, data = read_sealed(path)
         return cls._open(
-            _Loaded(name, data, providers, sess_options, unknown_candidates, expect, observer, lasting(asked)),
+            _Loaded(name, data, providers, sess_options, unknown_candidates, expect, observer, lasting(given)),
         )
 
     @classmethod
@@ -188,7 +188,7 @@ class Selector:
             evidence=metadata.evidence,
         )
         single = any(part.is_in(tables) and part.is_single(tables) for part in rule.parts)
-        checks = Checks(features, known, loaded.unknown_candidates, loaded.asked, single)
+        checks = Checks(features, known, loaded.unknown_candidates, loaded.given, single)
         run = open_parts(name, model, loaded.providers, loaded.sess_options, rule.parts, tables)
         try:
             selector = cls.__new__(cls)
@@ -250,13 +250,13 @@ class Selector:
             embedding and its category.
         **request
             ``embedding``, ``category``, ``candidates``, ``quality_weight``, ``objective``, ``keep``, ``costs``,
-            ``seconds`` and ``evidence``: see `modelpick.runtime.query.Request`.
+            ``seconds`` and ``evidence``: see `modelpick.runtime.request.Request`.
 
         Raises
         ------
         FeatureError
             When the query is of another width, empty, not numeric, or holds NaN or infinity; when a candidate is
-            unknown or there is none; when anything else that is asked is invalid, or means nothing to the algorithm.
+            unknown or there is none; when a preference is invalid, or means nothing to the algorithm.
         ArtifactError
             When the selector is closed.
         """
@@ -359,9 +359,9 @@ class Selector:
         scores = {model: score for model, score in scores.items() if not isnan(score)}
         return Explained({"model": self.model_names[explanation.winner], "scores": scores, **explanation.details})
 
-    def only_candidate(self, asked: Asked) -> str | None:
-        """Return the only candidate of what is asked, which `select` answers whatever the query is; None of more."""
-        return self._checks.preferences(asked).only
+    def only_candidate(self, given: Given) -> str | None:
+        """Return the only candidate, which `select` answers whatever the query is; None where there are more."""
+        return self._checks.preferences(given).only
 
     @spelled_out
     def checked(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> npt.NDArray[np.float64]:

@@ -108,14 +108,14 @@ def open_session(
     """
     if isinstance(providers, str):
         raise ArtifactError(f"{name}: providers: expected a list of names, got one name: [{providers!r}]")
-    asked = dict((entry, {}) if isinstance(entry, str) else entry for entry in providers or [CPU])
-    asked = {provider: {**EXACT.get(provider, {}), **options} for provider, options in asked.items()}
-    _refuse_missing(name, asked, onnxruntime.get_available_providers())
-    inexact = [provider for provider, options in asked.items() if not _is_exact(provider, options)]
+    given = dict((entry, {}) if isinstance(entry, str) else entry for entry in providers or [CPU])
+    given = {provider: {**EXACT.get(provider, {}), **options} for provider, options in given.items()}
+    _refuse_missing(name, given, onnxruntime.get_available_providers())
+    inexact = [provider for provider, options in given.items() if not _is_exact(provider, options)]
     switched_on = [option for option in INEXACT if sess_options is not None and _is_on(sess_options, option)]
     if inexact or switched_on:
         logger.warning("%s: runs on the CPU: %s may be inexact", name, ", ".join(inexact + switched_on))
-        asked = {CPU: {}}
+        given = {CPU: {}}
     try:
         split = sess_options is None or bool(switched_on)
         cut, tensors = pruned(model, part.outputs, split, part.switch, part.is_single(tables))
@@ -131,13 +131,13 @@ def open_session(
             sess_options.add_external_initializers(list(tensors), values)
             for tensor, value in zip(tensors, values, strict=True):
                 sess_options.add_initializer(tensor, value)
-        session = onnxruntime.InferenceSession(cut, sess_options, providers=list(asked.items()), enable_fallback=0)
+        session = onnxruntime.InferenceSession(cut, sess_options, providers=list(given.items()), enable_fallback=0)
         session.disable_fallback()  # older onnxruntime ignores enable_fallback
         # It holds no reference to what it reads there: calls in flight would read freed memory.
         session.tensors_in_place = values
     except Exception as cause:  # onnxruntime's errors have no common base
         raise cannot_run(name, cause) from None
-    _refuse_missing(name, asked, session.get_providers())
+    _refuse_missing(name, given, session.get_providers())
     return session
 
 
@@ -158,8 +158,8 @@ def runner(session: onnxruntime.InferenceSession) -> Run:
     return run_session
 
 
-def _refuse_missing(name: str, asked: Iterable[str], present: Iterable[str]) -> None:
-    if missing := set(asked) - set(present):
+def _refuse_missing(name: str, given: Iterable[str], present: Iterable[str]) -> None:
+    if missing := set(given) - set(present):
         raise ArtifactError(f"{name}: cannot be run: no execution provider {', '.join(sorted(missing))}")
 
 

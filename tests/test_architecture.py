@@ -15,7 +15,7 @@ LAYERS = {
     "runtime": [
         {"decision", "errors", "schema"},
         {"artifact", "events", "features", "keywords", "notebook", "session"},
-        {"query"},
+        {"request"},
         {"search"},
         {"algorithms"},
         {"selector"},

@@ -18,7 +18,7 @@ from modelpick.converter.cli.app import app
 from modelpick.converter.cli.train import Algorithm
 from modelpick.converter.training.embeddings import embedding_key
 from modelpick.converter.training.record import Record
-from modelpick.runtime import Selector, SelectorStore, query
+from modelpick.runtime import Selector, SelectorStore, request
 from support.command import modelpick as command_line
 from support.pages import ROOT
 from support.recorded import ROUTING, SHARED
@@ -31,7 +31,7 @@ OPTIONS = {
 }
 PACKAGES = (modelpick.runtime, modelpick.runtime.text, modelpick.converter)
 # Keywords of a request, and of what loads a selector.
-KEYWORDS = {name for kind in (query.Request, query.Asked) for name in kind.__annotations__} | {
+KEYWORDS = {name for kind in (request.Request, request.Given) for name in kind.__annotations__} | {
     name for name, one in signature(Selector.load).parameters.items() if one.kind is not Parameter.POSITIONAL_ONLY
 }
 GATEWAY = set(re.findall(r"^(?:\[+)?(\w+)", (ROOT / "docs/gateway.md").read_text(), re.MULTILINE))

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from modelpick.runtime import FeatureError, ModelpickError, Objective, Selector
-from modelpick.runtime.query import Asked
+from modelpick.runtime.request import Given
 from modelpick.runtime.text import TextSelector
 from modelpick.runtime.text.messages import Which
 
@@ -71,7 +71,7 @@ def select(
     answered; run again, the command continues where it was interrupted. Exit code 1 where rows were bad.
     """
     objective = Objective(cost_weight, seconds_weight)
-    asked = Asked(keep=keep, evidence=evidence, objective=None if objective == Objective() else objective)
+    asked = Given(keep=keep, evidence=evidence, objective=None if objective == Objective() else objective)
     if source is not None and target is not None:
         _select_file(artifact, source, target, column, asked, encoder, message)
         return
@@ -85,7 +85,7 @@ def select(
                 emit(ask(selector.select, query))
 
 
-def _loaded(artifact: Path, encoder: Path | None, message: Which, asked: Asked) -> Selector | TextSelector:
+def _loaded(artifact: Path, encoder: Path | None, message: Which, asked: Given) -> Selector | TextSelector:
     with _options_named():
         if encoder is None:
             return Selector.load(artifact, **asked)
@@ -142,7 +142,7 @@ def _select_file(
     source: Path,
     target: Path,
     column: str,
-    asked: Asked,
+    asked: Given,
     encoder: Path | None,
     message: Which,
 ) -> None:

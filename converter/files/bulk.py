@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from modelpick.runtime import ArtifactError, FeatureError, ModelpickError, Selector
 from modelpick.runtime.errors import first_line
-from modelpick.runtime.query import Asked
+from modelpick.runtime.request import Given
 from modelpick.runtime.text import Encoder, TextSelector
 from modelpick.runtime.text.messages import Which
 
@@ -97,7 +97,7 @@ def select_file(
     column: str = FEATURES,
     chunk: int = CHUNK,
     done: Callable[[int, int | None], None] = lambda done, total: None,
-    asked: Asked | None = None,
+    asked: Given | None = None,
     encoder: Path | None = None,
     message: Which = "last_user",
 ) -> Outcome:
@@ -204,7 +204,7 @@ def _rows(part: bytes) -> range:
 
 
 def _loaded(
-    artifact: Path, data: bytes, encoder: Encoder | None, message: Which, asked: Asked
+    artifact: Path, data: bytes, encoder: Encoder | None, message: Which, asked: Given
 ) -> Selector | TextSelector:
     """Load the bytes that the manifest names, and not what may have taken the file's place; errors name the file."""
     try:

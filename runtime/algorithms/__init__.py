@@ -18,6 +18,6 @@ TABLE: Rules = {
 
 
 def takers(name: str) -> str:
-    """Name the algorithms that take a key of `modelpick.runtime.query.Asked`, for messages."""
+    """Name the algorithms that take a key of `modelpick.runtime.request.Given`, for messages."""
     able = [f"{algorithm} {semantics}" for (algorithm, semantics), rule in TABLE.items() if name in rule.takes]
     return f"{', '.join(able[:-1])} or {able[-1]}" if len(able) > 1 else able[0]

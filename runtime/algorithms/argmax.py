@@ -15,7 +15,7 @@ from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..decision.voting import CLOSE, are_close, best_per_model
 from ..errors import ArtifactError, FeatureError
-from ..query import Norms, Preferences, Queries
+from ..request import Norms, Preferences, Queries
 from ..schema import Input, Output, Table
 from ..search.leading import PARTS, search_of
 from ..session import Run

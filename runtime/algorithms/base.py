@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
-from ..query import Norms, Preferences, Queries
+from ..request import Norms, Preferences, Queries
 from ..session import Part, Run
 
 
@@ -70,7 +70,7 @@ class Rule(NamedTuple):
     make: Callable[[Metadata, Mapping[str, Tensor], Preferences], Algorithm]
     """Makes the algorithm from the artifact's metadata and initializers, and the preferences of most calls."""
     takes: frozenset[str]
-    """Keys of `modelpick.runtime.query.Asked` that mean something to it."""
+    """Keys of `modelpick.runtime.request.Given` that mean something to it."""
     parts: tuple[Part, ...] = (Part(),)
     """Parts of the graph that have a session each, if the artifact has them; the first is there always."""
     skips_unknown: bool = False

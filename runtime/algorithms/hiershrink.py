@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..errors import ArtifactError
-from ..query import Norms, Preferences, Queries
+from ..request import Norms, Preferences, Queries
 from ..schema import Input, Output, Table
 from ..search.leading import SEARCH_ONLY, Lead
 from ..session import Part, Run

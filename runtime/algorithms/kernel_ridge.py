@@ -14,7 +14,7 @@ from ..artifact.onnx_reader import Tensor
 from ..decision.objective import OUTCOMES, floored
 from ..decision.voting import are_close
 from ..errors import ArtifactError
-from ..query import Norms, Preferences, Queries
+from ..request import Norms, Preferences, Queries
 from ..schema import Input, Output, Table
 from ..session import Part, Run
 from .base import PREDICTS, Explanation, Rule, Rules

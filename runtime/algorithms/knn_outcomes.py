@@ -11,7 +11,7 @@ from ..decision.guard import leads
 from ..decision.objective import OUTCOMES, floored
 from ..decision.shrinkage import deviations, neighbour_means
 from ..errors import ArtifactError
-from ..query import Norms, Preferences, Queries
+from ..request import Norms, Preferences, Queries
 from ..schema import Table
 from ..search.exact import PARTS, Nearest
 from ..session import Run

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..decision.voting import Weights, first_best, shrunk_means
-from ..query import Norms, Preferences, Queries
+from ..request import Norms, Preferences, Queries
 from ..schema import Table
 from ..search.exact import PARTS, Nearest
 from ..session import Run

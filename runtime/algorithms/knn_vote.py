@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..decision.voting import Vote, Weights, vote, vote_one, vote_weights
-from ..query import Norms, Preferences, Queries
+from ..request import Norms, Preferences, Queries
 from ..schema import Table
 from ..search.early_exit import EarlyExit, Ranked
 from ..search.exact import PARTS, Nearest

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..decision.objective import COST, OUTCOMES, choose, effective, utilities
-from ..query import Preferences
+from ..request import Preferences
 
 Array = npt.NDArray[np.float64]
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ..artifact.onnx_reader import Tensor
 from ..errors import ArtifactError
-from ..query import Norms, Queries
+from ..request import Norms, Queries
 from ..schema import Input, Metric, Output, Stored, Table
 from ..session import Part, Run
 from .distances import Vectors, squared_distances

@@ -10,7 +10,7 @@ from math import inf, sqrt
 import numpy as np
 
 from ..artifact.onnx_reader import Tensor
-from ..query import Queries
+from ..request import Queries
 from ..schema import Input, Output, Stored, Table
 from ..session import Part, Run
 from .distances import Vectors

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..artifact.onnx_reader import Tensor
-from ..query import Norms, Queries
+from ..request import Norms, Queries
 from ..schema import Input, Output, Table
 from ..session import Part, Run
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..errors import ArtifactError
 from ..keywords import spelled_out
-from ..query import Asked, Request
+from ..request import Given, Request
 from ..selector import Selector
 
 
@@ -56,36 +56,36 @@ class BatchingSelector:
         """Pick the model for one query; takes and raises what `Selector.select` does. Bad requests fail alone."""
         if self._closed:
             raise ArtifactError("the selector is closed")
-        asked = _shared(request)
-        checked = self._selector.checked(features, **{**request, **dict(asked)})
+        given = _shared(request)
+        checked = self._selector.checked(features, **{**request, **dict(given)})
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[str] = loop.create_future()
-        waiting = self._waiting.setdefault(asked, [])
+        waiting = self._waiting.setdefault(given, [])
         waiting.append(_Waiting(checked, answer))
         if len(waiting) >= self._max_batch:
-            self._start(asked)
+            self._start(given)
         elif len(waiting) == 1 and self._running:
-            self._starts[asked] = loop.call_later(self._max_wait, self._start, asked)
+            self._starts[given] = loop.call_later(self._max_wait, self._start, given)
         elif len(waiting) == 1:
-            self._starts[asked] = loop.call_soon(self._start, asked)
+            self._starts[given] = loop.call_soon(self._start, given)
         return await answer
 
-    def _start(self, asked: _Shared) -> None:
-        if start := self._starts.pop(asked, None):
+    def _start(self, given: _Shared) -> None:
+        if start := self._starts.pop(given, None):
             start.cancel()
-        task = asyncio.get_running_loop().create_task(self._answer(asked, self._waiting.pop(asked)))
+        task = asyncio.get_running_loop().create_task(self._answer(given, self._waiting.pop(given)))
         self._running.add(task)
         task.add_done_callback(self._ended)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._running.discard(task)
-        for asked in list(self._waiting):
-            self._start(asked)
+        for given in list(self._waiting):
+            self._start(given)
 
-    async def _answer(self, asked: _Shared, waiting: list[_Waiting]) -> None:
+    async def _answer(self, given: _Shared, waiting: list[_Waiting]) -> None:
         matrix = np.array([one.features for one in waiting])
         try:
-            picked = await asyncio.to_thread(self._selector.select_batch, matrix, **dict(asked))
+            picked = await asyncio.to_thread(self._selector.select_batch, matrix, **dict(given))
         except BaseException as error:
             for one in waiting:
                 if not one.answer.done():
@@ -98,8 +98,8 @@ class BatchingSelector:
     async def aclose(self) -> None:
         """Answer what is waiting, and refuse what comes later."""
         self._closed = True
-        for asked in list(self._waiting):
-            self._start(asked)
+        for given in list(self._waiting):
+            self._start(given)
         await asyncio.gather(*self._running)
 
     async def __aenter__(self) -> Self:
@@ -119,9 +119,9 @@ class _Models(dict[str, float]):
 
 
 def _shared(request: Request) -> _Shared:
-    """Return what is asked beside the query, as `Selector.select_batch` takes it, but so that it can be a key."""
-    asked = ((name, request.get(name)) for name in sorted(Asked.__annotations__))
-    return tuple((name, _hashable(value)) for name, value in asked if value is not None)
+    """Return the preferences of a request, as `Selector.select_batch` takes it, but so that it can be a key."""
+    given = ((name, request.get(name)) for name in sorted(Given.__annotations__))
+    return tuple((name, _hashable(value)) for name, value in given if value is not None)
 
 
 def _hashable(value: Any) -> Any:

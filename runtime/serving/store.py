@@ -12,7 +12,7 @@ from weakref import WeakSet
 from ..errors import ArtifactError, ModelpickError, UnreadableError, first_line
 from ..events import Refusal, Swap, logger, notify
 from ..keywords import refuse_unknown, spelled_out
-from ..query import lasting
+from ..request import lasting
 from ..selector import Loading, Selector
 
 SUFFIX = ".onnx"

@@ -17,7 +17,7 @@ from ..errors import ArtifactError, FeatureError
 from ..features import CATEGORIES
 from ..keywords import refuse_unknown, spelled_out
 from ..notebook import Explained
-from ..query import Asked, lasting
+from ..request import Given, lasting
 from ..selector import Drift, Loading, Selector
 from .categories import CategoryPredictor
 from .encoder import Encoder
@@ -33,7 +33,7 @@ class Prompt(TypedDict, total=False):
     """Category of the prompt, where the selector's vectors have its one-hot; predicted where the artifact can."""
 
 
-class PromptRequest(Prompt, Asked, total=False):
+class PromptRequest(Prompt, Given, total=False):
     """What `TextSelector.select` and the methods like it take beside the text."""
 
 
@@ -110,7 +110,7 @@ class TextSelector:
             The prompt; or instead of it ``messages``.
         **request
             ``messages`` and ``category``; ``candidates``, ``quality_weight``, ``objective``, ``keep``, ``costs``,
-            ``seconds`` and ``evidence``: see `modelpick.runtime.query.Asked`.
+            ``seconds`` and ``evidence``: see `modelpick.runtime.request.Given`.
 
         Raises
         ------
@@ -119,10 +119,10 @@ class TextSelector:
         ArtifactError
             When the selector is closed.
         """
-        asked, prompt = _asked(request), self._text(text, request)
-        if self.selector.only_candidate(asked) is not None:
-            return self.selector.select(self._nothing(1)[0], **asked)
-        return self.selector.select(self._query(prompt, request.get("category")), **asked)
+        given, prompt = _given(request), self._text(text, request)
+        if self.selector.only_candidate(given) is not None:
+            return self.selector.select(self._nothing(1)[0], **given)
+        return self.selector.select(self._query(prompt, request.get("category")), **given)
 
     @spelled_out
     async def aselect(self, text: str | None = None, **request: Unpack[PromptRequest]) -> str:
@@ -136,23 +136,23 @@ class TextSelector:
         self,
         prompts: Sequence[str | Messages],
         categories: Sequence[str | None] | None = None,
-        **asked: Unpack[Asked],
+        **given: Unpack[Given],
     ) -> list[str]:
         """Pick the model for each of many prompts, texts or conversations; takes and raises what `select` does."""
         if isinstance(prompts, str):
             raise FeatureError("expected a sequence of prompts, got one text")
         if categories is not None and len(categories) != len(prompts):
             raise FeatureError(f"categories: expected {len(prompts)}, one per prompt, got {len(categories)}")
-        refuse_unknown(asked, (*Asked.__annotations__, "prompts", "categories"))
+        refuse_unknown(given, (*Given.__annotations__, "prompts", "categories"))
         texts = [prompt if isinstance(prompt, str) else prompt_of(prompt, self._message) for prompt in prompts]
-        given, asked = [None] * len(texts) if categories is None else list(categories), lasting(asked)
-        return self.selector.select_batch(self._features(texts, given, asked), **asked)
+        known, given = [None] * len(texts) if categories is None else list(categories), lasting(given)
+        return self.selector.select_batch(self._features(texts, known, given), **given)
 
     @spelled_out
     def scores(self, text: str | None = None, **request: Unpack[PromptRequest]) -> dict[str, float]:
         """Score every candidate for one prompt, see `Selector.scores`; takes and raises what `select` does."""
-        asked = _asked(request)
-        return self.selector.scores(self._query(self._text(text, request), request.get("category")), **asked)
+        given = _given(request)
+        return self.selector.scores(self._query(self._text(text, request), request.get("category")), **given)
 
     @spelled_out
     def explain(self, text: str | None = None, **request: Unpack[PromptRequest]) -> dict[str, Any]:
@@ -165,10 +165,10 @@ class TextSelector:
             it has more. Where the selector's vectors have its one-hot, also the ``category``, and whether it was
             predicted: ``category_predicted``.
         """
-        asked = _asked(request)
+        given = _given(request)
         embedding, tokens = self.encoder.read(self._text(text, request))
         (category,) = self._categories(embedding[np.newaxis], [request.get("category")])
-        explained = self.selector.explain(self._built(embedding, category), **asked)
+        explained = self.selector.explain(self._built(embedding, category), **given)
         counted = {"tokens": tokens.count, "cut": tokens.cut}
         if not self.takes_category:
             return Explained({**explained, **counted})
@@ -239,9 +239,9 @@ class TextSelector:
             raise FeatureError(f"expected a text, got {type(text).__name__}")
         return text
 
-    def _features(self, texts: Sequence[str], categories: Sequence[str | None], asked: Asked) -> npt.NDArray[Any]:
+    def _features(self, texts: Sequence[str], categories: Sequence[str | None], given: Given) -> npt.NDArray[Any]:
         """Return the feature vectors of texts, (n, d)."""
-        if self.selector.only_candidate(asked) is not None:
+        if self.selector.only_candidate(given) is not None:
             return self._nothing(len(texts))
         embeddings = self.encoder.embed(texts)
         known = self._categories(embeddings, categories)
@@ -308,8 +308,8 @@ def check_encoder(name: str, metadata: Metadata, encoder: EncoderIdentity, embed
         )
 
 
-def _asked(request: PromptRequest) -> Asked:
-    """Return what is asked beside the prompt; refuse what nobody knows before anything is embedded."""
+def _given(request: PromptRequest) -> Given:
+    """Return what is given beside the prompt; refuse what nobody knows before anything is embedded."""
     refuse_unknown(request, _KNOWN)
-    asked: Asked = {key: value for key, value in request.items() if key not in Prompt.__annotations__}  # type: ignore[assignment]
-    return lasting(asked)
+    given: Given = {key: value for key, value in request.items() if key not in Prompt.__annotations__}  # type: ignore[assignment]
+    return lasting(given)

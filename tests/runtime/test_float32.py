@@ -8,7 +8,7 @@ import pytest
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime import FeatureError, Selector
 from modelpick.runtime.features import FeatureBuilder
-from modelpick.runtime.query import Checks, Known
+from modelpick.runtime.request import Checks, Known
 
 D, NAMES = 40, ["a", "b", "c", "d"]
 RNG = np.random.default_rng(0)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from modelpick.runtime import BatchingSelector, FeatureError, Selector, SelectorStore
-from modelpick.runtime.query import Asked, Request
+from modelpick.runtime.request import Given, Request
 from modelpick.runtime.serving.text_store import TextStore
 from modelpick.runtime.text import TextSelector
 
-ASKED = set(Asked.__annotations__)
+GIVEN = set(Given.__annotations__)
 QUERY = np.zeros(1038)
-LOADING = {"providers", "sess_options", "unknown_candidates", "expect", "observer"} | ASKED
+LOADING = {"providers", "sess_options", "unknown_candidates", "expect", "observer"} | GIVEN
 STORING = LOADING | {"require", "poll_seconds"}
 SIGNATURES = {
     **{
@@ -22,15 +22,15 @@ SIGNATURES = {
     Selector.explain: {"features"} | set(Request.__annotations__),
     Selector.checked: {"features"} | set(Request.__annotations__),
     Selector.drift: {"features", "embedding", "category"},
-    Selector.select_batch: {"matrix", "embedding", "category"} | ASKED,
+    Selector.select_batch: {"matrix", "embedding", "category"} | GIVEN,
     Selector.load: {"path"} | LOADING,
     **{
-        getattr(TextSelector, name): {"text", "messages", "category"} | ASKED
+        getattr(TextSelector, name): {"text", "messages", "category"} | GIVEN
         for name in ("select", "aselect", "scores")
     },
-    TextSelector.explain: {"text", "messages", "category"} | ASKED,
+    TextSelector.explain: {"text", "messages", "category"} | GIVEN,
     TextSelector.drift: {"text", "messages", "category"},
-    TextSelector.select_batch: {"prompts", "categories"} | ASKED,
+    TextSelector.select_batch: {"prompts", "categories"} | GIVEN,
     TextSelector.load: {"artifact", "encoder", "message"} | LOADING,
     BatchingSelector.select: {"features"} | set(Request.__annotations__),
     SelectorStore: {"path"} | STORING,

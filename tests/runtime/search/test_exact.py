@@ -7,7 +7,7 @@ import pytest
 
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime.artifact.metadata import read_contents
-from modelpick.runtime.query import squared_norms
+from modelpick.runtime.request import squared_norms
 from modelpick.runtime.search.exact import PARTS, Nearest
 from modelpick.runtime.session import open_parts
 from support import reference

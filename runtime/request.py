@@ -1,4 +1,4 @@
-"""What a caller asks: the query and the preferences beside it, and every check on them."""
+"""What a caller gives: a query and preferences, and every check on them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
@@ -25,8 +25,8 @@ _FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 _Squares = TypeVar("_Squares", float, npt.NDArray[np.float64])
 
 
-class Asked(TypedDict, total=False):
-    """What may be asked of every call that picks, for one query or many, and of `Selector.load` for all calls."""
+class Given(TypedDict, total=False):
+    """Preferences of a call that picks, for one query or many; or of `Selector.load`, for all calls."""
 
     candidates: Iterable[str] | None
     """Models that may win; all by default. Votes and scores of others do not count: KMeans falls to the nearest cluster
@@ -56,11 +56,11 @@ class Features(TypedDict, total=False):
     """Category whose one-hot stands behind the embedding, see `FeatureBuilder.build`."""
 
 
-class Request(Features, Asked, total=False):
+class Request(Features, Given, total=False):
     """What `Selector.select` and the methods like it take beside the features; None is as if it was not given."""
 
 
-class BatchRequest(Asked, total=False):
+class BatchRequest(Given, total=False):
     """What `Selector.select_batch` takes in addition to the matrix; None is as if it was not given."""
 
     embedding: npt.ArrayLike | None
@@ -69,12 +69,12 @@ class BatchRequest(Asked, total=False):
     """Category of each; none where the selector takes the embeddings alone."""
 
 
-_Asked = TypeVar("_Asked", bound=Asked)
+_Given = TypeVar("_Given", bound=Given)
 UnknownCandidates = Literal["error", "ignore"]
 
 
 class Preferences(NamedTuple):
-    """What is asked beside the query, checked."""
+    """Preferences, checked."""
 
     weights: Weights | None = None
     """Shares of quality and speed in a vote; None where the algorithm has none."""
@@ -99,9 +99,9 @@ class Known(NamedTuple):
 
     model_names: tuple[str, ...]
     takes: frozenset[str]
-    """Keys of `Asked` that mean something to its algorithm."""
+    """Keys of `Given` that mean something to its algorithm."""
     able: Callable[[str], str]
-    """Names the algorithms that take a key of `Asked`."""
+    """Names the algorithms that take a key of `Given`."""
     skips_unknown: bool = False
     """Whether candidates that it does not know are skipped until none is left, see `modelpick.runtime.algorithms`."""
     weights: Weights | None = None
@@ -126,8 +126,8 @@ class Checks:
     unknown_candidates
         Whether a candidate that the artifact does not know is an error, or is ignored and logged once; as the algorithm
         has it by default.
-    asked
-        What is asked of all calls that do not ask otherwise.
+    given
+        Preferences of all calls that give no others.
     single
         Whether the algorithm picks by queries in float32, which then stay what they are.
 
@@ -142,7 +142,7 @@ class Checks:
         features: FeatureBuilder,
         known: Known,
         unknown_candidates: UnknownCandidates | None = None,
-        asked: Asked | None = None,
+        given: Given | None = None,
         single: bool = False,
     ) -> None:
         if unknown_candidates not in (None, "error", "ignore"):
@@ -155,23 +155,23 @@ class Checks:
         self._expected = f"{features.n_features_in} numbers"
         self._index = {model: index for index, model in enumerate(known.model_names)}
         self.default = Preferences(known.weights, evidence=known.evidence)
-        self.default = self.preferences(asked or {})
+        self.default = self.preferences(given or {})
 
-    def preferences(self, asked: Asked) -> Preferences:
-        """Check what is asked beside the query, which may stand there as well."""
+    def preferences(self, given: Given) -> Preferences:
+        """Check the preferences of a call. Keywords of its query may stand among them."""
         preferences = self.default
-        if not asked:
+        if not given:
             return preferences
-        for name, value in asked.items():
+        for name, value in given.items():
             check = _CHECKS.get(name)
             if check is None:
                 if name not in _QUERY:
-                    refuse_unknown(asked, (*Request.__annotations__, FEATURES))
+                    refuse_unknown(given, (*Request.__annotations__, FEATURES))
             elif value is not None:
                 if name not in self._known.takes:
                     raise FeatureError(f"{name}: expected an algorithm that takes it, {self._known.able(name)}")
                 preferences = check(self, preferences, value)
-        if asked.get("objective") is not None and asked.get("keep") is not None:
+        if given.get("objective") is not None and given.get("keep") is not None:
             raise FeatureError("keep: expected it without an objective, which it would choose")
         self._check_outcomes(preferences)
         return preferences
@@ -329,17 +329,17 @@ class Checks:
         return squares * (1.0 + width * 2.0**-22) + width * 2.0**-148
 
 
-def lasting(asked: _Asked) -> _Asked:
-    """Return what is asked so that it can be read more than once: candidates may be a generator."""
-    candidates = asked.get("candidates")
+def lasting(given: _Given) -> _Given:
+    """Return preferences that can be read more than once: candidates may be a generator."""
+    candidates = given.get("candidates")
     if not isinstance(candidates, Iterator):
-        return asked
-    asked = copy(asked)
-    asked["candidates"] = tuple(candidates)
-    return asked
+        return given
+    given = copy(given)
+    given["candidates"] = tuple(candidates)
+    return given
 
 
-# How each key of `Asked` is checked.
+# How each key of `Given` is checked.
 _CHECKS: Mapping[str, Callable[[Checks, Preferences, object], Preferences]] = {
     "quality_weight": Checks._with_quality,
     "candidates": Checks._with_candidates,
