@@ -1,88 +1,84 @@
-"""The end of an encoder's graph: one vector of those of the tokens, scaled to unit length where that is asked."""
+"""What stands around an encoder's graph: its inputs, and one vector of those of the tokens, scaled where asked."""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import GraphProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, helper
 
 from modelpick.runtime.schema import EncoderPort
 
+from ..graphs.builder import FLOAT, INT64, Graph
 from .folder import Reference
 
 POOLINGS = ("mean", "cls", "last")
 # As torch's normalize, and sentence-transformers' mean, which divide by no less.
 _LEAST_NORM, _LEAST_COUNT = 1e-12, 1e-9
-# Opset from which on axes are an input instead of an attribute.
-_AXES_ARE_INPUTS = {"ReduceSum": 13, "ReduceL2": 18}
 
 
-class Tail:
-    """Appends nodes to a graph of some opset; a node is called like a function and returns the name of its output."""
+class _Places:
+    """Names by the place of what they name in its graph; digests of encoders are made of them, too."""
 
-    def __init__(self, graph: GraphProto, opset: int) -> None:
-        self._graph, self._opset = graph, opset
+    def __init__(self, proto: GraphProto) -> None:
+        self._proto = proto
 
-    def node(self, op_type: str, *inputs: str, named: str | None = None, **attributes: Any) -> str:
-        """Add a node of one output, named as given."""
-        output = named or f"pooling/{op_type}_{len(self._graph.node)}"
-        self._graph.node.append(helper.make_node(op_type, list(inputs), [output], name=output, **attributes))
+    def constant(self, hint: str) -> str:
+        return f"pooling/constant_{len(self._proto.initializer)}"
+
+    def output(self, op_type: str) -> str:
+        return f"pooling/{op_type}_{len(self._proto.node)}"
+
+    def node(self, op_type: str, output: str) -> str:
         return output
 
-    def constant(self, value: npt.ArrayLike, kind: npt.DTypeLike) -> str:
-        """Add an initializer."""
-        name = f"pooling/constant_{len(self._graph.initializer)}"
-        self._graph.initializer.append(numpy_helper.from_array(np.array(value, kind), name))
-        return name
 
-    def stored(self, values: npt.NDArray[Any], name: str) -> str:
-        """Add an initializer of a name."""
-        self._graph.initializer.append(numpy_helper.from_array(values, name))
-        return name
-
-    def floats(self, values: str) -> str:
-        """Cast to float32."""
-        return self.node("Cast", values, to=TensorProto.FLOAT)
-
-    def reduced(self, op_type: str, values: str, axis: int) -> str:
-        """Reduce along an axis, which stays."""
-        if self._opset >= _AXES_ARE_INPUTS[op_type]:
-            return self.node(op_type, values, self.constant([axis], np.int64), keepdims=1)
-        return self.node(op_type, values, axes=[axis], keepdims=1)
-
-    def pooled(self, vectors: str, mask: str, pooling: str) -> str:
-        """Pool the vectors of the tokens, (b, t, e), to (b, e): a weighted mean.
-
-        Where the mask is 1, all weigh the same for ``mean``, and one of them alone for ``cls`` and ``last``.
-        """
-        if pooling != "mean":
-            place = self.node("CumSum", mask, self.constant(1, np.int64))
-            sought = self.constant(1, np.int64) if pooling == "cls" else self.reduced("ReduceSum", mask, 1)
-            found = self.node("Cast", self.node("Equal", place, sought), to=TensorProto.INT64)
-            mask = self.node("Mul", mask, found)
-        weights = self.node("Reshape", self.floats(mask), self.constant([0, 1, -1], np.int64))
-        count = self.node("Max", self.reduced("ReduceSum", weights, 2), self.constant(_LEAST_COUNT, np.float32))
-        mean = self.node("Div", self.node("MatMul", weights, vectors), count)
-        return self.node("Reshape", mean, self.constant([0, -1], np.int64))
-
-    def finished(self, embedding: str, normalised: bool) -> None:
-        """Make the graph's output of an embedding, (b, e)."""
-        if normalised:
-            norm = self.node("Max", self.reduced("ReduceL2", embedding, 1), self.constant(_LEAST_NORM, np.float32))
-            self.node("Div", embedding, norm, named=EncoderPort.EMBEDDING)
-        else:
-            self.node("Identity", embedding, named=EncoderPort.EMBEDDING)
-        del self._graph.output[:]
-        self._graph.output.append(
-            helper.make_tensor_value_info(EncoderPort.EMBEDDING, TensorProto.FLOAT, ["batch", "columns"])
-        )
+def around(proto: GraphProto, opset: int) -> Graph:
+    """Return what appends to an encoder's graph."""
+    return Graph(proto.node, proto.initializer, opset, _Places(proto))
 
 
-def add_inputs(graph: GraphProto) -> None:
+def floats(graph: Graph, values: str) -> str:
+    """Cast to float32."""
+    return graph.node("Cast", values, to=FLOAT)
+
+
+def number(graph: Graph, value: float, kind: npt.DTypeLike = np.int64) -> str:
+    """Add a number."""
+    return graph.constant("number", np.array(value, kind))
+
+
+def add_pooling(graph: Graph, vectors: str, mask: str, pooling: str) -> str:
+    """Pool the vectors of the tokens, (b, t, e), to (b, e): a weighted mean.
+
+    Where the mask is 1, all weigh the same for ``mean``, and one of them alone for ``cls`` and ``last``.
+    """
+    if pooling != "mean":
+        place = graph.node("CumSum", mask, number(graph, 1))
+        sought = number(graph, 1) if pooling == "cls" else graph.reduced("ReduceSum", mask, 1)
+        found = graph.node("Cast", graph.node("Equal", place, sought), to=INT64)
+        mask = graph.node("Mul", mask, found)
+    weights = graph.node("Reshape", floats(graph, mask), graph.constant("row", np.array([0, 1, -1])))
+    count = graph.node("Max", graph.reduced("ReduceSum", weights, 2), number(graph, _LEAST_COUNT, np.float32))
+    mean = graph.node("Div", graph.node("MatMul", weights, vectors), count)
+    return graph.node("Reshape", mean, graph.constant("vector", np.array([0, -1])))
+
+
+def add_output(graph: Graph, proto: GraphProto, embedding: str, normalised: bool) -> None:
+    """Make the graph's output of an embedding, (b, e)."""
+    if normalised:
+        norm = graph.node("Max", graph.reduced("ReduceL2", embedding, 1), number(graph, _LEAST_NORM, np.float32))
+        graph.output(EncoderPort.EMBEDDING, "Div", embedding, norm)
+    else:
+        graph.output(EncoderPort.EMBEDDING, "Identity", embedding)
+    del proto.output[:]
+    proto.output.append(helper.make_tensor_value_info(EncoderPort.EMBEDDING, FLOAT, ["batch", "columns"]))
+
+
+def add_inputs(proto: GraphProto) -> None:
     """Let the graph take tokens and their mask alone."""
-    del graph.input[:]
+    del proto.input[:]
     for name in (EncoderPort.IDS, EncoderPort.MASK):
-        graph.input.append(helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"]))
+        proto.input.append(helper.make_tensor_value_info(name, INT64, ["batch", "tokens"]))
 
 
 def pool(vectors: npt.NDArray[Any], pooling: str) -> Reference:

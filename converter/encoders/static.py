@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, helper
 
 from modelpick.runtime import DocumentError, ModelpickError
 from modelpick.runtime.artifact.encoder import StaticTable
 from modelpick.runtime.schema import EncoderEntry, EncoderPort, EncoderTable
 from modelpick.runtime.text.tokenizing import open_tokenizer, refusing
 
+from ..graphs.builder import INT64
 from .folder import (
     FLOAT16,
     INT8,
@@ -27,7 +28,7 @@ from .folder import (
     read_usage,
     refuse_modules,
 )
-from .pooling import Tail, add_inputs, pool, scale
+from .pooling import add_inputs, add_output, add_pooling, around, floats, number, pool, scale
 
 WEIGHTS = "model.safetensors"
 # Names of the matrix: as model2vec calls it, and as sentence-transformers' StaticEmbedding does.
@@ -156,20 +157,20 @@ def _characters(folder: Path, usage: Usage) -> int | None:
 
 def _graph(table: StaticTable, normalised: bool) -> ModelProto:
     """Make the graph of static vectors: the mean of the tokens' rows, without those of the unknown token."""
-    graph = helper.make_graph([], "static vectors", [], [])
-    tail = Tail(graph, _OPSET)
-    add_inputs(graph)
-    mask = EncoderPort.MASK
+    proto = helper.make_graph([], "static vectors", [], [])
+    add_inputs(proto)
+    graph, mask = around(proto, _OPSET), EncoderPort.MASK
     if table.unknown is not None:
-        known = tail.node("Not", tail.node("Equal", EncoderPort.IDS, tail.constant(table.unknown, np.int64)))
-        mask = tail.node("Mul", mask, tail.node("Cast", known, to=TensorProto.INT64))
-    vectors = tail.floats(tail.node("Gather", tail.stored(table.vectors, EncoderTable.VECTORS), EncoderPort.IDS))
+        known = graph.node("Not", graph.node("Equal", EncoderPort.IDS, number(graph, table.unknown)))
+        mask = graph.node("Mul", mask, graph.node("Cast", known, to=INT64))
+    rows = graph.initializer(EncoderTable.VECTORS, table.vectors)
+    vectors = floats(graph, graph.node("Gather", rows, EncoderPort.IDS))
     if table.scales is not None:
-        scales = tail.node("Gather", tail.stored(table.scales, EncoderTable.SCALES), EncoderPort.IDS)
-        vectors = tail.node("Mul", vectors, scales)
-    tail.finished(tail.pooled(vectors, mask, "mean"), normalised)
+        scales = graph.initializer(EncoderTable.SCALES, table.scales)
+        vectors = graph.node("Mul", vectors, graph.node("Gather", scales, EncoderPort.IDS))
+    add_output(graph, proto, add_pooling(graph, vectors, mask, "mean"), normalised)
     opset = [helper.make_opsetid("", _OPSET)]
-    return helper.make_model(graph, opset_imports=opset, ir_version=_IR_VERSION, producer_name="modelpick")
+    return helper.make_model(proto, opset_imports=opset, ir_version=_IR_VERSION, producer_name="modelpick")
 
 
 def _own(matrix: Vectors, unknown: int | None, normalised: bool) -> Callable[[list[int]], Reference]:

@@ -15,6 +15,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, compose, inliner
 from modelpick.runtime import DocumentError
 from modelpick.runtime.schema import EncoderPort
 
+from ..graphs.builder import Graph
 from .external import external_tensors, outside, reader, size, take_in
 from .folder import (
     FLOAT16,
@@ -31,7 +32,7 @@ from .folder import (
     refuse_modules,
 )
 from .hoisting import hoist
-from .pooling import POOLINGS, Tail, add_inputs, pool, scale
+from .pooling import POOLINGS, add_inputs, add_output, add_pooling, around, floats, number, pool, scale
 from .quantise import quantised
 
 GRAPHS = ("onnx/model.onnx", "model.onnx")
@@ -219,34 +220,33 @@ def _graph(folder: Path, file: Path, usage: Usage, quantise: str | None) -> Mode
     }
     output = _PREFIX + _output(model).name
     opset = next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx"))
-    graph = compose.add_prefix_graph(model.graph, _PREFIX, inplace=True)
-    hoist(graph)
-    inner = list(graph.node)
-    del graph.node[:]
-    tail = Tail(graph, opset)
-    _feed(tail, inputs)
-    add_inputs(graph)
-    graph.node.extend(inner)
-    found = tail.floats(output)
-    tail.finished(
-        found if usage.pooling == "own" else tail.pooled(found, EncoderPort.MASK, usage.pooling), usage.normalised
-    )
+    proto = compose.add_prefix_graph(model.graph, _PREFIX, inplace=True)
+    hoist(proto)
+    inner = list(proto.node)
+    del proto.node[:]
+    graph = around(proto, opset)
+    _feed(graph, inputs)
+    add_inputs(proto)
+    proto.node.extend(inner)
+    found = floats(graph, output)
+    pooled = found if usage.pooling == "own" else add_pooling(graph, found, EncoderPort.MASK, usage.pooling)
+    add_output(graph, proto, pooled, usage.normalised)
     model.ir_version = max(model.ir_version, _IR_VERSION)
     return model if quantise is None else quantised(model)
 
 
-def _feed(tail: Tail, inputs: Mapping[str, tuple[str, int]]) -> None:
+def _feed(graph: Graph, inputs: Mapping[str, tuple[str, int]]) -> None:
     """Make each input of the folder's graph, name -> meaning and type, of tokens and their mask."""
     for name, (meaning, kind) in inputs.items():
         if meaning == "positions":
-            one = tail.constant(1, np.int64)
-            place = tail.node("Sub", tail.node("CumSum", EncoderPort.MASK, one), one)
-            value = tail.node("Mul", place, EncoderPort.MASK)
+            one = number(graph, 1)
+            place = graph.node("Sub", graph.node("CumSum", EncoderPort.MASK, one), one)
+            value = graph.node("Mul", place, EncoderPort.MASK)
         elif meaning == "types":
-            value = tail.node("Sub", EncoderPort.IDS, EncoderPort.IDS)
+            value = graph.node("Sub", EncoderPort.IDS, EncoderPort.IDS)
         else:
             value = EncoderPort.IDS if meaning == "ids" else EncoderPort.MASK
-        tail.node("Cast", value, named=name, to=kind)
+        graph.output(name, "Cast", value, to=kind)
 
 
 def _own(folder: Path, file: Path, usage: Usage) -> Callable[[list[int]], Reference]:

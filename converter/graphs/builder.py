@@ -1,7 +1,12 @@
-"""What the graphs share: nodes and constants, branches and their outputs, and registration with skl2onnx."""
+"""The one builder of ONNX graphs: nodes and constants, branches and their outputs; and registration with skl2onnx.
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+It appends to a list of nodes and a list of initializers, and leaves to others what these become: skl2onnx makes a graph
+of those of an estimator, and those of an encoder stand around the graph of its folder.
+"""
+
+from collections.abc import Callable, Collection, Mapping, MutableSequence, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +18,13 @@ from modelpick.runtime.schema import Input, Output
 
 from .tensors import LARGE, Values, are_single, in_type
 
-FLOAT, DOUBLE, UINT8 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.UINT8
+FLOAT, DOUBLE, UINT8, INT64 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.UINT8, TensorProto.INT64
 # Option of every estimator: a dict that takes the values of large tensors, by name, which the graph then lacks.
 LARGE_TENSORS = "large_tensors"
 # Makes a branch wait for a value that only nodes within it read.
 ORDER = "CastLike"
+# Opset from which on axes are an input instead of an attribute.
+_AXES_ARE_INPUTS = {"ReduceSum": 13, "ReduceL2": 18, "ReduceMax": 18}
 
 
 class Kind(NamedTuple):
@@ -38,54 +45,85 @@ KINDS = {
 }
 
 
-class Graph:
-    """Appends nodes to the graph that skl2onnx is making; a node is called like a function."""
+class Names(Protocol):
+    """Makes names that nothing else in a graph has."""
 
-    def __init__(self, scope: Any, container: Any, options: dict[str, Any]) -> None:
-        self._scope, self._container, self._options = scope, container, options
+    def constant(self, hint: str) -> str:
+        """Name an initializer."""
+
+    def output(self, op_type: str) -> str:
+        """Name an output of a node."""
+
+    def node(self, op_type: str, output: str) -> str:
+        """Name a node, given its first output."""
+
+
+class Graph:
+    """Appends nodes and initializers to those of a graph; a node is called like a function.
+
+    Parameters
+    ----------
+    nodes, initializers
+        What is appended to.
+    opset
+        Version of the operators.
+    names
+        What names them.
+    inputs
+        Names of the graph's inputs.
+    options
+        What a caller of the exporter may set for an estimator, by name.
+    """
+
+    def __init__(
+        self,
+        nodes: MutableSequence[NodeProto],
+        initializers: MutableSequence[TensorProto],
+        opset: int,
+        names: Names,
+        inputs: Collection[str] = (),
+        options: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        self.proto_nodes, self._initializers, self._opset, self._names = nodes, initializers, opset, names
+        self._inputs, self._options = inputs, options
         self._large: dict[str, Values] | None = options.get(LARGE_TENSORS)
 
-    def constant(self, name: str, value: npt.NDArray[Any], dtype: npt.DTypeLike | None = None) -> str:
-        """Add an initializer, of the value's type or another, and return its name.
+    def initializer(self, name: str, value: npt.NDArray[Any], dtype: npt.DTypeLike | None = None) -> str:
+        """Add an initializer of a name that nothing else has, of the value's type or another, and return the name."""
+        values = Values(value, np.dtype(value.dtype if dtype is None else dtype))
+        if self._large is not None and len(values) >= LARGE:
+            self._large[name] = values
+            tensor = values.named(name)
+        else:
+            tensor = numpy_helper.from_array(in_type(value, values.dtype), name)
+        self._initializers.append(tensor)
+        return name
+
+    def constant(self, hint: str, value: npt.NDArray[Any], dtype: npt.DTypeLike | None = None) -> str:
+        """Add an initializer, of the value's type or another, and return its name: the hint, where that is free.
 
         Past ``add_initializer`` of skl2onnx, which would make one of equal ones: some are read or overridden by name.
         """
-        unique = self.name(name)
-        values = Values(value, np.dtype(value.dtype if dtype is None else dtype))
-        if self._large is not None and len(values) >= LARGE:
-            self._large[unique] = values
-            tensor = values.named(unique)
-        else:
-            tensor = numpy_helper.from_array(in_type(value, values.dtype), unique)
-        self._container.initializers.append(tensor)
-        return unique
-
-    def name(self, hint: str) -> str:
-        """Return a name that nothing else has."""
-        unique: str = self._scope.get_unique_variable_name(hint)
-        return unique
+        return self.initializer(self._names.constant(hint), value, dtype)
 
     def nodes(self, op_type: str, inputs: Sequence[str], outputs: int, *names: str, **attributes: Any) -> list[str]:
         """Add a node of several outputs and return their names, of which the first may be given."""
-        new = [self.name(op_type.lower()) for _ in range(outputs - len(names))]
-        self._add(op_type, inputs, [*names, *new], attributes)
-        return [*names, *new]
+        found = [*names, *(self._names.output(op_type) for _ in range(outputs - len(names)))]
+        node = helper.make_node(op_type, inputs, found, self._names.node(op_type, found[0]), **attributes)
+        self.proto_nodes.append(node)
+        return found
 
     def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
         """Add a node of one output and return its name."""
         return self.nodes(op_type, inputs, 1, **attributes)[0]
 
     def output(self, name: str, op_type: str, *inputs: str, **attributes: Any) -> None:
-        """Add a node whose output is an output of the estimator, of the given full name."""
-        self._add(op_type, inputs, [name], attributes)
-
-    def _add(self, op_type: str, inputs: Sequence[str], outputs: list[str], attributes: Any) -> None:
-        name = self._scope.get_unique_operator_name(op_type)
-        self._container.add_node(op_type, list(inputs), outputs, name=name, **attributes)
+        """Add a node of one output, of a name that nothing else has."""
+        self.nodes(op_type, inputs, 1, name, **attributes)
 
     def branch(self) -> "Graph":
         """Start the graph of a branch of an ``If``: it sees this graph's names, and adds constants to it."""
-        return Graph(self._scope, _Branch(self._container), self._options)
+        return Graph([], self._initializers, self._opset, self._names, self._inputs, self._options)
 
     def choose(
         self,
@@ -102,8 +140,8 @@ class Graph:
                 helper.make_tensor_value_info(result, KINDS[kind].element_type, [None] * KINDS[kind].rank)
                 for result, kind in zip(results, kinds, strict=True)
             ]
-            branches[name] = helper.make_graph(branch._container.nodes, name, [], infos)
-        self._add("If", [condition], list(outputs), branches)
+            branches[name] = helper.make_graph(branch.proto_nodes, name, [], infos)
+        self.nodes("If", [condition], len(outputs), *outputs, **branches)
 
     def refine(
         self, outputs: dict[str, str], kinds: Mapping[str, str], refined: "Graph", results: dict[str, str], behind: str
@@ -141,7 +179,7 @@ class Graph:
             kind: empty.node("Identity", empty.nothing(KINDS[kind])) for kind in {kinds[name]: 0 for name in names}
         }
         wanted = self.constant(switch, np.array(default))
-        if behind not in {given.name for given in self._container.inputs}:
+        if behind not in self._inputs:
             wanted = self.node("Cast", self.node(ORDER, wanted, behind), to=TensorProto.BOOL)
         self.choose(
             wanted,
@@ -191,29 +229,19 @@ class Graph:
         """Add an initializer of float32 that holds the values rounded, or infinity where they overflow."""
         return self.constant(name, values, np.float32)
 
+    def reduced(self, op_type: str, vectors: str, axis: int = -1, keepdims: int = 1) -> str:
+        """Reduce along the last axis: -1, or its number."""
+        if self._opset >= _AXES_ARE_INPUTS[op_type]:
+            return self.node(op_type, vectors, self.constant("last_axis", np.array([axis])), keepdims=keepdims)
+        return self.node(op_type, vectors, axes=[axis], keepdims=keepdims)
+
     def squared_norm(self, vectors: str, keepdims: int = 1) -> str:
         """Sum of squares over the last axis; faster than ``ReduceSumSquare``."""
-        axis = self.constant("last_axis", np.array([-1]))
-        return self.node("ReduceSum", self.node("Mul", vectors, vectors), axis, keepdims=keepdims)
+        return self.reduced("ReduceSum", self.node("Mul", vectors, vectors), keepdims=keepdims)
 
     def largest(self, vectors: str) -> str:
         """Largest absolute value over the last axis, which is kept."""
-        absolute = self.node("Abs", vectors)
-        if self._container.target_opset < 18:
-            return self.node("ReduceMax", absolute, axes=[-1], keepdims=1)
-        return self.node("ReduceMax", absolute, self.constant("last_axis", np.array([-1])), keepdims=1)
-
-
-class _Branch:
-    """Takes the nodes of a branch, and hands its constants to the container around it."""
-
-    def __init__(self, container: Any) -> None:
-        self.initializers = container.initializers
-        self.target_opset = container.target_opset
-        self.nodes: list[NodeProto] = []
-
-    def add_node(self, op_type: str, inputs: list[str], outputs: list[str], name: str, **attributes: Any) -> None:
-        self.nodes.append(helper.make_node(op_type, inputs, outputs, name=name, **attributes))
+        return self.reduced("ReduceMax", self.node("Abs", vectors))
 
 
 def drop_order(graph: GraphProto) -> None:
@@ -229,6 +257,24 @@ def drop_order(graph: GraphProto) -> None:
             node.input[0] = casts.get(node.input[0], node.input[0])
     del graph.node[:]
     graph.node.extend(kept)
+
+
+class _ScopeNames:
+    """Names that skl2onnx makes, in its scope."""
+
+    def __init__(self, scope: Any) -> None:
+        self._scope = scope
+
+    def constant(self, hint: str) -> str:
+        name: str = self._scope.get_unique_variable_name(hint)
+        return name
+
+    def output(self, op_type: str) -> str:
+        return self.constant(op_type.lower())
+
+    def node(self, op_type: str, output: str) -> str:
+        name: str = self._scope.get_unique_operator_name(op_type)
+        return name
 
 
 def register(
@@ -268,12 +314,17 @@ def register(
             raise ValueError(f"expected {expected} features, got {width}")
 
     def convert_operator(scope: Any, operator: Any, container: Any) -> None:
-        graph = Graph(scope, container, container.get_options(operator.raw_operator, {}))
+        options = container.get_options(operator.raw_operator, {})
+        inputs = {one.name for one in container.inputs}
+        graph = Graph([], container.initializers, container.target_opset, _ScopeNames(scope), inputs, options)
         features = operator.inputs[0].full_name
         if not isinstance(operator.inputs[0].type, DoubleTensorType):
             features = graph.node("Cast", features, to=DOUBLE)
         names = {output.raw_name: output.full_name for output in operator.outputs}
         convert(graph, operator.raw_operator, features, names)
+        for node in graph.proto_nodes:
+            attributes = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+            container.add_node(node.op_type, [*node.input], [*node.output], name=node.name, **attributes)
 
     update_registered_converter(
         estimator_class, alias, shape, convert_operator, parser=parse, options={**(options or {}), LARGE_TENSORS: None}

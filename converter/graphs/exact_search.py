@@ -268,9 +268,9 @@ def _rows_first(graph: Graph, product: Product, rows: Rows, found: Sequence[str]
     column = graph.node("Unsqueeze", norms, graph.constant("column_axis", np.array([1])))
     scores = graph.node("Gemm", rows.single(graph, searched), query, column, alpha=-2.0, transB=1)
     columns = graph.nodes("TopK", [scores, size], 2, axis=0, largest=0, sorted=1)
-    names = found or [graph.name("transpose") for _ in columns]
     return [
-        graph.nodes("Transpose", [each], 1, name, perm=[1, 0])[0] for each, name in zip(columns, names, strict=True)
+        graph.nodes("Transpose", [each], 1, *found[place : place + 1], perm=[1, 0])[0]
+        for place, each in enumerate(columns)
     ]
 
 
