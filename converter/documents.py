@@ -80,7 +80,7 @@ def load_document(source: str | Path | bytes, *, semantics: str = Semantics.nati
     Returns
     -------
     Document
-        Of the algorithm: `KNNDocument`, `KMeansDocument` and so on.
+        Of the algorithm: ``KNNDocument``, ``KMeansDocument`` and so on.
 
     Raises
     ------

@@ -16,14 +16,11 @@ import modelpick.runtime.text
 from modelpick.converter.cli.app import app
 from modelpick.runtime import schema
 from support.command import modelpick as run_here
-from support.pages import MAKEFILE, ROOT, run_page, steps
+from support.pages import EVERY_PAGE, MAKEFILE, ROOT, run_page, steps
 
 sys.path += [str(ROOT / "benchmarks"), str(ROOT / "docs")]
 import hooks
 from tables import BLOCK, PAGES, TABLES, filled
-
-EVERY_PAGE = [*PAGES, *ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("*/*/README.md")]
-EVERY_PAGE = sorted({page for page in EVERY_PAGE if not page.relative_to(ROOT).parts[0].startswith(".")})
 
 
 def name(page):
@@ -113,12 +110,6 @@ def test_workflows_make_what_can_be_made():
     made = {target for targets in re.findall(r"- run: make (.*)", workflows) for target in targets.split()}
     assert made >= {"lint", "test", "test-packages", "test-docs", "docs", "release-check"}
     assert made <= set(re.findall(r"^([\w-]+):", MAKEFILE, re.MULTILINE))
-
-
-def test_the_recipes_name_files_that_are_there():
-    named = re.findall(r"`([\w./]+\.(?:py|md))`", (ROOT / "CONTRIBUTING.md").read_text())
-    assert named
-    assert [file for file in named if "NAME" not in file and not next(ROOT.rglob(file), None)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -2,7 +2,7 @@
 
 Ours: the original has no such files. All models share the support vectors, which are queries of the training data or
 some of them, landmarks. scikit-learn's `KernelRidge` is the estimator, and its solution with landmarks is that of
-`Nystroem` followed by `Ridge`.
+`Nystroem` followed by ``Ridge``.
 """
 
 from collections.abc import Iterator, Sequence

@@ -14,7 +14,7 @@ from modelpick.runtime import ModelpickError
 from ..files.io import STDIN
 
 STDOUT = STDIN
-# What says of which kind a file is; "v1.2" has none, and neither has what `mktemp` makes.
+# What says of which kind a file is; "v1.2" has none, and neither has what ``mktemp`` makes.
 SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,7}\Z")
 SLASHES = tuple(filter(None, (os.sep, os.altsep)))
 

@@ -41,7 +41,7 @@ def read_records(
     categories: Path | None = None,
     prices: Path | None = None,
 ) -> Benchmark:
-    """Read benchmark records: JSON lines or an array, CSV, each gzipped or not, or Parquet, of one of `forms.FORMS`.
+    """Read benchmark records: JSON lines or an array, CSV, each gzipped or not, or Parquet, of one of `FORMS`.
 
     File and form are told by content. Of a folder, all files are read, which are of one form. A query's category and
     embedding may stand in any of its records. Bad rows are left out.

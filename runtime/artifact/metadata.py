@@ -57,7 +57,7 @@ class Metadata:
     format_version: int
     """Version of the file format."""
     algorithm: str
-    """``knn``, ``kmeans``, ``svm``, ``mlp`` or ``hiershrink``."""
+    """``knn``, ``kmeans``, ``svm``, ``mlp``, ``hiershrink`` or ``kernel_ridge``."""
     semantics: str
     """How it picks: ``native``, ``queries`` or ``trainer``, a slash, and the version of these rules."""
     model_names: tuple[str, ...]

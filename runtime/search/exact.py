@@ -56,7 +56,7 @@ class Neighbours(NamedTuple):
 
 
 class Nearest:
-    """Finds the k nearest rows, exactly, by running a KNN graph; see `modelpick.converter.graphs.knn`.
+    """Finds the k nearest rows, exactly, by running a KNN graph; see `modelpick.converter.graphs.neighbours`.
 
     Parameters
     ----------

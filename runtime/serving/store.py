@@ -16,7 +16,7 @@ from ..request import lasting
 from ..selector import Loading, Selector
 
 SUFFIX = ".onnx"
-# Models are named so that the original router finds them, as `knn_model`: a store finds these as `knn`, too.
+# Models are named so that the original router finds them, as ``knn_model``: a store finds them as ``knn``, too.
 ENDING = "_model"
 # Seconds that what watches the files waits for one of them to be loaded before it looks at the next.
 PATIENCE = 1.0

@@ -19,6 +19,14 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
+EVERY_PAGE = sorted(
+    {
+        page
+        for pattern in ("*.md", "docs/**/*.md", "*/README.md", "*/*/README.md")
+        for page in ROOT.glob(pattern)
+        if not page.relative_to(ROOT).parts[0].startswith(".")
+    }
+)
 MAKEFILE = (ROOT / "Makefile").read_text()
 PYPROJECT = (ROOT / "pyproject.toml").read_text()
 ENVIRONMENT = {
