@@ -208,7 +208,9 @@ def _constant(node: NodeProto) -> Tensor | None:
 def _in_order(nodes: list[NodeProto]) -> list[NodeProto]:
     """Put nodes behind those whose outputs they read, where they are not: skl2onnx does not look into branches."""
     places = {name: place for place, node in enumerate(nodes) for name in node.output}
-    reads = {place: {places[name] for name in _read_by(node) if name in places} for place, node in enumerate(nodes)}
+    reads = {
+        place: {places[name] for _, _, name in inputs_of(node) if name in places} for place, node in enumerate(nodes)
+    }
     if all(max(before, default=-1) < place for place, before in reads.items()):
         return nodes
     try:
@@ -217,12 +219,16 @@ def _in_order(nodes: list[NodeProto]) -> list[NodeProto]:
         raise MalformedError("its operators read one another") from None
 
 
-def _read_by(node: NodeProto) -> Iterator[str]:
-    yield from node.input
+def inputs_of(node: NodeProto) -> Iterator[tuple[NodeProto, int, str]]:
+    """Yield what a node and the graphs in it read: the node that does, the place of the input, and its name.
+
+    The last node is the first; the outputs of a graph are read by the node that it is in, at place -1.
+    """
+    yield from ((node, place, name) for place, name in enumerate(node.input))
     for graph in (one.g for one in node.attribute if one.g is not None):
-        yield from (entry.name or "" for entry in graph.output)
-        for inner in graph.node:
-            yield from _read_by(inner)
+        yield from ((node, -1, entry.name or "") for entry in graph.output)
+        for inner in reversed(graph.node):
+            yield from inputs_of(inner)
 
 
 def _check_text(text: str | None) -> None:

@@ -1,13 +1,13 @@
 """An ONNX model cut down to what some of its outputs need, with its large tensors beside it instead of in it."""
 
-from collections.abc import Collection, Iterator, Set
+from collections.abc import Collection, Set
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from .messages import ExternalTensorProto, NodeProto, StringStringEntryProto, TensorProto, ValueInfoProto
-from .onnx_reader import Model, Tensor, array
+from .onnx_reader import Model, Tensor, array, inputs_of
 from .operators import DOUBLE, FLOAT
 from .protobuf import encode
 
@@ -44,9 +44,9 @@ def pruned(
     for node in reversed(graph.node):
         if not needed.isdisjoint(node.output):
             kept.append(node)
-            for name, is_narrow in _reads(node, wide):
+            for reader, place, name in inputs_of(node):
                 needed.add(name)
-                if not is_narrow:
+                if place or not _is_narrow(reader, wide):
                     wide.add(name)
     tensors: dict[str, Tensor] = {}
     initializers = []
@@ -69,18 +69,10 @@ def pruned(
     return Pruned(b"".join(encode(replace(model.proto, graph=cut, metadata_props=[]))), tensors)
 
 
-def _reads(node: NodeProto, wide: Set[str]) -> Iterator[tuple[str, bool]]:
-    """Yield what a node and the graphs in it read, from the last node on, and whether only float32 is made of it.
-
-    It is where it is cast to that, or where some of its rows are taken which, by what follows, are not ``wide``.
-    """
+def _is_narrow(node: NodeProto, wide: Set[str]) -> bool:
+    """Return whether a node makes float32 of its first input, or takes rows of it that are not wide by what follows."""
     is_cast = node.op_type == "Cast" and any(one.i == FLOAT for one in node.attribute)
-    is_narrow = is_cast or (node.op_type == "Gather" and not wide & {*node.output})
-    yield from ((name, is_narrow and place == 0) for place, name in enumerate(node.input))
-    for graph in (one.g for one in node.attribute if one.g is not None):
-        yield from ((str(entry.name), False) for entry in graph.output)
-        for inner in reversed(graph.node):
-            yield from _reads(inner, wide)
+    return is_cast or (node.op_type == "Gather" and wide.isdisjoint(node.output))
 
 
 def _beside(tensor: TensorProto, narrow: bool) -> tuple[ExternalTensorProto, Tensor]:

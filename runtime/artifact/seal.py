@@ -11,13 +11,14 @@ from typing import BinaryIO
 
 from ..errors import ArtifactError, UnreadableError
 from ..schema import PREFIX, Entry
+from .messages import ModelProto, StringStringEntryProto
+from .protobuf import encode
 
-_KEY = (PREFIX + Entry.SEAL).encode()
 _HEX_DIGITS = 64
 # Flags that open a pipe, and devices, without waiting for another end; on Windows bytes are read as they are.
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-# Protobuf: field 14 (metadata_props) of ModelProto, a message of key (field 1) and value (field 2).
-_HEAD = bytes([0x72, len(_KEY) + _HEX_DIGITS + 4, 0x0A, len(_KEY)]) + _KEY + bytes([0x12, _HEX_DIGITS])
+_ENTRY = StringStringEntryProto(PREFIX + Entry.SEAL, "0" * _HEX_DIGITS)
+_HEAD = b"".join(encode(ModelProto([], [_ENTRY])))[:-_HEX_DIGITS]
 SEAL_LENGTH = len(_HEAD) + _HEX_DIGITS
 # A protocol buffer is smaller.
 MOST_BYTES = 2**31
