@@ -93,7 +93,7 @@ $(VENV)/installed-bench: $(VENV)/installed
 	$(call pip-install,$(VENV)) $(EDITABLE) '.[bench]'
 	@touch $@
 
-$(VENV)/installed: $(VENV)/locked pyproject.toml $(wildcard package/*.py converter/*.py converter/*/*.py runtime/*.py runtime/*/*.py converter/report/templates/*)
+$(VENV)/installed: $(VENV)/locked pyproject.toml $(wildcard package/*.py converter/*.py converter/*/*.py converter/*/*/*.py runtime/*.py runtime/*/*.py converter/report/templates/*)
 	@# With the setuptools of requirements.txt, not one that pip would download for the build.
 	@$(call pip-install,$(VENV)) --no-deps --no-build-isolation $(EDITABLE) .
 	@touch $@

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modelpick.converter import convert
-from modelpick.converter.algorithms.rules import Semantics
+from modelpick.converter.algorithms.row import Semantics
 from modelpick.converter.cli.records import load_records
 from modelpick.converter.evaluation.evaluate import Evaluation, evaluate
 from modelpick.converter.evaluation.policies import Policy, artifact_policies

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .algorithms.rules import Semantics
+    from .algorithms.row import Semantics
     from .artifact.restore import restore, to_json
     from .artifact.writer import to_artifact
     from .compat import HierShrinkSelector, KMeansSelector, KNNSelector, MLPSelector, SVMSelector
@@ -27,7 +27,7 @@ _HOMES = {
     "MLPSelector": ".compat",
     "Report": ".verification.report",
     "SVMSelector": ".compat",
-    "Semantics": ".algorithms.rules",
+    "Semantics": ".algorithms.row",
     "VerificationError": ".verification.report",
     "build_estimator": ".estimators",
     "convert": ".conversion",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from modelpick.runtime import Selector
 
-from .algorithms.rules import Semantics
+from .algorithms.row import Semantics
 from .artifact.writer import to_artifact
 from .documents import load_document
 from .estimators import build_estimator

@@ -12,7 +12,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from modelpick.runtime.errors import DocumentError
 
 from .algorithms import ALGORITHMS, resolve
-from .algorithms.rules import Semantics
+from .algorithms.row import Semantics
 from .files.io import read_contents
 from .files.kinds import ARTIFACT, RECORDS, kind_of
 from .files.text import not_utf8

@@ -6,7 +6,7 @@ Each answers in float64 exactly as the original library's selector does; ``predi
 from modelpick.runtime import DocumentError
 
 from .algorithms import OPTIONS, TABLE
-from .algorithms.estimator import Estimator
+from .algorithms.base import Estimator
 from .formats.document import Document
 
 
@@ -20,7 +20,7 @@ def build_estimator(document: Document, *, k: int | None = None, shrinkage: floa
     k
         Number of neighbours of a KNN model, instead of the document's.
     shrinkage
-        See `modelpick.converter.algorithms.knn_regression.QueryModelSelector`, for the semantics ``queries``; 1 by
+        See `modelpick.converter.algorithms.knn.regression.QueryModelSelector`, for the semantics ``queries``; 1 by
         default.
 
     Raises

@@ -5,30 +5,18 @@ A module of this folder is an algorithm from top to bottom and ends in its rows.
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 from ..formats.decoding import Refusal, refuse
 from ..graphs.builder import register
-from . import hiershrink, kernel_ridge, kmeans, kmeans_scores, knn, knn_outcomes, knn_regression, mlp, svc, svm
-from .estimator import Estimator
-from .rules import Option, Rules, Semantics
+from . import hiershrink, kernel_ridge, kmeans, knn, mlp, svm
+from .row import AnyRow, Option, Semantics
 
-AnyRules = Rules[Any, Any, Any]
-_MODULES = (
-    knn,
-    knn_regression,
-    knn_outcomes,
-    kmeans,
-    kmeans_scores,
-    svm,
-    svc,
-    mlp,
-    hiershrink,
-    kernel_ridge,
-)
-
-TABLE: Mapping[tuple[str, str], AnyRules] = MappingProxyType(
-    {(rules.algorithm, rules.semantics): rules for module in _MODULES for rules in module.RULES}
+TABLE: Mapping[tuple[str, str], AnyRow] = MappingProxyType(
+    {
+        (row.algorithm, row.semantics): row
+        for family in (knn, kmeans, svm, mlp, hiershrink, kernel_ridge)
+        for row in family.ROWS
+    }
 )
 ALGORITHMS = tuple(dict.fromkeys(rules.algorithm for rules in TABLE.values()))
 OPTIONS: Mapping[str, Option] = {option.name: option for rules in TABLE.values() for option in rules.options}
@@ -37,25 +25,12 @@ RULE_SETS = tuple(dict.fromkeys([*Semantics, *sorted(rules.semantics for rules i
 # The trainer predicts as the original does where it has no rules of its own.
 FALLBACKS: Mapping[str, str] = {Semantics.trainer: Semantics.native}
 
-for _rules in TABLE.values():
-    register(_rules.estimator, _rules.outputs, _rules.graph, _rules.graph_options)
+for _row in TABLE.values():
+    _row.estimator.rows = {**_row.estimator.rows, _row.semantics: _row}
+    register(_row.estimator, _row.outputs, _row.graph, _row.graph_options)
 
 
-def rules_of(estimator: Estimator) -> AnyRules:
-    """Return the rules by which an estimator picks.
-
-    Raises
-    ------
-    TypeError
-        When it is not an estimator of this package.
-    """
-    for rules in TABLE.values():
-        if type(estimator) is rules.estimator and estimator.semantics == rules.semantics:
-            return rules
-    raise TypeError(f"expected an estimator of modelpick.converter, got {estimator!r}")
-
-
-def resolve(algorithm: str, semantics: str, format_version: int = 1) -> AnyRules:
+def resolve(algorithm: str, semantics: str, format_version: int = 1) -> AnyRow:
     """Return the rules of an algorithm, of `ALGORITHMS`, that are asked for.
 
     Parameters
@@ -74,19 +49,19 @@ def resolve(algorithm: str, semantics: str, format_version: int = 1) -> AnyRules
     if (algorithm, semantics) in TABLE:
         return TABLE[algorithm, semantics]
     for rule_set in (semantics, FALLBACKS.get(semantics)):
-        versions = [rules for rules in TABLE.values() if (rules.algorithm, rules.rule_set) == (algorithm, rule_set)]
+        versions = [rules for rules in TABLE.values() if (rules.algorithm, rules.unversioned) == (algorithm, rule_set)]
         if versions and rule_set == Semantics.native:
             return _of_version(versions, format_version)
         if versions:
             return versions[-1]
-    able = dict.fromkeys(rules.algorithm for rules in TABLE.values() if rules.rule_set == semantics)
+    able = dict.fromkeys(rules.algorithm for rules in TABLE.values() if rules.unversioned == semantics)
     if able:
         refuse("$.algorithm", f"expected {' or '.join(able)}, which alone has the semantics {semantics}")
     known = ", ".join(rules.semantics for rules in TABLE.values() if rules.algorithm == algorithm)
     raise Refusal("semantics", f"expected one of {known} for {algorithm}, got '{semantics}'")
 
 
-def _of_version(versions: list[AnyRules], format_version: int) -> AnyRules:
+def _of_version(versions: list[AnyRow], format_version: int) -> AnyRow:
     found = next((rules for rules in versions if rules.semantics.endswith(f"/{format_version}")), None)
     if found is None:
         known = " or ".join(rules.semantics.partition("/")[2] for rules in versions)

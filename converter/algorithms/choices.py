@@ -1,7 +1,7 @@
 """What the estimators share that pick the best of some choices: of clusters, of classifiers, or of classes."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -9,20 +9,12 @@ import numpy.typing as npt
 from modelpick.runtime.decision.voting import best_per_model
 from modelpick.runtime.schema import Entry
 
-from .estimator import Estimator, Matrix, Names, name_array
-from .rules import TOLERANCE, Answer, Expected, Explanation, difference, explained_scores
+from ..formats.distinct import Names, name_array
+from .base import Estimator, Matrix
+from .row import TOLERANCE, Answer, Expected, Explanation, difference, explained_scores
 
 
-class Choosing(Estimator, Protocol):
-    """An estimator that is a `ChoiceSelector`."""
-
-    choice_models_: Names
-
-    def choice_scores(self, X: npt.ArrayLike) -> Matrix:
-        """See `ChoiceSelector`."""
-
-
-class ChoiceSelector:
+class ChoiceSelector(Estimator):
     """Picks the model of the highest-scoring choice.
 
     Attributes
@@ -34,10 +26,7 @@ class ChoiceSelector:
         choice is never picked.
     """
 
-    semantics: str = "native/1"
     choice_models_: Names
-    model_names_: Names
-    n_features_in_: int
 
     def choice_scores(self, X: npt.ArrayLike) -> Matrix:
         """Scores of the choices, float64, shape (b, n_choices)."""
@@ -64,7 +53,7 @@ class ChoiceSelector:
         self.model_names_ = name_array(list(dict.fromkeys([*named, *models])))
 
 
-def describe_choices(estimator: Choosing, rows: int, tie_rule: str, values_per_query: int) -> dict[str, Any]:
+def describe_choices(estimator: ChoiceSelector, rows: int, tie_rule: str, values_per_query: int) -> dict[str, Any]:
     """Return the metadata entries of an estimator that chooses."""
     return {
         Entry.CHOICES: list(estimator.choice_models_),
@@ -88,7 +77,7 @@ class Choice(NamedTuple):
     """Whether roundings decide."""
 
 
-def choices(estimator: Choosing, queries: Matrix, chosen: Sequence[int]) -> Iterator[Choice]:
+def choices(estimator: ChoiceSelector, queries: Matrix, chosen: Sequence[int]) -> Iterator[Choice]:
     """Yield what an estimator chooses for queries, (b, d), for which the artifact chose ``chosen``, length b."""
     of_models = estimator.decision_function(queries)
     for choice, scores, models in zip(chosen, estimator.choice_scores(queries), of_models, strict=True):
@@ -97,8 +86,10 @@ def choices(estimator: Choosing, queries: Matrix, chosen: Sequence[int]) -> Iter
         yield Choice(set(estimator.choice_models_[close]), models, float(scores[decided]), sum(close) > 1)
 
 
-def expect_classifiers(estimator: Choosing, queries: Matrix, explained: Sequence[Explanation]) -> Iterator[Expected]:
-    """Yield what an estimator whose choices are classifiers expects, see `Rules`."""
+def expect_classifiers(
+    estimator: ChoiceSelector, queries: Matrix, explained: Sequence[Explanation]
+) -> Iterator[Expected]:
+    """Yield what an estimator whose choices are classifiers expects, see `Row`."""
     nothing = np.empty(0)
     chosen = choices(estimator, queries, [why["classifier"] for why in explained])
     for why, choice in zip(explained, chosen, strict=True):

@@ -3,15 +3,14 @@
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ..algorithms import rules_of
-from ..algorithms.estimator import Estimator
+from ..algorithms.base import Estimator
 
 QUANTILES = 100
 
 
 def recorded_distances(estimator: Estimator) -> list[float]:
     """Return quantiles, evenly spaced, of the distance from a row, or centroid, to the nearest other; of some rows."""
-    measure = rules_of(estimator).distances
+    measure = estimator.row.distances
     if measure is None:
         return []
     # On one thread BLAS adds in one order, so that the artifact is the same each time.

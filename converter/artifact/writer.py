@@ -15,8 +15,7 @@ from modelpick.runtime.artifact.seal import seal_parts
 from modelpick.runtime.features import CATEGORIES
 from modelpick.runtime.schema import FORMAT_VERSION, PREFIX, Entry, Input, names
 
-from ..algorithms import rules_of
-from ..algorithms.estimator import Estimator
+from ..algorithms.base import Estimator
 from ..formats.categories import CATEGORY_CLASSIFIER
 from ..formats.document import ENCODER, Document, Source
 from ..graphs.builder import LARGE_TENSORS, drop_order
@@ -63,7 +62,7 @@ def to_artifact(
         when embeddings of the document's category classifier are not, with it; when the graph is larger than a file may
         be.
     """
-    rules = rules_of(estimator)
+    rules = estimator.row
     large: dict[str, Values] = {}
     asked = {LARGE_TENSORS: large, "exact_search": ExactSearch(exact_search)}
     exported = copy(estimator)

@@ -16,7 +16,7 @@ from modelpick.runtime.artifact.encoder import is_encoder, read_encoder
 from modelpick.runtime.artifact.seal import read_sealed
 
 from ..algorithms import RULE_SETS
-from ..algorithms.rules import Semantics
+from ..algorithms.row import Semantics
 from ..artifact.restore import restore as restore_file
 from ..artifact.restore import to_json
 from ..conversion import convert as convert_file

@@ -12,8 +12,8 @@ from rich.table import Table
 from modelpick.runtime import DocumentError, ModelpickError
 from modelpick.runtime.decision.objective import utilities
 
-from ..algorithms import TABLE, AnyRules
-from ..algorithms.rules import Semantics
+from ..algorithms import TABLE
+from ..algorithms.row import AnyRow, Semantics
 from ..files.io import check_distinct, write_atomically
 from ..formats.outcomes import Settings, Training
 from ..statistics.bootstrap import signed
@@ -212,7 +212,7 @@ def train(
     _write(training, trained, output, tune, digests, all_must=bool(algorithm))
 
 
-def _check_taken(settings: Settings, trained: list[AnyRules], tune: bool) -> None:
+def _check_taken(settings: Settings, trained: list[AnyRow], tune: bool) -> None:
     """Refuse a setting that none of the algorithms reads, and weights of outcomes where nothing is weighed."""
     taken = {"seed"}.union(*(rules.settings for rules in trained))
     taken |= {"cost_weight", "seconds_weight"} if tune else set()
@@ -225,7 +225,7 @@ def _check_taken(settings: Settings, trained: list[AnyRules], tune: bool) -> Non
 
 
 def _write(
-    training: Training, trained: list[AnyRules], output: Output, tune: bool, digests: bool, all_must: bool
+    training: Training, trained: list[AnyRow], output: Output, tune: bool, digests: bool, all_must: bool
 ) -> None:
     """Train, then write. Unless all must be, what cannot be trained on these records is left out with a warning."""
     table = Table("algorithm", "semantics", "file", "MB", "seconds")
@@ -252,7 +252,7 @@ def _write(
     show(table)
 
 
-def _tuned(training: Training, rules: AnyRules) -> Settings:
+def _tuned(training: Training, rules: AnyRow) -> Settings:
     """Tune, show the table, and return the best settings."""
     with progress(f"Tuning {rules.algorithm}", "trials") as done:
         found = tune_settings(training, rules, done)
@@ -272,7 +272,7 @@ def _shown(one: Tried) -> tuple[str, str]:
     return f"{one.score:.4f}{' *' if one.is_best else ''}", f"{one.quality:.4f}"
 
 
-def _chosen(training: Training, format_version: int, allow_constant: bool) -> tuple[AnyRules, Training, bool]:
+def _chosen(training: Training, format_version: int, allow_constant: bool) -> tuple[AnyRow, Training, bool]:
     """Compare all algorithms: what to train, on what, and whether to tune it.
 
     The best, or if none is surely better than the best single model and that is allowed, one that always picks it.

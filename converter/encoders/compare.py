@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from modelpick.runtime.text import Encoder
 
-from ..algorithms import AnyRules
+from ..algorithms.row import AnyRow
 from ..formats.outcomes import Benchmark, Settings
 from ..statistics.bootstrap import FEWEST, Estimate, Sums, estimate, ratio, resampled, share
 from ..training.crossvalidation import Sweep, best_single, outcomes_of, swept, weighted
@@ -120,7 +120,7 @@ def _cosines(embeddings: npt.NDArray[np.float32]) -> Vector:
     return cosines
 
 
-def _swept(benchmark: Benchmark, rules: AnyRules, seed: int, number: int, total: int, done: Done) -> Sweep:
+def _swept(benchmark: Benchmark, rules: AnyRow, seed: int, number: int, total: int, done: Done) -> Sweep:
     training = training_data(benchmark, Settings(seed=seed), one_hot=False)
     (sweep,) = swept(
         training,

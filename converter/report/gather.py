@@ -16,7 +16,7 @@ from modelpick.runtime.decision.objective import Estimate as Recorded
 from modelpick.runtime.errors import one_line
 
 from ..algorithms import TABLE
-from ..algorithms.estimator import Estimator
+from ..algorithms.base import Estimator
 from ..artifact.restore import stored_points
 from ..evaluation.evaluate import evaluate
 from ..evaluation.policies import Policy, artifact_policies, labels

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from modelpick.runtime import DocumentError, Objective
 from modelpick.runtime.decision.objective import utilities
 
-from ..algorithms import AnyRules
+from ..algorithms.row import AnyRow
 from ..formats.outcomes import Matrix, Settings, Training
 
 FOLDS = 5
@@ -61,7 +61,7 @@ def objective_of(training: Training) -> Objective:
     return objective
 
 
-def objectives_of(training: Training, rules: AnyRules) -> list[Objective]:
+def objectives_of(training: Training, rules: AnyRow) -> list[Objective]:
     """Return the objectives that a setting is judged by: the user's one, or `weighted` where costs are known."""
     objective = objective_of(training)
     return weighted(training) if rules.predicts and objective == Objective() else [objective]
@@ -86,7 +86,7 @@ def best_single(utility: Matrix) -> int:
 
 def swept(
     training: Training,
-    rules: AnyRules,
+    rules: AnyRow,
     grid: Sequence[Settings],
     objectives: Sequence[Objective],
     done: Callable[[int, int], None] = lambda done, total: None,

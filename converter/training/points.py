@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..algorithms import AnyRules
+from ..algorithms.row import AnyRow
 from ..formats.outcomes import Benchmark, Training
 from ..statistics.bootstrap import estimate, ratio, resampled, share
 from .crossvalidation import FOLDS, Sweep, best_single, outcomes_of, swept, weighted
@@ -15,7 +15,7 @@ from .estimation import Judged
 Vector = npt.NDArray[np.float64]
 
 
-def operating_points(training: Training, rules: AnyRules, by: Judged) -> dict[str, Any]:
+def operating_points(training: Training, rules: AnyRow, by: Judged) -> dict[str, Any]:
     """Return the field ``operating_points`` of a selector that predicts outcomes; nothing where none is known.
 
     See `modelpick.converter.formats.operating_points` for what it holds. Points that another surpasses in quality for

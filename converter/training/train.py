@@ -10,10 +10,10 @@ from modelpick.runtime import DocumentError
 from modelpick.runtime.decision.voting import vote_weights
 from modelpick.runtime.features import CATEGORIES, FeatureBuilder
 
-from ..algorithms import TABLE, AnyRules
-from ..algorithms.knn import NATIVE_1
-from ..algorithms.neighbours import decaying_speeds
-from ..algorithms.rules import Semantics
+from ..algorithms import TABLE
+from ..algorithms.knn.vote import NATIVE_1
+from ..algorithms.row import AnyRow, Semantics
+from ..algorithms.speeds import decaying_speeds
 from ..formats.categories import CATEGORY_CLASSIFIER
 from ..formats.document import ENCODER
 from ..formats.outcomes import NANOSECONDS, Benchmark, Settings, Training
@@ -66,7 +66,7 @@ def training_data(benchmark: Benchmark, settings: Settings | None = None, *, one
     return Training(benchmark, features, np.where(known, weights, -np.inf), settings, classifier)
 
 
-def trainer(algorithm: str, format_version: int = FORMAT_VERSION, semantics: str = Semantics.native) -> AnyRules:
+def trainer(algorithm: str, format_version: int = FORMAT_VERSION, semantics: str = Semantics.native) -> AnyRow:
     """Return the rules by which an algorithm, of `TRAINED`, is trained.
 
     Parameters
@@ -83,7 +83,7 @@ def trainer(algorithm: str, format_version: int = FORMAT_VERSION, semantics: str
     """
     able = [rules for rules in TABLE.values() if rules.train and rules.algorithm == algorithm]
     wanted = f"{Semantics.native}/{format_version}" if semantics == Semantics.native else semantics
-    found = [rules for rules in able if wanted in (rules.semantics, rules.rule_set)]
+    found = [rules for rules in able if wanted in (rules.semantics, rules.unversioned)]
     if not found and semantics == Semantics.native:
         found = able
     if not found:
@@ -92,12 +92,12 @@ def trainer(algorithm: str, format_version: int = FORMAT_VERSION, semantics: str
     return found[-1]
 
 
-def file_name(rules: AnyRules) -> str:
+def file_name(rules: AnyRow) -> str:
     """Return the name under which the original looks for the model of an algorithm."""
     return f"{rules.algorithm}_model.json"
 
 
-def train(training: Training, rules: AnyRules, *, digests: bool = True) -> dict[str, Any]:
+def train(training: Training, rules: AnyRow, *, digests: bool = True) -> dict[str, Any]:
     """Train a selector: the JSON model, as the original library writes it, or of our own.
 
     Deterministic: the same records and settings give the same model. A selector that predicts outcomes records its

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from modelpick.runtime import DocumentError
 from modelpick.runtime.decision.objective import utilities
 
-from ..algorithms import AnyRules
+from ..algorithms.row import AnyRow
 from ..formats.outcomes import Benchmark, Settings, Training
 from ..statistics.bootstrap import FEWEST, Estimate, estimate, ratio, resampled
 from ..statistics.frontier import aiq
@@ -31,9 +31,7 @@ class Tried(NamedTuple):
     is_best: bool
 
 
-def tune(
-    training: Training, rules: AnyRules, done: Callable[[int, int], None] = lambda done, total: None
-) -> list[Tried]:
+def tune(training: Training, rules: AnyRow, done: Callable[[int, int], None] = lambda done, total: None) -> list[Tried]:
     """Cross-validate all settings that an algorithm has, over queries: no query stands on both sides of a fold.
 
     The score is the area under the cost-quality frontier, RouterBench's AIQ, between the costs of the cheapest and of
@@ -115,7 +113,7 @@ def _cautious(sweeps: list[Sweep], benchmark: Benchmark, best: int) -> int:
 class Compared(NamedTuple):
     """An algorithm, tuned on each fold's training queries alone, on the queries that are held out."""
 
-    rules: AnyRules
+    rules: AnyRow
     quality: float
     """Mean of the picks."""
     utility: float
@@ -124,7 +122,7 @@ class Compared(NamedTuple):
     """Mean utility over always calling the best single model by it of the fold's training queries, paired."""
 
 
-def _tuned(training: Training, rules: AnyRules) -> Settings:
+def _tuned(training: Training, rules: AnyRow) -> Settings:
     """Return the best settings; where there is one alone, without trying it."""
     assert rules.grid is not None
     grid = rules.grid(training.settings)
@@ -132,7 +130,7 @@ def _tuned(training: Training, rules: AnyRules) -> Settings:
 
 
 def compare(
-    training: Training, candidates: list[AnyRules], done: Callable[[int, int], None] = lambda done, total: None
+    training: Training, candidates: list[AnyRow], done: Callable[[int, int], None] = lambda done, total: None
 ) -> list[Compared]:
     """Compare algorithms by nested cross-validation, by utility, the best first.
 

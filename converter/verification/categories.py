@@ -6,8 +6,8 @@ import numpy.typing as npt
 from modelpick.runtime.artifact.metadata import Metadata
 from modelpick.runtime.text.categories import CategoryPredictor
 
-from ..algorithms.estimator import Matrix
-from ..algorithms.rules import TOLERANCE
+from ..algorithms.base import Matrix
+from ..algorithms.row import TOLERANCE
 from ..artifact.categories import build_classifier
 from ..formats.categories import CategoryClassifier
 

@@ -10,9 +10,8 @@ import numpy.typing as npt
 from modelpick.runtime import ArtifactError, Selector
 from modelpick.runtime.errors import one_line
 
-from ..algorithms import rules_of
-from ..algorithms.estimator import Estimator
-from ..algorithms.rules import TOLERANCE, difference
+from ..algorithms.base import Estimator
+from ..algorithms.row import TOLERANCE, difference
 from ..documents import load_document
 from ..formats.categories import CategoryClassifier
 from .categories import differing_categories
@@ -88,7 +87,7 @@ def compare(
     for query in matrix:
         explanations.append(selector.explain(query))
         done(len(explanations), len(matrix))
-    expectations = rules_of(estimator).expect(estimator, matrix, explanations)
+    expectations = estimator.row.expect(estimator, matrix, explanations)
     categories = differing_categories(selector.metadata, classifier, matrix)
     for row, (query, pick, explanation, expectation) in enumerate(
         zip(matrix, picked, explanations, expectations, strict=True)

@@ -4,8 +4,7 @@ import numpy as np
 
 from modelpick.runtime.features import CATEGORIES
 
-from ..algorithms import rules_of
-from ..algorithms.estimator import Estimator, Matrix
+from ..algorithms.base import Estimator, Matrix
 
 SAMPLES = 200
 SEED = 0
@@ -20,7 +19,7 @@ def made_queries(estimator: Estimator, samples: int) -> Matrix:
     directions as long as its vectors; one-hots alone; and the zero vector. The same each time.
     """
     rng = np.random.default_rng(SEED)
-    vectors, owners = rules_of(estimator).probes(estimator)
+    vectors, owners = estimator.row.probes(estimator)
     width = vectors.shape[1]
     one = rng.integers(len(vectors), size=samples)
     other = rng.integers(len(vectors), size=samples)

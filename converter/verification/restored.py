@@ -8,7 +8,7 @@ from modelpick.runtime.artifact.metadata import read_contents
 from modelpick.runtime.artifact.seal import read_sealed
 
 from ..algorithms import TABLE
-from ..algorithms.estimator import Estimator
+from ..algorithms.base import Estimator
 from ..artifact.restore import to_json
 from ..documents import load_document
 from ..estimators import build_estimator

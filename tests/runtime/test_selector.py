@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 
 from modelpick.converter import build_estimator, load_document, to_artifact
-from modelpick.converter.algorithms.knn import KNNModelSelector
+from modelpick.converter.algorithms.knn.vote import KNNModelSelector
 from modelpick.runtime import ArtifactError, Selector
 from support import reference
 

@@ -9,7 +9,7 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import NotFittedError
 
 from modelpick.converter import DocumentWarning, build_estimator, load_document, to_artifact, to_json, verify
-from modelpick.converter.algorithms.kmeans_scores import ClusterScoreSelector
+from modelpick.converter.algorithms.kmeans.scores import ClusterScoreSelector
 from modelpick.converter.formats.digests import digest
 from modelpick.runtime import DocumentError, FeatureError, Selector
 from support import reference

@@ -28,10 +28,10 @@ from sklearn.svm import SVR, LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
 from modelpick.converter import build_estimator, convert, load_document, restore, to_artifact
-from modelpick.converter.algorithms.kmeans import KMeansModelSelector
-from modelpick.converter.algorithms.knn import KNNModelSelector
-from modelpick.converter.algorithms.mlp import MLPModelSelector
-from modelpick.converter.algorithms.svm import SVMModelSelector
+from modelpick.converter.algorithms.kmeans.nearest import KMeansModelSelector
+from modelpick.converter.algorithms.knn.vote import KNNModelSelector
+from modelpick.converter.algorithms.mlp.rows import MLPModelSelector
+from modelpick.converter.algorithms.svm.one_vs_rest import SVMModelSelector
 from modelpick.runtime import DocumentError, ModelpickError, Selector
 from support import reference
 

@@ -270,7 +270,7 @@ def test_a_map_shows_vectors_as_the_artifact_compares_them(name, tmp_path):
     records = read_records(DATA)
     rules = trainer(name, semantics="queries" if name == "knn" else "native")
     document = train(training_data(records), rules)
-    semantics = rules.rule_set
+    semantics = rules.unversioned
     convert(json.dumps(document).encode(), tmp_path / "a.onnx", samples=0, semantics=semantics)
     (found,) = gather([tmp_path / "a.onnx"], records=records, samples=0).maps
     rows = {(mark.x, mark.y) for mark in found.marks if mark.row is not None}

@@ -33,7 +33,7 @@ def test_trains_models_that_convert_and_fit_their_data(name, tmp_path):
     training = training_data(read_records(DATA), Settings(clusters=14))
     document = train(training, rules)
     (tmp_path / "model.json").write_text(json.dumps(document))
-    natively = "queries" if rules.rule_set == "queries" else "native"  # follows the file's version
+    natively = "queries" if rules.unversioned == "queries" else "native"  # follows the file's version
     for semantics in dict.fromkeys((natively, "trainer") if rules.semantics == "native/1" else (natively,)):
         assert convert(tmp_path / "model.json", tmp_path / "model.onnx", samples=60, semantics=semantics).passed
         with Selector.load(tmp_path / "model.onnx") as selector:

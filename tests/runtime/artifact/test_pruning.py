@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 
 from modelpick.converter import build_estimator, load_document, to_artifact
-from modelpick.converter.algorithms.knn import KNNModelSelector
+from modelpick.converter.algorithms.knn.vote import KNNModelSelector
 from modelpick.runtime import Selector
 from modelpick.runtime.artifact.onnx_reader import Model
 from modelpick.runtime.artifact.pruning import pruned

@@ -15,25 +15,19 @@ from sklearn.cluster import KMeans
 from modelpick.runtime import DocumentError
 from modelpick.runtime.schema import Entry, Metric, Stored, Table
 
-from ..files.io import Contents
-from ..formats.decoding import INT64, Count, Name, Refusal, Size, check_length, check_size, decode, refuse
-from ..formats.digests import digest
-from ..formats.document import Document, Source
-from ..formats.outcomes import Benchmark, Settings, Training, filled
-from ..formats.reader import Reader
-from ..graphs.builder import Graph
-from .estimator import Matrix, Names, checked_features, name_array
-from .kmeans import (
-    OUTPUTS,
-    add_graph,
-    cluster_grid,
-    cluster_trials,
-    distances_between,
-    distances_to,
-    fit_clusters,
-    near_clusters,
-)
-from .rules import Answer, Expected, Explanation, Probes, Rules, explained_scores
+from ...files.io import Contents
+from ...formats.decoding import INT64, Count, Name, Refusal, Size, check_length, check_size, decode, refuse
+from ...formats.digests import digest
+from ...formats.distinct import Names, name_array
+from ...formats.document import Document, Source
+from ...formats.outcomes import Benchmark, Settings, Training, filled
+from ...formats.reader import Reader
+from ...graphs.builder import Graph
+from ...graphs.centroids import OUTPUTS
+from ..base import Estimator, Matrix, checked_features
+from ..centroids import distances_between, distances_to, fit_clusters, near_clusters
+from ..row import Answer, Expected, Explanation, Probes, Row, explained_scores
+from .nearest import add_graph, cluster_grid, cluster_trials
 
 MILLISECONDS = 1e3
 # JSON path -> the only value that is known.
@@ -200,7 +194,7 @@ def _check_equal(got: object, expected: object, path: str) -> None:
         refuse(path, f"expected {expected!r}, got {got!r}")
 
 
-class ClusterScoreSelector(KMeans):
+class ClusterScoreSelector(Estimator, KMeans):
     """Picks the model that scores highest in the cluster of the nearest centroid.
 
     Attributes
@@ -245,7 +239,7 @@ def _build(document: KMeansScoresDocument) -> ClusterScoreSelector:
 
 
 def _add_graph(graph: Graph, estimator: ClusterScoreSelector, features: str, outputs: dict[str, str]) -> None:
-    """Write the search of `modelpick.converter.algorithms.kmeans`; the scores stand beside it."""
+    """Write the search of `modelpick.converter.graphs.centroids`; the scores stand beside it."""
     add_graph(graph, estimator, features, outputs)
     graph.constant(Table.SCORES, estimator.scores_)
     graph.constant(Table.SUPPORT, estimator.support_)
@@ -385,8 +379,8 @@ def _first_generation(data: Contents) -> str | None:
     return None if decode(data, _Version).format_version == 2 else "native/1"
 
 
-RULES = (
-    Rules(
+ROWS = (
+    Row(
         algorithm="kmeans",
         semantics="native/2",
         form=KMeansScoresForm,

@@ -16,29 +16,26 @@ from modelpick.runtime import DocumentError
 from modelpick.runtime.decision.voting import Vote, Weights, vote, vote_weights
 from modelpick.runtime.schema import Metric, Output, Stored, Table
 
-from ..formats.decoding import INT64, Count, IgnoredSize, Name, Nanoseconds, check_length, refuse
-from ..formats.document import Document, Source
-from ..formats.outcomes import NANOSECONDS, Settings, Training
-from ..formats.reader import Reader
-from ..graphs import neighbours as graph_of
-from ..graphs.builder import Graph
-from ..graphs.exact_search import Rows
-from .estimator import Matrix, Names
+from ...formats.decoding import INT64, Count, IgnoredSize, Name, Nanoseconds, check_length, refuse
+from ...formats.distinct import Names, indexed, row_groups, taken
+from ...formats.document import Document, Source
+from ...formats.outcomes import NANOSECONDS, Settings, Training
+from ...formats.reader import Reader
+from ...graphs import neighbours as graph_of
+from ...graphs.builder import Graph
+from ...graphs.exact_search import Rows
+from ..base import Matrix
+from ..row import Answer, Expected, Explanation, Probes, Row, Trial, fixed
+from ..speeds import decaying_speeds, relative_speeds
 from .neighbours import (
     DEFAULT_QUALITY,
     ExactNeighbors,
     K,
     are_as_near,
-    decaying_speeds,
     describe_neighbours,
     distances_between,
     found_neighbours,
-    indexed,
-    relative_speeds,
-    row_groups,
-    taken,
 )
-from .rules import Answer, Expected, Explanation, Probes, Rules, Trial, fixed
 
 NANOSECONDS_PER_MILLISECOND = 1_000_000
 # Values of k that tuning tries.
@@ -325,7 +322,7 @@ def _add_graph(graph: Graph, estimator: KNNModelSelector, features: str, outputs
 
 def _describe(estimator: KNNModelSelector) -> dict[str, Any]:
     tied = "name" if _VOTINGS[estimator.semantics].ties_by_name else "best-ranked neighbour"
-    return describe_neighbours(estimator, f"distance, then row; vote, then {tied}")
+    return describe_neighbours(estimator, estimator.weights, f"distance, then row; vote, then {tied}")
 
 
 def _probes(estimator: KNNModelSelector) -> Probes:
@@ -389,7 +386,7 @@ def _trials(semantics: str, training: Training, held_out: Matrix, grid: Sequence
 
 
 _rules = partial(
-    Rules,
+    Row,
     algorithm="knn",
     build=_build,
     estimator=KNNModelSelector,
@@ -404,7 +401,7 @@ _rules = partial(
     options=(K,),
     graph_options=graph_of.OPTIONS,
 )
-RULES = tuple(
+ROWS = tuple(
     _rules(
         semantics=name,
         by_direction=voting.ranking != Metric.EUCLIDEAN,

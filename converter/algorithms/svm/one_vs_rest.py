@@ -12,13 +12,13 @@ from sklearn.svm import SVC, SVR, LinearSVC
 
 from modelpick.runtime.schema import Output, Stored, Table
 
-from ..formats.decoding import IgnoredSize, Name, Size, Vector, check_length, check_size, refuse, vector
-from ..formats.document import Document, Source
-from ..formats.outcomes import Settings, Training
-from ..formats.reader import Reader
-from ..graphs.builder import DOUBLE, FLOAT, Graph
-from ..graphs.exact_search import roundings
-from ..graphs.kernel import (
+from ...formats.decoding import IgnoredSize, Name, Size, Vector, check_length, check_size, refuse, vector
+from ...formats.document import Document, Source
+from ...formats.outcomes import Settings, Training
+from ...formats.reader import Reader
+from ...graphs.builder import DOUBLE, FLOAT, Graph
+from ...graphs.exact_search import roundings
+from ...graphs.kernel import (
     SupportVectors,
     by_differences,
     can_expand,
@@ -26,12 +26,12 @@ from ..graphs.kernel import (
     of_directions,
     stored_support_vectors,
 )
-from ..graphs.leads import SLACK, lead
-from ..graphs.unit_length import Scaled, add_directions, directions
-from .choices import ChoiceSelector, describe_choices, expect_classifiers
-from .estimator import Matrix, checked_features
-from .rules import Probes, Rules, Trial, fixed
-from .svc import (
+from ...graphs.leads import SLACK, lead
+from ...graphs.unit_length import Scaled, add_directions, directions
+from ..base import Matrix, checked_features
+from ..choices import ChoiceSelector, describe_choices, expect_classifiers
+from ..row import Probes, Row, Trial, fixed
+from .one_vs_one import (
     SETTINGS,
     exact_parameters,
     has_exact_parameters,
@@ -453,8 +453,8 @@ def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> I
         yield fixed(settings, np.stack(scores, axis=1).argmax(axis=1))
 
 
-RULES = (
-    Rules(
+ROWS = (
+    Row(
         algorithm="svm",
         semantics="native/1",
         form=SVMForm,

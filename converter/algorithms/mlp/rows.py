@@ -13,16 +13,17 @@ from sklearn.neural_network import MLPClassifier
 
 from modelpick.runtime.schema import Output, Table
 
-from ..formats.decoding import IgnoredSize, Name, Size, check_length, check_size, decode, decode_choice, refuse
-from ..formats.document import Document, Source
-from ..formats.outcomes import Settings, Training
-from ..formats.reader import Reader
-from ..graphs.builder import DOUBLE, FLOAT, Graph
-from ..graphs.leads import lead
-from .choices import ChoiceSelector, describe_choices, expect_classifiers
-from .estimator import Matrix, Names, checked_features, name_array
+from ...formats.decoding import IgnoredSize, Name, Size, check_length, check_size, decode, decode_choice, refuse
+from ...formats.distinct import Names, name_array
+from ...formats.document import Document, Source
+from ...formats.outcomes import Settings, Training
+from ...formats.reader import Reader
+from ...graphs.builder import DOUBLE, FLOAT, Graph
+from ...graphs.leads import lead
+from ..base import Matrix, checked_features
+from ..choices import ChoiceSelector, describe_choices, expect_classifiers
+from ..row import Probes, Row, Trial, fixed
 from .layers import DenseLayer, Layer, ReluLayer, ScaleLayer, fold
-from .rules import Probes, Rules, Trial, fixed
 
 # Chosen by cross-validation over queries; a validation split inside the fit would share queries with the rest.
 STEPS, BATCH, DECAY = 150, 200, 1.0
@@ -290,8 +291,8 @@ def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> I
         yield fixed(settings, values.argmax(axis=1))
 
 
-RULES = tuple(
-    Rules(
+ROWS = tuple(
+    Row(
         algorithm="mlp",
         semantics=f"native/{version}",
         form=MLPForm,

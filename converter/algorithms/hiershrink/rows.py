@@ -11,16 +11,17 @@ from sklearn.utils.validation import check_array
 
 from modelpick.runtime.schema import Entry, Metric, Output, Stored, Table
 
-from ..formats.decoding import INT64, IgnoredSize, Name, refuse
-from ..formats.document import Document, Source
-from ..formats.outcomes import NANOSECONDS, Settings, Training
-from ..formats.reader import Reader
-from ..graphs.builder import Graph
-from .estimator import Matrix, Names, checked_features
-from .kmeans import OUTPUTS as CENTROID_OUTPUTS
-from .kmeans import add_nearest, distances_between, distances_to, fit_clusters, near_clusters
-from .neighbours import indexed, row_groups
-from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules, Trial, explained_scores, fixed
+from ...formats.decoding import INT64, IgnoredSize, Name, refuse
+from ...formats.distinct import Names, indexed, row_groups
+from ...formats.document import Document, Source
+from ...formats.outcomes import NANOSECONDS, Settings, Training
+from ...formats.reader import Reader
+from ...graphs.builder import Graph
+from ...graphs.centroids import OUTPUTS as CENTROID_OUTPUTS
+from ...graphs.centroids import add_nearest
+from ..base import Estimator, Matrix, checked_features
+from ..centroids import distances_between, distances_to, fit_clusters, near_clusters
+from ..row import TOLERANCE, Answer, Expected, Explanation, Probes, Row, Trial, explained_scores, fixed
 
 # How many records a model's mean one level up counts for: the original's lambda.
 SHRINKAGE = 24.0
@@ -89,7 +90,7 @@ def _check(form: HierShrinkForm, source: Source, reader: Reader) -> HierShrinkDo
     )
 
 
-class HierShrinkSelector(ClassifierMixin, BaseEstimator):
+class HierShrinkSelector(Estimator, ClassifierMixin, BaseEstimator):
     """Picks the model of the highest shrunk mean quality, less its relative latency, among records of similar queries.
 
     With ``lambda`` of 24, a model's records in a cluster count beside so many of its mean one level up:
@@ -193,7 +194,7 @@ OUTPUTS = {Output.COARSE_ESTIMATE: "float", Output.COARSE_CLUSTER: "index", **CE
 
 
 def _add_graph(graph: Graph, estimator: HierShrinkSelector, features: str, outputs: dict[str, str]) -> None:
-    """Write the search of `modelpick.converter.algorithms.kmeans` for each level; the tables stand beside it."""
+    """Write the search of `modelpick.converter.graphs.centroids` for each level; the tables stand beside it."""
     refined = graph.branch()
     fine, coarse = (
         add_nearest(graph, refined, features, centroids, stored_as, outputs[estimate], lead)
@@ -290,8 +291,8 @@ def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> I
         yield fixed(settings, np.array([index[name] for name in estimator.predict(held_out)]))
 
 
-RULES = (
-    Rules(
+ROWS = (
+    Row(
         algorithm="hiershrink",
         semantics="native/1",
         form=HierShrinkForm,

@@ -1,8 +1,7 @@
-"""What estimators that pick by nearest rows share: exact distances, speeds, and how they are held to their graph."""
+"""What the rows of KNN share: exact distances, and how they are held to their graph."""
 
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +11,9 @@ from sklearn.neighbors import NearestNeighbors
 from modelpick.runtime.decision.voting import Weights
 from modelpick.runtime.schema import Entry, Metric
 
-from ..graphs.unit_length import directions
-from .estimator import Estimator, Matrix, Names, checked_features, name_array
-from .rules import TOLERANCE, Answer, Explanation, Option, difference, explained_scores
+from ...graphs.unit_length import directions
+from ..base import Estimator, Matrix, checked_features
+from ..row import TOLERANCE, Answer, Explanation, Option, difference, explained_scores
 
 Rows = npt.NDArray[np.int64]
 # Quality of a row that has none.
@@ -23,13 +22,16 @@ DEFAULT_QUALITY = 0.5
 CHUNK_VALUES = 2**20
 # Rows of a model whose distances to the others are recorded.
 MOST_ROWS = 128
-# Milliseconds at which the decaying speed is a half, in nanoseconds.
-HALF_SPEED = 1e10
 K = Option("k", "1 or more, for a KNN model", lambda k: k >= 1)
 
 
-class ExactNeighbors(NearestNeighbors):
+class ExactNeighbors(Estimator, NearestNeighbors):
     """Finds the nearest rows by (distance, row); each distance is computed from the difference of two vectors."""
+
+    row_groups_: Rows
+    """Number of each row among the distinct rows, shape (n,)."""
+    n_neighbors: int
+    n_samples_fit_: int
 
     @property
     def ranking(self) -> str:
@@ -82,59 +84,7 @@ def _nearest(distances: Matrix, k: int) -> tuple[Matrix, Rows]:
     return np.take_along_axis(distances, rows, axis=1), rows
 
 
-def indexed(labels: Sequence[str]) -> tuple[Names, Rows]:
-    """Return the distinct labels in order of their first row, and the index of each row's, shape (n,)."""
-    names = list(dict.fromkeys(labels))
-    index = {name: i for i, name in enumerate(names)}
-    return name_array(names), np.array([index[name] for name in labels], dtype=np.int64)
-
-
-def row_groups(rows: Matrix) -> Rows:
-    """Return each row's number among the distinct rows, counted by first appearance: int64, shape (n,)."""
-    first: dict[bytes, int] = {}
-    # Adding 0.0 makes -0.0 and 0.0, which are equal, the same bytes; their digests take less memory, and no more time.
-    groups = [first.setdefault(sha256(row + 0.0).digest(), len(first)) for row in np.asarray(rows)]
-    return np.array(groups, dtype=np.int64)
-
-
-def taken(rows: Matrix, numbers: Rows) -> Matrix:
-    """Take some rows, each at most once and in ascending order; all of them without a copy."""
-    return rows if len(numbers) == len(rows) else rows[numbers]
-
-
-def relative_speeds(latencies: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Map latencies to speeds, ``1 - (latency - min) / max(max - min, 1)``, float64.
-
-    The differences are taken modulo 2**64 so that they are exact for every pair of int64.
-    """
-    unsigned = latencies.view(np.uint64)
-    above = (unsigned - unsigned[latencies.argmin()]).astype(np.float64)
-    speeds: npt.NDArray[np.float64] = 1.0 - above / max(above.max(), 1.0)
-    return speeds
-
-
-def decaying_speeds(latencies: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Map latencies in nanoseconds to speeds, ``1 / (1 + milliseconds / 10000)``, float64; negative ones count as 0."""
-    return 1.0 / (1.0 + np.maximum(latencies, 0) / HALF_SPEED)
-
-
-class Weighing(Estimator, Protocol):
-    """An `ExactNeighbors` whose neighbours weigh by their qualities and speeds."""
-
-    ranking: str
-    weights: Weights
-    n_neighbors: int
-    n_samples_fit_: int
-    row_groups_: Rows
-
-    def kneighbors(self, X: npt.ArrayLike) -> tuple[Matrix, Rows]:
-        """See `ExactNeighbors`."""
-
-    def distances(self, features: Matrix) -> Matrix:
-        """See `ExactNeighbors`."""
-
-
-def describe_neighbours(estimator: Weighing, tie_rule: str) -> dict[str, Any]:
+def describe_neighbours(estimator: ExactNeighbors, weights: Weights, tie_rule: str) -> dict[str, Any]:
     """Return the metadata entries of an estimator whose neighbours weigh."""
     distinct = int(estimator.row_groups_.max()) + 1
     return {
@@ -142,9 +92,9 @@ def describe_neighbours(estimator: Weighing, tie_rule: str) -> dict[str, Any]:
         Entry.ROWS: len(estimator.row_groups_),
         Entry.K: min(estimator.n_neighbors, estimator.n_samples_fit_),
         Entry.METRIC: estimator.ranking,
-        Entry.QUALITY_WEIGHT: estimator.weights.quality,
-        Entry.SPEED_WEIGHT: estimator.weights.speed,
-        Entry.MIN_QUALITY: estimator.weights.min_quality,
+        Entry.QUALITY_WEIGHT: weights.quality,
+        Entry.SPEED_WEIGHT: weights.speed,
+        Entry.MIN_QUALITY: weights.min_quality,
         Entry.TIE_RULE: tie_rule,
         Entry.DISTINCT: distinct,
         Entry.VALUES_PER_QUERY: distinct + estimator.n_features_in_,
@@ -177,7 +127,7 @@ class Found(NamedTuple):
     """By the estimator, shape (k,)."""
 
 
-def found_neighbours(estimator: Weighing, queries: Matrix, explained: Sequence[Explanation]) -> Iterator[Found]:
+def found_neighbours(estimator: ExactNeighbors, queries: Matrix, explained: Sequence[Explanation]) -> Iterator[Found]:
     """Yield the neighbours of each query on both sides."""
     for query, why, distances, rows in zip(queries, explained, *estimator.kneighbors(queries), strict=True):
         neighbours = why["neighbours"]
@@ -187,7 +137,7 @@ def found_neighbours(estimator: Weighing, queries: Matrix, explained: Sequence[E
         yield Found(query, answer, np.array([neighbour["row"] for neighbour in neighbours]), distances, rows)
 
 
-def are_as_near(estimator: Weighing, query: Matrix, chosen: Rows, nearest: Matrix) -> bool:
+def are_as_near(estimator: ExactNeighbors, query: Matrix, chosen: Rows, nearest: Matrix) -> bool:
     """Return whether rows, each once, are as near as the nearest distances, but for roundings."""
     if len(np.unique(chosen)) != len(nearest) or chosen.min() < 0 or chosen.max() >= estimator.n_samples_fit_:
         return False

@@ -10,14 +10,16 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from modelpick.runtime.decision.voting import first_best, shrunk_means
+from modelpick.runtime.decision.voting import Weights, first_best, shrunk_means
 from modelpick.runtime.schema import Entry, Stored, Table
 
-from ..graphs import neighbours as graph_of
-from ..graphs.builder import Graph
-from ..graphs.exact_search import Rows
-from .estimator import Matrix, Names
-from .knn import NATIVE_1, KNNDocument, KNNForm, check_knn
+from ...formats.distinct import Names, indexed, row_groups, taken
+from ...graphs import neighbours as graph_of
+from ...graphs.builder import Graph
+from ...graphs.exact_search import Rows
+from ..base import Matrix
+from ..row import TOLERANCE, Answer, Expected, Explanation, Option, Probes, Row
+from ..speeds import relative_speeds
 from .neighbours import (
     DEFAULT_QUALITY,
     ExactNeighbors,
@@ -26,12 +28,8 @@ from .neighbours import (
     describe_neighbours,
     distances_between,
     found_neighbours,
-    indexed,
-    relative_speeds,
-    row_groups,
-    taken,
 )
-from .rules import TOLERANCE, Answer, Expected, Explanation, Option, Probes, Rules
+from .vote import NATIVE_1, KNNDocument, KNNForm, check_knn
 
 SHRINKAGE = Option(
     "shrinkage", "a number, 0 or more, for the semantics queries", lambda shrinkage: 0.0 <= shrinkage < np.inf
@@ -60,13 +58,17 @@ class QueryModelSelector(ExactNeighbors):
     """
 
     semantics = "queries/1"
-    weights = NATIVE_1
     model_names_: Names
     row_groups_: npt.NDArray[np.int64]
 
     def __init__(self, n_neighbors: int = 5, shrinkage: float = 1.0) -> None:
         super().__init__(n_neighbors=n_neighbors, algorithm="brute")
         self.shrinkage = shrinkage
+
+    @property
+    def weights(self) -> Weights:
+        """Shares of quality and speed in an outcome."""
+        return NATIVE_1
 
     def fit(
         self,
@@ -75,7 +77,7 @@ class QueryModelSelector(ExactNeighbors):
         qualities: npt.NDArray[np.float64] | None = None,
         latencies: npt.NDArray[np.int64] | None = None,
     ) -> Self:
-        """Keep the queries; takes what `modelpick.converter.algorithms.knn.KNNModelSelector.fit` does."""
+        """Keep the queries; takes what `modelpick.converter.algorithms.knn.vote.KNNModelSelector.fit` does."""
         self.row_groups_ = row_groups(X)
         self.first_row_ = np.unique(self.row_groups_, return_index=True)[1].astype(np.int64)
         super().fit(taken(X, self.first_row_))
@@ -124,7 +126,7 @@ def _add_graph(graph: Graph, estimator: QueryModelSelector, features: str, outpu
 
 
 def _describe(estimator: QueryModelSelector) -> dict[str, Any]:
-    entries = describe_neighbours(estimator, "distance, then row; score, then model")
+    entries = describe_neighbours(estimator, estimator.weights, "distance, then row; score, then model")
     entries[Entry.SHRINKAGE] = estimator.shrinkage
     entries[Entry.VALUES_PER_QUERY] += estimator.n_neighbors * estimator.outcomes_[0].size
     return entries
@@ -147,8 +149,8 @@ def _expect(estimator: QueryModelSelector, queries: Matrix, explained: Sequence[
         yield Expected(found.explained, Answer(scores, found.distances), models, bool(rounded or close.sum() > 1))
 
 
-RULES = (
-    Rules(
+ROWS = (
+    Row(
         algorithm="knn",
         semantics="queries/1",
         form=KNNForm,

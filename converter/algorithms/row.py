@@ -12,11 +12,12 @@ from msgspec import Struct
 from modelpick.runtime import Objective
 
 from ..files.io import Contents
+from ..formats.distinct import Names
 from ..formats.document import Document, Source
 from ..formats.outcomes import Settings, Training
 from ..formats.reader import Reader
 from ..graphs.builder import Graph
-from .estimator import Estimator, Matrix, Names
+from .base import Estimator, Matrix
 
 # Scores and distances are float64 sums in another order: more than this, relative to 1 or more, is wrong.
 TOLERANCE = 1e-9
@@ -93,7 +94,7 @@ def fixed(settings: Settings, picked: npt.NDArray[np.int64]) -> Trial:
 
 
 @dataclass(frozen=True)
-class Rules(Generic[F, D, E]):
+class Row(Generic[F, D, E]):
     """An algorithm under one version of one rule set."""
 
     algorithm: str
@@ -147,9 +148,12 @@ class Rules(Generic[F, D, E]):
     """Options that a caller of skl2onnx may set for the estimator -> their values."""
 
     @property
-    def rule_set(self) -> str:
-        """The rule set without its version, one of `Semantics`; versions stand in ascending order in the table."""
+    def unversioned(self) -> str:
+        """The semantics without their version, of `Semantics`; versions stand in ascending order in the table."""
         return self.semantics.partition("/")[0]
+
+
+AnyRow = Row[Any, Any, Any]
 
 
 def explained_scores(explanation: Explanation, names: Names) -> Matrix:

@@ -1,46 +1,52 @@
 """What every estimator has, and how it checks features."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, check_is_fitted
 
+from ..formats.distinct import Names
+
+if TYPE_CHECKING:
+    from .row import AnyRow
+
 Matrix = npt.NDArray[np.float64]
-Names = npt.NDArray[np.object_]
 
 
-class Estimator(Protocol):
-    """A fitted scikit-learn estimator that picks language models.
+class Estimator:
+    """What the estimators have in common: fitted in scikit-learn's way, they pick language models.
 
     Attributes
     ----------
     semantics : str
-        Rule set by which it picks, and the version of that: "native/1".
+        Semantics by which it picks, and their version: "native/1".
     model_names_ : ndarray of str, shape (n_models,)
         Language models, in the order of scores.
     n_features_in_ : int
         Width of a query.
     """
 
-    semantics: str
+    rows: ClassVar[Mapping[str, "AnyRow"]] = {}
+    """Semantics -> row of the table; the table fills it in."""
+    semantics: str = "native/1"
     model_names_: Names
     n_features_in_: int
 
+    @property
+    def row(self) -> "AnyRow":
+        """Row of the table by which it picks."""
+        return self.rows[self.semantics]
+
     def decision_function(self, X: npt.ArrayLike) -> Matrix:
         """Return the score of each model, float64, shape (b, n_models)."""
+        raise NotImplementedError
 
     def predict(self, X: npt.ArrayLike) -> Names:
         """Return the names of the picked models, shape (b,)."""
-
-
-def name_array(names: Sequence[str]) -> Names:
-    """Return an array of Python strings, shape (n,)."""
-    array = np.empty(len(names), dtype=object)
-    array[:] = names
-    return array
+        raise NotImplementedError
 
 
 def checked_features(estimator: BaseEstimator, X: npt.ArrayLike) -> Matrix:

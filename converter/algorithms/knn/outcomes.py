@@ -19,28 +19,20 @@ from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY, SECOND
 from modelpick.runtime.decision.shrinkage import deviations, model_means, neighbour_means
 from modelpick.runtime.schema import Entry, Metric, Stored, Table
 
-from ..formats.decoding import Name, check_length, refuse
-from ..formats.document import Source
-from ..formats.operating_points import OperatingPoints, checked_points
-from ..formats.outcomes import NANOSECONDS, Settings, Training
-from ..formats.reader import Reader
-from ..graphs import neighbours as graph_of
-from ..graphs.builder import Graph
-from ..graphs.exact_search import Rows
-from .estimator import Matrix, Names
-from .knn import KNNDocument, KNNForm, check_rows, train_rows
-from .knn_regression import SHRINKAGE
-from .neighbours import (
-    ExactNeighbors,
-    K,
-    are_as_near,
-    distances_between,
-    found_neighbours,
-    indexed,
-    row_groups,
-    taken,
-)
-from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules, Trial
+from ...formats.decoding import Name, check_length, refuse
+from ...formats.distinct import Names, indexed, row_groups, taken
+from ...formats.document import Source
+from ...formats.operating_points import OperatingPoints, checked_points
+from ...formats.outcomes import NANOSECONDS, Settings, Training
+from ...formats.reader import Reader
+from ...graphs import neighbours as graph_of
+from ...graphs.builder import Graph
+from ...graphs.exact_search import Rows
+from ..base import Matrix
+from ..row import TOLERANCE, Answer, Expected, Explanation, Probes, Row, Trial
+from .neighbours import ExactNeighbors, K, are_as_near, distances_between, found_neighbours
+from .regression import SHRINKAGE
+from .vote import KNNDocument, KNNForm, check_rows, train_rows
 
 Mask = npt.NDArray[np.bool_]
 # Rules -> what no predicted cost or time is below.
@@ -333,7 +325,7 @@ def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> I
                 yield Trial(settings, partial(pick, evidence=settings.evidence))
 
 
-_NEWEST = Rules(
+_NEWEST = Row(
     algorithm="knn",
     semantics="queries/3",
     form=KNNOutcomesForm,
@@ -358,4 +350,4 @@ _NEWEST = Rules(
     graph_options=graph_of.OPTIONS,
 )
 # The rules of earlier versions answer as they did; nothing is trained by them any more.
-RULES = (replace(_NEWEST, semantics="queries/2", train=None, grid=None, trials=None), _NEWEST)
+ROWS = (replace(_NEWEST, semantics="queries/2", train=None, grid=None, trials=None), _NEWEST)

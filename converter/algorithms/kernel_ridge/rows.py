@@ -22,22 +22,23 @@ from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY, Object
 from modelpick.runtime.decision.shrinkage import Deviations, deviations
 from modelpick.runtime.schema import Entry, Output, Stored, Table
 
-from ..formats.decoding import Name, Size, check_length, check_size, refuse
-from ..formats.document import Document, Source
-from ..formats.operating_points import OperatingPoints, checked_points
-from ..formats.outcomes import Settings, Training
-from ..formats.reader import Reader
-from ..graphs.builder import DOUBLE, FLOAT, Graph
-from ..graphs.kernel import (
+from ...formats.decoding import Name, Size, check_length, check_size, refuse
+from ...formats.distinct import Names, name_array
+from ...formats.document import Document, Source
+from ...formats.operating_points import OperatingPoints, checked_points
+from ...formats.outcomes import Settings, Training
+from ...formats.reader import Reader
+from ...graphs.builder import DOUBLE, FLOAT, Graph
+from ...graphs.kernel import (
     by_differences,
     can_expand,
     error_shares,
     of_directions,
     stored_support_vectors,
 )
-from ..graphs.unit_length import add_directions, directions
-from .estimator import Matrix, Names, checked_features, name_array
-from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules, Trial
+from ...graphs.unit_length import add_directions, directions
+from ..base import Estimator, Matrix, checked_features
+from ..row import TOLERANCE, Answer, Expected, Explanation, Probes, Row, Trial
 
 # Rules -> what no predicted cost or time is below.
 _LEAST_PRICES = {"native/1": -np.inf, "native/2": 0.0}
@@ -115,7 +116,7 @@ def _check(form: KernelRidgeForm, source: Source, reader: Reader) -> KernelRidge
     )
 
 
-class KernelRidgeModelSelector(KernelRidge):
+class KernelRidgeModelSelector(Estimator, KernelRidge):
     """Picks the model of the highest predicted quality, or utility.
 
     ``outcome = intercept + sum_i dual_coef_i exp(-gamma |x - sv_i|^2)``, x scaled to unit length.
@@ -162,7 +163,7 @@ class KernelRidgeModelSelector(KernelRidge):
     def outcomes(self, X: npt.ArrayLike) -> Matrix:
         """Predict quality, cost and seconds of each model, float64, shape (b, 3, n_models)."""
         features = directions(checked_features(self, X))
-        predicted: Matrix = super().predict(features) + self.intercept_
+        predicted: Matrix = KernelRidge.predict(self, features) + self.intercept_
         return floored(predicted.reshape(len(features), len(OUTCOMES), -1), self.least_price)
 
     def decision_function(self, X: npt.ArrayLike) -> Matrix:
@@ -414,7 +415,7 @@ def _pick(predicted: Matrix, objective: Objective) -> npt.NDArray[np.int64]:
     return choose(utilities(predicted, objective), predicted[:, COST])
 
 
-_NEWEST = Rules(
+_NEWEST = Row(
     algorithm="kernel_ridge",
     semantics="native/2",
     form=KernelRidgeForm,
@@ -436,4 +437,4 @@ _NEWEST = Rules(
     by_direction=True,
 )
 # The rules of earlier versions answer as they did; nothing is trained by them any more.
-RULES = (replace(_NEWEST, semantics="native/1", train=None, grid=None, trials=None), _NEWEST)
+ROWS = (replace(_NEWEST, semantics="native/1", train=None, grid=None, trials=None), _NEWEST)

@@ -17,8 +17,8 @@ from sklearn.svm import SVC
 from modelpick.runtime import DocumentError
 from modelpick.runtime.schema import Output, Stored, Table
 
-from ..files.io import Contents
-from ..formats.decoding import (
+from ...files.io import Contents
+from ...formats.decoding import (
     INT64,
     Count,
     IgnoredSize,
@@ -30,12 +30,12 @@ from ..formats.decoding import (
     decode,
     refuse,
 )
-from ..formats.document import Document, Source
-from ..formats.outcomes import Indices, Settings, Training
-from ..formats.reader import Reader
-from ..graphs.builder import DOUBLE, FLOAT, Graph
-from ..graphs.exact_search import roundings
-from ..graphs.kernel import (
+from ...formats.document import Document, Source
+from ...formats.outcomes import Indices, Settings, Training
+from ...formats.reader import Reader
+from ...graphs.builder import DOUBLE, FLOAT, Graph
+from ...graphs.exact_search import roundings
+from ...graphs.kernel import (
     BOUND_SLACK,
     LONGEST,
     STEEP,
@@ -46,9 +46,9 @@ from ..graphs.kernel import (
     stored_support_vectors,
     without_vanished,
 )
-from .choices import ChoiceSelector, describe_choices
-from .estimator import Matrix, checked_features
-from .rules import TOLERANCE, Answer, Expected, Explanation, Probes, Rules, Trial, explained_scores, fixed
+from ..base import Matrix, checked_features
+from ..choices import ChoiceSelector, describe_choices
+from ..row import TOLERANCE, Answer, Expected, Explanation, Probes, Row, Trial, explained_scores, fixed
 
 KERNELS: dict[str, Literal["rbf", "linear"]] = {"Rbf": "rbf", "Linear": "linear"}
 # Below this gamma the bound on the error does not see queries that overflow float32.
@@ -309,7 +309,7 @@ def _add_graph(graph: Graph, estimator: SVCModelSelector, features: str, outputs
     Of a linear kernel a pair's machine is one vector, the sum of its support vectors weighed: onnxruntime adds it up
     once, when it opens the graph. Gaussian kernels are of products in float32 first, whose errors are bounded, see
     `_error`. The ``candidate`` is ``certain`` where it wins whichever way the comparisons go that the bounds leave
-    open; the rest is for the caller to refine in float64, as that of `modelpick.converter.algorithms.svm`.
+    open; the rest is for the caller to refine in float64, as that of `modelpick.converter.algorithms.svm.one_vs_rest`.
     """
     coefficients = graph.constant("pair_coef", estimator.pair_coef_)
     intercepts = graph.constant("pair_intercept", estimator._intercept_)
@@ -544,7 +544,7 @@ def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> I
 
 
 _rules = partial(
-    Rules,
+    Row,
     algorithm="svm",
     build=_build,
     estimator=SVCModelSelector,
@@ -556,7 +556,7 @@ _rules = partial(
     probes=_probes,
     expect=_expect,
 )
-RULES = (
+ROWS = (
     _rules(
         semantics="native/2",
         form=ExactForm,

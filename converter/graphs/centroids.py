@@ -1,0 +1,103 @@
+"""The nearest centroid: a float32 search that mostly proves it, and distances in float64."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from modelpick.runtime.schema import Output
+
+from ..formats.distinct import row_groups
+from .builder import DOUBLE, FLOAT, Graph
+from .leads import Lead, lead
+
+Matrix = npt.NDArray[np.float64]
+OUTPUTS = {Output.DISTANCE: "double", Output.CLUSTER: "index", Output.ESTIMATE: "float"}
+# Queries that are so many times longer than the longest centroid are not searched for: float64 rounds distances too.
+FARTHEST = 2.0**10
+# Centroids are moved where that makes the longest so many times shorter.
+FAR = 1.5
+
+
+class Nearest(NamedTuple):
+    """Names of what `add_nearest` computes in the refined branch."""
+
+    distances: str
+    """Float64, (b, c)."""
+    cluster: str
+    """The nearest centroid by them, int64, (b,)."""
+
+
+def add_nearest(
+    graph: Graph, refined: Graph, features: str, centroids: Matrix, stored_as: str, estimate: str, lead_as: str
+) -> Nearest:
+    """Write a float32 search that mostly proves the nearest centroid, and distances to all centroids in float64.
+
+    ::
+
+        features ─┬─ Cast f32 ─ Gemm ─ estimate (b, c)
+        (b, d)    │
+                  └─ If refine: Sub centroids (c, d) ─ sum of squares ─ Sqrt ─┬─ distance (b, c)
+                                                                              └─ ArgMin ─ cluster (b,)
+
+    ``distance_j = sqrt(sum_i (q_i - c_ji)^2)``; the difference gives equidistant centroids equal distances. ArgMin
+    takes the first. The estimate is the expanded square but for what all centroids share, and of the other sign:
+    ``2 q.(c_j - m) - (|c_j|^2 - |m|^2)``, where m is zero, or the mean of centroids that lie far from zero for their
+    spread. What its lead does not prove is for the caller to refine.
+
+    Parameters
+    ----------
+    graph, refined
+        The graph of the search, and the branch of it that refines.
+    features
+        Name of the float64 queries, (b, d).
+    centroids, stored_as
+        Shape (c, d), and the initializer that shall hold them.
+    estimate, lead_as
+        Full name of the output of estimates, and the initializer of the lead that they need.
+    """
+    values = np.asarray(centroids, dtype=np.float64)
+    stored = graph.stored_exactly(stored_as, values)
+    # Sums of the same squares may differ in their last bits: identical centroids are measured once.
+    groups = row_groups(values)
+    first = np.unique(groups, return_index=True)[1]
+    distinct = refined.node("Gather", stored, refined.constant("distinct", first), axis=0)
+    query = refined.node("Unsqueeze", features, refined.constant("cluster_axis", np.array([1])))
+    differences = refined.node("Sub", query, refined.node("Cast", distinct, to=DOUBLE))
+    distances = refined.node("Sqrt", refined.squared_norm(differences, keepdims=0))
+    distances = refined.node("Gather", distances, refined.constant("groups", groups), axis=1)
+
+    searched, bias = _searched(values)
+    rows = graph.node("Cast", stored, to=FLOAT) if searched is values else graph.in_float32("search_rows", searched)
+    query = graph.node("Cast", features, to=FLOAT)
+    graph.output(estimate, "Gemm", query, rows, graph.in_float32("search_bias", bias), alpha=2.0, transB=1)
+    graph.constant(lead_as, np.array(_lead(values, searched, bias)))
+    return Nearest(distances, refined.node("ArgMin", distances, axis=1, keepdims=0))
+
+
+def _searched(centroids: Matrix) -> tuple[Matrix, Matrix]:
+    """Move centroids that lie far from zero: what products are taken with, (c, d), and what is added to these, (c,)."""
+    mean = centroids.mean(axis=0)
+    moved = centroids - mean
+    with np.errstate(over="ignore"):
+        is_far = FAR * _longest(moved) < _longest(centroids) < np.inf
+        if not is_far:
+            return centroids, -np.einsum("ij,ij->i", centroids, centroids)
+        return moved, -np.einsum("ij,ij->i", moved, moved + 2.0 * mean)
+
+
+def _longest(vectors: Matrix) -> float:
+    return float(np.linalg.norm(vectors, axis=1).max())
+
+
+def _lead(centroids: Matrix, searched: Matrix, bias: Matrix) -> Lead:
+    """Bound the lead, to which the error of squares in float64 is added: a share of ``(|q| + longest)^2``."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        needed, longest = lead([(2.0 * searched, bias)]), _longest(centroids)
+        share = (centroids.shape[1] + 16) * 2.0**-50
+        return Lead(
+            slope=needed.slope + share * (FARTHEST + 2.0) * longest,
+            constant=needed.constant + share * longest**2,
+            shortest=needed.shortest,
+            longest=min(needed.longest, FARTHEST * longest),
+        )
