@@ -20,37 +20,25 @@ from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.converter.cli.app import main
 from modelpick.runtime import Selector
 from modelpick.runtime.artifact.seal import seal
+from support.artifacts import contents, converted, encoded
+from support.catalogue import dense, kmeans, knn, linear_classifier, mlp, rbf_classifier, svm
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "models"
 COMMAND = Path(sys.executable).with_name("modelpick")
 NAMES = ("kmeans", "knn", "mlp", "svm_linear", "svm_rbf")
-KNN = {
-    "algorithm": "knn",
-    "trained": True,
-    "k": 2,
-    "embeddings": [[1, 2], [3, 4], [5, 6.5], [7, -8]],
-    "labels": ["a", "b", "模型", "b"],
-    "qualities": [0.25, 0.5, 0.75, 0.3],
-    "latencies": [1, 2, 3, 4],
-}
-KMEANS = {
-    "algorithm": "kmeans",
-    "trained": True,
-    "num_clusters": 2,
-    "centroids": [[1, 2], [3, 4]],
-    "cluster_models": ["a", "b"],
-}
-LINEAR = {"model_name": "a", "weights": [1, 2], "rho": 0.5}
-RBF = {"model_name": "b", "alpha": [1, -1], "support_vectors": [[1, 2], [3, 4]], "rho": 0.1, "gamma": 1}
-SVM = {"algorithm": "svm", "trained": True, "linear_classifiers": [LINEAR], "rbf_classifiers": [RBF]}
-MLP = {
-    "algorithm": "mlp",
-    "trained": True,
-    "model_names": ["a", "b"],
-    "feature_dim": 2,
-    "layers": [{"type": "linear", "weight": [[0.1, 0.2], [0.3, -0.4]], "bias": [0.1, -0.1]}],
-}
+KNN = knn(
+    [[1, 2], [3, 4], [5, 6.5], [7, -8]],
+    ["a", "b", "模型", "b"],
+    k=2,
+    qualities=[0.25, 0.5, 0.75, 0.3],
+    latencies=[1, 2, 3, 4],
+)
+KMEANS = kmeans([[1, 2], [3, 4]])
+LINEAR = linear_classifier("a", [1, 2], rho=0.5)
+RBF = rbf_classifier("b", [[1, 2], [3, 4]], [1, -1])
+SVM = svm([LINEAR], [RBF])
+MLP = mlp(dense([[0.1, 0.2], [0.3, -0.4]], [0.1, -0.1]), names=["a", "b"])
 SMALL = {"knn": KNN, "kmeans": KMEANS, "svm": SVM, "mlp": MLP}
 QUERIES = [[1, 2], [4.5, 5], [0, 0], [-3, 1e3]]
 
@@ -68,19 +56,6 @@ class Result(NamedTuple):
         (line,) = self.err.splitlines()
         assert line.startswith("error: ")
         return line.removeprefix("error: ")
-
-
-def encoded(model):
-    return json.dumps(model).encode()
-
-
-def converted(model, **options):
-    document = load_document(encoded(model))
-    return to_artifact(build_estimator(document), document=document, **options)
-
-
-def contents(folder="."):
-    return {str(path.relative_to(folder)): path.is_file() and path.read_bytes() for path in Path(folder).rglob("*")}
 
 
 @pytest.fixture

@@ -27,13 +27,15 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR, LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
-from modelpick.converter import build_estimator, convert, load_document, restore, to_artifact
-from modelpick.converter.algorithms.kmeans.nearest import KMeansModelSelector
-from modelpick.converter.algorithms.knn.vote import KNNModelSelector
-from modelpick.converter.algorithms.mlp.rows import MLPModelSelector
-from modelpick.converter.algorithms.svm.one_vs_rest import SVMModelSelector
+from modelpick.converter import convert, restore, to_artifact
+from modelpick.converter.algorithms.kmeans import KMeansModelSelector
+from modelpick.converter.algorithms.knn import KNNModelSelector
+from modelpick.converter.algorithms.mlp import MLPModelSelector
+from modelpick.converter.algorithms.svm import SVMModelSelector
 from modelpick.runtime import DocumentError, ModelpickError, Selector
 from support import reference
+from support.artifacts import built, contents, converted, encoded
+from support.catalogue import batch_norm, dense, kmeans, knn, linear_classifier, mlp, rbf_classifier, svm
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -44,87 +46,38 @@ RNG = np.random.default_rng(0)
 D = 6
 ROWS = RNG.normal(size=(40, D)).round(3).tolist()
 LABELS = [f"model-{i % 3}" for i in range(len(ROWS))]
-KNN = {
-    "algorithm": "knn",
-    "trained": True,
-    "k": 4,
-    "embeddings": ROWS,
-    "labels": LABELS,
-    "qualities": RNG.uniform(0.1, 1, len(ROWS)).round(3).tolist(),
-    "latencies": RNG.integers(10**9, size=len(ROWS)).tolist(),
-}
-KMEANS = {
-    "algorithm": "kmeans",
-    "trained": True,
-    "num_clusters": 5,
-    "centroids": ROWS[:5],
-    "cluster_models": ["model-1", "model-0", "model-1", "模型", "model-2"],
-}
-LINEAR = [{"model_name": f"linear-{i}", "weights": ROWS[i], "rho": 0.1 * i} for i in range(3)]
+KNN = knn(
+    ROWS, LABELS, k=4, qualities=RNG.uniform(0.1, 1, len(ROWS)).round(3), latencies=RNG.integers(10**9, size=len(ROWS))
+)
+KMEANS = kmeans(ROWS[:5], ["model-1", "model-0", "model-1", "模型", "model-2"])
+LINEAR = [linear_classifier(f"linear-{i}", ROWS[i], rho=0.1 * i) for i in range(3)]
 RBF = [
-    {
-        "model_name": f"rbf-{i}",
-        "alpha": RNG.normal(size=8).round(3).tolist(),
-        "support_vectors": ROWS[4 * i : 4 * i + 8],
-        "rho": 0.1 * i,
-        "gamma": 0.5 + i // 2,
-    }
+    rbf_classifier(f"rbf-{i}", ROWS[4 * i : 4 * i + 8], RNG.normal(size=8).round(3), rho=0.1 * i, gamma=0.5 + i // 2)
     for i in range(3)
 ]
 STEEP = [
     machine | {"gamma": 1e5, "support_vectors": [(v / np.linalg.norm(v)).tolist() for v in machine["support_vectors"]]}
     for machine in RBF
 ]
-SVM = {"algorithm": "svm", "trained": True}
-MLP = {
-    "algorithm": "mlp",
-    "trained": True,
-    "model_names": ["a", "b", "c"],
-    "feature_dim": D,
-    "layers": [
-        {"type": "linear", "weight": ROWS[:8], "bias": RNG.normal(size=8).tolist()},
-        {
-            "type": "batch_norm",
-            "weight": RNG.uniform(0.5, 2, 8).tolist(),
-            "bias": RNG.normal(size=8).tolist(),
-            "running_mean": RNG.normal(size=8).tolist(),
-            "running_var": RNG.uniform(1, 2, 8).tolist(),
-            "eps": 1e-5,
-        },
-        {"type": "relu"},
-        {"type": "dropout", "p": 0.1},
-        {"type": "linear", "weight": RNG.normal(size=(3, 8)).tolist(), "bias": [0, 0.1, 0.2]},
-    ],
-}
+MLP = mlp(
+    dense(ROWS[:8], RNG.normal(size=8)),
+    batch_norm(RNG, 8),
+    {"type": "relu"},
+    {"type": "dropout", "p": 0.1},
+    dense(RNG.normal(size=(3, 8)), [0, 0.1, 0.2]),
+)
 MODELS = {
     "knn": KNN,
     "knn of repeated rows": KNN | {"embeddings": [ROWS[i // 3] for i in range(len(ROWS))]},
     "knn of few rows": KNN | {"k": 7, "embeddings": ROWS[:7], "labels": LABELS[:7], "qualities": [], "latencies": []},
     "kmeans": KMEANS,
-    "svm linear": SVM | {"linear_classifiers": LINEAR},
-    "svm rbf": SVM | {"rbf_classifiers": RBF},
-    "svm rbf steep": SVM | {"rbf_classifiers": STEEP},
-    "svm both": SVM | {"linear_classifiers": LINEAR, "rbf_classifiers": RBF},
+    "svm linear": svm(LINEAR),
+    "svm rbf": svm(rbf=RBF),
+    "svm rbf steep": svm(rbf=STEEP),
+    "svm both": svm(LINEAR, RBF),
     "mlp": MLP,
 }
 QUERIES = np.vstack([RNG.normal(size=(30, D)), ROWS[:10]])
-
-
-def encoded(model):
-    return json.dumps(model).encode()
-
-
-def built(model):
-    return build_estimator(load_document(encoded(model)))
-
-
-def converted(model, **options):
-    document = load_document(encoded(model))
-    return to_artifact(build_estimator(document), document=document, **options)
-
-
-def contents(folder):
-    return {path.relative_to(folder): path.is_file() and path.read_bytes() for path in folder.rglob("*")}
 
 
 @pytest.fixture(params=MODELS)
@@ -407,8 +360,8 @@ def test_repeated_rows_are_stored_once():
 
 
 def test_shared_support_vectors_are_stored_once():
-    once = converted(SVM | {"rbf_classifiers": [RBF[0]]})
-    shared = converted(SVM | {"rbf_classifiers": [RBF[0], RBF[0] | {"model_name": "other", "rho": 7}]})
+    once = converted(svm(rbf=RBF[:1]))
+    shared = converted(svm(rbf=[RBF[0], RBF[0] | {"model_name": "other", "rho": 7}]))
     np.testing.assert_array_equal(stored(shared, "support_vectors"), stored(once, "support_vectors"))
 
 
@@ -430,11 +383,7 @@ def test_converts_values_of_any_size(algorithm, rows, tmp_path):
     model = {
         "knn": KNN | {"embeddings": rows},
         "kmeans": KMEANS | {"centroids": rows[:5]},
-        "svm": SVM
-        | {
-            "linear_classifiers": [c | {"weights": rows[i]} for i, c in enumerate(LINEAR)],
-            "rbf_classifiers": [RBF[0] | {"support_vectors": rows[:8]}],
-        },
+        "svm": svm([c | {"weights": rows[i]} for i, c in enumerate(LINEAR)], [RBF[0] | {"support_vectors": rows[:8]}]),
     }[algorithm]
     with np.errstate(all="ignore"):
         assert convert(encoded(model), tmp_path / "model.onnx").passed
@@ -501,7 +450,7 @@ def test_a_bad_target_leaves_the_folder(old, target):
 @pytest.mark.parametrize("name", ["x" * 245 + ".onnx", "a b", "-", ".onnx", "模型.onnx"])
 def test_writes_any_name_that_the_file_system_takes(name, tmp_path):
     convert(encoded(KMEANS), tmp_path / "new" / name, samples=1)
-    assert contents(tmp_path / "new") == {Path(name): converted(KMEANS)}
+    assert contents(tmp_path / "new") == {name: converted(KMEANS)}
 
 
 @contextmanager

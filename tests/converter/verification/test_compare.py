@@ -16,6 +16,8 @@ from modelpick.converter.verification.probes import made_queries
 from modelpick.converter.verification.report import write_junit
 from modelpick.runtime import ArtifactError, DocumentError, FeatureError, Selector
 from modelpick.runtime.artifact.seal import seal
+from support.artifacts import built, contents, converted, encoded
+from support.catalogue import dense, kmeans, knn, linear_classifier, mlp, rbf_classifier, svm
 
 pytestmark = pytest.mark.filterwarnings("error", "ignore::modelpick.converter.DocumentWarning")
 
@@ -31,64 +33,18 @@ FILES = [
 RNG = np.random.default_rng(0)
 D = 16
 ROWS = RNG.normal(size=(24, D)).round(3).tolist()
-KNN = {
-    "algorithm": "knn",
-    "trained": True,
-    "k": 3,
-    "embeddings": ROWS,
-    "labels": [f"model-{i % 3}" for i in range(len(ROWS))],
-    "qualities": RNG.uniform(0.1, 1, len(ROWS)).round(3).tolist(),
-    "latencies": RNG.integers(10**9, size=len(ROWS)).tolist(),
-}
-KMEANS = {
-    "algorithm": "kmeans",
-    "trained": True,
-    "num_clusters": 6,
-    "centroids": ROWS[:6],
-    "cluster_models": ["a", "b", "c", "a", "b", "d"],
-}
-SVM = {"algorithm": "svm", "trained": True}
-LINEAR = SVM | {
-    "linear_classifiers": [{"model_name": f"linear-{i}", "weights": ROWS[i], "rho": 0.1 * i} for i in range(4)]
-}
-RBF = SVM | {
-    "rbf_classifiers": [
-        {
-            "model_name": f"rbf-{i}",
-            "alpha": [1, 0.5, -0.5, 1],
-            "support_vectors": ROWS[4 * i : 4 * i + 4],
-            "rho": 0.1,
-            "gamma": 0.1,
-        }
-        for i in range(3)
-    ]
-}
-MLP = {
-    "algorithm": "mlp",
-    "trained": True,
-    "model_names": ["a", "b", "c"],
-    "feature_dim": D,
-    "layers": [
-        {"type": "linear", "weight": ROWS[:8], "bias": [0.1] * 8},
-        {"type": "relu"},
-        {"type": "linear", "weight": RNG.normal(size=(3, 8)).round(3).tolist(), "bias": [0, 0.1, 0.2]},
-    ],
-}
+KNN = knn(
+    ROWS,
+    ["model-0", "model-1", "model-2"],
+    qualities=RNG.uniform(0.1, 1, len(ROWS)).round(3),
+    latencies=RNG.integers(10**9, size=len(ROWS)),
+)
+KMEANS = kmeans(ROWS[:6], ["a", "b", "c", "a", "b", "d"])
+LINEAR = svm([linear_classifier(f"linear-{i}", ROWS[i], rho=0.1 * i) for i in range(4)])
+RBF = svm(rbf=[rbf_classifier(f"rbf-{i}", ROWS[4 * i : 4 * i + 4], [1, 0.5, -0.5, 1], gamma=0.1) for i in range(3)])
+MLP = mlp(dense(ROWS[:8], [0.1] * 8), {"type": "relu"}, dense(RNG.normal(size=(3, 8)).round(3), [0, 0.1, 0.2]))
 MODELS = {"knn": KNN, "kmeans": KMEANS, "svm linear": LINEAR, "svm rbf": RBF, "mlp": MLP}
 LINES = (ROOT / "models/queries.jsonl").read_text().splitlines()
-
-
-def encoded(model):
-    return json.dumps(model).encode()
-
-
-def converted(source):
-    document = load_document(source)
-    return to_artifact(build_estimator(document), document=document)
-
-
-def contents(folder):
-    return {path.relative_to(folder): path.is_file() and path.read_bytes() for path in folder.rglob("*")}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.name}")
@@ -135,7 +91,7 @@ BAD_QUERIES = {
 @pytest.mark.parametrize("queries", BAD_QUERIES.values(), ids=BAD_QUERIES)
 def test_refuses_queries(queries):
     with pytest.raises(FeatureError):
-        verify(converted(encoded(KNN)), encoded(KNN), queries=queries)
+        verify(converted(KNN), encoded(KNN), queries=queries)
 
 
 VECTORS = {
@@ -150,14 +106,12 @@ VECTORS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_made_queries(name):
     model = MODELS[name]
-    estimator = build_estimator(load_document(encoded(model)))
+    estimator = built(model)
     queries = made_queries(estimator, 200)
     assert queries.shape == (200, D)
     assert np.isfinite(queries).all()
     np.testing.assert_array_equal(queries, made_queries(estimator, 200))
-    np.testing.assert_array_equal(
-        queries, made_queries(build_estimator(load_document(json.dumps(model, indent=1).encode())), 200)
-    )
+    np.testing.assert_array_equal(queries, made_queries(built(json.dumps(model, indent=1).encode()), 200))
     made = {tuple(query) for query in queries.tolist()}
     assert (0.0,) * D in made
     own = {tuple(row) for row in VECTORS[name]}
@@ -167,7 +121,7 @@ def test_made_queries(name):
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_made_queries_hold_each_category_alone(model):
-    queries = made_queries(build_estimator(load_document(encoded(model))), 200).tolist()
+    queries = made_queries(built(model), 200).tolist()
     one_hot = np.eye(D)[-14:].tolist()
     assert [row for row in one_hot if row not in queries] == []
 
@@ -175,14 +129,14 @@ def test_made_queries_hold_each_category_alone(model):
 @pytest.mark.parametrize("samples", [1, 2, 5, 6, 7, 199, 1000])
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_makes_as_many_queries_as_asked(model, samples):
-    estimator = build_estimator(load_document(encoded(model)))
+    estimator = built(model)
     assert made_queries(estimator, samples).shape == (samples, D)
-    assert verify(converted(encoded(model)), encoded(model), samples=samples).queries == samples
+    assert verify(converted(model), encoded(model), samples=samples).queries == samples
 
 
 def test_made_queries_of_the_smallest_model():
     smallest = KMEANS | {"num_clusters": 1, "centroids": [[0.0]], "cluster_models": ["a"]}
-    report = verify(converted(encoded(smallest)), encoded(smallest))
+    report = verify(converted(smallest), encoded(smallest))
     assert (report.queries, report.agreed) == (200, 200)
 
 
@@ -274,7 +228,7 @@ TAMPERED = {
 
 @pytest.mark.parametrize(("model", "edit"), TAMPERED.values(), ids=TAMPERED)
 def test_finds_tampered_artifacts(model, edit):
-    tampered = edited(converted(encoded(model)), edit)
+    tampered = edited(converted(model), edit)
     report = verify(tampered, encoded(model))
     assert not report.passed
     assert report.agreed < report.queries == 200
@@ -283,14 +237,14 @@ def test_finds_tampered_artifacts(model, edit):
 
 
 def test_rows_out_of_their_place_are_refused_before_they_are_compared():
-    tampered = edited(converted(encoded(KNN)), tensor("members", (4, 0), lambda row: row + 1))
+    tampered = edited(converted(KNN), tensor("members", (4, 0), lambda row: row + 1))
     with pytest.raises(ArtifactError, match="each once and in ascending order"):
         verify(tampered, encoded(KNN))
 
 
 def test_names_both_picks():
     shifted = KMEANS["cluster_models"][1:] + KMEANS["cluster_models"][:1]
-    tampered = edited(converted(encoded(KMEANS)), entry("choices", lambda names: shifted))
+    tampered = edited(converted(KMEANS), entry("choices", lambda names: shifted))
     for query, artifact, estimator in zip(ROWS, shifted, KMEANS["cluster_models"], strict=False):
         worst = verify(tampered, encoded(KMEANS), queries=[query]).worst
         assert (worst.query, worst.artifact, worst.estimator) == (query, artifact, estimator)
@@ -298,7 +252,7 @@ def test_names_both_picks():
 
 def test_reports_the_largest_difference():
     queries = np.vstack([np.zeros(D), np.eye(D)])
-    tampered = edited(converted(encoded(KMEANS)), tensor("centroids", (2, 3), lambda value: value + 1))
+    tampered = edited(converted(KMEANS), tensor("centroids", (2, 3), lambda value: value + 1))
     report = verify(tampered, encoded(KMEANS), queries=queries)
     change = np.zeros((6, D))
     change[2, 3] = 1
@@ -312,9 +266,9 @@ def test_reports_the_largest_difference():
 def test_identical_rows_are_no_rounding():
     """Which of two identical rows comes first is the tie rule's to say, not float64's."""
     model = KNN | {"k": 1, "embeddings": [ROWS[0], *ROWS[:-1]], "labels": ["a", "b"] + ["c"] * 22}
-    good = verify(converted(encoded(model)), encoded(model), queries=[ROWS[0]])
+    good = verify(converted(model), encoded(model), queries=[ROWS[0]])
     assert (good.passed, good.tied) == (True, 0)
-    swapped = edited(converted(encoded(model)), tensor("row_model", 0, lambda name: name + 1))
+    swapped = edited(converted(model), tensor("row_model", 0, lambda name: name + 1))
     tampered = edited(swapped, tensor("row_model", 1, lambda name: name - 1))
     bad = verify(tampered, encoded(model), queries=[ROWS[0]])
     assert (bad.passed, bad.worst.artifact, bad.worst.estimator) == (False, "b", "a")
@@ -324,27 +278,13 @@ VALUES = RNG.normal(size=40)
 SHUFFLED = [RNG.permutation(VALUES).tolist() for _ in range(64)]
 NAMES = [f"model-{i}" for i in range(64)]
 ROUNDED = {
-    "knn": KNN | {"k": 1, "embeddings": SHUFFLED, "labels": NAMES, "qualities": [], "latencies": []},
-    "kmeans": KMEANS | {"num_clusters": 64, "centroids": SHUFFLED, "cluster_models": NAMES},
-    "svm linear": SVM
-    | {
-        "linear_classifiers": [
-            {"model_name": name, "weights": row, "rho": 0} for name, row in zip(NAMES, SHUFFLED, strict=True)
-        ]
-    },
-    "svm rbf": SVM
-    | {
-        "rbf_classifiers": [
-            {"model_name": name, "alpha": [1], "support_vectors": [row], "rho": 0, "gamma": 0.1}
-            for name, row in zip(NAMES, SHUFFLED, strict=True)
-        ]
-    },
-    "mlp": MLP
-    | {
-        "model_names": NAMES,
-        "feature_dim": 40,
-        "layers": [{"type": "linear", "weight": SHUFFLED, "bias": [0] * 64}],
-    },
+    "knn": knn(SHUFFLED, NAMES, k=1),
+    "kmeans": kmeans(SHUFFLED, NAMES),
+    "svm linear": svm([linear_classifier(name, row, rho=0) for name, row in zip(NAMES, SHUFFLED, strict=True)]),
+    "svm rbf": svm(
+        rbf=[rbf_classifier(name, [row], [1], rho=0, gamma=0.1) for name, row in zip(NAMES, SHUFFLED, strict=True)]
+    ),
+    "mlp": mlp(dense(SHUFFLED), names=NAMES),
 }
 
 
@@ -355,7 +295,7 @@ def test_ties_that_rounding_decides_are_no_failures(model):
     queries = np.outer(np.linspace(-2, 2, 40), np.ones(40))
     report = verify(converted(source), source, queries=queries)
     picked = Selector.load(converted(source)).select_batch(queries)
-    estimated = list(build_estimator(load_document(source)).predict(queries))
+    estimated = list(built(source).predict(queries))
     assert report.passed
     assert report.agreed == report.queries == 40
     assert report.tied >= sum(p != e for p, e in zip(picked, estimated, strict=True)) > 0
@@ -366,14 +306,14 @@ def test_refuses_an_artifact_of_another_model(name):
     model = MODELS[name]
     other = json.dumps(model, indent=1).encode()
     with pytest.raises(ArtifactError, match="expected the JSON model that it was made from"):
-        verify(converted(encoded(model)), other)
+        verify(converted(model), other)
     document = load_document(encoded(model))
     with pytest.raises(ArtifactError, match="expected the JSON model that it was made from"):
         verify(to_artifact(build_estimator(document)), encoded(model))
 
 
 def test_refuses_what_it_cannot_read(tmp_path):
-    good = converted(encoded(KNN))
+    good = converted(KNN)
     for bad in (good[:-1], good + b"\0", b"", tmp_path / "missing.onnx"):
         with pytest.raises(ArtifactError):
             verify(bad, encoded(KNN))
@@ -393,7 +333,7 @@ OTHERS = {
 @pytest.mark.parametrize("old", [None, b"old"], ids=["no artifact before", "an artifact before"])
 @pytest.mark.parametrize("name", MODELS)
 def test_convert_publishes_nothing_that_disagrees(name, old, tmp_path, monkeypatch):
-    wrong = to_artifact(build_estimator(load_document(encoded(OTHERS[name]))))
+    wrong = to_artifact(built(encoded(OTHERS[name])))
     monkeypatch.setattr(sys.modules["modelpick.converter.conversion"], "to_artifact", lambda *args, **kwargs: wrong)
     (tmp_path / "model.json").write_bytes(encoded(MODELS[name]))
     if old is not None:
@@ -412,12 +352,12 @@ def test_convert_publishes_nothing_that_disagrees(name, old, tmp_path, monkeypat
 
 
 def failed_report():
-    tampered = edited(converted(encoded(KNN)), tensor("row_quality", 7, slightly))
+    tampered = edited(converted(KNN), tensor("row_quality", 7, slightly))
     return verify(tampered, encoded(KNN))
 
 
 def test_junit_counts_and_carries_the_worst_query(tmp_path):
-    reports = [verify(converted(encoded(model)), encoded(model)) for model in (KMEANS, RBF)] + [failed_report()]
+    reports = [verify(converted(model), encoded(model)) for model in (KMEANS, RBF)] + [failed_report()]
     write_junit(reports, tmp_path / "junit.xml")
     suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
     assert suite.tag == "testsuite"
