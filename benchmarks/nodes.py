@@ -19,8 +19,8 @@ from script import Plan, Results, benchmark
 from timing import interleaved
 
 from modelpick.converter import build_estimator, load_document, to_artifact
-from modelpick.runtime.artifact.metadata import read_contents
 from modelpick.runtime.artifact.pruning import pruned
+from modelpick.runtime.loading import read_contents
 from modelpick.runtime.schema import Input
 from modelpick.runtime.search.exact import PARTS as KNN_PARTS
 from modelpick.runtime.search.leading import PARTS
@@ -35,7 +35,7 @@ console = Console(width=160)
 
 def measure(artifact: bytes, parts: Sequence[Part], plan: Plan) -> dict[str, Any]:
     """Profile the last part that an artifact has: microseconds of a run, of a bare call, and of each node."""
-    _, tables, whole = read_contents("benchmark", artifact)
+    _, _, tables, whole = read_contents("benchmark", artifact)
     part = [part for part in parts if part.is_in(tables)][-1]
     single = part.is_single(tables)
     model = pruned(whole, part.outputs, split=False, switch=part.switch, single=single).model

@@ -15,7 +15,7 @@ import onnxruntime
 
 from .algorithms import TABLE, takers
 from .algorithms.base import Algorithm
-from .artifact.metadata import Metadata, read_contents
+from .artifact.metadata import Metadata
 from .artifact.onnx_reader import Tensor
 from .artifact.requirements import Requirements
 from .artifact.seal import check_seal, read_sealed
@@ -24,6 +24,7 @@ from .errors import ArtifactError, FeatureError, ModelpickError
 from .events import UNKNOWN, Observer, Selection, notify
 from .features import FeatureBuilder
 from .keywords import refuse_unknown, spelled_out
+from .loading import read_contents
 from .notebook import Explained
 from .request import (
     FEATURES,
@@ -38,7 +39,6 @@ from .request import (
     UnknownCandidates,
     lasting,
 )
-from .schema import PREFIX, Entry
 from .session import Providers, Run, cannot_run, open_parts
 
 # A batch is split into runs that hold about so many values at once, but answer so many queries at least.
@@ -166,30 +166,23 @@ class Selector:
         name, data = loaded.name, loaded.data
         if loaded.expect is not None:
             loaded.expect.check_bytes(name, data)
-        metadata, tables, model = read_contents(name, data)
-        rule = TABLE.get((metadata.algorithm, metadata.semantics))
-        if rule is None:
-            rows = ", ".join(f"{algorithm} of {semantics}" for algorithm, semantics in TABLE)
-            raise ArtifactError(f"{name}: expected {rows}, got {metadata.algorithm} of {metadata.semantics}")
-        if "quality_weight" in rule.takes and metadata.weights is None:
-            entries = " and ".join(PREFIX + key for key in (Entry.QUALITY_WEIGHT, Entry.SPEED_WEIGHT))
-            raise ArtifactError(f"{name}: expected the metadata entries {entries}")
+        row, metadata, tables, model = read_contents(name, data)
         if loaded.expect is not None:
             loaded.expect.check(name, metadata)
         features = FeatureBuilder(metadata.n_features_in, metadata.embedding_dim)
         known = Known(
             model_names=metadata.model_names,
-            takes=rule.takes,
-            skips_unknown=rule.skips_unknown,
+            takes=row.takes,
+            skips_unknown=row.skips_unknown,
             able=takers,
             weights=metadata.weights,
             outcomes=metadata.outcomes,
             points=metadata.points,
             evidence=metadata.evidence,
         )
-        single = any(part.is_in(tables) and part.is_single(tables) for part in rule.parts)
+        single = any(part.is_in(tables) and part.is_single(tables) for part in row.parts)
         checks = Checks(features, known, loaded.unknown_candidates, loaded.given, single)
-        run = open_parts(name, model, loaded.providers, loaded.sess_options, rule.parts, tables)
+        run = open_parts(name, model, loaded.providers, loaded.sess_options, row.parts, tables)
         try:
             selector = cls.__new__(cls)
             selector._set_up(run, metadata, tables, checks, features, loaded)

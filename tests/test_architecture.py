@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from modelpick.runtime.algorithms import TABLE
+
 ROOT = Path(__file__).parents[1]
 # From the lowest to the highest. A unit is a folder or a module right below the package; it may import units of lower
 # layers, and of its own, though not in a circle.
@@ -18,6 +20,7 @@ LAYERS = {
         {"request"},
         {"search"},
         {"algorithms"},
+        {"loading"},
         {"selector"},
         {"text"},
         {"serving"},
@@ -103,6 +106,18 @@ def test_leaves_import_next_to_nothing_of_their_package(package):
     assert {leaf: found[leaf] - may for leaf, may in LEAVES[package].items()} == {
         leaf: set() for leaf in LEAVES[package]
     }
+
+
+@pytest.mark.parametrize("package", ["runtime"])
+def test_no_family_of_algorithms_imports_another_and_what_they_share_imports_none(package):
+    folder = ROOT / package / "algorithms"
+    families = {algorithm for algorithm, _ in TABLE}
+    assert families == {"hiershrink", "kernel_ridge", "kmeans", "knn", "mlp", "svm"}
+    assert families <= {path.stem for path in folder.iterdir()}
+    for file in folder.rglob("*.py"):
+        unit = file.relative_to(folder).with_suffix("").parts[0]
+        names = {name[3] for name in imported(file, package) if name[:3] == ("modelpick", package, "algorithms")}
+        assert unit == "__init__" or names & families <= {unit} & families, file
 
 
 def test_the_runtime_imports_neither_the_converter_nor_what_that_needs():

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from modelpick.runtime import ArtifactError
-from modelpick.runtime.artifact.metadata import Contents, read_contents
 from modelpick.runtime.artifact.seal import read_sealed
+from modelpick.runtime.loading import Contents, read_contents
 from modelpick.runtime.schema import PREFIX, Entry, Stored
 
 from ..algorithms import TABLE
@@ -78,10 +78,7 @@ def document_field(artifact: str | Path | bytes, field: str) -> Any:
 
 def _read(artifact: str | Path | bytes) -> tuple[str, Contents]:
     name, data = read_sealed(artifact)
-    contents = read_contents(name, data)
-    if (contents.metadata.algorithm, contents.metadata.semantics) not in TABLE:
-        raise ArtifactError(f"{name}: {contents.metadata.algorithm} of {contents.metadata.semantics} is not known")
-    return name, contents
+    return name, read_contents(name, data)
 
 
 def _stored(contents: Contents) -> dict[str, Matrix]:

@@ -14,8 +14,8 @@ from msgspec import Struct
 from modelpick.runtime import ModelpickError
 from modelpick.runtime.algorithms import TABLE
 from modelpick.runtime.artifact.encoder import is_encoder, read_encoder
-from modelpick.runtime.artifact.metadata import read_contents
 from modelpick.runtime.artifact.seal import MOST_BYTES, read_sealed
+from modelpick.runtime.loading import read_contents
 
 from .io import read_bytes, write_atomically
 

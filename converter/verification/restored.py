@@ -4,8 +4,8 @@ import warnings
 from pathlib import Path
 
 from modelpick.runtime import Metadata
-from modelpick.runtime.artifact.metadata import read_contents
 from modelpick.runtime.artifact.seal import read_sealed
+from modelpick.runtime.loading import read_contents
 
 from ..algorithms import TABLE
 from ..algorithms.base import Estimator

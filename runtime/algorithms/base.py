@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
+from ..artifact.tables import Specs
 from ..request import Norms, Preferences, Queries
 from ..session import Part, Run
 
@@ -64,18 +65,23 @@ VOTES: Final = CANDIDATES | {"quality_weight"}
 PREDICTS: Final = CANDIDATES | {"objective", "keep", "costs", "seconds"}
 
 
-class Rule(NamedTuple):
+class Row(NamedTuple):
     """A row of the table: how artifacts of one algorithm and semantics are answered."""
 
     make: Callable[[Metadata, Mapping[str, Tensor], Preferences], Algorithm]
     """Makes the algorithm from the artifact's metadata and initializers, and the preferences of most calls."""
     takes: frozenset[str]
     """Keys of `modelpick.runtime.request.Given` that mean something to it."""
+    tables: Specs
+    """What its initializers must be."""
     parts: tuple[Part, ...] = (Part(),)
     """Parts of the graph that have a session each, if the artifact has them; the first is there always."""
+    metric: str = ""
+    """Distance by which its graph ranks rows, see `modelpick.runtime.schema.Metric`; empty where it ranks none. All
+    proofs of the search rest on it."""
     skips_unknown: bool = False
     """Whether the original skips candidates that it does not know, and refuses only when none is left. Else it refuses
     them, but answers a pool of one whatever that is."""
 
 
-Rules = Mapping[tuple[str, str], Rule]
+Rows = Mapping[tuple[str, str], Row]

@@ -8,16 +8,33 @@ import numpy.typing as npt
 
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
+from ..artifact.tables import DOUBLES, FLOATS, Spec, Specs, optional
 from ..errors import ArtifactError
 from ..request import Norms, Preferences, Queries
-from ..schema import Input, Output, Table
-from ..search.leading import SEARCH_ONLY, Lead
+from ..schema import Input, Output, Stored, Table
+from ..search.leading import MARGIN, SEARCH_ONLY, Lead
 from ..session import Part, Run
-from .base import CANDIDATES, Explanation, Rule, Rules
+from .base import CANDIDATES, Explanation, Row, Rows
 
 _CLUSTERS = (Output.COARSE_CLUSTER, Output.CLUSTER)
 _ESTIMATES = (Output.COARSE_ESTIMATE, Output.ESTIMATE)
 _SETTLED = (Output.COARSE_CANDIDATE, Output.CANDIDATE, Output.CERTAIN)
+
+TABLES: Specs = {
+    Table.CENTROIDS: Spec(FLOATS, ("fine", "features")),
+    Stored.COARSE_CENTROIDS: Spec(FLOATS, ("coarse", "features")),
+    Table.COARSE_MEANS: Spec(DOUBLES, ("coarse", "models")),
+    Table.FINE_SUMS: Spec(DOUBLES, ("fine", "models")),
+    Table.FINE_COUNTS: Spec(DOUBLES, ("fine", "models"), 0),
+    Table.LATENCIES: Spec(DOUBLES, ("models",)),
+    **optional(
+        {
+            Stored.QUERIES: Spec(FLOATS, ("queries", "features")),
+            Table.LEAD: MARGIN,
+            Table.COARSE_LEAD: MARGIN,
+        }
+    ),
+}
 
 
 class HierShrink:
@@ -104,4 +121,4 @@ class HierShrink:
 
 
 _PARTS = (Part(), Part(_ESTIMATES, needs=Table.COARSE_LEAD))
-RULES: Rules = {("hiershrink", "native/1"): Rule(HierShrink, CANDIDATES, _PARTS, skips_unknown=True)}
+ROWS: Rows = {("hiershrink", "native/1"): Row(HierShrink, CANDIDATES, TABLES, _PARTS, skips_unknown=True)}

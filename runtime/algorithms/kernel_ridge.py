@@ -11,17 +11,23 @@ import numpy.typing as npt
 
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
+from ..artifact.tables import DOUBLES, FLOATS, Spec, Specs, optional
 from ..decision.objective import OUTCOMES, floored
 from ..decision.voting import are_close
 from ..errors import ArtifactError
 from ..request import Norms, Preferences, Queries
-from ..schema import Input, Output, Table
+from ..schema import Input, Output, Stored, Table
 from ..session import Part, Run
-from .base import PREDICTS, Explanation, Rule, Rules
+from .base import PREDICTS, Explanation, Row, Rows
 from .outcomes import default_of, explained, pick, reason, utility_of
 
 _SEARCH_OUTPUTS = (Output.PREDICTION, Output.PREDICTION_ERROR)
 _EXACT_OUTPUTS = (Output.OUTCOME,)
+
+TABLES: Specs = {
+    Table.MEAN_OUTCOMES: Spec(DOUBLES, (len(OUTCOMES), "models")),
+    **optional({Stored.SUPPORT_VECTORS: Spec(FLOATS, ("support", "features"))}),
+}
 
 
 class KernelRidge:
@@ -40,8 +46,6 @@ class KernelRidge:
     def __init__(self, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
         self._names, self._base = metadata.model_names, tables[Table.MEAN_OUTCOMES]
         self._searches, self._least_price = Table.REFINE in tables, metadata.least_price
-        if self._base.shape != (len(OUTCOMES), len(self._names)):
-            raise ArtifactError(f"expected outcomes of {len(self._names)} models, got shape {self._base.shape}")
 
     def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
         """See `Algorithm`."""
@@ -112,6 +116,6 @@ class KernelRidge:
 
 
 _PARTS = (Part(), Part(_SEARCH_OUTPUTS, needs=Table.REFINE))
-RULES: Rules = {
-    ("kernel_ridge", semantics): Rule(KernelRidge, PREDICTS, _PARTS) for semantics in ("native/1", "native/2")
+ROWS: Rows = {
+    ("kernel_ridge", semantics): Row(KernelRidge, PREDICTS, TABLES, _PARTS) for semantics in ("native/1", "native/2")
 }

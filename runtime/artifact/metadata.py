@@ -12,11 +12,10 @@ from typing import Any, NamedTuple, TypeVar
 
 from ..decision.objective import OUTCOMES, Estimate, Objective, OperatingPoint, Single
 from ..decision.voting import Weights
-from ..errors import CONTROLS, ArtifactError, ModelpickError
+from ..errors import CONTROLS, ArtifactError
 from ..schema import FORMAT_VERSION, PREFIX, EncoderEntry, Entry
-from .onnx_reader import Model, Tensor
+from .onnx_reader import Model
 from .protobuf import MalformedError
-from .tables import METRICS, check_tables
 
 # The seal and graphs are not JSON; the others can be large, and only restoring needs them.
 _UNDECODED = {Entry.SEAL, Entry.CATEGORY_GRAPH, Entry.DOCUMENT, Entry.VECTORS, EncoderEntry.TOKENIZER}
@@ -108,33 +107,15 @@ class Metadata:
     """Every metadata entry, decoded, without the ``modelpick.`` prefix; but not those for restoring."""
 
 
-class Contents(NamedTuple):
-    """What an artifact holds."""
-
-    metadata: Metadata
-    tables: Mapping[str, Tensor]
-    """Initializers, by their names: views of its bytes."""
-    model: Model
-
-
-def read_contents(name: str, data: bytes) -> Contents:
-    """Read an artifact and check all of it.
+def read_metadata(name: str, data: bytes) -> tuple[Metadata, Model]:
+    """Read an artifact, and check its metadata.
 
     Raises
     ------
     ArtifactError
-        When the file is malformed or holds what may not be run, an entry or a table is missing or malformed, or the
-        format version is newer than this runtime.
+        When the file is malformed or holds what may not be run, an entry is missing or malformed, or the format version
+        is newer than this runtime. Metadata of any shape may raise anything else.
     """
-    try:
-        return _contents(name, data)
-    except ModelpickError:
-        raise
-    except Exception as cause:  # metadata of any shape fail in any way
-        raise ArtifactError(f"{name}: malformed: {cause!r:.200}") from None
-
-
-def _contents(name: str, data: bytes) -> Contents:
     entries, texts, model = read_entries(name, data)
     if EncoderEntry.VERSION in entries.raw:
         raise ArtifactError(f"{name}: expected a selector, got an encoder: see modelpick.runtime.text")
@@ -184,24 +165,7 @@ def _contents(name: str, data: bytes) -> Contents:
         distances=entries.numbers(Entry.DISTANCES),
         raw=entries.raw,
     )
-    tables, rule = model.tensors, (metadata.algorithm, metadata.semantics)
-    if metadata.metric != METRICS.get(rule, metadata.metric):
-        raise entries.refusal(Entry.METRIC, f"expected {METRICS[rule]}, got {metadata.metric!r:.80}")
-    try:
-        check_tables(
-            rule,
-            {
-                "rows": metadata.rows,
-                "features": metadata.n_features_in,
-                "models": len(model_names),
-                "choices": len(choices),
-                "k": metadata.k,
-            },
-            tables,
-        )
-    except MalformedError as cause:
-        raise ArtifactError(f"{name}: malformed: {cause}") from None
-    return Contents(metadata, tables, model)
+    return metadata, model
 
 
 def read_entries(name: str, data: bytes) -> tuple["_Entries", Mapping[str, str], Model]:

@@ -6,6 +6,7 @@ the artifact holds them, in less time than another run takes.
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import accumulate
 from math import inf, sqrt
 from sys import maxsize
@@ -15,22 +16,59 @@ import numpy as np
 import numpy.typing as npt
 
 from ..artifact.onnx_reader import Tensor
+from ..artifact.protobuf import MalformedError
+from ..artifact.tables import DOUBLES, FLOATS, INTEGERS, SINGLES, Spec, Specs, optional
 from ..errors import ArtifactError
 from ..request import Norms, Queries
 from ..schema import Input, Metric, Output, Stored, Table
 from ..session import Part, Run
+from . import integers
 from .distances import Vectors, squared_distances
 from .early_exit import Ranked, lead, leads
-from .integers import PART as INTEGERS
 from .integers import IntegerSearch
 
 OUTPUTS = (Output.SCORE, Output.CANDIDATE)
-PARTS = (Part(OUTPUTS, unpacked_with=Table.MANY), INTEGERS)
+PARTS = (Part(OUTPUTS, unpacked_with=Table.MANY), integers.PART)
 # Shorter queries have no direction.
 TINY = 1e-150
 # A search that is repeated looks at so many times more candidates; at last all rows are looked at, so many at once.
 GROWTH, BLOCK = 8, 512
 _Value = TypeVar("_Value", float, npt.NDArray[np.float64])
+
+
+def nearest_tables(rows: str) -> Specs:
+    """Return what the initializers must be that `Nearest` reads, given the name of the number of rows."""
+    count, bound = Spec(INTEGERS, (1,), 1), Spec(DOUBLES, (), 0)
+    return {
+        Stored.ROWS: Spec(FLOATS, ("distinct", "features")),
+        Table.MEMBERS: Spec(INTEGERS, ("distinct", "group"), 0, check=partial(_check_members, rows)),
+        Table.K: count,
+        Table.CANDIDATES: count,
+        Table.ERROR_SLOPE: bound,
+        Table.ERROR_CONSTANT: bound,
+        **optional(
+            {
+                Table.SEARCH_ROWS: Spec(SINGLES, ("distinct", "features")),
+                Table.SEARCH_NORMS: Spec(SINGLES, ("distinct",)),
+                Table.INTEGER_ERROR: Spec(DOUBLES, (2,), 0),
+                Table.HEAVY: Spec(INTEGERS, ("heavy",), 0, "features"),
+                Table.CENTER: Spec(DOUBLES, ("features",)),
+                Table.FACTOR: bound,
+                **dict.fromkeys((Table.KEPT, Table.TOGETHER), count),
+                **dict.fromkeys((Table.SINGLES, Table.MANY), count._replace(least=0)),
+            }
+        ),
+    }
+
+
+def _check_members(length: str, members: Tensor, lengths: Mapping[str, int]) -> None:
+    """Check that each row of the members has some rows, ascending, filled up with their number, and no row is twice."""
+    rows, k = lengths[length], lengths["k"]
+    filled = members == rows
+    ascends = (members[:, 1:] > members[:, :-1]) | filled[:, 1:]
+    counts = np.bincount(members[~filled]) if members.max() <= rows else np.zeros(1)
+    if filled[:, 0].any() or not ascends.all() or counts.max() != 1 or not 0 < k <= counts.sum():
+        raise MalformedError(f"its tensor {Table.MEMBERS}: expected {k} rows or more, each once and in ascending order")
 
 
 class Found(NamedTuple):

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..artifact.onnx_reader import Tensor
+from ..artifact.tables import DOUBLES, FLOATS, Spec, optional
 from ..request import Norms, Queries
 from ..schema import Input, Output, Table
 from ..session import Part, Run
@@ -28,6 +29,7 @@ _ESTIMATE = (Output.ESTIMATE,)
 ESTIMATES = Part(_ESTIMATE, needs=Table.LEAD, single_without=Table.OFFSETS)
 PARTS = (Part(), ESTIMATES)
 SEARCH_ONLY = np.array(False)
+MARGIN = Spec(DOUBLES, (4,))
 # So many choices of one query are compared in Python, more in numpy.
 FEW = 40
 # So many centroids are measured one by one; where more are left, the graph measures all.
@@ -215,6 +217,17 @@ class Settled:
         """See `Search`."""
         candidates, certain = run(self._OUTPUTS, {Input.FEATURES: queries, Input.REFINE: SEARCH_ONLY})
         return candidates, certain
+
+
+def search_tables(choices: str) -> dict[str, Spec]:
+    """Return what the initializers must be that `search_of` reads, given the name of the number of choices."""
+    return optional(
+        {
+            Table.CENTROIDS: Spec(FLOATS, (choices, "features")),
+            Table.LEAD: MARGIN,
+            Table.OFFSETS: Spec(DOUBLES, (choices,)),
+        }
+    )
 
 
 def search_of(tables: Mapping[str, Tensor]) -> Search | None:

@@ -12,8 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime import ArtifactError, ModelpickError, Selector
-from modelpick.runtime.artifact.metadata import read_contents
 from modelpick.runtime.artifact.seal import seal
+from modelpick.runtime.loading import read_contents
 from modelpick.runtime.schema import FORMAT_VERSION
 
 MODELS = Path(__file__).parents[3] / "models"

@@ -7,8 +7,6 @@ import pytest
 from onnx import numpy_helper
 
 from modelpick.runtime import ArtifactError, Selector
-from modelpick.runtime.algorithms import TABLE
-from modelpick.runtime.artifact.tables import TABLES
 from support.attacks import entries, parsed, resealed
 
 KEPT = Path(__file__).parents[2] / "data/format-2"
@@ -80,7 +78,3 @@ def test_refuses_a_metric_that_is_not_the_graphs():
     artifact = resealed(entries(parsed((KEPT / "knn.onnx").read_bytes()), metric='"cosine"'))
     with pytest.raises(ArtifactError, match="metric: expected euclidean, got 'cosine'"):
         Selector.load(artifact)
-
-
-def test_every_rule_set_has_its_tables():
-    assert TABLES.keys() == TABLE.keys()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from modelpick.converter import build_estimator, load_document, to_artifact
-from modelpick.runtime.artifact.metadata import read_contents
+from modelpick.runtime.loading import read_contents
 from modelpick.runtime.request import squared_norms
 from modelpick.runtime.search.exact import PARTS, Nearest
 from modelpick.runtime.session import open_parts
@@ -21,7 +21,7 @@ def searched(rows, search):
     document["labels"] = [f"m{row % 3}" for row in range(len(rows))]
     built = build_estimator(load_document(json.dumps(document).encode()))
     data = to_artifact(built, exact_search=search)
-    metadata, tables, model = read_contents("test", data)
+    _, metadata, tables, model = read_contents("test", data)
     run = open_parts("test", model, None, None, PARTS, tables)
     return document, Nearest(tables, metadata.k, metadata.n_features_in, metadata.metric), run
 

@@ -7,7 +7,7 @@ import pytest
 
 from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.converter.graphs import exact_search
-from modelpick.runtime.artifact.metadata import read_contents
+from modelpick.runtime.loading import read_contents
 from modelpick.runtime.schema import Input, Stored, Table
 from modelpick.runtime.search.exact import PARTS, Nearest
 from modelpick.runtime.search.integers import PART, IntegerSearch
@@ -46,7 +46,7 @@ def opened(rows, semantics="native/1"):
     data = to_artifact(
         build_estimator(load_document(json.dumps(document).encode(), semantics=semantics)), exact_search="quantised"
     )
-    metadata, tables, model = read_contents("test", data)
+    _, metadata, tables, model = read_contents("test", data)
     assert Table.INTEGERS in tables
     nearest = Nearest(tables, metadata.k, metadata.n_features_in, metadata.metric)
     return nearest, tables, open_parts("test", model, None, None, PARTS, tables)

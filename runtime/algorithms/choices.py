@@ -1,12 +1,7 @@
-"""KMeans, SVM and MLP: the model of the best choice, of the nearest cluster or the highest-scoring classifier.
-
-A scikit-learn SVC has one machine for each two classes; a class's score is the number of comparisons that it wins, and
-among candidates only comparisons of two of these count.
-"""
+"""What KMeans, SVM and MLP share: the model of the best of some choices, which are clusters or classifiers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +12,9 @@ from ..decision.voting import CLOSE, are_close, best_per_model
 from ..errors import ArtifactError, FeatureError
 from ..request import Norms, Preferences, Queries
 from ..schema import Input, Output, Table
-from ..search.leading import PARTS, search_of
+from ..search.leading import search_of
 from ..session import Run
-from .base import CANDIDATES, Explanation, Rule, Rules
+from .base import Explanation
 
 
 class Kind(NamedTuple):
@@ -39,24 +34,12 @@ class Kind(NamedTuple):
     """Counts the values of choices, (b, n_choices), where they depend on which choices may win, bool, (n_choices,)."""
 
 
-def _cluster(index: int, distances: list[float], models: Sequence[str]) -> dict[str, Any]:
-    return {"cluster": index, "distance": distances[index]}
-
-
 def _classifier(index: int, scores: list[float], models: Sequence[str]) -> dict[str, Any]:
     pairs = zip(models, scores, strict=True)
     return {"classifier": index, "classifiers": [{"model": model, "score": score} for model, score in pairs]}
 
 
-def _comparisons_won(pairs: npt.NDArray[np.float64], among: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Count the comparisons that each class wins of those between two that may win; of others, minus infinity."""
-    first, second = np.triu_indices(len(among), 1)
-    winners = np.where(pairs > 0.0, first, second)
-    counts = (winners[:, :, None] == np.arange(len(among))) & (among[first] & among[second])[:, None]
-    return np.where(among, counts.sum(axis=1), -np.inf)
-
-
-class Argmax:
+class Choices:
     """Picks the model of the best choice.
 
     Parameters
@@ -168,17 +151,4 @@ class Argmax:
         return Explanation(self._model_list[choice], scores, details)
 
 
-_CLASSIFIER = Kind(Output.CLASSIFIER, Output.SCORE, 1.0, _classifier)
-_CLUSTERS = Rule(partial(Argmax, Kind(Output.CLUSTER, Output.DISTANCE, -1.0, _cluster)), CANDIDATES, PARTS)
-_CLASSIFIERS = Rule(partial(Argmax, _CLASSIFIER), CANDIDATES, PARTS)
-_CLASSES = Rule(partial(Argmax, _CLASSIFIER._replace(last=True)), CANDIDATES, PARTS)
-_COMPARED = Rule(partial(Argmax, _CLASSIFIER._replace(values=Output.PAIR, recount=_comparisons_won)), CANDIDATES, PARTS)
-
-RULES: Rules = {
-    ("kmeans", "native/1"): _CLUSTERS,
-    ("svm", "native/1"): _CLASSIFIERS,
-    ("svm", "native/2"): _COMPARED,
-    ("svm", "trainer/1"): _CLASSIFIERS,
-    ("mlp", "native/1"): _CLASSES,
-    ("mlp", "native/2"): _CLASSES,
-}
+CLASSIFIERS: Final = Kind(Output.CLASSIFIER, Output.SCORE, 1.0, _classifier)

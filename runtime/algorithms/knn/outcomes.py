@@ -5,18 +5,24 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from ..artifact.metadata import Metadata
-from ..artifact.onnx_reader import Tensor
-from ..decision.guard import leads
-from ..decision.objective import OUTCOMES, floored
-from ..decision.shrinkage import deviations, neighbour_means
-from ..errors import ArtifactError
-from ..request import Norms, Preferences, Queries
-from ..schema import Table
-from ..search.exact import PARTS, Nearest
-from ..session import Run
-from .base import PREDICTS, Explanation, Rule, Rules
-from .outcomes import default_of, explained, pick, reason, utility_of
+from ...artifact.metadata import Metadata
+from ...artifact.onnx_reader import Tensor
+from ...artifact.tables import DOUBLES, INTEGERS, Spec, Specs
+from ...decision.guard import leads
+from ...decision.objective import OUTCOMES, floored
+from ...decision.shrinkage import deviations, neighbour_means
+from ...request import Norms, Preferences, Queries
+from ...schema import Table
+from ...search.exact import Nearest, nearest_tables
+from ...session import Run
+from ..base import Explanation
+from ..outcomes import default_of, explained, pick, reason, utility_of
+
+TABLES: Specs = {
+    **nearest_tables("distinct"),
+    Table.FIRST_ROW: Spec(INTEGERS, ("distinct",), 0, "rows"),
+    Table.OUTCOMES: Spec(DOUBLES, ("distinct", len(OUTCOMES), "models")),
+}
 
 
 class KNNOutcomes:
@@ -39,8 +45,6 @@ class KNNOutcomes:
         self._k, self._names, self._shrinkage = metadata.k, metadata.model_names, metadata.shrinkage
         self._least_price = metadata.least_price
         self._outcomes, self._first_row = tables[Table.OUTCOMES], tables[Table.FIRST_ROW]
-        if self._outcomes.shape[1:] != (len(OUTCOMES), len(self._names)):
-            raise ArtifactError(f"expected outcomes of {len(self._names)} models, got shape {self._outcomes.shape}")
         self._split = [deviations(self._outcomes[:, kind]) for kind in range(len(OUTCOMES))]
         self._base = np.array([split.base for split in self._split])
         self._nearest = Nearest(tables, metadata.k, metadata.n_features_in, metadata.metric)
@@ -103,8 +107,3 @@ class KNNOutcomes:
             "neighbours": neighbours,
         }
         return Explanation(winner, utility[0], details)
-
-
-RULES: Rules = {
-    ("knn", semantics): Rule(KNNOutcomes, PREDICTS | {"evidence"}, PARTS) for semantics in ("queries/2", "queries/3")
-}

@@ -1,20 +1,38 @@
-"""KMeans with scores: the model that scores highest in the nearest cluster."""
+"""KMeans: the model of the nearest cluster, or the model that scores highest in it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
+from ..artifact.tables import DOUBLES, FLOATS, INTEGERS, Spec, Specs
 from ..errors import ArtifactError
 from ..request import Norms, Preferences, Queries
 from ..schema import Input, Output, Table
-from ..search.leading import PARTS, Settled, search_of
+from ..search.leading import PARTS, Settled, search_of, search_tables
 from ..session import Run
-from .base import CANDIDATES, Explanation, Rule, Rules
+from .base import CANDIDATES, Explanation, Row, Rows
+from .choices import Choices, Kind
 
 _CLUSTER = (Output.CLUSTER,)
+
+SCORED_TABLES: Specs = {
+    **search_tables("clusters"),
+    Table.CENTROIDS: Spec(FLOATS, ("clusters", "features")),
+    Table.SCORES: Spec(DOUBLES, ("clusters", "models")),
+    Table.SUPPORT: Spec(INTEGERS, ("clusters", "models"), 0),
+}
+
+
+def _cluster(index: int, distances: list[float], models: Sequence[str]) -> dict[str, Any]:
+    return {"cluster": index, "distance": distances[index]}
+
+
+_CLUSTERS = Kind(Output.CLUSTER, Output.DISTANCE, -1.0, _cluster)
 
 
 class ClusterScores:
@@ -82,4 +100,7 @@ class ClusterScores:
         return Explanation(int(self._among(scores[None], allowed)[0]), scores, details)
 
 
-RULES: Rules = {("kmeans", "native/2"): Rule(ClusterScores, CANDIDATES, PARTS, skips_unknown=True)}
+ROWS: Rows = {
+    ("kmeans", "native/1"): Row(partial(Choices, _CLUSTERS), CANDIDATES, search_tables("choices"), PARTS),
+    ("kmeans", "native/2"): Row(ClusterScores, CANDIDATES, SCORED_TABLES, PARTS, skips_unknown=True),
+}

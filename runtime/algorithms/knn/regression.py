@@ -8,14 +8,21 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from ..artifact.metadata import Metadata
-from ..artifact.onnx_reader import Tensor
-from ..decision.voting import Weights, first_best, shrunk_means
-from ..request import Norms, Preferences, Queries
-from ..schema import Table
-from ..search.exact import PARTS, Nearest
-from ..session import Run
-from .base import VOTES, Explanation, Rule, Rules
+from ...artifact.metadata import Metadata
+from ...artifact.onnx_reader import Tensor
+from ...artifact.tables import DOUBLES, INTEGERS, Spec, Specs
+from ...decision.voting import Weights, first_best, shrunk_means
+from ...request import Norms, Preferences, Queries
+from ...schema import Table
+from ...search.exact import Nearest, nearest_tables
+from ...session import Run
+from ..base import Explanation
+
+TABLES: Specs = {
+    **nearest_tables("distinct"),
+    Table.FIRST_ROW: Spec(INTEGERS, ("distinct",), 0, "rows"),
+    Table.OUTCOMES: Spec(DOUBLES, ("distinct", 3, "models"), 0),
+}
 
 
 class KNNRegression:
@@ -71,6 +78,3 @@ class KNNRegression:
     def _scores(self, rows: npt.NDArray[np.int64], weights: Weights | None) -> npt.NDArray[np.float64]:
         assert weights is not None
         return shrunk_means(self._outcomes[rows].sum(axis=1), self._overall, weights, self._shrinkage)
-
-
-RULES: Rules = {("knn", "queries/1"): Rule(KNNRegression, VOTES, PARTS)}

@@ -1,20 +1,27 @@
 """KNN: the rows nearest to a query vote, each for its model."""
 
 from collections.abc import Mapping
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from ..artifact.metadata import Metadata
-from ..artifact.onnx_reader import Tensor
-from ..decision.voting import Vote, Weights, vote, vote_one, vote_weights
-from ..request import Norms, Preferences, Queries
-from ..schema import Table
-from ..search.early_exit import EarlyExit, Ranked
-from ..search.exact import PARTS, Nearest
-from ..session import Run
-from .base import VOTES, Explanation, Rule, Rules
+from ...artifact.metadata import Metadata
+from ...artifact.onnx_reader import Tensor
+from ...artifact.tables import DOUBLES, INTEGERS, Spec, Specs
+from ...decision.voting import Vote, Weights, vote, vote_one, vote_weights
+from ...request import Norms, Preferences, Queries
+from ...schema import Table
+from ...search.early_exit import EarlyExit, Ranked
+from ...search.exact import Nearest, nearest_tables
+from ...session import Run
+from ..base import Explanation
+
+TABLES: Specs = {
+    **nearest_tables("rows"),
+    Table.ROW_MODEL: Spec(INTEGERS, ("rows",), 0, "models"),
+    Table.ROW_QUALITY: Spec(DOUBLES, ("rows",)),
+    Table.ROW_SPEED: Spec(DOUBLES, ("rows",)),
+}
 
 
 class KNNVote:
@@ -133,10 +140,3 @@ class KNNVote:
         assert preferences.allowed is not None
         row = self._nearest.nearest_of(run, query, preferences.allowed[self._models]).rows
         return int(self._models[row].item())
-
-
-RULES: Rules = {
-    ("knn", "native/1"): Rule(KNNVote, VOTES, PARTS),
-    ("knn", "native/2"): Rule(partial(KNNVote, ties_by_name=True), VOTES, PARTS),
-    ("knn", "trainer/1"): Rule(KNNVote, VOTES, PARTS),
-}

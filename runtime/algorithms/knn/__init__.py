@@ -1,0 +1,20 @@
+"""KNN: the rows nearest to a query vote, or predict what each model achieves."""
+
+from functools import partial
+
+from ...schema import Metric
+from ...search.exact import PARTS
+from ..base import PREDICTS, VOTES, Row, Rows
+from . import outcomes, regression, vote
+
+_VOTE = Row(vote.KNNVote, VOTES, vote.TABLES, PARTS)
+_OUTCOMES = Row(outcomes.KNNOutcomes, PREDICTS | {"evidence"}, outcomes.TABLES, PARTS, metric=Metric.CHORD)
+
+ROWS: Rows = {
+    ("knn", "native/1"): _VOTE._replace(metric=Metric.EUCLIDEAN),
+    ("knn", "native/2"): _VOTE._replace(metric=Metric.CHORD, make=partial(vote.KNNVote, ties_by_name=True)),
+    ("knn", "trainer/1"): _VOTE._replace(metric=Metric.COSINE),
+    ("knn", "queries/1"): Row(regression.KNNRegression, VOTES, regression.TABLES, PARTS, metric=Metric.EUCLIDEAN),
+    ("knn", "queries/2"): _OUTCOMES,
+    ("knn", "queries/3"): _OUTCOMES,
+}
