@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 from modelpick.converter import convert
 from modelpick.converter.algorithms.row import Semantics
-from modelpick.converter.cli.records import load_records
 from modelpick.converter.evaluation.evaluate import Evaluation, evaluate
 from modelpick.converter.evaluation.policies import Policy, artifact_policies
 from modelpick.converter.evaluation.verdict import verdicts
 from modelpick.converter.formats.outcomes import Benchmark, Settings, Training
 from modelpick.converter.training.crossvalidation import best_single, folds
+from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.converter.training.tune import best_settings, tune
 
@@ -143,10 +143,10 @@ def main() -> None:
     parser.add_argument("--held-out", type=Path, help="look at these records too, after training on all of --data")
     parser.add_argument("--output", type=Path, help="folder for evidence.json")
     arguments = parser.parse_args()
-    benchmark = load_records(arguments.data, embeddings=arguments.embeddings)
+    benchmark = read_records(arguments.data, embeddings=arguments.embeddings)
     results = {"crossvalidated": crossvalidated(benchmark)}
     if arguments.held_out is not None:
-        results["held_out"] = held_out(benchmark, load_records(arguments.held_out, embeddings=arguments.embeddings))
+        results["held_out"] = held_out(benchmark, read_records(arguments.held_out, embeddings=arguments.embeddings))
     text = json.dumps(results, indent=1)
     print(text)
     if arguments.output is not None:

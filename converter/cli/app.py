@@ -14,7 +14,7 @@ from modelpick.runtime import ModelpickError
 from ..formats.decoding import DocumentWarning
 from ..verification.report import DisagreementError
 from .console import Stream, emit, fail, occupy_descriptors, open_null, warn
-from .names import Misnamed
+from .names import Unparsable
 
 # Command -> its module, which is imported where the command is run: most need neither scikit-learn nor skl2onnx.
 COMMANDS = {
@@ -101,7 +101,7 @@ def _run() -> int:
         made(*([asked] if asked in COMMANDS else [] if asked == "--version" else COMMANDS))()
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
-    except (ModelpickError, Misnamed) as error:
+    except (ModelpickError, Unparsable) as error:
         fail(error)
         return 1 if isinstance(error, DisagreementError) else 2
     return 0

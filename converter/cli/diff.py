@@ -19,7 +19,7 @@ from ..training.records import required_embeddings
 from ..verification.diff import changes, queries_of
 from .console import emit, show
 from .names import to_read
-from .options import Artifact, AsJson, Categories, Embeddings, EncoderFile
+from .options import Artifact, AsJson, Categories, Embeddings, EncoderFile, Reading
 from .records import load_records, unseen_records
 
 
@@ -100,7 +100,7 @@ def _queries(
         return list(read_queries(queries)) if encoder is None else _embedded(queries, encoder)
     if data is None:
         return queries_of(old)
-    benchmark = load_records(data, embeddings=embeddings, encoder=encoder, categories=categories)
+    benchmark = load_records(data, Reading(embeddings=embeddings, categories=categories), encoder)
     benchmark, _ = unseen_records({str(artifact): artifact for artifact in (old, new)}, benchmark)
     rows = zip(benchmark.places, required_embeddings(benchmark), benchmark.categories, strict=True)
     return [Query(place, embedding=row.tolist(), category=category) for place, row, category in rows]

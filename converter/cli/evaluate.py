@@ -22,13 +22,15 @@ from ..files.io import check_distinct, write_atomically
 from ..statistics.bootstrap import UNKNOWN, percent, signed, written
 from .console import emit, show
 from .names import artifacts_in, to_read, to_write
-from .options import AsJson, Categories, Data, Embedder, Embeddings, EncoderFile, Prices, Seed
+from .options import AsJson, Data, Reading, Seed, expanded
 from .records import load_records, unseen_records
 
 
+@expanded
 def evaluate(
     artifacts: Annotated[list[Path], typer.Argument(help="Artifacts, or folders of them.", parser=to_read)],
     data: Data,
+    *,
     train_data: Annotated[
         Path | None,
         typer.Option(
@@ -37,11 +39,7 @@ def evaluate(
             parser=to_read,
         ),
     ] = None,
-    embedder: Embedder = None,
-    embeddings: Embeddings = None,
-    encoder: EncoderFile = None,
-    categories: Categories = None,
-    prices: Prices = None,
+    reading: Reading,
     predict_category: Annotated[
         bool, typer.Option("--predict-category", help="Let artifacts predict categories, instead of the records'.")
     ] = False,
@@ -93,11 +91,11 @@ def evaluate(
     artifacts = artifacts_in(artifacts)
     if strong_share is not None and pair is None:
         raise ModelpickError("--strong-share: expected --pair, which names the strong model")
-    read = [*artifacts, *filter(None, (data, train_data, embeddings, encoder, categories, prices))]
+    read = [*artifacts, *reading.files, *filter(None, (data, train_data))]
     for target in filter(None, (plot_file, picks)):
         check_distinct(target, read)
-    benchmark = load_records(data, embedder, embeddings, encoder, categories, prices)
-    learned = None if train_data is None else load_records(train_data, categories=categories, prices=prices)
+    benchmark = load_records(data, reading)
+    learned = None if train_data is None else load_records(train_data, reading.without_embeddings())
     benchmark, seen = unseen_records({name: path for path, name in labels(artifacts).items()}, benchmark, learned)
     objective = Objective(cost_weight, seconds_weight)
     policies = routed(

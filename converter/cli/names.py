@@ -19,8 +19,8 @@ SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,7}\Z")
 SLASHES = tuple(filter(None, (os.sep, os.altsep)))
 
 
-class Misnamed(Exception):  # noqa: N818
-    """A name that leads nowhere; no `ValueError`, of which typer would make several lines."""
+class Unparsable(Exception):  # noqa: N818
+    """An argument that means nothing; no `ValueError`, of which typer would make several lines."""
 
 
 class Output(NamedTuple):
@@ -74,7 +74,7 @@ def to_read(name: str | Path) -> Path:
     """Parse the name of a file or folder that is read."""
     text = _given(name)
     if text.endswith(SLASHES) and Path(text).exists() and not Path(text).is_dir():
-        raise Misnamed(f"{text}: expected a folder, got a file")
+        raise Unparsable(f"{text}: expected a folder, got a file")
     return Path(text)
 
 
@@ -84,11 +84,11 @@ def to_write(*suffixes: str, stdout: bool = False) -> Callable[[str | Path], Pat
     def parse(name: str | Path) -> Path:
         text = _given(name)
         if text.endswith(SLASHES):
-            raise Misnamed(f"{text}: expected the name of a file, got that of a folder")
+            raise Unparsable(f"{text}: expected the name of a file, got that of a folder")
         if text == STDOUT and not stdout:
-            raise Misnamed(f"{text}: expected the name of a file, which standard output has none of")
+            raise Unparsable(f"{text}: expected the name of a file, which standard output has none of")
         if suffix(text) not in ("", *suffixes):
-            raise Misnamed(f"{text}: expected a name that ends in {' or '.join(suffixes)}")
+            raise Unparsable(f"{text}: expected a name that ends in {' or '.join(suffixes)}")
         return Path(text)
 
     return parse
@@ -105,12 +105,12 @@ def to_fill(*suffixes: str) -> Callable[[str | Path | Output], Output]:
             return name
         text = _given(name)
         if text == STDOUT:
-            raise Misnamed(f"{text}: expected the name of a folder, which standard output has none of")
+            raise Unparsable(f"{text}: expected the name of a folder, which standard output has none of")
         if text.endswith(SLASHES) or Path(text).is_dir() or not suffix(text):
             return Output(Path(text), is_file=False)
         if suffix(text) not in suffixes:
             files = f", or a file's that ends in {' or '.join(suffixes)}" if suffixes else ""
-            raise Misnamed(f"{text}: expected the name of a folder{files}: that of a folder may end in a slash")
+            raise Unparsable(f"{text}: expected the name of a folder{files}: that of a folder may end in a slash")
         return Output(Path(text), is_file=True)
 
     return parse
@@ -119,5 +119,5 @@ def to_fill(*suffixes: str) -> Callable[[str | Path | Output], Output]:
 def _given(name: str | Path) -> str:
     text = str(name)
     if not text:
-        raise Misnamed("expected a name, got an empty one")
+        raise Unparsable("expected a name, got an empty one")
     return text

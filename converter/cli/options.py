@@ -1,9 +1,13 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options that several commands share, and commands that take groups of them."""
 
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
+from typer.models import OptionInfo
 
 from .names import to_read, to_write
 
@@ -52,3 +56,58 @@ ReportFile = Annotated[
     Path | None, typer.Option("--report", help="Write the verification as JSON here.", parser=to_write(".json"))
 ]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is random.")]
+R = TypeVar("R")
+
+
+class Reading(NamedTuple):
+    """Where records take what their rows lack."""
+
+    embedder: Embedder = None
+    embeddings: Embeddings = None
+    encoder: EncoderFile = None
+    categories: Categories = None
+    prices: Prices = None
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that are read for it."""
+        return [given for given in self if isinstance(given, Path)]
+
+    def without_embeddings(self) -> "Reading":
+        """Return it for records whose embeddings are not needed."""
+        return Reading(categories=self.categories, prices=self.prices)
+
+
+def expanded(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command an option for each field of its parameters that are NamedTuples.
+
+    A parameter is annotated with the class, whose fields are annotated as parameters of a command are; or with
+    ``Annotated[Class, {field: annotation}]``, where a field that is not named is no option and has its default.
+    """
+    parameters: list[Parameter] = []
+    groups: dict[str, tuple[Callable[..., Any], list[str]]] = {}
+    for parameter in signature(command).parameters.values():
+        kind, options = parameter.annotation, None
+        if get_origin(kind) is Annotated:
+            kind, options = get_args(kind)[:2]
+        if not hasattr(kind, "_fields") or isinstance(options, OptionInfo):
+            parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY) if groups else parameter)
+            continue
+        options = options or get_type_hints(kind, include_extras=True)
+        groups[parameter.name] = kind, list(options)
+        parameters += [
+            Parameter(name, Parameter.KEYWORD_ONLY, default=kind._field_defaults[name], annotation=annotation)
+            for name, annotation in options.items()
+        ]
+    flat = Signature(parameters)
+
+    @wraps(command)
+    def run(*args: Any, **given: Any) -> R:
+        bound = flat.bind(*args, **given)
+        bound.apply_defaults()
+        values = bound.arguments
+        made = {name: kind(**{field: values.pop(field) for field in fields}) for name, (kind, fields) in groups.items()}
+        return command(**values, **made)
+
+    run.__signature__ = flat  # type: ignore[attr-defined]
+    return run

@@ -3,19 +3,17 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
-from modelpick.runtime import ModelpickError
 from modelpick.runtime.text import Encoder
 
 from ..evaluation.seen import Seen, unseen
 from ..formats.outcomes import Benchmark
-from ..training.embedder import NAMES, embed
-from ..training.encoding import encode
+from ..training.embedder import NAMES
 from ..training.forms import FORMS
 from ..training.records import read_records
 from .console import note, progress, warn
+from .options import Reading
 
+NOTHING = Reading()
 MOST_SHOWN = 20
 
 
@@ -29,19 +27,24 @@ def unseen_records(
     return benchmark, seen
 
 
-def load_records(
-    data: Path,
-    embedder: str | None = None,
-    embeddings: Path | None = None,
-    encoder: Encoder | Path | None = None,
-    categories: Path | None = None,
-    prices: Path | None = None,
-) -> Benchmark:
-    """Read records with their embeddings; what is odd about them goes to standard error, and what form they are of."""
-    if sum(option is not None for option in (embedder, embeddings, encoder)) > 1:
-        raise ModelpickError("expected one of --embedder, --embeddings and --encoder")
-    loaded = Encoder.load(encoder) if isinstance(encoder, Path) else encoder
-    benchmark = read_records(data, embeddings=embeddings, categories=categories, prices=prices)
+def load_records(data: Path, reading: Reading = NOTHING, encoder: Encoder | None = None) -> Benchmark:
+    """Read records with their embeddings; what is odd about them goes to standard error, and what form they are of.
+
+    An encoder that is given counts before the file of `reading`, of which it was loaded.
+    """
+    with progress(f"Reading {data}", "embeddings") as done:
+        benchmark = read_records(
+            data,
+            embeddings=reading.embeddings,
+            encoder=encoder or reading.encoder,
+            embedder=reading.embedder,
+            categories=reading.categories,
+            prices=reading.prices,
+            done=done,
+        )
+    if reading.embedder is not None:
+        name = NAMES.get(reading.embedder, reading.embedder)
+        note(f"{name}: embeddings are scaled to unit length as the original does")
     if benchmark.form != FORMS[0].name:
         n, m = benchmark.quality.shape
         models = ", ".join(benchmark.model_names)
@@ -50,12 +53,4 @@ def load_records(
         warn(warning)
     if benchmark.bad:
         warn(f"{len(benchmark.bad)} bad records are left out")
-    if loaded is not None:
-        with progress("Embedding", "queries") as done:
-            return encode(benchmark, loaded, data, done, warn)
-    if embedder is None or (benchmark.embeddings is not None and not np.isnan(benchmark.embeddings).any()):
-        return benchmark
-    with progress("Embedding", "queries") as done:
-        embedded = embed(benchmark.queries, embedder, done=done)
-    note(f"{NAMES.get(embedder, embedder)}: {len(embedded):,} embeddings, scaled to unit length as the original does")
-    return benchmark._replace(embeddings=embedded)
+    return benchmark

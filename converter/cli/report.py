@@ -17,12 +17,14 @@ from ..verification.probes import SAMPLES
 from ..verification.report import VerificationError
 from .console import emit
 from .names import STDOUT, artifacts_in, to_read, to_write
-from .options import Categories, Embedder, Embeddings, EncoderFile, Prices, Seed
+from .options import Reading, Seed, expanded
 from .records import load_records
 
 
+@expanded
 def report(
     artifacts: Annotated[list[Path], typer.Argument(help="Artifacts, or folders of them.", parser=to_read)],
+    *,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The page, one HTML file.", parser=to_write(".html", ".htm"))
     ] = Path("report.html"),
@@ -34,11 +36,7 @@ def report(
         ),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Benchmark records to evaluate on.", parser=to_read)] = None,
-    embedder: Embedder = None,
-    embeddings: Embeddings = None,
-    encoder: EncoderFile = None,
-    categories: Categories = None,
-    prices: Prices = None,
+    reading: Reading,
     keep: Annotated[
         list[float] | None,
         typer.Option(
@@ -70,8 +68,8 @@ def report(
     if as_json and summary is not None and str(summary) == STDOUT:
         raise ModelpickError("expected one of --json and --summary - on standard output")
     for written in filter(None, (output, summary)):
-        check_distinct(written, [*new, *old, *filter(None, (data, embeddings, encoder, categories, prices))])
-    records = None if data is None else load_records(data, embedder, embeddings, encoder, categories, prices)
+        check_distinct(written, [*new, *old, *reading.files, *filter(None, (data,))])
+    records = None if data is None else load_records(data, reading)
     facts = gather(new, against=old, records=records, data=data, keeps=keep or [], samples=samples, seed=seed)
     found = sections(facts)
     write_atomically(output, to_html(found, version=facts.version).encode())

@@ -11,17 +11,19 @@ from ..evaluation.simulation import HARD, UNIFORM, chances_of, simulated, to_rec
 from ..files.io import check_distinct, write_atomically
 from .console import note
 from .names import to_write
-from .options import Categories, Data, Embedder, Embeddings, EncoderFile, Prices, Seed
+from .options import Data, Reading, Seed, expanded
 from .records import load_records
 
 ARTIFACT = ".onnx"
 
 
+@expanded
 def simulate(
     data: Data,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="File for the log, JSON lines.", parser=to_write(".jsonl", ".json"))
     ],
+    *,
     policy: Annotated[
         str,
         typer.Option(
@@ -35,11 +37,7 @@ def simulate(
     propensities: Annotated[
         bool, typer.Option("--propensities/--no-propensities", help="Write how likely each pick was.")
     ] = True,
-    embedder: Embedder = None,
-    embeddings: Embeddings = None,
-    encoder: EncoderFile = None,
-    categories: Categories = None,
-    prices: Prices = None,
+    reading: Reading,
     seed: Seed = 0,
 ) -> None:
     """Draw a log from complete records: of each question the answer of the one model that a policy picks.
@@ -47,8 +45,8 @@ def simulate(
     Evaluate or train on the log, and compare the figures with those of the complete records.
     """
     of_artifact = policy.endswith(ARTIFACT)
-    check_distinct(output, [*filter(None, (data, embeddings, encoder)), *([Path(policy)] if of_artifact else [])])
-    benchmark = load_records(data, embedder, embeddings, encoder, categories, prices)
+    check_distinct(output, [data, *reading.files, *([Path(policy)] if of_artifact else [])])
+    benchmark = load_records(data, reading)
     picks = None
     if of_artifact:
         (found,) = artifact_policies(policy, benchmark, label=policy, candidates=None)

@@ -74,10 +74,10 @@ def compare_encoders(
     DocumentError
         When there are fewer than two queries.
     """
-    rules = trainer(ALGORITHM)
+    row = trainer(ALGORITHM)
     sweeps = []
     for number, candidate in enumerate(candidates):
-        sweeps.append(_swept(candidate.benchmark, rules, seed, number, len(candidates), done))
+        sweeps.append(_swept(candidate.benchmark, row, seed, number, len(candidates), done))
     benchmark = candidates[0].benchmark
     single = best_single(benchmark.quality)
     qualities = [outcomes_of(sweep.picks[:1], benchmark.quality)[0] for sweep in sweeps]
@@ -120,11 +120,11 @@ def _cosines(embeddings: npt.NDArray[np.float32]) -> Vector:
     return cosines
 
 
-def _swept(benchmark: Benchmark, rules: AnyRow, seed: int, number: int, total: int, done: Done) -> Sweep:
+def _swept(benchmark: Benchmark, row: AnyRow, seed: int, number: int, total: int, done: Done) -> Sweep:
     training = training_data(benchmark, Settings(seed=seed), one_hot=False)
     (sweep,) = swept(
         training,
-        rules,
+        row,
         [training.settings],
         weighted(training),
         lambda trials, of: done(number * of + trials, total * of),

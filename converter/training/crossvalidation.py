@@ -61,10 +61,10 @@ def objective_of(training: Training) -> Objective:
     return objective
 
 
-def objectives_of(training: Training, rules: AnyRow) -> list[Objective]:
+def objectives_of(training: Training, row: AnyRow) -> list[Objective]:
     """Return the objectives that a setting is judged by: the user's one, or `weighted` where costs are known."""
     objective = objective_of(training)
-    return weighted(training) if rules.predicts and objective == Objective() else [objective]
+    return weighted(training) if row.predicts and objective == Objective() else [objective]
 
 
 def weighted(training: Training) -> list[Objective]:
@@ -86,7 +86,7 @@ def best_single(utility: Matrix) -> int:
 
 def swept(
     training: Training,
-    rules: AnyRow,
+    row: AnyRow,
     grid: Sequence[Settings],
     objectives: Sequence[Objective],
     done: Callable[[int, int], None] = lambda done, total: None,
@@ -95,7 +95,7 @@ def swept(
 
     ``done`` is called with how many trials are done, one for each setting and fold, and of how many.
     """
-    assert rules.trials is not None
+    assert row.trials is not None
     n = len(training.features)
     fold = folds(training.features, training.settings.seed)
     picks = np.zeros((len(grid), len(objectives), n), dtype=np.int64)
@@ -104,7 +104,7 @@ def swept(
         n_folds = int(fold.max()) + 1
         for number in range(n_folds):
             learned, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-            trials = rules.trials(training.of(learned), training.features[held_out], grid)
+            trials = row.trials(training.of(learned), training.features[held_out], grid)
             for place, trial in enumerate(trials, 1):
                 for column, objective in enumerate(objectives):
                     picks[places[trial.settings], column, held_out] = trial.pick(objective)

@@ -1,6 +1,7 @@
 """Embeddings of records' queries, by an encoder, kept beside the data for the next time."""
 
 import io
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from modelpick.runtime import DocumentError, ModelpickError
 from modelpick.runtime.text import Encoder
 
 from ..files.io import STDIN, write_atomically
+from ..formats.decoding import DocumentWarning
 from ..formats.outcomes import Benchmark, Matrix
 from .embeddings import ARRAYS, embedding_key, read_embeddings
 
@@ -21,46 +23,46 @@ DIGITS = 12
 def encode(
     benchmark: Benchmark,
     encoder: Encoder,
-    data: Path,
+    data: Path | None,
     done: Callable[[int, int], None] = lambda done, total: None,
-    warn: Callable[[str], None] = lambda text: None,
 ) -> Benchmark:
     """Embed the queries of records, each once: the records, with embeddings and the encoder's name and digest.
 
     What was embedded by this encoder before is read from DATA.DIGEST.npz, laid out as `read_embeddings` reads it, and
-    what is new is added there; beside standard input and pipes, nothing is kept.
+    what is new is added there, or a `DocumentWarning` says why it cannot be. Beside standard input and pipes, nothing
+    is kept.
 
     Parameters
     ----------
     data
-        File of the records.
+        File of the records; None where they are none.
     done
         Called after each step with how many texts are embedded, and of how many.
-    warn
-        Called with the reason where embeddings cannot be kept.
     """
-    whole = data.absolute()  # "." has no name
-    kept = whole.with_name(f"{whole.name}.{encoder.digest[:DIGITS]}{ARRAYS}")
+    kept = _kept(data, encoder)
     embeddings = _read(kept, benchmark, encoder.embedding_dim)
     lacking = np.flatnonzero(np.isnan(embeddings).any(axis=1))
     for first in range(0, len(lacking), STEP):
         rows = lacking[first : first + STEP]
         embeddings[rows] = encoder.embed([benchmark.queries[row] for row in rows])
         done(first + len(rows), len(lacking))
-    if len(lacking) and _has_a_place(data):
-        _write(kept, benchmark, embeddings, warn)
+    if len(lacking) and kept is not None:
+        _write(kept, benchmark, embeddings)
     return benchmark._replace(embeddings=embeddings, encoder=encoder.identity)
 
 
-def _has_a_place(data: Path) -> bool:
-    """Whether there is a place beside the data, of which standard input and pipes have none."""
-    return str(data) != STDIN and (data.is_file() or data.is_dir())
+def _kept(data: Path | None, encoder: Encoder) -> Path | None:
+    """Return the file for embeddings; None where standard input, a pipe or no file holds the records."""
+    if data is None or str(data) == STDIN or not (data.is_file() or data.is_dir()):
+        return None
+    whole = data.absolute()  # "." has no name
+    return whole.with_name(f"{whole.name}.{encoder.digest[:DIGITS]}{ARRAYS}")
 
 
-def _read(kept: Path, benchmark: Benchmark, width: int) -> Matrix:
+def _read(kept: Path | None, benchmark: Benchmark, width: int) -> Matrix:
     """Read what is kept, rows of NaN where nothing is; a broken file counts as none."""
     unknown = np.full((len(benchmark.queries), width), np.nan)
-    if not kept.exists():
+    if kept is None or not kept.exists():
         return unknown
     try:
         found = read_embeddings(kept, benchmark.queries)
@@ -69,11 +71,11 @@ def _read(kept: Path, benchmark: Benchmark, width: int) -> Matrix:
     return found if found.shape == unknown.shape else unknown
 
 
-def _write(kept: Path, benchmark: Benchmark, embeddings: Matrix, warn: Callable[[str], None]) -> None:
+def _write(kept: Path, benchmark: Benchmark, embeddings: Matrix) -> None:
     file = io.BytesIO()
     keys = np.array([embedding_key(query) for query in benchmark.queries])
     np.savez(file, key=keys, embedding=embeddings.astype(np.float32))
     try:
         write_atomically(kept, file.getvalue())
     except ModelpickError as error:  # the folder may be read-only: the embeddings are there all the same
-        warn(f"embeddings are not kept: {error}")
+        warnings.warn(f"embeddings are not kept: {error}", DocumentWarning, stacklevel=2)

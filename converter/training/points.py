@@ -15,7 +15,7 @@ from .estimation import Judged
 Vector = npt.NDArray[np.float64]
 
 
-def operating_points(training: Training, rules: AnyRow, by: Judged) -> dict[str, Any]:
+def operating_points(training: Training, row: AnyRow, by: Judged) -> dict[str, Any]:
     """Return the field ``operating_points`` of a selector that predicts outcomes; nothing where none is known.
 
     See `modelpick.converter.formats.operating_points` for what it holds. Points that another surpasses in quality for
@@ -23,7 +23,7 @@ def operating_points(training: Training, rules: AnyRow, by: Judged) -> dict[str,
     """
     if len(np.unique(training.features, axis=0)) < 2:
         return {}
-    (sweep,) = swept(training, rules, [training.settings], weighted(training))
+    (sweep,) = swept(training, row, [training.settings], weighted(training))
     benchmark, best = by.benchmark, best_single(by.singles.quality)
     # Of sparse records, perhaps no pick has an outcome.
     points = [point for point in _points(sweep, benchmark, best, training.settings.seed) if point["quality"]]

@@ -7,16 +7,17 @@ What other routers' tools write is read too, see `forms`.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from modelpick.runtime import ArtifactError, DocumentError
+from modelpick.runtime import ArtifactError, DocumentError, ModelpickError
 from modelpick.runtime.artifact.metadata import Metadata
 from modelpick.runtime.features import CATEGORIES
+from modelpick.runtime.text import Encoder
 from modelpick.runtime.text.selector import check_encoder
 
 from ..files.io import reason
@@ -24,7 +25,9 @@ from ..files.rows import Row, Rows, read_rows
 from ..formats.decoding import Refusal, refuse
 from ..formats.outcomes import Benchmark
 from .benchmark import benchmark_of, shown
+from .embedder import embed
 from .embeddings import ARRAYS, TENSORS, load_embeddings
+from .encoding import encode
 from .forms import FORMS, Form, recognise
 from .lookups import Price, read_categories, read_prices
 from .record import Answer, Record, make_record
@@ -37,9 +40,12 @@ MOST_BAD = 0.01
 def read_records(
     source: str | Path | bytes,
     *,
-    embeddings: Path | None = None,
-    categories: Path | None = None,
-    prices: Path | None = None,
+    embeddings: str | Path | None = None,
+    encoder: Encoder | str | Path | None = None,
+    embedder: str | None = None,
+    categories: str | Path | None = None,
+    prices: str | Path | None = None,
+    done: Callable[[int, int], None] = lambda done, total: None,
 ) -> Benchmark:
     """Read benchmark records: JSON lines or an array, CSV, each gzipped or not, or Parquet, of one of `FORMS`.
 
@@ -50,11 +56,18 @@ def read_records(
     ----------
     embeddings
         File of the queries' embeddings, see `load_embeddings`; those in the records do not count then.
+    encoder
+        What to embed the queries with, or its file; those in the records do not count then. Embeddings are kept in a
+        file beside the source.
+    embedder
+        Name of a sentence-transformers model to embed the queries with, where one of them has no embedding.
     categories
         File of the categories of tasks, see `read_categories`; a record's own category counts before it. A task that is
         called like a category needs none.
     prices
         File of the prices of tokens, see `read_prices`; a record's own cost counts before it.
+    done
+        Called with how many queries are embedded, and of how many.
 
     Raises
     ------
@@ -62,10 +75,22 @@ def read_records(
         When a file cannot be read, is of no form or of another than the first, has no good row, or more than 1 % bad
         ones; when a query has two categories or embeddings, in which nothing says which is right; or when categories or
         prices are given, and no record has a task or tokens; or when a decision has two answers.
+    ArtifactError
+        When the encoder is refused.
+    ModelpickError
+        When two of ``embeddings``, ``encoder`` and ``embedder`` are given, or the embedder cannot be loaded.
     """
+    if sum(given is not None for given in (embedder, embeddings, encoder)) > 1:
+        raise ModelpickError("expected one of --embedder, --embeddings and --encoder")
+    loaded = Encoder.load(encoder) if isinstance(encoder, str | Path) else encoder
     read = read_answers(source, categories=categories, prices=prices)
-    table = None if embeddings is None else load_embeddings(embeddings)
-    return benchmark_of(read.name, read.answers, read.odd, table)._replace(bad=read.bad, form=read.form.name)
+    table = None if embeddings is None else load_embeddings(Path(embeddings))
+    benchmark = benchmark_of(read.name, read.answers, read.odd, table)._replace(bad=read.bad, form=read.form.name)
+    if loaded is not None:
+        return encode(benchmark, loaded, None if isinstance(source, bytes) else Path(source), done)
+    if embedder is not None and (benchmark.embeddings is None or np.isnan(benchmark.embeddings).any()):
+        return benchmark._replace(embeddings=embed(benchmark.queries, embedder, done=done))
+    return benchmark
 
 
 class Read(NamedTuple):
@@ -84,8 +109,8 @@ class Read(NamedTuple):
 def read_answers(
     source: str | Path | bytes,
     *,
-    categories: Path | None = None,
-    prices: Path | None = None,
+    categories: str | Path | None = None,
+    prices: str | Path | None = None,
     known: bool = True,
 ) -> Read:
     """Read records one by one, as `read_records` does, and raise what it raises.
@@ -96,7 +121,8 @@ def read_answers(
         Whether a row is bad that does not say how good the answer was, as a decision does not.
     """
     given = _Given(
-        None if categories is None else read_categories(categories), None if prices is None else read_prices(prices)
+        None if categories is None else read_categories(Path(categories)),
+        None if prices is None else read_prices(Path(prices)),
     )
     files = [read_rows(part, DocumentError) for part in _parts(source)]
     name = files[0].name if len(files) == 1 else str(source)

@@ -1,12 +1,13 @@
 """Trains selectors on benchmark records: the JSON model of an algorithm, by the row of the table that trains it."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from modelpick.runtime import DocumentError
+from modelpick.runtime import DocumentError, ModelpickError
 from modelpick.runtime.decision.voting import vote_weights
 from modelpick.runtime.features import CATEGORIES, FeatureBuilder
 
@@ -25,7 +26,7 @@ from .points import operating_points
 from .records import required_embeddings
 
 # Algorithms that can be trained, in the order of the table.
-TRAINED = tuple(dict.fromkeys(rules.algorithm for rules in TABLE.values() if rules.train))
+TRAINED = tuple(dict.fromkeys(row.algorithm for row in TABLE.values() if row.train))
 # Version of the files that is written unless the user says otherwise.
 FORMAT_VERSION = 2
 
@@ -67,7 +68,7 @@ def training_data(benchmark: Benchmark, settings: Settings | None = None, *, one
 
 
 def trainer(algorithm: str, format_version: int = FORMAT_VERSION, semantics: str = Semantics.native) -> AnyRow:
-    """Return the rules by which an algorithm, of `TRAINED`, is trained.
+    """Return the row of the table by which an algorithm, of `TRAINED`, is trained.
 
     Parameters
     ----------
@@ -79,25 +80,48 @@ def trainer(algorithm: str, format_version: int = FORMAT_VERSION, semantics: str
     Raises
     ------
     DocumentError
-        When the algorithm cannot be trained by these rules.
+        When the algorithm cannot be trained by these semantics.
     """
-    able = [rules for rules in TABLE.values() if rules.train and rules.algorithm == algorithm]
+    able = [row for row in TABLE.values() if row.train and row.algorithm == algorithm]
     wanted = f"{Semantics.native}/{format_version}" if semantics == Semantics.native else semantics
-    found = [rules for rules in able if wanted in (rules.semantics, rules.unversioned)]
+    found = [row for row in able if wanted in (row.semantics, row.unversioned)]
     if not found and semantics == Semantics.native:
         found = able
     if not found:
-        known = ", ".join(rules.semantics for rules in able)
+        known = ", ".join(row.semantics for row in able)
         raise DocumentError(f"semantics: expected one of {known} to train {algorithm}, got '{semantics}'")
     return found[-1]
 
 
-def file_name(rules: AnyRow) -> str:
+def trainers(algorithms: Iterable[str], format_version: int, semantics: str) -> list[AnyRow]:
+    """Return what `trainer` does for each algorithm; the semantics are those of KNN, which alone has several."""
+    return [trainer(name, format_version, semantics if name == "knn" else Semantics.native) for name in algorithms]
+
+
+def check_settings(settings: Settings, trained: Sequence[AnyRow], *, tuned: bool) -> None:
+    """Refuse a setting that none of the algorithms reads, and weights of outcomes where nothing is weighed.
+
+    Raises
+    ------
+    ModelpickError
+        When such a setting is not the default.
+    """
+    read = {"seed"}.union(*(row.settings for row in trained))
+    read |= {"cost_weight", "seconds_weight"} if tuned else set()
+    read |= {"seconds_weight"} if any(row.predicts for row in trained) else set()
+    for name, value in settings._asdict().items():
+        if value != Settings._field_defaults[name] and name not in read:
+            able = [f"{row.algorithm} {row.semantics}" for row in TABLE.values() if name in row.settings]
+            expected = f"an algorithm that takes it, {', '.join(able)}" if able else "--tune or --algorithm auto"
+            raise ModelpickError(f"--{name.replace('_', '-')}: expected {expected}")
+
+
+def file_name(algorithm: str) -> str:
     """Return the name under which the original looks for the model of an algorithm."""
-    return f"{rules.algorithm}_model.json"
+    return f"{algorithm}_model.json"
 
 
-def train(training: Training, rules: AnyRow, *, digests: bool = True) -> dict[str, Any]:
+def train(training: Training, row: AnyRow, *, digests: bool = True) -> dict[str, Any]:
     """Train a selector: the JSON model, as the original library writes it, or of our own.
 
     Deterministic: the same records and settings give the same model. A selector that predicts outcomes records its
@@ -106,19 +130,19 @@ def train(training: Training, rules: AnyRow, *, digests: bool = True) -> dict[st
 
     Parameters
     ----------
-    rules
+    row
         See `trainer`.
     digests
         Whether to record which questions it was trained on, 8 bytes of a hash each, so that evaluation knows them.
     """
-    assert rules.train is not None
+    assert row.train is not None
     with threadpool_limits(1):
-        fields: dict[str, Any] = {"algorithm": rules.algorithm, "trained": True, **rules.train(training)}
-        if rules.predicts:
+        fields: dict[str, Any] = {"algorithm": row.algorithm, "trained": True, **row.train(training)}
+        if row.predicts:
             by = judged(training)
             if training.benchmark.is_log:
                 fields["default"] = training.benchmark.model_names[best_single(by.singles.quality)]
-            fields |= operating_points(training, rules, by)
+            fields |= operating_points(training, row, by)
     encoder = training.benchmark.encoder
     made_with: dict[str, Any] = {ENCODER: encoder._asdict()} if encoder else {}
     if training.categories is not None:

@@ -31,7 +31,7 @@ class Tried(NamedTuple):
     is_best: bool
 
 
-def tune(training: Training, rules: AnyRow, done: Callable[[int, int], None] = lambda done, total: None) -> list[Tried]:
+def tune(training: Training, row: AnyRow, done: Callable[[int, int], None] = lambda done, total: None) -> list[Tried]:
     """Cross-validate all settings that an algorithm has, over queries: no query stands on both sides of a fold.
 
     The score is the area under the cost-quality frontier, RouterBench's AIQ, between the costs of the cheapest and of
@@ -46,12 +46,12 @@ def tune(training: Training, rules: AnyRow, done: Callable[[int, int], None] = l
     DocumentError
         When there are fewer than two queries, or the weights are of what no record has.
     """
-    assert rules.grid is not None
+    assert row.grid is not None
     benchmark, n = judged(training).benchmark, len(training.features)
     least = n - int(np.bincount(folds(training.features, training.settings.seed)).max())
-    grid = [settings for settings in rules.grid(training.settings) if _fits(settings, training.settings, least)]
-    objectives = objectives_of(training, rules)
-    sweeps = swept(training, rules, grid, objectives, done)
+    grid = [settings for settings in row.grid(training.settings) if _fits(settings, training.settings, least)]
+    objectives = objectives_of(training, row)
+    sweeps = swept(training, row, grid, objectives, done)
     scores = [_score(sweep, benchmark) for sweep in sweeps]
     best = int(np.argmax(scores))
     if len(objectives) == 1:
@@ -113,7 +113,7 @@ def _cautious(sweeps: list[Sweep], benchmark: Benchmark, best: int) -> int:
 class Compared(NamedTuple):
     """An algorithm, tuned on each fold's training queries alone, on the queries that are held out."""
 
-    rules: AnyRow
+    row: AnyRow
     quality: float
     """Mean of the picks."""
     utility: float
@@ -122,11 +122,11 @@ class Compared(NamedTuple):
     """Mean utility over always calling the best single model by it of the fold's training queries, paired."""
 
 
-def _tuned(training: Training, rules: AnyRow) -> Settings:
+def _tuned(training: Training, row: AnyRow) -> Settings:
     """Return the best settings; where there is one alone, without trying it."""
-    assert rules.grid is not None
-    grid = rules.grid(training.settings)
-    return grid[0] if len(grid) == 1 else best_settings(tune(training, rules))
+    assert row.grid is not None
+    grid = row.grid(training.settings)
+    return grid[0] if len(grid) == 1 else best_settings(tune(training, row))
 
 
 def compare(
@@ -152,20 +152,20 @@ def compare(
         learned, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         inner = training.of(learned)
         picks[0, held_out] = best_single(utility[learned])
-        for place, rules in enumerate(candidates, 1):
-            assert rules.trials is not None
-            settings = _tuned(inner, rules)
+        for place, row in enumerate(candidates, 1):
+            assert row.trials is not None
+            settings = _tuned(inner, row)
             with threadpool_limits(1):
-                (trial,) = rules.trials(inner, training.features[held_out], [settings])
+                (trial,) = row.trials(inner, training.features[held_out], [settings])
                 picks[place, held_out] = trial.pick(objective)
             done(number * len(candidates) + place, n_folds * len(candidates))
     single, *found = outcomes_of(picks, utility)
     qualities = outcomes_of(picks[1:], benchmark.quality)
     compared = []
-    for rules, quality, got in zip(candidates, qualities, found, strict=True):
+    for row, quality, got in zip(candidates, qualities, found, strict=True):
         both = ~np.isnan(got) & ~np.isnan(single)
         gain = {"gain": np.where(both, got - single, 0.0), "known": both.astype(np.float64)}
         (sums,) = resampled([gain], training.settings.seed)
         over = estimate(ratio(sums["gain"], sums["known"]), sums.counts["known"])
-        compared.append(Compared(rules, _mean(quality), _mean(got), over))
+        compared.append(Compared(row, _mean(quality), _mean(got), over))
     return sorted(compared, key=lambda one: -np.nan_to_num(one.over_single.value, nan=-np.inf))

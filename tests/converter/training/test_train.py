@@ -274,7 +274,7 @@ def test_settings_that_share_a_kernel_pick_as_each_does_alone(landmarks):
 def auto(tmp_path, monkeypatch, capsys):
     """Let auto choose of two algorithms: what it printed, and the selector that it wrote."""
     command = sys.modules["modelpick.converter.cli.train"]
-    monkeypatch.setattr(command, "TRAINED", ("kmeans", "kernel_ridge"))  # all take a minute
+    monkeypatch.setattr("modelpick.converter.training.auto.TRAINED", ("kmeans", "kernel_ridge"))  # all take a minute
 
     def run(records, **options):
         (tmp_path / "records.jsonl").write_bytes(records)

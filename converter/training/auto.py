@@ -1,0 +1,76 @@
+"""The policy of ``auto``: which algorithm to train, and on what."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from modelpick.runtime.decision.objective import utilities
+
+from ..algorithms import TABLE
+from ..algorithms.row import AnyRow, Semantics
+from ..formats.outcomes import Settings, Training
+from .crossvalidation import best_single, objective_of
+from .estimation import judged
+from .train import FORMAT_VERSION, TRAINED, check_settings, trainer, trainers
+from .tune import Compared, compare
+
+AUTO = "auto"
+
+
+class Choice(NamedTuple):
+    """What to train, and why."""
+
+    row: AnyRow
+    training: Training
+    """What to train it on."""
+    compared: list[Compared]
+    """All algorithms, the best first."""
+    best_single: str
+    """The best single model, by the user's weights."""
+    is_constant: bool
+    """Whether that is all that the trained model picks."""
+
+    @property
+    def pays(self) -> bool:
+        """Whether the best algorithm is surely better than the best single model."""
+        return self.compared[0].over_single.low > 0
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether the settings are to be tuned."""
+        return not self.is_constant
+
+
+def choose(
+    training: Training,
+    format_version: int = FORMAT_VERSION,
+    *,
+    allow_constant: bool = False,
+    done: Callable[[int, int], None] = lambda done, total: None,
+) -> Choice:
+    """Compare all algorithms, and choose the best.
+
+    Parameters
+    ----------
+    format_version
+        See `trainer`.
+    allow_constant
+        Whether to choose a model that always picks the best single model, where no algorithm is surely better.
+    done
+        Called as by `compare`.
+
+    Raises
+    ------
+    DocumentError
+        As `compare` does.
+    ModelpickError
+        When a setting is given that no algorithm reads.
+    """
+    check_settings(training.settings, [*TABLE.values()], tuned=True)
+    compared = compare(training, trainers(TRAINED, format_version, Semantics.queries), done)
+    single = best_single(utilities(judged(training).singles.outcomes(), objective_of(training)))
+    name = training.benchmark.model_names[single]
+    chosen = Choice(compared[0].row, training, compared, name, is_constant=False)
+    if chosen.pays or not allow_constant:
+        return chosen
+    constant = training.only(single)._replace(settings=Settings(clusters=1))
+    return chosen._replace(row=trainer("kmeans", format_version), training=constant, is_constant=True)
