@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from modelpick.converter import convert
 from modelpick.converter.algorithms.row import Semantics
-from modelpick.converter.evaluation.evaluate import Evaluation, evaluate
+from modelpick.converter.evaluation.evaluate import Evaluation, evaluate_policies
 from modelpick.converter.evaluation.policies import Policy, artifact_policies
 from modelpick.converter.evaluation.verdict import verdicts
 from modelpick.converter.formats.outcomes import Benchmark, Settings, Training
@@ -98,7 +98,7 @@ def crossvalidated(benchmark: Benchmark) -> dict[str, Any]:
             parts[label].append([(held_out, policy) for policy in found.policies])
             settings[label].append(found.settings)
     policies = [joined(of_point, len(fold)) for label in CONTENDERS for of_point in zip(*parts[label], strict=True)]
-    return {"best_single_of_each_fold": learned_best} | report(evaluate(policies, benchmark), settings)
+    return {"best_single_of_each_fold": learned_best} | report(evaluate_policies(policies, benchmark), settings)
 
 
 def held_out(benchmark: Benchmark, data: Benchmark) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def held_out(benchmark: Benchmark, data: Benchmark) -> dict[str, Any]:
     training = training_data(benchmark)
     found = {label: picked(label, training, data) for label in CONTENDERS}
     policies = [policy for one in found.values() for policy in one.policies]
-    evaluation = evaluate(policies, data, learned=benchmark)
+    evaluation = evaluate_policies(policies, data, learned=benchmark)
     return report(evaluation, {label: [one.settings] for label, one in found.items()})
 
 

@@ -14,13 +14,14 @@ from modelpick.runtime.text import Encoder
 from modelpick.runtime.text.messages import Messages, prompt_of
 from modelpick.runtime.text.selector import check_encoder
 
+from ..evaluation.seen import unseen
 from ..files.queries import Query, ask, parse_prompt, read_queries
 from ..training.records import required_embeddings
 from ..verification.diff import changes, queries_of
-from .console import emit, show
+from .console import emit, show, warn
 from .names import to_read
 from .options import Artifact, AsJson, Categories, Embeddings, EncoderFile, Reading
-from .records import load_records, unseen_records
+from .records import load_records
 
 
 def diff(
@@ -101,7 +102,9 @@ def _queries(
     if data is None:
         return queries_of(old)
     benchmark = load_records(data, Reading(embeddings=embeddings, categories=categories), encoder)
-    benchmark, _ = unseen_records({str(artifact): artifact for artifact in (old, new)}, benchmark)
+    benchmark, seen = unseen({str(artifact): artifact for artifact in (old, new)}, benchmark)
+    for one in seen:
+        warn(one)
     rows = zip(benchmark.places, required_embeddings(benchmark), benchmark.categories, strict=True)
     return [Query(place, embedding=row.tolist(), category=category) for place, row, category in rows]
 

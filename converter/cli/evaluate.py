@@ -1,7 +1,6 @@
 """The command that judges artifacts: evaluate."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,21 +8,19 @@ import msgspec
 import typer
 from rich.table import Table
 
-from modelpick.runtime import ModelpickError, Objective
+from modelpick.runtime import Objective
 
-from ..evaluation.evaluate import MEANS, ROLES_FROM, Evaluation, Result
-from ..evaluation.evaluate import evaluate as evaluate_policies
-from ..evaluation.picks import picks_worst_first
+from ..evaluation.evaluate import MEANS, ROLES_FROM, Result
+from ..evaluation.judge import Judgement
+from ..evaluation.judge import evaluate as evaluate_artifacts
 from ..evaluation.plot import plot
-from ..evaluation.policies import labels, routed
-from ..evaluation.recovery import Calibration, preferences, recover
-from ..evaluation.verdict import Verdict, all_pay, verdicts
+from ..evaluation.recovery import Calibration
 from ..files.io import check_distinct, write_atomically
 from ..statistics.bootstrap import UNKNOWN, percent, signed, written
-from .console import emit, show
+from .console import emit, show, warn
 from .names import artifacts_in, to_read, to_write
-from .options import AsJson, Data, Reading, Seed, expanded
-from .records import load_records, unseen_records
+from .options import WEIGHTS, AsJson, Data, RecordOptions, Seed, expanded
+from .records import load_records
 
 
 @expanded
@@ -39,7 +36,7 @@ def evaluate(
             parser=to_read,
         ),
     ] = None,
-    reading: Reading,
+    reading: RecordOptions,
     predict_category: Annotated[
         bool, typer.Option("--predict-category", help="Let artifacts predict categories, instead of the records'.")
     ] = False,
@@ -49,8 +46,7 @@ def evaluate(
             min=0, help="Evaluate this operating point too: the part of the best single model's quality to keep."
         ),
     ] = None,
-    cost_weight: Annotated[float, typer.Option(min=0, help="Quality that a unit of cost is worth.")] = 0.0,
-    seconds_weight: Annotated[float, typer.Option(min=0, help="Quality that a second is worth.")] = 0.0,
+    objective: Annotated[Objective, WEIGHTS],
     pair: Annotated[
         tuple[str, str] | None,
         typer.Option(metavar="WEAK STRONG", help="Measure the choice between two models too, by APGR and CPT."),
@@ -89,43 +85,40 @@ def evaluate(
     picks unasked must.
     """
     artifacts = artifacts_in(artifacts)
-    if strong_share is not None and pair is None:
-        raise ModelpickError("--strong-share: expected --pair, which names the strong model")
     read = [*artifacts, *reading.files, *filter(None, (data, train_data))]
     for target in filter(None, (plot_file, picks)):
         check_distinct(target, read)
     benchmark = load_records(data, reading)
     learned = None if train_data is None else load_records(train_data, reading.without_embeddings())
-    benchmark, seen = unseen_records({name: path for path, name in labels(artifacts).items()}, benchmark, learned)
-    objective = Objective(cost_weight, seconds_weight)
-    policies = routed(
+    found = evaluate_artifacts(
         artifacts,
         benchmark,
+        learned=learned,
+        pair=pair,
+        strong_share=strong_share,
+        seed=seed,
         objective=objective,
         keeps=keep or [],
         candidates=candidates,
         predict_category=predict_category,
     )
-    evaluation = evaluate_policies(policies, benchmark, objective=objective, learned=learned, seed=seed)
-    evaluation.seen = seen
-    if pair is not None:
-        preferred = preferences(artifacts, benchmark, *pair, predict_category=predict_category)
-        evaluation.recoveries = recover(preferred, benchmark, *pair, strong_share=strong_share, seed=seed)
-    found = verdicts(evaluation)
+    for one in found.evaluation.seen:
+        warn(one)
     if plot_file is not None:
-        plot(evaluation, plot_file)
+        plot(found.evaluation, plot_file)
     if picks is not None:
-        listed = picks_worst_first(policies, benchmark, objective)
-        write_atomically(picks, b"".join(msgspec.json.encode(pick) + b"\n" for pick in listed))
+        write_atomically(picks, b"".join(msgspec.json.encode(pick) + b"\n" for pick in found.picks()))
     if as_json:
-        emit(msgspec.json.encode({**msgspec.structs.asdict(evaluation), "verdicts": found}).decode())
+        fields = msgspec.structs.asdict(found.evaluation) | {"verdicts": found.verdicts}
+        emit(msgspec.json.encode(fields).decode())
     else:
-        _show(evaluation, found)
-    if fail_unless_pays and not all_pay(policies, found):
+        _show(found)
+    if fail_unless_pays and not found.all_pay:
         sys.exit(1)
 
 
-def _show(evaluation: Evaluation, found: Sequence[Verdict]) -> None:
+def _show(found: Judgement) -> None:
+    evaluation = found.evaluation
     learned = ROLES_FROM[evaluation.roles_from]
     if evaluation.estimator != MEANS:
         emit(f"a log: {evaluation.estimator}")
@@ -188,7 +181,7 @@ def _show(evaluation: Evaluation, found: Sequence[Verdict]) -> None:
         for recovery in evaluation.recoveries:
             if recovery.calibration is not None:
                 emit(f"{recovery.name}: {_calibrated(recovery.calibration)}")
-    for verdict in found:
+    for verdict in found.verdicts:
         emit(f"{verdict.policy}: {verdict.text}")
 
 

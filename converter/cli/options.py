@@ -4,10 +4,9 @@ from collections.abc import Callable
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 import typer
-from typer.models import OptionInfo
 
 from .names import to_read, to_write
 
@@ -56,6 +55,11 @@ ReportFile = Annotated[
     Path | None, typer.Option("--report", help="Write the verification as JSON here.", parser=to_write(".json"))
 ]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is random.")]
+# Field of an objective -> its option.
+WEIGHTS = {
+    "cost_weight": Annotated[float, typer.Option(min=0, help="Quality that one unit of cost is worth.")],
+    "seconds_weight": Annotated[float, typer.Option(min=0, help="Quality that one second is worth.")],
+}
 R = TypeVar("R")
 
 
@@ -78,27 +82,27 @@ class Reading(NamedTuple):
         return Reading(categories=self.categories, prices=self.prices)
 
 
-def expanded(command: Callable[..., R]) -> Callable[..., R]:
-    """Give a command an option for each field of its parameters that are NamedTuples.
+RecordOptions = Annotated[Reading, get_type_hints(Reading, include_extras=True)]
 
-    A parameter is annotated with the class, whose fields are annotated as parameters of a command are; or with
-    ``Annotated[Class, {field: annotation}]``, where a field that is not named is no option and has its default.
+
+def expanded(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command an option for each field of its parameters that are ``Annotated[Class, {field: annotation}]``.
+
+    Fields are annotated as parameters of a command are. One that is not named is no option, and has its default.
     """
     parameters: list[Parameter] = []
-    groups: dict[str, tuple[Callable[..., Any], list[str]]] = {}
+    groups: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {}
     for parameter in signature(command).parameters.values():
-        kind, options = parameter.annotation, None
-        if get_origin(kind) is Annotated:
-            kind, options = get_args(kind)[:2]
-        if not hasattr(kind, "_fields") or isinstance(options, OptionInfo):
+        kind, options = (*get_args(parameter.annotation), None, None)[:2]
+        if isinstance(options, dict):
+            groups[parameter.name] = kind, options
+            fields = signature(kind).parameters
+            parameters += [
+                Parameter(name, Parameter.KEYWORD_ONLY, default=fields[name].default, annotation=annotation)
+                for name, annotation in options.items()
+            ]
+        else:
             parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY) if groups else parameter)
-            continue
-        options = options or get_type_hints(kind, include_extras=True)
-        groups[parameter.name] = kind, list(options)
-        parameters += [
-            Parameter(name, Parameter.KEYWORD_ONLY, default=kind._field_defaults[name], annotation=annotation)
-            for name, annotation in options.items()
-        ]
     flat = Signature(parameters)
 
     @wraps(command)

@@ -1,11 +1,9 @@
 """Benchmark records as the commands read them."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from modelpick.runtime.text import Encoder
 
-from ..evaluation.seen import Seen, unseen
 from ..formats.outcomes import Benchmark
 from ..training.embedder import NAMES
 from ..training.forms import FORMS
@@ -15,16 +13,6 @@ from .options import Reading
 
 NOTHING = Reading()
 MOST_SHOWN = 20
-
-
-def unseen_records(
-    artifacts: Mapping[str, str | Path], benchmark: Benchmark, learned: Benchmark | None = None
-) -> tuple[Benchmark, list[Seen]]:
-    """Leave out what artifacts were trained on, see `unseen`; how much that is goes to standard error."""
-    benchmark, seen = unseen(artifacts, benchmark, learned)
-    for one in seen:
-        warn(one)
-    return benchmark, seen
 
 
 def load_records(data: Path, reading: Reading = NOTHING, encoder: Encoder | None = None) -> Benchmark:

@@ -17,7 +17,7 @@ from ..verification.probes import SAMPLES
 from ..verification.report import VerificationError
 from .console import emit
 from .names import STDOUT, artifacts_in, to_read, to_write
-from .options import Reading, Seed, expanded
+from .options import RecordOptions, Seed, expanded
 from .records import load_records
 
 
@@ -36,7 +36,7 @@ def report(
         ),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Benchmark records to evaluate on.", parser=to_read)] = None,
-    reading: Reading,
+    reading: RecordOptions,
     keep: Annotated[
         list[float] | None,
         typer.Option(

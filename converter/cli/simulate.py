@@ -11,7 +11,7 @@ from ..evaluation.simulation import HARD, UNIFORM, chances_of, simulated, to_rec
 from ..files.io import check_distinct, write_atomically
 from .console import note
 from .names import to_write
-from .options import Data, Reading, Seed, expanded
+from .options import Data, RecordOptions, Seed, expanded
 from .records import load_records
 
 ARTIFACT = ".onnx"
@@ -37,7 +37,7 @@ def simulate(
     propensities: Annotated[
         bool, typer.Option("--propensities/--no-propensities", help="Write how likely each pick was.")
     ] = True,
-    reading: Reading,
+    reading: RecordOptions,
     seed: Seed = 0,
 ) -> None:
     """Draw a log from complete records: of each question the answer of the one model that a policy picks.

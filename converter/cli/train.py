@@ -22,7 +22,7 @@ from ..training.tune import best_settings
 from ..training.tune import tune as tune_settings
 from .console import emit, progress, show, warn
 from .names import Output, Unparsable, to_fill
-from .options import Data, Reading, Seed, expanded
+from .options import WEIGHTS, Data, RecordOptions, Seed, expanded
 from .records import load_records
 
 Algorithm = StrEnum("Algorithm", {name: name for name in (*TRAINED, AUTO)})  # type: ignore[misc]
@@ -83,8 +83,7 @@ SETTINGS = {
     "objective_cost": _number("The same: weight of 1 / (1 + cost / scale)."),
     "latency_scale_ms": _number("The same: milliseconds at which speed is a half.", least=None),
     "cost_scale": _number("The same: cost at which the weighed part of it is a half.", least=None),
-    "cost_weight": _number("Quality that one unit of cost is worth."),
-    "seconds_weight": _number("Quality that one second is worth."),
+    **WEIGHTS,
     "seed": Seed,
 }
 
@@ -106,7 +105,7 @@ def train(
         ),
     ] = None,
     *,
-    reading: Reading,
+    reading: RecordOptions,
     features: Annotated[
         Literal["both", "embedding"],
         typer.Option(help="Embedding and one-hot of the category, or the embedding alone.", case_sensitive=False),

@@ -155,7 +155,7 @@ class _Scale(NamedTuple):
         }
 
 
-def evaluate(
+def evaluate_policies(
     policies: Sequence[Policy],
     benchmark: Benchmark,
     *,

@@ -83,8 +83,8 @@ def asked_for(
         yield selector, selector.features.build_batch(embeddings, categories)
 
 
-class Asked(TypedDict, total=False):
-    """What is asked of artifacts, see `artifact_policies`."""
+class Request(TypedDict, total=False):
+    """What artifacts pick by, see `artifact_policies`."""
 
     objective: Objective
     keeps: Sequence[float]
@@ -92,7 +92,7 @@ class Asked(TypedDict, total=False):
     predict_category: bool
 
 
-def routed(artifacts: Sequence[str | Path], benchmark: Benchmark, **asked: Unpack[Asked]) -> list[Policy]:
+def routed(artifacts: Sequence[str | Path], benchmark: Benchmark, **request: Unpack[Request]) -> list[Policy]:
     """Return the policies of several artifacts, each named by its file's stem, or its path where that is ambiguous.
 
     Takes and raises what `artifact_policies` does.
@@ -100,7 +100,7 @@ def routed(artifacts: Sequence[str | Path], benchmark: Benchmark, **asked: Unpac
     policies: list[Policy] = []
     for artifact, label in labels(artifacts).items():
         try:
-            policies += artifact_policies(artifact, benchmark, label=label, **asked)
+            policies += artifact_policies(artifact, benchmark, label=label, **request)
         except FeatureError as error:
             raise FeatureError(f"{artifact}: {error}") from None
     return policies

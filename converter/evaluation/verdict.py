@@ -42,7 +42,7 @@ def verdicts(evaluation: Evaluation) -> list[Verdict]:
 
 
 def all_pay(policies: Sequence[Policy], found: Sequence[Verdict]) -> bool:
-    """Return whether every operating point that was asked for pays; what it does unasked, where none was."""
+    """Return whether every operating point that was requested pays; where none was, what it picks by default."""
     pays = {verdict.policy: verdict.pays for verdict in found}
     pointed = {policy.artifact for policy in policies if policy.keep is not None}
     return all(pays[p.label] for p in policies if p.keep is not None or p.artifact not in pointed)

@@ -18,7 +18,7 @@ from modelpick.runtime.errors import one_line
 from ..algorithms import TABLE
 from ..algorithms.base import Estimator
 from ..artifact.restore import stored_points
-from ..evaluation.evaluate import evaluate
+from ..evaluation.evaluate import evaluate_policies
 from ..evaluation.policies import Policy, artifact_policies, labels
 from ..evaluation.seen import Seen, unseen
 from ..evaluation.verdict import verdicts
@@ -247,7 +247,7 @@ def _worth(
     policies: list[Policy] = []
     for label, one in labelled:
         policies += artifact_policies(one.path, records, label=label, keeps=keeps or _reached(one.selector))
-    evaluation = evaluate(policies, records, seed=seed)
+    evaluation = evaluate_policies(policies, records, seed=seed)
     evaluation.seen = seen
     return Worth(evaluation, verdicts(evaluation))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from modelpick.converter import convert
 from modelpick.converter.evaluation.estimation import doubly_robust, effective_sample, estimated
-from modelpick.converter.evaluation.evaluate import evaluate
+from modelpick.converter.evaluation.evaluate import evaluate_policies
 from modelpick.converter.evaluation.policies import Policy, chosen
 from modelpick.converter.evaluation.simulation import chances_of, simulated, to_records
 from modelpick.converter.evaluation.verdict import verdicts
@@ -58,11 +58,11 @@ def by_name(evaluation):
 
 @pytest.mark.parametrize("policy", LOGS)
 def test_intervals_of_logs_hold_what_complete_records_say(policy):
-    truth = by_name(evaluate([WORLD.policy], WORLD.complete))["p"]
+    truth = by_name(evaluate_policies([WORLD.policy], WORLD.complete))["p"]
     chances = chances_of(WORLD.complete, policy, LOGS[policy])
     held = {"gain": 0, "saved": 0, "quality": 0, "cost": 0}
     for seed in range(4):
-        evaluation = evaluate([WORLD.policy], simulated(WORLD.complete, chances, seed))
+        evaluation = evaluate_policies([WORLD.policy], simulated(WORLD.complete, chances, seed))
         assert evaluation.baseline == "strong"
         found = by_name(evaluation)["p"]
         assert found.effective_sample >= 30
@@ -77,7 +77,7 @@ def test_a_log_that_sends_hard_questions_to_the_strong_model_misleads_means_alon
     log = simulated(WORLD.complete, chances, 1)
     strong = log.model_names.index("strong")
     truth = WORLD.complete.quality[:, strong].mean()
-    found = by_name(evaluate([], log))["strong"].quality
+    found = by_name(evaluate_policies([], log))["strong"].quality
     assert abs(np.nanmean(log.quality[:, strong]) - truth) > 2 * abs(found.value - truth)
     assert found.low <= truth <= found.high
 
@@ -87,7 +87,7 @@ def test_complete_records_are_left_as_they_are():
         found = estimated(complete).benchmark
         for kind in ("quality", "cost", "seconds", "failures"):
             assert np.array_equal(getattr(found, kind), getattr(complete, kind))
-        evaluation = evaluate([WORLD.policy], complete)
+        evaluation = evaluate_policies([WORLD.policy], complete)
         assert evaluation.estimator == "means of the records"
         assert evaluation.results[0].effective_sample is None
 
@@ -110,13 +110,13 @@ def test_the_formula_is_that_of_dudik_langford_and_li(data):
 
 def test_what_the_log_does_not_carry_is_a_dash_with_its_reason():
     log = simulated(WORLD.complete, chances_of(WORLD.complete, "strong", 0.0))
-    results = by_name(evaluate([WORLD.policy], log))
+    results = by_name(evaluate_policies([WORLD.policy], log))
     assert results["strong"].quality.value == pytest.approx(np.nanmean(log.quality))
     weak = results["weak"]
     assert np.isnan([weak.quality.value, weak.gain.low, weak.over_mix.value]).all()
     assert weak.quality.reason == "no answer of the log is of its picks"
     few = simulated(WORLD.complete, chances_of(WORLD.complete, "strong", 0.05), 3)
-    evaluation = evaluate([WORLD.policy], few)
+    evaluation = evaluate_policies([WORLD.policy], few)
     weak = by_name(evaluation)["weak"]
     assert 0 < weak.effective_sample < 30
     assert np.isnan(weak.quality.value)
@@ -128,11 +128,11 @@ def test_what_the_log_does_not_carry_is_a_dash_with_its_reason():
 
 def test_propensities_that_were_guessed_are_told():
     log = simulated(WORLD.complete, chances_of(WORLD.complete, "uniform", 1.0))
-    evaluation = evaluate([WORLD.policy], log._replace(propensities=None))
+    evaluation = evaluate_policies([WORLD.policy], log._replace(propensities=None))
     assert "propensities that were estimated" in evaluation.estimator
     (verdict,) = verdicts(evaluation)
     assert evaluation.estimator in verdict.text
-    truth = by_name(evaluate([WORLD.policy], WORLD.complete))["p"]
+    truth = by_name(evaluate_policies([WORLD.policy], WORLD.complete))["p"]
     found = by_name(evaluation)["p"]
     assert found.gain.low <= truth.gain.value <= found.gain.high
 

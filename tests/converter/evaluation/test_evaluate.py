@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from modelpick.converter import convert
 from modelpick.converter.evaluation import policies
-from modelpick.converter.evaluation.evaluate import evaluate
+from modelpick.converter.evaluation.evaluate import evaluate_policies
 from modelpick.converter.evaluation.picks import picks_worst_first
 from modelpick.converter.evaluation.plot import plot
 from modelpick.converter.evaluation.policies import Objective, Policy, chosen, roles, routed
@@ -40,7 +40,7 @@ def artifacts(tmp_path_factory):
 
 
 def evaluated(artifacts, benchmark=BENCHMARK, **asked):
-    return evaluate(routed(artifacts, benchmark), benchmark, **asked)
+    return evaluate_policies(routed(artifacts, benchmark), benchmark, **asked)
 
 
 def recorded(quality, cost=None, seconds=None, names="abc"):
@@ -118,14 +118,14 @@ def test_evaluates(artifacts, tmp_path):
 
 def test_the_static_mix_is_at_the_mean_price_what_is_beaten():
     benchmark = recorded([[0.0, 0.5, 1.0]] * 8, [[1, 2, 5]] * 8)
-    results = by_name(evaluate([policy("aaaaaacc", benchmark)], benchmark))
+    results = by_name(evaluate_policies([policy("aaaaaacc", benchmark)], benchmark))
     picked, mix = results["p"], results["mix at p"]
     assert mix.cost.value == picked.cost.value == 2
     assert mix.selections == {"a": 0, "b": 1, "c": 0}
     assert picked.over_mix.value == pytest.approx(0.25 - 0.5)
-    dearest = by_name(evaluate([policy("cccccccc", benchmark)], benchmark))["mix at p"]
+    dearest = by_name(evaluate_policies([policy("cccccccc", benchmark)], benchmark))["mix at p"]
     assert dearest.selections["c"] == 1
-    between = by_name(evaluate([policy("bbbbbbbc", benchmark)], benchmark))["mix at p"]
+    between = by_name(evaluate_policies([policy("bbbbbbbc", benchmark)], benchmark))["mix at p"]
     assert between.selections == pytest.approx({"a": 0, "b": 7 / 8, "c": 1 / 8})
 
 
@@ -149,7 +149,7 @@ ORACLES = {
 @pytest.mark.parametrize(("quality", "cost", "seconds", "best"), ORACLES.values(), ids=ORACLES)
 def test_of_equally_good_models_the_oracle_takes(quality, cost, seconds, best):
     benchmark = recorded(quality, cost, seconds)
-    found = evaluate([], benchmark).results[0]
+    found = evaluate_policies([], benchmark).results[0]
     assert [name for name, share in found.selections.items() if share] == [best]
 
 
@@ -157,7 +157,7 @@ def test_the_objective_decides_what_is_best():
     benchmark = recorded([[1.0, 0.75, 0.0]] * 4, [[4, 1, 0]] * 4, [[1, 1, 0]] * 4)
     picked = policy("abab", benchmark)
     plain, frugal, hasty = (
-        by_name(evaluate([picked], benchmark, objective=objective))
+        by_name(evaluate_policies([picked], benchmark, objective=objective))
         for objective in (Objective(), Objective(cost_weight=0.125), Objective(seconds_weight=2))
     )
     assert [list(found["oracle"].selections.values()).index(1) for found in (plain, frugal, hasty)] == [0, 1, 2]
@@ -170,12 +170,12 @@ def test_the_objective_decides_what_is_best():
 
 def test_sparse_records_count_where_they_are_known():
     benchmark = recorded([[1.0, 0.0], [0.5, None], [None, 1.0], [0.0, 0.5]], names="ab")
-    results = by_name(evaluate([policy("bbba", benchmark)], benchmark))
+    results = by_name(evaluate_policies([policy("bbba", benchmark)], benchmark))
     found = results["p"]
     assert found.coverage == 0.75
     assert found.quality.value == pytest.approx((0 + 1 + 0) / 3)
     assert found.regret.value == pytest.approx((1 + 0 + 0.5) / 3)
-    base = results["p"], evaluate([], benchmark).baseline
+    base = results["p"], evaluate_policies([], benchmark).baseline
     other = benchmark.quality[:, benchmark.model_names.index(base[1])]
     got = np.array([0, np.nan, 1, 0])
     assert found.gain.value == pytest.approx(np.nanmean(got - other))
@@ -187,7 +187,7 @@ def test_sparse_records_count_where_they_are_known():
 def test_picks_without_any_record_lower_the_coverage(artifacts):
     names = [f"not {name}" if name == "mistral-7b" else name for name in BENCHMARK.model_names]
     other = BENCHMARK._replace(model_names=names)
-    found = by_name(evaluate(routed(artifacts, other, candidates=BENCHMARK.model_names), other))["knn"]
+    found = by_name(evaluate_policies(routed(artifacts, other, candidates=BENCHMARK.model_names), other))["knn"]
     whole = by_name(evaluated(artifacts))["knn"]
     assert found.coverage == pytest.approx(1 - whole.selections["mistral-7b"])
     assert 0 < found.coverage < 1
@@ -207,7 +207,7 @@ def test_artifacts_pick_among_the_models_that_a_question_has(artifacts):
             for query, pick in enumerate(policy.picks):
                 pool = [name for name, lost in zip(BENCHMARK.model_names, gone[query], strict=True) if not lost]
                 assert pick == selector.select(features[query], candidates=pool)
-    evaluation = evaluate(found, sparse)
+    evaluation = evaluate_policies(found, sparse)
     for result in evaluation.of("artifact"):
         assert result.coverage == 1
         assert result.quality.value + result.regret.value == pytest.approx(evaluation.results[0].quality.value)
@@ -249,7 +249,7 @@ def test_a_failed_answer_never_outranks_one_that_works(objective, tmp_path):
         convert(document, tmp_path / f"{name}.onnx", samples=0, semantics="queries" if name == "knn" else "native")
     found = routed([tmp_path / "kernel_ridge.onnx", tmp_path / "knn.onnx"], benchmark, objective=objective)
     always_bad = policy(["bad"] * 60, benchmark, "b")
-    evaluation = evaluate([*found, always_bad], benchmark, objective=objective)
+    evaluation = evaluate_policies([*found, always_bad], benchmark, objective=objective)
     results = by_name(evaluation)
     for name in ("oracle", "kernel_ridge", "knn"):
         assert results[name].selections == {"bad": 0, "good": 1}
@@ -285,12 +285,12 @@ def test_no_weights_prefer_a_failed_answer(data):
 def test_the_best_single_model_is_learned_elsewhere():
     benchmark = recorded([[1.0, 0.0]] * 9, [[1, 2]] * 9, names="ab")
     learned = recorded([[0.0, 0.5, 1.0]] * 9, [[2, 1, 0]] * 9)
-    evaluation = evaluate([policy("a" * 9, benchmark)], benchmark, learned=learned)
+    evaluation = evaluate_policies([policy("a" * 9, benchmark)], benchmark, learned=learned)
     assert (evaluation.baseline, evaluation.roles_from) == ("b", "training records")
     assert by_name(evaluation)["b"].roles == ["strongest", "cheapest", "best"]
     assert by_name(evaluation)["p"].gain.value == 1
     with pytest.raises(DocumentError, match="expected training records of a, b, got them of x"):
-        evaluate([], benchmark, learned=learned._replace(model_names=["x", "y", "z"]))
+        evaluate_policies([], benchmark, learned=learned._replace(model_names=["x", "y", "z"]))
 
 
 @pytest.fixture(scope="module")
@@ -316,7 +316,7 @@ def test_artifacts_that_predict_outcomes_pick_by_the_objective(outcome_artifact)
         assert list(kept[1].picks) == selector.select_batch(features, keep=0.95)
     assert [policy.label for policy in kept] == ["ridge", "ridge keep=0.95"]
     utility = benchmark.quality - 0.05 * benchmark.cost
-    found = by_name(evaluate(weighed, benchmark, objective=objective))["ridge"]
+    found = by_name(evaluate_policies(weighed, benchmark, objective=objective))["ridge"]
     assert found.gain.value == pytest.approx(
         (weighed[0].chances * utility).sum(axis=1).mean() - utility[:, benchmark.model_names.index("cheap")].mean()
     )
@@ -328,7 +328,7 @@ def test_the_best_single_model_is_the_one_that_artifacts_record(outcome_artifact
     benchmark = read_records(routed_records(seed=1))
     benchmark = benchmark._replace(quality=np.where(np.array(benchmark.model_names) == "bad", 1.0, benchmark.quality))
     for objective, best in ((Objective(), "dear"), (Objective(cost_weight=0.05), "cheap")):
-        evaluation = evaluate(
+        evaluation = evaluate_policies(
             routed([outcome_artifact], benchmark, objective=objective), benchmark, objective=objective
         )
         assert (evaluation.baseline, evaluation.roles_from) == (best, "artifacts")
@@ -340,7 +340,7 @@ def test_the_best_single_model_is_the_one_that_artifacts_record(outcome_artifact
         }
     policies = routed([outcome_artifact], benchmark)
     other = [policies[0]._replace(recorded=dict.fromkeys(policies[0].recorded, "cheap"))]
-    assert evaluate([*policies, *other], benchmark).roles_from == "hindsight"  # they disagree
+    assert evaluate_policies([*policies, *other], benchmark).roles_from == "hindsight"  # they disagree
     assert evaluated(artifacts).roles_from == "hindsight"  # none records it
 
 
@@ -389,7 +389,7 @@ def test_each_operating_point_is_a_policy(pointed):
     points = routed(["x/one.onnx", "two.onnx"], benchmark, keeps=[0.5, 0.25])
     labels = [f"{name}{keep}" for name in ("one", "two") for keep in ("", " keep=0.5", " keep=0.25")]
     assert [point.label for point in points] == labels
-    evaluation = evaluate(points, benchmark)
+    evaluation = evaluate_policies(points, benchmark)
     assert [one.name for one in evaluation.frontiers] == ["single models", "one", "two"]
     half = by_name(evaluation)["one keep=0.5"]
     assert half.quality.value == 1
@@ -415,7 +415,7 @@ def test_verdicts_are_plain():
     dear, equal = (recorded(quality.tolist(), [[cost, 1.0]] * n, names="ab") for cost in (4.0, 1.0))
     best, chance = ("".join("ab"[model] for model in models) for models in (quality.argmax(1), rng.integers(2, size=n)))
     for benchmark, less in ((dear, True), (equal, False)):
-        good, bad = verdicts(evaluate([policy(best, benchmark), policy(chance, benchmark, "q")], benchmark))
+        good, bad = verdicts(evaluate_policies([policy(best, benchmark), policy(chance, benchmark, "q")], benchmark))
         assert good.pays
         assert good.text.startswith("+0.1")
         assert "] over always calling a" in good.text
@@ -423,7 +423,7 @@ def test_verdicts_are_plain():
         assert not bad.pays
         assert bad.text.startswith("send 5" if less else "call a instead: -0.")
     utility = Objective(cost_weight=0.01)
-    (good,) = verdicts(evaluate([policy(best, dear)], dear, objective=utility))
+    (good,) = verdicts(evaluate_policies([policy(best, dear)], dear, objective=utility))
     assert "] utility over always calling a" in good.text
 
 
@@ -437,7 +437,7 @@ def test_what_is_not_above_0_has_no_parts():
     n = 60
     quality = [[-1.0, -0.7 if i % 2 else -2.7] for i in range(n)]
     benchmark = recorded(quality, [[20.0, 1.0]] * n, names="ab")
-    evaluation = evaluate([policy("ab" * (n // 2), benchmark)], benchmark)
+    evaluation = evaluate_policies([policy("ab" * (n // 2), benchmark)], benchmark)
     found = by_name(evaluation)["p"]
     assert found.gain.value == pytest.approx(0.15)
     assert np.isnan([found.kept.value, found.kept.low, found.kept.high]).all()
@@ -445,7 +445,7 @@ def test_what_is_not_above_0_has_no_parts():
     (verdict,) = verdicts(evaluation)
     assert verdict.pays
     assert verdict.text.startswith("+0.150 [+0.1")
-    frugal = evaluate([policy("ab" * (n // 2), benchmark)._replace(keep=None)], benchmark, learned=benchmark)
+    frugal = evaluate_policies([policy("ab" * (n // 2), benchmark)._replace(keep=None)], benchmark, learned=benchmark)
     assert without_nan(frugal)
 
 
@@ -454,14 +454,16 @@ def test_a_mean_that_samples_put_below_0_has_no_parts_either():
     quality = np.column_stack([rng.normal(size=60), rng.normal(size=60)])
     quality[:, 0] += 0.05 - quality[:, 0].mean()
     benchmark = recorded(quality.tolist(), names="ab")
-    found = by_name(evaluate([policy("b" * 60, benchmark)], benchmark, learned=recorded([[1.0, 0.0]], names="ab")))
+    found = by_name(
+        evaluate_policies([policy("b" * 60, benchmark)], benchmark, learned=recorded([[1.0, 0.0]], names="ab"))
+    )
     assert found["a"].quality.value == pytest.approx(0.05)
     assert np.isnan(found["p"].kept.value)
 
 
 def test_one_question_has_no_interval_and_pays_nothing():
     benchmark = recorded([[1.0, 0.0]], [[1.0, 9.0]], names="ab")
-    evaluation = evaluate([policy("a", benchmark)], benchmark, learned=recorded([[0.0, 1.0]], names="ab"))
+    evaluation = evaluate_policies([policy("a", benchmark)], benchmark, learned=recorded([[0.0, 1.0]], names="ab"))
     found = by_name(evaluation)["p"]
     assert found.gain.value == 1
     assert np.isnan([found.gain.low, found.gain.high, found.quality.low, evaluation.frontiers[0].aiq.low]).all()
@@ -474,7 +476,7 @@ def test_one_question_has_no_interval_and_pays_nothing():
 def test_policies_that_no_question_tells_apart_are_not_compared():
     benchmark = recorded([[1.0, None, 0.5], [None, 0.0, 0.5]] * 20)
     two = [policy("b" * 40, benchmark), policy("a" * 40, benchmark, "q")]
-    evaluation = evaluate(two, benchmark)
+    evaluation = evaluate_policies(two, benchmark)
     assert np.isnan(by_name(evaluation)["p"].gain.value)
     text = "no question has answers of its pick and of a: about 30 would tell them apart"
     assert f"gain, quality kept, gap closed: {text}" in evaluation.reasons()
@@ -551,7 +553,7 @@ def test_the_command_compares_picks(artifacts, tmp_path):
 @pytest.mark.skipif(not ROUTING.exists(), reason="needs the shared data")
 def test_on_real_records_singles_come_out_as_computed_apart():
     benchmark = read_records(ROUTING / "llmrouter_test500.jsonl.gz")
-    evaluation = evaluate([], benchmark)
+    evaluation = evaluate_policies([], benchmark)
     assert evaluation.baseline == "llama-3.1-nemotron-51b-instruct"
     assert roles(benchmark, Objective())["cheapest"] == "gemma-2-9b-it"
     assert evaluation.frontiers[0].aiq.value == pytest.approx(0.5282, abs=5e-5)

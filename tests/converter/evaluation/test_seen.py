@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from modelpick.converter import convert
 from modelpick.converter.artifact.restore import to_json
-from modelpick.converter.evaluation.evaluate import evaluate
+from modelpick.converter.evaluation.evaluate import evaluate_policies
 from modelpick.converter.evaluation.policies import routed as policies_of
 from modelpick.converter.evaluation.seen import Seen, unseen
 from modelpick.converter.evaluation.verdict import verdicts
@@ -54,7 +54,9 @@ def test_what_was_trained_on_alone_never_pays(artifact):
     others, seen = unseen({"a": artifact}, benchmark)
     assert others is benchmark
     objective = Objective(cost_weight=0.05)
-    evaluation = evaluate(policies_of([artifact], benchmark, objective=objective), benchmark, objective=objective)
+    evaluation = evaluate_policies(
+        policies_of([artifact], benchmark, objective=objective), benchmark, objective=objective
+    )
     assert verdicts(evaluation)[0].pays  # as it would seem
     evaluation.seen = seen
     (verdict,) = verdicts(evaluation)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from modelpick.converter import build_estimator, convert, load_document, to_artifact
 from modelpick.converter.cli.app import app
-from modelpick.converter.evaluation.evaluate import evaluate
+from modelpick.converter.evaluation.evaluate import evaluate_policies
 from modelpick.converter.evaluation.policies import routed
 from modelpick.converter.evaluation.verdict import verdicts
 from modelpick.converter.report.gather import gather
@@ -140,7 +140,7 @@ def test_whether_it_pays_is_what_evaluate_says(shipped):
     paths = [shipped / "new/kmeans.onnx", shipped / "new/mlp.onnx"]
     benchmark = read_records(HELD_OUT)
     facts = gather(paths, records=benchmark, data=HELD_OUT, samples=0)
-    expected = evaluate(routed(paths, benchmark), benchmark)
+    expected = evaluate_policies(routed(paths, benchmark), benchmark)
     assert facts.worth.verdicts == verdicts(expected)
     assert [one.quality for one in facts.worth.evaluation.results] == [one.quality for one in expected.results]
     assert [one.verification for one in facts.artifacts] == [None, None]

@@ -1,0 +1,92 @@
+"""The whole way of an evaluation: artifacts and held-out records -> estimates, and whether each artifact pays."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Unpack
+
+from modelpick.runtime import ModelpickError, Objective
+
+from ..formats.outcomes import Benchmark
+from .evaluate import Evaluation, evaluate_policies
+from .picks import Pick, picks_worst_first
+from .policies import Policy, Request, labels, routed
+from .recovery import preferences, recover
+from .seen import unseen
+from .verdict import Verdict, all_pay, verdicts
+
+
+class Judgement(NamedTuple):
+    """What artifacts achieve on records, and whether they pay."""
+
+    evaluation: Evaluation
+    verdicts: list[Verdict]
+    """Of each policy of an artifact."""
+    policies: list[Policy]
+    """Of each artifact: what it picks by the objective, then at each operating point."""
+    records: Benchmark
+    """The questions that were measured: those that no artifact was trained on, unless each was."""
+
+    @property
+    def all_pay(self) -> bool:
+        """Whether every operating point that was requested pays; where none was, what an artifact picks by default."""
+        return all_pay(self.policies, self.verdicts)
+
+    def picks(self) -> list[Pick]:
+        """List all picks by regret, the highest first; last those whose regret is unknown."""
+        return picks_worst_first(self.policies, self.records, self.evaluation.objective)
+
+
+def evaluate(
+    artifacts: Sequence[str | Path],
+    records: Benchmark,
+    *,
+    learned: Benchmark | None = None,
+    pair: tuple[str, str] | None = None,
+    strong_share: float | None = None,
+    seed: int = 0,
+    **request: Unpack[Request],
+) -> Judgement:
+    """Measure artifacts on benchmark records that they were not trained on, and say whether they pay.
+
+    Artifacts are held against the best choice in hindsight, each single model, chance, and the best mix of two models
+    at the same mean cost. Questions that an artifact was trained on, by the digests that it holds or by ``learned``,
+    are left out.
+
+    Parameters
+    ----------
+    artifacts
+        Paths of artifacts.
+    records
+        Held-out records with embeddings, see `read_records`.
+    learned
+        Records that the artifacts were trained on: the best single model is learned there, else it is what the
+        artifacts record.
+    pair
+        Weak and strong model: the choice between these two is measured too, by APGR and CPT.
+    strong_share
+        Find the objective that sends this share of the calls to the strong model of ``pair``.
+    seed
+        Seed of the bootstrap.
+    **request
+        What each artifact picks by, see `modelpick.converter.evaluation.policies.Request`.
+
+    Raises
+    ------
+    DocumentError
+        When a query has no embedding, no pick is a model with records, or no utility is known.
+    ArtifactError, FeatureError
+        When an artifact is refused, or does not fit the records or the request.
+    ModelpickError
+        When ``strong_share`` is given without ``pair``.
+    """
+    if strong_share is not None and pair is None:
+        raise ModelpickError("--strong-share: expected --pair, which names the strong model")
+    records, seen = unseen({name: path for path, name in labels(artifacts).items()}, records, learned)
+    policies = routed(artifacts, records, **request)
+    objective = request.get("objective", Objective())
+    evaluation = evaluate_policies(policies, records, objective=objective, learned=learned, seed=seed)
+    evaluation.seen = seen
+    if pair is not None:
+        preferred = preferences(artifacts, records, *pair, predict_category=request.get("predict_category", False))
+        evaluation.recoveries = recover(preferred, records, *pair, strong_share=strong_share, seed=seed)
+    return Judgement(evaluation, verdicts(evaluation), policies, records)
