@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ..formats.decoding import Refusal, refuse
-from ..graphs.builder import register
+from ..graphs.exporting import register
 from . import hiershrink, kernel_ridge, kmeans, knn, mlp, svm
 from .row import AnyRow, Option, Semantics
 

@@ -18,8 +18,9 @@ from modelpick.runtime.schema import FORMAT_VERSION, PREFIX, Entry, Input, names
 from ..algorithms.base import Estimator
 from ..formats.categories import CATEGORY_CLASSIFIER
 from ..formats.document import ENCODER, Document, Source
-from ..graphs.builder import LARGE_TENSORS, drop_order
+from ..graphs.builder import LARGE_TENSORS
 from ..graphs.exact_search import ExactSearch
+from ..graphs.exporting import drop_waiting
 from ..graphs.tensors import Values
 from .categories import build_classifier, to_graph
 from .distances import recorded_distances
@@ -74,7 +75,7 @@ def to_artifact(
         options={id(exported): {name: asked[name] for name in [LARGE_TENSORS, *(rules.graph_options or ())]}},
     )
     vars(exported).clear()  # what skl2onnx leaves behind refers to it in cycles, until they are collected
-    drop_order(model.graph)
+    drop_waiting(model.graph)
     _open_inputs(model)
     metadata: dict[str, Any] = {
         Entry.FORMAT_VERSION: FORMAT_VERSION,

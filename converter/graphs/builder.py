@@ -1,28 +1,25 @@
-"""The one builder of ONNX graphs: nodes and constants, branches and their outputs; and registration with skl2onnx.
+"""The one builder of ONNX graphs: nodes and constants, branches and their outputs.
 
 It appends to a list of nodes and a list of initializers, and leaves to others what these become: skl2onnx makes a graph
-of those of an estimator, and those of an encoder stand around the graph of its folder.
+of those of an estimator, see `exporting`, and those of an encoder stand around the graph of its folder.
 """
 
-from collections.abc import Callable, Collection, Mapping, MutableSequence, Sequence
+from collections.abc import Mapping, MutableSequence, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
-from skl2onnx import update_registered_converter
-from skl2onnx.common.data_types import BooleanTensorType, DoubleTensorType, FloatTensorType, Int64TensorType
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from modelpick.runtime.schema import Input, Output
 
 from .tensors import LARGE, Values, are_single, in_type
 
-FLOAT, DOUBLE, UINT8, INT64 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.UINT8, TensorProto.INT64
+FLOAT, DOUBLE = TensorProto.FLOAT, TensorProto.DOUBLE
+UINT8, INT64, BOOL = TensorProto.UINT8, TensorProto.INT64, TensorProto.BOOL
 # Option of every estimator: a dict that takes the values of large tensors, by name, which the graph then lacks.
 LARGE_TENSORS = "large_tensors"
-# Makes a branch wait for a value that only nodes within it read.
-ORDER = "CastLike"
 # Opset from which on axes are an input instead of an attribute.
 _AXES_ARE_INPUTS = {"ReduceSum": 13, "ReduceL2": 18, "ReduceMax": 18}
 
@@ -31,17 +28,16 @@ class Kind(NamedTuple):
     """The type of an output."""
 
     element_type: int
-    variable_type: type
     rank: int
 
 
 KINDS = {
-    "float": Kind(FLOAT, FloatTensorType, 2),
-    "double": Kind(DOUBLE, DoubleTensorType, 2),
-    "int64": Kind(TensorProto.INT64, Int64TensorType, 2),
-    "bool": Kind(TensorProto.BOOL, BooleanTensorType, 2),
-    "index": Kind(TensorProto.INT64, Int64TensorType, 1),
-    "flag": Kind(TensorProto.BOOL, BooleanTensorType, 1),
+    "float": Kind(FLOAT, 2),
+    "double": Kind(DOUBLE, 2),
+    "int64": Kind(INT64, 2),
+    "bool": Kind(BOOL, 2),
+    "index": Kind(INT64, 1),
+    "flag": Kind(BOOL, 1),
 }
 
 
@@ -69,8 +65,6 @@ class Graph:
         Version of the operators.
     names
         What names them.
-    inputs
-        Names of the graph's inputs.
     options
         What a caller of the exporter may set for an estimator, by name.
     """
@@ -81,11 +75,10 @@ class Graph:
         initializers: MutableSequence[TensorProto],
         opset: int,
         names: Names,
-        inputs: Collection[str] = (),
         options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.proto_nodes, self._initializers, self._opset, self._names = nodes, initializers, opset, names
-        self._inputs, self._options = inputs, options
+        self._options = options
         self._large: dict[str, Values] | None = options.get(LARGE_TENSORS)
 
     def initializer(self, name: str, value: npt.NDArray[Any], dtype: npt.DTypeLike | None = None) -> str:
@@ -123,7 +116,7 @@ class Graph:
 
     def branch(self) -> "Graph":
         """Start the graph of a branch of an ``If``: it sees this graph's names, and adds constants to it."""
-        return Graph([], self._initializers, self._opset, self._names, self._inputs, self._options)
+        return Graph([], self._initializers, self._opset, self._names, self._options)
 
     def choose(
         self,
@@ -143,58 +136,49 @@ class Graph:
             branches[name] = helper.make_graph(branch.proto_nodes, name, [], infos)
         self.nodes("If", [condition], len(outputs), *outputs, **branches)
 
-    def refine(
-        self, outputs: dict[str, str], kinds: Mapping[str, str], refined: "Graph", results: dict[str, str], behind: str
+    def in_float64(
+        self, outputs: dict[str, str], kinds: Mapping[str, str], branch: "Graph", results: dict[str, str]
     ) -> None:
-        """Add the branch that refines unless the initializer `Input.REFINE` is overridden with false; see `switch`."""
-        self.switch(Input.REFINE, True, outputs, kinds, refined, results, behind)
+        """Add the `optional_branch` that computes in float64 unless a caller overrides `Input.REFINE` with false."""
+        self.optional_branch(Input.REFINE, True, outputs, kinds, branch, results)
 
-    def switch(
+    def optional_branch(
         self,
-        switch: str,
+        wanted: str,
         default: bool,
         outputs: dict[str, str],
         kinds: Mapping[str, str],
         branch: "Graph",
         results: dict[str, str],
-        behind: str,
     ) -> None:
         """Add a branch that is run where an initializer, which a caller may override, is true.
 
         Parameters
         ----------
-        switch, default
+        wanted, default
             Name of the initializer, and its value.
         outputs, kinds
             Output names -> their full names, and their types.
         branch, results
             The branch, and output names -> its results; without it, these outputs are empty.
-        behind
-            Name of a value that is given, or computed after all that the branch uses: skl2onnx sorts nodes by their
-            inputs, and does not look into branches.
         """
         empty = self.branch()
-        names = list(results)
-        nothing = {
-            kind: empty.node("Identity", empty.nothing(KINDS[kind])) for kind in {kinds[name]: 0 for name in names}
-        }
-        wanted = self.constant(switch, np.array(default))
-        if behind not in self._inputs:
-            wanted = self.node("Cast", self.node(ORDER, wanted, behind), to=TensorProto.BOOL)
+        of_results = [kinds[name] for name in results]
+        nothing = {kind: empty.node("Identity", empty.nothing(KINDS[kind])) for kind in dict.fromkeys(of_results)}
         self.choose(
-            wanted,
-            [outputs[name] for name in names],
-            [kinds[name] for name in names],
-            (branch, [results[name] for name in names]),
-            (empty, [nothing[kinds[name]] for name in names]),
+            self.constant(wanted, np.array(default)),
+            [outputs[name] for name in results],
+            of_results,
+            (branch, list(results.values())),
+            (empty, [nothing[kind] for kind in of_results]),
         )
 
     def nothing(self, kind: Kind) -> str:
         """Add an initializer without values."""
         return self.constant("empty", np.empty((0,) * kind.rank, helper.tensor_dtype_to_np_dtype(kind.element_type)))
 
-    def settle(self, scores: str, count: int, largest: int, error: str, outputs: dict[str, str]) -> None:
-        """Output the best of scores, (b, count), as `Output.CANDIDATE`; whether it leads, as `Output.CERTAIN`.
+    def argmax_with_margin(self, scores: str, count: int, largest: int, margin: str, outputs: dict[str, str]) -> None:
+        """Output the best of scores, (b, count), as `Output.CANDIDATE`; whether it is proven, as `Output.CERTAIN`.
 
         Parameters
         ----------
@@ -202,20 +186,20 @@ class Graph:
             Their name, and how many there are for a query.
         largest
             1 where the largest score is the best, 0 where the lowest is.
-        error
-            Name of the lead that is needed, float64, (b,).
+        margin
+            Name of how far the best must be from the second to be proven, float64, (b,).
         """
         if count == 1:
             self.output(outputs[Output.CANDIDATE], "ArgMax", scores, axis=1, keepdims=0)
-            self.output(outputs[Output.CERTAIN], "Equal", error, error)
+            self.output(outputs[Output.CERTAIN], "Equal", margin, margin)
             return
         two = self.constant("two", np.array([2]))
         values, places = self.nodes("TopK", [scores, two], 2, axis=1, largest=largest, sorted=1)
         first, second = (self.constant("place", np.array(place)) for place in range(2))
         best, next_best = (self.node("Gather", values, place, axis=1) for place in (first, second))
-        lead = self.node("Abs", self.node("Sub", best, next_best))
+        apart = self.node("Abs", self.node("Sub", best, next_best))
         self.output(outputs[Output.CANDIDATE], "Gather", places, first, axis=1)
-        self.output(outputs[Output.CERTAIN], "Greater", self.node("Cast", lead, to=DOUBLE), error)
+        self.output(outputs[Output.CERTAIN], "Greater", self.node("Cast", apart, to=DOUBLE), margin)
 
     def option(self, name: str, default: str) -> str:
         """Return an option that the caller of skl2onnx may have set for the estimator."""
@@ -242,90 +226,3 @@ class Graph:
     def largest(self, vectors: str) -> str:
         """Largest absolute value over the last axis, which is kept."""
         return self.reduced("ReduceMax", self.node("Abs", vectors))
-
-
-def drop_order(graph: GraphProto) -> None:
-    """Let branches read their switches directly, once nodes are in order: see `Graph.switch`.
-
-    Where a switch is constant, onnxruntime then puts the branch in place of the choice.
-    """
-    switches = {node.output[0]: node.input[0] for node in graph.node if node.op_type == ORDER}
-    casts = {node.output[0]: switches[node.input[0]] for node in graph.node if node.input[0] in switches}
-    kept = [node for node in graph.node if node.output[0] not in switches | casts]
-    for node in kept:
-        if node.op_type == "If":
-            node.input[0] = casts.get(node.input[0], node.input[0])
-    del graph.node[:]
-    graph.node.extend(kept)
-
-
-class _ScopeNames:
-    """Names that skl2onnx makes, in its scope."""
-
-    def __init__(self, scope: Any) -> None:
-        self._scope = scope
-
-    def constant(self, hint: str) -> str:
-        name: str = self._scope.get_unique_variable_name(hint)
-        return name
-
-    def output(self, op_type: str) -> str:
-        return self.constant(op_type.lower())
-
-    def node(self, op_type: str, output: str) -> str:
-        name: str = self._scope.get_unique_operator_name(op_type)
-        return name
-
-
-def register(
-    estimator_class: type,
-    outputs: Mapping[str, str] | Callable[[Any], Mapping[str, str]],
-    convert: Callable[[Graph, Any, str, dict[str, str]], None],
-    options: Mapping[str, list[str]] | None = None,
-) -> None:
-    """Register a converter with skl2onnx for an estimator, alone or as the last step of a Pipeline.
-
-    Parameters
-    ----------
-    estimator_class
-        The estimator's class.
-    outputs
-        Output names -> their type, one of ``KINDS``; or returns them for a fitted estimator.
-    convert
-        Called with the graph, the fitted estimator, the name of the float64 features, and the full
-        name of each output.
-    options
-        Options that a caller of skl2onnx may set for an estimator -> their values; beside `LARGE_TENSORS`.
-    """
-    alias = f"Modelpick{estimator_class.__name__}"
-
-    def parse(scope: Any, estimator: Any, inputs: Any, custom_parsers: Any = None) -> Any:
-        operator = scope.declare_local_operator(alias, estimator)
-        operator.inputs = inputs
-        for name, kind in (outputs(estimator) if callable(outputs) else outputs).items():
-            shape = [None] * KINDS[kind].rank
-            operator.outputs.append(scope.declare_local_variable(name, KINDS[kind].variable_type(shape)))
-        return operator.outputs
-
-    def shape(operator: Any) -> None:
-        width = operator.inputs[0].type.shape[1]
-        expected = operator.raw_operator.n_features_in_
-        if width is not None and width != expected:
-            raise ValueError(f"expected {expected} features, got {width}")
-
-    def convert_operator(scope: Any, operator: Any, container: Any) -> None:
-        options = container.get_options(operator.raw_operator, {})
-        inputs = {one.name for one in container.inputs}
-        graph = Graph([], container.initializers, container.target_opset, _ScopeNames(scope), inputs, options)
-        features = operator.inputs[0].full_name
-        if not isinstance(operator.inputs[0].type, DoubleTensorType):
-            features = graph.node("Cast", features, to=DOUBLE)
-        names = {output.raw_name: output.full_name for output in operator.outputs}
-        convert(graph, operator.raw_operator, features, names)
-        for node in graph.proto_nodes:
-            attributes = {one.name: helper.get_attribute_value(one) for one in node.attribute}
-            container.add_node(node.op_type, [*node.input], [*node.output], name=node.name, **attributes)
-
-    update_registered_converter(
-        estimator_class, alias, shape, convert_operator, parser=parse, options={**(options or {}), LARGE_TENSORS: None}
-    )

@@ -9,7 +9,7 @@ from modelpick.runtime.schema import Output
 
 from ..formats.distinct import row_groups
 from .builder import DOUBLE, FLOAT, Graph
-from .leads import Lead, lead
+from .margins import Margin, needed_margin
 
 Matrix = npt.NDArray[np.float64]
 OUTPUTS = {Output.DISTANCE: "double", Output.CLUSTER: "index", Output.ESTIMATE: "float"}
@@ -29,7 +29,7 @@ class Nearest(NamedTuple):
 
 
 def add_nearest(
-    graph: Graph, refined: Graph, features: str, centroids: Matrix, stored_as: str, estimate: str, lead_as: str
+    graph: Graph, refined: Graph, features: str, centroids: Matrix, stored_as: str, estimate: str, margin_as: str
 ) -> Nearest:
     """Write a float32 search that mostly proves the nearest centroid, and distances to all centroids in float64.
 
@@ -43,7 +43,7 @@ def add_nearest(
     ``distance_j = sqrt(sum_i (q_i - c_ji)^2)``; the difference gives equidistant centroids equal distances. ArgMin
     takes the first. The estimate is the expanded square but for what all centroids share, and of the other sign:
     ``2 q.(c_j - m) - (|c_j|^2 - |m|^2)``, where m is zero, or the mean of centroids that lie far from zero for their
-    spread. What its lead does not prove is for the caller to refine.
+    spread. What its margin does not prove is for the caller to refine.
 
     Parameters
     ----------
@@ -53,8 +53,8 @@ def add_nearest(
         Name of the float64 queries, (b, d).
     centroids, stored_as
         Shape (c, d), and the initializer that shall hold them.
-    estimate, lead_as
-        Full name of the output of estimates, and the initializer of the lead that they need.
+    estimate, margin_as
+        Full name of the output of estimates, and the initializer of the margin that they need.
     """
     values = np.asarray(centroids, dtype=np.float64)
     stored = graph.stored_exactly(stored_as, values)
@@ -71,7 +71,7 @@ def add_nearest(
     rows = graph.node("Cast", stored, to=FLOAT) if searched is values else graph.in_float32("search_rows", searched)
     query = graph.node("Cast", features, to=FLOAT)
     graph.output(estimate, "Gemm", query, rows, graph.in_float32("search_bias", bias), alpha=2.0, transB=1)
-    graph.constant(lead_as, np.array(_lead(values, searched, bias)))
+    graph.constant(margin_as, np.array(_margin(values, searched, bias)))
     return Nearest(distances, refined.node("ArgMin", distances, axis=1, keepdims=0))
 
 
@@ -90,12 +90,12 @@ def _longest(vectors: Matrix) -> float:
     return float(np.linalg.norm(vectors, axis=1).max())
 
 
-def _lead(centroids: Matrix, searched: Matrix, bias: Matrix) -> Lead:
-    """Bound the lead, to which the error of squares in float64 is added: a share of ``(|q| + longest)^2``."""
+def _margin(centroids: Matrix, searched: Matrix, bias: Matrix) -> Margin:
+    """Bound the margin, to which the error of squares in float64 is added: a share of ``(|q| + longest)^2``."""
     with np.errstate(over="ignore", invalid="ignore"):
-        needed, longest = lead([(2.0 * searched, bias)]), _longest(centroids)
+        needed, longest = needed_margin([(2.0 * searched, bias)]), _longest(centroids)
         share = (centroids.shape[1] + 16) * 2.0**-50
-        return Lead(
+        return Margin(
             slope=needed.slope + share * (FARTHEST + 2.0) * longest,
             constant=needed.constant + share * longest**2,
             shortest=needed.shortest,

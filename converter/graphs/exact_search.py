@@ -70,9 +70,10 @@ SAMPLE, SAMPLE_SHARE, SAMPLE_MARGIN, CANDIDATE_STEP = 64, 0.99, 1.2, 16
 # Microseconds per byte of all rows, where they fit the processor's caches of so many bytes and where they do not; per
 # byte of a candidate; and for all else of the quantised search. Measured, see benchmarks/README.md.
 CACHE, NEAR_COST, FAR_COST, CANDIDATE_COST, FIXED_COST = 2**24, 1.1e-5, 3e-5, 5e-5, 15.0
-# So many queries take about as long one by one in integers as together in float32. So many are searched for together
-# where rows come first: more take longer, since onnxruntime reads rows in pieces then. Where rows are of more bytes
-# than caches hold, more queries than so many take less time if they come first.
+# At most `SINGLES` queries take about as long one by one in integers as together in float32. At most `TOGETHER` queries
+# are searched for at once where rows come first: more take longer, since onnxruntime reads rows in pieces then. Where
+# rows are of more bytes than `BEYOND_CACHES`, more than `MANY` queries take less time if they come first: 256 and 1,024
+# take 1.34 to 1.41 times as long without that choice, among 20,000 x 1,038 and 100,000 x 384 rows.
 SINGLES, TOGETHER, MANY, BEYOND_CACHES = 5, 32, 64, 2**25
 
 
@@ -237,7 +238,7 @@ def add_search(
         graph.choose(are_many, found, ("float", "int64"), *branches)
     branch = graph.branch()
     results = dict(zip(INTEGER_OUTPUTS, _integer_search(branch, single, norms, rows, integers), strict=True))
-    graph.switch(Input.INTEGERS, False, outputs, INTEGER_OUTPUTS, branch, results, single)
+    graph.optional_branch(Input.INTEGERS, False, outputs, INTEGER_OUTPUTS, branch, results)
     error = np.array([integers.slope, rows.integer_constant(len(integers.parts.heavy))])
     graph.constant(Table.INTEGER_ERROR, error)
     for table, queries in tables.items():

@@ -135,7 +135,7 @@ def add_neighbours(
         results[name] = refined.node("Gather", refined.constant(column.table, column.values), known, axis=0)
     results[Output.CERTIFIED] = _certified(refined, moved, search, nearest, rows)
     kinds = OUTPUTS | {name: column.kind for name, column in columns.items()}
-    graph.refine(outputs, kinds, refined, results, search.candidates)
+    graph.in_float64(outputs, kinds, refined, results)
 
 
 def group_members(

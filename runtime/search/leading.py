@@ -2,8 +2,8 @@
 
 A search either says itself whether its candidate is proven, or returns an estimate of each choice's score. Estimates
 are off by at most an error that grows with the query's length: the best is proven where it leads all others by more,
-see `modelpick.converter.graphs.leads`. To compute that here spares the graph a dozen nodes, each of which takes longer
-to start than to run.
+see `modelpick.converter.graphs.margins`. To compute that here spares the graph a dozen nodes, each of which takes
+longer to start than to run.
 
 `Lead.best` answers for one query, `Lead.bests` for many; why there are two of each is said in
 `modelpick.runtime.algorithms.base`.

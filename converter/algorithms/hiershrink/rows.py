@@ -197,8 +197,8 @@ def _add_graph(graph: Graph, estimator: HierShrinkSelector, features: str, outpu
     """Write the search of `modelpick.converter.graphs.centroids` for each level; the tables stand beside it."""
     refined = graph.branch()
     fine, coarse = (
-        add_nearest(graph, refined, features, centroids, stored_as, outputs[estimate], lead)
-        for centroids, stored_as, estimate, lead in (
+        add_nearest(graph, refined, features, centroids, stored_as, outputs[estimate], margin_as)
+        for centroids, stored_as, estimate, margin_as in (
             (estimator.fine_centroids, Stored.CENTROIDS, Output.ESTIMATE, Table.LEAD),
             (estimator.coarse_centroids, Stored.COARSE_CENTROIDS, Output.COARSE_ESTIMATE, Table.COARSE_LEAD),
         )
@@ -208,7 +208,7 @@ def _add_graph(graph: Graph, estimator: HierShrinkSelector, features: str, outpu
         Output.CLUSTER: fine.cluster,
         Output.COARSE_CLUSTER: coarse.cluster,
     }
-    graph.refine(outputs, OUTPUTS, refined, results, features)
+    graph.in_float64(outputs, OUTPUTS, refined, results)
     graph.constant(Table.COARSE_MEANS, estimator.coarse_means_)
     graph.constant(Table.FINE_SUMS, estimator.fine_sums_)
     graph.constant(Table.FINE_COUNTS, estimator.fine_counts_)

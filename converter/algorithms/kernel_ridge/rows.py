@@ -222,7 +222,7 @@ def _add_graph(graph: Graph, estimator: KernelRidgeModelSelector, features: str,
     graph.output(outputs[Output.PREDICTION], "Gemm", kernel, dual_coef, intercept)
     graph.output(outputs[Output.PREDICTION_ERROR], "MatMul", kernel, graph.constant("dual_coef_error", bounds))
     exact = exact or refined.node("Identity", outputs[Output.PREDICTION])
-    graph.refine(outputs, OUTPUTS, refined, {Output.OUTCOME: exact}, outputs[Output.PREDICTION_ERROR])
+    graph.in_float64(outputs, OUTPUTS, refined, {Output.OUTCOME: exact})
     graph.constant(Table.MEAN_OUTCOMES, estimator.intercept_.reshape(kinds, -1))
 
 

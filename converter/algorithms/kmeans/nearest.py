@@ -106,7 +106,7 @@ def add_graph(graph: Graph, estimator: KMeans, features: str, outputs: dict[str,
     centers, estimate = estimator.cluster_centers_, outputs[Output.ESTIMATE]
     nearest = add_nearest(graph, refined, features, centers, Stored.CENTROIDS, estimate, Table.LEAD)
     results = {Output.DISTANCE: nearest.distances, Output.CLUSTER: nearest.cluster}
-    graph.refine(outputs, OUTPUTS, refined, results, features)
+    graph.in_float64(outputs, OUTPUTS, refined, results)
 
 
 def _describe(estimator: KMeansModelSelector) -> dict[str, Any]:

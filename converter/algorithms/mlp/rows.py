@@ -19,7 +19,7 @@ from ...formats.document import Document, Source
 from ...formats.outcomes import Settings, Training
 from ...formats.reader import Reader
 from ...graphs.builder import DOUBLE, FLOAT, Graph
-from ...graphs.leads import lead
+from ...graphs.margins import needed_margin
 from ..base import Matrix, checked_features
 from ..choices import ChoiceSelector, describe_choices, expect_classifiers
 from ..row import Probes, Row, Trial, fixed
@@ -203,7 +203,7 @@ def _add_graph(graph: Graph, estimator: MLPModelSelector, features: str, outputs
 
     ``softmax(W_n relu(... relu(W_1 x + b_1) ...) + b_n)``: batch normalisation was folded into the layers when the
     estimator was built. ArgMax takes the last. The softmax keeps the order of what it is given, which is estimated in
-    float32: what the lead of the best does not prove, see `modelpick.converter.graphs.leads`, is for the caller to
+    float32: what the margin of the best does not prove, see `modelpick.converter.graphs.margins`, is for the caller to
     refine.
     """
     layers = list(zip(estimator.coefs_, estimator.intercepts_, strict=True))
@@ -215,7 +215,7 @@ def _add_graph(graph: Graph, estimator: MLPModelSelector, features: str, outputs
             narrow = graph.node("Relu", graph.node("Gemm", *parts))
         else:
             graph.output(outputs[Output.ESTIMATE], "Gemm", *parts)
-    needed = lead([(weights.T, bias) for weights, bias in layers])
+    needed = needed_margin([(weights.T, bias) for weights, bias in layers])
     needed = needed._replace(constant=needed.constant + DISTINCT)
     graph.constant(Table.LEAD, np.array(needed))
 
@@ -226,7 +226,7 @@ def _add_graph(graph: Graph, estimator: MLPModelSelector, features: str, outputs
         values = refined.node("Gemm", values, refined.node("Cast", name, to=DOUBLE), refined.constant("bias", bias))
     scores = refined.node("Softmax", values, axis=1)
     classifier = refined.node("ArgMax", scores, axis=1, keepdims=0, select_last_index=1)
-    graph.refine(outputs, OUTPUTS, refined, {Output.SCORE: scores, Output.CLASSIFIER: classifier}, features)
+    graph.in_float64(outputs, OUTPUTS, refined, {Output.SCORE: scores, Output.CLASSIFIER: classifier})
 
 
 def _describe(estimator: MLPModelSelector) -> dict[str, Any]:

@@ -335,8 +335,8 @@ def _add_graph(graph: Graph, estimator: SVCModelSelector, features: str, outputs
             kernel, machines = features, graph.node("MatMul", coefficients, vectors)
         exact = pairs = graph.node("Gemm", kernel, machines, intercepts, transB=1)
         error = graph.constant(Table.NO_ERROR, np.array(0.0))
-    _settle(graph, pairs, error, len(estimator.classes_), outputs)
-    graph.refine(outputs, OUTPUTS, refined, _counted(refined, exact, len(estimator.classes_)), outputs[Output.CERTAIN])
+    _add_winner(graph, pairs, error, len(estimator.classes_), outputs)
+    graph.in_float64(outputs, OUTPUTS, refined, _counted(refined, exact, len(estimator.classes_)))
 
 
 def is_fast(estimator: SVCModelSelector) -> bool:
@@ -381,7 +381,7 @@ def _error(graph: Graph, estimator: SVCModelSelector, kernel: str, squared: str)
     return graph.node("Mul", bounds, shares)
 
 
-def _settle(graph: Graph, pairs: str, error: str, n: int, outputs: dict[str, str]) -> None:
+def _add_winner(graph: Graph, pairs: str, error: str, n: int, outputs: dict[str, str]) -> None:
     """Output the winner by pairs that are off by at most ``error``, and whether it wins whatever they hide.
 
     Each model has comparisons that it surely wins, and some that it may win. The candidate may win the most, of equally
@@ -396,7 +396,7 @@ def _settle(graph: Graph, pairs: str, error: str, n: int, outputs: dict[str, str
     perhaps = graph.node("Gemm", decided, graph.constant("surely_lost", -lost), graph.constant("most", n - 1 + order))
     open_ones = graph.node("Sub", graph.largest(perhaps), graph.largest(surely))
     axis = graph.constant("model_axis", np.array([1]))
-    graph.settle(perhaps, n, 1, graph.node("Squeeze", open_ones, axis), outputs)
+    graph.argmax_with_margin(perhaps, n, 1, graph.node("Squeeze", open_ones, axis), outputs)
 
 
 def _counted(graph: Graph, pairs: str, n: int) -> dict[str, str]:

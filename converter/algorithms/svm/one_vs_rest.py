@@ -26,7 +26,7 @@ from ...graphs.kernel import (
     of_directions,
     stored_support_vectors,
 )
-from ...graphs.leads import SLACK, lead
+from ...graphs.margins import SLACK, needed_margin
 from ...graphs.unit_length import Scaled, add_directions, directions
 from ..base import Matrix, checked_features
 from ..choices import ChoiceSelector, describe_choices, expect_classifiers
@@ -239,13 +239,13 @@ def _add_linear(graph: Graph, estimator: SVMModelSelector, features: str, output
                                                                 └─ ArgMax ─ classifier (b,)
 
     The estimates are of ``w.q``, which for a q of length above 1e-10 is in the order of ``|q| (score + rho)``: what is
-    to be added is `Table.OFFSETS`, times ``|q|``. What their lead does not prove is for the caller to refine.
+    to be added is `Table.OFFSETS`, times ``|q|``. What their margin does not prove is for the caller to refine.
     """
     model: Any = estimator.linear_
     weights = graph.stored_exactly(Stored.WEIGHTS, model.coef_)
     narrow = (graph.node("Cast", name, to=FLOAT) for name in (features, weights))
     graph.output(outputs[Output.ESTIMATE], "Gemm", *narrow, transB=1)
-    needed = lead([(model.coef_, np.zeros(len(model.coef_)))])
+    needed = needed_margin([(model.coef_, np.zeros(len(model.coef_)))])
     # Offsets are added in float64, to products that float32 does not hold more exactly.
     beside = 8.0 * roundings(model.coef_.shape[1])[0] * 2.0**-29 * float(np.abs(model.intercept_).max())
     needed = needed._replace(slope=needed.slope + beside, shortest=MIN_NORM * (1.0 + SLACK))
@@ -255,7 +255,7 @@ def _add_linear(graph: Graph, estimator: SVMModelSelector, features: str, output
     refined = graph.branch()
     scores = _linear_scores(refined, model, weights, add_directions(refined, features, MIN_NORM))
     results = {Output.SCORE: scores, Output.CLASSIFIER: refined.node("ArgMax", scores, axis=1, keepdims=0)}
-    graph.refine(outputs, OUTPUTS, refined, results, features)
+    graph.in_float64(outputs, OUTPUTS, refined, results)
 
 
 def _add_machines(graph: Graph, estimator: SVMModelSelector, features: str, outputs: dict[str, str]) -> None:
@@ -275,8 +275,8 @@ def _add_machines(graph: Graph, estimator: SVMModelSelector, features: str, outp
 
     The products with the support vectors are taken in float32 first: a score is off by at most the sum of the kernels'
     errors, see `modelpick.converter.graphs.kernel`, weighed with ``|alpha|``; here ``|x| <= 1``. Where the best score
-    leads by more than twice that, it is the ``candidate`` and ``certain``. What this leaves open is for the caller to
-    refine: the whole is repeated in float64, unless the initializer ``refine`` is overridden with false.
+    exceeds the second by more than twice that, it is the ``candidate`` and ``certain``. What this leaves open is for
+    the caller to refine: the whole is repeated in float64, unless the initializer ``refine`` is overridden with false.
     """
     query = add_directions(graph, features, MIN_NORM)
     parts = []
@@ -297,9 +297,9 @@ def _add_machines(graph: Graph, estimator: SVMModelSelector, features: str, outp
         parts.append(machines.scores(graph, by_differences(graph, query.product(graph), machines.support)))
         candidates, error = graph.node("Concat", *parts, axis=1), graph.constant(Table.NO_ERROR, np.array([0.0]))
         scores = refined.node("Identity", candidates)
-    graph.settle(candidates, len(estimator.choice_models_), 1, error, outputs)
+    graph.argmax_with_margin(candidates, len(estimator.choice_models_), 1, error, outputs)
     results = {Output.SCORE: scores, Output.CLASSIFIER: refined.node("ArgMax", scores, axis=1, keepdims=0)}
-    graph.refine(outputs, OUTPUTS, refined, results, candidates)
+    graph.in_float64(outputs, OUTPUTS, refined, results)
 
 
 def is_fast(machines: Sequence[Any]) -> bool:

@@ -8,7 +8,8 @@ from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType
 from sklearn.base import BaseEstimator
 
-from modelpick.converter.graphs.builder import Graph, register
+from modelpick.converter.graphs.builder import Graph
+from modelpick.converter.graphs.exporting import register
 from modelpick.converter.graphs.unit_length import add_directions, directions
 
 RNG = np.random.default_rng(0)
@@ -65,12 +66,12 @@ def test_equal_constants_stay_apart():
     assert len([one for one in model.graph.initializer if one.name.startswith("one")]) == 2
 
 
-def test_the_best_is_certain_where_it_leads_by_more_than_the_error():
+def test_the_best_is_certain_where_its_margin_exceeds_what_is_needed():
     def write(graph: Graph, estimator, features, outputs):
-        error = graph.node(
-            "Squeeze", graph.constant("error", np.full((len(X), 1), 0.5)), graph.constant("axis", np.array([1]))
+        margin = graph.node(
+            "Squeeze", graph.constant("margin", np.full((len(X), 1), 0.5)), graph.constant("axis", np.array([1]))
         )
-        graph.settle(features, 4, 1, error, outputs)
+        graph.argmax_with_margin(features, 4, 1, margin, outputs)
 
     _, found = run(write, {"candidate": "index", "certain": "flag"})
     ordered = np.sort(X, axis=1)

@@ -1,4 +1,4 @@
-"""Leads in float32: what they prove is so, for layers and queries of every size, and near ties."""
+"""Margins in float32: what they prove is so, for layers and queries of every size, and near ties."""
 
 import json
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelpick.converter import build_estimator, load_document, to_artifact
-from modelpick.converter.graphs.leads import LARGEST, lead
+from modelpick.converter.graphs.margins import LARGEST, needed_margin
 from modelpick.runtime import Selector
 
 NAMES = ["a", "b", "c", "d", "e"]
@@ -128,14 +128,14 @@ def test_most_queries_are_proven():
 
 @pytest.mark.parametrize("size", [1e38, 1e160, 1e300])
 def test_nothing_is_proven_where_float32_cannot_hold_the_layers(size):
-    needed = lead([(np.full((2, 3), size), np.zeros(2))])
+    needed = needed_margin([(np.full((2, 3), size), np.zeros(2))])
     assert not needed.longest > 1e-1
 
 
-def test_a_longer_chain_needs_a_longer_lead():
+def test_a_longer_chain_needs_a_larger_margin():
     rng = np.random.default_rng(0)
     first, second = (rng.normal(size=(4, 8)), rng.normal(size=4)), (rng.normal(size=(3, 4)), rng.normal(size=3))
-    alone, both = lead([first]), lead([first, second])
+    alone, both = needed_margin([first]), needed_margin([first, second])
     assert 0.0 < alone.slope < both.slope < 1e-3
     assert 0.0 < alone.constant < both.constant < 1e-3
     assert both.longest < alone.longest < LARGEST

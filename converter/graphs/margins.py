@@ -1,4 +1,4 @@
-"""How far the best of some choices must lead, by scores of dense layers in float32, to be proven the best.
+"""By how much the best of some choices must exceed the second, by scores of dense layers in float32, to be proven.
 
 A chain of dense layers with a ReLU between each two maps a query q to a score for each choice; of centroids or linear
 classifiers it is a single layer. In float32 a sum of products and a bias, in whatever order it is taken, is off by at
@@ -42,8 +42,8 @@ class Line(NamedTuple):
         return Line(self.slope * factor, self.constant * factor)
 
 
-class Lead(NamedTuple):
-    """The lead that proves the best of some choices: more than ``slope * |q| + constant``."""
+class Margin(NamedTuple):
+    """The best of some choices is proven where it exceeds the second by more than ``slope * |q| + constant``."""
 
     slope: float
     constant: float
@@ -53,7 +53,7 @@ class Lead(NamedTuple):
     """And below."""
 
 
-def lead(layers: Sequence[tuple[Matrix, Matrix]]) -> Lead:
+def needed_margin(layers: Sequence[tuple[Matrix, Matrix]]) -> Margin:
     """Bound what float32 can make of the difference between two scores.
 
     Parameters
@@ -77,7 +77,7 @@ def lead(layers: Sequence[tuple[Matrix, Matrix]]) -> Lead:
             whole = _own(given, relative, absolute, frobenius, length, len(rows) ** 0.5)
             error = error.times(spectral).plus(whole)
             values = values.times(spectral).plus(Line(0.0, length))
-    return Lead(_moved(between.slope, SLACK), _moved(between.constant, SLACK), -1.0, _moved(longest, -SLACK))
+    return Margin(_moved(between.slope, SLACK), _moved(between.constant, SLACK), -1.0, _moved(longest, -SLACK))
 
 
 def _moved(bound: float, share: float) -> float:
