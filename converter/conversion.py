@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from modelpick.runtime import Selector
+from modelpick.runtime.loading import read_contents
 
 from .algorithms.row import Semantics
 from .artifact.writer import to_artifact
@@ -74,7 +75,8 @@ def convert(
     if samples:
         with Selector.load(data) as selector:
             queries = made_queries(estimator, samples)
-            report = compare(selector, estimator, queries, *names, made_of.category_classifier, done)
+            contents = read_contents(names[0], data)
+            report = compare(selector, contents, estimator, queries, *names, made_of.category_classifier, done)
     else:
         del document, estimator  # their rows take as much memory as opening the artifact does
         with Selector.load(data) as selector:

@@ -520,7 +520,8 @@ REPORTS = ["--report", "r.json", "--junit", "j.xml"]
 def check_failure(done, modelpick, artifact, source):
     report = json.loads(Path("r.json").read_bytes())[-1]
     wrong = report["queries"] - report["agreed"]
-    message = f"{artifact}.onnx: expected the selections of {source}, got {wrong} others in 200 queries"
+    worst = f"such as {report['worst']['artifact']} instead of {report['worst']['estimator']}"
+    message = f"{artifact}.onnx: expected the selections of {source}, got {wrong} others in 200 queries, {worst}"
     assert (done.code, done.error) == (1, message)
     assert wrong > 0
     suite = ElementTree.parse("j.xml").getroot()

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from modelpick.runtime.decision.voting import best_per_model
-from modelpick.runtime.schema import Entry
+from modelpick.runtime.schema import Entry, Output
 
 from ..formats.distinct import Names, name_array
 from .base import Estimator, Matrix
-from .row import TOLERANCE, Answer, Expected, Explanation, difference, explained_scores
+from .row import TOLERANCE, Answer, Expected, Explanation, Held, WholeGraph, difference, explained_scores
 
 
 class ChoiceSelector(Estimator):
@@ -84,6 +84,21 @@ def choices(estimator: ChoiceSelector, queries: Matrix, chosen: Sequence[int]) -
         close = [difference(scores[[i]], scores[[scores.argmax()]]) <= TOLERANCE for i in range(len(scores))]
         decided = choice if close[choice] else int(scores.argmax())
         yield Choice(set(estimator.choice_models_[close]), models, float(scores[decided]), sum(close) > 1)
+
+
+def hold_classifiers(estimator: ChoiceSelector, queries: Matrix, ask: WholeGraph) -> Iterator[Held]:
+    """Hold the outputs of the whole graph of an estimator whose choices are classifiers, see `Row.hold`."""
+    scores, chosen = ask((Output.SCORE, Output.CLASSIFIER), queries)
+    expected = estimator.choice_scores(queries)
+    yield Held(Output.SCORE, scores, expected)
+    yield Held(Output.CLASSIFIER, chosen, best_choices(expected, chosen))
+
+
+def best_choices(scores: Matrix, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Find the best by scores, (b, n), and follow what was chosen, (b,), where roundings decide."""
+    best = scores.max(axis=1)
+    of_chosen = np.take_along_axis(scores, chosen[:, None], axis=1)[:, 0]
+    return np.where(np.isclose(of_chosen, best, TOLERANCE, TOLERANCE), chosen, scores.argmax(axis=1))
 
 
 def expect_classifiers(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +80,26 @@ class Expected(NamedTuple):
     """Whether roundings decide."""
 
 
+class WholeGraph(Protocol):
+    """Runs the whole graph of an artifact, as other languages do."""
+
+    def __call__(self, outputs: Sequence[str], queries: Matrix, /, **counts: int) -> list[npt.NDArray[Any]]:
+        """Return outputs for queries, float64, (b, d); ``counts`` overrides inputs, such as ``k=1``."""
+
+
+class Held(NamedTuple):
+    """An output of the whole graph for some queries, and what the estimator expects of it.
+
+    Where float64's roundings decide, the estimator follows the artifact.
+    """
+
+    output: str
+    found: npt.NDArray[Any]
+    """Shape (b, ...)."""
+    expected: npt.NDArray[Any]
+    """Of the same shape."""
+
+
 class Trial(NamedTuple):
     """A setting that tuning tries, and how it picks for the held-out queries."""
 
@@ -124,6 +144,8 @@ class Row(Generic[F, D, E]):
     """Returns vectors to make queries of."""
     expect: Callable[[E, Matrix, Sequence[Explanation]], Iterator[Expected]]
     """Yields what the estimator expects of queries, float64, (b, d), beside what their explanations hold."""
+    hold: Callable[[E, Matrix, WholeGraph], Iterator[Held]]
+    """Yields each output that `docs/artifact.md` promises, for queries, float64, (b, d)."""
     distances: Callable[[E], Matrix] | None = None
     """Returns distances of some vectors to all others, infinite to itself, shape (s, n): what drift is ranked among."""
     train: Callable[[Training], dict[str, Any]] | None = None

@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from modelpick import __version__
 from modelpick.runtime import DocumentError, ModelpickError, OperatingPoint, Selector
+from modelpick.runtime.artifact.seal import read_sealed
 from modelpick.runtime.decision.objective import Estimate as Recorded
 from modelpick.runtime.errors import one_line
+from modelpick.runtime.loading import read_contents
 
 from ..algorithms import TABLE
 from ..algorithms.base import Estimator
@@ -167,7 +169,7 @@ def _restored(path: Path, selector: Selector, samples: int) -> tuple[Estimator |
 
 def _described(loaded: _Loaded, samples: int) -> Artifact:
     metadata, made = loaded.selector.metadata, loaded.made(samples)
-    contents = loaded.path.read_bytes()
+    data = loaded.path.read_bytes()
     some = loaded.features[sample(len(loaded.features), DRIFTING)]
     asked = next(
         (queries for queries in (some, made) if len(queries)),
@@ -175,12 +177,14 @@ def _described(loaded: _Loaded, samples: int) -> Artifact:
     )
     verification: Report | None = None
     if loaded.estimator is not None:
-        verification = compare(loaded.selector, loaded.estimator, made, str(loaded.path), "its JSON model, restored")
+        contents = read_contents(*read_sealed(loaded.path))
+        names = str(loaded.path), "its JSON model, restored"
+        verification = compare(loaded.selector, contents, loaded.estimator, made, *names)
     return Artifact(
         name=loaded.name,
         path=str(loaded.path),
-        size=len(contents),
-        sha256=hashlib.sha256(contents).hexdigest(),
+        size=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
         source_sha256=metadata.source_sha256,
         format_version=metadata.format_version,
         algorithm=metadata.algorithm,

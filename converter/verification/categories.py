@@ -15,7 +15,7 @@ from ..formats.categories import CategoryClassifier
 def differing_categories(
     metadata: Metadata, classifier: CategoryClassifier | None, queries: Matrix
 ) -> dict[int, tuple[str, str]]:
-    """Return the queries whose embeddings get another category: row -> (the artifact's, the estimator's).
+    """Return the queries whose embeddings get another category: row -> (the artifact's, the estimator's), in words.
 
     Where float64's rounding decides between two categories, either counts as the estimator's.
     """
@@ -34,7 +34,7 @@ def differing_categories(
     near = scores.max(axis=1) - of_found <= TOLERANCE * np.maximum(1.0, largest_sums)
     expected = estimator.predict(embeddings)
     wrong = np.flatnonzero((found != expected) & ~near)
-    return {int(row): (str(found[row]), str(expected[row])) for row in wrong}
+    return {int(row): (f"category {found[row]}", f"category {expected[row]}") for row in wrong}
 
 
 def _as_encoders_give(embeddings: Matrix) -> npt.NDArray[np.float64]:

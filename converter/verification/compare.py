@@ -8,13 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from modelpick.runtime import ArtifactError, Selector
+from modelpick.runtime.artifact.seal import read_sealed
 from modelpick.runtime.errors import one_line
+from modelpick.runtime.loading import Contents, read_contents
 
 from ..algorithms.base import Estimator
 from ..algorithms.row import TOLERANCE, difference
 from ..documents import load_document
 from ..formats.categories import CategoryClassifier
 from .categories import differing_categories
+from .outputs import differing_outputs
 from .probes import SAMPLES, made_queries
 from .report import Disagreement, Report
 from .restored import estimator_of
@@ -60,11 +63,13 @@ def verify(
         estimator = estimator_of(document, metadata)
         given = made_queries(estimator, samples) if queries is None else queries
         classifier = document.source.category_classifier
-        return compare(selector, estimator, given, name, document.source.name, classifier, done)
+        contents = read_contents(*read_sealed(artifact))
+        return compare(selector, contents, estimator, given, name, document.source.name, classifier, done)
 
 
 def compare(
     selector: Selector,
+    contents: Contents,
     estimator: Estimator,
     queries: npt.ArrayLike,
     artifact: str,
@@ -72,9 +77,20 @@ def compare(
     classifier: CategoryClassifier | None = None,
     done: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
-    """Compare picks, scores and distances on queries, shape (b, d), and the categories that a classifier predicts.
+    """Compare picks, scores, distances, outputs of the whole graph and predicted categories on queries.
 
-    The names are for the report, ``done`` as above.
+    Parameters
+    ----------
+    selector, contents
+        The artifact, loaded, and what it holds.
+    queries
+        Shape (b, d).
+    artifact, source
+        Names for the report.
+    classifier
+        Predicts the categories.
+    done
+        As above.
     """
     start = time.perf_counter()
     picked = selector.select_batch(queries)
@@ -88,7 +104,8 @@ def compare(
         explanations.append(selector.explain(query))
         done(len(explanations), len(matrix))
     expectations = estimator.row.expect(estimator, matrix, explanations)
-    categories = differing_categories(selector.metadata, classifier, matrix)
+    others = differing_outputs(artifact, contents, estimator, matrix)
+    others |= differing_categories(selector.metadata, classifier, matrix)
     for row, (query, pick, explanation, expectation) in enumerate(
         zip(matrix, picked, explanations, expectations, strict=True)
     ):
@@ -96,16 +113,16 @@ def compare(
         score = difference(explained.scores, expected.scores)
         distance = difference(explained.distances, expected.distances)
         largest = max(score, distance)
-        if row in categories:
-            got, wanted = (f"category {category}" for category in categories[row])
-            report.worst = report.worst or Disagreement(query.tolist(), got, wanted, largest)
-        elif {pick, explanation["model"]} <= expectation.models and largest <= TOLERANCE:
+        if not ({pick, explanation["model"]} <= expectation.models and largest <= TOLERANCE):
+            if report.worst is None or report.worst.difference < largest:
+                report.worst = Disagreement(query.tolist(), pick, " or ".join(sorted(expectation.models)), largest)
+        elif row in others:
+            report.worst = report.worst or Disagreement(query.tolist(), *others[row], largest)
+        else:
             report.agreed += 1
             report.tied += expectation.tied
             report.score_difference = max(report.score_difference, score)
             report.distance_difference = max(report.distance_difference, distance)
-        elif report.worst is None or report.worst.difference < largest:
-            report.worst = Disagreement(query.tolist(), pick, " or ".join(sorted(expectation.models)), largest)
     report.seconds = time.perf_counter() - start
     return report
 

@@ -18,9 +18,9 @@ class Disagreement(Struct):
 
     query: list[float]
     artifact: str
-    """Model that the artifact picks; or the category that it predicts, where that differs."""
+    """Model that the artifact picks; where that agrees, the category that it predicts, or an output of its graph."""
     estimator: str
-    """Model that the estimator picks, or category."""
+    """Model that the estimator picks, or category, or output."""
     difference: float
     """Largest difference of their scores and distances, relative to 1 or more."""
 
@@ -35,7 +35,7 @@ class Report(Struct):
     """Rule set, and its version, by which the artifact picks."""
     queries: int
     agreed: int
-    """Queries with the same pick, the same scores and the same distances, and category if that is predicted."""
+    """Queries with the same pick, the same scores, distances and outputs, and category if that is predicted."""
     tied: int
     """Queries of those where float64's rounding decides, differently on the two sides."""
     score_difference: float
@@ -62,10 +62,14 @@ class VerificationError(DisagreementError):
     def __init__(self, report: Report) -> None:
         wrong = report.queries - report.agreed
         super().__init__(
-            f"{report.artifact}: expected the selections of {report.source}, "
-            f"got {wrong} others in {report.queries} queries"
+            f"{report.artifact}: expected the selections of {report.source}, got {wrong} others in {report.queries} "
+            f"queries{_at_worst(report.worst)}"
         )
         self.report = report
+
+
+def _at_worst(worst: Disagreement | None) -> str:
+    return f", such as {one_line(worst.artifact)} instead of {one_line(worst.estimator)}" if worst else ""
 
 
 def write_junit(reports: Sequence[Report], path: Path) -> None:

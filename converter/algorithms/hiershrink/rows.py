@@ -20,8 +20,20 @@ from ...graphs.builder import Graph
 from ...graphs.centroids import OUTPUTS as CENTROID_OUTPUTS
 from ...graphs.centroids import add_nearest
 from ..base import Estimator, Matrix, checked_features
-from ..centroids import distances_between, distances_to, fit_clusters, near_clusters
-from ..row import TOLERANCE, Answer, Expected, Explanation, Probes, Row, Trial, explained_scores, fixed
+from ..centroids import distances_between, distances_to, fit_clusters, near_clusters, nearest_clusters
+from ..row import (
+    TOLERANCE,
+    Answer,
+    Expected,
+    Explanation,
+    Held,
+    Probes,
+    Row,
+    Trial,
+    WholeGraph,
+    explained_scores,
+    fixed,
+)
 
 # How many records a model's mean one level up counts for: the original's lambda.
 SHRINKAGE = 24.0
@@ -251,6 +263,14 @@ def _expect(estimator: HierShrinkSelector, queries: Matrix, explained: Sequence[
         yield Expected(answer, expected, set(names[best.any(axis=0)]), bool(best.sum() > 1))
 
 
+def _hold(estimator: HierShrinkSelector, queries: Matrix, ask: WholeGraph) -> Iterator[Held]:
+    found, coarse, fine = ask((Output.DISTANCE, Output.COARSE_CLUSTER, Output.CLUSTER), queries)
+    coarse_distances, distances = estimator.nearest(queries)
+    yield Held(Output.DISTANCE, found, distances)
+    yield Held(Output.COARSE_CLUSTER, coarse, nearest_clusters(coarse_distances, coarse))
+    yield Held(Output.CLUSTER, fine, nearest_clusters(distances, fine))
+
+
 def _train(training: Training) -> dict[str, Any]:
     """Cluster the questions on two levels by k-means, as the original does; the means are taken from all records."""
     benchmark = training.benchmark
@@ -306,6 +326,7 @@ ROWS = (
         stored_rows=_stored_rows,
         probes=_probes,
         expect=_expect,
+        hold=_hold,
         distances=lambda estimator: distances_between(estimator.fine_centroids),
         reads_trained=False,
         train=_train,

@@ -38,7 +38,7 @@ from ...graphs.kernel import (
 )
 from ...graphs.unit_length import add_directions, directions
 from ..base import Estimator, Matrix, checked_features
-from ..row import TOLERANCE, Answer, Expected, Explanation, Probes, Row, Trial
+from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Probes, Row, Trial, WholeGraph
 
 # Rules -> what no predicted cost or time is below.
 _LEAST_PRICES = {"native/1": -np.inf, "native/2": 0.0}
@@ -261,6 +261,11 @@ def _expect(
         yield Expected(answer, Answer(outcomes[known].ravel(), nothing), set(names[close]), bool(close.sum() > 1))
 
 
+def _hold(estimator: KernelRidgeModelSelector, queries: Matrix, ask: WholeGraph) -> Iterator[Held]:
+    (found,) = ask((Output.OUTCOME,), queries)
+    yield Held(Output.OUTCOME, found, estimator.outcomes(queries).reshape(len(queries), -1))
+
+
 class _Fitted(NamedTuple):
     """Coefficients by each of some ridges."""
 
@@ -429,6 +434,7 @@ _NEWEST = Row(
     stored_rows=lambda estimator: list(range(len(estimator.X_fit_))),
     probes=lambda estimator: Probes(estimator.X_fit_, np.arange(len(estimator.X_fit_))),
     expect=_expect,
+    hold=_hold,
     train=_train,
     grid=_grid,
     trials=_trials,

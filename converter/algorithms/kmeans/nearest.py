@@ -19,7 +19,7 @@ from ...formats.reader import Reader
 from ...graphs.builder import Graph
 from ...graphs.centroids import OUTPUTS, add_nearest
 from ..base import Matrix, checked_features
-from ..centroids import distances_between, distances_to, fit_clusters
+from ..centroids import distances_between, distances_to, fit_clusters, hold_clusters
 from ..choices import ChoiceSelector, choices, describe_choices
 from ..row import Answer, Expected, Explanation, Probes, Row, Trial, explained_scores, fixed
 
@@ -179,6 +179,7 @@ ROWS = (
         stored_rows=lambda estimator: list(range(len(estimator.cluster_centers_))),
         probes=_probes,
         expect=_expect,
+        hold=hold_clusters,
         train=_train,
         grid=cluster_grid,
         trials=partial(cluster_trials, _train),

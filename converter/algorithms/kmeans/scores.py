@@ -25,7 +25,7 @@ from ...formats.reader import Reader
 from ...graphs.builder import Graph
 from ...graphs.centroids import OUTPUTS
 from ..base import Estimator, Matrix, checked_features
-from ..centroids import distances_between, distances_to, fit_clusters, near_clusters
+from ..centroids import distances_between, distances_to, fit_clusters, hold_clusters, near_clusters
 from ..row import Answer, Expected, Explanation, Probes, Row, explained_scores
 from .nearest import add_graph, cluster_grid, cluster_trials
 
@@ -394,6 +394,7 @@ ROWS = (
         stored_rows=lambda estimator: list(range(len(estimator.cluster_centers_))),
         probes=_probes,
         expect=_expect,
+        hold=hold_clusters,
         instead=_first_generation,
         train=_train,
         grid=cluster_grid,

@@ -30,7 +30,7 @@ from ...graphs.builder import Graph
 from ...graphs.exact_search import Rows
 from ..base import Matrix
 from ..row import TOLERANCE, Answer, Expected, Explanation, Probes, Row, Trial
-from .neighbours import ExactNeighbors, K, are_as_near, distances_between, found_neighbours
+from .neighbours import ExactNeighbors, K, by_first_row, distances_between, found_neighbours, hold_queries
 from .regression import SHRINKAGE
 from .vote import KNNDocument, KNNForm, check_rows, train_rows
 
@@ -251,22 +251,17 @@ def _describe(estimator: OutcomeModelSelector) -> dict[str, Any]:
 
 
 def _expect(estimator: OutcomeModelSelector, queries: Matrix, explained: Sequence[Explanation]) -> Iterator[Expected]:
-    number = {int(row): query for query, row in enumerate(estimator.first_row_)}
-    names = estimator.model_names_
-    for found, why in zip(found_neighbours(estimator, queries, explained), explained, strict=True):
-        chosen = np.array([number.get(row, -1) for row in found.explained_rows.tolist()])
-        rounded = not np.array_equal(chosen, found.rows) and are_as_near(
-            estimator, found.query, chosen, found.distances
-        )
-        rows = chosen if rounded else found.rows
-        outcomes = estimator.outcomes(rows[None])[0]
+    names, numbers = estimator.model_names_, by_first_row(estimator.first_row_)
+    pairs = found_neighbours(estimator, queries, explained, np.arange(estimator.n_samples_fit_), numbers)
+    for found, why in zip(pairs, explained, strict=True):
+        outcomes = estimator.outcomes(found.rows[None])[0]
         known = [kind for kind, values in enumerate(outcomes) if not np.isnan(values).all()]
         told = np.array([[why["outcomes"][name].get(OUTCOMES[kind], np.nan) for name in names] for kind in known])
-        sure, possible = _with_evidence(estimator, rows)
+        sure, possible = _with_evidence(estimator, found.rows)
         close = possible & (outcomes[QUALITY] >= outcomes[QUALITY][sure].max() - TOLERANCE)
         answer = Answer(told.ravel(), found.explained.distances)
         expected = Answer(outcomes[known].ravel(), found.distances)
-        yield Expected(answer, expected, set(names[close]), bool(rounded or close.sum() > 1))
+        yield Expected(answer, expected, set(names[close]), bool(found.rounded or close.sum() > 1))
 
 
 def _with_evidence(estimator: OutcomeModelSelector, rows: npt.NDArray[np.int64]) -> tuple[Mask, Mask]:
@@ -339,6 +334,7 @@ _NEWEST = Row(
     stored_rows=lambda estimator: estimator.row_groups_.tolist(),
     probes=lambda estimator: Probes(estimator._fit_X, np.arange(estimator.n_samples_fit_)),
     expect=_expect,
+    hold=hold_queries,
     distances=lambda estimator: distances_between(estimator, np.arange(estimator.n_samples_fit_)),
     train=_train,
     grid=_grid,

@@ -24,10 +24,11 @@ from .neighbours import (
     DEFAULT_QUALITY,
     ExactNeighbors,
     K,
-    are_as_near,
+    by_first_row,
     describe_neighbours,
     distances_between,
     found_neighbours,
+    hold_queries,
 )
 from .vote import NATIVE_1, KNNDocument, KNNForm, check_knn
 
@@ -137,16 +138,12 @@ def _probes(estimator: QueryModelSelector) -> Probes:
 
 
 def _expect(estimator: QueryModelSelector, queries: Matrix, explained: Sequence[Explanation]) -> Iterator[Expected]:
-    number = {int(row): query for query, row in enumerate(estimator.first_row_)}
-    for found in found_neighbours(estimator, queries, explained):
-        chosen = np.array([number.get(row, -1) for row in found.explained_rows.tolist()])
-        rounded = not np.array_equal(chosen, found.rows) and are_as_near(
-            estimator, found.query, chosen, found.distances
-        )
-        scores = estimator.scores((chosen if rounded else found.rows)[None])[0]
+    numbers, groups = by_first_row(estimator.first_row_), np.arange(estimator.n_samples_fit_)
+    for found in found_neighbours(estimator, queries, explained, groups, numbers):
+        scores = estimator.scores(found.rows[None])[0]
         close = scores >= scores.max() - TOLERANCE
         models = set(estimator.model_names_[close])
-        yield Expected(found.explained, Answer(scores, found.distances), models, bool(rounded or close.sum() > 1))
+        yield Expected(found.explained, Answer(scores, found.distances), models, bool(found.rounded or close.sum() > 1))
 
 
 ROWS = (
@@ -164,6 +161,7 @@ ROWS = (
         stored_rows=lambda estimator: estimator.row_groups_.tolist(),
         probes=_probes,
         expect=_expect,
+        hold=hold_queries,
         distances=lambda estimator: distances_between(estimator, np.arange(estimator.n_samples_fit_)),
         options=(K, SHRINKAGE),
         graph_options=graph_of.OPTIONS,

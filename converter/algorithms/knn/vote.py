@@ -25,16 +25,16 @@ from ...graphs import neighbours as graph_of
 from ...graphs.builder import Graph
 from ...graphs.exact_search import Rows
 from ..base import Matrix
-from ..row import Answer, Expected, Explanation, Probes, Row, Trial, fixed
+from ..row import Answer, Expected, Explanation, Held, Probes, Row, Trial, WholeGraph, fixed
 from ..speeds import decaying_speeds, relative_speeds
 from .neighbours import (
     DEFAULT_QUALITY,
     ExactNeighbors,
     K,
-    are_as_near,
     describe_neighbours,
     distances_between,
     found_neighbours,
+    hold_neighbours,
 )
 
 NANOSECONDS_PER_MILLISECOND = 1_000_000
@@ -330,24 +330,20 @@ def _probes(estimator: KNNModelSelector) -> Probes:
 
 
 def _expect(estimator: KNNModelSelector, queries: Matrix, explained: Sequence[Explanation]) -> Iterator[Expected]:
-    for found in found_neighbours(estimator, queries, explained):
-        chosen, order = found.explained_rows, found.rows
-        tied = not np.array_equal(chosen, order) and _is_rounding(estimator, found.query, chosen, found.distances)
-        outcome = estimator.vote(chosen[None] if tied else order[None])
+    rows = {row: row for row in range(estimator.n_samples_fit_)}
+    for found in found_neighbours(estimator, queries, explained, estimator.row_groups_, rows):
+        outcome = estimator.vote(found.rows[None])
         models = {estimator.model_names_[outcome.winners[0]]}
-        yield Expected(found.explained, Answer(outcome.scores[0], found.distances), models, tied)
+        yield Expected(found.explained, Answer(outcome.scores[0], found.distances), models, found.rounded)
 
 
-def _is_rounding(estimator: KNNModelSelector, query: Matrix, chosen: npt.NDArray[np.int64], nearest: Matrix) -> bool:
-    """Return whether other rows were chosen that are as near but for roundings, and of identical ones the lowest."""
-    if not are_as_near(estimator, query, chosen, nearest):
-        return False
-    groups = estimator.row_groups_
-    for group in np.unique(groups[chosen]):
-        among = chosen[groups[chosen] == group]
-        if not np.array_equal(among, np.flatnonzero(groups == group)[: len(among)]):
-            return False
-    return True
+def _hold(estimator: KNNModelSelector, queries: Matrix, ask: WholeGraph) -> Iterator[Held]:
+    columns = {
+        Output.MODEL: estimator.model_indices_,
+        Output.QUALITY: estimator.qualities_,
+        Output.SPEED: estimator.speeds_,
+    }
+    return hold_neighbours(estimator, queries, ask, estimator.row_groups_, columns)
 
 
 def train_rows(training: Training) -> dict[str, Any]:
@@ -397,6 +393,7 @@ _rules = partial(
     stored_rows=lambda estimator: estimator.row_groups_.tolist(),
     probes=_probes,
     expect=_expect,
+    hold=_hold,
     distances=lambda estimator: distances_between(estimator, estimator.row_groups_),
     options=(K,),
     graph_options=graph_of.OPTIONS,

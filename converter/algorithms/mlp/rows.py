@@ -21,7 +21,7 @@ from ...formats.reader import Reader
 from ...graphs.builder import DOUBLE, FLOAT, Graph
 from ...graphs.margins import needed_margin
 from ..base import Matrix, checked_features
-from ..choices import ChoiceSelector, describe_choices, expect_classifiers
+from ..choices import ChoiceSelector, describe_choices, expect_classifiers, hold_classifiers
 from ..row import Probes, Row, Trial, fixed
 from .layers import DenseLayer, Layer, ReluLayer, ScaleLayer, fold
 
@@ -311,6 +311,7 @@ ROWS = tuple(
         trials=_trials,
         settings=frozenset({"hidden", "quality_weight"}),
         expect=expect_classifiers,
+        hold=hold_classifiers,
     )
     # Both generations pick alike.
     for version in (1, 2)

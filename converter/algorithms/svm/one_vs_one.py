@@ -48,7 +48,19 @@ from ...graphs.kernel import (
 )
 from ..base import Matrix, checked_features
 from ..choices import ChoiceSelector, describe_choices
-from ..row import TOLERANCE, Answer, Expected, Explanation, Probes, Row, Trial, explained_scores, fixed
+from ..row import (
+    TOLERANCE,
+    Answer,
+    Expected,
+    Explanation,
+    Held,
+    Probes,
+    Row,
+    Trial,
+    WholeGraph,
+    explained_scores,
+    fixed,
+)
 
 KERNELS: dict[str, Literal["rbf", "linear"]] = {"Rbf": "rbf", "Linear": "linear"}
 # Below this gamma the bound on the error does not see queries that overflow float32.
@@ -423,13 +435,9 @@ def _expect(estimator: SVCModelSelector, queries: Matrix, explained: Sequence[Ex
     """Comparisons that are undecided but for roundings may go either way."""
     nothing, choices = np.empty(0), estimator.choice_models_
     first, second = (choices[models] for models in np.triu_indices(len(estimator.classes_), 1))
-    largest = np.ones(len(queries))
-    if estimator.kernel == "linear":
-        largest = np.abs(queries @ estimator.support_vectors_.T).max(axis=1)
-    # Sums are off by a share of what they add up.
-    added_up = np.maximum(1.0, np.abs(estimator.pair_coef_).sum(axis=1) * largest[:, None])
-    for why, pairs, scale in zip(explained, estimator.pair_scores(queries), added_up, strict=True):
-        close = np.abs(pairs) <= TOLERANCE * scale
+    expected_pairs = estimator.pair_scores(queries)
+    undecided_pairs = np.abs(expected_pairs) <= _roundings(estimator, queries)
+    for why, pairs, close in zip(explained, expected_pairs, undecided_pairs, strict=True):
         scores = estimator.wins(pairs[None])[0]
         models = {choices[scores.argmax()]}
         if close.any():
@@ -440,6 +448,27 @@ def _expect(estimator: SVCModelSelector, queries: Matrix, explained: Sequence[Ex
         answer = Answer(explained_scores(why, estimator.model_names_), nothing)
         expected = Answer(estimator.best_per_model(scores[None])[0], nothing)
         yield Expected(answer, expected, models, bool(close.any()))
+
+
+def _hold(estimator: SVCModelSelector, queries: Matrix, ask: WholeGraph) -> Iterator[Held]:
+    """Hold comparisons to the estimator, and what is counted of them to the comparisons."""
+    found, scores, chosen = ask((Output.PAIR, Output.SCORE, Output.CLASSIFIER), queries)
+    pairs = estimator.pair_scores(queries)
+    if found.shape == pairs.shape:
+        pairs = np.where(np.abs(found - pairs) <= _roundings(estimator, queries), found, pairs)
+    yield Held(Output.PAIR, found, pairs)
+    won = estimator.wins(pairs)
+    yield Held(Output.SCORE, scores, won)
+    yield Held(Output.CLASSIFIER, chosen, won.argmax(axis=1))
+
+
+def _roundings(estimator: SVCModelSelector, queries: Matrix) -> Matrix:
+    """Return how far off comparisons may be, (b, n_pairs): sums are off by a share of what they add up."""
+    largest = np.ones(len(queries))
+    if estimator.kernel == "linear":
+        largest = np.abs(queries @ estimator.support_vectors_.T).max(axis=1)
+    added_up: Matrix = np.maximum(1.0, np.abs(estimator.pair_coef_).sum(axis=1) * largest[:, None])
+    return TOLERANCE * added_up
 
 
 def _may_win(estimator: SVCModelSelector, pairs: Matrix, close: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -555,6 +584,7 @@ _rules = partial(
     stored_rows=lambda estimator: list(range(len(estimator.support_vectors_))),
     probes=_probes,
     expect=_expect,
+    hold=_hold,
 )
 ROWS = (
     _rules(

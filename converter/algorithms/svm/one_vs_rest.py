@@ -29,7 +29,7 @@ from ...graphs.kernel import (
 from ...graphs.margins import SLACK, needed_margin
 from ...graphs.unit_length import Scaled, add_directions, directions
 from ..base import Matrix, checked_features
-from ..choices import ChoiceSelector, describe_choices, expect_classifiers
+from ..choices import ChoiceSelector, describe_choices, expect_classifiers, hold_classifiers
 from ..row import Probes, Row, Trial, fixed
 from .one_vs_one import (
     SETTINGS,
@@ -472,6 +472,7 @@ ROWS = (
         trials=_trials,
         settings=SETTINGS,
         expect=expect_classifiers,
+        hold=hold_classifiers,
         by_direction=True,
     ),
 )
