@@ -263,7 +263,8 @@ def _expect(
 
 def _hold(estimator: KernelRidgeModelSelector, queries: Matrix, ask: WholeGraph) -> Iterator[Held]:
     (found,) = ask((Output.OUTCOME,), queries)
-    yield Held(Output.OUTCOME, found, estimator.outcomes(queries).reshape(len(queries), -1))
+    expected = estimator.outcomes(queries)
+    yield Held(Output.OUTCOME, floored(found.reshape(expected.shape), estimator.least_price), expected)
 
 
 class _Fitted(NamedTuple):
