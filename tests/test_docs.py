@@ -15,6 +15,8 @@ import modelpick.runtime
 import modelpick.runtime.text
 from modelpick.converter.cli.app import app
 from modelpick.runtime import schema
+from support.attacks import attack
+from support.command import Done, snippet
 from support.command import modelpick as run_here
 from support.pages import EVERY_PAGE, MAKEFILE, ROOT, run_page, steps
 
@@ -27,14 +29,19 @@ def name(page):
     return str(page.relative_to(ROOT))
 
 
+def python(folder, code):
+    outcome = attack(snippet, folder, code, seconds=60)
+    return Done(int(outcome.kind != "answered"), outcome.what, f"{outcome.what}\n{outcome.output}")
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if steps(page)], ids=name)
 def test_every_command_and_snippet_runs(page, tmp_path):
-    run_page(page, tmp_path, run_here)
+    run_page(page, tmp_path, run_here, python)
 
 
 def test_the_demo_verifies_every_model_and_ends_with_a_pick_for_a_question_and_what_to_read():
-    command = [sys.executable, ROOT / "models/demo.py"]
-    demo = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    demo = python(ROOT, (ROOT / "models/demo.py").read_text().replace("__file__", repr(str(ROOT / "models/demo.py"))))
+    assert demo.returncode == 0, demo.stderr
     assert demo.stdout.count("200 of 200") == 6
     steps, read_next = demo.stdout.split("\nRead next:\n")
     pages = [line.split()[0] for line in read_next.splitlines()]

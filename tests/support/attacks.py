@@ -18,9 +18,10 @@ import onnx
 
 from modelpick.runtime.artifact.seal import SEAL_LENGTH, seal
 
+_CONVERTER = [f"modelpick.converter.{name}" for name in ("conversion", "training.train", "artifact.restore")]
 SECONDS, MEMORY = 20, 4 * 2**30
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["support.attacks", "modelpick.converter.cli.app", "modelpick.runtime.text"])
+_SERVER.set_forkserver_preload(["support.attacks", "support.command", "modelpick.runtime.text", *_CONVERTER])
 
 
 class Outcome(NamedTuple):

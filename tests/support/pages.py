@@ -60,11 +60,11 @@ def steps(page):
     return found
 
 
-def run_page(page, folder, modelpick=None):
+def run_page(page, folder, modelpick=None, python=None):
     """Run all steps of a page in a folder, with the sample models and the examples beside, as in a checkout.
 
-    Commands that are nothing but modelpick and arguments are run by ``modelpick``, if given, which takes the arguments
-    and returns what `subprocess.run` does: a process of their own takes many times as long.
+    ``modelpick`` takes the arguments of a command, and ``python`` a folder and a program; both return what
+    `subprocess.run` does. Without them each step is a process of its own, which takes many times as long.
     """
     # A workflow compares with the branch that is merged into, in base.
     for name, target in (("models", "models"), ("examples", "examples"), ("models", "base/models")):
@@ -77,10 +77,10 @@ def run_page(page, folder, modelpick=None):
             if step.code.endswith(" &"):
                 servers.enter_context(_Server(step.code.removesuffix(" &").replace(PORT[1:], port), port, folder))
             else:
-                run(step._replace(code=step.code.replace(PORT, f":{port}")), folder, modelpick)
+                run(step._replace(code=step.code.replace(PORT, f":{port}")), folder, modelpick, python)
 
 
-def run(step, folder, modelpick=None):
+def run(step, folder, modelpick, python):
     """Run a step in a folder; what installs or makes is only checked to be there: `make test` itself runs this."""
     if installed := re.fullmatch(r"pip install '?(?:\.|modelpick)(?:\[(.*)\])?'?", step.code):
         return check_install(installed[1] or "")
@@ -92,9 +92,15 @@ def run(step, folder, modelpick=None):
     assert step.language == "python" or tool in ("modelpick", "minisign"), f"how is this checked? {step.code}"
     if tool == "minisign" and not shutil.which(tool):
         return None
-    if modelpick and tool == "modelpick" and not re.search(r"[$|<>;&*]", step.code):
+    arguments, redirected = re.fullmatch(r"\w+ ([^$|<>;&*]*)(.*)", step.code, re.DOTALL).groups()
+    if python and step.language == "python" and "import ray" not in step.code:
+        done = python(folder, step.code)
+    elif modelpick and tool == "modelpick" and redirected[:1] in ("", "|", ">"):
         with chdir(folder):
-            done = modelpick(*shlex.split(step.code)[1:])
+            done = modelpick(*shlex.split(arguments))
+        if redirected:
+            call = ["bash", "-c", f"cat {redirected}"]
+            subprocess.run(call, cwd=folder, env=ENVIRONMENT, input=done.stdout, text=True, timeout=120, check=True)
     else:
         done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, f"{step.code}\n{done.stderr}"

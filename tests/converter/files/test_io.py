@@ -20,7 +20,8 @@ from modelpick.converter.files.io import give_back, read_bytes, read_contents, w
 from modelpick.converter.files.text import place_not_utf8
 from modelpick.converter.training.records import read_records
 from modelpick.runtime import ModelpickError
-from support.command import modelpick
+from support.attacks import attack
+from support.command import modelpick, with_streams
 from support.recorded import ROOT
 
 MODEL = {
@@ -233,26 +234,32 @@ def test_converts_what_can_be_and_lists_every_refusal(folder):
     assert "a.json" in done.stdout and "z.json" in done.stdout
 
 
-CLOSED = {
-    "both": (">&- 2>&-", 0),
-    "output": (">&-", 0),
-    "errors": ("2>&-", 0),
-    "input": ("<&-", 0),
-    "all": ("<&- >&- 2>&-", 0),
-    "full": (">/dev/full", 2),
-    "errors full": ("2>/dev/full", 0),
+STREAMS = {
+    "both": ({"stdout": None, "stderr": None}, 0),
+    "output": ({"stdout": None}, 0),
+    "errors": ({"stderr": None}, 0),
+    "input": ({"stdin": None}, 0),
+    "all": ({"stdin": None, "stdout": None, "stderr": None}, 0),
+    "full": ({"stdout": "/dev/full"}, 2),
+    "errors full": ({"stderr": "/dev/full"}, 0),
 }
 
 
-@pytest.mark.parametrize(("streams", "code"), CLOSED.values(), ids=CLOSED)
+@pytest.mark.parametrize(("streams", "code"), STREAMS.values(), ids=STREAMS)
 def test_work_is_done_whatever_the_streams_are(folder, streams, code):
-    done = in_shell("convert", "m.json", "-o", "out", streams=streams)
-    assert done.returncode == code
+    done = attack(with_streams, folder, streams, "convert", "m.json", "-o", "out")
+    assert (done.kind, done.what) == ("answered", code), done
     assert Path("out/m.onnx").read_bytes() == Path("m.onnx").read_bytes()
-    assert b"Traceback" not in done.stderr
-    assert done.stderr in (b"", b"error: standard output: cannot be written: No space left on device\n")
-    refused = in_shell("convert", "missing.json", "-o", "out", streams=streams)
-    assert refused.returncode == 2
+    written = "error: standard output: cannot be written: No space left on device\n"
+    assert "stdout" not in streams or done.output == (written if code else "")
+    refused = attack(with_streams, folder, streams, "convert", "missing.json", "-o", "out")
+    assert (refused.kind, refused.what) == ("answered", 2), refused
+    assert "Traceback" not in done.output + refused.output
+
+
+def test_work_is_done_where_the_shell_closes_every_stream(folder):
+    assert in_shell("convert", "m.json", "-o", "out", streams="<&- >&- 2>&-").returncode == 0
+    assert Path("out/m.onnx").read_bytes() == Path("m.onnx").read_bytes()
 
 
 def test_an_endless_stream_ends_where_nobody_reads(folder):
