@@ -13,9 +13,16 @@ if TYPE_CHECKING:
     from .compat import HierShrinkSelector, KMeansSelector, KNNSelector, MLPSelector, SVMSelector
     from .conversion import convert
     from .documents import load_document
+    from .encoders.make import make_encoder
     from .estimators import build_estimator
+    from .evaluation.judge import evaluate
     from .formats.decoding import DocumentWarning
+    from .formats.outcomes import Settings
+    from .report.write import write_report
+    from .training.auto import choose
     from .training.records import read_records
+    from .training.train import train, training_data
+    from .training.tune import best_settings, compare, tune
     from .verification.compare import verify
     from .verification.report import Report, VerificationError
 
@@ -28,15 +35,25 @@ _HOMES = {
     "Report": ".verification.report",
     "SVMSelector": ".compat",
     "Semantics": ".algorithms.row",
+    "Settings": ".formats.outcomes",
     "VerificationError": ".verification.report",
+    "best_settings": ".training.tune",
     "build_estimator": ".estimators",
+    "choose": ".training.auto",
+    "compare": ".training.tune",
     "convert": ".conversion",
+    "evaluate": ".evaluation.judge",
     "load_document": ".documents",
+    "make_encoder": ".encoders.make",
     "read_records": ".training.records",
     "restore": ".artifact.restore",
     "to_artifact": ".artifact.writer",
     "to_json": ".artifact.restore",
+    "train": ".training.train",
+    "training_data": ".training.train",
+    "tune": ".training.tune",
     "verify": ".verification.compare",
+    "write_report": ".report.write",
 }
 
 __all__ = [
@@ -48,15 +65,25 @@ __all__ = [
     "Report",
     "SVMSelector",
     "Semantics",
+    "Settings",
     "VerificationError",
+    "best_settings",
     "build_estimator",
+    "choose",
+    "compare",
     "convert",
+    "evaluate",
     "load_document",
+    "make_encoder",
     "read_records",
     "restore",
     "to_artifact",
     "to_json",
+    "train",
+    "training_data",
+    "tune",
     "verify",
+    "write_report",
 ]
 
 

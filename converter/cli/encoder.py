@@ -10,11 +10,11 @@ from rich.table import Table
 from modelpick.runtime import ModelpickError
 from modelpick.runtime.text import Encoder
 
-from ..encoders.compare import KEPT, Candidate, EncoderWorth, similarity
+from ..encoders.compare import KEPT, Candidate, EncoderWorth
 from ..encoders.compare import compare_encoders as compare
 from ..encoders.distil import COMPONENTS, Distillation
 from ..encoders.make import Pooling, Quantisation, make_encoder
-from ..encoders.verify import EncoderError, EncoderReport, Loss
+from ..encoders.verify import EncoderError, EncoderReport
 from ..files.io import check_distinct, write_atomically
 from ..statistics.bootstrap import percent, signed, written
 from ..training.records import read_records
@@ -24,8 +24,6 @@ from .options import AsJson, Data, ReportFile, Seed
 from .records import load_records
 
 ZIPF = "zipf"
-# Questions whose similarities are correlated.
-MOST_JUDGED = 1_000
 
 
 def encoder(
@@ -72,11 +70,7 @@ def encoder(
     for written_to in filter(None, (output, report)):
         check_distinct(written_to, [*folder.rglob("*"), *filter(None, (data,))])
     counted = None if weights == ZIPF else tuple(read_records(Path(weights)).queries)
-    queries = () if data is None else read_records(data).queries
-
-    def judge(whole: Encoder, made: Encoder) -> Loss:
-        return Loss(len(queries), similarity(*(one.embed(queries[:MOST_JUDGED]) for one in (whole, made))))
-
+    questions = () if data is None else read_records(data).queries
     try:
         with progress("Distilling", "tokens") as done:
             found = make_encoder(
@@ -88,7 +82,7 @@ def encoder(
                 pooling=pooling,
                 distil=Distillation(components, counted) if distill else None,
                 done=done,
-                judge=judge if queries else None,
+                questions=questions,
             )
     except EncoderError as error:
         _publish(error.report, report)

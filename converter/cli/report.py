@@ -8,11 +8,10 @@ import typer
 
 from modelpick.runtime import ModelpickError
 
-from ..files.io import check_distinct, write_atomically
-from ..report.gather import gather
-from ..report.html import to_html
+from ..files.io import check_distinct
 from ..report.markdown import to_markdown
 from ..report.sections import sections
+from ..report.write import write_report
 from ..verification.probes import SAMPLES
 from ..verification.report import VerificationError
 from .console import emit
@@ -65,23 +64,27 @@ def report(
     JSON model, which the page shows; 2 for bad input.
     """
     new, old = artifacts_in(artifacts), artifacts_in(against or [])
-    if as_json and summary is not None and str(summary) == STDOUT:
+    to_stdout = str(summary) == STDOUT
+    if as_json and to_stdout:
         raise ModelpickError("expected one of --json and --summary - on standard output")
     for written in filter(None, (output, summary)):
         check_distinct(written, [*new, *old, *reading.files, *filter(None, (data,))])
     records = None if data is None else load_records(data, reading)
-    facts = gather(new, against=old, records=records, data=data, keeps=keep or [], samples=samples, seed=seed)
-    found = sections(facts)
-    write_atomically(output, to_html(found, version=facts.version).encode())
-    if summary is not None:
-        markdown = to_markdown(found, version=facts.version)
-        if str(summary) == STDOUT:
-            for line in markdown.split("\n"):
-                emit(line)
-        else:
-            write_atomically(summary, markdown.encode())
+    facts = write_report(
+        new,
+        output,
+        against=old,
+        records=records,
+        data=data,
+        keeps=keep or [],
+        samples=samples,
+        summary=None if to_stdout else summary,
+        seed=seed,
+    )
+    if to_stdout:
+        for line in to_markdown(sections(facts), version=facts.version).split("\n"):
+            emit(line)
     if as_json:
         emit(msgspec.json.encode(facts).decode())
-    for artifact in facts.artifacts:
-        if artifact.verification is not None and not artifact.verification.passed:
-            raise VerificationError(artifact.verification)
+    if facts.failed is not None:
+        raise VerificationError(facts.failed)

@@ -5,7 +5,7 @@ import hashlib
 import json
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +22,7 @@ from modelpick.runtime.text.tokenizing import open_tokenizer, refusing
 
 from ..files.io import write_atomically
 from . import static, transformer
+from .compare import similarity
 from .distil import Distillation, distilled
 from .folder import INT8, QUANTISED, Source, Usage
 from .pooling import POOLINGS
@@ -30,6 +31,8 @@ from .verify import EncoderError, EncoderReport, Loss, compare
 
 # A protocol buffer is smaller than 2 GiB; tokenizers and the graph itself take some of that.
 MOST_BYTES = 2**31 - 2**26
+# Questions whose similarities are correlated.
+MOST_JUDGED = 1_000
 _TOOLS = ("modelpick", "onnx", "onnxruntime", "tokenizers")
 # The first that knows a folder reads it.
 FAMILIES: Mapping[str, Callable[[Path, str | None], Source | None]] = {
@@ -52,7 +55,7 @@ def make_encoder(
     pooling: Pooling | None = None,
     distil: Distillation | None = None,
     done: Callable[[int, int], None] = lambda done, total: None,
-    judge: Callable[[Encoder, Encoder], Loss] | None = None,
+    questions: Sequence[str] = (),
 ) -> EncoderReport:
     """Convert an encoder's folder to one file, verified and atomically.
 
@@ -75,8 +78,8 @@ def make_encoder(
         Make static vectors of a transformer, see `modelpick.converter.encoders.distil`.
     done
         Called with how many tokens are embedded to distil, and of how many.
-    judge
-        Called with the whole encoder and what was made of it, where these differ; the report has what it returns.
+    questions
+        Texts on whose first `MOST_JUDGED` the loss of distilling or quantising is measured.
 
     Raises
     ------
@@ -92,13 +95,14 @@ def make_encoder(
     if distil is not None and EncoderEntry.STATIC in source.entries:
         raise DocumentError(f"{folder}: expected a transformer to distil, got static vectors")
     whole = None
-    if distil is not None or (judge is not None and quantise is not None):
+    if distil is not None or (questions and quantise is not None):
         whole = Encoder.load(_made(folder, source, name, None, str(target))[1])
     if distil is not None and whole is not None:
         source = distilled(source, whole, distil, done)
     report, data = _made(folder, source, name, quantise, str(target))
-    if judge is not None and whole is not None:
-        report.loss = judge(whole, Encoder.load(data))
+    if questions and whole is not None:
+        embeddings = (one.embed(questions[:MOST_JUDGED]) for one in (whole, Encoder.load(data)))
+        report.loss = Loss(len(questions), similarity(*embeddings))
     report.seconds = time.perf_counter() - start
     write_atomically(Path(target), data)
     return report

@@ -234,6 +234,12 @@ class Facts(Struct):
     samples: int
     """Queries made from each model."""
 
+    @property
+    def failed(self) -> Report | None:
+        """Verification of the first artifact that disagrees with its JSON model."""
+        reports = [one.verification for one in self.artifacts if one.verification is not None]
+        return next((report for report in reports if not report.passed), None)
+
     def named(self) -> list[tuple[str, Artifact]]:
         """Return the artifacts, and behind them those that they replace, by the name that they are shown under."""
         old = {one.old.path: one.old for one in self.comparisons}.values()

@@ -70,32 +70,25 @@ class _Loaded(NamedTuple):
         return made_queries(self.estimator, samples)
 
 
-def gather(
-    artifacts: Sequence[Path],
-    *,
-    against: Sequence[Path] = (),
-    records: Benchmark | None = None,
-    data: Path | None = None,
-    keeps: Sequence[float] = (),
-    samples: int = SAMPLES,
-    seed: int = 0,
-) -> Facts:
-    """Find all that a report says.
+class Request(NamedTuple):
+    """What a report is made of beside its artifacts."""
 
-    Parameters
-    ----------
-    artifacts
-        Artifacts, one or more.
-    against
-        Artifacts that they replace: of the same file names, or one for all.
-    records, data
-        Benchmark records with embeddings, and their file. Questions that artifacts were trained on are left out.
-    keeps
-        Operating points to evaluate; by default those of `KEEPS` that an artifact reached in cross-validation.
-    samples
-        Queries to make from each model; 0 verifies nothing.
-    seed
-        Seed of the bootstrap.
+    against: Sequence[Path] = ()
+    """Artifacts that they replace: of the same file names, or one for all."""
+    records: Benchmark | None = None
+    """Benchmark records with embeddings. Questions that artifacts were trained on are left out."""
+    data: Path | None = None
+    """File of the records, by which the report names them."""
+    keeps: Sequence[float] = ()
+    """Operating points to evaluate; by default those of `KEEPS` that an artifact reached in cross-validation."""
+    samples: int = SAMPLES
+    """Queries to make from each model; 0 verifies nothing."""
+    seed: int = 0
+    """Seed of the bootstrap."""
+
+
+def gather(artifacts: Sequence[Path], request: Request) -> Facts:
+    """Find all that a report on one or more artifacts says.
 
     Raises
     ------
@@ -104,6 +97,7 @@ def gather(
     ModelpickError
         When no artifact replaces an old one.
     """
+    against, records, samples = request.against, request.records, request.samples
     pairs = _paired(artifacts, against)
     replaced = list(dict.fromkeys(one for one, _ in pairs))
     seen: list[Seen] = []
@@ -111,9 +105,10 @@ def gather(
         named = {name: path for path, name in labels(artifacts).items()}
         named |= {BEFORE.format(name): path for path, name in labels(replaced).items()}
         records, seen = unseen(named, records)
+        request = request._replace(records=records)
     with ExitStack() as stack:
-        new = _loaded(stack, artifacts, records, samples)
-        old = _loaded(stack, replaced, records, samples)
+        new = _loaded(stack, artifacts, request)
+        old = _loaded(stack, replaced, request)
         compared = [(old[before], new[after]) for before, after in pairs]
         return Facts(
             version=__version__,
@@ -121,9 +116,9 @@ def gather(
             artifacts=[_described(one, samples) for one in new.values()],
             added=[new[path].name for path in artifacts if against and path not in {after for _, after in pairs}],
             removed=[path.stem for path in against if path not in old],
-            comparisons=[_compared(*pair, records, samples, seed) for pair in compared],
-            data=None if data is None else str(data),
-            worth=None if records is None else _worth(new.values(), old.values(), records, keeps, seen, seed),
+            comparisons=[_compared(*pair, request) for pair in compared],
+            data=None if request.data is None else str(request.data),
+            worth=None if records is None else _worth(new.values(), old.values(), records, request, seen),
             maps=_maps(list(new.values()), records),
             samples=samples,
         )
@@ -140,18 +135,18 @@ def _paired(new: Sequence[Path], old: Sequence[Path]) -> list[tuple[Path, Path]]
     return pairs
 
 
-def _loaded(stack: ExitStack, paths: Sequence[Path], records: Benchmark | None, samples: int) -> dict[Path, _Loaded]:
+def _loaded(stack: ExitStack, paths: Sequence[Path], request: Request) -> dict[Path, _Loaded]:
     stems = Counter(path.stem for path in paths)
     found = {}
     for path in paths:
         name = path.stem if stems[path.stem] == 1 else str(path)
         selector = stack.enter_context(Selector.load(path))
         width = selector.n_features_in_
-        estimator, unverified = _restored(path, selector, samples)
+        estimator, unverified = _restored(path, selector, request.samples)
         features = np.empty((0, width))
-        if records is not None:
-            embeddings = fitting_embeddings(records, str(path), selector.metadata)
-            features = selector.features.build_batch(embeddings, records.categories)
+        if request.records is not None:
+            embeddings = fitting_embeddings(request.records, str(path), selector.metadata)
+            features = selector.features.build_batch(embeddings, request.records.categories)
         found[path] = _Loaded(name, path, selector, estimator, unverified, features)
     return found
 
@@ -159,7 +154,7 @@ def _loaded(stack: ExitStack, paths: Sequence[Path], records: Benchmark | None, 
 def _restored(path: Path, selector: Selector, samples: int) -> tuple[Estimator | None, str]:
     """Return the estimator, or why there is none."""
     if not samples:
-        return None, "not asked for"
+        return None, "not requested"
     if selector.metadata.rows * selector.n_features_in_ > MOST_VALUES:
         return None, TOO_LARGE
     if not selector.metadata.source_sha256:
@@ -171,7 +166,7 @@ def _described(loaded: _Loaded, samples: int) -> Artifact:
     metadata, made = loaded.selector.metadata, loaded.made(samples)
     data = loaded.path.read_bytes()
     some = loaded.features[sample(len(loaded.features), DRIFTING)]
-    asked = next(
+    measured = next(
         (queries for queries in (some, made) if len(queries)),
         np.random.default_rng(0).normal(size=(samples or SAMPLES, metadata.n_features_in)),
     )
@@ -199,7 +194,7 @@ def _described(loaded: _Loaded, samples: int) -> Artifact:
         encoder=None if metadata.encoder is None else str(metadata.encoder),
         tools={tool: str(version) for tool, version in metadata.raw.get("tools", {}).items()},
         points=[_point(point) for point in metadata.points],
-        latency=latency(loaded.selector, asked),
+        latency=latency(loaded.selector, measured),
         verification=verification,
         unverified=loaded.unverified,
         drift=drift(loaded.selector, some),
@@ -221,37 +216,36 @@ def _point(point: OperatingPoint) -> Point:
     )
 
 
-def _compared(old: _Loaded, new: _Loaded, records: Benchmark | None, samples: int, seed: int) -> Comparison:
+def _compared(old: _Loaded, new: _Loaded, request: Request) -> Comparison:
     if old.selector.n_features_in_ != new.selector.n_features_in_:
         raise DocumentError(
             f"{new.path}: expected {old.selector.n_features_in_} features as {old.path} has, "
             f"got {new.selector.n_features_in_}"
         )
-    picks = []
+    picks, records = [], request.records
     if records is not None:
         embeddings = required_embeddings(records)
         rows = zip(records.places, embeddings, records.categories, strict=True)
-        asked = [Query(place, embedding=row.tolist(), category=category) for place, row, category in rows]
-        picks.append(compared_picks(old.selector, new.selector, asked, records, seed))
-    made = [Query(f"{old.path}: made query {number}", row) for number, row in enumerate(old.made(samples))]
+        queries = [Query(place, embedding=row.tolist(), category=category) for place, row, category in rows]
+        picks.append(compared_picks(old.selector, new.selector, queries, records, request.seed))
+    made = [Query(f"{old.path}: made query {number}", row) for number, row in enumerate(old.made(request.samples))]
     if made:
         picks.append(compared_picks(old.selector, new.selector, made))
-    return Comparison(new.name, _described(old, samples), picks, "" if made else old.unverified)
+    return Comparison(new.name, _described(old, request.samples), picks, "" if made else old.unverified)
 
 
 def _worth(
     new: Iterable[_Loaded],
     old: Iterable[_Loaded],
     records: Benchmark,
-    keeps: Sequence[float],
+    request: Request,
     seen: list[Seen],
-    seed: int,
 ) -> Worth:
     labelled = [*((one.name, one) for one in new), *((BEFORE.format(one.name), one) for one in old)]
     policies: list[Policy] = []
     for label, one in labelled:
-        policies += artifact_policies(one.path, records, label=label, keeps=keeps or _reached(one.selector))
-    evaluation = evaluate_policies(policies, records, seed=seed)
+        policies += artifact_policies(one.path, records, label=label, keeps=request.keeps or _reached(one.selector))
+    evaluation = evaluate_policies(policies, records, seed=request.seed)
     evaluation.seen = seen
     return Worth(evaluation, verdicts(evaluation))
 

@@ -1,7 +1,6 @@
 """Trains selectors on benchmark records: the JSON model of an algorithm, by the row of the table that trains it."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -82,6 +81,8 @@ def trainer(algorithm: str, format_version: int = FORMAT_VERSION, semantics: str
     DocumentError
         When the algorithm cannot be trained by these semantics.
     """
+    if algorithm not in TRAINED:
+        raise DocumentError(f"algorithm: expected one of {', '.join(TRAINED)}, got '{algorithm}'")
     able = [row for row in TABLE.values() if row.train and row.algorithm == algorithm]
     wanted = f"{Semantics.native}/{format_version}" if semantics == Semantics.native else semantics
     found = [row for row in able if wanted in (row.semantics, row.unversioned)]
@@ -121,7 +122,12 @@ def file_name(algorithm: str) -> str:
     return f"{algorithm}_model.json"
 
 
-def train(training: Training, row: AnyRow, *, digests: bool = True) -> dict[str, Any]:
+def row_of(algorithm: str | AnyRow) -> AnyRow:
+    """Return a row as it is, or what `trainer` does for the name of an algorithm."""
+    return trainer(algorithm) if isinstance(algorithm, str) else algorithm
+
+
+def train(training: Training, algorithm: str | AnyRow, *, digests: bool = True) -> dict[str, object]:
     """Train a selector: the JSON model, as the original library writes it, or of our own.
 
     Deterministic: the same records and settings give the same model. A selector that predicts outcomes records its
@@ -130,21 +136,33 @@ def train(training: Training, row: AnyRow, *, digests: bool = True) -> dict[str,
 
     Parameters
     ----------
-    row
-        See `trainer`.
+    training
+        See `training_data`.
+    algorithm
+        Name of an algorithm, one of `TRAINED`; or its row, see `trainer`.
     digests
         Whether to record which questions it was trained on, 8 bytes of a hash each, so that evaluation knows them.
+
+    Returns
+    -------
+    Fields of the JSON model: `json.dumps` makes a file of them, which `modelpick.converter.convert` reads.
+
+    Raises
+    ------
+    DocumentError
+        When the algorithm is unknown, or cannot be trained on these records.
     """
+    row = row_of(algorithm)
     assert row.train is not None
     with threadpool_limits(1):
-        fields: dict[str, Any] = {"algorithm": row.algorithm, "trained": True, **row.train(training)}
+        fields: dict[str, object] = {"algorithm": row.algorithm, "trained": True, **row.train(training)}
         if row.predicts:
             by = judged(training)
             if training.benchmark.is_log:
                 fields["default"] = training.benchmark.model_names[best_single(by.singles.quality)]
             fields |= operating_points(training, row, by)
     encoder = training.benchmark.encoder
-    made_with: dict[str, Any] = {ENCODER: encoder._asdict()} if encoder else {}
+    made_with: dict[str, object] = {ENCODER: encoder._asdict()} if encoder else {}
     if training.categories is not None:
         made_with[CATEGORY_CLASSIFIER] = msgspec.to_builtins(training.categories)
     if digests:

@@ -16,6 +16,7 @@ from ..statistics.bootstrap import FEWEST, Estimate, estimate, ratio, resampled
 from ..statistics.frontier import aiq
 from .crossvalidation import Sweep, best_single, folds, objective_of, objectives_of, outcomes_of, swept
 from .estimation import judged
+from .train import TRAINED, row_of
 
 Vector = npt.NDArray[np.float64]
 
@@ -31,7 +32,9 @@ class Tried(NamedTuple):
     is_best: bool
 
 
-def tune(training: Training, row: AnyRow, done: Callable[[int, int], None] = lambda done, total: None) -> list[Tried]:
+def tune(
+    training: Training, algorithm: str | AnyRow, done: Callable[[int, int], None] = lambda done, total: None
+) -> list[Tried]:
     """Cross-validate all settings that an algorithm has, over queries: no query stands on both sides of a fold.
 
     The score is the area under the cost-quality frontier, RouterBench's AIQ, between the costs of the cheapest and of
@@ -46,6 +49,7 @@ def tune(training: Training, row: AnyRow, done: Callable[[int, int], None] = lam
     DocumentError
         When there are fewer than two queries, or the weights are of what no record has.
     """
+    row = row_of(algorithm)
     assert row.grid is not None
     benchmark, n = judged(training).benchmark, len(training.features)
     least = n - int(np.bincount(folds(training.features, training.settings.seed)).max())
@@ -130,17 +134,25 @@ def _tuned(training: Training, row: AnyRow) -> Settings:
 
 
 def compare(
-    training: Training, candidates: list[AnyRow], done: Callable[[int, int], None] = lambda done, total: None
+    training: Training,
+    algorithms: Sequence[str | AnyRow] = TRAINED,
+    done: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Compared]:
     """Compare algorithms by nested cross-validation, by utility, the best first.
 
-    ``done`` is called with how many are tuned, each candidate once a fold, and of how many.
+    ``done`` is called with how many are tuned, each algorithm once a fold, and of how many.
+
+    Parameters
+    ----------
+    algorithms
+        Names or rows, as `train` takes them.
 
     Raises
     ------
     DocumentError
         When there are fewer than three queries, or the weights are of what no record has.
     """
+    candidates = [row_of(algorithm) for algorithm in algorithms]
     n, benchmark, objective = len(training.features), judged(training).benchmark, objective_of(training)
     utility = utilities(benchmark.outcomes(), objective)
     if n < 3:

@@ -15,7 +15,7 @@ from modelpick.converter.cli.app import app
 from modelpick.converter.evaluation.evaluate import evaluate_policies
 from modelpick.converter.evaluation.policies import routed
 from modelpick.converter.evaluation.verdict import verdicts
-from modelpick.converter.report.gather import gather
+from modelpick.converter.report.gather import Request, gather
 from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.converter.verification.report import VerificationError
@@ -97,7 +97,7 @@ def test_the_report_of_the_sample_models(shipped, tmp_path):
 def test_what_changes_is_what_the_artifacts_pick(shipped):
     paths = shipped / "new/knn.onnx", shipped / "queries/knn.onnx"
     benchmark = read_records(DATA)
-    facts = gather([paths[1]], against=[paths[0]], records=benchmark, data=DATA)
+    facts = gather([paths[1]], Request(against=[paths[0]], records=benchmark, data=DATA))
     (comparison,) = facts.comparisons
     on_records, made = comparison.picks
     picks = []
@@ -139,7 +139,7 @@ def test_what_changes_is_what_the_artifacts_pick(shipped):
 def test_whether_it_pays_is_what_evaluate_says(shipped):
     paths = [shipped / "new/kmeans.onnx", shipped / "new/mlp.onnx"]
     benchmark = read_records(HELD_OUT)
-    facts = gather(paths, records=benchmark, data=HELD_OUT, samples=0)
+    facts = gather(paths, Request(records=benchmark, data=HELD_OUT, samples=0))
     expected = evaluate_policies(routed(paths, benchmark), benchmark)
     assert facts.worth.verdicts == verdicts(expected)
     assert [one.quality for one in facts.worth.evaluation.results] == [one.quality for one in expected.results]
@@ -272,7 +272,7 @@ def test_a_map_shows_vectors_as_the_artifact_compares_them(name, tmp_path):
     document = train(training_data(records), rules)
     semantics = rules.unversioned
     convert(json.dumps(document).encode(), tmp_path / "a.onnx", samples=0, semantics=semantics)
-    (found,) = gather([tmp_path / "a.onnx"], records=records, samples=0).maps
+    (found,) = gather([tmp_path / "a.onnx"], Request(records=records, samples=0)).maps
     rows = {(mark.x, mark.y) for mark in found.marks if mark.row is not None}
     queries = [(mark.x, mark.y) for mark in found.marks if mark.row is None]
     assert found.by_direction
