@@ -25,7 +25,7 @@ from modelpick.runtime.text.messages import Which
 
 from .io import check_distinct, new_file, open_bytes, read_bytes, reason, resolved
 from .parquet import PARQUET, ParquetWriter, as_matrix, as_objects, read_columns
-from .parts import MANIFEST, Parts, open_parts
+from .parts import Parts, open_parts
 from .queries import FEATURES, PROMPTS, Parse, Query, parse_file, parse_prompt, parse_query
 
 CHUNK = 8_192
@@ -47,20 +47,6 @@ class Pick(Struct, omit_defaults=True):
 
 _PICK = msgspec.json.Decoder(Pick)
 Writer = Callable[[IO[bytes]], AbstractContextManager[Callable[[list[Pick]], None]]]
-
-
-class Manifest(Struct):
-    """What the parts of a run are made of."""
-
-    artifact: str
-    """SHA-256."""
-    encoder: list[str]
-    """Its digest, and which messages are the prompt; empty without one."""
-    source: list[int | str]
-    """Path, size, inode, and times of the last changes of content and of anything, in nanoseconds."""
-    column: str
-    chunk: int
-    asked: str
 
 
 class _Form(NamedTuple):
@@ -142,31 +128,25 @@ def select_file(
         raise ModelpickError(f"{target}: cannot be written: {reason(cause)}") from None
     read = _reader(source)
     _, data = read_bytes(artifact, ModelpickError)
-    status = source.stat()
-    times = [status.st_mtime_ns, status.st_ctime_ns]
-    identity: list[int | str] = [str(source.resolve()), status.st_size, status.st_ino, *times]
-    prompts = None if encoder is None else Encoder.load(encoder)
+    status, prompts = source.stat(), None if encoder is None else Encoder.load(encoder)
     form = _features(column) if prompts is None else _PROMPTS
-    manifest = Manifest(
-        artifact=hashlib.sha256(data).hexdigest(),
-        encoder=[prompts.digest, message] if prompts else [],
-        source=identity,
-        column=column,
-        chunk=chunk,
-        asked=repr(asked or {}),
-    )
+    times = [status.st_mtime_ns, status.st_ctime_ns]
+    identity = [str(source.resolve()), status.st_size, status.st_ino, *times]
+    read_by = [prompts.digest, message] if prompts else []
+    made_of = [hashlib.sha256(data).hexdigest(), read_by, identity, column, chunk, repr(asked or {})]
     folder = final.with_name(f".{final.name}.modelpick-parts")
     rows = resumed = 0
     try:
-        with _loaded(artifact, data, prompts, message, asked or {}) as selector, open_parts(folder) as parts:
-            _prepare(folder, parts, msgspec.json.encode(manifest))
+        with (
+            _loaded(artifact, data, prompts, message, asked or {}) as selector,
+            open_parts(folder, msgspec.json.encode(made_of)) as parts,
+        ):
             for number, (values, total) in enumerate(read(source, form, chunk)):
-                kept = parts.get(number)
-                if kept is not None and _rows(kept) == range(rows, rows + len(values)):
-                    resumed += len(values)
-                else:
+                if parts.get(number) is None:
                     picks = _picks(selector, values, rows)
                     parts.put(number, b"".join(msgspec.json.encode(pick) + b"\n" for pick in picks))
+                else:
+                    resumed += len(values)
                 rows += len(values)
                 done(rows, total)
             bad = _join(parts, rows, final, _WRITERS[suffix])
@@ -176,37 +156,10 @@ def select_file(
     return Outcome(rows, bad, resumed)
 
 
-def _prepare(folder: Path, parts: Parts, manifest: bytes) -> None:
-    """Keep the parts of an earlier run on the same files, or remove those of another.
-
-    Raises
-    ------
-    ModelpickError
-        When there is a folder that no run made: it stays as it is.
-    """
-    names = parts.names()
-    try:
-        found = parts.read(MANIFEST) if names else b""
-        if found == manifest:
-            return
-        if names:
-            msgspec.json.decode(found, type=Manifest)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        raise ModelpickError(f"{folder}: expected the parts of an earlier run, or nothing: move it away") from None
-    parts.clear()
-    parts.write(MANIFEST, manifest)
-
-
-def _rows(part: bytes) -> range:
-    """Return the rows that a part answers, from the first to the last."""
-    picks = [_PICK.decode(line) for line in part.splitlines()]
-    return range(picks[0].row, picks[0].row + len(picks)) if picks else range(0)
-
-
 def _loaded(
     artifact: Path, data: bytes, encoder: Encoder | None, message: Which, asked: Given
 ) -> Selector | TextSelector:
-    """Load the bytes that the manifest names, and not what may have taken the file's place; errors name the file."""
+    """Load the bytes that the parts are made of, and not what may have taken the file's place; errors name the file."""
     try:
         if encoder is None:
             return Selector.load(data, **asked)

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-# A part, by its number and the SHA-256 of its bytes; what is being written; and what the parts are made of.
-PART = re.compile(r"(?P<number>\d{9,})-(?P<digest>[0-9a-f]{64})\.jsonl")
+# A part, by its number and a digest; and what is being written.
+PART = re.compile(r"(?P<number>\d{9,})-[0-9a-f]{64}\.jsonl")
 UNFINISHED = re.compile(r"\.modelpick-[0-9a-f]{16}")
-MANIFEST = "manifest.json"
 # Where the system has them, files are reached through the folder's descriptor, and no link is followed.
 _HAS_DESCRIPTORS = os.open in os.supports_dir_fd and hasattr(os, "geteuid")
 _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -21,25 +20,21 @@ _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os
 class Parts:
     """The files of the folder, which nobody else may write to: what is in it was put there by a run of one's own.
 
-    What takes the place of the folder later does not count: all of its files are reached through its descriptor.
+    What takes the place of the folder later does not count: all of its files are reached through its descriptor. The
+    name of a part says by a digest what it was made of, which it is, and what is in it: one of another run, in another
+    place or altered is none.
     """
 
-    def __init__(self, path: Path, descriptor: int | None) -> None:
-        self._path, self._descriptor = path, descriptor
-        self._numbered = {int(found["number"]): found[0] for found in map(PART.fullmatch, self.names()) if found}
+    def __init__(self, path: Path, descriptor: int | None, made_of: bytes) -> None:
+        self._path, self._descriptor, self._made_of = path, descriptor, made_of
+        names = self._names()
+        if not all(PART.fullmatch(name) or UNFINISHED.fullmatch(name) for name in names):
+            raise FileExistsError(f"{path}: expected the parts of an earlier run, or nothing: move it away")
+        self._numbered = {int(found["number"]): found[0] for found in map(PART.fullmatch, names) if found}
 
-    def names(self) -> list[str]:
-        """Return the names of all files."""
-        return os.listdir(self._path if self._descriptor is None else self._descriptor)  # noqa: PTH208 (by descriptor)
-
-    def read(self, name: str) -> bytes:
-        """Read a file."""
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _FLAGS
-        with os.fdopen(os.open(self._at(name), flags, dir_fd=self._descriptor), "rb") as file:
-            return file.read()
-
-    def write(self, name: str, data: bytes) -> None:
-        """Write a file, whole or not at all."""
+    def put(self, number: int, data: bytes) -> None:
+        """Write a part, whole or not at all."""
+        self._numbered[number] = self._name(number, data)
         unfinished = f".modelpick-{secrets.token_hex(8)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
         try:
@@ -47,34 +42,39 @@ class Parts:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            folder = self._descriptor
-            os.replace(self._at(unfinished), self._at(name), src_dir_fd=folder, dst_dir_fd=folder)
+            source, target, folder = self._at(unfinished), self._at(self._numbered[number]), self._descriptor
+            os.replace(source, target, src_dir_fd=folder, dst_dir_fd=folder)
         except OSError:
             self._unlink(unfinished)
             raise
 
-    def put(self, number: int, data: bytes) -> None:
-        """Write a part; its name says what is in it."""
-        self._numbered[number] = f"{number:09}-{hashlib.sha256(data).hexdigest()}.jsonl"
-        self.write(self._numbered[number], data)
-
     def get(self, number: int) -> bytes | None:
-        """Read a part; None where there is none that is whole."""
-        found = PART.fullmatch(self._numbered.get(number, ""))
-        if found is None:
+        """Read a part; None where there is none."""
+        name = self._numbered.get(number)
+        if name is None:
             return None
-        data = self.read(found[0])
-        if hashlib.sha256(data).hexdigest() == found["digest"]:
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _FLAGS
+        with os.fdopen(os.open(self._at(name), flags, dir_fd=self._descriptor), "rb") as file:
+            data = file.read()
+        if name == self._name(number, data):
             return data
         self._unlink(self._numbered.pop(number))
         return None
 
     def clear(self) -> None:
-        """Remove what runs make."""
-        for name in self.names():
-            if name == MANIFEST or PART.fullmatch(name) or UNFINISHED.fullmatch(name):
+        """Remove all parts, those of other runs as well."""
+        for name in self._names():
+            if PART.fullmatch(name) or UNFINISHED.fullmatch(name):
                 self._unlink(name)
         self._numbered = {}
+
+    def _names(self) -> list[str]:
+        return os.listdir(self._path if self._descriptor is None else self._descriptor)  # noqa: PTH208 (by descriptor)
+
+    def _name(self, number: int, data: bytes) -> str:
+        digest = hashlib.sha256(b"%b\n%d\n" % (self._made_of, number))
+        digest.update(data)
+        return f"{number:09}-{digest.hexdigest()}.jsonl"
 
     def _at(self, name: str) -> str:
         return name if self._descriptor is not None else str(self._path / name)
@@ -85,13 +85,20 @@ class Parts:
 
 
 @contextmanager
-def open_parts(path: Path) -> Iterator[Parts]:
+def open_parts(path: Path, made_of: bytes) -> Iterator[Parts]:
     """Open a folder for parts, and make it where there is none; remove it in the end if it is empty.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    made_of
+        All that the parts depend on.
 
     Raises
     ------
     OSError
-        When it cannot be opened, is a link, is another user's, or others may write to it.
+        When it cannot be opened, is a link, is another user's, others may write to it, or it holds something else.
     """
     with suppress(FileExistsError):
         path.mkdir(0o700, parents=True)
@@ -104,7 +111,7 @@ def open_parts(path: Path) -> Iterator[Parts]:
             if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o022:
                 raise PermissionError(f"{path}: expected a folder that nobody else may write to: move it away")
         try:
-            yield Parts(path, descriptor)
+            yield Parts(path, descriptor, made_of)
         finally:
             with suppress(OSError):
                 path.rmdir()
