@@ -68,7 +68,7 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/service.py --output benchmarks/results
 	$(BIN)/python benchmarks/overhead.py --output benchmarks/results
 
-# Writes the tables of README.md and docs/ anew, from benchmarks/results.
+# Writes the tables of docs/ anew, from benchmarks/results.
 bench-tables:
 	$(PYTHON) benchmarks/tables.py
 

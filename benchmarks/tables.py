@@ -1,4 +1,4 @@
-"""Writes the measured tables of README.md and docs/ from results/: `make bench-tables`.
+"""Writes the measured tables of docs/ from results/: `make bench-tables`.
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``; what is there is replaced.
 """
@@ -50,7 +50,7 @@ def machine() -> Iterator[Row]:
 def knn_ratios() -> Iterator[Row]:
     """Compare with FAISS, by size of batch: microseconds a query, and FAISS's as multiples of ours.
 
-    Of the usual sizes: the page of exact search shows them all.
+    Of the usual sizes: the tables by size of batch show them all.
     """
     batches = {"1": "single queries", "64": "batches of 64", "1024": "of 1,024"}
     yield ("rows", *(f"{peer}, {size}" for size in batches.values() for peer in ("modelpick", "FAISS")))
