@@ -38,7 +38,7 @@ def imported(path):
     package, *rest = path.relative_to(ROOT).with_suffix("").parts
     parts = ["modelpick", *([] if package == "package" else [package]), *rest]
     try:
-        return import_module(".".join(parts)) if path.stem != "__main__" else None
+        return import_module(".".join(parts).removesuffix(".__init__")) if path.stem != "__main__" else None
     except ImportError:
         return None
 
