@@ -4,9 +4,12 @@ import errno
 import hashlib
 import json
 import os
+import random
 import resource
+import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -28,13 +31,14 @@ from sklearn.svm import SVR, LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
 from modelpick.converter import convert, restore, to_artifact
-from modelpick.converter.algorithms.kmeans import KMeansModelSelector
-from modelpick.converter.algorithms.knn import KNNModelSelector
-from modelpick.converter.algorithms.mlp import MLPModelSelector
-from modelpick.converter.algorithms.svm import SVMModelSelector
+from modelpick.converter.algorithms.kmeans.nearest import KMeansModelSelector
+from modelpick.converter.algorithms.knn.vote import KNNModelSelector
+from modelpick.converter.algorithms.mlp.rows import MLPModelSelector
+from modelpick.converter.algorithms.svm.one_vs_rest import SVMModelSelector
 from modelpick.runtime import DocumentError, ModelpickError, Selector
 from support import reference
 from support.artifacts import built, contents, converted, encoded
+from support.attacks import attack
 from support.catalogue import batch_norm, dense, kmeans, knn, linear_classifier, mlp, rbf_classifier, svm
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -107,18 +111,15 @@ for file in sys.argv[1:]:
 
 
 def test_converts_to_the_same_bytes_in_every_process():
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", DIGESTS, *FILES],
-            env=os.environ | {"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": threads},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for seed, threads in (("1", "1"), ("2", "2"))
+    """With another seed of hashes, and more threads."""
+    environment = os.environ | {"PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "2"}
+    command = [sys.executable, "-c", DIGESTS, *FILES]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == [
+        hashlib.sha256(converted(file, exact_search=search)).hexdigest()
+        for file in FILES
+        for search in ("plain", "quantised")
     ]
-    first, second = (process.communicate(timeout=60)[0].split() for process in processes)
-    assert len(first) == 2 * len(FILES)
-    assert first == second
 
 
 @pytest.mark.parametrize("search", ["plain", "quantised"])
@@ -528,32 +529,25 @@ def test_a_written_file_is_as_readable_as_any(tmp_path):
     assert (tmp_path / "model.onnx").stat().st_mode & 0o777 == 0o640
 
 
-KILLED = """
-import os, signal, sys
-from modelpick.converter import convert
+def converted_until(step, source, target):
+    """Convert, and end at a step by a signal."""
+    replace = os.replace
 
-source, target, step = sys.argv[1:]
-replace = os.replace
+    def kill(*args, **kwargs):
+        if step == "renamed":
+            replace(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGKILL)
 
-def kill(*args, **kwargs):
-    if step == "renamed":
-        replace(*args, **kwargs)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-setattr(os, {"flush": "fsync", "rename": "replace", "renamed": "replace"}[step], kill)
-convert(source, target)
-"""
+    setattr(os, {"flush": "fsync", "rename": "replace", "renamed": "replace"}[step], kill)
+    convert(source, target)
 
 
 def test_killed_at_any_step_the_old_artifact_or_the_new_one_stands(tmp_path):
-    (tmp_path / "new.json").write_bytes(encoded(KMEANS))
-    processes = {}
     for step in ("flush", "rename", "renamed"):
         (tmp_path / step).mkdir()
         convert(encoded(KNN), tmp_path / step / "model.onnx", samples=1)
-        arguments = [tmp_path / "new.json", tmp_path / step / "model.onnx", step]
-        processes[step] = subprocess.Popen([sys.executable, "-c", KILLED, *arguments])
-    assert {step: process.wait(60) for step, process in processes.items()} == dict.fromkeys(processes, -9)
+        outcome = attack(converted_until, step, encoded(KMEANS), tmp_path / step / "model.onnx")
+        assert (outcome.kind, outcome.what) == ("died", "SIGKILL")
     expected = {"flush": KNN, "rename": KNN, "renamed": KMEANS}
     for step, model in expected.items():
         target = tmp_path / step / "model.onnx"
@@ -562,34 +556,26 @@ def test_killed_at_any_step_the_old_artifact_or_the_new_one_stands(tmp_path):
         assert target.read_bytes() == converted(KMEANS)
 
 
-KILLED_AT_RANDOM = """
-import os, random, signal, sys, time
-from pathlib import Path
-from modelpick.converter import convert
-
-*sources, target = sys.argv[1:]
-whole, moment = [], random.Random(0)
-for source in sources:
-    convert(source, target, samples=1)
-    whole.append(Path(target).read_bytes())
-for _ in range(40):
-    process = os.fork()
-    if process == 0:
-        while True:
+def killed_at_random(sources, target):
+    """Convert some models again and again, in processes that are killed at random."""
+    whole, moment = [], random.Random(0)
+    for source in sources:
+        convert(source, target, samples=1)
+        whole.append(target.read_bytes())
+    for _ in range(40):
+        process = os.fork()
+        while process == 0:
             for source in sources:
                 convert(source, target, samples=1)
-    time.sleep(moment.uniform(0.005, 0.1))
-    os.kill(process, signal.SIGKILL)
-    os.waitpid(process, 0)
-    assert Path(target).read_bytes() in whole
-"""
+        time.sleep(moment.uniform(0.005, 0.1))
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+        assert target.read_bytes() in whole
 
 
 def test_killed_at_random_an_artifact_stands(tmp_path):
-    for name, model in (("a.json", KNN), ("b.json", KMEANS)):
-        (tmp_path / name).write_bytes(encoded(model))
     target = tmp_path / "model.onnx"
-    arguments = [tmp_path / "a.json", tmp_path / "b.json", target]
-    subprocess.run([sys.executable, "-c", KILLED_AT_RANDOM, *arguments], check=True, timeout=60)
+    outcome = attack(killed_at_random, [encoded(KNN), encoded(KMEANS)], target)
+    assert outcome.kind == "answered", outcome
     with Selector.load(target) as selector:
         assert selector.n_features_in_ == D

@@ -8,6 +8,8 @@ import struct
 import subprocess
 import sys
 import termios
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from rich.table import Table
 
 from modelpick.converter.cli import console
 from modelpick.converter.cli.console import progress, rate, show
+from support.command import modelpick
 
 MODELS = Path(__file__).parents[3] / "models"
 LONG_NAME = "a-model-whose-name-is-long-" * 4
@@ -123,37 +126,45 @@ with progress("Converting", "files") as converted:
 """
 
 
-def on_terminal(width, **environment):
-    """Run steps with standard error on a terminal, and standard output in a pipe."""
-    terminal, end = pty.openpty()
-    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+WIDTHS = [30, 60, 100]
+# Each: a width, and variables.
+TERMINALS = {
+    **{width: (width, {}) for width in WIDTHS},
+    "no colours": (80, {"NO_COLOR": "1"}),
+    "no cursor": (80, {"TERM": "dumb"}),
+}
+
+
+@pytest.fixture(scope="module")
+def on_terminals():
+    """Run steps with standard error on terminals, and standard output in pipes, all at once: what both got of each."""
     known = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR")}
-    process = subprocess.Popen(
-        [sys.executable, "-c", STEPS],
-        stdin=end,
-        stdout=subprocess.PIPE,
-        stderr=end,
-        env={**known, "TERM": "xterm-256color", **environment},
-    )
-    os.close(end)
+    running = {}
+    for name, (width, variables) in TERMINALS.items():
+        terminal, end = pty.openpty()
+        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+        environment = {**known, "TERM": "xterm-256color", **variables}
+        streams = {"stdin": end, "stdout": subprocess.PIPE, "stderr": end}
+        running[name] = subprocess.Popen([sys.executable, "-c", STEPS], **streams, env=environment), terminal
+        os.close(end)
+    with ThreadPoolExecutor(len(running)) as pool:
+        return dict(zip(running, pool.map(lambda pair: ended(*pair), running.values()), strict=True))
+
+
+def ended(process, terminal):
+    """Wait for a process: what it printed, and what its terminal got."""
     seen = b""
-    while True:
-        try:
-            part = os.read(terminal, 65_536)
-        except OSError:  # its other end is closed
-            break
-        if not part:
-            break
-        seen += part
-    os.close(terminal)
+    with suppress(OSError), os.fdopen(terminal, "rb", buffering=0) as file:  # its other end is closed
+        while part := file.read(65_536):
+            seen += part
     out = process.stdout.read().decode()
     assert process.wait(timeout=60) == 0
     return out, seen.decode()
 
 
-@pytest.mark.parametrize("width", [30, 60, 100])
-def test_progress_on_a_terminal(width):
-    out, err = on_terminal(width)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_progress_on_a_terminal(on_terminals, width):
+    out, err = on_terminals[width]
     assert out == "converted 1\nconverted 2\n"
     lines = [line.rstrip() for line in re.split(r"[\r\n]+", ESCAPES.sub("", err))]
     assert max(map(len, lines)) <= width
@@ -165,31 +176,26 @@ def test_progress_on_a_terminal(width):
     assert COLOUR.search(err)
 
 
-def test_progress_without_colours():
-    _, err = on_terminal(80, NO_COLOR="1")
+def test_progress_without_colours(on_terminals):
+    _, err = on_terminals["no colours"]
     assert "Converting" in err
     assert ("Verifying model-1.json" in err) == SHOWS_INNER
     assert COLOUR.search(err) is None
 
 
-def test_a_terminal_that_cannot_move_its_cursor_is_a_log():
-    assert on_terminal(80, TERM="dumb")[1].split("\r\n") == ["warning: odd", "warning: odd", ""]
+def test_a_terminal_that_cannot_move_its_cursor_is_a_log(on_terminals):
+    assert on_terminals["no cursor"][1].split("\r\n") == ["warning: odd", "warning: odd", ""]
 
 
-def test_the_tables_of_the_command_fit_a_terminal(tmp_path):
+def test_the_tables_of_the_command_fit_a_terminal(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     commands = [
         ["convert", MODELS / "kmeans.json", "-o", tmp_path],
         ["inspect", tmp_path / "kmeans.onnx"],
         ["evaluate", tmp_path / "kmeans.onnx", "--data", MODELS / "benchmark.jsonl"],
     ]
     for command in commands:
-        done = subprocess.run(
-            [sys.executable, "-m", "modelpick", *map(str, command)],
-            env={**os.environ, "COLUMNS": "80"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        done = modelpick(*command)
         assert done.returncode == 0, done.stderr
         framed = [line for line in done.stdout.splitlines() if line[0] in "┏┃┡│└"]
         assert max(map(len, framed)) <= 80
