@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from prometheus_client import Counter, Histogram
 
 from modelpick.runtime import ArtifactError, Objective
-from modelpick.runtime.decision.objective import cheapest
+from modelpick.runtime.decision.operating_points import cheapest
 from modelpick.runtime.events import Event, Refusal, Swap
 from modelpick.runtime.request import Given
 from modelpick.runtime.serving.text_store import TextStore

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from .artifact.metadata import Metadata
 from .artifact.requirements import Requirements
-from .decision.objective import Objective, OperatingPoint
+from .decision.objective import Objective
+from .decision.operating_points import OperatingPoint
 from .errors import ArtifactError, DocumentError, FeatureError, ModelpickError
 from .features import FeatureBuilder
 from .selector import Drift, Selector

@@ -2,16 +2,17 @@
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import fields
 from typing import TypeVar, get_args
 
-from .decision.objective import Objective
+from .decision.outcomes import PRICES
 
 _F = TypeVar("_F", bound=Callable[..., object])
+# What takes an objective takes outcomes in the place of those that are predicted as well.
+_GIVEN = tuple(kind.given for kind in PRICES)
 # How alike a keyword and a known one must be, from 0 to 1, for the one to be taken for the other, misspelled.
 ALIKE = 0.4
 # What is asked of an objective is often taken for a keyword.
-_ELSEWHERE = {field.name: f"objective=Objective({field.name}=...)" for field in fields(Objective)}
+_ELSEWHERE = {kind.weight: f"objective=Objective({kind.weight}=...)" for kind in PRICES}
 
 
 def spelled_out(function: _F) -> _F:
@@ -22,9 +23,12 @@ def spelled_out(function: _F) -> _F:
     signature = inspect.signature(function)
     *named, rest = signature.parameters.values()
     (typed,) = get_args(rest.annotation)
+    annotations: dict[str, object] = typed.__annotations__
+    if "objective" in annotations:
+        annotations = {**annotations, **dict.fromkeys(_GIVEN, annotations["costs"])}
     keywords = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-        for name, kind in typed.__annotations__.items()
+        for name, kind in annotations.items()
     ]
     function.__dict__["__signature__"] = signature.replace(parameters=[*named, *keywords])
     return function
@@ -38,6 +42,7 @@ def refuse_unknown(given: Mapping[str, object], known: Collection[str]) -> None:
     TypeError
         Names the first of them, and the nearest that is known.
     """
+    known = (*known, *_GIVEN) if "objective" in known else known
     name = next((name for name in given if name not in known), None)
     if name is None:
         return

@@ -9,6 +9,7 @@ from .artifact.metadata import Metadata, read_metadata
 from .artifact.onnx_reader import Model, Tensor
 from .artifact.protobuf import MalformedError
 from .artifact.tables import check_tables
+from .decision.outcomes import n_held
 from .errors import ArtifactError, ModelpickError
 from .schema import PREFIX, Entry
 
@@ -58,6 +59,7 @@ def _contents(name: str, data: bytes) -> Contents:
         "rows": metadata.rows,
         "features": metadata.n_features_in,
         "models": len(metadata.model_names),
+        "kinds": n_held(metadata.outcomes),
         "choices": len(metadata.choices),
         "k": metadata.k,
     }

@@ -9,7 +9,9 @@ from typing import Literal, NamedTuple, TypedDict, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .decision.objective import Objective, OperatingPoint, cheapest
+from .decision.objective import NOTHING_GIVEN, GivenOutcomes, Objective
+from .decision.operating_points import OperatingPoint, cheapest
+from .decision.outcomes import KINDS, PLACES, PRICES, Kind
 from .decision.voting import Weights
 from .errors import FeatureError
 from .events import NAME_LENGTH, Remembered, logger
@@ -84,10 +86,8 @@ class Preferences(NamedTuple):
     """The same, as indices in the order of the candidates."""
     objective: Objective = Objective()
     """What outcomes are worth."""
-    costs: npt.NDArray[np.float64] | None = None
-    """Cost of each model, shape (n_models,), NaN where the prediction counts."""
-    seconds: npt.NDArray[np.float64] | None = None
-    """Seconds likewise."""
+    given: GivenOutcomes = NOTHING_GIVEN
+    """Outcomes that count in the place of predictions."""
     evidence: float = 0.0
     """Standard errors by which the default model must be led."""
     only: str | None = None
@@ -178,18 +178,16 @@ class Checks:
 
     def _check_outcomes(self, preferences: Preferences) -> None:
         """Refuse to weigh what is neither predicted nor given."""
-        for outcome, option, weight, given in (
-            ("cost", "costs", preferences.objective.cost_weight, preferences.costs),
-            ("seconds", "seconds", preferences.objective.seconds_weight, preferences.seconds),
-        ):
-            if not weight or outcome in self._known.outcomes:
+        for name, _ in preferences.objective.weights:
+            if name in self._known.outcomes:
                 continue
-            lacking = np.isnan(given) if given is not None else np.full(len(self._names), True)
+            lacking = np.isnan(preferences.given.get(name, np.full(len(self._names), np.nan)))
             if preferences.allowed is not None:
                 lacking &= preferences.allowed
             if lacking.any():
                 model = self._names[int(lacking.argmax())]
-                raise FeatureError(f"objective: expected {option} of {model}: the artifact predicts no {outcome}")
+                option = KINDS[PLACES[name]].given
+                raise FeatureError(f"objective: expected {option} of {model}: the artifact predicts no {name}")
 
     def _with_quality(self, preferences: Preferences, quality_weight: object) -> Preferences:
         weight = _number(quality_weight)
@@ -209,23 +207,17 @@ class Checks:
             raise FeatureError(f"keep: expected a positive number, got {keep!r}")
         return preferences._replace(objective=cheapest(self._known.points, share).objective)
 
-    def _with_costs(self, preferences: Preferences, costs: object) -> Preferences:
-        return preferences._replace(costs=self._of_models("costs", costs))
-
-    def _with_seconds(self, preferences: Preferences, seconds: object) -> Preferences:
-        return preferences._replace(seconds=self._of_models("seconds", seconds))
-
-    def _of_models(self, name: str, given: object) -> npt.NDArray[np.float64]:
+    def _with_outcomes(self, preferences: Preferences, given: object, *, kind: Kind) -> Preferences:
         if not isinstance(given, Mapping):
-            raise FeatureError(f"{name}: expected a mapping of models to numbers, got {given!r}")
+            raise FeatureError(f"{kind.given}: expected a mapping of models to numbers, got {given!r}")
         values = np.full(len(self._names), np.nan)
         for model, value in given.items():
-            index, number = self._index_of(model, name), _number(value)
+            index, number = self._index_of(model, kind.given), _number(value)
             if number is None or not 0.0 <= number < np.inf:
-                raise FeatureError(f"{name}: expected a number, 0 or more, of {model}, got {value!r}")
+                raise FeatureError(f"{kind.given}: expected a number, 0 or more, of {model}, got {value!r}")
             if index is not None:
                 values[index] = number
-        return values
+        return preferences._replace(given={**preferences.given, kind.name: values})
 
     def _with_evidence(self, preferences: Preferences, evidence: object) -> Preferences:
         errors = _number(evidence)
@@ -343,11 +335,10 @@ def lasting(given: _Given) -> _Given:
 _CHECKS: Mapping[str, Callable[[Checks, Preferences, object], Preferences]] = {
     "quality_weight": Checks._with_quality,
     "candidates": Checks._with_candidates,
-    "costs": Checks._with_costs,
-    "seconds": Checks._with_seconds,
     "evidence": Checks._with_evidence,
     "objective": Checks._with_objective,
     "keep": Checks._with_keep,
+    **{kind.given: partial(Checks._with_outcomes, kind=kind) for kind in PRICES},
 }
 
 

@@ -19,7 +19,7 @@ from .artifact.metadata import Metadata
 from .artifact.onnx_reader import Tensor
 from .artifact.requirements import Requirements
 from .artifact.seal import check_seal, read_sealed
-from .decision.objective import OperatingPoint
+from .decision.operating_points import OperatingPoint
 from .errors import ArtifactError, FeatureError, ModelpickError
 from .events import UNKNOWN, Observer, Selection, notify
 from .features import FeatureBuilder

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from modelpick.runtime import Objective
 
-from ..evaluation.evaluate import MEANS, ROLES_FROM, Result
+from ..evaluation.evaluate import MEANS, ROLES_FROM, Result, to_fields
 from ..evaluation.judge import Judgement
 from ..evaluation.judge import evaluate as evaluate_artifacts
 from ..evaluation.plot import plot
@@ -109,7 +109,7 @@ def evaluate(
     if picks is not None:
         write_atomically(picks, b"".join(msgspec.json.encode(pick) + b"\n" for pick in found.picks()))
     if as_json:
-        fields = msgspec.structs.asdict(found.evaluation) | {"verdicts": found.verdicts}
+        fields = to_fields(found.evaluation) | {"verdicts": found.verdicts}
         emit(msgspec.json.encode(fields).decode())
     else:
         _show(found)

@@ -9,6 +9,7 @@ import typer
 from modelpick.runtime import ModelpickError
 
 from ..files.io import check_distinct
+from ..report.facts import to_fields
 from ..report.markdown import to_markdown
 from ..report.sections import sections
 from ..report.write import write_report
@@ -85,6 +86,6 @@ def report(
         for line in to_markdown(sections(facts), version=facts.version).split("\n"):
             emit(line)
     if as_json:
-        emit(msgspec.json.encode(facts).decode())
+        emit(msgspec.json.encode(to_fields(facts)).decode())
     if facts.failed is not None:
         raise VerificationError(facts.failed)

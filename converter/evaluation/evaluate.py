@@ -6,8 +6,9 @@ coverage; what is compared is compared on the queries where both have one.
 
 from collections.abc import Mapping, Sequence
 from itertools import chain, combinations
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 
@@ -133,6 +134,11 @@ class Evaluation(Struct):
             for one in self.results:
                 found.setdefault(getattr(one, name).reason, {})[title] = None
         return [f"{', '.join(titles)}: {reason}" for reason, titles in found.items() if reason]
+
+
+def to_fields(evaluation: Evaluation) -> dict[str, Any]:
+    """Return what is written of an evaluation as JSON."""
+    return msgspec.structs.asdict(evaluation) | {"objective": evaluation.objective.keywords()}
 
 
 class _Scale(NamedTuple):

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from modelpick.runtime import ArtifactError, DocumentError, FeatureError, Objective, Selector
-from modelpick.runtime.decision.objective import OUTCOMES
 from modelpick.runtime.decision.objective import utilities as objective_utilities
 from modelpick.runtime.decision.shrinkage import model_means
 from modelpick.runtime.text.categories import CategoryPredictor
@@ -185,8 +184,7 @@ def _predicted(name: str, selector: Selector, embeddings: Matrix) -> Sequence[st
 
 
 def _predicts(selector: Selector, objective: Objective) -> bool:
-    weights = zip(OUTCOMES, (1.0, objective.cost_weight, objective.seconds_weight), strict=True)
-    return {kind for kind, weight in weights if weight} <= set(selector.metadata.outcomes)
+    return {"quality", *dict(objective.weights)} <= set(selector.metadata.outcomes)
 
 
 def recorded_roles(selector: Selector, objective: Objective) -> dict[str, str]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from modelpick.runtime import ArtifactError, DocumentError, Selector
-from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY
+from modelpick.runtime.decision.outcomes import COST, OUTCOMES, QUALITY
 
 from ..formats.outcomes import Benchmark, Matrix
 from ..statistics.bootstrap import Estimate, Vector, drawn, estimate, share

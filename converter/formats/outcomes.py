@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modelpick.runtime.artifact.metadata import EncoderIdentity
-from modelpick.runtime.decision.objective import SECONDS
+from modelpick.runtime.decision.outcomes import SECONDS
 
 from .categories import CategoryClassifier
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modelpick.runtime import Selector
-from modelpick.runtime.decision.objective import OUTCOMES
+from modelpick.runtime.decision.outcomes import OUTCOMES
 
 from ..evaluation.evaluate import difference, difference_columns
 from ..evaluation.policies import Policy, chosen

@@ -1,8 +1,12 @@
 """Every number of a report, as one tree: what ``--json`` prints, and what the page and the summary are made of."""
 
+from typing import Any
+
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from ..evaluation.evaluate import Evaluation
+from ..evaluation.evaluate import to_fields as evaluation_fields
 from ..evaluation.verdict import Verdict
 from ..statistics.bootstrap import Estimate
 from ..verification.report import Report
@@ -249,3 +253,11 @@ class Facts(Struct):
         """Return a number for each model of all artifacts, in order of their first appearance."""
         names = dict.fromkeys(name for _, one in self.named() for name in one.model_names)
         return {name: color for color, name in enumerate(names)}
+
+
+def to_fields(facts: Facts) -> dict[str, Any]:
+    """Return what is written of a report as JSON."""
+    fields = asdict(facts)
+    if facts.worth is not None:
+        fields["worth"] = {"evaluation": evaluation_fields(facts.worth.evaluation), "verdicts": facts.worth.verdicts}
+    return fields

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from modelpick import __version__
 from modelpick.runtime import DocumentError, ModelpickError, OperatingPoint, Selector
 from modelpick.runtime.artifact.seal import read_sealed
-from modelpick.runtime.decision.objective import Estimate as Recorded
+from modelpick.runtime.decision.operating_points import Estimate as Recorded
 from modelpick.runtime.errors import one_line
 from modelpick.runtime.loading import read_contents
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..artifact.tables import Specs
+from ..decision.outcomes import PRICES
 from ..request import Norms, Preferences, Queries
 from ..session import Part, Run
 
@@ -62,7 +63,7 @@ CANDIDATES: Final = frozenset({"candidates"})
 # A vote of qualities and speeds.
 VOTES: Final = CANDIDATES | {"quality_weight"}
 # A prediction of outcomes, which an objective weighs.
-PREDICTS: Final = CANDIDATES | {"objective", "keep", "costs", "seconds"}
+PREDICTS: Final = CANDIDATES | {"objective", "keep"} | {kind.given for kind in PRICES}
 
 
 class Row(NamedTuple):

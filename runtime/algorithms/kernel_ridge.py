@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..artifact.tables import DOUBLES, FLOATS, Spec, Specs, optional
-from ..decision.objective import OUTCOMES, floored
+from ..decision.objective import floored, utility_errors
 from ..decision.voting import are_close
 from ..errors import ArtifactError
 from ..request import Norms, Preferences, Queries
@@ -25,7 +25,7 @@ _SEARCH_OUTPUTS = (Output.PREDICTION, Output.PREDICTION_ERROR)
 _EXACT_OUTPUTS = (Output.OUTCOME,)
 
 TABLES: Specs = {
-    Table.MEAN_OUTCOMES: Spec(DOUBLES, (len(OUTCOMES), "models")),
+    Table.MEAN_OUTCOMES: Spec(DOUBLES, ("kinds", "models")),
     **optional({Stored.SUPPORT_VECTORS: Spec(FLOATS, ("support", "features"))}),
 }
 
@@ -77,10 +77,10 @@ class KernelRidge:
         return winners
 
     def _shaped(self, predicted: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return floored(predicted.reshape(len(predicted), len(OUTCOMES), len(self._names)), self._least_price)
+        return floored(predicted.reshape(-1, *self._base.shape), self._least_price)
 
     def _exact(self, run: Run, queries: Queries) -> npt.NDArray[np.float64]:
-        """Predict outcomes in float64: (b, 3, n_models)."""
+        """Predict outcomes in float64: (b, n_kinds, n_models)."""
         (predicted,) = run(_EXACT_OUTPUTS, {Input.FEATURES: queries})
         return self._shaped(predicted)
 
@@ -91,9 +91,8 @@ class KernelRidge:
         errors: npt.NDArray[np.float64],
         preferences: Preferences,
     ) -> npt.NDArray[np.bool_]:
-        """Whether each winner leads by more than the errors of two predictions, (b, 3) for each kind of outcome."""
-        objective = preferences.objective
-        bound = 2.0 * (errors[:, 0] + objective.cost_weight * errors[:, 1] + objective.seconds_weight * errors[:, 2])
+        """Whether each winner leads by more than the errors of two predictions, (b, n_kinds)."""
+        bound = 2.0 * utility_errors(errors, preferences.objective)
         others = utility if preferences.allowed is None else np.where(preferences.allowed, utility, -np.inf)
         best = others[np.arange(len(others)), winners]
         proven: npt.NDArray[np.bool_] = (others >= (best - bound)[:, None]).sum(axis=1) == 1

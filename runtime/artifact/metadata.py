@@ -6,11 +6,11 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 from math import inf
 from typing import Any, NamedTuple, TypeVar
 
-from ..decision.objective import OUTCOMES, Estimate, Objective, OperatingPoint, Single
+from ..decision.operating_points import OperatingPoint, Single, read_point, read_single
+from ..decision.outcomes import OUTCOMES
 from ..decision.voting import Weights
 from ..errors import CONTROLS, ArtifactError
 from ..schema import FORMAT_VERSION, PREFIX, EncoderEntry, Entry
@@ -80,7 +80,7 @@ class Metadata:
     cost_weight: float
     """HierShrink: weight of the relative mean latency."""
     outcomes: tuple[str, ...]
-    """Kinds of outcomes that are predicted, see `modelpick.runtime.decision.objective.OUTCOMES`; mostly none."""
+    """Kinds of outcomes that are predicted, see `modelpick.runtime.decision.outcomes.KINDS`; mostly none."""
     least_price: float
     """Costs and seconds that are predicted lower count as that; minus infinity where there is no such floor."""
     default: str | None
@@ -276,29 +276,9 @@ class _Entries:
         if not recorded:
             return (), None
         try:
-            return tuple(map(_point, recorded["points"])), _single(recorded["best_single"])
+            return tuple(map(read_point, recorded["points"])), read_single(recorded["best_single"])
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as cause:
             raise self.refusal(Entry.OPERATING_POINTS, f"malformed: {cause!r}") from None
-
-
-def _point(entry: dict[str, Any]) -> OperatingPoint:
-    known = {"quality": entry["quality"] or [], "kept": entry["kept"] or []}
-    known |= {kind: entry[kind] for kind in ("cost", "seconds", "saved") if entry[kind] is not None}
-    numbers = [*chain(*known.values()), *entry["shares"].values()]
-    if not all(map(_is_number, numbers)):
-        raise ValueError("expected finite numbers")
-    estimates: dict[str, Any] = dict.fromkeys(("cost", "seconds", "saved"))
-    estimates |= {kind: Estimate(*values) for kind, values in known.items()}
-    objective = Objective(entry["cost_weight"], entry["seconds_weight"])
-    return OperatingPoint(objective=objective, shares=entry["shares"], **estimates)
-
-
-def _single(entry: dict[str, Any]) -> Single:
-    single = Single(**entry)
-    numbers = [number for number in (single.cost, single.seconds) if number is not None]
-    if not isinstance(single.model, str) or not all(map(_is_number, [single.quality, *numbers])):
-        raise ValueError("expected the name of a model, and finite numbers")
-    return single
 
 
 def _is_number(value: object) -> bool:

@@ -42,7 +42,8 @@ def check_tables(specs: Specs, known: Mapping[str, int], tables: Mapping[str, Te
     specs
         What they must be.
     known
-        How many ``rows``, ``features``, ``models``, ``choices`` and neighbours, ``k``, the metadata say there are.
+        How many ``rows``, ``features``, ``models``, ``kinds`` of outcomes, ``choices`` and neighbours, ``k``, the
+        metadata say there are.
     tables
         Name -> array.
 

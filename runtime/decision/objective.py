@@ -1,133 +1,130 @@
-"""Outcomes and what they are worth: utility, operating points, and the model that an objective picks. Pure numpy."""
+"""What outcomes are worth: utility, and the model that an objective picks. Pure numpy."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import FrozenInstanceError
 from math import isfinite
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import FeatureError
+from .outcomes import COST as COST
+from .outcomes import OUTCOMES as OUTCOMES
+from .outcomes import PLACES, PRICES
+from .outcomes import QUALITY as QUALITY
+from .outcomes import SECONDS as SECONDS
 
-# What is known of a model's answer, in the order of the axis that holds it.
-OUTCOMES = ("quality", "cost", "seconds")
-QUALITY, COST, SECONDS = range(len(OUTCOMES))
 # Utilities that differ by less are equal.
 TIE = 1e-12
 Array = npt.NDArray[np.float64]
+# Outcomes that a caller gives in the place of predictions: kind -> of each model, (n_models,), NaN where it gives none.
+GivenOutcomes = Mapping[str, Array]
+NOTHING_GIVEN: Final[GivenOutcomes] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
 class Objective:
     """What a unit of quality is worth: ``utility = quality - cost_weight * cost - seconds_weight * seconds``.
+
+    Each kind of `modelpick.runtime.decision.outcomes.PRICES` has such a weight, 0 by default. Objectives are immutable,
+    and equal where their weights are.
 
     Raises
     ------
     FeatureError
         When a weight is negative or not finite.
+    TypeError
+        When no kind has such a weight.
     """
 
-    cost_weight: float = 0.0
+    cost_weight: float
     """Quality that is given up for one unit of cost, in the currency of the records, an answer."""
-    seconds_weight: float = 0.0
+    seconds_weight: float
     """Quality that is given up for one second, an answer."""
+    weights: tuple[tuple[str, float], ...]
+    """Kinds of outcomes whose weight is above 0, and the weights."""
 
-    def __post_init__(self) -> None:
-        for name in ("cost_weight", "seconds_weight"):
-            weight = getattr(self, name)
+    def __init__(self, cost_weight: float = 0.0, seconds_weight: float = 0.0, **weights: float) -> None:
+        given = {"cost_weight": cost_weight, "seconds_weight": seconds_weight, **weights}
+        known = {kind.weight: given.pop(kind.weight, 0.0) for kind in PRICES}
+        for name in given:
+            raise TypeError(f"unexpected keyword argument {name!r}: expected some of {', '.join(known)}")
+        for name, weight in known.items():
             if isinstance(weight, bool) or not isinstance(weight, (int, float, np.floating, np.integer)):
                 raise FeatureError(f"{name}: expected a number, 0 or more, got {weight!r}")
             if not (isfinite(weight) and weight >= 0.0):
                 raise FeatureError(f"{name}: expected a number, 0 or more, got {weight!r}")
-
-
-class Estimate(NamedTuple):
-    """A mean over queries, and its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class OperatingPoint:
-    """What picking by one objective achieved in cross-validation over the training queries."""
-
-    objective: Objective
-    quality: Estimate
-    cost: Estimate | None
-    """An answer; None where no cost was recorded."""
-    seconds: Estimate | None
-    """An answer; None where no seconds were recorded."""
-    kept: Estimate
-    """Share of the best single model's quality."""
-    saved: Estimate | None
-    """Share of the best single model's cost that is not spent."""
-    shares: Mapping[str, float]
-    """Share of the queries that each model is picked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Single:
-    """What always calling one model achieved on the training queries."""
-
-    model: str
-    quality: float
-    cost: float | None
-    seconds: float | None
-
-
-def cheapest(points: Sequence[OperatingPoint], keep: float) -> OperatingPoint:
-    """Return the cheapest operating point that kept a share of the best single model's quality.
-
-    Raises
-    ------
-    FeatureError
-        When no point did, or none has a cost.
-    """
-    priced = [(point.cost.mean, point) for point in points if point.cost is not None]
-    if not priced:
-        raise FeatureError(
-            "keep: expected operating points with costs, as `modelpick train` records them from records with costs"
+        vars(self).update(
+            known, weights=tuple((kind.name, known[kind.weight]) for kind in PRICES if known[kind.weight])
         )
-    enough = [(cost, point) for cost, point in priced if point.kept.mean >= keep]
-    if not enough:
-        most = max(point.kept.mean for _, point in priced)
-        raise FeatureError(f"keep: expected a share that an operating point kept, up to {most:.3f}, got {keep}")
-    return min(enough, key=lambda pair: pair[0])[1]
+
+    def keywords(self) -> dict[str, float]:
+        """Return the weight of each kind, by the keyword that it is given by."""
+        return {kind.weight: vars(self)[kind.weight] for kind in PRICES}
+
+    def __repr__(self) -> str:
+        return f"Objective({', '.join(f'{name}={weight!r}' for name, weight in self.keywords().items())})"
+
+    def __eq__(self, other: object) -> bool:
+        return self.weights == other.weights if isinstance(other, Objective) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.weights)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise FrozenInstanceError(f"cannot delete field {name!r}")
 
 
 def floored(outcomes: Array, least_price: float) -> Array:
-    """Raise predicted costs and seconds, of (b, 3, n_models), in place: no answer costs less than nothing."""
-    prices = outcomes[:, COST:]
+    """Raise predicted prices, of (b, n_kinds, n_models), in place: no answer costs less than nothing."""
+    prices = outcomes[:, QUALITY + 1 :]
     np.maximum(prices, least_price, out=prices)
     return outcomes
 
 
-def effective(outcomes: Array, given: Array | None) -> Array:
-    """Return outcomes of one kind, (b, n_models), or what is given of models, (n_models,), where that is not NaN."""
-    return outcomes if given is None else np.where(np.isnan(given), outcomes, given)
+def effective(outcomes: Array, kind: str, given: GivenOutcomes = NOTHING_GIVEN) -> Array:
+    """Return one kind of outcomes, (b, n_kinds, n_models), or what is given of models: (b, n_models).
+
+    What is given of every model may be of a kind that the outcomes, of an earlier artifact, do not hold.
+    """
+    place, values = PLACES[kind], given.get(kind)
+    if values is None:
+        return outcomes[:, place]
+    if place >= outcomes.shape[1]:
+        return np.broadcast_to(values, (len(outcomes), len(values)))
+    return np.where(np.isnan(values), outcomes[:, place], values)
 
 
-def utilities(outcomes: Array, objective: Objective, costs: Array | None = None, seconds: Array | None = None) -> Array:
+def utilities(outcomes: Array, objective: Objective, given: GivenOutcomes = NOTHING_GIVEN) -> Array:
     """Return the utility of models by an objective: (b, n_models).
 
     Parameters
     ----------
     outcomes
-        Outcomes of models, float64, shape (b, 3, n_models), see `OUTCOMES`; NaN where they are not known.
+        Outcomes of models, float64, shape (b, n_kinds, n_models), the kinds in the order of
+        `modelpick.runtime.decision.outcomes.KINDS`; NaN where they are not known.
     objective
         What they are worth.
-    costs, seconds
-        Of each model, shape (n_models,), instead of its outcomes; NaN where the outcomes count.
+    given
+        What counts instead of the outcomes.
     """
     utility = outcomes[:, QUALITY]
-    if objective.cost_weight:
-        utility = utility - objective.cost_weight * effective(outcomes[:, COST], costs)
-    if objective.seconds_weight:
-        utility = utility - objective.seconds_weight * effective(outcomes[:, SECONDS], seconds)
+    for kind, weight in objective.weights:
+        utility = utility - weight * effective(outcomes, kind, given)
     return utility
+
+
+def utility_errors(errors: Array, objective: Objective) -> Array:
+    """Bound the error of utilities by that of predicted outcomes, (b, n_kinds): (b,)."""
+    found = errors[:, QUALITY]
+    for kind, weight in objective.weights:
+        if PLACES[kind] < errors.shape[1]:
+            found = found + weight * errors[:, PLACES[kind]]
+    return found
 
 
 def choose(utility: Array, cost: Array, allowed: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.int64]:

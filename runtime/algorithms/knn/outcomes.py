@@ -9,7 +9,7 @@ from ...artifact.metadata import Metadata
 from ...artifact.onnx_reader import Tensor
 from ...artifact.tables import DOUBLES, INTEGERS, Spec, Specs
 from ...decision.guard import leads
-from ...decision.objective import OUTCOMES, floored
+from ...decision.objective import floored
 from ...decision.shrinkage import deviations, neighbour_means
 from ...request import Norms, Preferences, Queries
 from ...schema import Table
@@ -21,7 +21,7 @@ from ..outcomes import default_of, explained, pick, reason, utility_of
 TABLES: Specs = {
     **nearest_tables("distinct"),
     Table.FIRST_ROW: Spec(INTEGERS, ("distinct",), 0, "rows"),
-    Table.OUTCOMES: Spec(DOUBLES, ("distinct", len(OUTCOMES), "models")),
+    Table.OUTCOMES: Spec(DOUBLES, ("distinct", "kinds", "models")),
 }
 
 
@@ -45,7 +45,7 @@ class KNNOutcomes:
         self._k, self._names, self._shrinkage = metadata.k, metadata.model_names, metadata.shrinkage
         self._least_price = metadata.least_price
         self._outcomes, self._first_row = tables[Table.OUTCOMES], tables[Table.FIRST_ROW]
-        self._split = [deviations(self._outcomes[:, kind]) for kind in range(len(OUTCOMES))]
+        self._split = [deviations(self._outcomes[:, kind]) for kind in range(self._outcomes.shape[1])]
         self._base = np.array([split.base for split in self._split])
         self._nearest = Nearest(tables, metadata.k, metadata.n_features_in, metadata.metric)
 
@@ -65,7 +65,7 @@ class KNNOutcomes:
         return pick(outcomes, utility, self._guarded(rows, preferences))
 
     def _predicted(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Predict outcomes by neighbours, (b, k): (b, 3, n_models)."""
+        """Predict outcomes by neighbours, (b, k): (b, n_kinds, n_models)."""
         means = [neighbour_means(split, rows, self._shrinkage) for split in self._split]
         return floored(np.stack(means, axis=1), self._least_price)
 
