@@ -21,7 +21,8 @@ from modelpick.converter.evaluation.evaluate import Evaluation, evaluate_policie
 from modelpick.converter.evaluation.policies import Policy, artifact_policies
 from modelpick.converter.evaluation.verdict import verdicts
 from modelpick.converter.formats.outcomes import Benchmark, Settings, Training
-from modelpick.converter.training.crossvalidation import best_single, folds
+from modelpick.converter.statistics.folds import folds
+from modelpick.converter.training.crossvalidation import best_single
 from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.converter.training.tune import best_settings, tune

@@ -16,8 +16,8 @@ from modelpick.runtime import DocumentError, Objective
 
 from ..formats.outcomes import Benchmark, Matrix
 from ..statistics.bootstrap import WANTED, Estimate, Sums, Vector, estimate, ratio, resampled, share
+from ..statistics.estimation import carried, effective_sample, estimated, lacking_answers
 from ..statistics.frontier import Frontier, frontiers_of, heights, static_mix
-from .estimation import carried, effective_sample, estimated, lacking_answers
 from .policies import Policy, best_models, chosen, mixed, roles, single_models, utilities
 from .recovery import Recovery
 from .seen import Seen

@@ -8,7 +8,7 @@ from msgspec import Struct
 from modelpick.runtime import Objective
 
 from ..statistics.bootstrap import Estimate, percent, signed
-from .estimation import GUESSED
+from ..statistics.estimation import GUESSED
 from .evaluate import MIX_OF, Evaluation, Result
 from .policies import Policy
 

@@ -1,1 +1,1 @@
-"""Statistics that training and evaluation share: bootstrap intervals and frontiers."""
+"""Statistics that training and evaluation share: intervals, frontiers, folds, and estimates from logs."""

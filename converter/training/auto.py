@@ -8,8 +8,7 @@ from modelpick.runtime.decision.objective import utilities
 from ..algorithms import TABLE
 from ..algorithms.row import AnyRow, Semantics
 from ..formats.outcomes import Settings, Training
-from .crossvalidation import best_single, objective_of
-from .estimation import judged
+from .crossvalidation import best_single, judged, objective_of
 from .train import FORMAT_VERSION, TRAINED, check_settings, trainer, trainers
 from .tune import Compared, compare
 

@@ -13,7 +13,7 @@ from modelpick.runtime.features import CATEGORIES, OTHER
 
 from ..formats.categories import CategoryClassifier
 from ..formats.outcomes import Matrix
-from .crossvalidation import folds
+from ..statistics.folds import folds
 
 # Inverse of the penalty, for embeddings of unit length.
 C = 4.0

@@ -11,9 +11,10 @@ from modelpick.runtime import DocumentError, Objective
 from modelpick.runtime.decision.objective import utilities
 
 from ..algorithms.row import AnyRow
-from ..formats.outcomes import Matrix, Settings, Training
+from ..formats.outcomes import Benchmark, Matrix, Settings, Training
+from ..statistics.estimation import carried, estimated
+from ..statistics.folds import folds
 
-FOLDS = 5
 # Cost weights that are tried, in units of quality per mean cost of the best single model, so that neither currency nor
 # the length of prompts matters: quarters of an octave. Beyond the last, nearly all picks are the cheapest model.
 WEIGHTS = (0.0, *(2.0 ** (step / 4) for step in range(-28, 5)))
@@ -29,22 +30,21 @@ class Sweep(NamedTuple):
     """Models of the benchmark, int64, shape (n_objectives, n_queries)."""
 
 
-def folds(features: Matrix, seed: int) -> Picks:
-    """Return the fold of each query, int64, shape (n_queries,), drawn at random; equal vectors are in one fold.
+class Judged(NamedTuple):
+    """What picks for training queries are judged by."""
 
-    Raises
-    ------
-    DocumentError
-        When there is only one distinct vector.
-    """
-    groups = np.unique(features, axis=0, return_inverse=True)[1].ravel()
-    n_groups = int(groups.max()) + 1
-    if n_groups < 2:
-        raise DocumentError(f"expected two distinct queries or more to cross-validate, got {n_groups}")
-    numbers = np.empty(n_groups, dtype=np.int64)
-    numbers[np.random.default_rng(seed).permutation(n_groups)] = np.arange(n_groups) % min(FOLDS, n_groups)
-    fold: Picks = numbers[groups]
-    return fold
+    benchmark: Benchmark
+    """The records, or of a log the estimates."""
+    singles: Benchmark
+    """Likewise, without the models that a log says too little of."""
+
+
+def judged(training: Training) -> Judged:
+    """Return what picks are judged by."""
+    if not training.benchmark.is_log:
+        return Judged(training.benchmark, training.benchmark)
+    estimation = estimated(training.benchmark, training.settings.seed, training.features)
+    return Judged(estimation.benchmark, carried(estimation))
 
 
 def objective_of(training: Training) -> Objective:

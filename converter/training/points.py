@@ -9,8 +9,8 @@ import numpy.typing as npt
 from ..algorithms.row import AnyRow
 from ..formats.outcomes import Benchmark, Training
 from ..statistics.bootstrap import estimate, ratio, resampled, share
-from .crossvalidation import FOLDS, Sweep, best_single, outcomes_of, swept, weighted
-from .estimation import Judged
+from ..statistics.folds import FOLDS
+from .crossvalidation import Judged, Sweep, best_single, outcomes_of, swept, weighted
 
 Vector = npt.NDArray[np.float64]
 

@@ -19,8 +19,7 @@ from ..formats.document import ENCODER
 from ..formats.outcomes import NANOSECONDS, Benchmark, Settings, Training
 from ..formats.questions import TRAINING_QUESTIONS, to_field
 from .categories import category_classifier
-from .crossvalidation import best_single
-from .estimation import judged
+from .crossvalidation import best_single, judged
 from .points import operating_points
 from .records import required_embeddings
 
@@ -132,7 +131,7 @@ def train(training: Training, algorithm: str | AnyRow, *, digests: bool = True) 
 
     Deterministic: the same records and settings give the same model. A selector that predicts outcomes records its
     operating points, by cross-validation; of a log, these and its default are by the estimates of
-    `modelpick.converter.evaluation.estimation`.
+    `modelpick.converter.statistics.estimation`.
 
     Parameters
     ----------

@@ -13,9 +13,9 @@ from modelpick.runtime.decision.objective import utilities
 from ..algorithms.row import AnyRow
 from ..formats.outcomes import Benchmark, Settings, Training
 from ..statistics.bootstrap import FEWEST, Estimate, estimate, ratio, resampled
+from ..statistics.folds import folds
 from ..statistics.frontier import aiq
-from .crossvalidation import Sweep, best_single, folds, objective_of, objectives_of, outcomes_of, swept
-from .estimation import judged
+from .crossvalidation import Sweep, best_single, judged, objective_of, objectives_of, outcomes_of, swept
 from .train import TRAINED, row_of
 
 Vector = npt.NDArray[np.float64]

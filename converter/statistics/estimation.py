@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..formats.outcomes import Benchmark, Matrix, Training
-from ..statistics.bootstrap import WANTED
-from .crossvalidation import folds
+from ..formats.outcomes import Benchmark, Matrix
+from .bootstrap import WANTED
+from .folds import folds
 
 GIVEN = "doubly robust, with the propensities of the log"
 GUESSED = "doubly robust, with propensities that were estimated from the questions: hidden causes are not corrected"
@@ -119,23 +119,6 @@ def carried(estimation: Estimation) -> Benchmark:
     kinds = ("quality", "cost", "seconds")
     part: dict[str, Any] = {kind: np.where(few, np.nan, getattr(benchmark, kind)) for kind in kinds}
     return benchmark._replace(**part)
-
-
-class Judged(NamedTuple):
-    """What picks for training queries are judged by."""
-
-    benchmark: Benchmark
-    """The records, or of a log the estimates."""
-    singles: Benchmark
-    """Likewise, without the models that a log says too little of."""
-
-
-def judged(training: Training) -> Judged:
-    """Return what picks are judged by."""
-    if not training.benchmark.is_log:
-        return Judged(training.benchmark, training.benchmark)
-    estimation = estimated(training.benchmark, training.settings.seed, training.features)
-    return Judged(estimation.benchmark, carried(estimation))
 
 
 def _directions(embeddings: Matrix | None, n: int) -> Matrix:

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelpick.converter import convert
-from modelpick.converter.evaluation.estimation import doubly_robust, effective_sample, estimated
 from modelpick.converter.evaluation.evaluate import evaluate_policies
 from modelpick.converter.evaluation.policies import Policy, chosen
 from modelpick.converter.evaluation.simulation import chances_of, simulated, to_records
 from modelpick.converter.evaluation.verdict import verdicts
+from modelpick.converter.statistics.estimation import doubly_robust, effective_sample, estimated
 from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime import DocumentError

@@ -1,0 +1,26 @@
+"""Folds of a cross-validation over queries."""
+
+import numpy as np
+import numpy.typing as npt
+
+from modelpick.runtime import DocumentError
+
+FOLDS = 5
+
+
+def folds(features: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.int64]:
+    """Return the fold of each query, int64, shape (n_queries,), drawn at random; equal vectors are in one fold.
+
+    Raises
+    ------
+    DocumentError
+        When there is only one distinct vector.
+    """
+    groups = np.unique(features, axis=0, return_inverse=True)[1].ravel()
+    n_groups = int(groups.max()) + 1
+    if n_groups < 2:
+        raise DocumentError(f"expected two distinct queries or more to cross-validate, got {n_groups}")
+    numbers = np.empty(n_groups, dtype=np.int64)
+    numbers[np.random.default_rng(seed).permutation(n_groups)] = np.arange(n_groups) % min(FOLDS, n_groups)
+    fold: npt.NDArray[np.int64] = numbers[groups]
+    return fold
