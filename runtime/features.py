@@ -113,8 +113,8 @@ class FeatureBuilder:
         self._other = self._index.get(OTHER, len(self._categories) - 1)
         self._unknown_names = Remembered()
 
-    def build(self, embedding: npt.ArrayLike, category: str | None = None) -> npt.NDArray[np.float64]:
-        """Make the feature vector of one query, float64, shape (n_features_in,).
+    def build(self, embedding: npt.ArrayLike, category: str | None = None) -> Array:
+        """Make the feature vector of one query, shape (n_features_in,): float32 where the embedding is, else float64.
 
         Parameters
         ----------
@@ -130,7 +130,7 @@ class FeatureBuilder:
             raise FeatureError(f"embedding: expected numbers, got shape {vector.shape}")
         if len(vector) + count != self.n_features_in or self._dim not in (None, len(vector)):
             raise FeatureError(self._mismatch(len(vector), category))
-        features = np.zeros(self.n_features_in)
+        features = np.zeros(self.n_features_in, np.float32 if vector.dtype == np.float32 else np.float64)
         features[: len(vector)] = vector
         if category is not None:
             place = self._index.get(category) if isinstance(category, str) else None
@@ -152,7 +152,7 @@ class FeatureBuilder:
     def build_batch(
         self, embeddings: npt.ArrayLike, categories: Sequence[str] | None = None
     ) -> npt.NDArray[np.float64]:
-        """Make feature vectors, (b, n_features_in), of embeddings, (b, e); without the one-hot where they fill them."""
+        """Make feature vectors, float64, (b, n_features_in), of embeddings, (b, e), which may fill them alone."""
         matrix = _labelled("embeddings", embeddings, "rows of numbers", 0)
         if matrix.ndim != 2 and matrix.shape != (0,):
             raise FeatureError(f"embeddings: expected rows of numbers, got shape {matrix.shape}")
@@ -162,9 +162,8 @@ class FeatureBuilder:
         if len(names) != len(matrix):
             raise FeatureError(f"categories: expected one for each of {len(matrix)} embeddings, got {len(names)}")
         whole = matrix.shape[1:] == (self.n_features_in,)
-        return np.array(
-            [self.build(row, None if whole else category) for row, category in zip(matrix, names, strict=True)]
-        ).reshape(len(matrix), self.n_features_in)
+        rows = [self.build(row, None if whole else category) for row, category in zip(matrix, names, strict=True)]
+        return np.array(rows, np.float64).reshape(len(matrix), self.n_features_in)
 
     def _mismatch(self, width: int, category: str | None) -> str:
         categories = f"{len(self._categories)} categories" if category is not None else "no category"
