@@ -20,7 +20,7 @@ def build_estimator(document: Document, *, k: int | None = None, shrinkage: floa
     k
         Number of neighbours of a KNN model, instead of the document's.
     shrinkage
-        See `modelpick.converter.algorithms.knn.regression.QueryModelSelector`, for the semantics ``queries``; 1 by
+        See `modelpick.converter.algorithms.knn.outcomes.OutcomeModelSelector`, for the semantics ``queries``; 3 by
         default.
 
     Raises

@@ -221,14 +221,14 @@ class Output:
 
 
 class Stored:
-    """Initializers that hold feature vectors exactly, to restore the JSON model."""
+    """Initializers that hold feature vectors exactly, to restore the JSON model: in the order of these names."""
 
     ROWS: Final = "rows"
     """KNN: the distinct rows, (distinct, d)."""
-    CENTROIDS: Final = "centroids"
-    """KMeans: the centroids, HierShrink: the fine ones; (c, d)."""
     COARSE_CENTROIDS: Final = "coarse_centroids"
     """HierShrink: the coarse centroids, (coarse, d)."""
+    CENTROIDS: Final = "centroids"
+    """KMeans: the centroids, HierShrink: the fine ones; (c, d)."""
     QUERIES: Final = "training_queries"
     """HierShrink: the queries of its records, (n, d)."""
     WEIGHTS: Final = "weights"
@@ -313,6 +313,6 @@ class Table:
     """KNN by queries: first row of each distinct row in the JSON model, int64, (distinct,)."""
 
 
-def names(namespace: type) -> frozenset[str]:
-    """Return the strings that one of the classes above declares."""
-    return frozenset(value for name, value in vars(namespace).items() if name.isupper())
+def names(namespace: type) -> tuple[str, ...]:
+    """Return the strings that one of the classes above declares, in the order in which it does."""
+    return tuple(value for name, value in vars(namespace).items() if name.isupper())

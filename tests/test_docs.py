@@ -142,7 +142,7 @@ def test_the_artifact_page_mentions_every_name(namespace):
 
 def test_the_page_of_encoders_mentions_every_name():
     page = (ROOT / "docs/encoders.md").read_text()
-    names = schema.names(schema.EncoderEntry) | schema.names(schema.EncoderPort)
+    names = schema.names(schema.EncoderEntry) + schema.names(schema.EncoderPort)
     assert {name for name in names if f"`{name}`" not in page} == set()
 
 

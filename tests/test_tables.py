@@ -12,7 +12,8 @@ from support.catalogue import MODELS, NAMES, WIDTH
 
 
 def test_all_have_the_same_algorithms_and_semantics():
-    assert set(TABLE) == set(RUNTIME_TABLE) == set(MODELS)
+    only_answered = {("knn", "queries/1")}
+    assert set(TABLE) == set(RUNTIME_TABLE) - only_answered == set(MODELS)
 
 
 @pytest.mark.parametrize("key", TABLE, ids="-".join)

@@ -136,10 +136,8 @@ class Row(Generic[F, D, E]):
     """Writes the graph of an estimator: takes the name of the features, and the full name of each output."""
     describe: Callable[[E], dict[str, Any]]
     """Returns the metadata entries of an estimator beside those of all."""
-    stored: tuple[str, ...]
-    """Initializers that hold the feature vectors of the JSON exactly, one below the other, where they exist."""
     stored_rows: Callable[[E], list[int]]
-    """Returns the row in these of each feature vector of the JSON."""
+    """Returns the row of each feature vector of the JSON in the initializers of `Stored`, one below the other."""
     probes: Callable[[E], Probes]
     """Returns vectors to make queries of."""
     expect: Callable[[E, Matrix, Sequence[Explanation]], Iterator[Expected]]

@@ -19,9 +19,8 @@ import numpy.typing as npt
 from modelpick.runtime import ArtifactError
 from modelpick.runtime.artifact.seal import read_sealed
 from modelpick.runtime.loading import Contents, read_contents
-from modelpick.runtime.schema import PREFIX, Entry, Stored
+from modelpick.runtime.schema import PREFIX, Entry, Stored, names
 
-from ..algorithms import TABLE
 from ..files.io import write_atomically
 from ..formats.document import VECTOR
 
@@ -82,9 +81,8 @@ def _read(artifact: str | Path | bytes) -> tuple[str, Contents]:
 
 
 def _stored(contents: Contents) -> dict[str, Matrix]:
-    """Return the matrices that hold the feature vectors exactly, by name, in the order of the table."""
-    rules = TABLE[contents.metadata.algorithm, contents.metadata.semantics]
-    return {name: contents.tables[name].astype(np.float64) for name in rules.stored if name in contents.tables}
+    """Return the matrices that hold the feature vectors exactly, by name."""
+    return {name: contents.tables[name].astype(np.float64) for name in names(Stored) if name in contents.tables}
 
 
 def _parts(artifact: str | Path | bytes) -> Iterable[bytes]:

@@ -28,7 +28,7 @@ from .filling import filled
 
 TARGET_OPSET = 17
 TOOLS = ("modelpick", "numpy", "onnx", "scikit-learn", "skl2onnx")
-_OVERRIDABLE = names(Input) - {Input.FEATURES}
+_OVERRIDABLE = set(names(Input)) - {Input.FEATURES}
 
 
 def to_artifact(

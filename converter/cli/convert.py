@@ -68,7 +68,7 @@ def convert(
     k: Annotated[int | None, typer.Option("--k", min=1, help="Neighbours, instead of the KNN model's.")] = None,
     shrinkage: Annotated[
         float | None,
-        typer.Option(help="Queries that a model's mean counts for, by queries; 3 by default, 1 by queries/1."),
+        typer.Option(help="Queries that a model's mean counts for, by queries; 3 by default."),
     ] = None,
     embedding_model: Annotated[
         str | None, typer.Option(help="Record the model whose embeddings the selectors were trained with.")

@@ -32,7 +32,7 @@ from ..training.records import fitting_embeddings, required_embeddings
 from ..verification.compare import compare
 from ..verification.probes import SAMPLES, made_queries
 from ..verification.report import Report
-from ..verification.restored import restored_estimator
+from ..verification.restored import is_made, restored_estimator
 from .changes import compared_picks
 from .facts import BEFORE, Artifact, Comparison, Facts, Map, Mark, Point, Worth
 from .map import FITTED, Axes, principal_axes, sample
@@ -159,6 +159,8 @@ def _restored(path: Path, selector: Selector, samples: int) -> tuple[Estimator |
         return None, TOO_LARGE
     if not selector.metadata.source_sha256:
         return None, "not made from a JSON model"
+    if not is_made(selector.metadata):
+        return None, f"no more artifacts of {selector.metadata.semantics} are made"
     return restored_estimator(path), ""
 
 

@@ -20,7 +20,7 @@ from .categories import differing_categories
 from .outputs import differing_outputs
 from .probes import SAMPLES, made_queries
 from .report import Disagreement, Report
-from .restored import estimator_of
+from .restored import check_is_made, estimator_of
 
 
 def verify(
@@ -52,6 +52,7 @@ def verify(
     name = "<bytes>" if isinstance(artifact, bytes) else str(artifact)
     with Selector.load(artifact) as selector:
         metadata = selector.metadata
+        check_is_made(name, metadata)
         document = load_document(source, semantics=metadata.semantics)
         made_of = metadata.source_sha256
         if made_of != document.source.sha256:

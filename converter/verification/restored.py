@@ -3,7 +3,7 @@
 import warnings
 from pathlib import Path
 
-from modelpick.runtime import Metadata
+from modelpick.runtime import ArtifactError, Metadata
 from modelpick.runtime.artifact.seal import read_sealed
 from modelpick.runtime.loading import read_contents
 
@@ -22,13 +22,35 @@ def restored_estimator(artifact: Path) -> Estimator:
     Raises
     ------
     ArtifactError
-        When it was not converted from a JSON model.
+        When it was not converted from a JSON model, or no more artifacts of its semantics are made.
     """
     model = to_json(artifact).encode()
     metadata = read_contents(*read_sealed(artifact)).metadata
+    check_is_made(str(artifact), metadata)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DocumentWarning)  # they were shown when it was converted
         return estimator_of(load_document(model, semantics=metadata.semantics), metadata)
+
+
+def is_made(metadata: Metadata) -> bool:
+    """Whether artifacts of such semantics are still made, so that there is an estimator to hold one to."""
+    return (metadata.algorithm, metadata.semantics) in TABLE
+
+
+def check_is_made(name: str, metadata: Metadata) -> None:
+    """Refuse an artifact, of that name for messages, that has no estimator to hold it to.
+
+    Raises
+    ------
+    ArtifactError
+        When no more artifacts of its semantics are made.
+    """
+    if not is_made(metadata):
+        made = ", ".join(semantics for algorithm, semantics in TABLE if algorithm == metadata.algorithm)
+        raise ArtifactError(
+            f"{name}: expected semantics of which artifacts are still made, {made}, got {metadata.semantics}: it "
+            "can be run and restored, but not held to its model"
+        )
 
 
 def estimator_of(document: Document, metadata: Metadata) -> Estimator:

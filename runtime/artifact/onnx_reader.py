@@ -42,7 +42,7 @@ _DEEPEST, _MOST_DIMS, _MOST_VALUES = 4, 8, 2**31
 # Tensors of an artifact that are NaN where an outcome is not known, those that are where nothing is proven, and those
 # that the JSON model gives. All others may overflow float32.
 _UNKNOWN, _UNPROVEN = {Table.OUTCOMES, Table.MEAN_OUTCOMES, "intercept"}, {Table.LEAD, Table.COARSE_LEAD}
-_GIVEN = names(Stored) | {Table.ROW_QUALITY, Table.ROW_SPEED, Table.CENTER, Table.FACTOR, Table.OFFSETS, Table.SCORES}
+_GIVEN = {*names(Stored), Table.ROW_QUALITY, Table.ROW_SPEED, Table.CENTER, Table.FACTOR, Table.OFFSETS, Table.SCORES}
 _GIVEN |= {Table.COARSE_MEANS, Table.FINE_SUMS, Table.FINE_COUNTS, Table.LATENCIES}
 # Where the values of tensors stand that are not raw.
 _TYPED = ("float_data", "int32_data", "int64_data", "double_data")

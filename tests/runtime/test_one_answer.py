@@ -96,7 +96,7 @@ def kernel_ridge(rows, rng):
 MODELS = {
     **{
         f"knn {semantics} {search}": (knn, semantics, search)
-        for semantics in ("native/1", "native/2", "trainer/1", "queries/1", "queries/2", "queries/3")
+        for semantics in ("native/1", "native/2", "trainer/1", "queries/2", "queries/3")
         for search in ("plain", "quantised")
     },
     "kmeans": (kmeans, "native/1", "auto"),

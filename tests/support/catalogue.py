@@ -180,7 +180,7 @@ def _models():
     return {
         **{("knn", f"native/{version}"): neighbours for version in (1, 2)},
         ("knn", "trainer/1"): neighbours,
-        **{("knn", f"queries/{version}"): neighbours for version in (1, 2, 3)},
+        **{("knn", f"queries/{version}"): neighbours for version in (2, 3)},
         ("kmeans", "native/1"): kmeans(vectors[:6]),
         ("kmeans", "native/2"): scored_kmeans(vectors[:6], scores, support, overall=scores.mean(axis=0).tolist()),
         ("svm", "native/1"): svm(rbf=machines),

@@ -322,7 +322,6 @@ ROWS = (
         outputs=OUTPUTS,
         graph=_add_graph,
         describe=_describe,
-        stored=(Stored.COARSE_CENTROIDS, Stored.CENTROIDS, Stored.QUERIES),
         stored_rows=_stored_rows,
         probes=_probes,
         expect=_expect,

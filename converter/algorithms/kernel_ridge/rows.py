@@ -20,7 +20,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 from modelpick.runtime import DocumentError
 from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY, Objective, choose, floored, utilities
 from modelpick.runtime.decision.shrinkage import Deviations, deviations
-from modelpick.runtime.schema import Entry, Output, Stored, Table
+from modelpick.runtime.schema import Entry, Output, Table
 
 from ...formats.decoding import Name, Size, check_length, check_size, refuse
 from ...formats.distinct import Names, name_array
@@ -431,7 +431,6 @@ _NEWEST = Row(
     outputs=OUTPUTS,
     graph=_add_graph,
     describe=_describe,
-    stored=(Stored.SUPPORT_VECTORS,),
     stored_rows=lambda estimator: list(range(len(estimator.X_fit_))),
     probes=lambda estimator: Probes(estimator.X_fit_, np.arange(len(estimator.X_fit_))),
     expect=_expect,

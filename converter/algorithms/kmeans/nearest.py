@@ -175,7 +175,6 @@ ROWS = (
         outputs=OUTPUTS,
         graph=add_graph,
         describe=_describe,
-        stored=(Stored.CENTROIDS,),
         stored_rows=lambda estimator: list(range(len(estimator.cluster_centers_))),
         probes=_probes,
         expect=_expect,

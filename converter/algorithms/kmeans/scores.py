@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from sklearn.cluster import KMeans
 
 from modelpick.runtime import DocumentError
-from modelpick.runtime.schema import Entry, Metric, Stored, Table
+from modelpick.runtime.schema import Entry, Metric, Table
 
 from ...files.io import Contents
 from ...formats.decoding import INT64, Count, Name, Refusal, Size, check_length, check_size, decode, refuse
@@ -390,7 +390,6 @@ ROWS = (
         outputs=OUTPUTS,
         graph=_add_graph,
         describe=_describe,
-        stored=(Stored.CENTROIDS,),
         stored_rows=lambda estimator: list(range(len(estimator.cluster_centers_))),
         probes=_probes,
         expect=_expect,

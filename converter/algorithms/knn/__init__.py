@@ -1,5 +1,5 @@
 """KNN: the nearest rows vote, or the outcomes of the nearest questions predict."""
 
-from . import outcomes, regression, vote
+from . import outcomes, vote
 
-ROWS = (*vote.ROWS, *regression.ROWS, *outcomes.ROWS)
+ROWS = (*vote.ROWS, *outcomes.ROWS)

@@ -8,8 +8,7 @@ import numpy.typing as npt
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
-from modelpick.runtime.decision.voting import Weights
-from modelpick.runtime.schema import Entry, Metric, Output
+from modelpick.runtime.schema import Metric, Output
 
 from ...graphs.unit_length import directions
 from ..base import Estimator, Matrix, checked_features
@@ -23,6 +22,9 @@ CHUNK_VALUES = 2**20
 # Rows of a model whose distances to the others are recorded.
 MOST_ROWS = 128
 K = Option("k", "1 or more, for a KNN model", lambda k: k >= 1)
+SHRINKAGE = Option(
+    "shrinkage", "a number, 0 or more, for the semantics queries", lambda shrinkage: 0.0 <= shrinkage < np.inf
+)
 
 
 class ExactNeighbors(Estimator, NearestNeighbors):
@@ -82,33 +84,6 @@ def _nearest(distances: Matrix, k: int) -> tuple[Matrix, Rows]:
         order = np.argsort(distances[query, candidates], kind="stable")
         rows[query] = candidates[order[:k]]
     return np.take_along_axis(distances, rows, axis=1), rows
-
-
-def by_first_row(first_row: Rows) -> dict[int, int]:
-    """Map the first row of each query in the JSON model, (n_queries,), to the query."""
-    return {int(row): query for query, row in enumerate(first_row)}
-
-
-def hold_queries(estimator: ExactNeighbors, queries: Matrix, ask: WholeGraph) -> Iterator[Held]:
-    """Hold the outputs of the whole graph of an estimator whose rows are distinct, see `Row.hold`."""
-    return hold_neighbours(estimator, queries, ask, np.arange(estimator.n_samples_fit_), {})
-
-
-def describe_neighbours(estimator: ExactNeighbors, weights: Weights, tie_rule: str) -> dict[str, Any]:
-    """Return the metadata entries of an estimator whose neighbours weigh."""
-    distinct = int(estimator.row_groups_.max()) + 1
-    return {
-        Entry.CHOICES: list(estimator.model_names_),
-        Entry.ROWS: len(estimator.row_groups_),
-        Entry.K: min(estimator.n_neighbors, estimator.n_samples_fit_),
-        Entry.METRIC: estimator.ranking,
-        Entry.QUALITY_WEIGHT: weights.quality,
-        Entry.SPEED_WEIGHT: weights.speed,
-        Entry.MIN_QUALITY: weights.min_quality,
-        Entry.TIE_RULE: tie_rule,
-        Entry.DISTINCT: distinct,
-        Entry.VALUES_PER_QUERY: distinct + estimator.n_features_in_,
-    }
 
 
 def distances_between(estimator: Any, groups: Rows) -> Matrix:

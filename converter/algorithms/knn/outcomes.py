@@ -17,7 +17,7 @@ from msgspec import UNSET, Meta, UnsetType
 from modelpick.runtime.decision.guard import leads
 from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY, SECONDS, Objective, choose, floored, utilities
 from modelpick.runtime.decision.shrinkage import deviations, model_means, neighbour_means
-from modelpick.runtime.schema import Entry, Metric, Stored, Table
+from modelpick.runtime.schema import Entry, Metric, Table
 
 from ...formats.decoding import Name, check_length, refuse
 from ...formats.distinct import Names, indexed, row_groups, taken
@@ -29,9 +29,8 @@ from ...graphs import neighbours as graph_of
 from ...graphs.builder import Graph
 from ...graphs.exact_search import Rows
 from ..base import Matrix
-from ..row import TOLERANCE, Answer, Expected, Explanation, Probes, Row, Trial
-from .neighbours import ExactNeighbors, K, by_first_row, distances_between, found_neighbours, hold_queries
-from .regression import SHRINKAGE
+from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Probes, Row, Trial, WholeGraph
+from .neighbours import SHRINKAGE, ExactNeighbors, K, distances_between, found_neighbours, hold_neighbours
 from .vote import KNNDocument, KNNForm, check_rows, train_rows
 
 Mask = npt.NDArray[np.bool_]
@@ -251,7 +250,7 @@ def _describe(estimator: OutcomeModelSelector) -> dict[str, Any]:
 
 
 def _expect(estimator: OutcomeModelSelector, queries: Matrix, explained: Sequence[Explanation]) -> Iterator[Expected]:
-    names, numbers = estimator.model_names_, by_first_row(estimator.first_row_)
+    names, numbers = estimator.model_names_, {int(row): query for query, row in enumerate(estimator.first_row_)}
     pairs = found_neighbours(estimator, queries, explained, np.arange(estimator.n_samples_fit_), numbers)
     for found, why in zip(pairs, explained, strict=True):
         outcomes = estimator.outcomes(found.rows[None])[0]
@@ -262,6 +261,10 @@ def _expect(estimator: OutcomeModelSelector, queries: Matrix, explained: Sequenc
         answer = Answer(told.ravel(), found.explained.distances)
         expected = Answer(outcomes[known].ravel(), found.distances)
         yield Expected(answer, expected, set(names[close]), bool(found.rounded or close.sum() > 1))
+
+
+def _hold(estimator: OutcomeModelSelector, queries: Matrix, ask: WholeGraph) -> Iterator[Held]:
+    return hold_neighbours(estimator, queries, ask, np.arange(estimator.n_samples_fit_), {})
 
 
 def _with_evidence(estimator: OutcomeModelSelector, rows: npt.NDArray[np.int64]) -> tuple[Mask, Mask]:
@@ -330,11 +333,10 @@ _NEWEST = Row(
     outputs=graph_of.OUTPUTS,
     graph=_add_graph,
     describe=_describe,
-    stored=(Stored.ROWS,),
     stored_rows=lambda estimator: estimator.row_groups_.tolist(),
     probes=lambda estimator: Probes(estimator._fit_X, np.arange(estimator.n_samples_fit_)),
     expect=_expect,
-    hold=hold_queries,
+    hold=_hold,
     distances=lambda estimator: distances_between(estimator, np.arange(estimator.n_samples_fit_)),
     train=_train,
     grid=_grid,

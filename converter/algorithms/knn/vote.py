@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from modelpick.runtime import DocumentError
 from modelpick.runtime.decision.voting import Vote, Weights, vote, vote_weights
-from modelpick.runtime.schema import Metric, Output, Stored, Table
+from modelpick.runtime.schema import Entry, Metric, Output, Table
 
 from ...formats.decoding import INT64, Count, IgnoredSize, Name, Nanoseconds, check_length, refuse
 from ...formats.distinct import Names, indexed, row_groups, taken
@@ -31,7 +31,6 @@ from .neighbours import (
     DEFAULT_QUALITY,
     ExactNeighbors,
     K,
-    describe_neighbours,
     distances_between,
     found_neighbours,
     hold_neighbours,
@@ -322,7 +321,19 @@ def _add_graph(graph: Graph, estimator: KNNModelSelector, features: str, outputs
 
 def _describe(estimator: KNNModelSelector) -> dict[str, Any]:
     tied = "name" if _VOTINGS[estimator.semantics].ties_by_name else "best-ranked neighbour"
-    return describe_neighbours(estimator, estimator.weights, f"distance, then row; vote, then {tied}")
+    distinct = int(estimator.row_groups_.max()) + 1
+    return {
+        Entry.CHOICES: list(estimator.model_names_),
+        Entry.ROWS: len(estimator.row_groups_),
+        Entry.K: min(estimator.n_neighbors, estimator.n_samples_fit_),
+        Entry.METRIC: estimator.ranking,
+        Entry.QUALITY_WEIGHT: estimator.weights.quality,
+        Entry.SPEED_WEIGHT: estimator.weights.speed,
+        Entry.MIN_QUALITY: estimator.weights.min_quality,
+        Entry.TIE_RULE: f"distance, then row; vote, then {tied}",
+        Entry.DISTINCT: distinct,
+        Entry.VALUES_PER_QUERY: distinct + estimator.n_features_in_,
+    }
 
 
 def _probes(estimator: KNNModelSelector) -> Probes:
@@ -389,7 +400,6 @@ _rules = partial(
     outputs=OUTPUTS,
     graph=_add_graph,
     describe=_describe,
-    stored=(Stored.ROWS,),
     stored_rows=lambda estimator: estimator.row_groups_.tolist(),
     probes=_probes,
     expect=_expect,

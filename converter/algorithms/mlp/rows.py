@@ -303,7 +303,6 @@ ROWS = tuple(
         graph=_add_graph,
         describe=_describe,
         # Layers are folded: they stand in `Source.fields` as they were.
-        stored=(),
         stored_rows=lambda estimator: [],
         probes=_probes,
         train=partial(_train, version),

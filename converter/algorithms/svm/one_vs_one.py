@@ -580,7 +580,6 @@ _rules = partial(
     outputs=OUTPUTS,
     graph=_add_graph,
     describe=_describe,
-    stored=(Stored.SUPPORT_VECTORS,),
     stored_rows=lambda estimator: list(range(len(estimator.support_vectors_))),
     probes=_probes,
     expect=_expect,

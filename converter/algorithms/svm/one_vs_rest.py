@@ -464,7 +464,6 @@ ROWS = (
         outputs=_outputs,
         graph=_add_graph,
         describe=_describe,
-        stored=(Stored.WEIGHTS, Stored.SUPPORT_VECTORS),
         stored_rows=_stored_rows,
         probes=_probes,
         train=_train,
