@@ -6,7 +6,7 @@ initializers of graphs, and the versions of the file format and of each rule set
 
 from typing import Final
 
-FORMAT_VERSION: Final = 2
+ARTIFACT_FORMAT: Final = 2
 """Version of the file format that is written; all up to it are read. `artifact.metadata` upgrades older ones."""
 PREFIX: Final = "modelpick."
 """Every metadata entry's key begins with it."""

@@ -13,7 +13,7 @@ from skl2onnx.common.data_types import DoubleTensorType
 from modelpick.runtime import DocumentError
 from modelpick.runtime.artifact.seal import seal_parts
 from modelpick.runtime.features import CATEGORIES
-from modelpick.runtime.schema import FORMAT_VERSION, PREFIX, Entry, Input, names
+from modelpick.runtime.schema import ARTIFACT_FORMAT, PREFIX, Entry, Input, names
 
 from ..algorithms.base import Estimator
 from ..formats.categories import CATEGORY_CLASSIFIER
@@ -78,7 +78,7 @@ def to_artifact(
     drop_waiting(model.graph)
     _open_inputs(model)
     metadata: dict[str, Any] = {
-        Entry.FORMAT_VERSION: FORMAT_VERSION,
+        Entry.FORMAT_VERSION: ARTIFACT_FORMAT,
         Entry.ALGORITHM: rules.algorithm,
         Entry.SEMANTICS: rules.semantics,
         Entry.MODEL_NAMES: list(estimator.model_names_),

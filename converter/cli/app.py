@@ -59,8 +59,8 @@ def __getattr__(name: str) -> typer.Typer:
     return made(*COMMANDS)
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         emit(f"modelpick {__version__}")
         raise typer.Exit
 
@@ -96,9 +96,9 @@ def main() -> None:
 
 def _run() -> int:
     """Run the command: its exit code."""
-    asked = next(iter(sys.argv[1:]), "")
+    command = next(iter(sys.argv[1:]), "")
     try:
-        made(*([asked] if asked in COMMANDS else [] if asked == "--version" else COMMANDS))()
+        made(*([command] if command in COMMANDS else [] if command == "--version" else COMMANDS))()
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     except (ModelpickError, Unparsable) as error:

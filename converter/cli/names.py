@@ -52,7 +52,7 @@ def looks_like_a_path(text: str) -> bool:
 
 
 def files_in(path: Path, kind: str) -> list[Path]:
-    """Return the files of a kind, told by their suffix, in a folder; or what is no folder, as it is.
+    """Return the files of a kind, recognised by their suffix, in a folder; or what is no folder, as it is.
 
     Raises
     ------

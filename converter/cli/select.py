@@ -71,13 +71,13 @@ def select(
     answered; run again, the command continues where it was interrupted. Exit code 1 where rows were bad.
     """
     objective = Objective(cost_weight, seconds_weight)
-    asked = Given(keep=keep, evidence=evidence, objective=None if objective == Objective() else objective)
+    given = Given(keep=keep, evidence=evidence, objective=None if objective == Objective() else objective)
     if source is not None and target is not None:
-        _select_file(artifact, source, target, column, asked, encoder, message)
+        _select_file(artifact, source, target, column, given, encoder, message)
         return
     if source is not None or target is not None:
         raise ModelpickError("expected --input and --output together")
-    with _loaded(artifact, encoder, message, asked) as selector:
+    with _loaded(artifact, encoder, message, given) as selector:
         for query in _queries(queries, prompt, category, selector):
             if as_json:
                 emit(json.dumps(ask(selector.explain, query), ensure_ascii=False))
@@ -85,11 +85,11 @@ def select(
                 emit(ask(selector.select, query))
 
 
-def _loaded(artifact: Path, encoder: Path | None, message: Which, asked: Given) -> Selector | TextSelector:
+def _loaded(artifact: Path, encoder: Path | None, message: Which, given: Given) -> Selector | TextSelector:
     with _options_named():
         if encoder is None:
-            return Selector.load(artifact, **asked)
-        return TextSelector.load(artifact, encoder, message=message, **asked)
+            return Selector.load(artifact, **given)
+        return TextSelector.load(artifact, encoder, message=message, **given)
 
 
 @contextmanager
@@ -142,13 +142,13 @@ def _select_file(
     source: Path,
     target: Path,
     column: str,
-    asked: Given,
+    given: Given,
     encoder: Path | None,
     message: Which,
 ) -> None:
     with _options_named(), progress("Picking", "rows") as done:
         found = select_file(
-            artifact, source, target, column=column, done=done, asked=asked, encoder=encoder, message=message
+            artifact, source, target, column=column, done=done, asked=given, encoder=encoder, message=message
         )
     note(f"{found.rows} rows, {found.bad} bad, {found.resumed} from an earlier run")
     if found.bad:

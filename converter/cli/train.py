@@ -16,7 +16,7 @@ from ..files.io import check_distinct, write_atomically
 from ..formats.outcomes import Settings, Training
 from ..statistics.bootstrap import signed
 from ..training.auto import AUTO, Choice, choose
-from ..training.train import FORMAT_VERSION, TRAINED, check_settings, file_name, trainers, training_data
+from ..training.train import JSON_FORMAT, TRAINED, check_settings, file_name, trainers, training_data
 from ..training.train import train as train_selector
 from ..training.tune import best_settings
 from ..training.tune import tune as tune_settings
@@ -118,7 +118,7 @@ def train(
     ] = Semantics.native,
     format_version: Annotated[
         int, typer.Option(min=1, max=2, help="Version of the files; 1 for routers of the first generation.")
-    ] = FORMAT_VERSION,
+    ] = JSON_FORMAT,
     tune: Annotated[
         bool, typer.Option("--tune", help="Choose the settings of each algorithm by cross-validation over queries.")
     ] = False,

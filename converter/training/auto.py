@@ -9,7 +9,7 @@ from ..algorithms import TABLE
 from ..algorithms.row import AnyRow, Semantics
 from ..formats.outcomes import Settings, Training
 from .crossvalidation import best_single, judged, objective_of
-from .train import FORMAT_VERSION, TRAINED, check_settings, trainer, trainers
+from .train import JSON_FORMAT, TRAINED, check_settings, trainer, trainers
 from .tune import Compared, compare
 
 AUTO = "auto"
@@ -41,7 +41,7 @@ class Choice(NamedTuple):
 
 def choose(
     training: Training,
-    format_version: int = FORMAT_VERSION,
+    format_version: int = JSON_FORMAT,
     *,
     allow_constant: bool = False,
     done: Callable[[int, int], None] = lambda done, total: None,

@@ -119,10 +119,10 @@ def _agreed(
             continue
         first, expected = known.setdefault(query, (place, value))
         if not same(expected, value):
-            told = (
+            values = (
                 f"expected {expected!r}, got {value!r}" if isinstance(value, str) else "expected the same, got another"
             )
-            raise DocumentError(f"{place}: {field}: {first} is of the same query, {shown(record.query)}: {told}")
+            raise DocumentError(f"{place}: {field}: {first} is of the same query, {shown(record.query)}: {values}")
     return [known.get(query, ("", None))[1] for query in range(max(queries) + 1)]
 
 

@@ -52,7 +52,7 @@ class Form(NamedTuple):
         return self.needs <= set(columns) and bool(not self.by_models or self.models(columns))
 
     @property
-    def told_by(self) -> str:
+    def recognised_by(self) -> str:
         """What the form is recognised by, in words."""
         return ", ".join([*sorted(self.needs), *filter(None, [self.by_models])])
 
@@ -68,10 +68,10 @@ def recognise(name: str, columns: Collection[str]) -> Form:
     fitting = [form for form in FORMS if form.fits(columns)]
     found = [form for form in fitting if not any(form.needs < other.needs for other in fitting)]
     if not found:
-        known = "; ".join(f"{form.name} ({form.told_by})" for form in FORMS)
+        known = "; ".join(f"{form.name} ({form.recognised_by})" for form in FORMS)
         raise DocumentError(f"{name}: expected the columns of one of these forms: {known}; got {', '.join(columns)}")
     if len(found) > 1:
-        both = " or ".join(f"{form.name} ({form.told_by})" for form in found)
+        both = " or ".join(f"{form.name} ({form.recognised_by})" for form in found)
         raise DocumentError(f"{name}: expected the columns of one form, got those of {both}")
     return found[0]
 

@@ -49,8 +49,8 @@ def read_records(
 ) -> Benchmark:
     """Read benchmark records: JSON lines or an array, CSV, each gzipped or not, or Parquet, of one of `FORMS`.
 
-    File and form are told by content. Of a folder, all files are read, which are of one form. A query's category and
-    embedding may stand in any of its records. Bad rows are left out.
+    File and form are recognised by their content. Of a folder, all files are read, which are of one form. A query's
+    category and embedding may stand in any of its records. Bad rows are left out.
 
     Parameters
     ----------

@@ -26,14 +26,14 @@ from .records import required_embeddings
 # Algorithms that can be trained, in the order of the table.
 TRAINED = tuple(dict.fromkeys(row.algorithm for row in TABLE.values() if row.train))
 # Version of the files that is written unless the user says otherwise.
-FORMAT_VERSION = 2
+JSON_FORMAT = 2
 
 
 def training_data(benchmark: Benchmark, settings: Settings | None = None, *, one_hot: bool = True) -> Training:
     """Prepare benchmark records for training.
 
-    Of records that an encoder embedded, texts are asked for later: where vectors end in the one-hot of a category, what
-    predicts that is trained here.
+    Where an encoder embedded the records, a request has only its text later: where vectors end in the one-hot of a
+    category, the classifier that predicts it is trained here.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def training_data(benchmark: Benchmark, settings: Settings | None = None, *, one
     return Training(benchmark, features, np.where(known, weights, -np.inf), settings, classifier)
 
 
-def trainer(algorithm: str, format_version: int = FORMAT_VERSION, semantics: str = Semantics.native) -> AnyRow:
+def trainer(algorithm: str, format_version: int = JSON_FORMAT, semantics: str = Semantics.native) -> AnyRow:
     """Return the row of the table by which an algorithm, of `TRAINED`, is trained.
 
     Parameters

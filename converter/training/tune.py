@@ -71,10 +71,10 @@ def best_settings(found: Sequence[Tried]) -> Settings:
     return next(tried.settings for tried in found if tried.is_best)
 
 
-def _fits(settings: Settings, asked: Settings, queries: int) -> bool:
+def _fits(settings: Settings, given: Settings, queries: int) -> bool:
     """Whether a setting can be tried: there may be fewer queries than neighbours or clusters."""
-    return (settings.k <= queries or settings.k == asked.k) and (
-        settings.clusters <= queries or settings.clusters == asked.clusters
+    return (settings.k <= queries or settings.k == given.k) and (
+        settings.clusters <= queries or settings.clusters == given.clusters
     )
 
 

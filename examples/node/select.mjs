@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import * as ort from "onnxruntime-node";
 
-const FORMAT_VERSION = 2;
+const ARTIFACT_FORMAT = 2;
 // What version 1 leaves out.
 const VERSION_1 = { quality_weight: 0.9, speed_weight: 0.1, min_quality: 0.01 };
 const TIE = 1e-12;
@@ -51,7 +51,7 @@ function readMetadata(bytes) {
     if (!["sha256", "document", "vectors"].includes(name)) metadata[name] = JSON.parse(json.toString());
   }
   const version = metadata.format_version ?? metadata.contract;
-  if (!(version <= FORMAT_VERSION)) throw new Error(`format version ${version} is not known here`);
+  if (!(version <= ARTIFACT_FORMAT)) throw new Error(`format version ${version} is not known here`);
   return version === 1 ? { ...VERSION_1, ...metadata } : metadata;
 }
 

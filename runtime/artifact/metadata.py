@@ -13,7 +13,7 @@ from ..decision.operating_points import OperatingPoint, Single, read_point, read
 from ..decision.outcomes import OUTCOMES
 from ..decision.voting import Weights
 from ..errors import CONTROLS, ArtifactError
-from ..schema import FORMAT_VERSION, PREFIX, EncoderEntry, Entry
+from ..schema import ARTIFACT_FORMAT, PREFIX, EncoderEntry, Entry
 from .onnx_reader import Model
 from .protobuf import MalformedError
 
@@ -120,9 +120,9 @@ def read_metadata(name: str, data: bytes) -> tuple[Metadata, Model]:
     if EncoderEntry.VERSION in entries.raw:
         raise ArtifactError(f"{name}: expected a selector, got an encoder: see modelpick.runtime.text")
     version = entries.required(Entry.FORMAT_VERSION, int)
-    if version > FORMAT_VERSION:
+    if version > ARTIFACT_FORMAT:
         raise ArtifactError(
-            f"{name}: expected format version {FORMAT_VERSION} or older, got {version}: upgrade modelpick"
+            f"{name}: expected format version {ARTIFACT_FORMAT} or older, got {version}: upgrade modelpick"
         )
     model_names = entries.names(Entry.MODEL_NAMES)
     choices = entries.names(Entry.CHOICES)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from modelpick.runtime import Selector
-from modelpick.runtime.schema import FORMAT_VERSION
+from modelpick.runtime.schema import ARTIFACT_FORMAT
 from support.artifacts import converted
 from support.catalogue import MODELS, WIDTH
 
@@ -39,7 +39,7 @@ QUERIES = np.random.default_rng(0).normal(size=(50, WIDTH)).round(4).tolist()
 
 def main():
     """Make the artifacts that are missing, and the picks that they must give for ever."""
-    folder = FOLDER / f"format-{FORMAT_VERSION}"
+    folder = FOLDER / f"format-{ARTIFACT_FORMAT}"
     folder.mkdir(exist_ok=True)
     record = folder / "picks.json"
     recorded = json.loads(record.read_text()) if record.exists() else {"queries": QUERIES, "picks": {}}

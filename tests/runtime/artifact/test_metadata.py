@@ -14,7 +14,7 @@ from modelpick.converter import build_estimator, load_document, to_artifact
 from modelpick.runtime import ArtifactError, ModelpickError, Selector
 from modelpick.runtime.artifact.seal import seal
 from modelpick.runtime.loading import read_contents
-from modelpick.runtime.schema import FORMAT_VERSION
+from modelpick.runtime.schema import ARTIFACT_FORMAT
 
 MODELS = Path(__file__).parents[3] / "models"
 SEED = 0
@@ -166,7 +166,7 @@ def test_refuses_missing_and_malformed_entries(artifacts, key):
 
 
 LIES = {
-    "a newer format": ("knn", "format_version", FORMAT_VERSION + 1),
+    "a newer format": ("knn", "format_version", ARTIFACT_FORMAT + 1),
     "an unknown algorithm": ("knn", "algorithm", "forest"),
     "an unhashable algorithm": ("knn", "algorithm", ["knn"]),
     "knn called svm": ("knn", "algorithm", "svm"),

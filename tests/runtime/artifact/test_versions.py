@@ -7,7 +7,7 @@ import pytest
 
 from modelpick.runtime import Selector
 from modelpick.runtime.algorithms import TABLE
-from modelpick.runtime.schema import FORMAT_VERSION
+from modelpick.runtime.schema import ARTIFACT_FORMAT
 
 ARTIFACTS = sorted((Path(__file__).parents[2] / "data").glob("*-*/*.onnx"))
 
@@ -29,7 +29,9 @@ def test_there_is_an_artifact_of_every_rule_set_by_the_current_format_version():
         with Selector.load(path) as selector:
             assert path.parent.name in {"contract-1", f"format-{selector.metadata.format_version}"}
             kept.add((selector.metadata.format_version, selector.algorithm, selector.metadata.semantics))
-    assert {(algorithm, semantics) for version, algorithm, semantics in kept if version == FORMAT_VERSION} == set(TABLE)
+    assert {(algorithm, semantics) for version, algorithm, semantics in kept if version == ARTIFACT_FORMAT} == set(
+        TABLE
+    )
 
 
 def test_the_artifacts_of_format_version_1_are_kept():
