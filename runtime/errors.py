@@ -5,8 +5,8 @@ import re
 MOST_CHARACTERS = 2_000
 # Control characters of both sets, with which terminals are driven, and ends of lines and paragraphs.
 CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
-# Marks, embeddings, overrides and isolates of direction, after which other text is shown in another order; halves of
-# surrogates, which no UTF-8 holds; and what is no character, which no XML holds.
+# Marks, embeddings, overrides and isolates of direction, which change the order in which the text behind them is shown;
+# halves of surrogates, which UTF-8 cannot hold; and code points that are no characters, which XML cannot hold.
 _MARKS = rf"{CONTROLS}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff\ufffe\uffff"
 # A first strong isolate that is closed turns nothing outside of it: names stand so in reports.
 _UNPRINTABLE = re.compile(rf"\u2068[^{_MARKS}]*(\u2069)|[{_MARKS}]")
@@ -15,14 +15,14 @@ _UNPRINTABLE = re.compile(rf"\u2068[^{_MARKS}]*(\u2069)|[{_MARKS}]")
 def one_line(text: str) -> str:
     """Make any foreign text printable, on one line.
 
-    What would end a line, drive a terminal, turn the direction of the text behind it, or cannot be written as UTF-8 or
-    in XML is written as JSON escapes it: JSON stays the same JSON.
+    Characters are escaped as in JSON if they end a line, control a terminal, turn the direction of the text behind
+    them, or cannot be written as UTF-8 or in XML. Escaped JSON means what it meant before.
     """
     return _UNPRINTABLE.sub(lambda found: found[0] if found[1] else f"\\u{ord(found[0]):04x}", text)
 
 
 def shortened(text: str) -> str:
-    """Cut what is longer than `MOST_CHARACTERS`, in its last third: the end often says what was expected."""
+    """Cut a text longer than `MOST_CHARACTERS` in its last third: the end often says what was expected."""
     if len(text) <= MOST_CHARACTERS:
         return text
     end = MOST_CHARACTERS // 3
@@ -30,14 +30,14 @@ def shortened(text: str) -> str:
 
 
 def first_line(cause: BaseException) -> str:
-    """Return the first line of what an error says, or its kind where it says nothing."""
+    """Return the first line of an error's message, or the error's class where the message is empty."""
     return next(iter(str(cause).splitlines()), "") or type(cause).__name__
 
 
 class ModelpickError(ValueError):
-    """Base of every error that modelpick raises about what it was given.
+    """Base of every error that modelpick raises about its input.
 
-    What it was given may be of any length: a message has about `MOST_CHARACTERS` at most, before they are escaped.
+    Input may be of any length: a message has at most about `MOST_CHARACTERS` characters, before they are escaped.
     """
 
     def __init__(self, message: str) -> None:
@@ -53,7 +53,7 @@ class ArtifactError(ModelpickError):
 
 
 class UnreadableError(ArtifactError):
-    """An artifact that the system could not read: what is bad stays so, and this may be read later."""
+    """An artifact that the system could not read. Unlike a bad artifact, it may be readable later."""
 
 
 class FeatureError(ModelpickError):

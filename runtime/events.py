@@ -9,9 +9,9 @@ from .errors import one_line
 
 
 def printable(record: logging.LogRecord) -> bool:
-    """Make what a line of the log names printable: names of files and models, categories, what others raised.
+    """Make the arguments of a line of the log printable: names of files and models, categories, messages of others.
 
-    The line's template and its numbers stay as they are.
+    The line's template and its numbers are not changed.
     """
     if isinstance(record.args, tuple):
         record.args = tuple(arg if isinstance(arg, (int, float)) else one_line(str(arg)) for arg in record.args)
@@ -36,14 +36,14 @@ class Selection:
     selector: str
     """Name of the selector: its file's, without the suffix."""
     models: tuple[str, ...]
-    """What was picked for each query, of the artifact's models; `UNKNOWN` of a pool of one that it does not know."""
+    """The model picked for each query; `UNKNOWN` where the only candidate is no model of the artifact."""
     seconds: float
-    """How long that took."""
+    """Duration of the call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """A store put a new selector in the place of an old one, or of none."""
+    """A store replaced a selector, or loaded the first one of a name."""
 
     selector: str
     sha256: str
@@ -52,23 +52,23 @@ class Swap:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A store refused a file; the old selector, if there is one, serves on."""
+    """A store refused a file; the old selector, if there is one, keeps serving."""
 
     selector: str
     reason: str
 
 
 class Remembered:
-    """Names that were warned of: `MOST_NAMES` at most, each by its first `NAME_LENGTH` characters.
+    """Names that a warning was logged for: at most `MOST_NAMES`, each by its first `NAME_LENGTH` characters.
 
-    They may be any text of any user. Once a hundred are remembered, no other is new.
+    Names may be any text of any user. Once `MOST_NAMES` are remembered, no warning is logged for another name.
     """
 
     def __init__(self) -> None:
         self._names: set[str] = set()
 
     def is_new(self, name: str) -> bool:
-        """Whether a name is to be warned of; it is remembered."""
+        """Whether to log a warning for a name, which is remembered."""
         start = name[:NAME_LENGTH]
         if start in self._names or len(self._names) >= MOST_NAMES:
             return False
@@ -81,7 +81,7 @@ Observer = Callable[[Event], None]
 
 
 def notify(observer: Observer, event: Event) -> None:
-    """Call an observer; what it raises is logged, and never reaches a request."""
+    """Call an observer. An exception of the observer is logged, and never reaches a request."""
     try:
         observer(event)
     except Exception:

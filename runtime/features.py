@@ -36,15 +36,15 @@ def numbers(values: npt.ArrayLike | bytes | bytearray | memoryview | None, expec
     Parameters
     ----------
     values
-        A list, an array, a column of lists, or anything that numpy makes an array of; bytes that hold ``width`` values
-        of float32 or float64, as the machine orders bytes.
+        A list, an array, a column of lists, or anything else that numpy converts to an array; or bytes that hold
+        ``width`` values of float32 or float64 in the machine's byte order.
     expected
         What is expected, for messages.
 
     Raises
     ------
     FeatureError
-        When they are something else, or masked.
+        When the values are something else, or a masked array with masked values.
     """
     if isinstance(values, (bytes, bytearray, memoryview)):
         values = _of_buffer(values, width)
@@ -65,7 +65,7 @@ def numbers(values: npt.ArrayLike | bytes | bytearray | memoryview | None, expec
 
 
 def _of_rows(column: Array, expected: str) -> Array:
-    """Make a matrix of a column of lists, as data frames have them."""
+    """Make a matrix from a column of lists, the form of vectors in data frames."""
     try:
         return np.array([np.asarray(row) for row in column])
     except ValueError:
@@ -73,7 +73,10 @@ def _of_rows(column: Array, expected: str) -> Array:
 
 
 def _of_buffer(buffer: bytes | bytearray | memoryview, width: int) -> Array | bytes | bytearray | memoryview:
-    """Read so many floats of a buffer, by its length; return others, and memory that says what it holds, as it is."""
+    """Read ``width`` floats from a buffer, whose length tells float32 from float64.
+
+    Other values are returned as they are, and so is memory that declares its own type.
+    """
     if isinstance(buffer, memoryview) and buffer.format not in ("B", "b", "c"):
         return buffer
     kind = next((kind for kind in _FLOATS if memoryview(buffer).nbytes == width * np.dtype(kind).itemsize), None)
@@ -95,14 +98,14 @@ class FeatureBuilder:
     n_features_in
         Width that the selector expects.
     embedding_dim
-        Width of the embeddings that it was trained with; any that fits by default.
+        Width of the embeddings that the selector was trained with; by default any width that fits.
     categories
         Categories in the order of the one-hot.
 
     Raises
     ------
     FeatureError
-        From each method, whatever it is given that does not fit.
+        From each method, when an argument does not fit.
     """
 
     def __init__(
@@ -121,7 +124,7 @@ class FeatureBuilder:
         embedding
             Shape (e,), see `numbers`.
         category
-            Category of the query, exactly as it is spelled; an unknown one counts as "other", and is warned of once.
+            Category of the query, spelled exactly. An unknown category counts as "other", and is logged once.
             None where the selector takes the embedding alone.
         """
         count = 0 if category is None else len(self._categories)
@@ -138,7 +141,7 @@ class FeatureBuilder:
         return features
 
     def _unknown(self, category: str) -> int:
-        """Return the place of a category that is not known, and warn of it once."""
+        """Return the place of "other" for an unknown category, and log the category once."""
         if not isinstance(category, str):
             raise FeatureError(f"category: expected a name, got {category!r}")
         if self._unknown_names.is_new(category):

@@ -1,4 +1,4 @@
-"""Keywords that a `TypedDict` names: spelled out in the signatures of what takes them, and all others refused."""
+"""Keywords named by a `TypedDict`: signatures spell them out, and unknown keywords are refused."""
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
@@ -9,16 +9,17 @@ from .decision.outcomes import PRICES
 _F = TypeVar("_F", bound=Callable[..., object])
 # What takes an objective takes outcomes in the place of those that are predicted as well.
 _GIVEN = tuple(kind.given for kind in PRICES)
-# How alike a keyword and a known one must be, from 0 to 1, for the one to be taken for the other, misspelled.
+# How alike a keyword and a known one must be, from 0 to 1, for the keyword to be taken for a misspelling.
 ALIKE = 0.4
-# What is asked of an objective is often taken for a keyword.
+# The weights of an objective are often passed as keywords.
 _ELSEWHERE = {kind.weight: f"objective=Objective({kind.weight}=...)" for kind in PRICES}
 
 
 def spelled_out(function: _F) -> _F:
-    """Name, in a function's signature, the keywords that its ``**`` parameter takes: of `Unpack` of a `TypedDict`.
+    """Spell out, in a function's signature, the keywords of its ``**`` parameter, an `Unpack` of a `TypedDict`.
 
-    Type checkers read them there; `inspect.signature`, and so `help` and notebooks, do not. They are None by default.
+    Type checkers read the keywords from the annotation; `inspect.signature`, and therefore `help` and notebooks, do
+    not. The keywords are None by default.
     """
     signature = inspect.signature(function)
     *named, rest = signature.parameters.values()
@@ -35,12 +36,12 @@ def spelled_out(function: _F) -> _F:
 
 
 def refuse_unknown(given: Mapping[str, object], known: Collection[str]) -> None:
-    """Refuse keywords that are not known.
+    """Refuse unknown keywords.
 
     Raises
     ------
     TypeError
-        Names the first of them, and the nearest that is known.
+        When a keyword is unknown. The message names the first unknown keyword, and the known keyword most like it.
     """
     known = (*known, *_GIVEN) if "objective" in known else known
     name = next((name for name in given if name not in known), None)

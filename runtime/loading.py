@@ -18,10 +18,10 @@ class Contents(NamedTuple):
     """What an artifact holds."""
 
     row: Row
-    """How it is answered."""
+    """How queries to the artifact are answered."""
     metadata: Metadata
     tables: Mapping[str, Tensor]
-    """Initializers, by their names: views of its bytes."""
+    """Initializers by name: views of the artifact's bytes."""
     model: Model
 
 
@@ -31,8 +31,8 @@ def read_contents(name: str, data: bytes) -> Contents:
     Raises
     ------
     ArtifactError
-        When the file is malformed or holds what may not be run, an entry or a table is missing or malformed, the
-        algorithm is not known, or the format version is newer than this runtime.
+        When the file is malformed or holds a graph that must not be run, an entry or a table is missing or malformed,
+        the algorithm is unknown, or the format version is newer than this runtime.
     """
     try:
         return _contents(name, data)

@@ -1,4 +1,4 @@
-"""What notebooks show of an explanation."""
+"""How notebooks show an explanation."""
 
 from collections.abc import Iterable
 from html import escape
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Explained(dict[str, Any]):
-    """What `Selector.explain` returns: a dictionary, which notebooks show as a table, a row for each candidate."""
+    """What `Selector.explain` returns: a dictionary that notebooks show as a table with a row for each candidate."""
 
     def _repr_html_(self) -> str:
         scores: dict[str, float] = self["scores"]

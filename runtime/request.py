@@ -1,4 +1,4 @@
-"""What a caller gives: a query and preferences, and every check on them."""
+"""A caller's query and preferences, and every check on them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
@@ -20,7 +20,7 @@ from .keywords import refuse_unknown
 
 Queries = npt.NDArray[np.float64]
 Norms = npt.NDArray[np.float64]
-# The parameter that a feature vector is given by, and the keywords of a query that is not.
+# The parameter of a feature vector, and the keywords of a query that is not given as one.
 FEATURES, _QUERY = "features", frozenset({"embedding", "category"})
 _EITHER = "expected features, or an embedding and its category"
 _FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
@@ -31,22 +31,23 @@ class Given(TypedDict, total=False):
     """Preferences of a call that picks, for one query or many; or of `Selector.load`, for all calls."""
 
     candidates: Iterable[str] | None
-    """Models that may win; all by default. Votes and scores of others do not count: KMeans falls to the nearest cluster
-    whose model is a candidate, and KNN, where no neighbour's model is one, to the nearest row whose is."""
+    """Models that may win; all by default. Votes and scores of other models do not count. KMeans picks the nearest
+    cluster whose model is a candidate. KNN, where no neighbour's model is a candidate, picks the nearest row whose
+    model is a candidate."""
     quality_weight: float | None
-    """Share of the quality in the votes of KNN, from 0 to 1; the rest is speed's."""
+    """Share of the quality in the votes of KNN, from 0 to 1; the speed has the rest."""
     objective: Objective | None
-    """What a unit of quality is worth, where outcomes are predicted; quality alone by default."""
+    """What a unit of quality is worth, where outcomes are predicted; by default quality alone counts."""
     keep: float | None
-    """Instead of an objective: that of the cheapest operating point which kept this share of the best single model's
-    quality in cross-validation."""
+    """Instead of an objective: pick by the objective of the cheapest operating point that kept this share of the best
+    single model's quality in cross-validation."""
     costs: Mapping[str, float] | None
-    """Cost of an answer of some models, in the place of what is predicted."""
+    """Cost of an answer by model, instead of the predicted cost."""
     seconds: Mapping[str, float] | None
-    """Seconds of an answer of some models, in the place of what is predicted."""
+    """Seconds of an answer by model, instead of the predicted seconds."""
     evidence: float | None
-    """Standard errors by which another model must lead the default one over the neighbours to be picked; 0 by
-    default, where the highest utility wins."""
+    """Standard errors by which another model must exceed the default model over the neighbours to be picked. At 0, the
+    default, the highest utility wins."""
 
 
 class Features(TypedDict, total=False):
@@ -59,16 +60,16 @@ class Features(TypedDict, total=False):
 
 
 class Request(Features, Given, total=False):
-    """What `Selector.select` and the methods like it take beside the features; None is as if it was not given."""
+    """Keywords of `Selector.select` and similar methods, in addition to the features; None counts as not given."""
 
 
 class BatchRequest(Given, total=False):
-    """What `Selector.select_batch` takes in addition to the matrix; None is as if it was not given."""
+    """Keywords of `Selector.select_batch`, in addition to the matrix; None counts as not given."""
 
     embedding: npt.ArrayLike | None
     """Embeddings instead of a matrix, shape (b, e)."""
     category: Sequence[str] | None
-    """Category of each; none where the selector takes the embeddings alone."""
+    """Category of each embedding; None where the selector takes the embeddings alone."""
 
 
 _Given = TypeVar("_Given", bound=Given)
@@ -83,27 +84,28 @@ class Preferences(NamedTuple):
     allowed: npt.NDArray[np.bool_] | None = None
     """Which models may win, shape (n_models,); all by default."""
     order: tuple[int, ...] | None = None
-    """The same, as indices in the order of the candidates."""
+    """Indices of the models that may win, in the order of the candidates."""
     objective: Objective = Objective()
-    """What outcomes are worth."""
+    """Weights of the outcomes in the utility."""
     given: GivenOutcomes = NOTHING_GIVEN
     """Outcomes that count in the place of predictions."""
     evidence: float = 0.0
-    """Standard errors by which the default model must be led."""
+    """Standard errors by which another model must exceed the default model."""
     only: str | None = None
-    """The only candidate, where there is one: it is answered unasked, and perhaps not known to the artifact."""
+    """The only candidate, where there is only one. It is the pick without running the graph, and the artifact may not
+    know it."""
 
 
 class Known(NamedTuple):
-    """What an artifact knows that checks need."""
+    """Facts of an artifact that the checks need."""
 
     model_names: tuple[str, ...]
     takes: frozenset[str]
     """Keys of `Given` that mean something to its algorithm."""
     able: Callable[[str], str]
-    """Names the algorithms that take a key of `Given`."""
+    """Returns the names of the algorithms that take a key of `Given`, for messages."""
     skips_unknown: bool = False
-    """Whether candidates that it does not know are skipped until none is left, see `modelpick.runtime.algorithms`."""
+    """Whether unknown candidates are skipped unless all are unknown, see `modelpick.runtime.algorithms`."""
     weights: Weights | None = None
     """Shares of quality and speed by default."""
     outcomes: tuple[str, ...] = ()
@@ -124,17 +126,17 @@ class Checks:
     known
         What the artifact knows.
     unknown_candidates
-        Whether a candidate that the artifact does not know is an error, or is ignored and logged once; as the algorithm
-        has it by default.
+        Whether a candidate that the artifact does not know is an error, or is ignored and logged once; by default the
+        algorithm decides.
     given
-        Preferences of all calls that give no others.
+        Preferences of the calls that give none of their own.
     single
-        Whether the algorithm picks by queries in float32, which then stay what they are.
+        Whether the algorithm reads queries in float32, so that these are not converted to float64.
 
     Raises
     ------
     FeatureError
-        From each method, when what it checks is invalid.
+        From each method, when an argument is invalid.
     """
 
     def __init__(
@@ -158,7 +160,7 @@ class Checks:
         self.default = self.preferences(given or {})
 
     def preferences(self, given: Given) -> Preferences:
-        """Check the preferences of a call. Keywords of its query may stand among them."""
+        """Check the preferences of a call. Keywords of its query may be among them."""
         preferences = self.default
         if not given:
             return preferences
@@ -177,7 +179,7 @@ class Checks:
         return preferences
 
     def _check_outcomes(self, preferences: Preferences) -> None:
-        """Refuse to weigh what is neither predicted nor given."""
+        """Refuse a weight of an outcome that is neither predicted nor given."""
         for name, _ in preferences.objective.weights:
             if name in self._known.outcomes:
                 continue
@@ -241,7 +243,7 @@ class Checks:
         return preferences._replace(allowed=allowed, order=order, only=only)
 
     def _index_of(self, model: object, name: str) -> int | None:
-        """Return the index of a model, or None where it is to be ignored."""
+        """Return the index of a model, or None for an unknown model that is ignored."""
         index = self._index.get(model) if isinstance(model, str) else None
         if index is None and isinstance(model, str) and self._ignores_unknown:
             if self._unknown.is_new(model):
@@ -253,10 +255,10 @@ class Checks:
     def query(
         self, features: npt.ArrayLike | None, given: Features, may_be_single: bool = False
     ) -> tuple[Queries, float]:
-        """Check one query: the query, float64, (1, d), and its squared norm.
+        """Check one query. Returns the query, float64, (1, d), and its squared norm.
 
-        With ``may_be_single`` it stays in float32, if it is, where the algorithm picks by such queries; its squared
-        norm is then a bound from above.
+        With ``may_be_single`` a query in float32 stays in float32 where the algorithm reads float32; its squared norm
+        is then an upper bound.
         """
         if given:
             embedding, category = given.get("embedding"), given.get("category")
@@ -281,7 +283,7 @@ class Checks:
         return query[None], squares
 
     def batch(self, matrix: npt.ArrayLike | None, given: BatchRequest) -> Array:
-        """Check the shape of many queries, (b, d); `finite` checks their values, chunk by chunk."""
+        """Check the shape of queries, (b, d); `finite` checks their values, chunk by chunk."""
         embedding, category = given.get("embedding"), given.get("category")
         if (matrix is None) == (embedding is None) or (embedding is None and category is not None):
             raise FeatureError("expected a matrix, or embeddings and their categories")
@@ -296,33 +298,33 @@ class Checks:
         return queries
 
     def finite(self, chunk: Array, first_row: int) -> tuple[Queries, Norms]:
-        """Check the values of some of many queries, of which the first is row ``first_row``.
+        """Check the values of a chunk of queries, whose first row is row ``first_row`` of the matrix.
 
         Returns
         -------
-        (queries, float64, (b, d), and their squared norms, float64, (b,)); float32 may stay, see `query`
+        (queries, float64, (b, d), and their squared norms, float64, (b,)); queries in float32 may stay, see `query`
         """
         queries = _contiguous(chunk, self._single)
         squares = squared_norms(queries)
         if queries.dtype == np.float32:
             squares = self._bound(squares.astype(np.float64))
-        # A norm is finite only if every value is, and costs half of looking at each.
+        # A norm is finite only if every value is, and takes half the time of a look at each value.
         if not np.isfinite(squares).all():
             _refuse_infinite(queries, first_row)
         return queries, squares
 
     def _bound(self, squares: _Squares) -> _Squares:
-        """Bound squared norms from above that are summed in float32, in any order.
+        """Return upper bounds on squared norms that are summed in float32, in any order.
 
-        A sum of d squares is off by ``d 2^-24`` of it, see `modelpick.converter.graphs.exact_search`, and by ``2^-150``
-        for each square that underflows; the bounds are four times that.
+        The relative error of a sum of d squares is at most ``d 2^-24``, see `modelpick.converter.graphs.exact_search`;
+        each square that underflows adds at most ``2^-150``. The bounds allow four times these errors.
         """
         width = self._shape[0]
         return squares * (1.0 + width * 2.0**-22) + width * 2.0**-148
 
 
 def lasting(given: _Given) -> _Given:
-    """Return preferences that can be read more than once: candidates may be a generator."""
+    """Return preferences that can be read repeatedly: candidates may be given as a generator."""
     candidates = given.get("candidates")
     if not isinstance(candidates, Iterator):
         return given
@@ -343,13 +345,13 @@ _CHECKS: Mapping[str, Callable[[Checks, Preferences, object], Preferences]] = {
 
 
 def _number(value: object) -> float | None:
-    """Return a number as a float, None where it is something else."""
+    """Return a number as a float, or None for anything else."""
     is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     return float(value) if is_number else None  # type: ignore[arg-type]
 
 
 def _contiguous(queries: Array, single: bool) -> Queries:
-    """Make contiguous float64 of queries; or leave float32, if that may be."""
+    """Make queries contiguous float64; leave float32 if ``single`` allows it."""
     if single and queries.dtype == np.float32:
         return np.ascontiguousarray(queries)
     if queries.dtype.itemsize > 8:
@@ -365,12 +367,12 @@ def squared_norms(queries: Queries) -> Norms:
     return squares
 
 
-# For one product of many values BLAS would start threads. numpy before 2 has no vecdot.
+# BLAS would start threads for one product of many values. numpy before 2 has no vecdot.
 _VECDOT = getattr(np, "vecdot", partial(np.einsum, "ij,ij->i"))
 
 
 def _refuse_infinite(queries: Queries, first_row: int | None) -> None:
-    """Refuse NaN and infinity; for a sum of squares that is infinite, which finite values may have too."""
+    """Refuse NaN and infinity. Called where a sum of squares is not finite, which finite values may cause too."""
     if np.isfinite(queries).all():
         return
     row, column = (int(place[0]) for place in np.nonzero(~np.isfinite(queries)))
