@@ -18,7 +18,7 @@ from rich.table import Table
 from script import Plan, Results, benchmark
 from timing import interleaved
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime.artifact.pruning import pruned
 from modelpick.runtime.loading import read_contents
 from modelpick.runtime.schema import Input
@@ -64,7 +64,7 @@ def measure_all(plan: Plan) -> Results:
     for name, document in documents(mlp_layers()).items():
         if "rbf_classifiers" in document:  # these settle in the graph
             continue
-        artifact = to_artifact(build_estimator(load_document(json.dumps({"trained": True, **document}).encode())))
+        artifact = to_artifact(load_estimator(json.dumps({"trained": True, **document}).encode()))
         measured[name] = measure(artifact, PARTS, plan)
     return {"searches": measured}
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from script import Results, benchmark
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.converter.encoders.make import make_encoder
 from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
@@ -52,7 +52,7 @@ def make_pair(folder: Path) -> list[str]:
     training = training_data(read_records("\n".join(lines).encode()), one_hot=False)
     document = json.dumps(train(training, trainer("kernel_ridge"))).encode()
     (folder / "artifacts").mkdir()
-    (folder / "artifacts/router.onnx").write_bytes(to_artifact(build_estimator(load_document(document))))
+    (folder / "artifacts/router.onnx").write_bytes(to_artifact(load_estimator(document)))
     return list(training.benchmark.model_names)
 
 

@@ -39,7 +39,7 @@ from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 from timing import interleaved, percentiles
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime import Selector
 
 FULL = {
@@ -132,7 +132,7 @@ def measure_others(plan: dict[str, Any]) -> list[dict[str, Any]]:
     layers = mlp_layers()
     measured = []
     for name, document in documents(layers).items():
-        built = build_estimator(load_document(json.dumps({"trained": True, **document}).encode()))
+        built = load_estimator(json.dumps({"trained": True, **document}).encode())
         calls = {"modelpick": select(Selector.load(to_artifact(built))), "scikit-learn": built.predict}
         if machines := getattr(built, "machines_", None):
             calls["skl2onnx"] = stock_machines(machines)

@@ -1,4 +1,4 @@
-"""Offline: JSON model -> checked document -> scikit-learn estimator -> ONNX artifact.
+"""Offline: JSON model -> scikit-learn estimator -> ONNX artifact.
 
 What is named here is imported when it is first used: scikit-learn and skl2onnx take seconds.
 """
@@ -12,12 +12,11 @@ if TYPE_CHECKING:
     from .artifact.writer import to_artifact
     from .compat import HierShrinkSelector, KMeansSelector, KNNSelector, MLPSelector, SVMSelector
     from .conversion import convert
-    from .documents import load_document
     from .encoders.make import make_encoder
-    from .estimators import build_estimator
     from .evaluation.judge import evaluate
     from .formats.decoding import DocumentWarning
     from .formats.outcomes import Settings
+    from .load import load_estimator
     from .report.write import write_report
     from .training.auto import choose
     from .training.records import read_records
@@ -38,12 +37,11 @@ _HOMES = {
     "Settings": ".formats.outcomes",
     "VerificationError": ".verification.report",
     "best_settings": ".training.tune",
-    "build_estimator": ".estimators",
     "choose": ".training.auto",
     "compare": ".training.tune",
     "convert": ".conversion",
     "evaluate": ".evaluation.judge",
-    "load_document": ".documents",
+    "load_estimator": ".load",
     "make_encoder": ".encoders.make",
     "read_records": ".training.records",
     "restore": ".artifact.restore",
@@ -68,12 +66,11 @@ __all__ = [
     "Settings",
     "VerificationError",
     "best_settings",
-    "build_estimator",
     "choose",
     "compare",
     "convert",
     "evaluate",
-    "load_document",
+    "load_estimator",
     "make_encoder",
     "read_records",
     "restore",

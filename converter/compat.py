@@ -5,8 +5,7 @@ from typing import Any, ClassVar, Self
 from modelpick.runtime import DocumentError, Selector
 
 from .artifact.writer import to_artifact
-from .documents import load_document
-from .estimators import build_estimator
+from .load import load_estimator
 
 
 class _JSONSelector(Selector):
@@ -22,11 +21,10 @@ class _JSONSelector(Selector):
         Raises
         ------
         DocumentError
-            When the JSON is refused, see `modelpick.converter.load_document`, or is of another
+            When the JSON is refused, see `modelpick.converter.load_estimator`, or is of another
             algorithm.
         """
-        document = load_document(text.encode("utf-8", "surrogatepass"))
-        selector = cls.load(to_artifact(build_estimator(document), document=document))
+        selector = cls.load(to_artifact(load_estimator(text.encode("utf-8", "surrogatepass"))))
         if selector.algorithm != cls._expected:
             raise DocumentError(f'$.algorithm: expected "{cls._expected}", got "{selector.algorithm}"')
         selector._json = text

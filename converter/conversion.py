@@ -1,4 +1,4 @@
-"""The whole way: bytes -> document -> estimator -> graph -> artifact -> verified file."""
+"""The whole way: bytes -> estimator -> graph -> artifact -> verified file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +8,9 @@ from modelpick.runtime.loading import read_contents
 
 from .algorithms.row import Semantics
 from .artifact.writer import to_artifact
-from .documents import load_document
-from .estimators import build_estimator
 from .files.io import write_atomically
 from .graphs.exact_search import ExactSearch
+from .load import load_estimator
 from .verification.compare import compare, trusted
 from .verification.probes import SAMPLES, made_queries
 from .verification.report import Report, VerificationError
@@ -44,9 +43,9 @@ def convert(
     exact_search
         See `to_artifact`.
     semantics
-        How the model picks, see `load_document`.
+        How the model picks, see `load_estimator`.
     k, shrinkage
-        See `build_estimator`.
+        See `load_estimator`.
     embedding_model, embedding_dim
         See `to_artifact`.
     done
@@ -55,32 +54,28 @@ def convert(
     Raises
     ------
     DocumentError
-        When the JSON model is refused, see `load_document`.
+        When the JSON model is refused, see `load_estimator`.
     VerificationError
         When the artifact disagrees with its estimator on a query that is not tied.
     ModelpickError
         When the target cannot be written.
     """
-    document = load_document(source, semantics=semantics)
-    estimator = build_estimator(document, k=k, shrinkage=shrinkage)
+    estimator = load_estimator(source, semantics=semantics, k=k, shrinkage=shrinkage)
     data = to_artifact(
         estimator,
-        document=document,
         exact_search=exact_search,
         embedding_model=embedding_model,
         embedding_dim=embedding_dim,
     )
-    made_of = document.source
-    names = str(target), made_of.name
     if samples:
         with Selector.load(data) as selector:
-            queries = made_queries(estimator, samples)
-            contents = read_contents(names[0], data)
-            report = compare(selector, contents, estimator, queries, *names, made_of.category_classifier, done)
+            queries, contents = made_queries(estimator, samples), read_contents(str(target), data)
+            report = compare(selector, contents, estimator, queries, str(target), done=done)
     else:
-        del document, estimator  # their rows take as much memory as opening the artifact does
+        made_of = estimator.source_.name if estimator.source_ else ""
+        del estimator  # its rows take as much memory as opening the artifact does
         with Selector.load(data) as selector:
-            report = trusted(selector, *names)
+            report = trusted(selector, str(target), made_of)
     if not report.passed:
         raise VerificationError(report)
     write_atomically(Path(target), data)

@@ -31,7 +31,7 @@ LAYERS = {
         {"formats", "graphs"},
         {"statistics"},
         {"algorithms"},
-        {"artifact", "documents", "estimators", "training"},
+        {"artifact", "load", "training"},
         {"encoders", "evaluation", "verification"},
         {"conversion", "report"},
         {"cli", "compat"},

@@ -16,7 +16,7 @@ import onnx
 import pytest
 
 from modelpick import __version__
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.converter.cli.app import main
 from modelpick.runtime import Selector
 from modelpick.runtime.artifact.seal import seal
@@ -163,8 +163,7 @@ def test_converts_with_as_many_samples_as_asked(small, name, options, verified):
 def test_converts_with_the_search_asked_for(modelpick, search):
     done = modelpick("convert", MODELS / "knn.json", "-o", "out", "--exact-search", search)
     assert (done.code, done.err) == (0, "")
-    document = load_document(MODELS / "knn.json")
-    expected = to_artifact(build_estimator(document), document=document, exact_search=search)
+    expected = to_artifact(load_estimator(MODELS / "knn.json"), exact_search=search)
     assert Path("out/knn.onnx").read_bytes() == expected
 
 
@@ -570,10 +569,10 @@ def test_verify_refuses_an_artifact_of_another_model(small):
 
 
 def test_convert_publishes_what_agrees_alone(small, monkeypatch):
-    def broken(estimator, *, document, **options):
-        return tampered() if document.source.sha256 == sha256 else to_artifact(estimator, document=document, **options)
+    def broken(estimator, **options):
+        return tampered() if estimator.source_.sha256 == sha256 else to_artifact(estimator, **options)
 
-    sha256 = load_document("knn.json").source.sha256
+    sha256 = load_estimator("knn.json").source_.sha256
     monkeypatch.setattr(sys.modules["modelpick.converter.conversion"], "to_artifact", broken)
     before = contents()
     done = small("convert", "kmeans.json", "knn.json", "-o", ".", *REPORTS)
@@ -599,7 +598,7 @@ def test_restores(small, name):
 
 
 def test_refuses_to_restore_what_was_no_json(small):
-    Path("bare.onnx").write_bytes(to_artifact(build_estimator(load_document("knn.json"))))
+    Path("bare.onnx").write_bytes(to_artifact(load_estimator("knn.json"), restorable=False))
     for arguments in ([], ["-o", "restored.json"]):
         done = small("restore", "bare.onnx", *arguments)
         assert (done.code, done.error) == (2, "bare.onnx: expected an artifact converted from a JSON model")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime import Selector
 from support import reference
 
@@ -36,7 +36,7 @@ def test_selects_as_the_original_and_the_reference(folder, algorithm):
     data = gzip.decompress((folder / f"{algorithm}_model.json.gz").read_bytes())
     recorded = read(folder / "expected.json.gz")
     queries = np.array(recorded["queries"])
-    estimator = build_estimator(load_document(data))
+    estimator = load_estimator(data)
     selector = Selector.load(to_artifact(estimator))
 
     picked = selector.select_batch(queries)
@@ -55,7 +55,7 @@ def test_selects_as_the_original_and_the_reference(folder, algorithm):
 def test_mlp_gives_the_probabilities_of_the_original(folder):
     data = gzip.decompress((folder / "mlp_model.json.gz").read_bytes())
     recorded = read(folder / "expected.json.gz")
-    selector = Selector.load(to_artifact(build_estimator(load_document(data))))
+    selector = Selector.load(to_artifact(load_estimator(data)))
 
     for query, expected in zip(recorded["queries"], recorded["expected"]["mlp_proba"], strict=False):
         assert selector.scores(query) == pytest.approx(expected, abs=1e-5)

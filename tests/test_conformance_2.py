@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime import FeatureError, Selector
 
 ROOT = Path(__file__).parents[1]
@@ -25,11 +25,9 @@ def read(path):
 
 def loaded(raw):
     """A selector by the rules of today's router, which reads files of both versions alike."""
-    if json.loads(raw)["algorithm"] == "hiershrink":
-        document = load_document(raw)
-    else:
-        document = load_document(raw, semantics=today(json.loads(raw)))
-    return Selector.load(to_artifact(build_estimator(document), document=document), unknown_candidates="ignore")
+    model = json.loads(raw)
+    semantics = "native" if model["algorithm"] == "hiershrink" else today(model)
+    return Selector.load(to_artifact(load_estimator(raw, semantics=semantics)), unknown_candidates="ignore")
 
 
 def today(model):

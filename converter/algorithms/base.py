@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from ..formats.distinct import Names
+from ..formats.document import Source
 
 if TYPE_CHECKING:
     from .row import AnyRow
@@ -27,6 +28,8 @@ class Estimator:
         Language models, in the order of scores.
     n_features_in_ : int
         Width of a query.
+    source_ : Source or None
+        The JSON model that it was loaded from.
     """
 
     rows: ClassVar[Mapping[str, "AnyRow"]] = {}
@@ -34,6 +37,7 @@ class Estimator:
     semantics: str = "native/1"
     model_names_: Names
     n_features_in_: int
+    source_: Source | None = None
 
     @property
     def row(self) -> "AnyRow":

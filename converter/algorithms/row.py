@@ -13,9 +13,7 @@ from modelpick.runtime import Objective
 
 from ..files.io import Contents
 from ..formats.distinct import Names
-from ..formats.document import Document, Source
 from ..formats.outcomes import Settings, Training
-from ..formats.reader import Reader
 from ..graphs.builder import Graph
 from .base import Estimator, Matrix
 
@@ -24,7 +22,6 @@ TOLERANCE = 1e-9
 # What `modelpick.runtime.Selector.explain` returns for a query.
 Explanation = Mapping[str, Any]
 F = TypeVar("F", bound=Struct)
-D = TypeVar("D", bound=Document)
 E = TypeVar("E", bound=Estimator)
 
 
@@ -114,7 +111,7 @@ def fixed(settings: Settings, picked: npt.NDArray[np.int64]) -> Trial:
 
 
 @dataclass(frozen=True)
-class Row(Generic[F, D, E]):
+class Row(Generic[F, E]):
     """An algorithm under one version of one rule set."""
 
     algorithm: str
@@ -123,10 +120,9 @@ class Row(Generic[F, D, E]):
     """Rule set and its version, ``native/1``."""
     form: type[F]
     """Mirrors the JSON."""
-    check: Callable[[F, Source, Reader], D]
-    """Checks a form, whose rows the reader decodes: the document. May edit `Source.fields`, which hold the form's."""
-    build: Callable[..., E]
-    """Rebuilds the estimator of a document, which it takes beside the options that were set, by name."""
+    load: Callable[..., E]
+    """Takes a form, what it was made from (`Source`), the `Reader` of its vectors, and the options that were set, by
+    name: checks the form, and returns the fitted estimator. May edit `Source.fields`, which hold the form's."""
     estimator: type[E]
     """Class of the estimator; its ``semantics`` are those of this row."""
     outputs: Mapping[str, str] | Callable[[E], Mapping[str, str]]
@@ -163,7 +159,7 @@ class Row(Generic[F, D, E]):
     instead: Callable[[Contents], str | None] | None = None
     """Takes the JSON: returns the semantics by which to read it instead, where it lacks what these rules pick by."""
     options: tuple[Option, ...] = ()
-    """Options that ``build`` takes."""
+    """Options that ``load`` takes."""
     graph_options: Mapping[str, list[str]] | None = None
     """Options that a caller of skl2onnx may set for the estimator -> their values."""
 
@@ -173,7 +169,7 @@ class Row(Generic[F, D, E]):
         return self.semantics.partition("/")[0]
 
 
-AnyRow = Row[Any, Any, Any]
+AnyRow = Row[Any, Any]
 
 
 def explained_scores(explanation: Explanation, names: Names) -> Matrix:
@@ -188,3 +184,8 @@ def difference(left: Matrix, right: Matrix) -> float:
     with np.errstate(invalid="ignore"):
         differences = np.where(left == right, 0.0, np.abs(left - right) / np.maximum(1.0, np.abs(right)))
     return float(np.nan_to_num(differences, nan=np.inf).max(initial=0.0))
+
+
+def via_document(check: Callable[..., Any], build: Callable[..., E]) -> Callable[..., E]:
+    """Compose the two steps of a family that still has a document between the form and the estimator."""
+    return lambda form, source, reader, **options: build(check(form, source, reader), **options)

@@ -17,7 +17,7 @@ from modelpick.runtime.schema import ARTIFACT_FORMAT, PREFIX, Entry, Input, name
 
 from ..algorithms.base import Estimator
 from ..formats.categories import CATEGORY_CLASSIFIER
-from ..formats.document import ENCODER, Document, Source
+from ..formats.document import ENCODER, Source
 from ..graphs.builder import LARGE_TENSORS
 from ..graphs.exact_search import ExactSearch
 from ..graphs.exporting import drop_waiting
@@ -34,7 +34,7 @@ _OVERRIDABLE = set(names(Input)) - {Input.FEATURES}
 def to_artifact(
     estimator: Estimator,
     *,
-    document: Document | None = None,
+    restorable: bool = True,
     exact_search: str = ExactSearch.auto,
     target_opset: int = TARGET_OPSET,
     embedding_model: str | None = None,
@@ -45,9 +45,10 @@ def to_artifact(
     Parameters
     ----------
     estimator
-        As `build_estimator` returns it.
-    document
-        The document that the estimator was built from: kept so that the JSON can be restored.
+        Fitted, as `load_estimator` returns it.
+    restorable
+        Whether the JSON model that the estimator was loaded from is kept, if it was loaded from one: with it go its
+        digest, its encoder and its classifier of categories.
     exact_search
         How a KNN graph finds candidates: "plain" in float32, "quantised" in 8-bit integers, which is faster for many
         rows, or "auto". The answers are the same.
@@ -63,7 +64,7 @@ def to_artifact(
         when embeddings of the document's category classifier are not, with it; when the graph is larger than a file may
         be.
     """
-    rules = estimator.row
+    row, source = estimator.row, estimator.source_ if restorable else None
     large: dict[str, Values] = {}
     asked = {LARGE_TENSORS: large, "exact_search": ExactSearch(exact_search)}
     exported = copy(estimator)
@@ -72,20 +73,20 @@ def to_artifact(
         initial_types=[(Input.FEATURES, DoubleTensorType([None, estimator.n_features_in_]))],
         target_opset={"": target_opset},
         name="modelpick",
-        options={id(exported): {name: asked[name] for name in [LARGE_TENSORS, *(rules.graph_options or ())]}},
+        options={id(exported): {name: asked[name] for name in [LARGE_TENSORS, *(row.graph_options or ())]}},
     )
     vars(exported).clear()  # what skl2onnx leaves behind refers to it in cycles, until they are collected
     drop_waiting(model.graph)
     _open_inputs(model)
     metadata: dict[str, Any] = {
         Entry.FORMAT_VERSION: ARTIFACT_FORMAT,
-        Entry.ALGORITHM: rules.algorithm,
-        Entry.SEMANTICS: rules.semantics,
+        Entry.ALGORITHM: row.algorithm,
+        Entry.SEMANTICS: row.semantics,
         Entry.MODEL_NAMES: list(estimator.model_names_),
         Entry.N_FEATURES_IN: estimator.n_features_in_,
-        Entry.SOURCE_SHA256: document.source.sha256 if document else "",
+        Entry.SOURCE_SHA256: source.sha256 if source else "",
         Entry.TOOLS: {tool: version(tool) for tool in TOOLS},
-        **rules.describe(estimator),
+        **row.describe(estimator),
     }
     if embedding_model is not None:
         metadata[Entry.EMBEDDING_MODEL] = embedding_model
@@ -98,13 +99,13 @@ def to_artifact(
             )
         metadata[Entry.EMBEDDING_DIM] = embedding_dim
     metadata[Entry.DISTANCES] = recorded_distances(estimator)
-    if document and ENCODER in document.source.fields:
-        metadata[Entry.ENCODER] = document.source.fields[ENCODER]
-    if document:
-        metadata |= {Entry.DOCUMENT: document.source.fields, Entry.VECTORS: rules.stored_rows(estimator)}
+    if source and ENCODER in source.fields:
+        metadata[Entry.ENCODER] = source.fields[ENCODER]
+    if source:
+        metadata |= {Entry.DOCUMENT: source.fields, Entry.VECTORS: row.stored_rows(estimator)}
     properties = {key: json.dumps(value) for key, value in metadata.items()}
-    if document and document.source.category_classifier:
-        properties |= _categories(document.source, estimator.n_features_in_, target_opset)
+    if source and source.category_classifier:
+        properties |= _categories(source, estimator.n_features_in_, target_opset)
     helper.set_model_props(model, {PREFIX + key: value for key, value in properties.items()})
     return seal_parts(filled(model.SerializeToString(deterministic=True), large))
 

@@ -20,10 +20,10 @@ from ..algorithms.row import Semantics
 from ..artifact.restore import restore as restore_file
 from ..artifact.restore import to_json
 from ..conversion import convert as convert_file
-from ..documents import is_other_json
 from ..files.io import STDIN, check_distinct, write_atomically
 from ..files.queries import ask, read_queries
 from ..graphs.exact_search import ExactSearch
+from ..load import is_other_json
 from ..verification.compare import verify as verify_artifact
 from ..verification.probes import SAMPLES
 from ..verification.report import Report, VerificationError, write_junit

@@ -53,7 +53,7 @@ class DocumentWarning(UserWarning):
 
 
 class Refusal(Exception):  # noqa: N818
-    """A place in a document that is invalid, and what was expected there: `load_document` adds the file's name."""
+    """A place in a document that is invalid, and what was expected there: `load_estimator` adds the file's name."""
 
     def __init__(self, path: str, message: str) -> None:
         super().__init__(f"{path}: {message}")

@@ -29,10 +29,8 @@ class Source(Struct, frozen=True, eq=False):
     """Path of the JSON, or ``<bytes>``, for messages."""
     sha256: str
     """SHA-256 of the JSON, in hex."""
-    algorithm: str
-    """As the JSON names it."""
     semantics: str
-    """Rule set and its version, ``native/1``."""
+    """Those by which the estimator picks, with their version: ``native/1``."""
     fields: dict[str, Any]
     """Every field that a selector reads, as in the JSON, with `VECTOR` for each feature vector."""
     category_classifier: CategoryClassifier | None = None

@@ -14,13 +14,12 @@ from modelpick.runtime.loading import Contents, read_contents
 
 from ..algorithms.base import Estimator
 from ..algorithms.row import TOLERANCE, difference
-from ..documents import load_document
-from ..formats.categories import CategoryClassifier
+from ..load import load_as_recorded
 from .categories import differing_categories
 from .outputs import differing_outputs
 from .probes import SAMPLES, made_queries
 from .report import Disagreement, Report
-from .restored import check_is_made, estimator_of
+from .restored import check_is_made
 
 
 def verify(
@@ -53,19 +52,17 @@ def verify(
     with Selector.load(artifact) as selector:
         metadata = selector.metadata
         check_is_made(name, metadata)
-        document = load_document(source, semantics=metadata.semantics)
-        made_of = metadata.source_sha256
-        if made_of != document.source.sha256:
+        estimator = load_as_recorded(source, metadata)
+        made_of, given_source = metadata.source_sha256, estimator.source_
+        assert given_source is not None
+        if made_of != given_source.sha256:
             raise ArtifactError(
                 f"{name}: expected the JSON model that it was made from, a {selector.algorithm} of SHA-256 "
-                f"{made_of[:12]}, got {document.source.name}, a {document.source.algorithm} of "
-                f"{document.source.sha256[:12]}"
+                f"{made_of[:12]}, got {given_source.name}, a {estimator.row.algorithm} of {given_source.sha256[:12]}"
             )
-        estimator = estimator_of(document, metadata)
         given = made_queries(estimator, samples) if queries is None else queries
-        classifier = document.source.category_classifier
         contents = read_contents(*read_sealed(artifact))
-        return compare(selector, contents, estimator, given, name, document.source.name, classifier, done)
+        return compare(selector, contents, estimator, given, name, done=done)
 
 
 def compare(
@@ -74,8 +71,7 @@ def compare(
     estimator: Estimator,
     queries: npt.ArrayLike,
     artifact: str,
-    source: str,
-    classifier: CategoryClassifier | None = None,
+    source: str | None = None,
     done: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
     """Compare picks, scores, distances, outputs of the whole graph and predicted categories on queries.
@@ -87,13 +83,12 @@ def compare(
     queries
         Shape (b, d).
     artifact, source
-        Names for the report.
-    classifier
-        Predicts the categories.
+        Names for the report; the source's is by default that of the estimator's JSON model.
     done
         As above.
     """
-    start = time.perf_counter()
+    start, made_of = time.perf_counter(), estimator.source_
+    source = source or (made_of.name if made_of else "")
     picked = selector.select_batch(queries)
     report = trusted(selector, artifact, source)
     report.queries = len(picked)
@@ -106,7 +101,7 @@ def compare(
         done(len(explanations), len(matrix))
     expectations = estimator.row.expect(estimator, matrix, explanations)
     others = differing_outputs(artifact, contents, estimator, matrix)
-    others |= differing_categories(selector.metadata, classifier, matrix)
+    others |= differing_categories(selector.metadata, made_of.category_classifier if made_of else None, matrix)
     for row, (query, pick, explanation, expectation) in enumerate(
         zip(matrix, picked, explanations, expectations, strict=True)
     ):

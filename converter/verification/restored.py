@@ -10,10 +10,8 @@ from modelpick.runtime.loading import read_contents
 from ..algorithms import TABLE
 from ..algorithms.base import Estimator
 from ..artifact.restore import to_json
-from ..documents import load_document
-from ..estimators import build_estimator
 from ..formats.decoding import DocumentWarning
-from ..formats.document import Document
+from ..load import load_as_recorded
 
 
 def restored_estimator(artifact: Path) -> Estimator:
@@ -29,7 +27,7 @@ def restored_estimator(artifact: Path) -> Estimator:
     check_is_made(str(artifact), metadata)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DocumentWarning)  # they were shown when it was converted
-        return estimator_of(load_document(model, semantics=metadata.semantics), metadata)
+        return load_as_recorded(model, metadata)
 
 
 def is_made(metadata: Metadata) -> bool:
@@ -51,9 +49,3 @@ def check_is_made(name: str, metadata: Metadata) -> None:
             f"{name}: expected semantics of which artifacts are still made, {made}, got {metadata.semantics}: it "
             "can be run and restored, but not held to its model"
         )
-
-
-def estimator_of(document: Document, metadata: Metadata) -> Estimator:
-    """Build the estimator of a document with the options that an artifact of it records."""
-    options = TABLE[document.source.algorithm, document.source.semantics].options
-    return build_estimator(document, **{option.name: metadata.raw[option.name] for option in options})

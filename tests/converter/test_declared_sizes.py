@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from modelpick.converter import load_document
+from modelpick.converter import load_estimator
 from modelpick.converter.algorithms import TABLE
 from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.records import read_records
@@ -104,7 +104,7 @@ def noticed(model, semantics):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            load_document(json.dumps(model).encode(), semantics=semantics)
+            load_estimator(json.dumps(model).encode(), semantics=semantics)
         except DocumentError:
             return True
     return bool(caught)
@@ -190,5 +190,5 @@ REFUSED = {
 def test_refuses_what_contradicts_the_numbers(name, fields, message):
     model, semantics = FILES[name]
     with pytest.raises(DocumentError) as caught:
-        load_document(json.dumps(model | fields).encode(), semantics=semantics)
+        load_estimator(json.dumps(model | fields).encode(), semantics=semantics)
     assert str(caught.value).startswith(f"<bytes>: {message}")

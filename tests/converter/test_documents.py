@@ -1,4 +1,4 @@
-"""What `load_document` refuses, accepts and warns about, and what becomes of what it accepts."""
+"""What `load_estimator` refuses, accepts and warns about, and what becomes of what it accepts."""
 
 import codecs
 import copy
@@ -13,10 +13,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
+from sklearn.base import BaseEstimator
 
-from modelpick.converter import DocumentWarning, build_estimator, load_document, to_artifact
+from modelpick.converter import DocumentWarning, load_estimator, to_artifact
+from modelpick.converter.algorithms.base import Estimator
 from modelpick.converter.formats.decoding import Name
-from modelpick.converter.formats.document import Document
 from modelpick.runtime import DocumentError, ModelpickError, Selector
 from support import reference, strategies
 
@@ -120,21 +121,28 @@ def json_path(path):
     return "$" + "".join(f"[{step}]" if step.isdecimal() else f".{step}" for step in path.split(".") if step)
 
 
-def contents(document):
-    fields = msgspec.to_builtins(document, enc_hook=np.ndarray.tolist)
-    del fields["source"]
-    return fields
+def contents(estimator):
+    """Everything that an estimator was fitted with, but what it was loaded from."""
+
+    def plain(value):
+        if isinstance(value, BaseEstimator):
+            return contents(value)
+        if isinstance(value, list | tuple):
+            return [plain(one) for one in value]
+        return value.tolist() if isinstance(value, np.ndarray) else value
+
+    return {name: plain(value) for name, value in vars(estimator).items() if name != "source_"}
 
 
 def quietly_loaded(source):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return contents(load_document(source))
+        return contents(load_estimator(source))
 
 
 def refusal(source):
     with pytest.raises(DocumentError) as caught:
-        load_document(source)
+        load_estimator(source)
     assert caught.type is DocumentError
     message = str(caught.value)
     assert len(message.splitlines()) == 1
@@ -499,9 +507,9 @@ def test_reads_many_rows_of_a_file_as_of_bytes(tmp_path, form):
         model = {**SAMPLES, "samples": samples}
     path = tmp_path / "knn.json"
     path.write_bytes(encoded(model))
-    read = contents(load_document(path))
-    assert read["embeddings"] == rows
-    assert read == contents(load_document(path.read_bytes()))
+    read = contents(load_estimator(path))
+    assert read["_fit_X"] == rows
+    assert read == contents(load_estimator(path.read_bytes()))
     places = {"rows": "embeddings.2999.8", "samples": "samples.2999.feature_vector.8"}
     assert refusal(encoded(model, (places[form], "x"))).endswith(": expected `float`, got `str`")
 
@@ -521,33 +529,33 @@ def test_good_documents_warn_nothing(model, tmp_path):
 
 
 ACCEPTED = [
-    (KNN, "k", 3, "k", 3),
-    (KNN, "embeddings.0.0", Raw(b"1" + b"0" * 30), "embeddings.0.0", 1e30),
-    (KNN, "embeddings.0.0", Raw(b"9" * 300), "embeddings.0.0", 1e300),
-    (KNN, "embeddings.0.0", Raw(b"-18446744073709551617"), "embeddings.0.0", -(2.0**64)),
-    (KNN, "embeddings.0.0", Raw(b"1e-400"), "embeddings.0.0", 0.0),
-    (KNN, "qualities.0", Raw(b"1" + b"0" * 30), "qualities.0", 1e30),
-    (KNN, "qualities", None, "qualities", [0.5] * 3),
-    (KNN, "qualities", [], "qualities", [0.5] * 3),
-    (KNN, "qualities", MISSING, "qualities", [0.5] * 3),
-    (KNN, "latencies", None, "latencies", []),
-    (KNN, "latencies", [], "latencies", []),
-    (KNN, "latencies", MISSING, "latencies", []),
-    (KNN, "latencies.1", -(2**63), "latencies.1", -(2**63)),
-    (KNN, "latencies.1", 2**63 - 1, "latencies.1", 2**63 - 1),
-    (KNN, "labels", ["é", "模型", "🙂"], "labels", ["é", "模型", "🙂"]),
-    (KNN, "labels", ["a", "a", "a"], "labels", ["a", "a", "a"]),
-    (SAMPLES, "samples.1.quality", 0.75, "qualities", [0.25, 0.75]),
-    (KMEANS, "centroids.0.0", Raw(b"1" + b"0" * 30), "centroids.0.0", 1e30),
-    (KMEANS, "cluster_models", ["é", "é"], "cluster_models", ["é", "é"]),
-    (KMEANS, "cluster_models", {"1": "b", "0": "模型"}, "cluster_models", ["模型", "b"]),
-    (SVM, "rbf_classifiers.1.model_name", "a", "rbf_classifiers.1.model_name", "a"),
-    (SVM, "rbf_classifiers.0.rho", Raw(b"1" + b"0" * 30), "rbf_classifiers.0.rho", 1e30),
-    (SVM, "rbf_classifiers.0.gamma", 1e-300, "rbf_classifiers.0.gamma", 1e-300),
-    (SVM, "kernel_type", None, "linear_classifiers", []),
-    (LINEAR, "linear_classifiers.0.model_name", "模型", "linear_classifiers.0.model_name", "模型"),
-    (LINEAR, "linear_classifiers.1.weights.0", Raw(b"1" + b"0" * 30), "linear_classifiers.1.weights.0", 1e30),
-    (LINEAR, "rbf_classifiers", None, "rbf_classifiers", []),
+    (KNN, "k", 3, "n_neighbors", 3),
+    (KNN, "embeddings.0.0", Raw(b"1" + b"0" * 30), "_fit_X.0.0", 1e30),
+    (KNN, "embeddings.0.0", Raw(b"9" * 300), "_fit_X.0.0", 1e300),
+    (KNN, "embeddings.0.0", Raw(b"-18446744073709551617"), "_fit_X.0.0", -(2.0**64)),
+    (KNN, "embeddings.0.0", Raw(b"1e-400"), "_fit_X.0.0", 0.0),
+    (KNN, "qualities.0", Raw(b"1" + b"0" * 30), "qualities_.0", 1e30),
+    (KNN, "qualities", None, "qualities_", [0.5] * 3),
+    (KNN, "qualities", [], "qualities_", [0.5] * 3),
+    (KNN, "qualities", MISSING, "qualities_", [0.5] * 3),
+    (KNN, "latencies", None, "speeds_", [1.0] * 3),
+    (KNN, "latencies", [], "speeds_", [1.0] * 3),
+    (KNN, "latencies", MISSING, "speeds_", [1.0] * 3),
+    (KNN, "latencies.1", -(2**63), "speeds_", [0.0, 1.0, 0.0]),
+    (KNN, "latencies.1", 2**63 - 1, "speeds_", [1.0, 0.0, 1.0]),
+    (KNN, "labels", ["é", "模型", "🙂"], "model_names_", ["é", "模型", "🙂"]),
+    (KNN, "labels", ["a", "a", "a"], "model_indices_", [0, 0, 0]),
+    (SAMPLES, "samples.1.quality", 0.75, "qualities_", [0.25, 0.75]),
+    (KMEANS, "centroids.0.0", Raw(b"1" + b"0" * 30), "cluster_centers_.0.0", 1e30),
+    (KMEANS, "cluster_models", ["é", "é"], "choice_models_", ["é", "é"]),
+    (KMEANS, "cluster_models", {"1": "b", "0": "模型"}, "choice_models_", ["模型", "b"]),
+    (SVM, "rbf_classifiers.1.model_name", "a", "choice_models_.1", "a"),
+    (SVM, "rbf_classifiers.0.rho", Raw(b"1" + b"0" * 30), "machines_.0.intercept_.0", -1e30),
+    (SVM, "rbf_classifiers.0.gamma", 1e-300, "machines_.0.gamma", 1e-300),
+    (SVM, "kernel_type", None, "linear_", None),
+    (LINEAR, "linear_classifiers.0.model_name", "模型", "choice_models_.0", "模型"),
+    (LINEAR, "linear_classifiers.1.weights.0", Raw(b"1" + b"0" * 30), "linear_.coef_.1.0", 1e30),
+    (LINEAR, "rbf_classifiers", None, "machines_", []),
 ]
 
 
@@ -608,7 +616,7 @@ WARNED = [
 def test_warns(model, path, value, message):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        load_document(encoded(model, (path, value)))
+        load_estimator(encoded(model, (path, value)))
     found = [(warning.category, str(warning.message), warning.filename) for warning in caught]
     assert found == [(DocumentWarning, f"<bytes>: {message}", __file__)]
 
@@ -648,15 +656,14 @@ def test_reads_old_forms_as_the_new(old, fields):
 
 @pytest.mark.parametrize("latencies", [None, [], MISSING])
 def test_without_latencies_every_speed_is_1(latencies):
-    document = load_document(encoded(KNN, ("latencies", latencies), ("qualities", MISSING)))
-    estimator = build_estimator(document)
+    estimator = load_estimator(encoded(KNN, ("latencies", latencies), ("qualities", MISSING)))
     assert estimator.speeds_.tolist() == [1.0] * 3
     assert estimator.qualities_.tolist() == [0.5] * 3
 
 
 def load_or_refuse(data):
     try:
-        assert isinstance(load_document(data), Document)
+        assert isinstance(load_estimator(data), Estimator)
     except DocumentError as error:
         assert len(str(error).splitlines()) == 1
         assert str(error).startswith("<bytes>: ")
@@ -757,8 +764,7 @@ ONE_OF_REPEATED = KNN | {"k": 1, "embeddings": [[1, 2], [1, 2], [3, 4]]}
 @given(strategies.models_with_queries())
 def test_any_model_answers_as_the_reference(pair):
     model, queries = pair
-    document = load_document(json.dumps(model).encode())
-    selector = Selector.load(to_artifact(build_estimator(document), document=document))
+    selector = Selector.load(to_artifact(load_estimator(json.dumps(model).encode())))
 
     clear = [query for query in queries if not tied(new_form(model), np.array(query, dtype=np.float64))]
     expected = reference.select(new_form(model), clear)
@@ -784,8 +790,7 @@ def test_extreme_models_answer_as_the_reference_or_are_refused(model, query):
     with np.errstate(all="ignore"):
         expected = reference.select(model, [query])
         try:
-            document = load_document(encoded(model))
-            selector = Selector.load(to_artifact(build_estimator(document), document=document))
+            selector = Selector.load(to_artifact(load_estimator(encoded(model))))
         except ModelpickError:
             return
         assert selector.select_batch([query]) == expected

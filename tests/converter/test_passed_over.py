@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from modelpick.converter import load_document
+from modelpick.converter import load_estimator
 from modelpick.runtime import DocumentError
 from support.command import modelpick
 
@@ -25,7 +25,7 @@ EARLIEST = {
 @pytest.mark.parametrize("name", ["knn", "svm"])
 def test_files_of_the_earliest_form_are_named_as_such(name):
     with pytest.raises(DocumentError, match=r"\$\.training: expected a trained model: .* router's earliest form"):
-        load_document(json.dumps(EARLIEST[name] | {"trained": True}).encode())
+        load_estimator(json.dumps(EARLIEST[name] | {"trained": True}).encode())
 
 
 EXACT = {
@@ -45,14 +45,14 @@ STAND_IN = {"model_name": "a", "alpha": [1.0], "support_vectors": [[1.0]], "rho"
 
 def test_an_svm_with_exact_parameters_alone_names_the_rules_that_read_it():
     with pytest.raises(DocumentError, match=r"--semantics native/2 picks by its SVC$"):
-        load_document(json.dumps(EXACT).encode())
-    assert load_document(json.dumps(EXACT).encode(), semantics="native/2").source.semantics == "native/2"
+        load_estimator(json.dumps(EXACT).encode())
+    assert load_estimator(json.dumps(EXACT).encode(), semantics="native/2").semantics == "native/2"
 
 
 def test_stand_ins_of_another_width_than_the_file_says_are_refused():
     data = json.dumps(EXACT | {"rbf_classifiers": [STAND_IN]}).encode()
     with pytest.raises(DocumentError, match=r"\$\.feature_dim: expected 1, the columns of \$\.rbf_classifiers\[0\]"):
-        load_document(data)
+        load_estimator(data)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime import Selector
 
 ROOT = Path(__file__).parents[2]
@@ -57,10 +57,8 @@ def node(client, artifact, queries):
 @pytest.mark.parametrize(("path", "search"), SEARCHED, ids=lambda one: getattr(one, "name", one))
 def test_picks_as_the_runtime(client, path, search, tmp_path):
     raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    document = load_document(raw)
-    (tmp_path / "model.onnx").write_bytes(
-        to_artifact(build_estimator(document), document=document, exact_search=search)
-    )
+    estimator = load_estimator(raw)
+    (tmp_path / "model.onnx").write_bytes(to_artifact(estimator, exact_search=search))
     if path.suffix == ".gz":
         expected = json.loads(gzip.decompress((path.parent / "expected.json.gz").read_bytes()))
         queries = expected["queries"]
@@ -89,8 +87,8 @@ def test_compares_models_one_against_one(client, kernel, tmp_path):
         "feature_dim": 4,
     }
     model = fields | {"model_names": ["a", "b", "c"], "svc": parameters}
-    document = load_document(json.dumps(model).encode(), semantics="native/2")
-    (tmp_path / "model.onnx").write_bytes(to_artifact(build_estimator(document), document=document))
+    estimator = load_estimator(json.dumps(model).encode(), semantics="native/2")
+    (tmp_path / "model.onnx").write_bytes(to_artifact(estimator))
     queries = RNG.normal(size=(20, 4)).tolist()
     with Selector.load(tmp_path / "model.onnx") as selector:
         picked = selector.select_batch(queries)
@@ -102,7 +100,7 @@ def test_looks_at_all_rows_where_nothing_is_certified(client, tmp_path):
     rows = 1.0 + 1e-9 * RNG.normal(size=(500, 4))
     document = {"algorithm": "knn", "trained": True, "k": 5, "embeddings": rows.tolist()}
     text = json.dumps(document | {"labels": [f"m{i % 7}" for i in range(500)]}).encode()
-    (tmp_path / "model.onnx").write_bytes(to_artifact(build_estimator(load_document(text))))
+    (tmp_path / "model.onnx").write_bytes(to_artifact(load_estimator(text)))
     queries = (1.0 + 1e-9 * RNG.normal(size=(20, 4))).tolist()
     with Selector.load(tmp_path / "model.onnx") as selector:
         assert node(client, tmp_path / "model.onnx", queries).stdout.splitlines() == selector.select_batch(queries)
@@ -120,8 +118,7 @@ def test_picks_as_recorded_of_every_format_version(client, artifact):
 
 
 def test_refuses_an_altered_artifact(client, tmp_path):
-    document = load_document(ROOT / "models/kmeans.json")
-    data = bytearray(to_artifact(build_estimator(document)))
+    data = bytearray(to_artifact(load_estimator(ROOT / "models/kmeans.json")))
     data[1000] ^= 1
     (tmp_path / "model.onnx").write_bytes(data)
     done = node(client, tmp_path / "model.onnx", [])

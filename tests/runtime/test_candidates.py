@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime import FeatureError, Objective, Selector
 from support import reference
 
@@ -23,8 +23,7 @@ def encoded(**fields):
 
 
 def loaded(data, **options):
-    document = load_document(data)
-    return Selector.load(to_artifact(build_estimator(document), exact_search=options.pop("search", "auto")), **options)
+    return Selector.load(to_artifact(load_estimator(data), exact_search=options.pop("search", "auto")), **options)
 
 
 CENTROIDS = RNG.normal(size=(9, D))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modelpick.converter import build_estimator, convert, load_document, to_artifact
+from modelpick.converter import convert, load_estimator, to_artifact
 from modelpick.runtime import ArtifactError, DocumentError, FeatureBuilder, FeatureError, Requirements, Selector
 from modelpick.runtime.artifact.seal import seal
 
@@ -172,8 +172,7 @@ def test_selectors_take_embeddings_and_categories(sample_artifacts, sample_queri
 def test_records_what_it_was_trained_with(sample_artifacts):
     with Selector.load(sample_artifacts / "knn.onnx") as selector:
         assert (selector.metadata.embedding_model, selector.metadata.embedding_dim) == ("hashed", 1024)
-    document = load_document(MODELS / "knn.json")
-    with Selector.load(to_artifact(build_estimator(document), document=document)) as selector:
+    with Selector.load(to_artifact(load_estimator(MODELS / "knn.json"))) as selector:
         assert (selector.metadata.embedding_model, selector.metadata.embedding_dim) == (None, None)
 
 

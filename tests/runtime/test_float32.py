@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime import FeatureError, Selector
 from modelpick.runtime.features import FeatureBuilder
 from modelpick.runtime.request import Checks, Known
@@ -57,8 +57,7 @@ QUERIES = {
 
 @pytest.fixture(scope="module", params=MODELS)
 def selector(request):
-    document = load_document(json.dumps({"trained": True, **MODELS[request.param]}).encode())
-    return Selector.load(to_artifact(build_estimator(document), document=document))
+    return Selector.load(to_artifact(load_estimator(json.dumps({"trained": True, **MODELS[request.param]}).encode())))
 
 
 @pytest.mark.parametrize("queries", QUERIES.values(), ids=QUERIES)

@@ -6,15 +6,18 @@ import json
 import numpy as np
 import pytest
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime import BatchingSelector, Selector
 
 NAMES = ["a", "b", "c", "d"]
 
 
 def loaded(fields, semantics, search="auto"):
-    document = load_document(json.dumps({"trained": True, **fields}).encode(), semantics=semantics)
-    return Selector.load(to_artifact(build_estimator(document), document=document, exact_search=search))
+    return Selector.load(
+        to_artifact(
+            load_estimator(json.dumps({"trained": True, **fields}).encode(), semantics=semantics), exact_search=search
+        )
+    )
 
 
 def knn(rows, rng):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime import FeatureError, Selector
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -22,7 +22,7 @@ HUGE = np.finfo(np.float64).max
 
 @pytest.fixture(scope="module")
 def estimators():
-    return {name: build_estimator(load_document(MODELS / f"{name}.json")) for name in NAMES}
+    return {name: load_estimator(MODELS / f"{name}.json") for name in NAMES}
 
 
 @pytest.fixture(scope="module")

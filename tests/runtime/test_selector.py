@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.converter.algorithms.knn.vote import KNNModelSelector
 from modelpick.runtime import ArtifactError, Selector
 from support import reference
@@ -26,8 +26,7 @@ RNG = np.random.default_rng(0)
 def artifacts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("artifacts")
     for name in NAMES:
-        document = load_document(MODELS / f"{name}.json")
-        (folder / f"{name}.onnx").write_bytes(to_artifact(build_estimator(document), document=document))
+        (folder / f"{name}.onnx").write_bytes(to_artifact(load_estimator(MODELS / f"{name}.json")))
     return folder
 
 
@@ -46,7 +45,7 @@ def test_tells_what_it_is(artifacts, name):
 
 
 def test_scores_and_explains_as_the_estimator(artifacts, name):
-    estimator = build_estimator(load_document(MODELS / f"{name}.json"))
+    estimator = load_estimator(MODELS / f"{name}.json")
     with Selector.load(str(artifacts / f"{name}.onnx")) as selector:
         for query, expected in zip(QUERIES, estimator.decision_function(QUERIES), strict=True):
             scores, explained = selector.scores(query), selector.explain(query)
@@ -303,7 +302,7 @@ def test_the_first_of_identical_centroids_wins(width):
     document = {"algorithm": "kmeans", "trained": True, "num_clusters": 23, "centroids": centroids[order].tolist()}
     text = json.dumps(document | {"cluster_models": models}).encode()
     queries = RNG.normal(size=(200, width))
-    with Selector.load(to_artifact(build_estimator(load_document(text)))) as selector:
+    with Selector.load(to_artifact(load_estimator(text))) as selector:
         expected = reference.select(document | {"cluster_models": models}, queries)
         assert set(expected) <= {f"m{order.tolist().index(i)}" for i in set(order.tolist())}
         assert selector.select_batch(queries) == [selector.select(query) for query in queries] == expected

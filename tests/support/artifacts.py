@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime import Selector
 
 MISSING = object()
@@ -33,22 +33,17 @@ def edited(model, *edits):
 
 def built(model, semantics="native", **options):
     """Return the estimator of a model, or of a file's bytes or path."""
-    return build_estimator(_document(model, semantics), **options)
+    return load_estimator(encoded(model) if isinstance(model, dict) else model, semantics=semantics, **options)
 
 
 def converted(model, semantics="native", *, k=None, shrinkage=None, **options):
     """Return the artifact of a model, or of a file's bytes or path."""
-    document = _document(model, semantics)
-    return to_artifact(build_estimator(document, k=k, shrinkage=shrinkage), document=document, **options)
+    return to_artifact(built(model, semantics, k=k, shrinkage=shrinkage), **options)
 
 
 def loaded(model, semantics="native", search="auto", **options):
     """Return a selector of a model, or of a file's bytes or path."""
     return Selector.load(converted(model, semantics, exact_search=search), **options)
-
-
-def _document(model, semantics):
-    return load_document(encoded(model) if isinstance(model, dict) else model, semantics=semantics)
 
 
 def contents(folder="."):

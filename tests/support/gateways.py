@@ -13,7 +13,7 @@ import openai
 import uvicorn
 from safetensors.numpy import save_file
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.converter.encoders.make import make_encoder
 from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.records import read_records
@@ -63,8 +63,8 @@ def _trained(source, width, quality):
     training = training_data(
         read_records("\n".join(map(json.dumps, rows)).encode()), Settings(ridge=0.01), one_hot=False
     )
-    document = load_document(json.dumps(train(training, trainer("kernel_ridge"))).encode())
-    return to_artifact(build_estimator(document)), (source / "encoder.onnx").read_bytes()
+    model = json.dumps(train(training, trainer("kernel_ridge"))).encode()
+    return to_artifact(load_estimator(model)), source / "encoder.onnx".read_bytes()
 
 
 def until(happened, seconds=10):

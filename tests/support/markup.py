@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 
 MARKUP = [
     "<script>alert(1)</script>",
@@ -23,8 +23,9 @@ WIDTH = 6
 
 
 def artifact(model, semantics="native/1"):
-    document = load_document(json.dumps({"algorithm": "knn", "trained": True} | model).encode(), semantics=semantics)
-    return to_artifact(build_estimator(document), document=document)
+    return to_artifact(
+        load_estimator(json.dumps({"algorithm": "knn", "trained": True} | model).encode(), semantics=semantics)
+    )
 
 
 def rows(n, names=NAMES, seed=0, one_hot=True):

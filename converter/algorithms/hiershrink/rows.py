@@ -33,6 +33,7 @@ from ..row import (
     WholeGraph,
     explained_scores,
     fixed,
+    via_document,
 )
 
 # How many records a model's mean one level up counts for: the original's lambda.
@@ -316,8 +317,7 @@ ROWS = (
         algorithm="hiershrink",
         semantics="native/1",
         form=HierShrinkForm,
-        check=_check,
-        build=_build,
+        load=via_document(_check, _build),
         estimator=HierShrinkSelector,
         outputs=OUTPUTS,
         graph=_add_graph,

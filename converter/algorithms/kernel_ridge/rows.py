@@ -38,7 +38,7 @@ from ...graphs.kernel import (
 )
 from ...graphs.unit_length import add_directions, directions
 from ..base import Estimator, Matrix, checked_features
-from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Probes, Row, Trial, WholeGraph
+from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Probes, Row, Trial, WholeGraph, via_document
 
 # Rules -> what no predicted cost or time is below.
 _LEAST_PRICES = {"native/1": -np.inf, "native/2": 0.0}
@@ -425,8 +425,7 @@ _NEWEST = Row(
     algorithm="kernel_ridge",
     semantics="native/2",
     form=KernelRidgeForm,
-    check=_check,
-    build=_build,
+    load=via_document(_check, _build),
     estimator=KernelRidgeModelSelector,
     outputs=OUTPUTS,
     graph=_add_graph,

@@ -21,7 +21,7 @@ from ...graphs.centroids import OUTPUTS, add_nearest
 from ..base import Matrix, checked_features
 from ..centroids import distances_between, distances_to, fit_clusters, hold_clusters
 from ..choices import ChoiceSelector, choices, describe_choices
-from ..row import Answer, Expected, Explanation, Probes, Row, Trial, explained_scores, fixed
+from ..row import Answer, Expected, Explanation, Probes, Row, Trial, explained_scores, fixed, via_document
 
 # Numbers of clusters that tuning tries.
 CLUSTERS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64)
@@ -169,8 +169,7 @@ ROWS = (
         algorithm="kmeans",
         semantics="native/1",
         form=KMeansForm,
-        check=_check,
-        build=_build,
+        load=via_document(_check, _build),
         estimator=KMeansModelSelector,
         outputs=OUTPUTS,
         graph=add_graph,

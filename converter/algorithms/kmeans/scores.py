@@ -26,7 +26,7 @@ from ...graphs.builder import Graph
 from ...graphs.centroids import OUTPUTS
 from ..base import Estimator, Matrix, checked_features
 from ..centroids import distances_between, distances_to, fit_clusters, hold_clusters, near_clusters
-from ..row import Answer, Expected, Explanation, Probes, Row, explained_scores
+from ..row import Answer, Expected, Explanation, Probes, Row, explained_scores, via_document
 from .nearest import add_graph, cluster_grid, cluster_trials
 
 MILLISECONDS = 1e3
@@ -384,8 +384,7 @@ ROWS = (
         algorithm="kmeans",
         semantics="native/2",
         form=KMeansScoresForm,
-        check=_check,
-        build=_build,
+        load=via_document(_check, _build),
         estimator=ClusterScoreSelector,
         outputs=OUTPUTS,
         graph=_add_graph,

@@ -29,7 +29,7 @@ from ...graphs import neighbours as graph_of
 from ...graphs.builder import Graph
 from ...graphs.exact_search import Rows
 from ..base import Matrix
-from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Probes, Row, Trial, WholeGraph
+from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Probes, Row, Trial, WholeGraph, via_document
 from .neighbours import SHRINKAGE, ExactNeighbors, K, distances_between, found_neighbours, hold_neighbours
 from .vote import KNNDocument, KNNForm, check_rows, train_rows
 
@@ -327,8 +327,7 @@ _NEWEST = Row(
     algorithm="knn",
     semantics="queries/3",
     form=KNNOutcomesForm,
-    check=_check,
-    build=_build,
+    load=via_document(_check, _build),
     estimator=OutcomeModelSelector,
     outputs=graph_of.OUTPUTS,
     graph=_add_graph,

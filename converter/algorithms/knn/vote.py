@@ -25,7 +25,7 @@ from ...graphs import neighbours as graph_of
 from ...graphs.builder import Graph
 from ...graphs.exact_search import Rows
 from ..base import Matrix
-from ..row import Answer, Expected, Explanation, Held, Probes, Row, Trial, WholeGraph, fixed
+from ..row import Answer, Expected, Explanation, Held, Probes, Row, Trial, WholeGraph, fixed, via_document
 from ..speeds import decaying_speeds, relative_speeds
 from .neighbours import (
     DEFAULT_QUALITY,
@@ -395,7 +395,6 @@ def _trials(semantics: str, training: Training, held_out: Matrix, grid: Sequence
 _rules = partial(
     Row,
     algorithm="knn",
-    build=_build,
     estimator=KNNModelSelector,
     outputs=OUTPUTS,
     graph=_add_graph,
@@ -413,7 +412,7 @@ ROWS = tuple(
         semantics=name,
         by_direction=voting.ranking != Metric.EUCLIDEAN,
         form=voting.form,
-        check=voting.check,
+        load=via_document(voting.check, _build),
         train=voting.train,
         grid=_grid if voting.train else None,
         trials=partial(_trials, name) if voting.train else None,

@@ -22,7 +22,7 @@ from ...graphs.builder import DOUBLE, FLOAT, Graph
 from ...graphs.margins import needed_margin
 from ..base import Matrix, checked_features
 from ..choices import ChoiceSelector, describe_choices, expect_classifiers, hold_classifiers
-from ..row import Probes, Row, Trial, fixed
+from ..row import Probes, Row, Trial, fixed, via_document
 from .layers import DenseLayer, Layer, ReluLayer, ScaleLayer, fold
 
 # Chosen by cross-validation over queries; a validation split inside the fit would share queries with the rest.
@@ -296,8 +296,7 @@ ROWS = tuple(
         algorithm="mlp",
         semantics=f"native/{version}",
         form=MLPForm,
-        check=_check,
-        build=_build,
+        load=via_document(_check, _build),
         estimator=MLPModelSelector,
         outputs=OUTPUTS,
         graph=_add_graph,

@@ -60,6 +60,7 @@ from ..row import (
     WholeGraph,
     explained_scores,
     fixed,
+    via_document,
 )
 
 KERNELS: dict[str, Literal["rbf", "linear"]] = {"Rbf": "rbf", "Linear": "linear"}
@@ -575,7 +576,6 @@ def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> I
 _rules = partial(
     Row,
     algorithm="svm",
-    build=_build,
     estimator=SVCModelSelector,
     outputs=OUTPUTS,
     graph=_add_graph,
@@ -589,12 +589,12 @@ ROWS = (
     _rules(
         semantics="native/2",
         form=ExactForm,
-        check=_check_exact,
+        load=via_document(_check_exact, _build),
         instead=_one_against_rest,
         train=_train,
         grid=kernel_grid,
         trials=_trials,
         settings=SETTINGS,
     ),
-    _rules(semantics="trainer/1", form=SVCForm, check=_check_trainer),
+    _rules(semantics="trainer/1", form=SVCForm, load=via_document(_check_trainer, _build)),
 )

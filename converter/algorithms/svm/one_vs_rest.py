@@ -30,7 +30,7 @@ from ...graphs.margins import SLACK, needed_margin
 from ...graphs.unit_length import Scaled, add_directions, directions
 from ..base import Matrix, checked_features
 from ..choices import ChoiceSelector, describe_choices, expect_classifiers, hold_classifiers
-from ..row import Probes, Row, Trial, fixed
+from ..row import Probes, Row, Trial, fixed, via_document
 from .one_vs_one import (
     SETTINGS,
     exact_parameters,
@@ -458,8 +458,7 @@ ROWS = (
         algorithm="svm",
         semantics="native/1",
         form=SVMForm,
-        check=_check,
-        build=_build,
+        load=via_document(_check, _build),
         estimator=SVMModelSelector,
         outputs=_outputs,
         graph=_add_graph,

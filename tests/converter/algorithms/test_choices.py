@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from modelpick.converter import build_estimator, convert, load_document, to_artifact
+from modelpick.converter import convert, load_estimator, to_artifact
 from modelpick.runtime import FeatureError, Selector
 
 NAMES = ["d", "a", "never", "b"]
@@ -45,8 +45,8 @@ def test_models_without_a_cluster_or_classifier_are_known_and_never_picked(model
 
 @pytest.mark.parametrize("model", [KMEANS, SVM], ids=["kmeans", "svm"])
 def test_candidates_of_which_none_can_be_picked_are_an_error(model):
-    document = load_document(json.dumps(model | {"model_names": [*NAMES, "nor this"]}).encode())
-    with Selector.load(to_artifact(build_estimator(document), document=document)) as selector:
+    estimator = load_estimator(json.dumps(model | {"model_names": [*NAMES, "nor this"]}).encode())
+    with Selector.load(to_artifact(estimator)) as selector:
         asks = (selector.select, QUERIES[0]), (selector.explain, QUERIES[0]), (selector.select_batch, QUERIES)
         for ask, asked in asks:
             with pytest.raises(FeatureError, match="candidates: expected one that can be picked"):

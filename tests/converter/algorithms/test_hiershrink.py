@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from modelpick.converter import build_estimator, load_document, to_artifact, to_json, verify
+from modelpick.converter import load_estimator, to_artifact, to_json, verify
 from modelpick.converter.algorithms.hiershrink.rows import HierShrinkSelector
 from modelpick.runtime import DocumentError, FeatureError, Selector
 from support import reference
@@ -56,8 +56,7 @@ def edited(path, value):
 
 
 def artifact(fields):
-    document = load_document(json.dumps(fields).encode())
-    return to_artifact(build_estimator(document), document=document)
+    return to_artifact(load_estimator(json.dumps(fields).encode()))
 
 
 FULL = "expected at least one row"
@@ -94,7 +93,7 @@ REFUSED = [
 @pytest.mark.parametrize(("path", "value", "message"), REFUSED)
 def test_refuses(path, value, message):
     with pytest.raises(DocumentError) as caught:
-        load_document(json.dumps(edited(path, value)).encode())
+        load_estimator(json.dumps(edited(path, value)).encode())
     assert str(caught.value).startswith(f"<bytes>: {message}")
 
 
@@ -171,11 +170,11 @@ def test_is_verified_and_restored():
 
 def test_queries_of_several_records_are_stored_once():
     often = MODEL | {"training": MODEL["training"] * 10}
-    assert len(build_estimator(load_document(json.dumps(often).encode())).queries_) == 40
+    assert len(load_estimator(json.dumps(often).encode()).queries_) == 40
 
 
 def test_the_estimator_is_one_of_scikit_learn():
-    estimator = build_estimator(load_document(json.dumps(MODEL).encode()))
+    estimator = load_estimator(json.dumps(MODEL).encode())
     expected = [reference.hiershrink_scores(MODEL, query) for query in QUERIES]
     np.testing.assert_allclose(estimator.decision_function(QUERIES), [[*scores.values()] for scores in expected])
     picks = [max(scores, key=scores.get) for scores in expected]

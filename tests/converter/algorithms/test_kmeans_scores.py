@@ -8,7 +8,7 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.exceptions import NotFittedError
 
-from modelpick.converter import DocumentWarning, build_estimator, load_document, to_artifact, to_json, verify
+from modelpick.converter import DocumentWarning, load_estimator, to_artifact, to_json, verify
 from modelpick.converter.algorithms.kmeans.scores import ClusterScoreSelector
 from modelpick.converter.formats.digests import digest
 from modelpick.runtime import DocumentError, FeatureError, Selector
@@ -85,8 +85,7 @@ def edited(*edits):
 
 
 def artifact(fields):
-    document = load_document(json.dumps(fields).encode())
-    return to_artifact(build_estimator(document), document=document)
+    return to_artifact(load_estimator(json.dumps(fields).encode()))
 
 
 def test_digests_are_those_of_the_original():
@@ -157,19 +156,19 @@ REFUSED = [
 @pytest.mark.parametrize(("path", "value", "message"), REFUSED)
 def test_refuses(path, value, message):
     with pytest.raises(DocumentError) as caught:
-        load_document(json.dumps(edited((path, value))).encode())
+        load_estimator(json.dumps(edited((path, value))).encode())
     assert str(caught.value).startswith(f"<bytes>: {message}")
 
 
 def test_refuses_infinite_scores():
     with pytest.raises(DocumentError, match=r"\$\.scores\[0\]\[0\]: expected a finite number"):
-        load_document(json.dumps(edited(("scores.0.0", "?"))).replace('"?"', "1e999").encode())
+        load_estimator(json.dumps(edited(("scores.0.0", "?"))).replace('"?"', "1e999").encode())
 
 
 def test_files_of_version_1_keep_their_rules():
     raw = json.dumps(edited(("format_version", 1))).encode()
     with pytest.warns(DocumentWarning, match="picks by native/1"):
-        assert load_document(raw, semantics="native/2").source.semantics == "native/1"
+        assert load_estimator(raw, semantics="native/2").semantics == "native/1"
 
 
 def test_picks_the_best_of_the_nearest_cluster_among_the_candidates():
@@ -205,7 +204,7 @@ def test_equal_scores_go_to_the_first_model_and_equal_distances_to_the_first_clu
 
 
 def test_the_estimator_is_a_fitted_kmeans():
-    estimator = build_estimator(load_document(json.dumps(MODEL).encode()))
+    estimator = load_estimator(json.dumps(MODEL).encode())
     assert isinstance(estimator, KMeans)
     scores = [list(reference.cluster_scores(MODEL, query).values()) for query in QUERIES]
     np.testing.assert_array_equal(estimator.decision_function(QUERIES), scores)

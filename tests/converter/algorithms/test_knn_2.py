@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 
-from modelpick.converter import DocumentWarning, load_document
+from modelpick.converter import DocumentWarning, load_estimator
 from modelpick.runtime import DocumentError
 
 MODEL = {
@@ -47,7 +47,7 @@ REFUSED = [
 @pytest.mark.parametrize(("fields", "message"), REFUSED, ids=str)
 def test_refuses(fields, message):
     with pytest.raises(DocumentError) as caught:
-        load_document(json.dumps(MODEL | fields).encode())
+        load_estimator(json.dumps(MODEL | fields).encode())
     assert str(caught.value).startswith(f"<bytes>: {message}")
 
 
@@ -56,13 +56,13 @@ def test_refuses(fields, message):
 def test_refuses_what_is_not_finite(field, literal):
     data = json.dumps(MODEL | {field: "HERE"}).replace('"HERE"', f"[[{literal}, 0], [0, 1], [1, 1]]")
     with pytest.raises(DocumentError, match="<bytes>: "):
-        load_document((data if field == "embeddings" else data.replace("[[", "[").replace("]]", "]")).encode())
+        load_estimator((data if field == "embeddings" else data.replace("[[", "[").replace("]]", "]")).encode())
 
 
 @pytest.mark.parametrize("field", ["algorithm", "trained", "k", "embeddings", "labels"])
 def test_refuses_missing_fields(field):
     with pytest.raises(DocumentError, match=f"missing required field `{field}`"):
-        load_document(json.dumps({name: value for name, value in MODEL.items() if name != field}).encode())
+        load_estimator(json.dumps({name: value for name, value in MODEL.items() if name != field}).encode())
 
 
 ACCEPTED = [
@@ -79,14 +79,14 @@ ACCEPTED = [
 def test_accepts(fields):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert load_document(json.dumps(MODEL | fields).encode()).source.semantics == "native/2"
+        assert load_estimator(json.dumps(MODEL | fields).encode()).semantics == "native/2"
 
 
 def test_more_neighbours_than_rows_are_all_rows():
     with pytest.warns(DocumentWarning, match=r"\$\.k: 9 neighbours asked of 3 rows"):
-        load_document(json.dumps(MODEL | {"k": 9}).encode())
+        load_estimator(json.dumps(MODEL | {"k": 9}).encode())
 
 
 @pytest.mark.parametrize("version", [None, 1])
 def test_files_of_version_1_keep_their_rules(version):
-    assert load_document(json.dumps(MODEL | {"format_version": version}).encode()).source.semantics == "native/1"
+    assert load_estimator(json.dumps(MODEL | {"format_version": version}).encode()).semantics == "native/1"

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from modelpick.converter import build_estimator, convert, load_document
+from modelpick.converter import convert, load_estimator
 from modelpick.runtime import Selector
 from support import reference
 
@@ -40,12 +40,12 @@ def test_sparse_records_convert_with_and_without_evidence(recorded, evidence, tm
     assert convert(tmp_path / "knn.json", tmp_path / "knn.onnx", semantics="queries").passed
     queries = np.random.default_rng(0).normal(size=(40, 6))
     expected = [f"model-{reference.knn_outcomes(vectors, quality, query, K, 3.0, evidence)}" for query in queries]
-    estimator = build_estimator(load_document(tmp_path / "knn.json", semantics="queries"))
+    estimator = load_estimator(tmp_path / "knn.json", semantics="queries")
     assert estimator.predict(queries).tolist() == expected
     with Selector.load(tmp_path / "knn.onnx") as selector:
         assert selector.select_batch(queries) == [selector.select(query) for query in queries] == expected
     if evidence and 1 < recorded < 6:  # the evidence counts: some picks are neither the best nor the default
-        without = build_estimator(load_document(tmp_path / "knn.json", semantics="queries"))
+        without = load_estimator(tmp_path / "knn.json", semantics="queries")
         without.evidence = 0.0
         default = f"model-{int(reference.split(quality)[0].argmax())}"
         assert any(pick not in (best, default) for pick, best in zip(expected, without.predict(queries), strict=True))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelpick.converter import build_estimator, load_document, to_artifact, to_json
+from modelpick.converter import load_estimator, to_artifact, to_json
 from modelpick.runtime import DocumentError, Selector
 from support import reference
 
@@ -63,9 +63,9 @@ def models(draw):
 @given(models(), st.integers(0, 2**32))
 def test_answers_as_its_layers_one_by_one_and_is_restored(document, seed):
     data = json.dumps(document).encode()
-    loaded = load_document(data)
-    estimator = build_estimator(loaded)
-    artifact = to_artifact(estimator, document=loaded)
+    loaded = load_estimator(data)
+    estimator = loaded
+    artifact = to_artifact(estimator)
     queries = np.random.default_rng(seed).normal(size=(5, 4))
     with Selector.load(artifact) as selector:
         for query, probabilities in zip(queries, estimator.decision_function(queries), strict=True):
@@ -127,5 +127,5 @@ REFUSED = {
 @pytest.mark.parametrize(("layers", "message"), REFUSED.values(), ids=REFUSED)
 def test_refuses_layers_that_do_not_make_a_model(layers, message):
     with pytest.raises(DocumentError) as refusal:
-        load_document(json.dumps(model(layers)).encode())
+        load_estimator(json.dumps(model(layers)).encode())
     assert str(refusal.value) == f"<bytes>: {message}"

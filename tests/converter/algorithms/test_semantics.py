@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.svm import SVC
 
-from modelpick.converter import build_estimator, convert, load_document, to_artifact, to_json, verify
+from modelpick.converter import convert, load_estimator, to_artifact, to_json, verify
 from modelpick.runtime import DocumentError, ModelpickError, Selector
 from support import reference
 
@@ -45,8 +45,7 @@ def encoded(model):
 
 
 def artifact(model, semantics, search="auto", **options):
-    document = load_document(encoded(model), semantics=semantics)
-    return to_artifact(build_estimator(document, **options), document=document, exact_search=search)
+    return to_artifact(load_estimator(encoded(model), semantics=semantics, **options), exact_search=search)
 
 
 def test_the_trainers_knn_is_of_cosine_distance():
@@ -94,7 +93,7 @@ def test_the_trainers_svm_is_the_svc_in_the_file(n_classes, kernel):
         assert selector.select_batch(queries) == [selector.select(query) for query in queries] == expected
         scores = selector.scores(queries[0])
         assert sum(scores.values()) == n_classes * (n_classes - 1) / 2
-    assert list(build_estimator(load_document(encoded(document), semantics="trainer")).predict(queries)) == expected
+    assert list(load_estimator(encoded(document), semantics="trainer").predict(queries)) == expected
     assert json.loads(to_json(data)) == document
     assert verify(data, encoded(document), samples=100).passed
 
@@ -107,10 +106,9 @@ SHARED = Path(os.environ.get("MODELPICK_SHARED", Path(__file__).parents[4] / "sh
 def test_the_trainers_svm_of_recorded_models(name):
     raw = gzip.decompress((SHARED / name / "svm_model.json.gz").read_bytes())
     queries = np.array(json.loads(gzip.decompress((SHARED / name / "expected.json.gz").read_bytes()))["queries"])
-    document = load_document(raw, semantics="trainer")
-    estimator = build_estimator(document)
-    assert verify(to_artifact(estimator, document=document), raw, queries=queries).passed
-    with Selector.load(to_artifact(estimator, document=document)) as selector:
+    estimator = load_estimator(raw, semantics="trainer")
+    assert verify(to_artifact(estimator), raw, queries=queries).passed
+    with Selector.load(to_artifact(estimator)) as selector:
         assert selector.select_batch(queries) == list(estimator.predict(queries))
 
 
@@ -174,6 +172,6 @@ REFUSED = {
 @pytest.mark.parametrize(("model", "semantics", "options", "message"), REFUSED.values(), ids=REFUSED)
 def test_refuses(model, semantics, options, message):
     with pytest.raises(DocumentError, match=message) as caught:
-        build_estimator(load_document(encoded(model), semantics=semantics), **options)
+        load_estimator(encoded(model), semantics=semantics, **options)
     assert isinstance(caught.value, ModelpickError)
     assert len(str(caught.value).splitlines()) == 1

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.svm import SVC
 
-from modelpick.converter import DocumentWarning, build_estimator, load_document, to_artifact, to_json, verify
+from modelpick.converter import DocumentWarning, load_estimator, to_artifact, to_json, verify
 from modelpick.runtime import DocumentError, Selector
 from support import reference
 
@@ -28,8 +28,7 @@ def encoded(model):
 
 
 def artifact(model):
-    document = load_document(encoded(model), semantics="native/2")
-    return to_artifact(build_estimator(document), document=document)
+    return to_artifact(load_estimator(encoded(model), semantics="native/2"))
 
 
 def fitted(n_classes, kernel, gamma=0.1, C=1.0):
@@ -83,7 +82,7 @@ def test_picks_as_scikit_learn(n_classes, kernel, gamma, C):
         assert selector.select_batch(queries[~near]) == expected
         assert [selector.select(query) for query in queries[~near]] == expected
         assert sum(selector.scores(queries[0]).values()) == n_classes * (n_classes - 1) / 2
-    estimator = build_estimator(load_document(encoded(model), semantics="native/2"))
+    estimator = load_estimator(encoded(model), semantics="native/2")
     assert list(estimator.predict(queries[~near])) == expected
     assert verify(data, encoded(model), samples=60).passed
 
@@ -241,8 +240,8 @@ ONE_AGAINST_REST = {
 @pytest.mark.parametrize("fields", [{}, {"format_version": 1}, {"support_vectors": [], "dual_coef": None}])
 def test_older_files_without_an_svc_are_picked_by_the_first_rules(fields):
     with pytest.warns(DocumentWarning, match=r"\$: lacks what native/2 picks by, and picks by native/1"):
-        document = load_document(encoded(ONE_AGAINST_REST | fields), semantics="native/2")
-    with Selector.load(to_artifact(build_estimator(document), document=document)) as selector:
+        estimator = load_estimator(encoded(ONE_AGAINST_REST | fields), semantics="native/2")
+    with Selector.load(to_artifact(estimator)) as selector:
         assert selector.metadata.semantics == "native/1"
 
 
@@ -307,7 +306,7 @@ REFUSED = {
 @pytest.mark.parametrize(("model", "message"), REFUSED.values(), ids=REFUSED)
 def test_refuses(model, message):
     with pytest.raises(DocumentError) as caught:
-        load_document(model if isinstance(model, bytes) else encoded(model), semantics="native/2")
+        load_estimator(model if isinstance(model, bytes) else encoded(model), semantics="native/2")
     assert str(caught.value).startswith(f"<bytes>: {message}")
     assert len(str(caught.value).splitlines()) == 1
 

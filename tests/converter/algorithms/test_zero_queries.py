@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from modelpick.converter import build_estimator, convert, load_document
+from modelpick.converter import convert, load_estimator
 from modelpick.runtime import Selector
 
 N, K, D = 400, 7, 24
@@ -33,7 +33,7 @@ def test_the_lowest_rows_are_nearest_to_a_query_of_zeros(semantics, zero_rows, t
     zeros = zero_rows[:1] if semantics == "queries/3" else zero_rows
     expected = [*zeros, *(row for row in range(N) if row not in zero_rows)][:K]
     assert convert(model, tmp_path / "a.onnx", semantics=semantics).passed
-    estimator = build_estimator(load_document(model, semantics=semantics))
+    estimator = load_estimator(model, semantics=semantics)
     zero = np.zeros((1, D))
     with Selector.load(tmp_path / "a.onnx") as selector:
         found = [neighbour["row"] for neighbour in selector.explain(zero[0])["neighbours"]]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from modelpick.converter import build_estimator, load_document, to_artifact, to_json
+from modelpick.converter import load_estimator, to_artifact, to_json
 from modelpick.runtime import ArtifactError
 from support import strategies
 
@@ -27,8 +27,7 @@ READ = {
 
 
 def restored(data):
-    document = load_document(data)
-    return json.loads(to_json(to_artifact(build_estimator(document), document=document)))
+    return json.loads(to_json(to_artifact(load_estimator(data))))
 
 
 def read_fields(model):
@@ -108,6 +107,6 @@ def test_gives_back_what_could_get_lost(model):
     "model", [SURVIVORS["repeated rows"], SURVIVORS["a dict of models"], SVM | {"linear_classifiers": [LINEAR]}]
 )
 def test_refuses_an_artifact_without_a_document(model):
-    artifact = to_artifact(build_estimator(load_document(json.dumps(model).encode())))
+    artifact = to_artifact(load_estimator(json.dumps(model).encode()), restorable=False)
     with pytest.raises(ArtifactError, match=r"^<bytes>: expected an artifact converted from a JSON model$"):
         to_json(artifact)

@@ -101,11 +101,11 @@ def test_converts_to_the_same_bytes_each_time(file, search, tmp_path):
 
 DIGESTS = """
 import hashlib, sys
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 for file in sys.argv[1:]:
     for search in ("plain", "quantised"):
-        document = load_document(file)
-        data = to_artifact(build_estimator(document), document=document, exact_search=search)
+        estimator = load_estimator(file)
+        data = to_artifact(estimator, exact_search=search)
         print(hashlib.sha256(data).hexdigest())
 """
 

@@ -11,7 +11,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.converter.files import queries
 from modelpick.converter.files.bulk import select_file
 from modelpick.runtime import ModelpickError, Selector
@@ -28,9 +28,9 @@ EMBEDDINGS = QUERIES[:, :6]
 def artifact(tmp_path_factory):
     names = [f"model-{i}" for i in range(9)]
     model = {"algorithm": "kmeans", "trained": True, "num_clusters": 9, "centroids": CENTROIDS.tolist()}
-    document = load_document(json.dumps(model | {"cluster_models": names}).encode())
+    estimator = load_estimator(json.dumps(model | {"cluster_models": names}).encode())
     path = tmp_path_factory.mktemp("artifact") / "kmeans.onnx"
-    path.write_bytes(to_artifact(build_estimator(document), document=document))
+    path.write_bytes(to_artifact(estimator))
     return path
 
 

@@ -9,14 +9,14 @@ import threading
 
 import pytest
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime.artifact.seal import seal
 from support.command import modelpick
 
 FOREIGN = ["bert.onnx", "config.json", "package.json", "sealed.onnx"]
 MODEL = {"algorithm": "kmeans", "trained": True, "num_clusters": 1, "centroids": [[1, 2]], "cluster_models": ["a"]}
-DOCUMENT = load_document(json.dumps(MODEL).encode())
-ARTIFACT = to_artifact(build_estimator(DOCUMENT), document=DOCUMENT)
+DOCUMENT = load_estimator(json.dumps(MODEL).encode())
+ARTIFACT = to_artifact(DOCUMENT)
 OURS = {"knn.json": b'{"algorithm": "knn"}', "knn.onnx": ARTIFACT}
 FILES = OURS | {
     "README.md": b"# not ours",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.converter.graphs.margins import LARGEST, needed_margin
 from modelpick.runtime import Selector
 
@@ -43,7 +43,7 @@ def cases(draw):
 
 def search_beside(document, queries):
     """Yield what the search proves for each query, alone and among all: None where it does not."""
-    selector = Selector.load(to_artifact(build_estimator(load_document(json.dumps(document).encode()))))
+    selector = Selector.load(to_artifact(load_estimator(json.dumps(document).encode())))
     search, run = selector._algorithm._search, selector._run()
     with np.errstate(over="ignore"):
         squares = (queries**2).sum(axis=1)

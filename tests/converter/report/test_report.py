@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from modelpick.converter import build_estimator, convert, load_document, to_artifact
+from modelpick.converter import convert, load_estimator, to_artifact
 from modelpick.converter.cli.app import app
 from modelpick.converter.evaluation.evaluate import evaluate_policies
 from modelpick.converter.evaluation.policies import routed
@@ -186,11 +186,12 @@ def test_a_hundred_thousand_rows_are_sampled(tmp_path):
 
 
 def test_a_disagreement_is_shown_and_exits_with_1(tmp_path):
-    documents = [
-        load_document(json.dumps({"algorithm": "knn", "trained": True} | rows(40, names)).encode())
+    models = [
+        load_estimator(json.dumps({"algorithm": "knn", "trained": True} | rows(40, names)).encode())
         for names in (["a", "b"], ["b", "a"])
     ]
-    (tmp_path / "knn.onnx").write_bytes(to_artifact(build_estimator(documents[0]), document=documents[1]))
+    models[0].source_ = models[1].source_
+    (tmp_path / "knn.onnx").write_bytes(to_artifact(models[0]))
     command = [sys.executable, "-m", "modelpick.converter", "report", "knn.onnx"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (1, "")
@@ -239,8 +240,8 @@ def test_artifacts_are_paired_by_name(hostile):
 
 
 def test_an_artifact_that_restores_nothing_is_not_verified(hostile):
-    document = load_document(json.dumps({"algorithm": "knn", "trained": True} | rows(40)).encode())
-    Path("bare.onnx").write_bytes(to_artifact(build_estimator(document)))
+    estimator = load_estimator(json.dumps({"algorithm": "knn", "trained": True} | rows(40)).encode())
+    Path("bare.onnx").write_bytes(to_artifact(estimator, restorable=False))
     facts = json.loads(run("bare.onnx", "--against", "bare.onnx", "--json"))
     assert facts["artifacts"][0]["verification"] is None
     assert facts["artifacts"][0]["unverified"] == "not made from a JSON model"

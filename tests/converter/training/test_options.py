@@ -7,7 +7,7 @@ import types
 import numpy as np
 import pytest
 
-from modelpick.converter import build_estimator, convert, load_document
+from modelpick.converter import convert, load_estimator
 from modelpick.converter.algorithms import TABLE
 from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.embedder import NAMES, embed
@@ -72,9 +72,7 @@ def test_quality_weight_is_the_share_of_quality_in_what_is_learned():
             settings = Settings(quality_weight=weight, clusters=2)
             training = training_data(read_records(data), settings, one_hot=False)
             document = train(training, trainer(name, version))
-            picks[weight] = set(
-                build_estimator(load_document(json.dumps(document).encode())).predict(training.features)
-            )
+            picks[weight] = set(load_estimator(json.dumps(document).encode()).predict(training.features))
         assert picks == {1.0: {"dear"}, None: {"dear"}, 0.2: {"quick"}}
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from modelpick.converter import build_estimator, load_document, to_artifact, to_json
+from modelpick.converter import load_estimator, to_artifact, to_json
 from modelpick.converter.algorithms import TABLE
 from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.records import read_records
@@ -91,7 +91,7 @@ def test_files_hold_what_the_readers_require(name):
 @pytest.mark.parametrize("name", FILES)
 def test_so_does_what_an_artifact_restores(name):
     model = FILES[name]
-    document = load_document(json.dumps(model).encode(), semantics=SEMANTICS.get(name, "native"))
-    restored = json.loads(to_json(to_artifact(build_estimator(document), document=document)))
+    estimator = load_estimator(json.dumps(model).encode(), semantics=SEMANTICS.get(name, "native"))
+    restored = json.loads(to_json(to_artifact(estimator)))
     # What tells nothing of picks is not restored: success and time of records, the columns' defaults.
     assert {field.rpartition(".")[2] for field in lacking(restored)} <= {"success", "timestamp"}

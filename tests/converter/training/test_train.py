@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modelpick.converter import build_estimator, convert, load_document, to_artifact
+from modelpick.converter import convert, load_estimator, to_artifact
 from modelpick.converter.algorithms import TABLE
 from modelpick.converter.cli import train as _train_command  # noqa: F401
 from modelpick.converter.formats.outcomes import Settings
@@ -67,9 +67,7 @@ def test_trains_on_few_models(name, models):
             train(training, rules)
         return
     document = train(training, rules)
-    picked = build_estimator(load_document(json.dumps(document).encode(), semantics=rules.semantics)).predict(
-        rng.random((30, 19))
-    )
+    picked = load_estimator(json.dumps(document).encode(), semantics=rules.semantics).predict(rng.random((30, 19)))
     assert set(picked) <= set(models)
 
 
@@ -190,8 +188,8 @@ def test_the_command_takes_embeddings_from_a_file(tmp_path):
 def test_operating_points_tell_what_is_kept_for_less_money(name):
     rules = ROWS[name]
     training = training_data(read_records(routed()), Settings(k=10, ridge=0.1))
-    document = load_document(json.dumps(train(training, rules)).encode(), semantics=rules.semantics)
-    with Selector.load(to_artifact(build_estimator(document), document=document)) as selector:
+    estimator = load_estimator(json.dumps(train(training, rules)).encode(), semantics=rules.semantics)
+    with Selector.load(to_artifact(estimator)) as selector:
         assert selector.default == "dear"
         costs = [point.cost.mean for point in selector.points]
         assert costs == sorted(costs, reverse=True)
@@ -227,7 +225,7 @@ def test_there_are_no_points_where_no_pick_has_an_outcome():
     )
     document = train(training_data(read_records(records)), ROWS["kernel_ridge native/2"])
     assert "operating_points" not in document
-    assert load_document(json.dumps(document).encode()).operating_points is None
+    assert load_estimator(json.dumps(document).encode()).operating_points_ is None
 
 
 def test_kernel_ridge_is_that_of_plain_numpy():
@@ -238,7 +236,7 @@ def test_kernel_ridge_is_that_of_plain_numpy():
         quality = np.where(rng.random(benchmark.quality.shape) < missing, np.nan, benchmark.quality)
         training = training_data(benchmark._replace(quality=quality), Settings(gamma=0.7, ridge=0.5))
         document = train(training, ROWS["kernel_ridge native/2"])
-        estimator = build_estimator(load_document(json.dumps(document).encode()))
+        estimator = load_estimator(json.dumps(document).encode())
         queries = rng.normal(size=(20, training.features.shape[1]))
         expected = reference.kernel_ridge(training.features, training.benchmark.quality, queries, 0.7, 0.5)
         np.testing.assert_allclose(estimator.decision_function(queries), expected, atol=1e-9)
@@ -250,8 +248,7 @@ def test_landmarks_predict_nearly_as_all_rows_do():
     whole, part = (train(data, ROWS["kernel_ridge native/2"]) for data in (training, few))
     assert (len(whole["support_vectors"]), len(part["support_vectors"])) == (200, 60)
     outcomes = [
-        build_estimator(load_document(json.dumps(document).encode())).decision_function(training.features)
-        for document in (whole, part)
+        load_estimator(json.dumps(document).encode()).decision_function(training.features) for document in (whole, part)
     ]
     assert np.abs(outcomes[0] - outcomes[1]).mean() < 0.05
 
@@ -281,8 +278,7 @@ def auto(tmp_path, monkeypatch, capsys):
         out = command.Output(tmp_path / "out", is_file=False)
         command.train(tmp_path / "records.jsonl", out, [command.Algorithm.auto], **options)
         (written,) = (tmp_path / "out").iterdir()
-        document = load_document(written.read_bytes())
-        return capsys.readouterr().out, Selector.load(to_artifact(build_estimator(document), document=document))
+        return capsys.readouterr().out, Selector.load(to_artifact(load_estimator(written.read_bytes())))
 
     return run
 

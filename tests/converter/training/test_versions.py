@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from modelpick.converter import build_estimator, load_document
+from modelpick.converter import load_estimator
 from modelpick.converter.algorithms import TABLE
 from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.records import read_records
@@ -89,7 +89,7 @@ def test_clusters_are_scored_by_the_originals_objective(objective, min_support):
             assert document["support"][cluster][column] == len(inside)
             expected = np.mean(inside) if len(inside) >= min_support else overall[column]
             np.testing.assert_allclose(document["scores"][cluster][column], expected, rtol=1e-12)
-    load_document(json.dumps(document).encode())
+    load_estimator(json.dumps(document).encode())
 
 
 def test_the_default_objective_has_the_originals_id():
@@ -107,7 +107,7 @@ def test_one_model_that_is_best_on_all_queries_is_an_svc_that_always_picks_it():
     )
     document = train(training_data(read_records(data)), TABLE["svm", "native/2"])
     assert document["model_names"] == ["good", "bad", "worse"]
-    estimator = build_estimator(load_document(json.dumps(document).encode()))
+    estimator = load_estimator(json.dumps(document).encode())
     assert set(estimator.predict(RNG.normal(size=(30, 16)))) == {"good"}
 
 

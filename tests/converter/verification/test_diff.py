@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.converter.cli.app import app
 from modelpick.converter.files.queries import Query
 from modelpick.converter.verification.diff import changes
@@ -29,8 +29,7 @@ REASONS = {
 
 
 def artifact(model, semantics):
-    document = load_document(json.dumps(FIELDS | model).encode(), semantics=semantics)
-    return to_artifact(build_estimator(document), document=document)
+    return to_artifact(load_estimator(json.dumps(FIELDS | model).encode(), semantics=semantics))
 
 
 @pytest.mark.parametrize(("reason", "model", "old", "new"), [(why, *rest) for why, rest in REASONS.items()])
@@ -76,8 +75,8 @@ def test_the_command_makes_queries_from_the_model(upgrade):
 def test_the_command_refuses_what_it_cannot_compare(upgrade):
     both = ["diff", "old.onnx", "new.onnx", "--queries", "q.jsonl", "--data", "d.jsonl"]
     assert "expected one of --queries and --data" in str(RUNNER.invoke(app, both).exception)
-    document = load_document(json.dumps(FIELDS | LONG).encode())
-    (upgrade / "bare.onnx").write_bytes(to_artifact(build_estimator(document)))
+    estimator = load_estimator(json.dumps(FIELDS | LONG).encode())
+    (upgrade / "bare.onnx").write_bytes(to_artifact(estimator, restorable=False))
     refused = RUNNER.invoke(app, ["diff", "bare.onnx", "new.onnx"]).exception
     assert isinstance(refused, ArtifactError)
     assert "expected an artifact converted from a JSON model" in str(refused)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime import ArtifactError, ModelpickError, Selector
 from modelpick.runtime.artifact.seal import seal
 from modelpick.runtime.loading import read_contents
@@ -34,8 +34,7 @@ SMALL = {
 
 
 def converted(data):
-    document = load_document(data)
-    return to_artifact(build_estimator(document), document=document)
+    return to_artifact(load_estimator(data))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.converter.algorithms.knn.vote import KNNModelSelector
 from modelpick.runtime import Selector
 from modelpick.runtime.artifact.onnx_reader import Model
@@ -24,8 +24,7 @@ ROWS, QUERIES = RNG.normal(size=(500, 40)).astype(np.float32), RNG.normal(size=(
 @pytest.fixture(scope="module", params=["plain", "quantised"])
 def artifact(request):
     fields = {"algorithm": "knn", "trained": True, "k": 3, "embeddings": ROWS.tolist(), "labels": ["a", "b"] * 250}
-    document = load_document(json.dumps(fields).encode())
-    return to_artifact(build_estimator(document), document=document, exact_search=request.param)
+    return to_artifact(load_estimator(json.dumps(fields).encode()), exact_search=request.param)
 
 
 def answers(model, outputs):
@@ -92,8 +91,8 @@ def test_a_closed_selector_holds_nothing_of_the_artifact(artifact):
 def test_queries_of_a_part_may_be_float32():
     centroids = RNG.normal(size=(4, 40))
     fields = {"algorithm": "kmeans", "trained": True, "num_clusters": 4, "centroids": centroids.tolist()}
-    document = load_document(json.dumps({**fields, "cluster_models": ["a", "b"] * 2}).encode())
-    artifact = to_artifact(build_estimator(document), document=document)
+    estimator = load_estimator(json.dumps({**fields, "cluster_models": ["a", "b"] * 2}).encode())
+    artifact = to_artifact(estimator)
     model = pruned(Model(artifact), (Output.ESTIMATE,), split=False, single=True).model
     onnx.checker.check_model(model)
     (features,) = onnx.load_from_string(model).graph.input

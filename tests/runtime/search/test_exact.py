@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime.loading import read_contents
 from modelpick.runtime.request import squared_norms
 from modelpick.runtime.search.exact import PARTS, Nearest
@@ -19,7 +19,7 @@ def searched(rows, search):
     """The document, the search, and what runs its graph."""
     document = {"algorithm": "knn", "trained": True, "k": K, "embeddings": rows.tolist()}
     document["labels"] = [f"m{row % 3}" for row in range(len(rows))]
-    built = build_estimator(load_document(json.dumps(document).encode()))
+    built = load_estimator(json.dumps(document).encode())
     data = to_artifact(built, exact_search=search)
     _, metadata, tables, model = read_contents("test", data)
     run = open_parts("test", model, None, None, PARTS, tables)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.converter.graphs import exact_search
 from modelpick.runtime.loading import read_contents
 from modelpick.runtime.schema import Input, Stored, Table
@@ -43,9 +43,7 @@ ROWS = {
 def opened(rows, semantics="native/1"):
     document = {"algorithm": "knn", "trained": True, "k": K, "embeddings": rows.tolist()}
     document |= {"labels": [f"m{row % 3}" for row in range(len(rows))], "qualities": [0.5] * len(rows)}
-    data = to_artifact(
-        build_estimator(load_document(json.dumps(document).encode(), semantics=semantics)), exact_search="quantised"
-    )
+    data = to_artifact(load_estimator(json.dumps(document).encode(), semantics=semantics), exact_search="quantised")
     _, metadata, tables, model = read_contents("test", data)
     assert Table.INTEGERS in tables
     nearest = Nearest(tables, metadata.k, metadata.n_features_in, metadata.metric)

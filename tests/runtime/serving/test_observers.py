@@ -12,7 +12,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from prometheus_client import CollectorRegistry, generate_latest
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime import ArtifactError, DriftMonitor, FeatureError, Selector
 from modelpick.runtime.events import Refusal, Selection, Swap
 from modelpick.runtime.serving.opentelemetry import OpenTelemetryObserver
@@ -135,7 +135,7 @@ ROWS = RNG.normal(size=(300, 24))
 def loaded(rows, semantics, search="auto"):
     document = {"embeddings": rows.tolist(), "labels": ["a", "b"] * (len(rows) // 2), "k": 3}
     text = __import__("json").dumps({"algorithm": "knn", "trained": True, **document})
-    estimator = build_estimator(load_document(text.encode(), semantics=semantics))
+    estimator = load_estimator(text.encode(), semantics=semantics)
     return Selector.load(to_artifact(estimator, exact_search=search))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modelpick.converter import build_estimator, load_document, to_artifact
+from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime import ArtifactError, ModelpickError, Selector, SelectorStore
 from modelpick.runtime.artifact.seal import read_sealed
 from modelpick.runtime.events import Refusal, Selection, Swap
@@ -24,8 +24,7 @@ ROWS = [[0.0, 1.0], [1.0, 0.0]]
 def artifact(model):
     """An artifact that always picks one model."""
     json = f'{{"algorithm":"kmeans","trained":true,"num_clusters":1,"centroids":[[0,0]],"cluster_models":["{model}"]}}'
-    document = load_document(json.encode())
-    return to_artifact(build_estimator(document), document=document)
+    return to_artifact(load_estimator(json.encode()))
 
 
 def put(path, data):

@@ -1,24 +1,27 @@
-"""The JSON models of the router: bytes -> the rules that they name -> a checked document."""
+"""The JSON models of the router: bytes -> the row of the table that they name -> a checked, fitted estimator."""
 
 import hashlib
 import warnings
 from codecs import BOM_UTF8
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from modelpick.runtime.artifact.metadata import Metadata
 from modelpick.runtime.errors import DocumentError
 
-from .algorithms import ALGORITHMS, resolve
-from .algorithms.row import Semantics
+from .algorithms import ALGORITHMS, OPTIONS, resolve
+from .algorithms.base import Estimator
+from .algorithms.row import AnyRow, Semantics
 from .files.io import read_contents
 from .files.kinds import ARTIFACT, RECORDS, kind_of
 from .files.text import not_utf8
 from .formats.categories import CATEGORY_CLASSIFIER, CategoryClassifier, check_classifier
 from .formats.decoding import DocumentWarning, Refusal, check_fields_once, decode, decode_choice, refuse
-from .formats.document import ENCODER, FORMAT_VERSIONS, VECTOR, Document, EncoderRecord, Source
+from .formats.document import ENCODER, FORMAT_VERSIONS, VECTOR, EncoderRecord, Source
 from .formats.questions import TRAINING_QUESTIONS, from_field
 from .formats.reader import Reader
 
@@ -62,32 +65,67 @@ def is_other_json(source: str | Path) -> bool:
         return False
 
 
-def load_document(source: str | Path | bytes, *, semantics: str = Semantics.native) -> Document:
-    """Decode and check a JSON model.
+def load_estimator(
+    source: str | Path | bytes,
+    *,
+    semantics: str = Semantics.native,
+    k: int | None = None,
+    shrinkage: float | None = None,
+) -> Estimator:
+    """Rebuild the fitted scikit-learn estimator that a JSON model describes.
 
-    JSON is decoded into a *form*, a msgspec Struct that mirrors the file, old spellings included; and the form is
-    checked into a *document*. Both are those of the rules by which the model shall pick, see
-    `modelpick.converter.algorithms`.
+    It answers in float64 exactly as the original library's selector does; ``predict`` returns model names.
+
+    JSON is decoded into a *form*, a msgspec Struct that mirrors the file, old spellings included. The form is checked
+    and becomes the estimator at once, by the row of `modelpick.converter.algorithms` that the file names.
 
     Parameters
     ----------
     source
         Path of a JSON file, or its bytes.
     semantics
-        How the model shall pick: one of `Semantics`, or a rule set with its version, such as "native/1". Without a
-        version, "native" follows the file's ``format_version``, and others mean the newest.
-
-    Returns
-    -------
-    Document
-        Of the algorithm: ``KNNDocument``, ``KMeansDocument`` and so on.
+        How the model shall pick: one of `Semantics`, or one with its version, such as "native/1". Without a version,
+        "native" follows the file's ``format_version``, and others mean the newest.
+    k
+        Number of neighbours of a KNN model, instead of the file's.
+    shrinkage
+        How many queries the mean of a model counts for, for the semantics ``queries`` of a KNN model.
 
     Raises
     ------
     DocumentError
-        When the file cannot be read, is not JSON of a known algorithm, is not trained, or its parts
-        disagree. The message names the file, the JSON path and what was expected, in one line.
+        When the file cannot be read, is not JSON of a known algorithm, is not trained, or its parts disagree: the
+        message names the file, the JSON path and what was expected, in one line. When ``k`` or ``shrinkage`` is out of
+        range, or not for this model.
     """
+    given = {name: value for name, value in {"k": k, "shrinkage": shrinkage}.items() if value is not None}
+
+    def checked(row: AnyRow) -> Mapping[str, Any]:
+        for name, value in given.items():
+            option = OPTIONS[name]
+            if option not in row.options or not option.is_valid(value):
+                raise DocumentError(f"{name}: expected {option.expected}, got {value}")
+        return given
+
+    return _load(source, semantics, checked)
+
+
+def load_as_recorded(source: str | Path | bytes, metadata: Metadata) -> Estimator:
+    """Rebuild the estimator of a JSON model with the semantics and the options that an artifact records.
+
+    Raises
+    ------
+    DocumentError
+        As `load_estimator` does.
+    """
+    return _load(
+        source,
+        metadata.semantics,
+        lambda row: {option.name: metadata.raw[option.name] for option in row.options if option.name in metadata.raw},
+    )
+
+
+def _load(source: str | Path | bytes, semantics: str, options: Callable[[AnyRow], Mapping[str, Any]]) -> Estimator:
     name, data = read_contents(source, DocumentError)
     if data[: len(BOM_UTF8)] == BOM_UTF8:
         raise DocumentError(f"{name}: expected UTF-8 without a byte order mark")
@@ -104,13 +142,13 @@ def load_document(source: str | Path | bytes, *, semantics: str = Semantics.nati
         algorithm = decode_choice(header.algorithm, ALGORITHMS, "$.algorithm")
         if header.format_version not in (None, *FORMAT_VERSIONS):
             refuse("$.format_version", f"expected 1 or 2, got {header.format_version}")
-        rules = resolve(algorithm, semantics, header.format_version or 1)
-        instead = rules.instead(data) if rules.instead else None
+        row = resolve(algorithm, semantics, header.format_version or 1)
+        instead = row.instead(data) if row.instead else None
         if instead:
-            reader.warn("$", f"lacks what {rules.semantics} picks by, and picks by {instead}")
-            rules = resolve(algorithm, instead)
+            reader.warn("$", f"lacks what {row.semantics} picks by, and picks by {instead}")
+            row = resolve(algorithm, instead)
         fields: dict[str, Any] = {"algorithm": algorithm}
-        if rules.reads_trained:
+        if row.reads_trained:
             if not decode(data, _Trained).trained:
                 refuse("$.trained", "expected true: the model is not trained")
             fields["trained"] = True
@@ -124,18 +162,19 @@ def load_document(source: str | Path | bytes, *, semantics: str = Semantics.nati
         if header.training_questions is not None:
             from_field(header.training_questions)
             fields[TRAINING_QUESTIONS] = header.training_questions
-        reads_records = "training" in rules.form.__struct_fields__
+        reads_records = "training" in row.form.__struct_fields__
         if isinstance(header.version, str) and header.training is not UNSET and not reads_records:
             refuse("$.training", EARLIEST)
-        form = decode(data, rules.form)
+        form = decode(data, row.form)
         fields |= msgspec.to_builtins(form, enc_hook=lambda raw: VECTOR)
         digest = hashlib.sha256(data).hexdigest()
-        made_of = Source(name, digest, algorithm, rules.semantics, fields, header.category_classifier)
-        document: Document = rules.check(form, made_of, reader)
+        made_of = Source(name, digest, row.semantics, fields, header.category_classifier)
+        estimator: Estimator = row.load(form, made_of, reader, **options(row))
+        estimator.source_ = made_of
     except Refusal as refusal:
         raise DocumentError(f"{name}: {refusal}") from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise DocumentError(f"{name}: expected JSON: {error}") from None
     for path, message in reader.odd:
-        warnings.warn(f"{name}: {path}: {message}", DocumentWarning, stacklevel=2)
-    return document
+        warnings.warn(f"{name}: {path}: {message}", DocumentWarning, stacklevel=3)
+    return estimator
