@@ -6,18 +6,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from msgspec import structs
 from rich.table import Table
 
-from modelpick.runtime import FeatureError, ModelpickError, Selector
+from modelpick.runtime import ModelpickError
 from modelpick.runtime.text import Encoder
 from modelpick.runtime.text.messages import Messages, prompt_of
-from modelpick.runtime.text.selector import check_encoder
 
 from ..evaluation.seen import unseen
 from ..files.queries import Query, ask, parse_prompt, read_queries
 from ..training.records import required_embeddings
-from ..verification.diff import changes, queries_of
+from ..verification.diff import diff as compare
 from .console import emit, show, warn
 from .names import to_read
 from .options import Artifact, AsJson, Categories, Embeddings, EncoderFile, Reading
@@ -45,44 +43,32 @@ def diff(
     """
     loaded = None if encoder is None else Encoder.load(encoder)
     given = _queries(old, new, queries, data, embeddings, loaded, categories)
-    with Selector.load(old) as one, Selector.load(new) as other:
-        if loaded is not None:
-            for artifact, selector in ((old, one), (new, other)):
-                check_encoder(str(artifact), selector.metadata, loaded.identity, loaded.embedding_dim)
-        if queries is None and data is None and one.n_features_in_ != other.n_features_in_:
-            raise FeatureError(
-                f"{new}: expected an artifact of {one.n_features_in_:,} numbers as {old}, got {other.n_features_in_:,} "
-                "(--queries or --data may suit both)"
-            )
-        narrowest = min(one.n_features_in_, other.n_features_in_)
-        given = [_fitting(query, narrowest) for query in given]
-        found = changes(one, other, given)
-        rules = [f"{selector.algorithm} {selector.metadata.semantics}" for selector in (one, other)]
-    moved = Counter((change.old, change.new, change.why) for change in found).most_common()
+    rules, compared, changes = compare(old, new, given, loaded)
+    moved = Counter((change.old, change.new, change.why) for change in changes).most_common()
     if as_json:
         emit(
             json.dumps(
                 {
-                    "queries": len(given),
-                    "different": len(found),
+                    "queries": len(compared),
+                    "different": len(changes),
                     "rules": rules,
                     "changes": [{"a": a, "b": b, "why": why, "queries": count} for (a, b, why), count in moved],
-                    "picks": [{"query": number, "a": a, "b": b, "why": why} for number, a, b, why in found],
+                    "picks": [{"query": number, "a": a, "b": b, "why": why} for number, a, b, why in changes],
                 },
                 ensure_ascii=False,
             )
         )
         return
-    emit(f"{rules[0]}, then {rules[1]}: {len(found)} of {len(given)} queries differ")
-    if not found:
+    emit(f"{rules[0]}, then {rules[1]}: {len(changes)} of {len(compared)} queries differ")
+    if not changes:
         return
     table = Table("from", "to", "why", "queries")
     for names, count in moved:
         table.add_row(*names, str(count))
     show(table)
     table = Table("query", old.name, new.name, "why")
-    for number, *change in found:
-        table.add_row(f"{number} ({given[number].place})", *change)
+    for number, *change in changes:
+        table.add_row(f"{number} ({compared[number].place})", *change)
     show(table)
 
 
@@ -94,26 +80,20 @@ def _queries(
     embeddings: Path | None,
     encoder: Encoder | None,
     categories: Path | None,
-) -> list[Query]:
+) -> list[Query] | None:
+    """Read queries, or take those of records; None where neither is given."""
     if queries is not None and data is not None:
         raise ModelpickError("expected one of --queries and --data")
     if queries is not None:
         return list(read_queries(queries)) if encoder is None else _embedded(queries, encoder)
     if data is None:
-        return queries_of(old)
+        return None
     benchmark = load_records(data, Reading(embeddings=embeddings, categories=categories), encoder)
     benchmark, seen = unseen({str(artifact): artifact for artifact in (old, new)}, benchmark)
     for one in seen:
         warn(one)
     rows = zip(benchmark.places, required_embeddings(benchmark), benchmark.categories, strict=True)
     return [Query(place, embedding=row.tolist(), category=category) for place, row, category in rows]
-
-
-def _fitting(query: Query, width: int) -> Query:
-    """Leave the category away where the embedding alone is a feature vector."""
-    if query.embedding is None or len(query.embedding) < width:
-        return query
-    return structs.replace(query, category=None)
 
 
 def _embedded(queries: Path, encoder: Encoder) -> list[Query]:

@@ -6,7 +6,11 @@ from math import isclose
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from modelpick.runtime import Selector
+from msgspec import structs
+
+from modelpick.runtime import FeatureError, Selector
+from modelpick.runtime.text import Encoder
+from modelpick.runtime.text.selector import check_encoder
 
 from ..files.queries import Query, ask
 from .probes import SAMPLES, made_queries
@@ -39,6 +43,61 @@ class Change(NamedTuple):
     why: Kind
 
 
+class Diff(NamedTuple):
+    """What changes from an artifact to another."""
+
+    rules: list[str]
+    """Algorithm and semantics of each."""
+    queries: list[Query]
+    """What they were compared on."""
+    changes: list[Change]
+
+
+def diff(old: Path, new: Path, queries: Sequence[Query] | None = None, encoder: Encoder | None = None) -> Diff:
+    """Compare the picks of two artifacts.
+
+    Parameters
+    ----------
+    old, new
+        Paths of artifacts.
+    queries
+        What to compare on; made from the model of the old artifact by default. The category of an embedding that is a
+        feature vector by itself does not count.
+    encoder
+        What made the embeddings of the queries.
+
+    Raises
+    ------
+    ArtifactError
+        When an artifact is refused, was trained with another encoder, or was not converted from a JSON model of which
+        queries could be made.
+    FeatureError
+        When one of them refuses a query.
+    """
+    with Selector.load(old) as before, Selector.load(new) as after:
+        widths = before.n_features_in_, after.n_features_in_
+        if encoder is not None:
+            for artifact, selector in ((old, before), (new, after)):
+                check_encoder(str(artifact), selector.metadata, encoder.identity, encoder.embedding_dim)
+        if queries is None:
+            queries = [Query("made", row) for row in made_queries(restored_estimator(old), SAMPLES)]
+            if widths[0] != widths[1]:
+                raise FeatureError(
+                    f"{new}: expected an artifact of {widths[0]:,} numbers as {old}, got {widths[1]:,} "
+                    "(--queries or --data may suit both)"
+                )
+        fitting = [_fitting(query, min(widths)) for query in queries]
+        rules = [f"{selector.algorithm} {selector.metadata.semantics}" for selector in (before, after)]
+        return Diff(rules, fitting, changes(before, after, fitting))
+
+
+def _fitting(query: Query, width: int) -> Query:
+    """Leave the category away where the embedding alone is a feature vector."""
+    if query.embedding is None or len(query.embedding) < width:
+        return query
+    return structs.replace(query, category=None)
+
+
 def changes(old: Selector, new: Selector, queries: Sequence[Query]) -> list[Change]:
     """Find the queries for which two selectors pick differently, and why.
 
@@ -54,17 +113,6 @@ def changes(old: Selector, new: Selector, queries: Sequence[Query]) -> list[Chan
             why = _kind(ask(old.explain, query), ask(new.explain, query), _are_of_one_model(old, new))
             found.append(Change(number, before, after, why))
     return found
-
-
-def queries_of(artifact: Path) -> list[Query]:
-    """Make queries from the model of an artifact, see `modelpick.converter.verification.probes.made_queries`.
-
-    Raises
-    ------
-    ArtifactError
-        When it was not converted from a JSON model.
-    """
-    return [Query("made", row) for row in made_queries(restored_estimator(artifact), SAMPLES)]
 
 
 def _are_of_one_model(old: Selector, new: Selector) -> bool:
