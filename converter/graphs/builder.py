@@ -209,9 +209,13 @@ class Graph:
         """Add an initializer of float32 where that holds every value exactly, else of float64."""
         return self.constant(name, values, np.float32 if are_single(values) else np.float64)
 
-    def in_float32(self, name: str, values: npt.NDArray[np.float64]) -> str:
+    def in_float32(self, name: str, values: npt.NDArray[Any]) -> str:
         """Add an initializer of float32 that holds the values rounded, or infinity where they overflow."""
         return self.constant(name, values, np.float32)
+
+    def single_number(self, value: float) -> str:
+        """Add a number in float32."""
+        return self.in_float32("number", np.array(value))
 
     def reduced(self, op_type: str, vectors: str, axis: int = -1, keepdims: int = 1) -> str:
         """Reduce along the last axis: -1, or its number."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from modelpick.runtime.schema import Stored
 
 from .builder import DOUBLE, Graph
-from .exact_search import roundings
+from .rows import roundings
 from .unit_length import Scaled
 
 Matrix = npt.NDArray[np.float64]

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import pdist
 
-from .exact_search import roundings
+from .rows import roundings
 
 Matrix = npt.NDArray[np.float64]
 # Sums of products up to this do not overflow float32.

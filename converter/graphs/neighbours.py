@@ -38,7 +38,9 @@ from modelpick.runtime import DocumentError
 from modelpick.runtime.schema import Input, Metric, Output, Stored, Table
 
 from .builder import DOUBLE, Graph
-from .exact_search import INTEGER_OUTPUTS, ExactSearch, Rows, Search, add_search
+from .exact_search import ExactSearch, Search, add_search
+from .integer_search import INTEGER_OUTPUTS
+from .rows import Rows
 from .tensors import LARGEST_FILE, are_single
 from .unit_length import add_directions
 

@@ -1,6 +1,6 @@
 """The nearest rows of one query by a search in 8-bit integers, the best of which are scored in float32.
 
-How the integers are made, and how far off their scores may be, is said in `modelpick.converter.graphs.exact_search`.
+How the integers are made, and how far off their scores may be, is said in `modelpick.converter.graphs.integer_search`.
 """
 
 from bisect import bisect_left, bisect_right

@@ -27,7 +27,7 @@ from ...formats.outcomes import NANOSECONDS, Settings, Training
 from ...formats.reader import Reader
 from ...graphs import neighbours as graph_of
 from ...graphs.builder import Graph
-from ...graphs.exact_search import Rows
+from ...graphs.rows import Rows
 from ..base import Matrix
 from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Probes, Row, Trial, WholeGraph, via_document
 from .neighbours import SHRINKAGE, ExactNeighbors, K, distances_between, found_neighbours, hold_neighbours

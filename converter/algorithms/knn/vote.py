@@ -23,7 +23,7 @@ from ...formats.outcomes import NANOSECONDS, Settings, Training
 from ...formats.reader import Reader
 from ...graphs import neighbours as graph_of
 from ...graphs.builder import Graph
-from ...graphs.exact_search import Rows
+from ...graphs.rows import Rows
 from ..base import Matrix
 from ..row import Answer, Expected, Explanation, Held, Probes, Row, Trial, WholeGraph, fixed, via_document
 from ..speeds import decaying_speeds, relative_speeds

@@ -34,7 +34,6 @@ from ...formats.document import Document, Source
 from ...formats.outcomes import Indices, Settings, Training
 from ...formats.reader import Reader
 from ...graphs.builder import DOUBLE, FLOAT, Graph
-from ...graphs.exact_search import roundings
 from ...graphs.kernel import (
     BOUND_SLACK,
     LONGEST,
@@ -46,6 +45,7 @@ from ...graphs.kernel import (
     stored_support_vectors,
     without_vanished,
 )
+from ...graphs.rows import roundings
 from ..base import Matrix, checked_features
 from ..choices import ChoiceSelector, describe_choices
 from ..row import (

@@ -17,7 +17,6 @@ from ...formats.document import Document, Source
 from ...formats.outcomes import Settings, Training
 from ...formats.reader import Reader
 from ...graphs.builder import DOUBLE, FLOAT, Graph
-from ...graphs.exact_search import roundings
 from ...graphs.kernel import (
     SupportVectors,
     by_differences,
@@ -27,6 +26,7 @@ from ...graphs.kernel import (
     stored_support_vectors,
 )
 from ...graphs.margins import SLACK, needed_margin
+from ...graphs.rows import roundings
 from ...graphs.unit_length import Scaled, add_directions, directions
 from ..base import Matrix, checked_features
 from ..choices import ChoiceSelector, describe_choices, expect_classifiers, hold_classifiers
