@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 # would bring it, in a package of its own.
 pip-install = $(PYTHON) -m pip --python $(1)/bin/python install --quiet --disable-pip-version-check
 EDITABLE := --config-settings editable_mode=strict -e
+# Each worker takes tests that stand together, and makes once what they share.
+WORKERS := -n auto --dist worksteal
 
 .PHONY: browser demo fuzz lint test docs test-docs test-packages release-check lock bench bench-smoke bench-tables clean
 
@@ -17,7 +19,7 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest $(WORKERS)
 
 # The tests of the report open it in Chromium where it is there.
 browser: $(VENV)/installed
@@ -34,7 +36,7 @@ docs: $(VENV)/installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 test-docs: $(VENV)/installed
-	$(BIN)/python -m pytest -n auto tests/test_docs.py
+	$(BIN)/python -m pytest $(WORKERS) tests/test_docs.py
 
 # The wheel with the newest versions of what it needs, and the floor of coverage; the sdist with the oldest.
 test-packages: $(VENV)/installed
@@ -42,10 +44,10 @@ test-packages: $(VENV)/installed
 	$(BIN)/python -m build --no-isolation --outdir dist
 	$(PYTHON) -m venv --without-pip .venv-wheel
 	$(call pip-install,.venv-wheel) "$$(ls dist/*.whl)[converter,dev]"
-	.venv-wheel/bin/python -m pytest -n auto --cov
+	.venv-wheel/bin/python -m pytest $(WORKERS) --cov
 	$(PYTHON) -m venv --without-pip .venv-sdist
 	$(call pip-install,.venv-sdist) -c tests/oldest.txt "$$(ls dist/*.tar.gz)[converter,dev]"
-	.venv-sdist/bin/python -m pytest -n auto
+	.venv-sdist/bin/python -m pytest $(WORKERS)
 
 # What would be released: the metadata of the wheel and the sdist, and the README's steps with each, outside the checkout.
 release-check: $(VENV)/installed

@@ -7,7 +7,7 @@ TIED = 1e-12
 
 def knn_order(document, query):
     """Rows by (distance, row), and their distances."""
-    rows = np.array(document["embeddings"], dtype=np.float64)
+    rows = np.asarray(document["embeddings"], dtype=np.float64)
     distances = np.sqrt(((rows - query) ** 2).sum(axis=1))
     return np.argsort(distances, kind="stable"), distances
 
@@ -36,7 +36,7 @@ def knn(document, query):
 
 
 def kmeans(document, query):
-    centroids = np.array(document["centroids"], dtype=np.float64)
+    centroids = np.asarray(document["centroids"], dtype=np.float64)
     distances = np.sqrt(((centroids - query) ** 2).sum(axis=1))
     models = document["cluster_models"]
     nearest = int(distances.argmin())
@@ -50,7 +50,7 @@ def svm_scores(document, query):
         (c["model_name"], float(np.dot(c["weights"], x)) - c["rho"]) for c in document.get("linear_classifiers") or []
     ]
     for c in document.get("rbf_classifiers") or []:
-        squared = ((np.array(c["support_vectors"], dtype=np.float64) - x) ** 2).sum(axis=1)
+        squared = ((np.asarray(c["support_vectors"], dtype=np.float64) - x) ** 2).sum(axis=1)
         scores.append((c["model_name"], float(np.dot(c["alpha"], np.exp(-c["gamma"] * squared))) - c["rho"]))
     return scores
 
@@ -63,7 +63,7 @@ def svm(document, query):
 def svc_pairs(document, query):
     """Decision values of each two classes of an SVC, the first's where positive; and whether roundings decide."""
     parameters = document.get("svc") or document
-    vectors = np.array(parameters["support_vectors"], dtype=np.float64)
+    vectors = np.asarray(parameters["support_vectors"], dtype=np.float64)
     coefficients = np.array(parameters["dual_coef"], dtype=np.float64)
     owner = np.repeat(np.arange(len(document["model_names"])), parameters["n_support"])
     with np.errstate(over="ignore"):
@@ -105,7 +105,7 @@ def mlp_probabilities(document, query):
     x = np.asarray(query, dtype=np.float64)
     for layer in document["layers"]:
         if layer["type"] == "linear":
-            x = np.array(layer["weight"]) @ x + np.array(layer["bias"])
+            x = np.asarray(layer["weight"]) @ x + np.array(layer["bias"])
         elif layer["type"] == "relu":
             x = np.maximum(x, 0)
         elif layer["type"] == "batch_norm":
@@ -119,11 +119,26 @@ def mlp(document, query):
     return document["model_names"][int(mlp_probabilities(document, query).argmax())]
 
 
+MATRICES = {"embeddings", "centroids", "support_vectors", "weight"}
+
+
+def with_arrays(value):
+    """Give a document whose matrices are float64 arrays, which would else be made of lists for each query."""
+    if isinstance(value, list):
+        return [with_arrays(one) for one in value] if value and isinstance(value[0], dict) else value
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: np.array(one, dtype=np.float64) if name in MATRICES else with_arrays(one) for name, one in value.items()
+    }
+
+
 SELECT = {"knn": knn, "kmeans": kmeans, "svm": svm, "mlp": mlp}
 
 
 def select(document, queries):
-    return [SELECT[document["algorithm"]](document, np.asarray(query, dtype=np.float64)) for query in queries]
+    document, pick = with_arrays(document), SELECT[document["algorithm"]]
+    return [pick(document, np.asarray(query, dtype=np.float64)) for query in queries]
 
 
 def query_outcomes(document):
@@ -149,7 +164,7 @@ def query_scores(document, query, k, shrinkage):
 
 def trainer_knn(document, query):
     """The k rows of the smallest cosine distance vote."""
-    rows = np.array(document["embeddings"], dtype=np.float64)
+    rows = np.asarray(document["embeddings"], dtype=np.float64)
     cosines = 1 - rows @ query / (np.linalg.norm(rows, axis=1) * np.linalg.norm(query))
     order = np.argsort(cosines, kind="stable")[: document["k"]]
     speeds = 1 / (1 + np.array(document.get("latencies") or [0] * len(rows)) / 1e6 / 10_000)
@@ -162,7 +177,7 @@ def trainer_knn(document, query):
 
 
 def nearest_centroid(centroids, query):
-    return int(((np.array(centroids, dtype=np.float64) - query) ** 2).sum(axis=1).argmin())
+    return int(((np.asarray(centroids, dtype=np.float64) - query) ** 2).sum(axis=1).argmin())
 
 
 def cluster_scores(document, query, candidates=None):

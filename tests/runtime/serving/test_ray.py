@@ -1,10 +1,8 @@
 """Selections over a Ray dataset, on a real local cluster."""
 
-import logging
 import os
 import signal
 import threading
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +12,6 @@ ray = pytest.importorskip("ray", reason="needs the extra ray")
 
 from modelpick.runtime import ArtifactError, Selector  # noqa: E402
 from modelpick.runtime.serving.ray import select_dataset  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.getLogger("ray").setLevel(logging.ERROR)
-        ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-        yield
-        ray.shutdown()
 
 
 def kill_a_worker(killed, done):

@@ -41,7 +41,7 @@ def until(condition, seconds=10):
 
 
 @pytest.mark.parametrize("watching", [True, False])
-def test_swaps_200_times_under_load_without_a_failed_request(tmp_path, watching, monkeypatch):
+def test_swaps_100_times_under_load_without_a_failed_request(tmp_path, watching, monkeypatch):
     if not watching:
         monkeypatch.setitem(__import__("sys").modules, "watchfiles", None)
     versions = [artifact("a"), artifact("b")]
@@ -54,6 +54,7 @@ def test_swaps_200_times_under_load_without_a_failed_request(tmp_path, watching,
             try:
                 assert store["router"].select(ROWS[0]) in {"a", "b"}
                 answered[0] += 1
+                time.sleep(0.001)
             except Exception as error:
                 failures.append(error)
 
@@ -61,15 +62,15 @@ def test_swaps_200_times_under_load_without_a_failed_request(tmp_path, watching,
         threads = [threading.Thread(target=ask, args=(store,)) for _ in range(2)]
         for thread in threads:
             thread.start()
-        for swap in range(1, 201):
+        for swap in range(1, 101):
             put(path, versions[swap % 2])
             until(lambda expected="ab"[swap % 2]: store["router"].select(ROWS[0]) == expected)
         stop.set()
         for thread in threads:
             thread.join()
     assert failures == []
-    assert answered[0] > 200
-    assert sum(isinstance(event, Swap) for event in events) >= 201
+    assert answered[0] > 100
+    assert sum(isinstance(event, Swap) for event in events) >= 101
     assert any(isinstance(event, Selection) and event.selector == "router" for event in events)
     assert store.refusals == 0
 

@@ -1,9 +1,5 @@
 """Selections for prompts of a Ray dataset, on a real local cluster."""
 
-import logging
-import os
-import warnings
-
 import pytest
 
 ray = pytest.importorskip("ray", reason="needs the extra ray")
@@ -11,17 +7,6 @@ ray = pytest.importorskip("ray", reason="needs the extra ray")
 from modelpick.runtime import ArtifactError  # noqa: E402
 from modelpick.runtime.serving.ray_text import select_prompts  # noqa: E402
 from modelpick.runtime.text import TextSelector  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.getLogger("ray").setLevel(logging.ERROR)
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-        yield
-        ray.shutdown()
 
 
 def test_picks_as_one_selector_and_sets_bad_rows_aside(cluster, files):
