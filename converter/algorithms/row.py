@@ -142,14 +142,18 @@ class Row(Generic[F, E]):
     """Yields each output that `docs/artifact.md` promises, for queries, float64, (b, d)."""
     distances: Callable[[E], Matrix] | None = None
     """Returns distances of some vectors to all others, infinite to itself, shape (s, n): what drift is ranked among."""
+    fit: Callable[[Training], E] | None = None
+    """Trains: returns the fitted estimator, the same as loading the file of `write` gives."""
+    write: Callable[[E, Training], dict[str, Any]] | None = None
+    """Returns the fields of the JSON model of a trained estimator, without the fields that all algorithms have."""
     train: Callable[[Training], dict[str, Any]] | None = None
-    """Trains: returns the fields of the JSON model beside those of all."""
+    """Trains and writes."""
     settings: frozenset[str] = frozenset()
     """Fields of `Settings` that training reads. The seed and the weights of outcomes are not listed."""
     grid: Callable[[Settings], list[Settings]] | None = None
     """Returns the settings that tuning tries, in order of preference among equals."""
-    trials: Callable[[Training, Matrix, Sequence[Settings]], Iterator[Trial]] | None = None
-    """Trains by each of some settings, and picks for held-out queries, (n_held_out, d); in any order."""
+    shared_trials: Callable[[Training, Matrix, Sequence[Settings]], Iterator[Trial]] | None = None
+    """Does what `trials` does where settings share work."""
     predicts: bool = False
     """Whether outcomes are predicted, so that trials answer to objectives and operating points are recorded."""
     by_direction: bool = False
@@ -167,6 +171,17 @@ class Row(Generic[F, E]):
     def unversioned(self) -> str:
         """The semantics without their version, of `Semantics`; versions stand in ascending order in the table."""
         return self.semantics.partition("/")[0]
+
+    def trials(self, training: Training, held_out: Matrix, grid: Sequence[Settings]) -> Iterator[Trial]:
+        """Fit by each of some settings, in any order, and let the estimators pick for queries, (n_held_out, d)."""
+        if self.shared_trials is not None:
+            yield from self.shared_trials(training, held_out, grid)
+            return
+        assert self.fit is not None
+        index = {name: model for model, name in enumerate(training.benchmark.model_names)}
+        for settings in grid:
+            picked = self.fit(training._replace(settings=settings)).predict(held_out)
+            yield fixed(settings, np.array([index[name] for name in picked]))
 
 
 AnyRow = Row[Any, Any]
@@ -189,3 +204,8 @@ def difference(left: Matrix, right: Matrix) -> float:
 def via_document(check: Callable[..., Any], build: Callable[..., E]) -> Callable[..., E]:
     """Compose the two steps of a family that still has a document between the form and the estimator."""
     return lambda form, source, reader, **options: build(check(form, source, reader), **options)
+
+
+def trained(fit: Callable[[Training], E], write: Callable[[E, Training], dict[str, Any]]) -> Callable[..., Any]:
+    """Compose what trains and what writes."""
+    return lambda training: write(fit(training), training)

@@ -95,7 +95,6 @@ def swept(
 
     ``done`` is called with how many trials are done, one for each setting and fold, and of how many.
     """
-    assert row.trials is not None
     n = len(training.features)
     fold = folds(training.features, training.settings.seed)
     picks = np.zeros((len(grid), len(objectives), n), dtype=np.int64)

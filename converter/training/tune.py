@@ -165,7 +165,6 @@ def compare(
         inner = training.of(learned)
         picks[0, held_out] = best_single(utility[learned])
         for place, row in enumerate(candidates, 1):
-            assert row.trials is not None
             settings = _tuned(inner, row)
             with threadpool_limits(1):
                 (trial,) = row.trials(inner, training.features[held_out], [settings])

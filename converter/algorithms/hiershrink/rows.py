@@ -330,7 +330,7 @@ ROWS = (
         reads_trained=False,
         train=_train,
         grid=lambda settings: [settings],  # the original's recipe has nothing to tune
-        trials=_trials,
+        shared_trials=_trials,
         settings=frozenset({"latency_weight"}),
     ),
 )

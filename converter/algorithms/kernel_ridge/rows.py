@@ -436,10 +436,10 @@ _NEWEST = Row(
     hold=_hold,
     train=_train,
     grid=_grid,
-    trials=_trials,
+    shared_trials=_trials,
     settings=frozenset({"gamma", "ridge", "landmarks"}),
     predicts=True,
     by_direction=True,
 )
 # The rules of earlier versions answer as they did; nothing is trained by them any more.
-ROWS = (replace(_NEWEST, semantics="native/1", train=None, grid=None, trials=None), _NEWEST)
+ROWS = (replace(_NEWEST, semantics="native/1", train=None, grid=None, shared_trials=None), _NEWEST)

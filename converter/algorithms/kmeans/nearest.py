@@ -180,7 +180,7 @@ ROWS = (
         hold=hold_clusters,
         train=_train,
         grid=cluster_grid,
-        trials=partial(cluster_trials, _train),
+        shared_trials=partial(cluster_trials, _train),
         settings=frozenset({"clusters", "quality_weight"}),
         distances=lambda estimator: distances_between(estimator.cluster_centers_),
     ),

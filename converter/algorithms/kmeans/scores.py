@@ -396,7 +396,7 @@ ROWS = (
         instead=_first_generation,
         train=_train,
         grid=cluster_grid,
-        trials=partial(cluster_trials, _train),
+        shared_trials=partial(cluster_trials, _train),
         settings=frozenset(
             {
                 *("clusters", "min_support", "objective_quality", "objective_latency", "objective_cost"),

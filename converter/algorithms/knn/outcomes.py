@@ -339,7 +339,7 @@ _NEWEST = Row(
     distances=lambda estimator: distances_between(estimator, np.arange(estimator.n_samples_fit_)),
     train=_train,
     grid=_grid,
-    trials=_trials,
+    shared_trials=_trials,
     settings=frozenset({"k", "evidence"}),
     predicts=True,
     by_direction=True,
@@ -347,4 +347,4 @@ _NEWEST = Row(
     graph_options=graph_of.OPTIONS,
 )
 # The rules of earlier versions answer as they did; nothing is trained by them any more.
-ROWS = (replace(_NEWEST, semantics="queries/2", train=None, grid=None, trials=None), _NEWEST)
+ROWS = (replace(_NEWEST, semantics="queries/2", train=None, grid=None, shared_trials=None), _NEWEST)

@@ -415,7 +415,7 @@ ROWS = tuple(
         load=via_document(voting.check, _build),
         train=voting.train,
         grid=_grid if voting.train else None,
-        trials=partial(_trials, name) if voting.train else None,
+        shared_trials=partial(_trials, name) if voting.train else None,
         settings=frozenset({"k"}),
     )
     for name, voting in _VOTINGS.items()

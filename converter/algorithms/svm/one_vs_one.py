@@ -593,7 +593,7 @@ ROWS = (
         instead=_one_against_rest,
         train=_train,
         grid=kernel_grid,
-        trials=_trials,
+        shared_trials=_trials,
         settings=SETTINGS,
     ),
     _rules(semantics="trainer/1", form=SVCForm, load=via_document(_check_trainer, _build)),
