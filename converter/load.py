@@ -16,10 +16,10 @@ from modelpick.runtime.errors import DocumentError
 from .algorithms import ALGORITHMS, OPTIONS, resolve
 from .algorithms.base import Estimator
 from .algorithms.row import AnyRow, Semantics
+from .categories import FIELD, CategoryClassifier, check_classifier
 from .files.io import read_contents
 from .files.kinds import ARTIFACT, RECORDS, kind_of
 from .files.text import not_utf8
-from .formats.categories import CATEGORY_CLASSIFIER, CategoryClassifier, check_classifier
 from .formats.decoding import DocumentWarning, Refusal, check_fields_once, decode, decode_choice, refuse
 from .formats.document import ENCODER, FORMAT_VERSIONS, VECTOR, EncoderRecord, Source
 from .formats.questions import TRAINING_QUESTIONS, from_field
@@ -157,8 +157,8 @@ def _load(source: str | Path | bytes, semantics: str, options: Callable[[AnyRow]
         if header.encoder is not None:
             fields[ENCODER] = msgspec.to_builtins(header.encoder)
         if header.category_classifier is not None:
-            check_classifier(header.category_classifier, f"$.{CATEGORY_CLASSIFIER}")
-            fields[CATEGORY_CLASSIFIER] = msgspec.to_builtins(header.category_classifier)
+            check_classifier(header.category_classifier)
+            fields[FIELD] = msgspec.to_builtins(header.category_classifier)
         if header.training_questions is not None:
             from_field(header.training_questions)
             fields[TRAINING_QUESTIONS] = header.training_questions
@@ -168,7 +168,7 @@ def _load(source: str | Path | bytes, semantics: str, options: Callable[[AnyRow]
         form = decode(data, row.form)
         fields |= msgspec.to_builtins(form, enc_hook=lambda raw: VECTOR)
         digest = hashlib.sha256(data).hexdigest()
-        made_of = Source(name, digest, row.semantics, fields, header.category_classifier)
+        made_of = Source(name, digest, row.semantics, fields)
         estimator: Estimator = row.load(form, made_of, reader, **options(row))
         estimator.source_ = made_of
     except Refusal as refusal:

@@ -31,6 +31,7 @@ LAYERS = {
         {"formats", "graphs"},
         {"statistics"},
         {"algorithms"},
+        {"categories"},
         {"artifact", "load", "training"},
         {"encoders", "evaluation", "verification"},
         {"conversion", "report"},

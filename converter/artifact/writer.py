@@ -1,6 +1,5 @@
 """The artifact: one self-contained ONNX file with everything the runtime needs in its metadata."""
 
-import base64
 import json
 from copy import copy
 from importlib.metadata import version
@@ -16,13 +15,12 @@ from modelpick.runtime.features import CATEGORIES
 from modelpick.runtime.schema import ARTIFACT_FORMAT, PREFIX, Entry, Input, names
 
 from ..algorithms.base import Estimator
-from ..formats.categories import CATEGORY_CLASSIFIER
-from ..formats.document import ENCODER, Source
+from ..categories import classifier_entries
+from ..formats.document import ENCODER
 from ..graphs.builder import LARGE_TENSORS
 from ..graphs.exact_search import ExactSearch
 from ..graphs.exporting import drop_waiting
 from ..graphs.tensors import Values
-from .categories import build_classifier, to_graph
 from .distances import recorded_distances
 from .filling import filled
 
@@ -104,25 +102,10 @@ def to_artifact(
     if source:
         metadata |= {Entry.DOCUMENT: source.fields, Entry.VECTORS: row.stored_rows(estimator)}
     properties = {key: json.dumps(value) for key, value in metadata.items()}
-    if source and source.category_classifier:
-        properties |= _categories(source, estimator.n_features_in_, target_opset)
+    if source:
+        properties |= classifier_entries(source, estimator.n_features_in_, target_opset)
     helper.set_model_props(model, {PREFIX + key: value for key, value in properties.items()})
     return seal_parts(filled(model.SerializeToString(deterministic=True), large))
-
-
-def _categories(source: Source, n_features_in: int, target_opset: int) -> dict[str, str]:
-    """Return the entries of the category classifier: what it says, as JSON, and its graph, in base64."""
-    assert source.category_classifier is not None
-    classifier = build_classifier(source.category_classifier)
-    if classifier.n_features_in_ + len(CATEGORIES) != n_features_in:
-        raise DocumentError(
-            f"{source.name}: $.{CATEGORY_CLASSIFIER}.coef[0]: expected {len(CATEGORIES)} numbers fewer than the "
-            f"{n_features_in} features, got {classifier.n_features_in_}"
-        )
-    fields = source.fields[CATEGORY_CLASSIFIER].items()
-    described = {name: value for name, value in fields if name not in ("coef", "intercept")}
-    graph = base64.b64encode(to_graph(classifier, target_opset)).decode()
-    return {Entry.CATEGORY_CLASSIFIER: json.dumps(described), Entry.CATEGORY_GRAPH: graph}
 
 
 def _open_inputs(model: ModelProto) -> None:

@@ -152,7 +152,7 @@ def train(
         )
     training = training_data(records, settings, one_hot=features == "both")
     if training.categories is not None:
-        accuracy = f"{training.categories.accuracy:.1%} of the questions, in cross-validation"
+        accuracy = f"{training.categories['accuracy']:.1%} of the questions, in cross-validation"
         emit(f"a category classifier is right on {accuracy}: requests need no category")
     if AUTO in names:
         with progress("Comparing algorithms", "tuned") as done:

@@ -4,8 +4,6 @@ from typing import Any
 
 from msgspec import Struct
 
-from .categories import CategoryClassifier
-
 # Of the original's files; absent or null is the first.
 FORMAT_VERSIONS = (1, 2)
 # Stands for each feature vector that `Source.fields` leaves out; no string of a document holds it.
@@ -33,8 +31,6 @@ class Source(Struct, frozen=True, eq=False):
     """Those by which the estimator picks, with their version: ``native/1``."""
     fields: dict[str, Any]
     """Every field that a selector reads, as in the JSON, with `VECTOR` for each feature vector."""
-    category_classifier: CategoryClassifier | None = None
-    """What predicts categories, checked; `fields` hold it too."""
 
 
 class Document(Struct, frozen=True, eq=False):

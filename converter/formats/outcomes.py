@@ -8,8 +8,6 @@ import numpy.typing as npt
 from modelpick.runtime.artifact.metadata import EncoderIdentity
 from modelpick.runtime.decision.outcomes import SECONDS
 
-from .categories import CategoryClassifier
-
 Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 NANOSECONDS = 1e9
@@ -160,8 +158,8 @@ class Training(NamedTuple):
     weights: Matrix
     """``0.9 * quality + 0.1 * speed``, or by the user's shares, shape (n_queries, n_models); -inf if unknown."""
     settings: Settings
-    categories: CategoryClassifier | None = None
-    """What predicts the category of an embedding, where text alone shall suffice."""
+    categories: dict[str, Any] | None = None
+    """Field of the JSON model that predicts the category of an embedding, where text alone shall suffice."""
 
     @property
     def advantages(self) -> Matrix:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 
-import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -14,11 +13,10 @@ from ..algorithms import TABLE
 from ..algorithms.knn.vote import NATIVE_1
 from ..algorithms.row import AnyRow, Semantics
 from ..algorithms.speeds import decaying_speeds
-from ..formats.categories import CATEGORY_CLASSIFIER
+from ..categories import FIELD, train_classifier
 from ..formats.document import ENCODER
 from ..formats.outcomes import NANOSECONDS, Benchmark, Settings, Training
 from ..formats.questions import TRAINING_QUESTIONS, to_field
-from .categories import category_classifier
 from .crossvalidation import best_single, judged
 from .points import operating_points
 from .records import required_embeddings
@@ -54,7 +52,7 @@ def training_data(benchmark: Benchmark, settings: Settings | None = None, *, one
         width = embeddings.shape[1] + len(CATEGORIES)
         features = FeatureBuilder(width).build_batch(embeddings, benchmark.categories)
         if benchmark.encoder is not None:
-            classifier = category_classifier(embeddings, benchmark.categories, settings.seed)
+            classifier = train_classifier(embeddings, benchmark.categories, settings.seed)
     known = ~np.isnan(benchmark.quality)
     nanoseconds = benchmark.told_seconds() * NANOSECONDS
     speeds = decaying_speeds(nanoseconds.astype(np.int64))
@@ -163,7 +161,7 @@ def train(training: Training, algorithm: str | AnyRow, *, digests: bool = True) 
     encoder = training.benchmark.encoder
     made_with: dict[str, object] = {ENCODER: encoder._asdict()} if encoder else {}
     if training.categories is not None:
-        made_with[CATEGORY_CLASSIFIER] = msgspec.to_builtins(training.categories)
+        made_with[FIELD] = training.categories
     if digests:
         made_with[TRAINING_QUESTIONS] = to_field(training.benchmark.queries)
     return fields | {"feature_dim": training.features.shape[1]} | made_with

@@ -14,8 +14,8 @@ from modelpick.runtime.loading import Contents, read_contents
 
 from ..algorithms.base import Estimator
 from ..algorithms.row import TOLERANCE, difference
+from ..categories import differing_categories
 from ..load import load_as_recorded
-from .categories import differing_categories
 from .outputs import differing_outputs
 from .probes import SAMPLES, made_queries
 from .report import Disagreement, Report
@@ -101,7 +101,7 @@ def compare(
         done(len(explanations), len(matrix))
     expectations = estimator.row.expect(estimator, matrix, explanations)
     others = differing_outputs(artifact, contents, estimator, matrix)
-    others |= differing_categories(selector.metadata, made_of.category_classifier if made_of else None, matrix)
+    others |= differing_categories(selector.metadata, made_of, matrix)
     for row, (query, pick, explanation, expectation) in enumerate(
         zip(matrix, picked, explanations, expectations, strict=True)
     ):

@@ -5,13 +5,12 @@ import copy
 import json
 import pickle
 
-import msgspec
 import numpy as np
 import onnx
 import pytest
 
 from modelpick.converter import convert
-from modelpick.converter.training.categories import category_classifier
+from modelpick.converter.categories import train_classifier
 from modelpick.runtime import ArtifactError, Selector
 from modelpick.runtime.artifact.seal import seal
 from modelpick.runtime.features import CATEGORIES
@@ -27,8 +26,8 @@ CATEGORY = ["math", "computer science", "history"]
 def artifact(files):
     """An artifact that tells the categories of the known texts apart."""
     encoder = Encoder.load(files.encoder)
-    classifier = category_classifier(encoder.embed(TEXTS).astype(np.float64), CATEGORY)
-    document = kmeans(encoder, one_hot=True) | {"category_classifier": msgspec.to_builtins(classifier)}
+    classifier = train_classifier(encoder.embed(TEXTS).astype(np.float64), CATEGORY)
+    document = kmeans(encoder, one_hot=True) | {"category_classifier": classifier}
     target = files.folder / "predicts.onnx"
     convert(json.dumps(document).encode(), target)
     return target

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
+from modelpick.converter import categories as module
 from modelpick.converter import convert, verify
-from modelpick.converter.artifact import writer
 from modelpick.converter.artifact.restore import to_json
-from modelpick.converter.training.categories import C, category_classifier
+from modelpick.converter.categories import C, train_classifier
 from modelpick.converter.verification.report import VerificationError
 from modelpick.runtime import DocumentError, Selector
 from modelpick.runtime.features import CATEGORIES
@@ -139,13 +139,13 @@ def test_what_is_wrong_is_refused_and_nothing_is_replaced(tmp_path, changed, mes
 
 
 def test_an_artifact_that_predicts_otherwise_is_not_written(tmp_path, monkeypatch):
-    exported = writer.to_graph
+    exported = module.to_graph
 
     def wrong(estimator, target_opset):
         estimator.coef_ = -estimator.coef_
         return exported(estimator, target_opset)
 
-    monkeypatch.setattr(writer, "to_graph", wrong)
+    monkeypatch.setattr(module, "to_graph", wrong)
     target = tmp_path / "a.onnx"
     target.write_bytes(b"kept")
     with pytest.raises(VerificationError) as caught:
@@ -163,25 +163,25 @@ def clusters(rng, n=40, width=5):
 
 def test_training_is_scikit_learns_and_the_same_each_time():
     embeddings, categories = clusters(np.random.default_rng(0))
-    trained = category_classifier(embeddings, categories)
-    assert trained.classes == ["law", "math", "other"]  # sport counts as other
-    assert trained.accuracy == 1.0
+    trained = train_classifier(embeddings, categories)
+    assert trained["classes"] == ["law", "math", "other"]  # sport counts as other
+    assert trained["accuracy"] == 1.0
     labels = [category if category != "sport" else "other" for category in categories]
     fitted = LogisticRegression(C=C, max_iter=1000).fit(embeddings, labels)
-    np.testing.assert_allclose(trained.coef, fitted.coef_, rtol=1e-5)
-    np.testing.assert_allclose(trained.intercept, fitted.intercept_, rtol=1e-5)
-    again = category_classifier(embeddings, categories)
-    assert (again.coef, again.intercept) == (trained.coef, trained.intercept)
+    np.testing.assert_allclose(trained["coef"], fitted.coef_, rtol=1e-5)
+    np.testing.assert_allclose(trained["intercept"], fitted.intercept_, rtol=1e-5)
+    again = train_classifier(embeddings, categories)
+    assert (again["coef"], again["intercept"]) == (trained["coef"], trained["intercept"])
 
 
 def test_accuracy_is_that_on_held_out_queries():
     rng = np.random.default_rng(1)
     noise, categories = rng.normal(size=(200, 100)), ["law", "math"] * 100
-    assert category_classifier(noise, categories).accuracy == pytest.approx(0.5, abs=0.15)
-    rare = category_classifier(np.eye(5), ["law"] * 4 + ["math"])  # some folds know one category alone
-    assert (rare.classes, rare.accuracy) == (["law", "math"], 0.8)
+    assert train_classifier(noise, categories)["accuracy"] == pytest.approx(0.5, abs=0.15)
+    rare = train_classifier(np.eye(5), ["law"] * 4 + ["math"])  # some folds know one category alone
+    assert (rare["classes"], rare["accuracy"]) == (["law", "math"], 0.8)
 
 
 def test_nothing_is_trained_where_nothing_can_be_learned():
-    assert category_classifier(np.eye(4), ["sport", "other", "other", "other"]) is None
-    assert category_classifier(np.ones((4, 3)), ["law", "math", "law", "math"]) is None
+    assert train_classifier(np.eye(4), ["sport", "other", "other", "other"]) is None
+    assert train_classifier(np.ones((4, 3)), ["law", "math", "law", "math"]) is None
