@@ -10,14 +10,14 @@ FAR = 0.99
 
 
 class DriftMonitor:
-    """Measures which share of the last requests lie farther out than nearly all of the model's own rows.
+    """Measures the share of recent requests that lie farther out than 99 of 100 of the model's own rows.
 
-    About 0.01 while requests are like the rows, and 1.0 once nothing is. Threads may share it.
+    The share is about 0.01 while requests resemble the rows, and 1.0 where none does. Threads may share a monitor.
 
     Parameters
     ----------
     window
-        How many requests are remembered.
+        Number of recent requests that count.
     """
 
     def __init__(self, window: int = 1_000) -> None:
@@ -26,7 +26,7 @@ class DriftMonitor:
         self._lock = Lock()
 
     def observe(self, drift: Drift) -> float:
-        """Take in the `Selector.drift` of a request; returns the share."""
+        """Record the `Selector.drift` of a request, and return the share."""
         is_far = drift.rank >= FAR
         with self._lock:
             if len(self._far) == self._far.maxlen:

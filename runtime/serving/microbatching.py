@@ -26,18 +26,18 @@ _Shared = tuple[tuple[str, Any], ...]
 class BatchingSelector:
     """Answers concurrent requests by one `Selector.select_batch`, in a thread.
 
-    For use within one event loop. A request waits for others only while a run is under way, until it ends,
-    ``max_batch`` are there, or the first of them has waited ``max_wait_us``; then another run begins beside it. That
-    helps with large artifacts and many callers; see benchmarks/README.md.
+    For use within one event loop. A request waits only while a run is under way: until the run ends, until
+    ``max_batch`` requests wait, or until the first of them has waited ``max_wait_us``. Then the next run begins, even
+    if the previous one has not ended. Merging helps with large artifacts and many callers; see benchmarks/README.md.
 
     Parameters
     ----------
     selector
-        What picks.
+        Picks the models.
     max_batch
-        Most requests in a run.
+        Maximum number of requests in a run.
     max_wait_us
-        Longest wait of a request for others, in microseconds; event loops are exact to about a millisecond.
+        Maximum wait of a request for others, in microseconds; event loops are exact to about a millisecond.
     """
 
     def __init__(self, selector: Selector, *, max_batch: int = 64, max_wait_us: float = 2_000.0) -> None:
@@ -53,7 +53,7 @@ class BatchingSelector:
 
     @spelled_out
     async def select(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> str:
-        """Pick the model for one query; takes and raises what `Selector.select` does. Bad requests fail alone."""
+        """Pick the model for one query; see `Selector.select`. A bad request fails alone."""
         if self._closed:
             raise ArtifactError("the selector is closed")
         given = _shared(request)
@@ -96,7 +96,7 @@ class BatchingSelector:
                 one.answer.set_result(model)
 
     async def aclose(self) -> None:
-        """Answer what is waiting, and refuse what comes later."""
+        """Answer the waiting requests, and refuse later ones."""
         self._closed = True
         for given in list(self._waiting):
             self._start(given)
@@ -112,14 +112,14 @@ class BatchingSelector:
 
 
 class _Models(dict[str, float]):
-    """Numbers of models, which can be a key."""
+    """A hashable mapping of models to numbers."""
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(tuple(sorted(self.items())))
 
 
 def _shared(request: Request) -> _Shared:
-    """Return the preferences of a request, as `Selector.select_batch` takes it, but so that it can be a key."""
+    """Return the preferences of a request as keywords of `Selector.select_batch`, with hashable values."""
     given = ((name, request.get(name)) for name in sorted(Given.__annotations__))
     return tuple((name, _hashable(value)) for name, value in given if value is not None)
 

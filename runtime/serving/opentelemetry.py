@@ -17,7 +17,7 @@ class OpenTelemetryObserver:
     Parameters
     ----------
     meter
-        What makes the instruments; the global provider's by default.
+        Makes the instruments; by default the meter of the global provider.
     """
 
     def __init__(self, meter: Meter | None = None) -> None:
@@ -29,7 +29,7 @@ class OpenTelemetryObserver:
         self._swaps = meter.create_counter("modelpick.swaps", "1", "New files of a store, by outcome.")
 
     def __call__(self, event: Event) -> None:
-        """Take in an event."""
+        """Record an event."""
         if isinstance(event, Selection):
             self._seconds.record(event.seconds, {"selector": event.selector})
             for model, count in Counter(event.models).items():

@@ -27,7 +27,7 @@ _LOCK = Lock()
 
 
 def _metrics(registry: CollectorRegistry) -> _Metrics:
-    """Return the metrics of a registry, registering them at first."""
+    """Return the metrics of a registry; the first call registers them."""
     with _LOCK:
         if registry not in _REGISTERED:
             picked, calls, files = ["selector", "model"], ["selector"], ["selector", "outcome"]
@@ -54,7 +54,7 @@ class PrometheusObserver:
         self._metrics, self._is_default = _metrics(registry), registry is REGISTRY
 
     def __call__(self, event: Event) -> None:
-        """Take in an event."""
+        """Record an event."""
         if isinstance(event, Selection):
             self._metrics.seconds.labels(event.selector).observe(event.seconds)
             for model in event.models:
@@ -70,10 +70,10 @@ class PrometheusObserver:
 
 
 def exposition() -> bytes:
-    """Return the metrics as Prometheus reads them: those of all processes where they share a folder.
+    """Return the metrics as Prometheus reads them, added up over all processes that share a folder.
 
-    The environment variable ``PROMETHEUS_MULTIPROC_DIR`` names that folder; it must be set, and the folder empty,
-    before the first process imports prometheus_client.
+    The environment variable ``PROMETHEUS_MULTIPROC_DIR`` names the folder. The variable must be set, and the folder
+    must be empty, before the first process imports prometheus_client.
     """
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(REGISTRY)

@@ -19,27 +19,27 @@ from ..errors import FeatureError
 from ..selector import Selector
 
 BATCH = 4_096
-# What the column of errors is called, after that of the picks.
+# The name of the column of errors is the name of the column of picks with this suffix.
 ERROR_SUFFIX = "_error"
 _B = TypeVar("_B")
-# The worker that a process made last, and for whom: a process of Ray does task after task.
+# The worker that this process made last, and its key: a process of Ray runs task after task.
 _made: tuple[str, Any] = "", None
 
 
 class _Workers(Generic[_B]):
-    """Answers batches by the worker that each process of Ray makes of files, once.
+    """Answers batches by a worker that each process of Ray makes once from files.
 
-    Tasks do it, not actors: Ray passes what an actor is made of through its object store, where an actor that starts
-    again may not find it. Files go as arrays, which processes of one machine read in place.
+    Batches are tasks, not calls of actors: Ray passes the arguments of an actor through its object store, where an
+    actor that starts again may not find them. Files are passed as arrays, which processes of one machine read in place.
 
     Parameters
     ----------
     make
-        Makes a function of batches from the bytes of files, and arguments.
+        Makes a function of batches from the bytes of files and other arguments.
     files
-        Their bytes.
+        Bytes of the files.
     arguments
-        The others.
+        The other arguments.
     """
 
     def __init__(self, make: Callable[..., Callable[[_B], _B]], files: tuple[bytes, ...], *arguments: Any) -> None:
@@ -77,7 +77,7 @@ class _Worker:
         return {**batch, **{name: np.array(values, dtype=object) for name, values in columns.items()}}
 
     def _error(self, row: npt.ArrayLike | None) -> str:
-        """Return what is wrong with a row, or nothing."""
+        """Return the reason why a row cannot be answered, or None."""
         try:
             self._selector.checked(row)
         except FeatureError as error:
@@ -96,10 +96,10 @@ def select_dataset(
 ) -> Dataset:
     """Pick the model for each row of a Ray dataset, in processes that load the artifact once each.
 
-    A row that cannot be answered, such as one with NaN, gets null, and the reason in another column, which is null for
-    the others.
+    A row that cannot be answered, such as a row with NaN, gets null, and the reason in another column, which is null in
+    all other rows.
 
-    Lazy, as Ray's datasets are. What a killed worker had not finished is computed again by another.
+    Lazy, as Ray's datasets are. Batches that a killed worker has not finished are computed again by another worker.
 
     Parameters
     ----------
@@ -108,9 +108,10 @@ def select_dataset(
     artifact
         Path or bytes; every process gets the bytes.
     column, output
-        Names of the column of features, and of the new one with the picks; that of the errors ends in `ERROR_SUFFIX`.
+        Names of the column of features, and of the new column with the picks. The column of errors is ``output`` with
+        `ERROR_SUFFIX` behind it.
     workers
-        Tasks at a time, of one processor each.
+        Number of tasks at a time, of one CPU each.
     batch_size
         Rows in a call.
 

@@ -61,7 +61,7 @@ def select_prompts(
 ) -> Dataset:
     """Pick the model for each prompt of a Ray dataset, in processes that load both files once each.
 
-    Lazy, as Ray's datasets are. A row that cannot be answered gets null, and the reason in another column.
+    Lazy, as Ray's datasets are. A row that cannot be answered gets null, and the reason in a second new column.
 
     Parameters
     ----------
@@ -70,13 +70,13 @@ def select_prompts(
     artifact, encoder
         Paths or bytes; every process gets the bytes.
     column, category
-        Names of the columns of prompts, and of their categories where the artifact needs these.
+        Names of the columns of prompts, and of their categories where the artifact needs a category.
     output
-        Name of the new column with the picks; that of the errors ends in `ERROR_SUFFIX`.
+        Name of the new column with the picks. The column of errors is ``output`` with `ERROR_SUFFIX` behind it.
     message
         See `TextSelector.load`.
     workers
-        Tasks at a time, of one processor each.
+        Number of tasks at a time, of one CPU each.
     batch_size
         Rows in a call.
 

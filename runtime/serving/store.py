@@ -18,7 +18,7 @@ from ..selector import Loading, Selector
 SUFFIX = ".onnx"
 # Models are named so that the original router finds them, as ``knn_model``: a store finds them as ``knn``, too.
 ENDING = "_model"
-# Seconds that what watches the files waits for one of them to be loaded before it looks at the next.
+# Seconds that the watching thread waits for a file to load before it looks at the next one.
 PATIENCE = 1.0
 
 
@@ -29,11 +29,11 @@ class Seen(NamedTuple):
     modified: int
     size: int
     changed: int
-    """Also when the other times were set by hand."""
+    """Changes even when the modification time was set by hand."""
 
 
 class _Load:
-    """A file that is being loaded, in a thread of its own: one that never ends holds up nothing but itself."""
+    """A file that is being loaded, in a thread of its own: a load that never ends delays no other file."""
 
     def __init__(self, file: Path, seen: object) -> None:
         self.file, self.seen = file, seen
@@ -49,7 +49,7 @@ class _Load:
         Thread(target=run, name="modelpick load", daemon=True).start()
 
     def wait(self, seconds: float) -> None:
-        """Return when it ended, or has taken so long."""
+        """Wait until the load ends, at most for some seconds."""
         self._ended.wait(max(0.0, self._began + seconds - monotonic()))
 
     def is_overdue(self, seconds: float) -> bool:
@@ -60,32 +60,33 @@ class SelectorStore(Mapping[str, Selector]):
     """Holds the current selector of each artifact file, and swaps it when the file changes.
 
     A mapping of names to selectors. Requests in flight finish on the selector that they began with. A file that is
-    refused is logged and counted, also at first, and the selector before it serves on; so it does when a file vanishes.
-    What the system could not read is tried again at the next look, and said once; what is bad is not, until it changes.
-    Whatever a file does while it is loaded, other files are looked at. Threads may share a store, and a process that is
-    forked may go on using it.
+    refused is logged and counted, also at the start, and the previous selector keeps serving. It also keeps serving
+    when its file vanishes. A file that the system could not read is tried again at the next look, and logged once. A
+    bad file is tried again only after it has changed. However long a file loads, other files are looked at meanwhile.
+    Threads may share a store, and a forked process may go on using it.
 
-    It also takes what `Selector.load` takes, for every selector. The ``observer`` is called with each `events.Swap` and
-    `events.Refusal` as well, in the thread that loaded the file.
+    A store also takes the keywords of `Selector.load`, for every selector. The ``observer`` is called with each
+    `events.Swap` and `events.Refusal` as well, in the thread that loaded the file.
 
     Parameters
     ----------
     path
-        An artifact, or a folder of them, of which hidden files are not looked at. Names are those of the files, without
-        ``.onnx``; the ``_model`` at the end of one may be left away.
+        An artifact, or a folder of artifacts, whose hidden files are ignored. A name is that of the file without
+        ``.onnx``; a ``_model`` at its end may be left out.
     require
-        Names that must have a selector at first. An artifact that is given by its path must have one in any case.
+        Names that must have a selector at the start. An artifact given by its path is always required.
     poll_seconds
-        How often files are looked at. With watchfiles installed (extra ``watch``), changes are seen at once as well.
+        Seconds between two looks at the files. With watchfiles installed (extra ``watch``), changes are also seen at
+        once.
     load_seconds
-        How long a file may take to load; one that takes longer is refused.
+        Maximum seconds that a file may take to load; a file that takes longer is refused.
 
     Raises
     ------
     ArtifactError
-        When a name that is required has no selector at first, or none has one.
+        When a required name has no selector at the start, or no name has one.
     ModelpickError
-        When seconds are none.
+        When ``poll_seconds`` or ``load_seconds`` is not a positive number.
     TypeError
         When a keyword is not known.
     """
@@ -110,7 +111,7 @@ class SelectorStore(Mapping[str, Selector]):
         self._refused: dict[str, tuple[object, ModelpickError]] = {}
         self._loading: dict[str, _Load] = {}
         self._refusals = 0
-        # Held for a moment at a time: never while a file is loaded, or an observer called.
+        # Held for a moment at a time: never while a file is loaded or an observer is called.
         self._lock, self._stop = Lock(), Event()
         self._threads: list[Thread] = []
         self.refresh()
@@ -119,7 +120,7 @@ class SelectorStore(Mapping[str, Selector]):
         _STORES.add(self)
 
     def __getitem__(self, name: str) -> Selector:
-        """Return the current selector of a name; call it once a request, and keep it for the whole of it."""
+        """Return the current selector of a name. Call this once a request, and keep what it returns."""
         current = self._current
         try:
             return current[name] if name in current else current[f"{name}{ENDING}"]
@@ -140,7 +141,7 @@ class SelectorStore(Mapping[str, Selector]):
         current = self._current
         return current.get(name, current.get(f"{name}{ENDING}", default))
 
-    # Two stores are never alike, whatever they hold now.
+    # Two stores are never equal, whatever they hold now.
     __eq__, __hash__ = object.__eq__, object.__hash__
 
     def __repr__(self) -> str:
@@ -153,7 +154,7 @@ class SelectorStore(Mapping[str, Selector]):
 
     @property
     def refusals(self) -> int:
-        """How many files were refused so far."""
+        """Number of files refused so far."""
         return self._refusals
 
     def _check(self, require: Iterable[str]) -> None:
@@ -171,7 +172,7 @@ class SelectorStore(Mapping[str, Selector]):
             raise ArtifactError(f"{self._path}: expected at least one {SUFFIX} file in this folder")
 
     def refresh(self) -> None:
-        """Look at the files now; returns when all that changed are loaded or refused."""
+        """Look at the files now. Returns when all changed files are loaded or refused."""
         for load in [*self._loading.values()]:  # what began before this call may not have seen the last change
             load.wait(self._longest)
         self._look_at_files(self._longest)
@@ -186,7 +187,7 @@ class SelectorStore(Mapping[str, Selector]):
                 self._refuse(load, ArtifactError(f"{load.file}: cannot be loaded within {self._longest:g} seconds"))
 
     def _begun(self, file: Path) -> _Load | None:
-        """Begin to load a file, if it changed; returns what loads it now, if anything does."""
+        """Begin to load a file if it changed. Returns the load in progress, if there is one."""
         with self._lock:
             load, seen = self._loading.get(file.stem), self._look(file)
             if load is None and seen is not None and seen != self._seen.get(file.stem):
@@ -227,7 +228,7 @@ class SelectorStore(Mapping[str, Selector]):
             thread.start()
 
     def _start_again(self) -> None:
-        """Watch the files in a process that was forked from the one that did: threads do not come along."""
+        """Watch the files in a forked process too: the watching thread is not forked."""
         self._lock, self._loading = Lock(), {}
         if not self._stop.is_set():
             self._stop = Event()
@@ -239,7 +240,7 @@ class SelectorStore(Mapping[str, Selector]):
         return sorted(file for file in self._path.glob(f"*{SUFFIX}") if not file.name.startswith("."))
 
     def _look(self, file: Path) -> object | None:
-        """Return what distinguishes a file from its next version, None where there is none."""
+        """Return what distinguishes a file from its next version, or None where there is no file."""
         return look(file)
 
     def _loaded(self, file: Path) -> Selector:
@@ -260,7 +261,7 @@ class SelectorStore(Mapping[str, Selector]):
             if before is not None and before[0] == load.seen and str(before[1]) == str(error):
                 return
             self._refusals += 1
-        instead = "the old one serves on" if name in self._current else "there is none to serve"
+        instead = "the old one keeps serving" if name in self._current else "there is none to serve"
         logger.error("%s: refused, %s: %s", name, instead, error)
         if self._observer:
             notify(self._observer, Refusal(name, str(error)))
@@ -288,9 +289,9 @@ class SelectorStore(Mapping[str, Selector]):
             logger.exception("%s: cannot be looked at", self._path)
 
     def close(self) -> None:
-        """Stop looking at the files; the selectors serve on for whoever holds them.
+        """Stop looking at the files. Selectors that a caller holds keep serving.
 
-        What does not end to load goes on beside, and ends with the process.
+        A load that has not ended goes on in its thread, which ends with the process.
         """
         self._stop.set()
         for thread in self._threads:
@@ -325,7 +326,7 @@ def _seconds(name: str, given: float) -> float:
 
 
 def look(file: Path) -> Seen | None:
-    """Look at a file; None where it is not there."""
+    """Return the state of a file, or None where there is no file."""
     try:
         status = file.stat()
     except OSError:

@@ -12,26 +12,26 @@ from .store import Seen, SelectorStore, look
 
 
 class TextStore(SelectorStore):
-    """A `SelectorStore` of prompts, with one encoder before all of its artifacts.
+    """A `SelectorStore` for prompts, with one encoder in front of all artifacts.
 
-    Where either file changes, both are loaded, and refused where they do not belong together: of two files that are
-    replaced one after the other, the first alone changes nothing, and is counted as a refusal.
+    Where an artifact or the encoder changes, both are loaded, and are refused where they do not belong together. Where
+    both are replaced one after the other, the first replacement changes nothing, and is counted as a refusal.
 
     Parameters
     ----------
     path
-        An artifact, or a folder of them, in which the encoder may lie as well.
+        An artifact, or a folder of artifacts, which may also hold the encoder.
     encoder
         Path of the encoder.
     message
         See `TextSelector.load`.
     require, poll_seconds, load_seconds
-        What `SelectorStore` takes; and all else that it takes.
+        See `SelectorStore`, whose other keywords are taken too.
 
     Raises
     ------
     ArtifactError
-        When a file that is there at first is refused, or none is.
+        When a file is refused at the start, or there is no file.
     """
 
     @spelled_out
@@ -51,7 +51,7 @@ class TextStore(SelectorStore):
         super().__init__(path, require=require, poll_seconds=poll_seconds, load_seconds=load_seconds, **load)
 
     def __getitem__(self, name: str) -> TextSelector:  # type: ignore[override]
-        """Return the current selector of a name; call it once a request, and keep it for the whole of it."""
+        """Return the current selector of a name. Call this once a request, and keep what it returns."""
         return super().__getitem__(name)  # type: ignore[return-value]
 
     def _files(self) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Prompts in, models out: an encoder beside a selector. Needs tokenizers, the extra ``text``."""
+"""From prompts to models: an encoder in front of a selector. Needs tokenizers, the extra ``text``."""
 
 from .encoder import Encoder
 from .selector import TextSelector

@@ -19,15 +19,14 @@ _OUTPUTS = [Output.SCORE]
 class CategoryPredictor:
     """Predicts the categories of embeddings by running the classifier of an artifact in onnxruntime.
 
-    Immutable: any number of threads may call it at once. It has no copies: these are made of the artifact, whose seal
-    is checked.
+    Immutable: any number of threads may call it at once. It cannot be copied: copy the artifact, whose seal is checked.
 
     Parameters
     ----------
     name
-        Of the artifact, for messages.
+        Name of the artifact, for messages.
     classifier
-        What its metadata hold.
+        The classifier in the artifact's metadata.
     embedding_dim
         Width of the embeddings.
     providers, sess_options
@@ -36,7 +35,7 @@ class CategoryPredictor:
     Raises
     ------
     ArtifactError
-        When onnxruntime cannot run it, or it is of embeddings of another width.
+        When onnxruntime cannot run the classifier, or it expects embeddings of another width.
     """
 
     def __init__(

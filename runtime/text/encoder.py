@@ -1,4 +1,4 @@
-"""Encoder: texts -> embeddings, by an ONNX graph and the tokenizer that stands in its metadata."""
+"""Encoder: texts -> embeddings, by an ONNX graph and the tokenizer in its metadata."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,8 +18,8 @@ from ..session import Providers, cannot_run, open_session, runner
 from .static import static_runner
 from .tokenizing import Tokenizer, Tokens
 
-# Texts that are tokenized before the first of them is run, and tokens of a run, fillers included: more of them are not
-# faster on a processor, and take memory.
+# Texts that are tokenized before the first of them is run, and tokens of a run, padding included. Higher numbers take
+# memory, and are not faster on a CPU.
 WINDOW, RUN_TOKENS = 4_096, 512
 Embeddings = npt.NDArray[np.float32]
 RunTokens = Callable[[list[list[int]]], Embeddings]
@@ -27,10 +27,10 @@ _OUTPUTS = [EncoderPort.EMBEDDING]
 
 
 class Encoder:
-    """Embeds texts by an encoder's file: in onnxruntime, or by numpy where its vectors are static.
+    """Embeds texts by an encoder's file: in onnxruntime, or in numpy where its vectors are static.
 
-    An encoder is immutable: any number of threads may call it at once, forked processes may go on with it, and it can
-    be pickled, with all of its file. Make one with `Encoder.load`.
+    An encoder is immutable: any number of threads may call it at once, and forked processes may go on using it. A
+    pickle holds the whole file. Make an encoder with `Encoder.load`.
     """
 
     def __init__(
@@ -60,15 +60,15 @@ class Encoder:
         path
             Path of a file that ``modelpick encoder`` wrote, or its bytes.
         providers
-            Execution providers, as onnxruntime takes them; the CPU by default. Others never stand in for them.
+            Execution providers, as onnxruntime takes them; the CPU by default. No other provider replaces them.
         sess_options
-            Session options; by default one thread and sequential execution. With any of the two, static vectors are
-            looked up in onnxruntime as well.
+            Session options; by default one thread and sequential execution. Where ``providers`` or ``sess_options`` are
+            given, static vectors are looked up in onnxruntime instead of numpy.
 
         Raises
         ------
         ArtifactError
-            When the file cannot be read, is cut, altered, not an encoder, or of a newer version.
+            When the file cannot be read, is cut or altered, is not an encoder, or is of a newer version.
         ModelpickError
             When the tokenizers library is not installed.
         """
@@ -84,7 +84,7 @@ class Encoder:
         else:
             run = session_runner(open_session(name, model, providers, sess_options), metadata.pad_id)
         encoder = cls(name, run, metadata, tokenizer, path, data[-SEAL_LENGTH:])
-        # The greatest token, and the one that fills: a graph that knows these knows all.
+        # The greatest token and the padding: a graph that has a row for both has one for every token.
         shape = encoder._run([[facts.greatest_id] * 2, [facts.greatest_id]]).shape
         if shape != (2, metadata.embedding_dim):
             raise ArtifactError(f"{name}: expected embeddings of {metadata.embedding_dim} columns, got shape {shape}")
@@ -117,19 +117,19 @@ class Encoder:
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """What turns texts into its tokens."""
+        """Turns texts into tokens."""
         return self._tokenizer
 
     def embed(self, texts: Sequence[str]) -> Embeddings:
         """Embed texts, float32, shape (n, embedding_dim).
 
-        Texts of like lengths share a run, and what shares a run changes an embedding by less than 1e-5; with 8-bit
-        weights each has a run of its own. A text is cut after the longest input; lone surrogates are read as U+FFFD.
+        Texts of similar lengths share a run. Sharing a run changes an embedding by less than 1e-5; with 8-bit weights
+        each text has a run of its own. A text is cut after the longest input. Lone surrogates are read as U+FFFD.
 
         Raises
         ------
         FeatureError
-            When something is not a text.
+            When an element is not a text.
         ArtifactError
             When the encoder is closed.
         """
@@ -143,40 +143,40 @@ class Encoder:
         return embeddings
 
     def embed_tokens(self, tokens: Sequence[list[int]]) -> Embeddings:
-        """Embed texts that are tokenized, each with the tokens that the tokenizer adds, as `embed` does."""
+        """Embed tokenized texts, whose tokens include those that the tokenizer adds, as `embed` does."""
         embeddings = np.empty((len(tokens), self.embedding_dim), np.float32)
         for rows in self._runs([len(ids) for ids in tokens]):
             embeddings[rows] = self._run([tokens[row] for row in rows])
         return embeddings
 
     def embed_one(self, text: str) -> Embeddings:
-        """Embed one text, float32, shape (embedding_dim,), with less around it than `embed`; raises what that does."""
+        """Embed one text, float32, shape (embedding_dim,), faster than `embed`, and with the same errors."""
         embedding: Embeddings = self._run([self._tokenizer.read(text)[0]])[0]
         return embedding
 
     def read(self, text: str) -> tuple[Embeddings, Tokens]:
-        """Embed one text, float32, shape (embedding_dim,), and count its tokens; raises what `embed` does."""
+        """Embed one text, float32, shape (embedding_dim,), and count its tokens; raises the errors of `embed`."""
         ids, cut = self._tokenizer.read(text)
         return self._run([ids])[0], Tokens(len(ids), cut)
 
     def tokens(self, text: str) -> Tokens:
-        """Count the tokens that are read of a text; raises what `embed` does."""
+        """Count the tokens that the encoder reads of a text; raises the errors of `embed`."""
         ids, cut = self._tokenizer.read(text)
         return Tokens(len(ids), cut)
 
     def close(self) -> None:
-        """Let go of the session, or the vectors; calls in flight finish, later ones raise `ArtifactError`."""
+        """Release the session, or the vectors. Calls in flight finish; later calls raise `ArtifactError`."""
         self._run_tokens = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the bytes; they are read again, so that no copy is held, and must be those that were loaded."""
+        """Pickle the bytes. They are read from the file again instead of being held, and must be unchanged."""
         name, data = read_sealed(self._source)
         if data[-SEAL_LENGTH:] != self._seal:
             raise ArtifactError(f"{name}: expected the file that was loaded, of {self.identity}: it was replaced")
         return Encoder.load, (data,)
 
     def _runs(self, lengths: list[int]) -> Iterator[list[int]]:
-        """Yield the rows of each run: the shortest first, as many as fill it at the length of its longest."""
+        """Yield the rows of each run, the shortest texts first. All texts of a run are padded to its longest text."""
         if self._metadata.weights == INT8 or self._metadata.is_static:
             yield from ([row] for row in range(len(lengths)))
             return
@@ -201,8 +201,8 @@ class Encoder:
 
 
 def session_runner(session: onnxruntime.InferenceSession, pad_id: int) -> RunTokens:
-    """Return what embeds the tokens of some texts in a session, each text's filled to the longest, at least one."""
-    session._model_bytes = None  # it would hold the file beside what it made of it
+    """Return a function that embeds the tokens of one or more texts in a session, padded to the longest text."""
+    session._model_bytes = None  # the session would hold the file in addition to what it made of it
     run = runner(session)
 
     def embed(tokens: list[list[int]]) -> Embeddings:

@@ -1,4 +1,4 @@
-"""What of a conversation, as OpenAI's clients send it, is the prompt."""
+"""Which part of a conversation, in the format of OpenAI's clients, is the prompt."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
@@ -29,17 +29,17 @@ def prompt_of(messages: Messages, which: Which = "last_user") -> str:
     Parameters
     ----------
     messages
-        A list, or an array or a series of objects as data frames have them. Each has ``role``, and ``content``: a
-        string, or a list of parts, of which those of text count (``text``, ``input_text``, ``output_text``); images,
-        sounds and files have none, and a call of a tool has no content. Messages without text are passed over.
+        A list, or an array or a series of objects, as data frames hold them. Each object has ``role`` and ``content``:
+        a string, or a list of parts. Only parts of text count (``text``, ``input_text``, ``output_text``), not images,
+        sounds and files. Messages without text, such as calls of tools, are skipped.
     which
-        "last_user": the last message of a user; "user": all of these; "all": those of any role, the system's and
-        tools' included, in their order.
+        "last_user": the last message of a user; "user": all messages of users; "all": all messages, including the
+        system's and tools'. Their order stays.
 
     Raises
     ------
     FeatureError
-        When messages are laid out otherwise, or none that counts has text.
+        When messages have another layout, or no message that counts has text.
     """
     said = _all_said(messages)
     chosen = _CHOICES[which]([one for one in said if one.text.strip()])
@@ -49,7 +49,7 @@ def prompt_of(messages: Messages, which: Which = "last_user") -> str:
 
 
 def texts_of(messages: Messages) -> list[str]:
-    """Return the text of each message, empty where it has none; raises what `prompt_of` does of their layout."""
+    """Return the text of each message, empty where it has none; raises `FeatureError` as `prompt_of` does."""
     return [one.text for one in _all_said(messages)]
 
 
@@ -61,7 +61,7 @@ def _all_said(messages: Messages) -> list[_Said]:
 
 
 def _listed(values: object) -> list[Any] | None:
-    """Return a list of what is one, such as an array, as pandas has the lists of a Parquet file; None of all else."""
+    """Return a sequence as a list, or None for anything else; pandas reads the lists of a Parquet file as arrays."""
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         return None
     try:

@@ -1,7 +1,7 @@
-"""TextSelector: an encoder before a selector, from a prompt to the name of a model.
+"""TextSelector: an encoder in front of a selector, from a prompt to the name of a model.
 
-A selector whose vectors end in the one-hot of a category takes the caller's, or what a classifier within its artifact
-predicts.
+Where the selector's vectors end in the one-hot of a category, the category is the caller's, or is predicted by a
+classifier within the artifact.
 """
 
 from collections.abc import Sequence
@@ -25,16 +25,17 @@ from .messages import WHICH, Messages, Which, prompt_of
 
 
 class Prompt(TypedDict, total=False):
-    """What says which text is meant, beside the text itself."""
+    """What determines the query of a prompt, in addition to its text."""
 
     messages: Messages | None
-    """A conversation, as OpenAI's clients send it, instead of a text; see `modelpick.runtime.text.messages`."""
+    """A conversation, in the format of OpenAI's clients, instead of a text; see `modelpick.runtime.text.messages`."""
     category: str | None
-    """Category of the prompt, where the selector's vectors have its one-hot; predicted where the artifact can."""
+    """Category of the prompt, where the selector's vectors have its one-hot; predicted if not given, where the artifact
+    holds a classifier."""
 
 
 class PromptRequest(Prompt, Given, total=False):
-    """What `TextSelector.select` and the methods like it take beside the text."""
+    """Keywords of `TextSelector.select` and similar methods, in addition to the text."""
 
 
 _KNOWN = (*PromptRequest.__annotations__, "text")
@@ -83,12 +84,12 @@ class TextSelector:
         message
             Which of ``messages`` count, see `modelpick.runtime.text.messages.prompt_of`.
         **load
-            What `Selector.load` takes.
+            Keywords of `Selector.load`.
 
         Raises
         ------
         ArtifactError
-            When one of the two is refused, or the selector was trained with another encoder; both are named.
+            When one of the two files is refused, or the selector was trained with another encoder; names both.
         FeatureError
             See `Selector.load`.
         """
@@ -115,7 +116,7 @@ class TextSelector:
         Raises
         ------
         FeatureError
-            When there is no text, a category is missing, or what `Selector.select` refuses.
+            When there is no text, when a category is missing, or when `Selector.select` refuses the request.
         ArtifactError
             When the selector is closed.
         """
@@ -126,7 +127,7 @@ class TextSelector:
 
     @spelled_out
     async def aselect(self, text: str | None = None, **request: Unpack[PromptRequest]) -> str:
-        """Pick the model for one prompt in a thread, so that the event loop goes on; takes what `select` does."""
+        """Pick the model for one prompt in a thread, without blocking the event loop; see `select`."""
         import asyncio  # takes as long as all other imports here
 
         return await asyncio.to_thread(self.select, text, **request)
@@ -138,7 +139,7 @@ class TextSelector:
         categories: Sequence[str | None] | None = None,
         **given: Unpack[Given],
     ) -> list[str]:
-        """Pick the model for each of many prompts, texts or conversations; takes and raises what `select` does."""
+        """Pick the model for each prompt, a text or a conversation; raises the errors of `select`."""
         if isinstance(prompts, str):
             raise FeatureError("expected a sequence of prompts, got one text")
         if categories is not None and len(categories) != len(prompts):
@@ -150,20 +151,20 @@ class TextSelector:
 
     @spelled_out
     def scores(self, text: str | None = None, **request: Unpack[PromptRequest]) -> dict[str, float]:
-        """Score every candidate for one prompt, see `Selector.scores`; takes and raises what `select` does."""
+        """Score each candidate for one prompt, see `Selector.scores`; arguments and errors are those of `select`."""
         given = _given(request)
         return self.selector.scores(self._query(self._text(text, request), request.get("category")), **given)
 
     @spelled_out
     def explain(self, text: str | None = None, **request: Unpack[PromptRequest]) -> dict[str, Any]:
-        """Explain which model is picked for one prompt and why; takes and raises what `select` does.
+        """Explain which model is picked for one prompt and why; arguments and errors are those of `select`.
 
         Returns
         -------
         dict
-            What `Selector.explain` returns, and ``tokens``, how many of the prompt's were read, and ``cut``, whether
-            it has more. Where the selector's vectors have its one-hot, also the ``category``, and whether it was
-            predicted: ``category_predicted``.
+            What `Selector.explain` returns; ``tokens``, the number of tokens that were read; and ``cut``, whether the
+            prompt has more tokens. Where the selector's vectors have the one-hot of a category, also ``category``, and
+            ``category_predicted``, whether it was predicted.
         """
         given = _given(request)
         embedding, tokens = self.encoder.read(self._text(text, request))
@@ -177,7 +178,7 @@ class TextSelector:
 
     @spelled_out
     def drift(self, text: str | None = None, **prompt: Unpack[Prompt]) -> Drift:
-        """Measure how far a prompt is from what the model knows, see `Selector.drift`."""
+        """Measure how far a prompt is from the training questions, see `Selector.drift`."""
         refuse_unknown(prompt, (*Prompt.__annotations__, "text"))
         return self.selector.drift(self._query(self._text(text, prompt), prompt.get("category")))
 
@@ -193,7 +194,7 @@ class TextSelector:
 
     @property
     def takes_category(self) -> bool:
-        """Whether the selector's vectors have the one-hot of a category; else a prompt's does not count."""
+        """Whether the selector's vectors have the one-hot of a category. Otherwise a prompt's category is ignored."""
         return self.selector.n_features_in_ > self.encoder.embedding_dim
 
     @property
@@ -207,7 +208,7 @@ class TextSelector:
         return self.selector.closed
 
     def close(self) -> None:
-        """Let go of all sessions, but for that of an encoder that was given loaded; calls in flight finish."""
+        """Release all sessions, except the session of an encoder that the caller loaded. Calls in flight finish."""
         self.selector.close()
         if self._predictor is not None:
             self._predictor.close()
@@ -226,7 +227,7 @@ class TextSelector:
         return f"<{type(self).__name__} of {self.selector!r} and {self.encoder.identity}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the two, whose seals are checked; what predicts categories stands in the artifact."""
+        """Pickle the selector and the encoder. The classifier of categories is part of the artifact."""
         return _copied, (type(self), self.selector, self.encoder, self._message, self._owns_encoder)
 
     def _text(self, text: str | None, prompt: Prompt) -> str:
@@ -251,11 +252,11 @@ class TextSelector:
         return np.array(rows).reshape(len(rows), self.selector.n_features_in_)
 
     def _nothing(self, rows: int) -> npt.NDArray[np.float64]:
-        """Return queries of a pool of one, which is answered unasked whatever they are."""
+        """Return queries for a pool of one candidate, which is picked without looking at them."""
         return np.zeros((rows, self.selector.n_features_in_))
 
     def _query(self, text: str, category: str | None) -> npt.NDArray[Any]:
-        """Return the feature vector of one text, (d,): the embedding as it is where that is all."""
+        """Return the feature vector of one text, (d,); without a one-hot it is the embedding itself."""
         embedding = self.encoder.embed_one(text)
         if not self.takes_category:
             return embedding
@@ -263,7 +264,7 @@ class TextSelector:
         return self._built(embedding, known)
 
     def _categories(self, embeddings: npt.NDArray[np.float32], given: Sequence[str | None]) -> Sequence[str | None]:
-        """Put what is predicted in the place of categories that are not given."""
+        """Predict the categories that are not given."""
         if self.closed:
             raise ArtifactError("the selector is closed")
         if not self.takes_category or None not in given:
@@ -282,7 +283,7 @@ def _copied(kind: type[TextSelector], selector: Selector, encoder: Encoder, mess
 
 
 def _predictor(selector: Selector, embedding_dim: int) -> CategoryPredictor | None:
-    """Make what predicts categories, if the artifact holds it; it is loaded as the selector was."""
+    """Load the classifier of categories, if the artifact holds one, with the options of the selector."""
     classifier, loaded = selector.metadata.category_classifier, selector._loaded
     if classifier is None:
         return None
@@ -309,7 +310,7 @@ def check_encoder(name: str, metadata: Metadata, encoder: EncoderIdentity, embed
 
 
 def _given(request: PromptRequest) -> Given:
-    """Return what is given beside the prompt; refuse what nobody knows before anything is embedded."""
+    """Return the keywords in addition to the prompt; refuse unknown keywords before anything is embedded."""
     refuse_unknown(request, _KNOWN)
     given: Given = {key: value for key, value in request.items() if key not in Prompt.__annotations__}  # type: ignore[assignment]
     return lasting(given)

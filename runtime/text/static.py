@@ -1,4 +1,4 @@
-"""Embeddings of static vectors without a session: a look-up and a mean, which a session takes longer to begin."""
+"""Embeddings of static vectors in numpy: a look-up and a mean, faster than the start of a session's run."""
 
 from collections.abc import Callable
 from math import sqrt
@@ -9,16 +9,16 @@ import numpy.typing as npt
 from ..artifact.encoder import StaticTable
 
 Embeddings = npt.NDArray[np.float32]
-# As in the graph: a mean that is shorter is not scaled.
+# As in the graph: a mean shorter than this is not scaled.
 _LEAST_NORM = 1e-12
 # Most texts have fewer tokens.
 _USUAL = 512
 
 
 def static_runner(table: StaticTable, normalised: bool) -> Callable[[list[list[int]]], Embeddings]:
-    """Return what embeds tokens, a list for each text, as the graph does: float32, (b, e).
+    """Return a function that embeds tokens, a list for each text, as the graph does: float32, (b, e).
 
-    It raises IndexError for a token that has no row.
+    The function raises IndexError for a token that has no row.
     """
     vectors, scales, unknown = table.vectors, table.scales, table.unknown
     if scales is None:  # numpy takes a microsecond a row to make float32 of float16

@@ -1,4 +1,4 @@
-"""Tokenizer: texts -> the tokens that an encoder reads, and no more of a text than these may stand for."""
+"""Tokenizer: texts -> the tokens that an encoder reads. Text that is too far behind to be read is not tokenized."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -10,58 +10,58 @@ from ..artifact.encoder import EncoderMetadata
 from ..artifact.tokenizer import TokenizerFacts
 from ..errors import ArtifactError, FeatureError, ModelpickError
 
-# Characters of a text that are tokenized first, for each token that is read: words are shorter, with their spaces.
+# Characters of a text that are tokenized first, for each token that is read: words with their spaces are shorter.
 _CHARACTERS_PER_TOKEN = 6
-# Behind the last token that is read so many characters must follow before it counts: what stands further off does not
-# change how a text is split. More where the longest token is longer.
+# A token is final once this number of characters follows it: characters further behind do not change how the text
+# before them is split. Where the longest token is longer, its length counts instead.
 _MARGIN = 256
-# How many times as much of a text is tokenized where that was not enough.
+# By this factor more of a text is tokenized where the first attempt was not enough.
 _STEP = 16
-# Texts whose tokens stand for more characters than any do, as blanks, are read up to here; longer ones where the
-# longest tokens need it.
+# Where tokens stand for unusually many characters, as in a run of blanks, a text is read up to this number of
+# characters, or further where the longest tokens need it.
 _MOST_CHARACTERS = 32_768
 
 
-# Characters of a reason: the library quotes what it refuses.
+# Most characters of an error's reason: the library quotes the text that it refuses.
 _REASON = 200
-# Tokens that are added before and behind those of a text.
+# Most tokens that a tokenizer may add to a text.
 _MOST_ADDED = 64
-# Tokens of which one stands for a text that is not empty.
+# How many tokens of the vocabulary are tried as a text that is not empty.
 _TRIED = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What an encoder reads of a text."""
+    """The tokens of a text that an encoder reads."""
 
     count: int
-    """Tokens that it reads, those that the tokenizer adds included."""
+    """Tokens, including those that the tokenizer adds."""
     cut: bool
-    """Whether the text has more."""
+    """Whether the text has more tokens."""
 
 
 class Tokenizer:
     """Turns a text into tokens by the tokenizers library.
 
-    Only as much of a text is tokenized as the longest input can hold: the tokens are those of the whole text. A text of
-    which that cannot be said, such as a megabyte of blanks, is read up to 32,768 characters, or as many as the longest
-    tokens take.
+    Only as much of a text is tokenized as the longest input can hold; the tokens are the first tokens of the whole
+    text. Where this cannot be guaranteed, as in a megabyte of blanks, the text is cut after 32,768 characters, or after
+    as many characters as the longest tokens take.
 
     Parameters
     ----------
     name
-        Of the encoder, for messages.
+        Name of the encoder, for messages.
     text
-        JSON of the tokenizers library; what it says of cutting and filling does not count.
+        JSON of the tokenizers library; its truncation and padding are ignored.
     facts
-        What `modelpick.runtime.artifact.tokenizer.check_tokenizer` found in it.
+        What `modelpick.runtime.artifact.tokenizer.check_tokenizer` found in this JSON.
     metadata
-        How it is used.
+        The encoder's metadata.
 
     Raises
     ------
     ArtifactError
-        When the library refuses it, or the longest input holds no more than the tokens that are added.
+        When the library refuses the JSON, or the longest input holds no more than the tokens that are added.
     ModelpickError
         When the library is not installed.
     """
@@ -70,7 +70,7 @@ class Tokenizer:
         with refusing(lambda reason: ArtifactError(f"{name}: its tokenizer cannot be used: {reason}")):
             tokenizer = open_tokenizer(text)
             self._encode_batch = tokenizer.encode_batch
-            # Without places of tokens, a sixth faster; older versions have no such method.
+            # This method leaves out the offsets of tokens, and takes a sixth less time; older versions lack it.
             self._encode_fast = getattr(tokenizer, "encode_batch_fast", tokenizer.encode_batch)
             self._before, self._after = _added(tokenizer) if metadata.special_tokens else ([], [])
         self._prompt, self._characters = metadata.prompt, metadata.characters
@@ -85,16 +85,16 @@ class Tokenizer:
             self._most = max(_MOST_CHARACTERS, self._room * facts.longest_token + self._margin)
 
     def alone(self, token: int) -> list[int]:
-        """Return a token with those that are added."""
+        """Return a token between the tokens that are added."""
         return [*self._before, token, *self._after]
 
     def read(self, text: str, place: int = 0) -> tuple[list[int], bool]:
-        """Tokenize a text: the tokens that are read, those that are added included, and whether there are more.
+        """Tokenize a text: the tokens that are read, including the added ones, and whether the text has more.
 
         Raises
         ------
         FeatureError
-            When it is no text, or the library fails on it; names its place.
+            When it is not a text, or the library fails on it; names its place.
         """
         if not isinstance(text, str):
             raise FeatureError(f"[{place}]: expected a text, got {type(text).__name__}")
@@ -130,13 +130,13 @@ class Tokenizer:
 
 
 def _end(encoding: Any, tokens: int) -> int:
-    """Return the character at which the last of some tokens ends."""
+    """Return the character at which the last of the tokens ends."""
     end: int = encoding.token_to_chars(tokens - 1)[1]
     return end
 
 
 def _added(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """Return the tokens that are added before and behind those of a text."""
+    """Return the tokens that the tokenizer adds before and behind a text's own tokens."""
     empty = tokenizer.encode("", add_special_tokens=True).ids
     if len(empty) > _MOST_ADDED:
         raise ValueError(f"expected {_MOST_ADDED} tokens that are added at most, got {len(empty)}")
@@ -145,12 +145,12 @@ def _added(tokenizer: Any) -> tuple[list[int], list[int]]:
     plain, full = (tokenizer.encode(text, add_special_tokens=special).ids for special in (False, True))
     before = next((place for place in range(len(empty) + 1) if full == empty[:place] + plain + empty[place:]), None)
     if before is None:
-        raise ValueError("expected tokens added before and behind those of a text, which stand together")
+        raise ValueError("expected added tokens only before and behind the tokens of a text")
     return empty[:before], empty[before:]
 
 
 def open_tokenizer(text: str) -> Any:
-    """Open a tokenizer of the tokenizers library, which neither cuts nor fills; raises what the library does.
+    """Open a tokenizer of the tokenizers library without truncation and padding; raises the library's errors.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def open_tokenizer(text: str) -> Any:
         When the library is not installed.
     """
     try:
-        # Its threads start at the first batch, and a process that is forked then warns: batches are ours.
+        # The library's threads start at its first batch, and a process forked afterwards warns: batches are made here.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         from tokenizers import Tokenizer as LibraryTokenizer
     except ModuleNotFoundError:
@@ -171,7 +171,7 @@ def open_tokenizer(text: str) -> Any:
 
 @contextmanager
 def refusing(refusal: Callable[[str], ModelpickError]) -> Iterator[None]:
-    """Raise a refusal, which is given the reason in a line, in the place of what the tokenizers library raises."""
+    """Replace an error of the tokenizers library by a refusal, which is made from the reason in one line."""
     try:
         yield
     except BaseException as cause:
@@ -179,7 +179,7 @@ def refusing(refusal: Callable[[str], ModelpickError]) -> Iterator[None]:
 
 
 def _refusal(cause: BaseException, refusal: Callable[[str], ModelpickError]) -> BaseException:
-    """Return what to raise: what the library raised has no common base, and its panics are no `Exception`."""
+    """Return the error to raise: the library's errors have no common base, and its panics are not an `Exception`."""
     if isinstance(cause, ModelpickError) or not (
         isinstance(cause, Exception) or type(cause).__name__ == "PanicException"
     ):
