@@ -26,12 +26,12 @@ from modelpick.runtime.features import CATEGORIES, OTHER
 from modelpick.runtime.schema import EncoderPort, Entry, Output
 from modelpick.runtime.text.categories import CategoryPredictor
 
+from .algorithms.base import Matrix
 from .algorithms.row import TOLERANCE
 from .formats.decoding import Name, check_length, refuse
 from .formats.document import Source
 from .statistics.folds import folds
 
-Matrix = npt.NDArray[np.float64]
 # Field of any JSON model that holds it; ours alone have it.
 FIELD = "category_classifier"
 # Inverse of the penalty, for embeddings of unit length.
@@ -183,17 +183,16 @@ def to_graph(estimator: LogisticRegression, target_opset: int) -> bytes:
 
 
 def differing_categories(metadata: Metadata, source: Source | None, queries: Matrix) -> dict[int, tuple[str, str]]:
-    """Return the queries whose embeddings get another category: row -> (the artifact's, the estimator's).
+    """Return the queries whose embeddings get another category: row -> (the artifact's, the estimator's), in words.
 
     Where float64's rounding decides between two categories, either counts as the estimator's.
     """
     estimator = load_classifier(source)
     if metadata.category_classifier is None or estimator is None:
         return {}
-    largest = np.finfo(np.float32).max  # embeddings are float32
-    embeddings = (
-        np.clip(queries[:, : estimator.n_features_in_], -largest, largest).astype(np.float32).astype(np.float64)
-    )
+    largest = np.finfo(np.float32).max
+    embeddings = np.clip(queries[:, : estimator.n_features_in_], -largest, largest)
+    embeddings = embeddings.astype(np.float32).astype(np.float64)  # encoders give float32
     predictor = CategoryPredictor("<bytes>", metadata.category_classifier, estimator.n_features_in_)
     found = np.array(predictor.predict(embeddings))
     scores = estimator.decision_function(embeddings)
@@ -205,4 +204,4 @@ def differing_categories(metadata: Metadata, source: Source | None, queries: Mat
     near = scores.max(axis=1) - of_found <= TOLERANCE * np.maximum(1.0, largest_sums)
     expected = estimator.predict(embeddings)
     wrong = np.flatnonzero((found != expected) & ~near)
-    return {int(row): (str(found[row]), str(expected[row])) for row in wrong}
+    return {int(row): (f"category {found[row]}", f"category {expected[row]}") for row in wrong}
