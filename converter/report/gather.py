@@ -35,7 +35,7 @@ from ..verification.report import Report
 from ..verification.restored import is_made, restored_estimator
 from .changes import compared_picks
 from .facts import BEFORE, Artifact, Comparison, Facts, Map, Mark, Point, Worth
-from .map import FITTED, Axes, principal_axes, sample
+from .map import FITTED, Axes, sample
 from .measure import drift, latency, machine
 
 Matrix = npt.NDArray[np.float64]
@@ -268,7 +268,7 @@ def _maps(artifacts: Sequence[_Loaded], records: Benchmark | None) -> list[Map]:
         placed = _placed(one, records)
         some = [placed.of(part[sample(len(part), FITTED)]) for part in vectors[one.name]]
         parts.setdefault(placed, []).extend(some)
-    axes = {placed: principal_axes(np.vstack(of)) for placed, of in parts.items() if any(map(len, of))}
+    axes = {placed: Axes(np.vstack(of)) for placed, of in parts.items() if any(map(len, of))}
     texts = [] if records is None else records.queries
     most = MARKS // len(artifacts)
     return [

@@ -1,9 +1,8 @@
 """Maps: vectors of a high dimension on the two axes along which they differ the most."""
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
+from sklearn.decomposition import PCA
 
 Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -13,40 +12,33 @@ FITTED = 1_000
 SEED = 0
 
 
-class Axes(NamedTuple):
-    """The principal components of some vectors."""
+class Axes:
+    """The first two principal components of vectors, float64, shape (n, d), n at least 1.
 
-    scale: float
-    """What vectors are divided by first, so that squares neither overflow nor vanish."""
-    mean: Matrix
-    """Float64, shape (d,)."""
-    directions: Matrix
-    """Of unit length, float64, shape (2, d); zero where there are fewer."""
-    explained: list[float]
-    """Share of the variance along each."""
+    Attributes
+    ----------
+    explained : list of float
+        Share of the variance along each.
+    """
+
+    def __init__(self, vectors: Matrix) -> None:
+        some = vectors[sample(len(vectors), FITTED)]
+        # So that squares neither overflow nor vanish.
+        self._scale = float(np.abs(some).max(initial=0.0)) or 1.0
+        with np.errstate(invalid="ignore"):  # of vectors that are all the same, no share is known
+            self._components = PCA(min(AXES, *some.shape), svd_solver="full").fit(
+                np.resize(some / self._scale, (max(2, len(some)), some.shape[1]))
+            )
+        self.explained: list[float] = _padded(np.nan_to_num(self._components.explained_variance_ratio_)).tolist()
 
     def place(self, vectors: Matrix) -> Matrix:
         """Place vectors, shape (n, d), on the axes: float64, shape (n, 2)."""
-        placed: Matrix = (vectors / self.scale - self.mean) @ self.directions.T
-        return placed
+        return _padded(self._components.transform(vectors / self._scale))
 
 
-def principal_axes(vectors: Matrix) -> Axes:
-    """Find the first two principal components of vectors, float64, shape (n, d), n at least 1.
-
-    The largest entry of each is positive, so that they are the same each time.
-    Source: I. Jolliffe, Principal Component Analysis, 2002, 3.5.
-    """
-    some = vectors[sample(len(vectors), FITTED)]
-    scale = float(np.abs(some).max(initial=0.0)) or 1.0
-    some = some / scale
-    mean = some.mean(axis=0)
-    _, strengths, directions = np.linalg.svd(some - mean, full_matrices=False)
-    directions = directions * np.sign(np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], 1))
-    variances = strengths**2 / max(float((strengths**2).sum()), np.finfo(np.float64).tiny)
-    lacking = max(0, AXES - len(directions))
-    directions = np.pad(directions[:AXES], ((0, lacking), (0, 0)))
-    return Axes(scale, mean, directions, np.pad(variances[:AXES], (0, lacking)).tolist())
+def _padded(values: Matrix) -> Matrix:
+    """Add the axes that are lacking, where vectors have fewer dimensions, to the last dimension of values: zeros."""
+    return np.pad(values, [*[(0, 0)] * (values.ndim - 1), (0, AXES - values.shape[-1])])
 
 
 def sample(n: int, most: int) -> Indices:
