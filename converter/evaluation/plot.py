@@ -1,21 +1,39 @@
 """The plot of an evaluation: quality over price, with the single models' mixes as the line to beat."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
+from math import isfinite
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from modelpick.runtime import ModelpickError
+from modelpick.runtime.errors import one_line
 
 from ..files.io import write_atomically
-from .evaluate import Evaluation
+from .evaluate import Evaluation, Result
 
 AXES = {"cost": "mean cost per answer", "seconds": "mean response time, seconds"}
-MARKERS = {"single": "o", "artifact": "D", "random": "x", "oracle": "*"}
+# Kind of a policy -> marker; what comes first keeps its name where two would overlap.
+MARKERS = {"artifact": "D", "oracle": "*", "single": "o", "random": "x"}
 # Prices that differ by such a factor are plotted by their logarithms.
 WIDE = 5.0
+INCHES = 7.5, 5.0
+STYLE = {
+    "font.size": 9.0,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "svg.fonttype": "none",  # names are in whatever script, and the reader has its fonts
+    "svg.hashsalt": "modelpick",  # the same file each time
+}
+
+
+class _Point(NamedTuple):
+    """A policy that has a price."""
+
+    result: Result
+    price: float
+    quality: float
 
 
 def plot(evaluation: Evaluation, target: Path) -> None:
@@ -28,22 +46,43 @@ def plot(evaluation: Evaluation, target: Path) -> None:
     """
     if target.suffix not in {".svg", ".png"}:
         raise ModelpickError(f"{target}: expected a name that ends in .svg or .png")
+    write_atomically(target, drawn(evaluation, target.suffix[1:], facecolor="white"))
+
+
+def has_prices(evaluation: Evaluation) -> bool:
+    """Whether there is a policy to plot."""
+    return bool(_points(evaluation))
+
+
+def drawn(evaluation: Evaluation, form: str = "svg", dark: bool = False, facecolor: str = "none") -> bytes:
+    """Draw what `plot` says, as ``svg`` or ``png``, in ink for a light or a dark page.
+
+    Raises
+    ------
+    ModelpickError
+        When matplotlib is missing.
+    """
     try:
+        from matplotlib import style
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         raise ModelpickError("a plot needs matplotlib: pip install 'modelpick[plot]'") from None
-    figure = Figure(figsize=(9, 6), layout="tight")
-    axes: Any = figure.subplots()
-    colors = {"": "black"} | {one.name: f"C{place}" for place, one in enumerate(evaluation.frontiers[1:])}
-    _draw_frontiers(axes, evaluation, colors)
-    prices = _draw_points(axes, evaluation, colors)
-    if prices and min(prices) > 0 and max(prices) > WIDE * min(prices):
-        axes.set_xscale("log")
-    axes.set_xlabel(AXES[evaluation.axis])
-    axes.set_ylabel("mean quality")
-    drawn = BytesIO()
-    figure.savefig(drawn, format=target.suffix[1:])
-    write_atomically(target, drawn.getvalue())
+    with style.context(["dark_background" if dark else "default", STYLE]):
+        figure = Figure(figsize=INCHES, layout="tight")
+        axes: Any = figure.subplots()
+        axes.set(xlabel=AXES[evaluation.axis], ylabel="mean quality")
+        colors = {one.name: f"C{place}" for place, one in enumerate(evaluation.frontiers[1:])}
+        _draw_frontiers(axes, evaluation, colors)
+        _draw_points(axes, _points(evaluation), colors)
+        image = BytesIO()
+        figure.savefig(image, format=form, facecolor=facecolor, metadata={"Date": None} if form == "svg" else None)
+        return image.getvalue()
+
+
+def _points(evaluation: Evaluation) -> list[_Point]:
+    points = [_Point(one, getattr(one, evaluation.axis).value, one.quality.value) for one in evaluation.results]
+    known = [one for one in points if one.result.kind in MARKERS and isfinite(one.price + one.quality)]
+    return sorted(known, key=lambda one: list(MARKERS).index(one.result.kind))
 
 
 def _draw_frontiers(axes: Any, evaluation: Evaluation, colors: Mapping[str, str]) -> None:
@@ -52,22 +91,32 @@ def _draw_frontiers(axes: Any, evaluation: Evaluation, colors: Mapping[str, str]
     singles, *artifacts = evaluation.frontiers
     for frontier in artifacts:
         quality, low, high = ([getattr(e, part) for e in frontier.quality] for part in ("value", "low", "high"))
-        axes.plot(frontier.price, quality, color=colors[frontier.name], label=frontier.name)
+        axes.plot(frontier.price, quality, color=colors[frontier.name], label=one_line(frontier.name))
         axes.fill_between(frontier.price, low, high, color=colors[frontier.name], alpha=0.15, linewidth=0)
     quality = [estimate.value for estimate in singles.quality]
-    axes.plot(singles.price, quality, color="black", linestyle="--", label="static mixes of single models")
-    for text in axes.legend(fontsize=8).get_texts():
+    axes.plot(singles.price, quality, color="gray", linestyle="--", label="static mixes of single models")
+    for text in axes.legend().get_texts():
         text.set_parse_math(False)  # names are data
 
 
-def _draw_points(axes: Any, evaluation: Evaluation, colors: Mapping[str, str]) -> list[float]:
-    """Mark policies, and give their prices."""
-    prices = []
-    for result in evaluation.results:
-        price = getattr(result, evaluation.axis).value
-        if result.kind in MARKERS and not np.isnan(price):
-            point = price, result.quality.value
-            axes.scatter(*point, marker=MARKERS[result.kind], color=colors[result.artifact], zorder=3)
-            axes.annotate(result.name, point, xytext=(4, 3), textcoords="offset points", fontsize=7, parse_math=False)
-            prices.append(price)
-    return prices
+def _draw_points(axes: Any, points: Sequence[_Point], colors: Mapping[str, str]) -> None:
+    """Mark policies, and name those whose names overlap none before."""
+    from matplotlib.ticker import LogLocator
+
+    for result, *place in points:
+        axes.scatter(*place, marker=MARKERS[result.kind], color=colors.get(result.artifact, "gray"), zorder=3)
+    prices = [price for _, price, _ in points]
+    if prices and min(prices) > 0 and max(prices) > WIDE * min(prices):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter("{x:g}")
+    named: list[Any] = []
+    for result, *place in points:
+        name = axes.annotate(one_line(result.name), place, (4, 3), textcoords="offset points", parse_math=False)
+        if name.get_window_extent().x1 > axes.get_window_extent().x1:
+            name.set(ha="right", position=(-4, 3))
+        taken = name.get_window_extent()
+        if any(taken.overlaps(other) for other in named):
+            name.remove()
+        else:
+            named.append(taken)

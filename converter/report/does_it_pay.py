@@ -4,7 +4,7 @@ from ..evaluation.evaluate import MEANS, ROLES_FROM, Result
 from ..statistics.bootstrap import UNKNOWN
 from .facts import Facts, Worth
 from .layout import Section
-from .pictures import frontier_picture, isolated
+from .pictures import frontier_plot, isolated
 from .tables import Cell, Table, change, count, interval, number, part
 
 
@@ -38,15 +38,9 @@ def does_it_pay(facts: Facts) -> Section | None:
         *(isolated(f"{UNKNOWN} {reason}") for reason in evaluation.reasons()),
     ]
     policies = _policies(facts.worth)
-    picture = frontier_picture(evaluation, _artifact_colors(facts.worth), policies)
-    pictures = [] if picture is None else [picture]
-    tables = [_verdicts(facts.worth), *([policies] if picture is None else []), _slices(facts.worth), *tables]
-    return Section("Does it pay", words, pictures, tables)
-
-
-def _artifact_colors(worth: Worth) -> dict[str, int]:
-    names = dict.fromkeys(one.artifact for one in worth.evaluation.of("artifact"))
-    return {name: color for color, name in enumerate(names)}
+    plot = frontier_plot(evaluation, policies)
+    tables = [_verdicts(facts.worth), *([policies] if plot is None else []), _slices(facts.worth), *tables]
+    return Section("Does it pay", words, [] if plot is None else [plot], tables)
 
 
 def _verdicts(worth: Worth) -> Table:

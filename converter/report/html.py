@@ -9,6 +9,7 @@ from modelpick.runtime import ModelpickError
 from modelpick.runtime.errors import one_line
 
 from .layout import Section, walk
+from .pictures import Picture
 
 # Each hue is the golden angle from the one before: any number of them stays apart as well as can be.
 FIRST_HUE, GOLDEN_ANGLE = 210.0, 137.508
@@ -42,7 +43,7 @@ def to_html(sections: Sequence[Section], *, version: str) -> str:
         lstrip_blocks=True,
     )
     found = list(walk(sections))
-    pictures = [picture for _, section in found for picture in section.pictures]
+    pictures = [one for _, section in found for one in section.pictures if isinstance(one, Picture)]
     colors = 1 + max((shape.color for picture in pictures for shape in picture.shapes), default=-1)
     script = environment.get_template("script.js").render()
     return environment.get_template("page.html.j2").render(

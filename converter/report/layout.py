@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from .pictures import Picture
+from .pictures import Picture, Plot
 from .tables import Table
 
 
@@ -12,7 +12,7 @@ class Section(NamedTuple):
 
     title: str
     words: Sequence[str] = ()
-    pictures: Sequence[Picture] = ()
+    pictures: Sequence[Picture | Plot] = ()
     tables: Sequence[Table] = ()
     parts: "Sequence[Section]" = ()
 

@@ -1,5 +1,6 @@
 """Numbers -> shapes of pictures, in the units of an SVG's view box; the templates draw them."""
 
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, floor, log10
@@ -7,8 +8,8 @@ from typing import Literal, NamedTuple
 
 from modelpick.runtime.errors import one_line
 
-from ..evaluation.evaluate import Evaluation, Result
-from ..evaluation.plot import AXES, MARKERS, WIDE
+from ..evaluation.evaluate import Evaluation
+from ..evaluation.plot import AXES, drawn, has_prices
 from .facts import Drift, Flow, Map
 from .tables import Table
 
@@ -18,7 +19,7 @@ LABEL, CHARACTER, LINE = 24, 6.4, 15.0
 OTHERS = "other models"
 MOST_MODELS = 12
 """Models of a flow that are drawn; the others are drawn as one."""
-Kind = Literal["flow", "frontier", "map", "drift"]
+Kind = Literal["flow", "map", "drift"]
 # Keeps the writing direction of a name to itself: Unicode's first strong isolate, and its end.
 ISOLATE, END = "\u2068", "\u2069"
 
@@ -53,6 +54,17 @@ class Picture(NamedTuple):
     texts: list[Text]
     legend: list[tuple[int, str]]
     """Colours, and what has them."""
+    table: Table
+
+
+class Plot(NamedTuple):
+    """A picture that a library drew, in two inks, what it shows in words, and the table of its numbers."""
+
+    label: str
+    light: str
+    """SVG in base64, for a light page."""
+    dark: str
+    """The same for a dark one."""
     table: Table
 
 
@@ -136,77 +148,24 @@ class _Scale(NamedTuple):
     high: float
     start: float
     end: float
-    is_log: bool = False
 
     def __call__(self, value: float) -> float:
-        low, high, at = (log10(v) if self.is_log else v for v in (self.low, self.high, max(value, self.low)))
-        return self.start + (at - low) / ((high - low) or 1.0) * (self.end - self.start)
+        return self.start + (value - self.low) / ((self.high - self.low) or 1.0) * (self.end - self.start)
 
     def ticks(self) -> list[float]:
         """Return round values: 1, 2 or 5 times a power of ten."""
-        if self.is_log:
-            powers = range(floor(log10(self.low)), ceil(log10(self.high)) + 1)
-            found = [part * 10.0**power for power in powers for part in (1, 2, 5)]
-            return [value for value in found if self.low <= value <= self.high]
         span = (self.high - self.low) or 1.0
         step = 10.0 ** floor(log10(span / 4))
         step *= next(factor for factor in (1, 2, 5, 10) if span / (factor * step) <= 6)
         return [step * number for number in range(ceil(self.low / step), floor(self.high / step) + 1)]
 
 
-def frontier_picture(evaluation: Evaluation, colors: Mapping[str, int], table: Table) -> Picture | None:
-    """Draw quality over price; None where no price is known. Artifacts have the colours of ``colors``, others none."""
-    points = [(one, _price(one, evaluation), one.quality.value) for one in evaluation.results if one.kind in MARKERS]
-    points = [point for point in points if point[1] == point[1] and point[2] == point[2]]
-    if not points:
+def frontier_plot(evaluation: Evaluation, table: Table) -> Plot | None:
+    """Plot quality over price; None where no price is known."""
+    if not has_prices(evaluation):
         return None
-    prices = [price for _, price, _ in points]
-    qualities = [quality for _, _, quality in points]
-    pad = 0.06 * (max(qualities) - min(qualities)) or 0.05
-    is_log = min(prices) > 0 and max(prices) > WIDE * min(prices)
-    width = 0.0 if is_log else 0.04 * (max(prices) - min(prices))
-    factor = 1.15 if is_log else 1.0
-    height, left, right, top, bottom = 400.0, 60.0, WIDTH - 20, 12.0, 356.0
-    x = _Scale(max(min(prices) / factor - width, 0), max(prices) * factor + width, left + 10, right, is_log)
-    y = _Scale(min(qualities) - pad, max(qualities) + pad, bottom - 6, top)
-    shapes = [Shape(_line([(x(tick), top), (x(tick), bottom)]), -1, "", "grid") for tick in x.ticks()]
-    shapes += [Shape(_line([(left, y(tick)), (right, y(tick))]), -1, "", "grid") for tick in y.ticks()]
-    texts = [Text(x(tick), bottom + 16, f"{tick:.4g}", "middle") for tick in x.ticks()]
-    texts += [Text(left - 6, y(tick) + 4, f"{tick:.4g}", "end") for tick in y.ticks()]
-    texts += [
-        Text((left + right) / 2, height - 6, AXES[evaluation.axis], "middle"),
-        Text(4, top + 4, "mean quality"),
-    ]
-    for frontier in evaluation.frontiers:
-        line = [
-            (x(price), y(quality.value))
-            for price, quality in zip(frontier.price, frontier.quality, strict=True)
-            if x.low <= price <= x.high
-        ]
-        of_singles = frontier is evaluation.frontiers[0]
-        role = "singles" if of_singles else "line"
-        shapes.append(Shape(_line(line), colors.get(frontier.name, -1), frontier.name, role))
-    order = ("artifact", "oracle", "single", "random")
-    taken = [(texts[-1].x, texts[-1].y, len(texts[-1].text) * CHARACTER)]
-    for one, price, quality in sorted(points, key=lambda point: order.index(point[0].kind)):
-        at = x(price), y(quality)
-        title = f"{isolated(one.name)}: quality {quality:.4f} at {price:.4g}"
-        size = 5.0 if one.kind == "artifact" else 3.5
-        shapes.append(Shape(_disc(*at, size), colors.get(one.artifact, -1), title, one.kind))
-        text = short(one.name)
-        wide = min(len(one.name), LABEL) * CHARACTER
-        fits = at[0] + wide + 8 < WIDTH
-        start = at[0] + 8 if fits else at[0] - 8 - wide
-        if all(abs(at[1] - row) >= LINE or start + wide < begin or begin + long < start for begin, row, long in taken):
-            taken.append((start, at[1], wide))
-            texts.append(Text(at[0] + (8 if fits else -8), at[1] + 4, text, "start" if fits else "end", title))
-    label = f"Mean quality of every policy over its {AXES[evaluation.axis]}"
-    legend = [(colors[frontier.name], frontier.name) for frontier in evaluation.frontiers[1:]]
-    return Picture("frontier", label, height, shapes, texts, [*legend, (-1, "single models and their mixes")], table)
-
-
-def _price(result: Result, evaluation: Evaluation) -> float:
-    return result.cost.value if evaluation.axis == "cost" else result.seconds.value
+    light, dark = (b64encode(drawn(evaluation, dark=dark)).decode() for dark in (False, True))
+    return Plot(f"Mean quality of every policy over its {AXES[evaluation.axis]}", light, dark, table)
 
 
 def map_picture(found: Map, colors: Mapping[str, int], table: Table) -> Picture:

@@ -21,7 +21,7 @@ from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.converter.verification.report import VerificationError
 from modelpick.runtime import DocumentError, ModelpickError, Selector
 from modelpick.runtime.errors import one_line
-from support.html_page import check
+from support.html_page import check, check_image
 from support.markup import MARKUP, NAMES, artifact, records, rows
 from support.recorded import DATA, HELD_OUT, ROOT
 from support.recorded import routed as routed_records
@@ -152,7 +152,9 @@ def test_forty_long_and_hostile_names_stay_text(hostile):
     heads = page.text("th", "td")
     for name in NAMES:
         assert one_line(name) in heads, name
-    assert len(page.of("svg")) == 5  # two flows, the frontier, the map, the drift
+    assert len(page.of("svg")) == 4  # two flows, the map, the drift
+    (frontier,) = page.of("img")
+    assert set(check_image(frontier.attributes["src"])) & {one_line(name) for name in NAMES}
     assert Path("r.html").stat().st_size < 5e6
     assert all(element.attributes["dir"] == "auto" for element in page.of("td") if "class" not in element.attributes)
     summary = Path("s.md").read_text()
