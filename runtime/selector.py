@@ -41,12 +41,13 @@ from .request import (
 )
 from .session import Providers, Run, cannot_run, open_parts
 
-# A batch is split into runs that hold about so many values at once, but answer so many queries at least.
+# A batch is split into runs that hold about this number of values at once, and that answer at least this number of
+# queries.
 CHUNK_VALUES, CHUNK_QUERIES = 2**23, 16
 
 
 class Drift(NamedTuple):
-    """How far a query is from what a model knows."""
+    """How far a query is from the rows or centroids of a model."""
 
     distance: float
     """Distance to the nearest row or centroid."""
@@ -55,7 +56,7 @@ class Drift(NamedTuple):
 
 
 class _Loaded(NamedTuple):
-    """What a selector was loaded from: its copies, in this process or another, are loaded from the same."""
+    """The arguments that a selector was loaded with, and that its copies are loaded with in this process or another."""
 
     name: str
     data: bytes
@@ -68,7 +69,7 @@ class _Loaded(NamedTuple):
 
 
 class Loading(Given, total=False):
-    """What `Selector.load` takes in addition to the artifact, for those who pass it on."""
+    """Keywords of `Selector.load` in addition to the artifact, for callers that pass them on."""
 
     providers: Providers | None
     sess_options: onnxruntime.SessionOptions | None
@@ -81,7 +82,7 @@ class Selector:
     """Picks the language model for a query embedding by running an artifact in onnxruntime.
 
     A selector is immutable: any number of threads may call it at once. Make one with `Selector.load`. It keeps the
-    artifact's bytes: a copy, or what another process unpickles, is loaded from these with the same options.
+    artifact's bytes: a copy or an unpickled selector is loaded from these bytes with the same options.
     """
 
     def __init__(self, *_: object, **__: object) -> None:
@@ -126,29 +127,30 @@ class Selector:
         path
             Path of an artifact, or its bytes.
         providers
-            Execution providers, as onnxruntime takes them; the CPU by default. A missing one is an error. Where one is
-            not known to be exact, the CPU answers, see `modelpick.runtime.session.EXACT`.
+            Execution providers, as onnxruntime takes them; the CPU by default. A missing provider is an error. Where a
+            provider is not known to be exact, the CPU answers, see `modelpick.runtime.session.EXACT`.
         sess_options
             Session options; by default one thread and sequential execution.
         unknown_candidates
-            Whether a candidate that the artifact does not know is an error, or is ignored and logged once a name. By
-            default HierShrink and KMeans with scores ignore it, as the original does, and none left is an error; for
-            all others it is an error, and where they ignore it, a pool of one is answered whatever it is.
+            Whether a candidate that the artifact does not know is an error, or is ignored and logged once per name. By
+            default HierShrink and KMeans with scores ignore it, as the original does, and it is an error for all other
+            algorithms. If no candidate is left, that is an error; except that the algorithms whose default is the error
+            answer a single unknown candidate with its name where it is to be ignored.
         expect
-            What the artifact must be.
+            Requirements that the artifact must meet.
         observer
             Called with an `events.Selection` for each call that picks. It must not block.
         **given
-            ``candidates``, ``quality_weight``, ``objective``, ``keep``, ``costs``, ``seconds`` and ``evidence`` of all
-            calls that give no others: see `modelpick.runtime.request.Given`.
+            ``candidates``, ``quality_weight``, ``objective``, ``keep``, ``costs``, ``seconds`` and ``evidence`` for all
+            calls that do not give their own: see `modelpick.runtime.request.Given`.
 
         Raises
         ------
         ArtifactError
-            When the artifact cannot be read, is cut, altered, not modelpick's, of a newer format version, or not what
-            is expected.
+            When the artifact cannot be read, is cut, altered, not modelpick's or of a newer format version, or does not
+            meet the requirements.
         FeatureError
-            When a preference is invalid, or means nothing to the algorithm.
+            When a preference is invalid, or the algorithm does not take it.
         """
         refuse_unknown(given, tuple(Loading.__annotations__))
         name, data = read_sealed(path)
@@ -214,7 +216,7 @@ class Selector:
 
     @property
     def features(self) -> FeatureBuilder:
-        """Makes the feature vectors that it expects, of embeddings and categories."""
+        """Makes the feature vectors that the selector expects from embeddings and categories."""
         return self._features
 
     @property
@@ -239,8 +241,8 @@ class Selector:
         Parameters
         ----------
         features
-            Shape (d,): a list of numbers, or an array of any real type. Computed in float64. Or instead of it, an
-            embedding and its category.
+            Shape (d,): a list of numbers, or an array of any real type; computed in float64. Give either this, or
+            ``embedding`` and ``category``.
         **request
             ``embedding``, ``category``, ``candidates``, ``quality_weight``, ``objective``, ``keep``, ``costs``,
             ``seconds`` and ``evidence``: see `modelpick.runtime.request.Request`.
@@ -248,8 +250,8 @@ class Selector:
         Raises
         ------
         FeatureError
-            When the query is of another width, empty, not numeric, or holds NaN or infinity; when a candidate is
-            unknown or there is none; when a preference is invalid, or means nothing to the algorithm.
+            When the query has another width, is empty or not numeric, or holds NaN or infinity; when a candidate is
+            unknown or there is none; when a preference is invalid, or the algorithm does not take it.
         ArtifactError
             When the selector is closed.
         """
@@ -268,9 +270,9 @@ class Selector:
 
     @spelled_out
     async def aselect(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> str:
-        """Pick the model for one query in a thread, so that the event loop goes on; takes what `select` does.
+        """Pick the model for one query in a thread, without blocking the event loop; arguments are those of `select`.
 
-        A small artifact answers sooner than a thread starts: measure, and call `select` instead where that is so.
+        A small artifact answers sooner than a thread starts. Measure, and call `select` where it takes less time.
         """
         import asyncio  # takes as long as all other imports here
 
@@ -278,9 +280,9 @@ class Selector:
 
     @spelled_out
     def select_batch(self, matrix: npt.ArrayLike | None = None, **request: Unpack[BatchRequest]) -> list[str]:
-        """Pick the model for each row of ``matrix``, shape (b, d); takes and raises what `select` does.
+        """Pick the model for each row of ``matrix``, shape (b, d); other arguments and errors are those of `select`.
 
-        Instead of a matrix it takes ``embedding``, shape (b, e), and ``category``, one for each.
+        Give either a matrix, or ``embedding``, shape (b, e), and ``category``, one for each embedding.
         """
         preferences = self._checks.preferences(request)
         queries = self._checks.batch(matrix, request)
@@ -303,37 +305,43 @@ class Selector:
         return picked
 
     def _tell(self, observer: Observer, picked: tuple[str, ...], preferences: Preferences, start: float) -> None:
-        """Tell what was picked; a name that the artifact does not know may be any text of any user."""
+        """Tell the observer what was picked. A name that the artifact does not know may be any text of any user."""
         seconds = perf_counter() - start
         models = picked if preferences.order != () else (UNKNOWN,) * len(picked)
         notify(observer, Selection(self._name, models, seconds))
 
     @spelled_out
     def scores(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> dict[str, float]:
-        """Score every candidate for one query; the highest is picked. Takes and raises what `select` does.
+        """Score each candidate for one query; the highest score is picked. Arguments and errors are those of `select`.
 
-        KNN returns vote sums, mean weights by ``queries/1``, and predicted utilities by ``queries/3``, as kernel ridge
-        does; KMeans minus the distance to the model's nearest centroid, or by ``native/2`` the model's score in the
-        nearest cluster; HierShrink the shrunken mean less the relative latency; SVM the highest score of the model's
-        classifiers, or one against one the comparisons won; MLP its softmax probability.
+        A model's score is
+
+        - for KNN the sum of its votes; by ``queries/1`` its mean weight; from ``queries/2`` on its predicted utility;
+        - for kernel ridge its predicted utility;
+        - for KMeans minus the distance to its nearest centroid; by ``native/2`` its score in the nearest cluster;
+        - for HierShrink its shrunken mean minus its weighted relative latency;
+        - for SVM the highest score of its classifiers; one against one, the number of comparisons it won;
+        - for MLP its softmax probability.
         """
         scores: dict[str, float] = self.explain(features, **request)["scores"]
         return scores
 
     @spelled_out
     def explain(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> dict[str, Any]:
-        """Explain which model is picked for one query and why. Takes and raises what `select` does.
+        """Explain which model is picked for one query and why. Arguments and errors are those of `select`.
 
         Returns
         -------
         dict
-            ``model`` and ``scores`` for every algorithm; for KNN ``neighbours``, nearest first, each with row,
-            distance, model, quality, speed and vote, or by its ``queries`` semantics with row, distance and the
-            outcomes of each model; for KMeans ``cluster`` and ``distance``, by ``native/2`` also ``support``, the
-            records behind each score; for HierShrink these and ``coarse_cluster``; for SVM and MLP ``classifiers``,
-            each with model and score, and ``classifier``, the index of the best; where outcomes are predicted, each
-            model's ``outcomes``, the ``default`` model, and the ``reason`` why it was left or was not. All of it can be
-            written as JSON.
+            ``model`` and ``scores``, and by algorithm, all of which can be written as JSON:
+
+            - KNN: ``neighbours``, nearest first, each with row, distance, model, quality, speed and vote; by the
+              ``queries`` semantics each with row, distance and the outcomes of each model;
+            - KMeans: ``cluster`` and ``distance``; by ``native/2`` also ``support``, the records behind each score;
+            - HierShrink: ``cluster``, ``distance``, ``support`` and ``coarse_cluster``;
+            - SVM, MLP: ``classifiers``, each with model and score, and ``classifier``, the index of the best one;
+            - where outcomes are predicted: each model's ``outcomes``, the ``default`` model, and the ``reason`` why
+              another model was picked or was not.
         """
         preferences = self._checks.preferences(request)
         query, _ = self._checks.query(features, request)
@@ -353,12 +361,12 @@ class Selector:
         return Explained({"model": self.model_names[explanation.winner], "scores": scores, **explanation.details})
 
     def only_candidate(self, given: Given) -> str | None:
-        """Return the only candidate, which `select` answers whatever the query is; None where there are more."""
+        """Return the only candidate, which `select` picks for any query; None where there are several."""
         return self._checks.preferences(given).only
 
     @spelled_out
     def checked(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> npt.NDArray[np.float64]:
-        """Check what `select` takes, raising what it raises, and return the features, float64, (d,)."""
+        """Check the arguments of `select`, with its errors, and return the features, float64, (d,)."""
         self._checks.preferences(request)
         query, _ = self._checks.query(features, request)
         checked: npt.NDArray[np.float64] = query[0]
@@ -366,11 +374,11 @@ class Selector:
 
     @spelled_out
     def drift(self, features: npt.ArrayLike | None = None, **query: Unpack[Features]) -> Drift:
-        """Measure how far one query is from what the model knows; takes and raises what `select` does of the query.
+        """Measure how far one query is from the rows or centroids of the model; it is given and checked as in `select`.
 
-        A KNN query is measured to its nearest row, by the float32 search alone; a KMeans query to its nearest centroid,
-        a HierShrink query to its nearest fine one. It is ranked among the distances recorded at conversion: from each
-        row, or centroid, to the nearest other.
+        KNN measures the distance to the nearest row, by the search in float32 alone; KMeans to the nearest centroid;
+        HierShrink to the nearest fine centroid. The distance is ranked among the distances recorded at conversion,
+        which are those from each row, or centroid, to its nearest neighbour.
 
         Raises
         ------
@@ -381,7 +389,7 @@ class Selector:
         vector, squared_norm = self._checks.query(features, query)
         distances = self._metadata.distances
         if not distances:
-            raise ArtifactError("expected an artifact that records distances: of two rows or centroids, or more")
+            raise ArtifactError("expected an artifact that records distances: at least two rows or centroids")
         try:
             distance = self._algorithm.distance(self._run(), vector, squared_norm)
         except Exception as cause:
@@ -389,7 +397,7 @@ class Selector:
         return Drift(distance, bisect_left(distances, distance) / len(distances))
 
     def close(self) -> None:
-        """Let go of the session and of the artifact; calls in flight finish, later ones raise `ArtifactError`."""
+        """Release the session and the artifact. Calls in flight finish; later calls raise `ArtifactError`."""
         self._runner, self._algorithm = None, _Closed()
         self._loaded = self._loaded._replace(data=b"")
 
@@ -418,7 +426,7 @@ class Selector:
         self.close()
 
     def _failure(self, cause: Exception) -> ModelpickError:
-        """Return the error for a query that the graph fails on, which a load cannot foresee."""
+        """Return the error for a query on which the graph fails, which cannot be known at load."""
         return cause if isinstance(cause, ModelpickError) else cannot_run(self._loaded.name, cause)
 
     def _run(self) -> Run:
@@ -429,7 +437,7 @@ class Selector:
 
 
 class _Closed:
-    """Stands where the algorithm was, whose tables are views of the artifact."""
+    """Replaces the algorithm of a closed selector, whose tables are views of the artifact."""
 
     def __getattr__(self, name: str) -> Any:
         raise _closed()
