@@ -16,7 +16,7 @@ from modelpick.runtime.schema import ARTIFACT_FORMAT, PREFIX, Entry, Input, name
 
 from ..algorithms.base import Estimator
 from ..categories import classifier_entries
-from ..formats.document import ENCODER
+from ..formats.document import ENCODER, Source
 from ..graphs.builder import LARGE_TENSORS
 from ..graphs.exact_search import ExactSearch
 from ..graphs.exporting import drop_waiting
@@ -62,50 +62,61 @@ def to_artifact(
         when embeddings of the document's category classifier are not, with it; when the graph is larger than a file may
         be.
     """
-    row, source = estimator.row, estimator.source_ if restorable else None
-    large: dict[str, Values] = {}
-    asked = {LARGE_TENSORS: large, "exact_search": ExactSearch(exact_search)}
-    exported = copy(estimator)
-    model = to_onnx(
-        exported,
-        initial_types=[(Input.FEATURES, DoubleTensorType([None, estimator.n_features_in_]))],
-        target_opset={"": target_opset},
-        name="modelpick",
-        options={id(exported): {name: asked[name] for name in [LARGE_TENSORS, *(row.graph_options or ())]}},
-    )
-    vars(exported).clear()  # what skl2onnx leaves behind refers to it in cycles, until they are collected
-    drop_waiting(model.graph)
-    _open_inputs(model)
-    metadata: dict[str, Any] = {
-        Entry.FORMAT_VERSION: ARTIFACT_FORMAT,
-        Entry.ALGORITHM: row.algorithm,
-        Entry.SEMANTICS: row.semantics,
-        Entry.MODEL_NAMES: list(estimator.model_names_),
-        Entry.N_FEATURES_IN: estimator.n_features_in_,
-        Entry.SOURCE_SHA256: source.sha256 if source else "",
-        Entry.TOOLS: {tool: version(tool) for tool in TOOLS},
-        **row.describe(estimator),
-    }
-    if embedding_model is not None:
-        metadata[Entry.EMBEDDING_MODEL] = embedding_model
-    if embedding_dim is not None:
-        widths = (embedding_dim, embedding_dim + len(CATEGORIES))
-        if embedding_dim < 1 or estimator.n_features_in_ not in widths:
-            raise DocumentError(
-                f"embedding_dim: expected {estimator.n_features_in_} features, or {len(CATEGORIES)} fewer beside "
-                f"categories, got {embedding_dim}"
-            )
-        metadata[Entry.EMBEDDING_DIM] = embedding_dim
-    metadata[Entry.DISTANCES] = recorded_distances(estimator)
-    if source and ENCODER in source.fields:
-        metadata[Entry.ENCODER] = source.fields[ENCODER]
+    source, large = estimator.source_ if restorable else None, dict[str, Values]()
+    model = _exported(estimator, large, ExactSearch(exact_search), target_opset)
+    entries = _described(estimator, source) | _embeddings(estimator.n_features_in_, embedding_model, embedding_dim)
+    entries[Entry.DISTANCES] = recorded_distances(estimator)
     if source:
-        metadata |= {Entry.DOCUMENT: source.fields, Entry.VECTORS: row.stored_rows(estimator)}
-    properties = {key: json.dumps(value) for key, value in metadata.items()}
+        encoder = {Entry.ENCODER: source.fields[ENCODER]} if ENCODER in source.fields else {}
+        entries |= encoder | {Entry.DOCUMENT: source.fields, Entry.VECTORS: estimator.row.stored_rows(estimator)}
+    properties = {key: json.dumps(value) for key, value in entries.items()}
     if source:
         properties |= classifier_entries(source, estimator.n_features_in_, target_opset)
     helper.set_model_props(model, {PREFIX + key: value for key, value in properties.items()})
     return seal_parts(filled(model.SerializeToString(deterministic=True), large))
+
+
+def _exported(
+    estimator: Estimator, large: dict[str, Values], exact_search: ExactSearch, target_opset: int
+) -> ModelProto:
+    """Export the graph, without the values of large tensors: these are put into the dict."""
+    asked = {LARGE_TENSORS: large, "exact_search": exact_search}
+    exported = copy(estimator)
+    model: ModelProto = to_onnx(
+        exported,
+        initial_types=[(Input.FEATURES, DoubleTensorType([None, estimator.n_features_in_]))],
+        target_opset={"": target_opset},
+        name="modelpick",
+        options={id(exported): {name: asked[name] for name in [LARGE_TENSORS, *(estimator.row.graph_options or ())]}},
+    )
+    vars(exported).clear()  # what skl2onnx leaves behind refers to it in cycles, until they are collected
+    drop_waiting(model.graph)
+    _open_inputs(model)
+    return model
+
+
+def _described(estimator: Estimator, source: Source | None) -> dict[str, Any]:
+    """Return the entries that say what the estimator is."""
+    return {
+        Entry.FORMAT_VERSION: ARTIFACT_FORMAT,
+        Entry.ALGORITHM: estimator.row.algorithm,
+        Entry.SEMANTICS: estimator.row.semantics,
+        Entry.MODEL_NAMES: list(estimator.model_names_),
+        Entry.N_FEATURES_IN: estimator.n_features_in_,
+        Entry.SOURCE_SHA256: source.sha256 if source else "",
+        Entry.TOOLS: {tool: version(tool) for tool in TOOLS},
+        **estimator.row.describe(estimator),
+    }
+
+
+def _embeddings(n_features_in: int, model: str | None, dim: int | None) -> dict[str, Any]:
+    """Return the entries that say which embeddings the model was trained with, as far as that is known."""
+    if dim is not None and (dim < 1 or n_features_in not in (dim, dim + len(CATEGORIES))):
+        raise DocumentError(
+            f"embedding_dim: expected {n_features_in} features, or {len(CATEGORIES)} fewer beside categories, got {dim}"
+        )
+    known = {Entry.EMBEDDING_MODEL: model, Entry.EMBEDDING_DIM: dim}
+    return {key: value for key, value in known.items() if value is not None}
 
 
 def _open_inputs(model: ModelProto) -> None:
