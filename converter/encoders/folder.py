@@ -1,7 +1,8 @@
 """What the files of an encoder's folder say, as Hugging Face and sentence-transformers lay them out."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from onnx import ModelProto
 
 from modelpick.runtime import DocumentError, schema
 from modelpick.runtime.artifact.tokenizer import TokenizerFacts, UnsafeTokenizerError, check_tokenizer
+from modelpick.runtime.text.tokenizing import open_tokenizer, refusing
 
 from ..files.io import read_bytes
 
@@ -212,6 +214,19 @@ def read_usage(
         normalised,
         read_prompt(folder),
     )
+
+
+@contextmanager
+def tokenizer_of(folder: Path, usage: Usage) -> Iterator[Any]:
+    """Open the tokenizer of a folder, and refuse the folder where the tokenizers library fails within the block.
+
+    Raises
+    ------
+    DocumentError
+        Says what the library says.
+    """
+    with refusing(lambda reason: DocumentError(f"{folder}: its tokenizer cannot be used: {reason}")):
+        yield open_tokenizer(usage.tokenizer)
 
 
 def read_prompt(folder: Path) -> str:

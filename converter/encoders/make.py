@@ -18,13 +18,12 @@ from modelpick.runtime.artifact.seal import seal
 from modelpick.runtime.schema import ENCODER_VERSION, PREFIX, EncoderEntry, Entry
 from modelpick.runtime.session import CPU
 from modelpick.runtime.text import Encoder
-from modelpick.runtime.text.tokenizing import open_tokenizer, refusing
 
 from ..files.io import write_atomically
 from . import static, transformer
 from .compare import similarity
 from .distil import Distillation, distilled
-from .folder import INT8, QUANTISED, Source, Usage
+from .folder import INT8, QUANTISED, Source, Usage, tokenizer_of
 from .pooling import POOLINGS
 from .quantise import weights_type
 from .verify import EncoderError, EncoderReport, Loss, compare
@@ -122,7 +121,7 @@ def _made(
             encoders.append(Encoder.load(data, providers=[CPU]))  # others run the graph
     except ArtifactError as cause:
         raise DocumentError(f"{folder}: expected an encoder that can be run: {cause}") from None
-    report = compare(encoders, own, source.usage, source.family, target, folder)
+    report = compare(encoders, own, source, folder, target)
     if quantise is not None:
         report.tolerance = None
     if not report.passed:
@@ -146,8 +145,7 @@ def _read(folder: Path, max_tokens: int | None, pooling: Pooling | None) -> Sour
 def _limited(folder: Path, usage: Usage, max_tokens: int | None) -> Usage:
     """Return the usage with the shorter of the folder's longest input and what is asked; refuse what holds no text."""
     longest = min(filter(None, (usage.longest, max_tokens)), default=None)
-    with refusing(lambda reason: DocumentError(f"{folder}: its tokenizer cannot be used: {reason}")):
-        tokenizer = open_tokenizer(usage.tokenizer)
+    with tokenizer_of(folder, usage) as tokenizer:
         added = tokenizer.num_special_tokens_to_add(False) if usage.special_tokens else 0
     if longest is not None and longest <= added:
         source = "--max-tokens" if longest == max_tokens else "a longest input"

@@ -10,7 +10,7 @@ from onnx import ModelProto, TensorProto
 from modelpick.runtime import DocumentError
 
 from .folder import FLOAT16, INT8
-from .hoisting import hoist
+from .tensors import hoist
 
 FLOAT32 = "float32"
 

@@ -10,7 +10,6 @@ from onnx import ModelProto, helper
 from modelpick.runtime import DocumentError, ModelpickError
 from modelpick.runtime.artifact.encoder import StaticTable
 from modelpick.runtime.schema import EncoderEntry, EncoderPort, EncoderTable
-from modelpick.runtime.text.tokenizing import open_tokenizer, refusing
 
 from ..graphs.builder import INT64
 from .folder import (
@@ -27,6 +26,7 @@ from .folder import (
     read_modules,
     read_usage,
     refuse_modules,
+    tokenizer_of,
 )
 from .pooling import add_inputs, add_output, add_pooling, around, floats, number, pool, scale
 
@@ -150,8 +150,8 @@ def _characters(folder: Path, usage: Usage) -> int | None:
     """Return after how many characters model2vec cuts: the longest input, in tokens of the median length."""
     if usage.longest is None:
         return None
-    with refusing(lambda reason: DocumentError(f"{folder}: its tokenizer cannot be used: {reason}")):
-        lengths = [len(token) for token in open_tokenizer(usage.tokenizer).get_vocab()]
+    with tokenizer_of(folder, usage) as tokenizer:
+        lengths = [len(token) for token in tokenizer.get_vocab()]
     return max(1, usage.longest * int(np.median(lengths)))
 
 

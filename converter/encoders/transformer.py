@@ -16,7 +16,6 @@ from modelpick.runtime import DocumentError
 from modelpick.runtime.schema import EncoderPort
 
 from ..graphs.builder import Graph
-from .external import external_tensors, outside, reader, size, take_in
 from .folder import (
     FLOAT16,
     Module,
@@ -31,9 +30,9 @@ from .folder import (
     read_usage,
     refuse_modules,
 )
-from .hoisting import hoist
 from .pooling import POOLINGS, add_inputs, add_output, add_pooling, around, floats, number, pool, scale
 from .quantise import quantised
+from .tensors import external_tensors, hoist, outside, reader, size, take_in
 
 GRAPHS = ("onnx/model.onnx", "model.onnx")
 # What the names of usual inputs stand for.

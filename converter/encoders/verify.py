@@ -9,12 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from modelpick.runtime import DocumentError
 from modelpick.runtime.text import Encoder
-from modelpick.runtime.text.tokenizing import open_tokenizer, refusing
 
 from ..verification.report import DisagreementError
-from .folder import Reference, Usage
+from .folder import Reference, Source, tokenizer_of
 
 # Float32 in another order: more than this of a vector's length is wrong. 8-bit weights differ by what they lose.
 TOLERANCE = 1e-5
@@ -100,12 +98,7 @@ def probe_texts(longest: int | None) -> dict[str, str]:
 
 
 def compare(
-    encoders: Sequence[Encoder],
-    own: Callable[[list[int]], Reference],
-    usage: Usage,
-    family: str,
-    target: str,
-    source: Path,
+    encoders: Sequence[Encoder], own: Callable[[list[int]], Reference], source: Source, folder: Path, target: str
 ) -> EncoderReport:
     """Hold an encoder against its folder's own model, fed by the tokenizers library, on probes.
 
@@ -115,13 +108,14 @@ def compare(
         The encoder, in each way that it may be run.
     own
         The tokens of a text -> its vector, see `Source.embed`.
-    target, source
-        Names for the report.
+    source, folder
+        The folder as it was read, and its path.
+    target
+        Name for the report.
     """
-    start = time.perf_counter()
+    start, usage = time.perf_counter(), source.usage
     texts = probe_texts(usage.longest)
-    with refusing(lambda reason: DocumentError(f"{source}: its tokenizer cannot be used: {reason}")):
-        tokenizer = open_tokenizer(usage.tokenizer)
+    with tokenizer_of(folder, usage) as tokenizer:
         if usage.longest is not None:
             tokenizer.enable_truncation(usage.longest)
         read = [(usage.prompt + text)[: usage.characters] for text in texts.values()]
@@ -138,8 +132,8 @@ def compare(
     encoder, metadata = encoders[0], encoders[0].metadata
     return EncoderReport(
         target,
-        str(source),
-        family,
+        str(folder),
+        source.family,
         metadata.weights,
         encoder.digest,
         encoder.embedding_dim,

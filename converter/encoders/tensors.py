@@ -1,4 +1,4 @@
-"""External data of a graph: tensors whose values stand in other files of its folder."""
+"""Where the tensors of a folder's graph stand: in it, in its nodes, or in other files of the folder."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import prod
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.external_data_helper import uses_external_data
 
 from modelpick.runtime import DocumentError
@@ -86,3 +86,27 @@ def _take_in(tensor: TensorProto, read: Callable[[TensorProto], Values]) -> None
     tensor.raw_data = read(tensor).tobytes()
     tensor.ClearField("external_data")
     tensor.ClearField("data_location")
+
+
+def hoist(graph: GraphProto) -> None:
+    """Make initializers of the tensors that nodes hold, in the inner graphs as well, and none of them external.
+
+    The runtime refuses nodes that hold any, as these might be elsewhere.
+    """
+    for tensor in graph.initializer:
+        tensor.ClearField("data_location")  # says that it is here, once external data were read
+    nodes = list(graph.node)
+    del graph.node[:]
+    for node in nodes:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                hoist(attribute.g)
+        value = next((one.t for one in node.attribute if one.name == "value" and one.HasField("t")), None)
+        if value is None:
+            graph.node.append(node)
+        elif node.op_type == "Constant":
+            graph.initializer.append(numpy_helper.from_array(numpy_helper.to_array(value), node.output[0]))
+        else:  # ConstantOfShape, the only other operator with such a tensor
+            filler = f"{node.output[0]}_value"
+            graph.initializer.append(numpy_helper.from_array(numpy_helper.to_array(value).reshape(()), filler))
+            graph.node.append(helper.make_node("Expand", [filler, node.input[0]], node.output, node.name))
