@@ -8,6 +8,8 @@ from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 import typer
 
+from modelpick.runtime.decision.outcomes import PRICES
+
 from .names import to_read, to_write
 
 Artifact = Annotated[Path, typer.Argument(help="An artifact written by `modelpick convert`.", parser=to_read)]
@@ -55,10 +57,10 @@ ReportFile = Annotated[
     Path | None, typer.Option("--report", help="Write the verification as JSON here.", parser=to_write(".json"))
 ]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is random.")]
-# Field of an objective -> its option.
-WEIGHTS = {
-    "cost_weight": Annotated[float, typer.Option(min=0, help="Quality that one unit of cost is worth.")],
-    "seconds_weight": Annotated[float, typer.Option(min=0, help="Quality that one second is worth.")],
+# Keyword of an objective -> its option.
+WEIGHTS: dict[str, Any] = {
+    kind.weight: Annotated[float, typer.Option(min=0, help=f"Quality that one {kind.unit} is worth.")]
+    for kind in PRICES
 }
 R = TypeVar("R")
 

@@ -19,12 +19,17 @@ from ..files.io import STDIN
 from ..files.queries import FEATURES, Query, ask, parse_prompt, parse_query, read_queries
 from .console import emit, note, progress
 from .names import looks_like_a_path, to_read, to_write
-from .options import Artifact, AsJson, EncoderFile
+from .options import WEIGHTS, Artifact, AsJson, EncoderFile, expanded
 
 # What the library calls what these options ask for.
-OPTIONS = {"objective": "--cost-weight, --seconds-weight", "keep": "--keep", "evidence": "--evidence"}
+OPTIONS = {
+    "objective": ", ".join(f"--{weight.replace('_', '-')}" for weight in WEIGHTS),
+    "keep": "--keep",
+    "evidence": "--evidence",
+}
 
 
+@expanded
 def select(
     artifact: Artifact,
     queries: Annotated[
@@ -58,8 +63,8 @@ def select(
         float | None,
         typer.Option(help="Pick by the cheapest operating point that kept this share of the best model's quality."),
     ] = None,
-    cost_weight: Annotated[float, typer.Option(min=0, help="Quality that one unit of cost is worth.")] = 0.0,
-    seconds_weight: Annotated[float, typer.Option(min=0, help="Quality that one second is worth.")] = 0.0,
+    *,
+    objective: Annotated[Objective, WEIGHTS],
     evidence: Annotated[
         float | None, typer.Option(help="Standard errors by which the default model must be led, for KNN by queries.")
     ] = None,
@@ -70,7 +75,6 @@ def select(
     string, or an object with query or messages, and perhaps category. With --input and --output, a file of any size is
     answered; run again, the command continues where it was interrupted. Exit code 1 where rows were bad.
     """
-    objective = Objective(cost_weight, seconds_weight)
     given = Given(keep=keep, evidence=evidence, objective=None if objective == Objective() else objective)
     if source is not None and target is not None:
         _select_file(artifact, source, target, column, given, encoder, message)

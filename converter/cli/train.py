@@ -9,7 +9,7 @@ import msgspec
 import typer
 from rich.table import Table
 
-from modelpick.runtime import DocumentError, ModelpickError
+from modelpick.runtime import DocumentError, ModelpickError, Objective
 
 from ..algorithms.row import AnyRow, Semantics
 from ..files.io import check_distinct, write_atomically
@@ -83,7 +83,6 @@ SETTINGS = {
     "objective_cost": _number("The same: weight of 1 / (1 + cost / scale)."),
     "latency_scale_ms": _number("The same: milliseconds at which speed is a half.", least=None),
     "cost_scale": _number("The same: cost at which the weighed part of it is a half.", least=None),
-    **WEIGHTS,
     "seed": Seed,
 }
 
@@ -123,6 +122,7 @@ def train(
         bool, typer.Option("--tune", help="Choose the settings of each algorithm by cross-validation over queries.")
     ] = False,
     settings: Annotated[Settings, SETTINGS],
+    objective: Annotated[Objective, WEIGHTS],
     allow_constant: Annotated[
         bool, typer.Option(help="Let auto write a model that always picks the best single model, if none is better.")
     ] = False,
@@ -144,6 +144,7 @@ def train(
         raise ModelpickError(f"{output.path}: expected a folder for {len(set(names))} models, got the name of a file")
     for name in TRAINED if AUTO in names else names:
         check_distinct(output.file(file_name(name)), [data, *reading.files])
+    settings = settings._replace(objective=objective)
     records = load_records(data, reading)
     if 1 < len(records.queries) < FEW:
         warn(

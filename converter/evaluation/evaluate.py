@@ -13,17 +13,17 @@ import numpy as np
 from msgspec import Struct
 
 from modelpick.runtime import DocumentError, Objective
+from modelpick.runtime.decision.outcomes import OUTCOMES, PRICES, SECONDS
 
 from ..formats.outcomes import Benchmark, Matrix
 from ..statistics.bootstrap import WANTED, Estimate, Sums, Vector, estimate, ratio, resampled, share
 from ..statistics.estimation import carried, effective_sample, estimated, lacking_answers
 from ..statistics.frontier import Frontier, frontiers_of, heights, static_mix
-from .policies import Policy, best_models, chosen, mixed, roles, single_models, utilities
+from .policies import Policy, best_models, chosen, mixed, roles, single_models
 from .recovery import Recovery
 from .seen import Seen
 
 Kind = Literal["oracle", "artifact", "mix", "single", "random"]
-Axis = Literal["cost", "seconds"]
 Source = Literal["training records", "artifacts", "hindsight"]
 ROLES_FROM: dict[Source, str] = {
     "training records": "by the training records",
@@ -103,8 +103,8 @@ class Evaluation(Struct):
 
     queries: int
     objective: Objective
-    axis: Axis
-    """The price: cost, or response time where no cost is recorded."""
+    axis: str
+    """The price: the first kind of outcome that is recorded, of those that an objective has weights for."""
     baseline: str
     """The best single model, by the objective."""
     estimator: str
@@ -193,19 +193,12 @@ def evaluate_policies(
     estimation = estimated(benchmark, seed) if benchmark.is_log else None
     if estimation is not None:
         benchmark, supported = estimation.benchmark, carried(estimation)
-    utility = utilities(benchmark, objective)
-    if np.isnan(utility).all():
-        raise DocumentError("expected records with the cost or response time that the objective has a weight for")
+    utility = benchmark.known_utilities(objective)
     roles_from, known_roles = _roles(policies, supported, objective, learned)
     base = names.index(known_roles["best"])
-    axis: Axis = "seconds" if np.isnan(benchmark.cost).all() else "cost"
-    outcomes = {
-        "quality": benchmark.quality,
-        "cost": benchmark.cost,
-        "seconds": benchmark.answer_seconds,
-        "success": 1.0 - benchmark.failures,
-        "utility": utility,
-    }
+    outcomes = dict(zip(OUTCOMES, np.moveaxis(benchmark.answered, 1, 0), strict=True))
+    axis = next((kind.name for kind in PRICES if not np.isnan(outcomes[kind.name]).all()), OUTCOMES[SECONDS])
+    outcomes |= {"success": 1.0 - benchmark.failures, "utility": utility}
     scales = {name: _Scale(values, values[:, base]) for name, values in outcomes.items()}
 
     singles = single_models(benchmark)
@@ -300,13 +293,7 @@ def _only(learned: Benchmark, names: Sequence[str]) -> Benchmark:
         raise DocumentError(
             f"expected training records of {', '.join(names)}, got them of {', '.join(learned.model_names)}"
         )
-    return learned._replace(
-        model_names=[learned.model_names[column] for column in columns],
-        quality=learned.quality[:, columns],
-        cost=learned.cost[:, columns],
-        seconds=learned.seconds[:, columns],
-        failures=learned.failures[:, columns],
-    )
+    return learned.of_models(columns)
 
 
 def _mean(chances: Matrix, values: Matrix) -> float:
@@ -342,7 +329,7 @@ def _columns(chances: Matrix, scales: Mapping[str, _Scale], best: Vector) -> dic
     return table
 
 
-def _estimates(found: Sums, axis: Axis, baseline: str, of_log: bool, lacking: str) -> dict[str, Estimate]:
+def _estimates(found: Sums, axis: str, baseline: str, of_log: bool, lacking: str) -> dict[str, Estimate]:
     """Make the estimates of a policy from the sums of its `_columns`; none where answers are lacking."""
     gained = found["utility beside"] - found["utility base"]
 

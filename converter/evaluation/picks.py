@@ -8,7 +8,7 @@ from msgspec import Struct
 from modelpick.runtime import Objective
 
 from ..formats.outcomes import Benchmark
-from .policies import Policy, best_models, utilities
+from .policies import Policy, best_models
 
 
 class Outcome(Struct):
@@ -37,13 +37,12 @@ class Pick(Struct):
 
 def picks_worst_first(policies: Sequence[Policy], benchmark: Benchmark, objective: Objective) -> list[Pick]:
     """List all picks by regret, the highest first; last those whose regret is unknown."""
-    utility = utilities(benchmark, objective)
+    utility = benchmark.utilities(objective)
     best = best_models(benchmark, utility)
     names = {name: model for model, name in enumerate(benchmark.model_names)}
 
     def outcome(query: int, model: int) -> Outcome | None:
-        values = [matrix[query, model] for matrix in (benchmark.quality, benchmark.cost, benchmark.seconds)]
-        known = [None if np.isnan(value) else float(value) for value in values]
+        known = [None if np.isnan(value) else value for value in benchmark.recorded[query, :, model].tolist()]
         if model < 0 or known[0] is None:
             return None
         quality, cost, seconds = known

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modelpick.runtime import ArtifactError, DocumentError, FeatureError, Objective, Selector
-from modelpick.runtime.decision.objective import utilities as objective_utilities
+from modelpick.runtime.decision.outcomes import QUALITY
 from modelpick.runtime.decision.shrinkage import model_means
 from modelpick.runtime.text.categories import CategoryPredictor
 
@@ -40,19 +40,16 @@ class Policy(NamedTuple):
     """Of an artifact, what it knows of its training records, see `roles`."""
 
 
-def utilities(benchmark: Benchmark, objective: Objective) -> Matrix:
-    """Return the utility of each outcome, (n_queries, n_models); NaN where one that has a weight is unknown."""
-    return objective_utilities(benchmark.outcomes(), objective)
-
-
 def best_models(benchmark: Benchmark, utility: Matrix) -> Indices:
     """Return each query's model of the highest known utility, shape (n_queries,); -1 where none is known.
 
-    Of equal ones one that did not fail, then the cheaper, the faster, the first; unknown prices are the highest.
+    Of equal ones one that did not fail, then that of the lower prices, in order of their kinds, then the first; unknown
+    prices are the highest.
     """
     known = np.where(np.isnan(utility), -np.inf, utility)
     best = known == known.max(axis=1, keepdims=True)
-    for price in (benchmark.failed.astype(np.float64), benchmark.cost, benchmark.answer_seconds):
+    prices = benchmark.answered[:, QUALITY + 1 :]
+    for price in (benchmark.failed.astype(np.float64), *np.moveaxis(prices, 1, 0)):
         paid = np.where(best, np.nan_to_num(price, nan=np.finfo(np.float64).max), np.inf)
         best &= paid == paid.min(axis=1, keepdims=True)
     return np.where(np.isnan(utility).all(axis=1), -1, best.argmax(axis=1))
@@ -221,7 +218,7 @@ def roles(benchmark: Benchmark, objective: Objective) -> dict[str, str]:
     means = {
         "strongest": model_means(benchmark.quality),
         "cheapest": -model_means(benchmark.cost),
-        "best": model_means(utilities(benchmark, objective)),
+        "best": model_means(benchmark.utilities(objective)),
     }
     names = benchmark.model_names
     return {role: names[int(np.nanargmax(values))] for role, values in means.items() if not np.isnan(values).all()}

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modelpick.runtime import DocumentError
+from modelpick.runtime.decision.outcomes import KINDS
 
 from ..formats.outcomes import Benchmark, Matrix
 
@@ -73,9 +74,11 @@ def simulated(benchmark: Benchmark, chances: Matrix, seed: int = 0) -> Benchmark
         )
     drawn = _drawn(chances, seed)
     only = np.arange(chances.shape[1]) == drawn[:, None]
-    kinds = ("quality", "cost", "seconds", "failures")
-    part: dict[str, Any] = {kind: np.where(only, getattr(benchmark, kind), np.nan) for kind in kinds}
-    return benchmark._replace(propensities=np.where(only, chances, np.nan), **part)
+    return benchmark._replace(
+        recorded=np.where(only[:, None], benchmark.recorded, np.nan),
+        failures=np.where(only, benchmark.failures, np.nan),
+        propensities=np.where(only, chances, np.nan),
+    )
 
 
 def _drawn(chances: Matrix, seed: int) -> npt.NDArray[np.int64]:
@@ -86,7 +89,7 @@ def _drawn(chances: Matrix, seed: int) -> npt.NDArray[np.int64]:
 
 def to_records(log: Benchmark, policy: str, *, propensities: bool = True) -> Iterator[dict[str, Any]]:
     """Yield the records of a log, as `read_records` reads them; with ``propensities=False`` without these."""
-    fields = {"performance": log.quality, "response_time": log.seconds, "cost": log.cost}
+    fields = {next(iter(kind.fields)): log.recorded[:, place] for place, kind in enumerate(KINDS)}
     for query, model in np.argwhere(~np.isnan(log.quality)).tolist():
         record: dict[str, Any] = {"query": log.queries[query], "category": log.categories[query]}
         record["model_name"] = log.model_names[model]

@@ -1,12 +1,15 @@
 """Outcomes of language models on queries, and what training makes of them."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from modelpick.runtime.artifact.metadata import EncoderIdentity
-from modelpick.runtime.decision.outcomes import SECONDS
+from modelpick.runtime.decision.objective import Objective, utilities
+from modelpick.runtime.decision.outcomes import COST, KINDS, PLACES, PRICES, QUALITY, SECONDS
+from modelpick.runtime.errors import DocumentError
 
 Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -22,14 +25,11 @@ class Benchmark(NamedTuple):
     queries: list[str]
     categories: list[str]
     model_names: list[str]
-    quality: Matrix
-    """Performance, float64, shape (n_queries, n_models); NaN where a model has no record."""
-    seconds: Matrix
-    """Response time likewise, of the answers that did not fail where one did not; NaN where it was not recorded."""
-    cost: Matrix
-    """Money likewise."""
+    recorded: Matrix
+    """Outcomes of each kind of `modelpick.runtime.decision.outcomes.KINDS`, float64, shape (n_queries, n_kinds,
+    n_models). Where an answer did not fail, seconds are those of such answers. Without a quality there is no record."""
     failures: Matrix
-    """Share of failed answers, whose quality counts as 0, likewise."""
+    """Share of failed answers, whose quality counts as 0, float64, shape (n_queries, n_models)."""
     embeddings: Matrix | None
     """Float64, shape (n_queries, e), rows of NaN where a query has none; None where no query has one."""
     bad: list[str]
@@ -44,6 +44,21 @@ class Benchmark(NamedTuple):
     """What the files were recognised as."""
     propensities: Matrix | None = None
     """Probability with which the policy of a log picked the model, likewise; None where no record has one."""
+
+    @property
+    def quality(self) -> Matrix:
+        """Recorded quality, float64, shape (n_queries, n_models); NaN where a model has no record."""
+        return self.recorded[:, QUALITY]
+
+    @property
+    def cost(self) -> Matrix:
+        """Recorded cost likewise."""
+        return self.recorded[:, COST]
+
+    @property
+    def seconds(self) -> Matrix:
+        """Recorded response time likewise."""
+        return self.recorded[:, SECONDS]
 
     @property
     def propensity(self) -> Matrix:
@@ -64,30 +79,54 @@ class Benchmark(NamedTuple):
         return np.equal(self.failures, 1.0)
 
     @property
-    def answer_seconds(self) -> Matrix:
-        """Response times, as ``seconds``, of answers that did not fail: failing fast is no evidence of speed."""
-        return np.where(self.failed, np.nan, self.seconds)
+    def answered(self) -> Matrix:
+        """Recorded outcomes, without those that answers which failed do not have: of these, response times."""
+        unknown = ~np.array([[kind.counts_failures] for kind in KINDS])
+        return np.where(self.failed[:, None] & unknown, np.nan, self.recorded)
 
     def outcomes(self) -> Matrix:
-        """Quality, cost and seconds as objectives weigh them, (n_queries, 3, n_models); NaN where unknown.
+        """Outcomes as objectives weigh them, (n_queries, n_kinds, n_models); NaN where unknown.
 
-        No weights prefer a failed answer to a successful one of the same query: in each of the three it counts as no
-        better than the worst of those. Where all failed, it took as long as answers take on average.
+        No weights prefer a failed answer to a successful one of the same query: in each kind it counts as no better
+        than the worst of those. Where all failed, it took as long as answers take on average.
         """
-        outcomes = np.stack([self.quality, self.cost, self.answer_seconds], axis=1)
-        failed = self.failed
+        outcomes, failed = self.answered, self.failed
         if not failed.any():
             return outcomes
-        usual = np.nanmean(self.answer_seconds) if not np.isnan(self.answer_seconds).all() else np.nan
-        signs = np.array([1.0, -1.0, -1.0])[:, None]  # the lower, the worse
+        signs = np.array([[kind.sign] for kind in KINDS])  # the lower, the worse
+        usual = np.array([[np.nan if kind.counts_failures else mean(outcomes[:, PLACES[kind.name]])] for kind in KINDS])
         of_others = np.where(failed[:, None], np.inf, np.nan_to_num(signs * outcomes, nan=np.inf))
         worst = of_others.min(axis=2, keepdims=True)
-        worst = np.where(np.isfinite(worst), worst, np.array([np.nan, np.nan, -usual])[:, None])
+        worst = np.where(np.isfinite(worst), worst, signs * usual)
         return np.where(failed[:, None], signs * np.fmin(signs * outcomes, worst), outcomes)
 
     def told_seconds(self) -> Matrix:
         """Return response times for files that have no word for unknown ones: as `outcomes` counts them, `filled`."""
         return filled(self.outcomes()[:, SECONDS])
+
+    def utilities(self, objective: Objective) -> Matrix:
+        """Return the utility of each outcome, (n_queries, n_models); NaN where one that has a weight is unknown."""
+        return utilities(self.outcomes(), objective)
+
+    def known_utilities(self, objective: Objective) -> Matrix:
+        """Return what `utilities` does.
+
+        Raises
+        ------
+        DocumentError
+            When none is known.
+        """
+        utility = self.utilities(objective)
+        if np.isnan(utility).all():
+            nouns = " or ".join(kind.noun for kind in PRICES)
+            raise DocumentError(f"expected records with the {nouns} that the objective has a weight for")
+        return utility
+
+    def of_models(self, columns: Sequence[int]) -> "Benchmark":
+        """Return the records of some of the models, without embeddings."""
+        fields = self._replace(embeddings=None)._asdict().items()
+        part: dict[str, Any] = {name: each[..., columns] for name, each in fields if isinstance(each, np.ndarray)}
+        return self._replace(embeddings=None, model_names=[self.model_names[column] for column in columns], **part)
 
     def of(self, queries: Indices) -> "Benchmark":
         """Return the outcomes on some of the queries."""
@@ -134,10 +173,8 @@ class Settings(NamedTuple):
     """Cost at which what counts of it is a half."""
     latency_weight: float = 0.0
     """Quality that the greatest mean latency is worth to HierShrink."""
-    cost_weight: float = 0.0
-    """Quality that is given up for one unit of cost."""
-    seconds_weight: float = 0.0
-    """Quality that is given up for one second."""
+    objective: Objective = Objective()
+    """What a unit of quality is worth."""
     seed: int = 0
 
 
@@ -182,15 +219,18 @@ class Training(NamedTuple):
         """Return the training of one model, on the queries that it is known for."""
         known = np.flatnonzero(~np.isnan(self.benchmark.quality[:, model]))
         part = self.of(known)
-        fields = part.benchmark._asdict().items()
-        columns: dict[str, Any] = {kind: each[:, [model]] for kind, each in fields if isinstance(each, np.ndarray)}
-        benchmark = part.benchmark._replace(model_names=[part.benchmark.model_names[model]], **columns)
-        return part._replace(benchmark=benchmark, weights=part.weights[:, [model]])
+        return part._replace(benchmark=part.benchmark.of_models([model]), weights=part.weights[:, [model]])
 
     def of(self, queries: Indices) -> "Training":
         """Return the training of some of the queries."""
         part = self.benchmark._replace(embeddings=None).of(queries)
         return self._replace(benchmark=part, features=self.features[queries], weights=self.weights[queries])
+
+
+def mean(values: Matrix) -> float:
+    """Return the mean of known values; NaN where none is known."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else np.nan
 
 
 def filled(outcomes: Matrix) -> Matrix:

@@ -87,7 +87,7 @@ def _effects(
     before: Policy, after: Policy, records: Benchmark, seed: int
 ) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
     """Return how the mean of each recorded outcome changes, and that of the quality within each category."""
-    outcomes = dict(zip(OUTCOMES, (records.quality, records.cost, records.answer_seconds), strict=True))
+    outcomes = dict(zip(OUTCOMES, np.moveaxis(records.answered, 1, 0), strict=True))
     tables = {
         kind: difference_columns(after, before, values)
         for kind, values in outcomes.items()

@@ -8,7 +8,7 @@ Evaluation and Learning, ICML 2011; cross-fitting: V. Chernozhukov et al., Doubl
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -63,13 +63,12 @@ def estimated(benchmark: Benchmark, seed: int = 0, features: Matrix | None = Non
         chances = np.clip(chances * recorded.sum() / len(recorded) / chances.sum(axis=1, keepdims=True), CLIPPED, 1.0)
         propensity = np.where(lacking, chances, propensity)
     weights = np.where(recorded, 1.0 / propensity, 0.0)
-    outcomes = benchmark.outcomes()
-    kinds = [*np.moveaxis(outcomes, 1, 0), benchmark.failures]
-    quality, cost, seconds, failures = (
+    kinds = [*np.moveaxis(benchmark.outcomes(), 1, 0), benchmark.failures]
+    *outcomes, failures = (
         doubly_robust(values, weights, guess)
         for values, guess in zip(kinds, _predicted(features, fold, kinds, recorded), strict=True)
     )
-    complete = benchmark._replace(quality=quality, cost=cost, seconds=seconds, failures=failures)
+    complete = benchmark._replace(recorded=np.stack(outcomes, axis=1), failures=failures)
     return Estimation(complete, weights, GUESSED if lacking.any() else GIVEN)
 
 
@@ -116,9 +115,7 @@ def carried(estimation: Estimation) -> Benchmark:
     few = np.array([effective_sample(np.eye(m)[[model]], estimation.weights)[0] < WANTED for model in range(m)])
     if few.all():
         return benchmark
-    kinds = ("quality", "cost", "seconds")
-    part: dict[str, Any] = {kind: np.where(few, np.nan, getattr(benchmark, kind)) for kind in kinds}
-    return benchmark._replace(**part)
+    return benchmark._replace(recorded=np.where(few, np.nan, benchmark.recorded))
 
 
 def _directions(embeddings: Matrix | None, n: int) -> Matrix:

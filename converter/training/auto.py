@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from modelpick.runtime.decision.objective import utilities
-
 from ..algorithms import TABLE
 from ..algorithms.row import AnyRow, Semantics
 from ..formats.outcomes import Settings, Training
@@ -66,7 +64,7 @@ def choose(
     """
     check_settings(training.settings, [*TABLE.values()], tuned=True)
     compared = compare(training, trainers(TRAINED, format_version, Semantics.queries), done)
-    single = best_single(utilities(judged(training).singles.outcomes(), objective_of(training)))
+    single = best_single(judged(training).singles.utilities(objective_of(training)))
     name = training.benchmark.model_names[single]
     chosen = Choice(compared[0].row, training, compared, name, is_constant=False)
     if chosen.pays or not allow_constant:

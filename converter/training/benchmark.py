@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modelpick.runtime import DocumentError
+from modelpick.runtime.decision.outcomes import KINDS, SECONDS
 from modelpick.runtime.features import CATEGORIES, OTHER
 
 from ..formats.outcomes import Benchmark
@@ -17,6 +18,7 @@ from .record import Answer, Record
 Matrix = npt.NDArray[np.float64]
 # Models answer within minutes: a larger median, in seconds, is more likely in milliseconds.
 LIKELY_MILLISECONDS = 600.0
+MEAN_TAKEN = ", and training takes the model's mean"
 NAMES_SHOWN = 5
 SHOWN_CHARACTERS = 60
 # Embeddings of one text by one encoder differ by rounding, in float16 by up to 5e-4 of their length.
@@ -48,20 +50,22 @@ def benchmark_of(name: str, answers: Sequence[Answer], odd: Counter[str], embedd
     n, m = len(queries), len(models)
     rows = np.fromiter((queries[record.query] for record in records), np.int64, len(records))
     columns = np.fromiter((models[record.model_name] for record in records), np.int64, len(records))
-    outcomes = np.array([record.outcome for record in records], dtype=np.float64)
+    outcomes = np.array([record.outcomes for record in records], dtype=np.float64)
+    failed = np.array([record.failed for record in records], dtype=np.float64)
     cells = rows * m + columns
-    answered = np.where(outcomes[:, 3] == 1, np.nan, outcomes[:, 1])
-    quality, seconds, cost, failures, answer_seconds = (
-        _means(cells, values, n * m).reshape(n, m) for values in (*outcomes.T, answered)
-    )
-    seconds = np.where(failures == 1, seconds, answer_seconds)
+    failures = _means(cells, failed, (n, m))
+    recorded = np.stack([_means(cells, values, (n, m)) for values in outcomes.T], axis=1)
+    for place, kind in enumerate(KINDS):
+        if not kind.counts_failures:
+            answered = _means(cells, np.where(failed, np.nan, outcomes[:, place]), (n, m))
+            recorded[:, place] = np.where(failures == 1, recorded[:, place], answered)
     logged = np.array([record.propensity for record in records], dtype=np.float64)
-    propensities = None if np.isnan(logged).all() else _means(cells, logged, n * m).reshape(n, m)
+    propensities = None if np.isnan(logged).all() else _means(cells, logged, (n, m))
 
     categories = _agreed(answers, rows.tolist(), "category", str.__eq__)
     odd.update(_oddities(records, outcomes, len(records) - len(np.unique(cells))))
     warnings = [f"{name}: {count:,} of {len(records):,} records {kind}" for kind, count in odd.items() if count]
-    warnings += [f"{name}: {text}" for text in _notes(outcomes[:, 1], list(models), n, categories)]
+    warnings += [f"{name}: {text}" for text in _notes(outcomes[:, SECONDS], list(models), n, categories)]
     warnings += [
         f"{name}: the propensities of {model} stand for {picked:,.0f} answers of {logged:,}: they are too small"
         for model, picked, logged in contradicted(records)
@@ -70,9 +74,7 @@ def benchmark_of(name: str, answers: Sequence[Answer], odd: Counter[str], embedd
         list(queries),
         [category or OTHER for category in categories],
         list(models),
-        quality,
-        seconds,
-        cost,
+        recorded,
         failures,
         _embedded(answers, rows.tolist(), list(queries), embeddings),
         [],
@@ -147,12 +149,12 @@ def _same_embedding(one: Any, other: Any) -> bool:
     )
 
 
-def _means(cells: npt.NDArray[np.int64], values: Matrix, n_cells: int) -> Matrix:
-    """Average the values of each cell, NaN left out; NaN where there are none."""
-    known = ~np.isnan(values)
+def _means(cells: npt.NDArray[np.int64], values: Matrix, shape: tuple[int, int]) -> Matrix:
+    """Average the values of each cell of a matrix, NaN left out; NaN where there are none."""
+    known, n_cells = ~np.isnan(values), shape[0] * shape[1]
     counts = np.bincount(cells[known], minlength=n_cells)
     sums = np.bincount(cells[known], weights=values[known], minlength=n_cells)
-    return np.where(counts, sums / np.maximum(counts, 1), np.nan)
+    return np.where(counts, sums / np.maximum(counts, 1), np.nan).reshape(shape)
 
 
 def _matrix(embeddings: Sequence[list[float] | None]) -> Matrix | None:
@@ -168,12 +170,22 @@ def _oddities(records: Sequence[Record], outcomes: Matrix, repeated: int) -> dic
     unknown = np.isnan(outcomes).sum(axis=0)
     return {
         f"have no category: they count as {OTHER}{_tasks(records)}": sum(not record.category for record in records),
-        "have latency_ms instead of response_time: it is read as seconds": sum(
-            record.response_time is None and record.latency_ms is not None for record in records
-        ),
-        "have no response time: it stays unknown, and training takes the model's mean": int(unknown[1]),
+        **{
+            f"have {other} instead of {first}: it is read as {kind.name}": sum(
+                getattr(record, first) is None and getattr(record, other) is not None for record in records
+            )
+            for kind in KINDS
+            for first, *others in [kind.fields]
+            for other in others
+        },
         # Records without any cost, or any propensity, are the usual kind.
-        "have no cost: it stays unknown": int(unknown[2]) % len(records),
+        **{
+            f"have no {kind.noun}: it stays unknown{MEAN_TAKEN if kind.is_usual else ''}": lacking
+            if kind.is_usual
+            else lacking % len(records)
+            for kind, lacking in zip(KINDS, unknown.tolist(), strict=True)
+            if kind.weight
+        },
         "have no propensity, as the others do": sum(record.propensity is None for record in records) % len(records),
         "are failed answers: their quality counts as 0": sum(record.failed for record in records),
         "have a quality outside 0 to 1: it counts as it is": int(((outcomes[:, 0] < 0) | (outcomes[:, 0] > 1)).sum()),

@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from modelpick.runtime import DocumentError, Objective
-from modelpick.runtime.decision.objective import utilities
+from modelpick.runtime import Objective
 
 from ..algorithms.row import AnyRow
 from ..formats.outcomes import Benchmark, Matrix, Settings, Training
@@ -55,9 +54,8 @@ def objective_of(training: Training) -> Objective:
     DocumentError
         When it weighs what no record has.
     """
-    objective = Objective(training.settings.cost_weight, training.settings.seconds_weight)
-    if np.isnan(utilities(training.benchmark.outcomes(), objective)).all():
-        raise DocumentError("expected records with the cost or response time that the objective has a weight for")
+    objective = training.settings.objective
+    training.benchmark.known_utilities(objective)
     return objective
 
 
@@ -68,13 +66,13 @@ def objectives_of(training: Training, row: AnyRow) -> list[Objective]:
 
 
 def weighted(training: Training) -> list[Objective]:
-    """Return objectives of `WEIGHTS` and the user's weight of seconds; without costs that alone."""
-    seconds_weight, benchmark = training.settings.seconds_weight, training.benchmark
+    """Return objectives of `WEIGHTS` and the user's other weights; without costs of these alone."""
+    given, benchmark = training.settings.objective.keywords(), training.benchmark
     costs = benchmark.cost[:, best_single(benchmark.quality)]
     unit = 0.0 if np.isnan(costs).all() else float(np.nanmean(costs))
     if not unit > 0:
-        return [Objective(0.0, seconds_weight)]
-    return [Objective(weight / unit, seconds_weight) for weight in WEIGHTS]
+        return [Objective(**given | {"cost_weight": 0.0})]
+    return [Objective(**given | {"cost_weight": weight / unit}) for weight in WEIGHTS]
 
 
 def best_single(utility: Matrix) -> int:

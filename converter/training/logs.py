@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from modelpick.runtime import DocumentError
+from modelpick.runtime.decision.outcomes import OUTCOMES
 
 from ..files.rows import Rows
 from .benchmark import contradicted
@@ -53,7 +54,7 @@ def understand(read: Read) -> Understood:
     records = [answer.record for answer in read.answers]
     pairs = Counter((record.query, record.model_name) for record in records)
     questions = Counter(query for query, _ in pairs)
-    outcomes = [record.outcome for record in records]
+    outcomes = [record.outcomes for record in records]
     propensities = [record.propensity for record in records if record.propensity is not None]
     times = sorted(_time(record.timestamp) for record in records if record.timestamp is not None)
     found = Understood(
@@ -64,10 +65,7 @@ def understand(read: Read) -> Understood:
         models=dict(Counter(record.model_name for record in records)),
         models_a_question=dict(sorted(Counter(questions.values()).items())),
         duplicates=len(records) - len(pairs),
-        known={
-            kind: sum(outcome[place] is not None for outcome in outcomes)
-            for place, kind in enumerate(("quality", "seconds", "cost"))
-        },
+        known={kind: sum(of[place] is not None for of in outcomes) for place, kind in enumerate(OUTCOMES)},
         failed=sum(record.failed for record in records),
         embedded=len({record.query for record in records if record.embedding is not None}),
         propensities=len(propensities),

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from modelpick.runtime.decision.outcomes import OUTCOMES
+
 from ..algorithms.row import AnyRow
 from ..formats.outcomes import Benchmark, Training
 from ..statistics.bootstrap import estimate, ratio, resampled, share
@@ -43,7 +45,7 @@ def operating_points(training: Training, row: AnyRow, by: Judged) -> dict[str, A
 
 
 def _kinds(benchmark: Benchmark) -> dict[str, Vector]:
-    return {"quality": benchmark.quality, "cost": benchmark.cost, "seconds": benchmark.answer_seconds}
+    return dict(zip(OUTCOMES, np.moveaxis(benchmark.answered, 1, 0), strict=True))
 
 
 def _mean(values: Vector) -> float | None:

@@ -9,15 +9,16 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta, Struct
 
+from modelpick.runtime.decision.outcomes import KINDS, QUALITY, Kind
+
 from ..formats.decoding import Name, decode, refuse
 from .forms import Fields
 
-MILLISECONDS = 1e3
 # What the benchmarks of the original and of LLMRouter write where there was no response.
 FAILURES = ("Error: ", "ERROR: ", "API Error: ")
 FINITE = (
-    *("performance", "response_time", "latency_ms", "cost", "input_tokens", "output_tokens", "token_num"),
-    *("propensity", "timestamp"),
+    *(field for kind in KINDS for field in kind.fields),
+    *("input_tokens", "output_tokens", "token_num", "propensity", "timestamp"),
 )
 _Tokens = Annotated[float, Meta(ge=0)]
 _Id = int | float | str
@@ -60,11 +61,20 @@ class Record(Struct):
         return not self.performance and (self.response or "").startswith(FAILURES)
 
     @property
-    def outcome(self) -> tuple[float | None, float | None, float | None, bool]:
-        """Quality, 0 for an answer that failed; seconds; cost; whether it failed."""
-        late = self.latency_ms
-        seconds = self.response_time if self.response_time is not None or late is None else late / MILLISECONDS
-        return 0.0 if self.failed else self.performance, seconds, self.cost, self.failed
+    def outcomes(self) -> list[float | None]:
+        """Outcome of each kind of `modelpick.runtime.decision.outcomes.KINDS`; the quality of a failed answer is 0."""
+        found = [_outcome(self, kind) for kind in KINDS]
+        if self.failed:
+            found[QUALITY] = 0.0
+        return found
+
+
+def _outcome(record: Record, kind: Kind) -> float | None:
+    for field, units in kind.fields.items():
+        value: float | None = getattr(record, field)
+        if value is not None:
+            return value / units
+    return None
 
 
 class Answer(NamedTuple):

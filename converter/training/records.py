@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from modelpick.runtime import ArtifactError, DocumentError, ModelpickError
 from modelpick.runtime.artifact.metadata import Metadata
+from modelpick.runtime.decision.outcomes import QUALITY
 from modelpick.runtime.features import CATEGORIES
 from modelpick.runtime.text import Encoder
 from modelpick.runtime.text.selector import check_encoder
@@ -138,7 +139,7 @@ def read_answers(
             place = f"{file.name}:{row.number}"
             try:
                 records = [given.complete(record) for record in _records(row, form, models, file, odd)]
-                if known and any(record.outcome[0] is None for record in records):
+                if known and any(record.outcomes[QUALITY] is None for record in records):
                     refuse("performance", "expected a number, or success false")
             except Refusal as refusal:
                 bad[number] = f"{place}: {str(refusal).removeprefix('$.').removeprefix('$: ')}"

@@ -104,14 +104,15 @@ def check_settings(settings: Settings, trained: Sequence[AnyRow], *, tuned: bool
     ModelpickError
         When such a setting is not the default.
     """
-    read = {"seed"}.union(*(row.settings for row in trained))
-    read |= {"cost_weight", "seconds_weight"} if tuned else set()
-    read |= {"seconds_weight"} if any(row.predicts for row in trained) else set()
+    read = {"seed", "objective"}.union(*(row.settings for row in trained))
     for name, value in settings._asdict().items():
         if value != Settings._field_defaults[name] and name not in read:
             able = [f"{row.algorithm} {row.semantics}" for row in TABLE.values() if name in row.settings]
-            expected = f"an algorithm that takes it, {', '.join(able)}" if able else "--tune or --algorithm auto"
-            raise ModelpickError(f"--{name.replace('_', '-')}: expected {expected}")
+            raise ModelpickError(f"--{name.replace('_', '-')}: expected an algorithm that takes it, {', '.join(able)}")
+    swept = {"cost_weight"}  # by operating points
+    for name, weight in settings.objective.keywords().items():
+        if weight and not tuned and (name in swept or not any(row.predicts for row in trained)):
+            raise ModelpickError(f"--{name.replace('_', '-')}: expected --tune or --algorithm auto")
 
 
 def file_name(algorithm: str) -> str:

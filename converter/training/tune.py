@@ -8,7 +8,6 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from modelpick.runtime import DocumentError
-from modelpick.runtime.decision.objective import utilities
 
 from ..algorithms.row import AnyRow
 from ..formats.outcomes import Benchmark, Settings, Training
@@ -96,7 +95,7 @@ def _score(sweep: Sweep, benchmark: Benchmark) -> float:
 
 def _utility(sweep: Sweep, benchmark: Benchmark) -> Vector:
     (objective,) = sweep.objectives
-    (utility,) = outcomes_of(sweep.picks, utilities(benchmark.outcomes(), objective))
+    (utility,) = outcomes_of(sweep.picks, benchmark.utilities(objective))
     found: Vector = utility
     return found
 
@@ -154,7 +153,7 @@ def compare(
     """
     candidates = [row_of(algorithm) for algorithm in algorithms]
     n, benchmark, objective = len(training.features), judged(training).benchmark, objective_of(training)
-    utility = utilities(benchmark.outcomes(), objective)
+    utility = benchmark.utilities(objective)
     if n < 3:
         raise DocumentError(f"expected three queries or more to compare algorithms, got {n}")
     fold = folds(training.features, training.settings.seed)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import FrozenInstanceError
+from inspect import Parameter, Signature
 from math import isfinite
 from types import MappingProxyType
 from typing import Final, NoReturn
@@ -44,6 +45,11 @@ class Objective:
     """Quality that is given up for one second, an answer."""
     weights: tuple[tuple[str, float], ...]
     """Kinds of outcomes whose weight is above 0, and the weights."""
+
+    # Names every weight, as `help` shows it.
+    __signature__ = Signature(
+        [Parameter(kind.weight, Parameter.POSITIONAL_OR_KEYWORD, default=0.0, annotation=float) for kind in PRICES]
+    )
 
     def __init__(self, cost_weight: float = 0.0, seconds_weight: float = 0.0, **weights: float) -> None:
         given = {"cost_weight": cost_weight, "seconds_weight": seconds_weight, **weights}

@@ -21,7 +21,7 @@ from modelpick.converter import (
 )
 from modelpick.converter.algorithms.row import Row
 from modelpick.converter.training.train import check_settings, trainer
-from modelpick.runtime import DocumentError, ModelpickError, Selector
+from modelpick.runtime import DocumentError, ModelpickError, Objective, Selector
 from support.recorded import DATA
 
 # `verify` takes what a selector does, which is anything that numpy can read.
@@ -64,4 +64,4 @@ def test_names_and_settings_that_nothing_knows_are_refused():
     with pytest.raises(ModelpickError, match=r"^--hidden: expected an algorithm that takes it"):
         check_settings(Settings(hidden=(3,)), [trainer("knn")], tuned=False)
     with pytest.raises(DocumentError, match="expected records with the cost"):
-        choose(training_data(read_records(DATA), Settings(cost_weight=1.0)))
+        choose(training_data(read_records(DATA), Settings(objective=Objective(cost_weight=1.0))))

@@ -24,6 +24,7 @@ from modelpick.runtime import DocumentError, FeatureError, ModelpickError, Selec
 from modelpick.runtime.decision.shrinkage import model_means
 from support import reference
 from support.command import modelpick
+from support.outcomes import with_outcomes
 from support.recorded import DATA, ROOT, ROUTING, encoded, record
 from support.recorded import routed as routed_records
 
@@ -131,7 +132,7 @@ def test_the_static_mix_is_at_the_mean_price_what_is_beaten():
 
 def test_without_response_times_the_oracle_is_the_best(artifacts, tmp_path):
     for seconds in (BENCHMARK.seconds * 0, BENCHMARK.seconds * np.nan):
-        evaluation = evaluated(artifacts, BENCHMARK._replace(seconds=seconds))
+        evaluation = evaluated(artifacts, with_outcomes(BENCHMARK, seconds=seconds))
         assert evaluation.results[0].quality.value == pytest.approx(BENCHMARK.quality.max(axis=1).mean())
         assert evaluation.results[0].best_share.value == 1
         assert verdicts(evaluation)
@@ -198,8 +199,8 @@ def test_artifacts_pick_among_the_models_that_a_question_has(artifacts):
     rng = np.random.default_rng(0)
     n, m = BENCHMARK.quality.shape
     gone = np.arange(m) == rng.integers(m, size=n)[:, None]  # one of the four from each question
-    fields = {name: np.where(gone, np.nan, getattr(BENCHMARK, name)) for name in ("quality", "seconds", "failures")}
-    sparse = BENCHMARK._replace(**fields)
+    recorded = np.where(gone[:, None], np.nan, BENCHMARK.recorded)
+    sparse = BENCHMARK._replace(recorded=recorded, failures=np.where(gone, np.nan, BENCHMARK.failures))
     found = routed(artifacts, sparse)
     features = training_data(BENCHMARK).features
     for artifact, policy in zip(artifacts, found, strict=True):
@@ -270,11 +271,10 @@ def test_no_weights_prefer_a_failed_answer(data):
         np.array(data.draw(st.lists(number, min_size=12, max_size=12))).reshape(shape) for _ in range(3)
     )
     failures = np.array(data.draw(st.lists(st.booleans(), min_size=12, max_size=12))).reshape(shape).astype(float)
-    benchmark = recorded(np.zeros(shape).tolist())._replace(
-        quality=np.where(failures == 1, 0.0, quality), cost=np.abs(cost), seconds=np.abs(seconds), failures=failures
-    )
+    outcomes = {"quality": np.where(failures == 1, 0.0, quality), "cost": np.abs(cost), "seconds": np.abs(seconds)}
+    benchmark = with_outcomes(recorded(np.zeros(shape).tolist()), **outcomes)._replace(failures=failures)
     objective = Objective(data.draw(st.floats(0, 100)), data.draw(st.floats(0, 100)))
-    utility = policies.utilities(benchmark, objective)
+    utility = benchmark.utilities(objective)
     best = policies.best_models(benchmark, utility)
     for row in np.flatnonzero((failures == 0).any(axis=1)):
         worked = failures[row] == 0
@@ -326,7 +326,9 @@ def test_artifacts_that_predict_outcomes_pick_by_the_objective(outcome_artifact)
 def test_the_best_single_model_is_the_one_that_artifacts_record(outcome_artifact, artifacts):
     """In hindsight it would be bad."""
     benchmark = read_records(routed_records(seed=1))
-    benchmark = benchmark._replace(quality=np.where(np.array(benchmark.model_names) == "bad", 1.0, benchmark.quality))
+    benchmark = with_outcomes(
+        benchmark, quality=np.where(np.array(benchmark.model_names) == "bad", 1.0, benchmark.quality)
+    )
     for objective, best in ((Objective(), "dear"), (Objective(cost_weight=0.05), "cheap")):
         evaluation = evaluate_policies(
             routed([outcome_artifact], benchmark, objective=objective), benchmark, objective=objective

@@ -150,7 +150,7 @@ def test_the_command_passes_the_originals_options_on(tmp_path):
 
 def test_every_setting_is_read_by_an_algorithm():
     read = {name for rules in TABLE.values() for name in rules.settings}
-    assert read | {"seed", "cost_weight", "seconds_weight"} == set(Settings._fields)
+    assert read | {"seed", "objective"} == set(Settings._fields)
 
 
 @pytest.fixture

@@ -126,10 +126,9 @@ def test_the_originals_runner_is_read():
 
 
 def test_training_takes_the_mean_for_unknown_response_times():
-    seconds = [[1.0, MISSING, MISSING], [3.0, 5.0, MISSING]]
-    benchmark = read_records(encoded(*FEW))._replace(seconds=np.array(seconds))
-    assert filled(benchmark.seconds).tolist() == [[1, 5, 3], [3, 5, 3]]
-    assert filled(benchmark.seconds * np.nan).tolist() == [[0, 0, 0]] * 2
+    seconds = np.array([[1.0, MISSING, MISSING], [3.0, 5.0, MISSING]])
+    assert filled(seconds).tolist() == [[1, 5, 3], [3, 5, 3]]
+    assert filled(seconds * np.nan).tolist() == [[0, 0, 0]] * 2
 
 
 @pytest.mark.parametrize("form", ["knn", "hiershrink"])

@@ -19,6 +19,7 @@ from modelpick.converter.training.tune import compare, tune
 from modelpick.runtime import DocumentError, Objective, Selector
 from support import reference
 from support.command import modelpick
+from support.outcomes import with_outcomes
 from support.recorded import DATA, ROOT, ROUTING, encoded, record, routed
 
 pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")
@@ -234,7 +235,7 @@ def test_kernel_ridge_is_that_of_plain_numpy():
     for missing in (0.0, 0.3):
         benchmark = read_records(routed(40))
         quality = np.where(rng.random(benchmark.quality.shape) < missing, np.nan, benchmark.quality)
-        training = training_data(benchmark._replace(quality=quality), Settings(gamma=0.7, ridge=0.5))
+        training = training_data(with_outcomes(benchmark, quality=quality), Settings(gamma=0.7, ridge=0.5))
         document = train(training, ROWS["kernel_ridge native/2"])
         estimator = load_estimator(json.dumps(document).encode())
         queries = rng.normal(size=(20, training.features.shape[1]))
@@ -319,7 +320,7 @@ def test_auto_writes_the_best_where_none_is_surely_better(auto):
 
 def test_algorithms_are_compared_by_the_utility_of_the_weights():
     """By quality dear is the best single model, for its money cheap is, and it is worth leaving now and then."""
-    training = training_data(read_records(routed(60)), Settings(cost_weight=0.05))
+    training = training_data(read_records(routed(60)), Settings(objective=Objective(cost_weight=0.05)))
     (compared,) = compare(training, [ROWS["kernel_ridge native/2"]])
     benchmark = training.benchmark
     assert benchmark.model_names[:2] == ["cheap", "dear"]
@@ -329,7 +330,10 @@ def test_algorithms_are_compared_by_the_utility_of_the_weights():
     assert 0 < compared.over_single.low < compared.over_single.value < 0.15
     assert compared.utility < compared.quality - 0.05
     with pytest.raises(DocumentError, match="expected records with the cost"):
-        compare(training_data(read_records(DATA), Settings(cost_weight=1.0)), [ROWS["kernel_ridge native/2"]])
+        compare(
+            training_data(read_records(DATA), Settings(objective=Objective(cost_weight=1.0))),
+            [ROWS["kernel_ridge native/2"]],
+        )
 
 
 @pytest.mark.parametrize("name", ["kernel_ridge native/2", "knn queries/3"])
