@@ -9,7 +9,7 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import NotFittedError
 
 from modelpick.converter import DocumentWarning, load_estimator, to_artifact, to_json, verify
-from modelpick.converter.algorithms.kmeans.scores import ClusterScoreSelector
+from modelpick.converter.algorithms.kmeans.estimators import ClusterScoreSelector
 from modelpick.converter.formats.digests import digest
 from modelpick.runtime import DocumentError, FeatureError, Selector
 from support import reference
