@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from modelpick.converter import load_estimator, to_artifact, to_json, verify
-from modelpick.converter.algorithms.hiershrink.rows import HierShrinkSelector
+from modelpick.converter.algorithms.hiershrink.estimators import HierShrinkSelector
 from modelpick.runtime import DocumentError, FeatureError, Selector
 from support import reference
 
