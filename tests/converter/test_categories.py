@@ -17,6 +17,7 @@ from modelpick.runtime import DocumentError, Selector
 from modelpick.runtime.features import CATEGORIES
 from modelpick.runtime.text.categories import CategoryPredictor
 from support import reference
+from support.catalogue import kmeans
 
 CLASSIFIER = {
     "classes": ["law", "math", "other"],
@@ -31,14 +32,7 @@ def model(classifier, width=None):
     """Return a JSON model with a classifier, whose vectors are as wide as that needs unless said otherwise."""
     width = width or len(classifier["coef"][0]) + len(CATEGORIES)
     centroids = np.random.default_rng(0).normal(size=(2, width))
-    return {
-        "algorithm": "kmeans",
-        "trained": True,
-        "num_clusters": 2,
-        "centroids": centroids.tolist(),
-        "cluster_models": ["a", "b"],
-        "category_classifier": classifier,
-    }
+    return kmeans(centroids, ["a", "b"], category_classifier=classifier)
 
 
 def encoded(classifier, width=None):

@@ -1,6 +1,5 @@
 """Candidates and quality weights: who may win, and what a vote weighs."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelpick.converter import load_estimator, to_artifact
-from modelpick.runtime import FeatureError, Objective, Selector
+from modelpick.runtime import FeatureError, Objective
 from support import reference
+from support.artifacts import loaded
+from support.catalogue import dense, kernel_ridge, kmeans, knn, mlp, rbf_classifier, svm
 
 MODELS = Path(__file__).parents[2] / "models"
 RNG = np.random.default_rng(1)
@@ -18,46 +18,22 @@ D = 8
 NAMES = ["a", "b", "c", "d"]
 
 
-def encoded(**fields):
-    return json.dumps({"trained": True, **fields}).encode()
-
-
-def loaded(data, **options):
-    return Selector.load(to_artifact(load_estimator(data), exact_search=options.pop("search", "auto")), **options)
-
-
 CENTROIDS = RNG.normal(size=(9, D))
 VECTORS = RNG.normal(size=(200, D))
 QUERIES = RNG.normal(size=(40, D))
-KNN = {
-    "algorithm": "knn",
-    "k": 4,
-    "embeddings": VECTORS.repeat(3, axis=0).tolist(),
-    "labels": [NAMES[min(3, i % 3 + i // 590)] for i in range(600)],
-    "qualities": RNG.uniform(0.01, 1, 600).tolist(),
-    "latencies": RNG.integers(0, 10**9, 600).tolist(),
-}
+KNN = knn(
+    VECTORS.repeat(3, axis=0),
+    [NAMES[min(3, i % 3 + i // 590)] for i in range(600)],
+    k=4,
+    qualities=RNG.uniform(0.01, 1, 600),
+    latencies=RNG.integers(0, 10**9, 600),
+)
 SCORED = {
-    "kmeans": {
-        "algorithm": "kmeans",
-        "num_clusters": 9,
-        "centroids": CENTROIDS.tolist(),
-        "cluster_models": (NAMES * 3)[:9],
-    },
-    "svm": {
-        "algorithm": "svm",
-        "rbf_classifiers": [
-            {"model_name": NAMES[i % 4], "alpha": RNG.normal(size=20).tolist(), "rho": 0, "gamma": 1}
-            | {"support_vectors": VECTORS[20 * i : 20 * i + 20].tolist()}
-            for i in range(6)
-        ],
-    },
-    "mlp": {
-        "algorithm": "mlp",
-        "model_names": NAMES,
-        "feature_dim": D,
-        "layers": [{"type": "linear", "weight": RNG.normal(size=(4, D)).tolist(), "bias": [0.0] * 4}],
-    },
+    "kmeans": kmeans(CENTROIDS, NAMES),
+    "svm": svm(
+        rbf=[rbf_classifier(NAMES[i % 4], VECTORS[20 * i : 20 * i + 20], RNG.normal(size=20), rho=0) for i in range(6)]
+    ),
+    "mlp": mlp(dense(RNG.normal(size=(4, D))), names=NAMES),
 }
 SUBSETS = st.sets(st.sampled_from(NAMES), min_size=1)
 
@@ -66,7 +42,7 @@ SUBSETS = st.sets(st.sampled_from(NAMES), min_size=1)
 @settings(max_examples=25, deadline=None)
 @given(candidates=SUBSETS)
 def test_the_best_of_the_candidates_wins(algorithm, candidates):
-    with loaded(encoded(**SCORED[algorithm])) as selector:
+    with loaded(SCORED[algorithm]) as selector:
         picked = selector.select_batch(QUERIES, candidates=candidates)
         for query, batch_pick in zip(QUERIES, picked, strict=True):
             scores = {name: score for name, score in selector.scores(query).items() if name in candidates}
@@ -98,7 +74,7 @@ def expected_pick(query, candidates, quality_weight):
 @settings(max_examples=25, deadline=None)
 @given(candidates=SUBSETS, quality_weight=st.sampled_from([0.9, 0.0, 1.0, 0.5]))
 def test_neighbours_vote_for_candidates(search, candidates, quality_weight):
-    with loaded(encoded(**KNN), search=search) as selector:
+    with loaded(KNN, search=search) as selector:
         asked = {"candidates": candidates, "quality_weight": quality_weight}
         picked = selector.select_batch(QUERIES, **asked)
         for query, batch_pick in zip(QUERIES, picked, strict=True):
@@ -114,7 +90,7 @@ def test_a_candidate_far_away_is_found():
     rows = np.vstack([RNG.normal(size=(9_000, 4)), 1e3 + RNG.normal(size=(5, 4))])
     labels = ["near"] * 9_000 + ["far"] * 5
     for search in ("plain", "quantised"):
-        data = encoded(algorithm="knn", k=3, embeddings=rows.tolist(), labels=labels)
+        data = knn(rows, labels)
         with loaded(data, search=search) as selector:
             query = np.zeros(4)
             neighbours = selector.explain(query, candidates=["far"])["neighbours"]
@@ -125,7 +101,7 @@ def test_a_candidate_far_away_is_found():
 
 
 def test_the_quality_weight_is_set_at_load_and_per_call():
-    with loaded(encoded(**KNN), quality_weight=0.2) as selector:
+    with loaded(KNN, quality_weight=0.2) as selector:
         for query in QUERIES:
             assert selector.select(query) == expected_pick(query, NAMES, 0.2)
             assert selector.select(query, quality_weight=1) == expected_pick(query, NAMES, 1)
@@ -147,7 +123,7 @@ UNKNOWN = {
 
 @pytest.mark.parametrize(("asked", "message"), UNKNOWN.values(), ids=UNKNOWN)
 def test_refuses_what_is_unknown(asked, message):
-    with loaded(encoded(**KNN)) as selector:
+    with loaded(KNN) as selector:
         for call in (selector.select, selector.scores, selector.explain):
             with pytest.raises(FeatureError, match=message):
                 call(QUERIES[0], **asked)
@@ -159,7 +135,7 @@ NOT_WEIGHED = "quality_weight: expected an algorithm that takes it, knn native/1
 
 
 def test_only_knn_weighs_quality():
-    data = encoded(**SCORED["kmeans"])
+    data = SCORED["kmeans"]
     with pytest.raises(FeatureError, match=NOT_WEIGHED):
         loaded(data, quality_weight=0.5)
     with (
@@ -171,11 +147,9 @@ def test_only_knn_weighs_quality():
 
 def test_costs_of_a_call_take_the_place_of_those_at_load():
     """A weight of cost that holds for all calls needs the costs of all models, whoever says them."""
-    outcomes = {"quality": {"dual_coef": [[0.0, 0.0]], "intercept": [0.9, 0.8]}}
-    ridge = {"algorithm": "kernel_ridge", "trained": True, "model_names": ["a", "b"], "gamma": 1.0}
-    data = encoded(**ridge, support_vectors=[[1.0, 0.0]], outcomes=outcomes)
+    model = kernel_ridge([[1.0, 0.0]], {"quality": ([[0.0, 0.0]], [0.9, 0.8])}, ["a", "b"])
     asked = {"objective": Objective(cost_weight=1.0), "costs": {"a": 1.0, "b": 0.1}}
-    with loaded(data, **asked) as selector:
+    with loaded(model, **asked) as selector:
         assert selector.select([1.0, 2.0]) == "b"
         assert selector.select([1.0, 2.0], costs={"a": 0.0, "b": 0.5}) == "a"
         with pytest.raises(FeatureError, match="expected costs of b: the artifact predicts no cost"):

@@ -1,45 +1,23 @@
 """Queries in float32 are picked what the same numbers in float64 are, also where the search keeps them in float32."""
 
-import json
-
 import numpy as np
 import pytest
 
-from modelpick.converter import load_estimator, to_artifact
-from modelpick.runtime import FeatureError, Selector
+from modelpick.runtime import FeatureError
 from modelpick.runtime.features import FeatureBuilder
 from modelpick.runtime.request import Checks, Known
+from support.artifacts import loaded
+from support.catalogue import dense, kmeans, knn, linear_classifier, mlp, svm
 
 D, NAMES = 40, ["a", "b", "c", "d"]
 RNG = np.random.default_rng(0)
 CENTROIDS = RNG.normal(size=(60, D)).astype(np.float32)
 MODELS = {
-    "kmeans": {
-        "algorithm": "kmeans",
-        "num_clusters": 60,
-        "centroids": CENTROIDS.tolist(),
-        "cluster_models": NAMES * 15,
-    },
-    "few clusters": {
-        "algorithm": "kmeans",
-        "num_clusters": 4,
-        "centroids": CENTROIDS[:4].tolist(),
-        "cluster_models": NAMES,
-    },
-    "mlp": {
-        "algorithm": "mlp",
-        "model_names": NAMES,
-        "feature_dim": D,
-        "layers": [{"type": "linear", "weight": CENTROIDS[:4].tolist(), "bias": [0.0, 0.1, -0.1, 0.2]}],
-    },
-    "svm": {
-        "algorithm": "svm",
-        "linear_classifiers": [
-            {"model_name": name, "weights": row, "rho": 0.1}
-            for name, row in zip(NAMES, CENTROIDS.tolist(), strict=False)
-        ],
-    },
-    "knn": {"algorithm": "knn", "k": 3, "embeddings": CENTROIDS.tolist(), "labels": NAMES * 15},
+    "kmeans": kmeans(CENTROIDS, NAMES),
+    "few clusters": kmeans(CENTROIDS[:4], NAMES),
+    "mlp": mlp(dense(CENTROIDS[:4], [0.0, 0.1, -0.1, 0.2]), names=NAMES),
+    "svm": svm([linear_classifier(name, row) for name, row in zip(NAMES, CENTROIDS, strict=False)]),
+    "knn": knn(CENTROIDS, NAMES),
 }
 MIDPOINTS = (CENTROIDS[:20] + CENTROIDS[20:40]) / 2
 QUERIES = {
@@ -57,7 +35,7 @@ QUERIES = {
 
 @pytest.fixture(scope="module", params=MODELS)
 def selector(request):
-    return Selector.load(to_artifact(load_estimator(json.dumps({"trained": True, **MODELS[request.param]}).encode())))
+    return loaded(MODELS[request.param])
 
 
 @pytest.mark.parametrize("queries", QUERIES.values(), ids=QUERIES)

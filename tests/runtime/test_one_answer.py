@@ -1,86 +1,55 @@
 """A query gets one answer, whatever is asked beside it: also where distances or scores tie but for roundings."""
 
 import asyncio
-import json
 
 import numpy as np
 import pytest
 
-from modelpick.converter import load_estimator, to_artifact
-from modelpick.runtime import BatchingSelector, Selector
+from modelpick.runtime import BatchingSelector
+from support import catalogue
+from support.artifacts import loaded
 
 NAMES = ["a", "b", "c", "d"]
 
 
-def loaded(fields, semantics, search="auto"):
-    return Selector.load(
-        to_artifact(
-            load_estimator(json.dumps({"trained": True, **fields}).encode(), semantics=semantics), exact_search=search
-        )
-    )
-
-
 def knn(rows, rng):
     labels = [NAMES[model] for model in rng.integers(4, size=len(rows))]
-    qualities = (rng.integers(1, 10, size=len(rows)) / 10).tolist()
-    return {"algorithm": "knn", "k": 5, "embeddings": rows.tolist(), "labels": labels, "qualities": qualities}
+    return catalogue.knn(rows, labels, k=5, qualities=rng.integers(1, 10, size=len(rows)) / 10)
 
 
 def kmeans(rows, rng):
-    centroids = rows[:12].tolist()
-    return {"algorithm": "kmeans", "num_clusters": 12, "centroids": centroids, "cluster_models": NAMES * 3}
+    return catalogue.kmeans(rows[:12], NAMES)
 
 
 def hiershrink(rows, rng):
-    records = [
-        {"query_embedding": row.tolist(), "selected_model": NAMES[model], "response_quality": rng.uniform()}
-        | {"response_latency_ns": 10**8}
-        for row in rows[:20]
-        for model in range(4)
-    ]
-    centroids = {"coarse_centroids": rows[:4].tolist(), "fine_centroids": rows[:12].tolist()}
-    return {"algorithm": "hiershrink", **centroids, "cost_weight": 0.1, "training": records}
+    records = [catalogue.hiershrink_record(row, name, rng.uniform()) for row in rows[:20] for name in NAMES]
+    return catalogue.hiershrink(rows[:4], rows[:12], records)
 
 
-def machines(kind):
+def linear(rows, rng):
+    pairs = zip("ab", (rows[0], rows[0][::-1]), strict=True)
+    return catalogue.svm([catalogue.linear_classifier(*pair) for pair in pairs])
+
+
+def rbf(gamma):
     def fields(rows, rng):
-        first, second = rows[0], rows[0][::-1]
-        if kind == "linear":
-            one, other = ({"weights": vector.tolist()} for vector in (first, second))
-        else:
-            one, other = ({"alpha": [1.0], "support_vectors": [vector.tolist()]} for vector in (first, second))
-        gamma = {} if kind == "linear" else {"gamma": 1e6 if kind == "steep" else 1.0}
-        both = [{"model_name": "a", "rho": 0.1, **gamma, **one}, {"model_name": "b", "rho": 0.1, **gamma, **other}]
-        return {"algorithm": "svm", ("linear" if kind == "linear" else "rbf") + "_classifiers": both}
+        pairs = zip("ab", (rows[:1], rows[:1, ::-1]), strict=True)
+        return catalogue.svm(rbf=[catalogue.rbf_classifier(*pair, [1.0], gamma=gamma) for pair in pairs])
 
     return fields
 
 
 def svc(kernel):
     def fields(rows, rng):
-        vectors = [rows[0].tolist(), rows[1].tolist(), rows[0][::-1].tolist(), rows[1][::-1].tolist()]
-        return {
-            "algorithm": "svm",
-            "format_version": 2,
-            "feature_dim": rows.shape[1],
-            "model_names": ["a", "b"],
-            "kernel_type": kernel,
-            "gamma": 0.1,
-            "svc": {
-                "support_vectors": vectors,
-                "dual_coef": [[0.7, 0.3, -0.7, -0.3]],
-                "intercept": [0.0],
-                "n_support": [2, 2],
-            },
-        }
+        vectors = np.vstack([rows[:2], rows[:2, ::-1]])
+        parameters = catalogue.svc_parameters(vectors, [[0.7, 0.3, -0.7, -0.3]], [0.0], [2, 2])
+        return catalogue.svc(parameters, ["a", "b"], kernel)
 
     return fields
 
 
 def mlp(rows, rng):
-    width = rows.shape[1]
-    layer = {"type": "linear", "weight": [rows[0].tolist(), rows[0][::-1].tolist()], "bias": [0.1, 0.1]}
-    return {"algorithm": "mlp", "model_names": ["a", "b"], "feature_dim": width, "layers": [layer]}
+    return catalogue.mlp(catalogue.dense([rows[0], rows[0][::-1]], [0.1, 0.1]), names=["a", "b"])
 
 
 def kernel_ridge(rows, rng):
@@ -88,11 +57,8 @@ def kernel_ridge(rows, rng):
     vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     own = rng.normal(size=6)
     coefficients = np.stack([np.append(own, own[::-1] * 0), np.append(own * 0, own)], axis=1)
-    quality = {"dual_coef": coefficients.tolist(), "intercept": [0.5, 0.5]}
-    cost = {"dual_coef": np.zeros((12, 2)).tolist(), "intercept": [2.0, 1.0]}
-    outcomes = {"quality": quality, "cost": cost}
-    names = {"model_names": ["a", "b"], "gamma": 1.0}
-    return {"algorithm": "kernel_ridge", **names, "support_vectors": vectors.tolist(), "outcomes": outcomes}
+    outcomes = {"quality": (coefficients, [0.5, 0.5]), "cost": (np.zeros((12, 2)), [2.0, 1.0])}
+    return catalogue.kernel_ridge(vectors, outcomes, ["a", "b"])
 
 
 # Fields, semantics, search.
@@ -104,9 +70,9 @@ MODELS = {
     },
     "kmeans": (kmeans, "native/1", "auto"),
     "hiershrink": (hiershrink, "native/1", "auto"),
-    "svm linear": (machines("linear"), "native/1", "auto"),
-    "svm rbf": (machines("rbf"), "native/1", "auto"),
-    "svm steep": (machines("steep"), "native/1", "auto"),
+    "svm linear": (linear, "native/1", "auto"),
+    "svm rbf": (rbf(1.0), "native/1", "auto"),
+    "svm steep": (rbf(1e6), "native/1", "auto"),
     "svc rbf": (svc("Rbf"), "native/2", "auto"),
     "svc linear": (svc("Linear"), "native/2", "auto"),
     "mlp": (mlp, "native/1", "auto"),

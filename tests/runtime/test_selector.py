@@ -15,6 +15,8 @@ from modelpick.converter import load_estimator, to_artifact
 from modelpick.converter.algorithms.knn.vote import KNNModelSelector
 from modelpick.runtime import ArtifactError, Selector
 from support import reference
+from support.artifacts import loaded
+from support.catalogue import kmeans, knn
 
 MODELS = Path(__file__).parents[2] / "models"
 NAMES = ("knn", "kmeans", "svm_rbf", "svm_linear")
@@ -268,14 +270,13 @@ ROWS = {
 @pytest.mark.parametrize(("rows", "queries", "k"), ROWS.values(), ids=ROWS)
 def test_neighbours_are_exact_whatever_the_search_proves(rows, queries, k, exact_search):
     n = len(rows)
-    document = {
-        "algorithm": "knn",
-        "k": k,
-        "embeddings": rows,
-        "labels": [f"m{i % 4}" for i in range(n)],
-        "qualities": RNG.random(n).tolist(),
-        "latencies": RNG.integers(0, 10**9, n).tolist(),
-    }
+    document = knn(
+        rows,
+        [f"m{i}" for i in range(4)],
+        k,
+        qualities=RNG.random(n),
+        latencies=RNG.integers(0, 10**9, n),
+    )
     estimator = KNNModelSelector(k).fit(
         np.asarray(rows, dtype=np.float64),
         document["labels"],
@@ -298,11 +299,9 @@ def test_neighbours_are_exact_whatever_the_search_proves(rows, queries, k, exact
 def test_the_first_of_identical_centroids_wins(width):
     centroids = RNG.normal(size=(5, width)).round(2)
     order = RNG.integers(5, size=23)
-    models = [f"m{i}" for i in range(23)]
-    document = {"algorithm": "kmeans", "trained": True, "num_clusters": 23, "centroids": centroids[order].tolist()}
-    text = json.dumps(document | {"cluster_models": models}).encode()
+    document = kmeans(centroids[order], [f"m{i}" for i in range(23)])
     queries = RNG.normal(size=(200, width))
-    with Selector.load(to_artifact(load_estimator(text))) as selector:
-        expected = reference.select(document | {"cluster_models": models}, queries)
+    with loaded(document) as selector:
+        expected = reference.select(document, queries)
         assert set(expected) <= {f"m{order.tolist().index(i)}" for i in set(order.tolist())}
         assert selector.select_batch(queries) == [selector.select(query) for query in queries] == expected

@@ -114,8 +114,8 @@ def _width(layers):
 
 
 def dense(weight, bias=None):
-    bias = np.zeros(len(weight)) if bias is None else bias
-    return {"type": "linear", "weight": np.asarray(weight).tolist(), "bias": np.asarray(bias).tolist()}
+    bias = {} if bias is None else {"bias": np.asarray(bias).tolist()}
+    return {"type": "linear", "weight": np.asarray(weight).tolist(), **bias}
 
 
 def batch_norm(rng, width):

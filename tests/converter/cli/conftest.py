@@ -8,6 +8,7 @@ import onnx
 import pytest
 
 from modelpick.runtime.artifact.seal import seal
+from support.catalogue import kmeans
 from support.command import modelpick
 from support.folders import SMALL
 
@@ -21,8 +22,7 @@ def made(tmp_path_factory):
     for name in ("kmeans.json", "mlp.json", "benchmark.jsonl", "queries.jsonl", "questions.jsonl"):
         shutil.copy(MODELS / name, folder)
     shutil.copytree(SMALL, folder / "encoder")
-    narrow = {"algorithm": "kmeans", "trained": True, "num_clusters": 1, "centroids": [[1, 2]], "cluster_models": ["a"]}
-    (folder / "narrow.json").write_text(json.dumps(narrow))
+    (folder / "narrow.json").write_text(json.dumps(kmeans([[1, 2]])))
     (folder / "empty.jsonl").write_bytes(b"")
     (folder / "prompts.txt").write_text("hello\nwhat is the law\n")
     (folder / "records.csv").write_text("query,model_name,performance\nhi,a,0.5\n")

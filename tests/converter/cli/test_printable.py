@@ -20,6 +20,7 @@ from modelpick.runtime.artifact.seal import seal
 from modelpick.runtime.errors import one_line
 from modelpick.runtime.events import logger
 from modelpick.runtime.serving.store import SelectorStore
+from support.catalogue import kmeans
 from support.command import modelpick
 from support.folders import SMALL
 
@@ -58,10 +59,9 @@ def folder(tmp_path, monkeypatch):
     """Models and records that name what they can."""
     monkeypatch.chdir(tmp_path)
     Path("in").mkdir()
-    model = {"algorithm": "kmeans", "trained": True, "num_clusters": 2, "centroids": [[1, 2], [3, 4]]}
     for place, name in enumerate(NASTY):
         names = [NAMES[place % len(NAMES)], "b"]
-        Path(f"in/{name}.json").write_text(json.dumps(model | {"cluster_models": names}))
+        Path(f"in/{name}.json").write_text(json.dumps(kmeans([[1, 2], [3, 4]], names)))
     records = [
         {
             "query": f"{NASTY[i % 6]} {i}",

@@ -13,16 +13,16 @@ import pytest
 
 from modelpick.converter.files import text
 from modelpick.converter.training.embeddings import embedding_key, read_embeddings
+from support.catalogue import kmeans
 from support.command import modelpick
 
-MODEL = {"algorithm": "kmeans", "trained": True, "num_clusters": 1, "centroids": [[1, 2]], "cluster_models": ["a"]}
 RECORD = {"query": "q", "model_name": "a", "performance": 1}
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("k.json").write_text(json.dumps(MODEL))
+    Path("k.json").write_text(json.dumps(kmeans([[1, 2]])))
     Path("r.jsonl").write_text(json.dumps(RECORD))
     assert modelpick("convert", "k.json", "-o", "k.onnx", "--no-verify").returncode == 0
 

@@ -11,10 +11,11 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from modelpick.converter import load_estimator, to_artifact
 from modelpick.converter.files import queries
 from modelpick.converter.files.bulk import select_file
 from modelpick.runtime import ModelpickError, Selector
+from support.artifacts import converted
+from support.catalogue import kmeans
 from support.command import modelpick
 
 RNG = np.random.default_rng(0)
@@ -26,11 +27,8 @@ EMBEDDINGS = QUERIES[:, :6]
 
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory):
-    names = [f"model-{i}" for i in range(9)]
-    model = {"algorithm": "kmeans", "trained": True, "num_clusters": 9, "centroids": CENTROIDS.tolist()}
-    estimator = load_estimator(json.dumps(model | {"cluster_models": names}).encode())
     path = tmp_path_factory.mktemp("artifact") / "kmeans.onnx"
-    path.write_bytes(to_artifact(estimator))
+    path.write_bytes(converted(kmeans(CENTROIDS, [f"model-{i}" for i in range(9)])))
     return path
 
 

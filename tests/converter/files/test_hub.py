@@ -9,14 +9,13 @@ import threading
 
 import pytest
 
-from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime.artifact.seal import seal
+from support.artifacts import converted
+from support.catalogue import kmeans
 from support.command import modelpick
 
 FOREIGN = ["bert.onnx", "config.json", "package.json", "sealed.onnx"]
-MODEL = {"algorithm": "kmeans", "trained": True, "num_clusters": 1, "centroids": [[1, 2]], "cluster_models": ["a"]}
-DOCUMENT = load_estimator(json.dumps(MODEL).encode())
-ARTIFACT = to_artifact(DOCUMENT)
+ARTIFACT = converted(kmeans([[1, 2]]))
 OURS = {"knn.json": b'{"algorithm": "knn"}', "knn.onnx": ARTIFACT}
 FILES = OURS | {
     "README.md": b"# not ours",

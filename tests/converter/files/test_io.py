@@ -21,16 +21,11 @@ from modelpick.converter.files.text import place_not_utf8
 from modelpick.converter.training.records import read_records
 from modelpick.runtime import ModelpickError
 from support.attacks import attack
+from support.catalogue import kmeans
 from support.command import modelpick, with_streams
 from support.recorded import ROOT
 
-MODEL = {
-    "algorithm": "kmeans",
-    "trained": True,
-    "num_clusters": 2,
-    "centroids": [[0.0, 0.0], [5.0, 5.0]],
-    "cluster_models": ["near", "far"],
-}
+MODEL = kmeans([[0.0, 0.0], [5.0, 5.0]], ["near", "far"])
 QUERIES = "[0, 1]\n\n[6, 5]\r\n"
 
 

@@ -6,23 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from modelpick.converter import convert
 from modelpick.converter.files import bulk
 from modelpick.converter.files.bulk import select_file
 from modelpick.converter.files.io import write_atomically
 from modelpick.runtime import ModelpickError
+from support.artifacts import converted
+from support.catalogue import kmeans
 
 PARTS = Path(".p.jsonl.modelpick-parts")
 SOMEBODY = 1234
 AS_ROOT = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
-MODEL = {"algorithm": "kmeans", "trained": True, "num_clusters": 2, "centroids": [[0, 0], [5, 5]]}
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("m.json").write_text(json.dumps(MODEL | {"cluster_models": ["near", "far"]}))
-    convert("m.json", "m.onnx", samples=0)
+    Path("m.onnx").write_bytes(converted(kmeans([[0, 0], [5, 5]], ["near", "far"])))
     Path("q.jsonl").write_text("[0, 1]\n[6, 5]\n" * 5)
     Path("victim").write_text("theirs")
     return tmp_path

@@ -1,23 +1,16 @@
 """Margins in float32: what they prove is so, for layers and queries of every size, and near ties."""
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelpick.converter import load_estimator, to_artifact
 from modelpick.converter.graphs.margins import LARGEST, needed_margin
-from modelpick.runtime import Selector
+from support.artifacts import loaded
+from support.catalogue import dense, kmeans, linear_classifier, mlp, svm
 
 NAMES = ["a", "b", "c", "d", "e"]
 SIZES = [1e-160, 1e-42, 1e-30, 1e-12, 1e-3, 1.0, 1e3, 1e12, 1e18, 1e30, 1e60, 1e150]
-
-
-def dense(weights, bias=None):
-    bias = {} if bias is None else {"bias": bias.tolist()}
-    return {"type": "linear", "weight": weights.tolist(), **bias}
 
 
 @st.composite
@@ -43,7 +36,7 @@ def cases(draw):
 
 def search_beside(document, queries):
     """Yield what the search proves for each query, alone and among all: None where it does not."""
-    selector = Selector.load(to_artifact(load_estimator(json.dumps(document).encode())))
+    selector = loaded(document)
     search, run = selector._algorithm._search, selector._run()
     with np.errstate(over="ignore"):
         squares = (queries**2).sum(axis=1)
@@ -68,8 +61,7 @@ def check(document, queries, scores, roundings):
 @given(cases())
 def test_a_centroid_that_is_proven_is_the_nearest(case):
     _, vectors, queries = case
-    document = {"algorithm": "kmeans", "trained": True, "num_clusters": len(vectors), "centroids": vectors.tolist()}
-    document["cluster_models"] = NAMES[: len(vectors)]
+    document = kmeans(vectors, NAMES[: len(vectors)])
     exact = ((queries[:, None].astype(np.longdouble) - vectors) ** 2).sum(axis=2)
     check(document, queries, -exact, 2e-16 * exact.min(axis=1))
 
@@ -80,9 +72,8 @@ def test_a_linear_classifier_that_is_proven_scores_highest(case):
     rng, vectors, queries = case
     rhos = rng.normal(size=len(vectors)) * abs(vectors).max() * rng.choice([0.0, 1.0, 1e6])
     rhos[-1] = rhos[0]
-    machines = zip(NAMES, vectors.tolist(), rhos.tolist(), strict=False)
-    machines = [{"model_name": name, "weights": weights, "rho": rho} for name, weights, rho in machines]
-    document = {"algorithm": "svm", "trained": True, "linear_classifiers": machines}
+    machines = zip(NAMES, vectors, rhos.tolist(), strict=False)
+    document = svm([linear_classifier(*machine) for machine in machines])
     wide = queries.astype(np.longdouble)
     norms = np.sqrt((wide**2).sum(axis=1))
     scores = wide / np.where(norms > 1e-10, norms, 1)[:, None] @ vectors.T.astype(np.longdouble) - rhos
@@ -101,8 +92,7 @@ def test_a_class_that_is_proven_is_the_most_probable(case, hidden):
         last = rng.normal(size=(len(vectors), 7)) * abs(vectors).max()
         last[-1] = last[0] + (vectors[-1] - vectors[0])[0]
     layers.append(dense(last))
-    document = {"algorithm": "mlp", "trained": True, "model_names": NAMES[: len(last)], "layers": layers}
-    document["feature_dim"] = queries.shape[1]
+    document = mlp(*layers, names=NAMES[: len(last)])
     scores = wide @ last.T.astype(np.longdouble)
     check(document, queries, scores, 2e-16 * abs(scores).max(axis=1))
 
@@ -111,18 +101,14 @@ def test_most_queries_are_proven():
     rng = np.random.default_rng(0)
     vectors, queries = rng.normal(size=(2, 500, 256)) / 16
     layers = [dense(rng.normal(size=(64, 256)) / 16), {"type": "relu"}, dense(rng.normal(size=(5, 64)) / 8)]
-    centroids = {"algorithm": "kmeans", "num_clusters": 5, "cluster_models": NAMES}
-    far = {**centroids, "centroids": (vectors[:5] + 1.0).tolist()}
-    machines = [
-        {"model_name": name, "weights": row.tolist(), "rho": 0.1} for name, row in zip(NAMES, vectors, strict=False)
-    ]
+    machines = [linear_classifier(name, row) for name, row in zip(NAMES, vectors, strict=False)]
     for document, asked, share in (
-        ({**centroids, "centroids": vectors[:5].tolist()}, queries, 0.98),
-        (far, queries + 1.0, 0.9),
-        ({"algorithm": "svm", "linear_classifiers": machines}, queries, 0.99),
-        ({"algorithm": "mlp", "model_names": NAMES, "feature_dim": 256, "layers": layers}, queries, 0.98),
+        (kmeans(vectors[:5], NAMES), queries, 0.98),
+        (kmeans(vectors[:5] + 1.0, NAMES), queries + 1.0, 0.9),
+        (svm(machines), queries, 0.99),
+        (mlp(*layers, names=NAMES), queries, 0.98),
     ):
-        proven = [alone is not None for alone, _ in search_beside({"trained": True, **document}, asked)]
+        proven = [alone is not None for alone, _ in search_beside(document, asked)]
         assert np.mean(proven) >= share
 
 

@@ -10,39 +10,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime import ArtifactError, ModelpickError, Selector
 from modelpick.runtime.artifact.seal import seal
 from modelpick.runtime.loading import read_contents
 from modelpick.runtime.schema import ARTIFACT_FORMAT
+from support.artifacts import converted
+from support.catalogue import dense, kmeans, knn, linear_classifier, mlp, rbf_classifier, svm
 
 MODELS = Path(__file__).parents[3] / "models"
 SEED = 0
 SMALL = {
-    "knn": {"k": 2, "embeddings": [[1, 2], [3, 4.5], [1, 2], [0, 1]], "labels": ["a", "b", "c", "a"]},
-    "kmeans": {"num_clusters": 2, "centroids": [[1, 2], [3, 4]], "cluster_models": ["a", "b"]},
-    "svm": {
-        "linear_classifiers": [{"model_name": "a", "weights": [1, 2], "rho": 0.1}],
-        "rbf_classifiers": [{"model_name": "b", "alpha": [1], "support_vectors": [[1, 2]], "rho": 0, "gamma": 1}],
-    },
-    "mlp": {
-        "model_names": ["a", "b"],
-        "feature_dim": 2,
-        "layers": [{"type": "linear", "weight": [[1, 2], [2, 1]], "bias": [0, 1]}],
-    },
+    "knn": knn([[1, 2], [3, 4.5], [1, 2], [0, 1]], k=2),
+    "kmeans": kmeans([[1, 2], [3, 4]]),
+    "svm": svm([linear_classifier("a", [1, 2])], [rbf_classifier("b", [[1, 2]], [1], rho=0)]),
+    "mlp": mlp(dense([[1, 2], [2, 1]], [0, 1]), names=["a", "b"]),
 }
-
-
-def converted(data):
-    return to_artifact(load_estimator(data))
 
 
 @pytest.fixture(scope="module")
 def artifacts():
-    return {
-        name: converted(json.dumps({"algorithm": name, "trained": True, **model}).encode())
-        for name, model in SMALL.items()
-    }
+    return {name: converted(model) for name, model in SMALL.items()}
 
 
 @pytest.fixture(scope="module")

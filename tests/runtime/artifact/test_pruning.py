@@ -1,20 +1,21 @@
 """The graph that the runtime loads: less of it, the same answers, and tensors where the bytes hold them."""
 
 import gc
-import json
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 
-from modelpick.converter import load_estimator, to_artifact
+from modelpick.converter import to_artifact
 from modelpick.converter.algorithms.knn.vote import KNNModelSelector
 from modelpick.runtime import Selector
 from modelpick.runtime.artifact.onnx_reader import Model
 from modelpick.runtime.artifact.pruning import pruned
 from modelpick.runtime.schema import Output
 from modelpick.runtime.session import Part, open_session
+from support.artifacts import converted
+from support.catalogue import kmeans, knn
 
 SEARCH = (Output.SCORE, Output.CANDIDATE)
 RNG = np.random.default_rng(0)
@@ -23,8 +24,7 @@ ROWS, QUERIES = RNG.normal(size=(500, 40)).astype(np.float32), RNG.normal(size=(
 
 @pytest.fixture(scope="module", params=["plain", "quantised"])
 def artifact(request):
-    fields = {"algorithm": "knn", "trained": True, "k": 3, "embeddings": ROWS.tolist(), "labels": ["a", "b"] * 250}
-    return to_artifact(load_estimator(json.dumps(fields).encode()), exact_search=request.param)
+    return converted(knn(ROWS, ["a", "b"]), exact_search=request.param)
 
 
 def answers(model, outputs):
@@ -90,9 +90,7 @@ def test_a_closed_selector_holds_nothing_of_the_artifact(artifact):
 
 def test_queries_of_a_part_may_be_float32():
     centroids = RNG.normal(size=(4, 40))
-    fields = {"algorithm": "kmeans", "trained": True, "num_clusters": 4, "centroids": centroids.tolist()}
-    estimator = load_estimator(json.dumps({**fields, "cluster_models": ["a", "b"] * 2}).encode())
-    artifact = to_artifact(estimator)
+    artifact = converted(kmeans(centroids, ["a", "b"]))
     model = pruned(Model(artifact), (Output.ESTIMATE,), split=False, single=True).model
     onnx.checker.check_model(model)
     (features,) = onnx.load_from_string(model).graph.input

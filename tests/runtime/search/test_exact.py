@@ -1,26 +1,23 @@
 """The nearest rows, exactly, where the search proves them and where it has to look again."""
 
-import json
-
 import numpy as np
 import pytest
 
-from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime.loading import read_contents
 from modelpick.runtime.request import squared_norms
 from modelpick.runtime.search.exact import PARTS, Nearest
 from modelpick.runtime.session import open_parts
 from support import reference
+from support.artifacts import converted
+from support.catalogue import knn
 
 K = 4
 
 
 def searched(rows, search):
     """The document, the search, and what runs its graph."""
-    document = {"algorithm": "knn", "trained": True, "k": K, "embeddings": rows.tolist()}
-    document["labels"] = [f"m{row % 3}" for row in range(len(rows))]
-    built = load_estimator(json.dumps(document).encode())
-    data = to_artifact(built, exact_search=search)
+    document = knn(rows, ["m0", "m1", "m2"], k=K)
+    data = converted(document, exact_search=search)
     _, metadata, tables, model = read_contents("test", data)
     run = open_parts("test", model, None, None, PARTS, tables)
     return document, Nearest(tables, metadata.k, metadata.n_features_in, metadata.metric), run

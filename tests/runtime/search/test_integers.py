@@ -1,17 +1,16 @@
 """The search in 8-bit integers: how far off it may be, and what it says of one query."""
 
-import json
-
 import numpy as np
 import pytest
 
-from modelpick.converter import load_estimator, to_artifact
 from modelpick.converter.graphs import exact_search
 from modelpick.runtime.loading import read_contents
 from modelpick.runtime.schema import Input, Stored, Table
 from modelpick.runtime.search.exact import PARTS, Nearest
 from modelpick.runtime.search.integers import PART, IntegerSearch
 from modelpick.runtime.session import open_parts
+from support.artifacts import converted
+from support.catalogue import knn
 
 K, COUNT, WIDTH = 3, 200, 24
 RNG = np.random.default_rng(0)
@@ -41,9 +40,8 @@ ROWS = {
 
 
 def opened(rows, semantics="native/1"):
-    document = {"algorithm": "knn", "trained": True, "k": K, "embeddings": rows.tolist()}
-    document |= {"labels": [f"m{row % 3}" for row in range(len(rows))], "qualities": [0.5] * len(rows)}
-    data = to_artifact(load_estimator(json.dumps(document).encode(), semantics=semantics), exact_search="quantised")
+    document = knn(rows, ["m0", "m1", "m2"], k=K, qualities=[0.5] * len(rows))
+    data = converted(document, semantics, exact_search="quantised")
     _, metadata, tables, model = read_contents("test", data)
     assert Table.INTEGERS in tables
     nearest = Nearest(tables, metadata.k, metadata.n_features_in, metadata.metric)

@@ -12,11 +12,12 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from prometheus_client import CollectorRegistry, generate_latest
 
-from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime import ArtifactError, DriftMonitor, FeatureError, Selector
 from modelpick.runtime.events import Refusal, Selection, Swap
 from modelpick.runtime.serving.opentelemetry import OpenTelemetryObserver
 from modelpick.runtime.serving.prometheus import PrometheusObserver
+from support.artifacts import loaded
+from support.catalogue import knn
 
 
 def test_observers_are_told_what_was_picked(sample_artifacts, sample_queries):
@@ -132,18 +133,11 @@ RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(300, 24))
 
 
-def loaded(rows, semantics, search="auto"):
-    document = {"embeddings": rows.tolist(), "labels": ["a", "b"] * (len(rows) // 2), "k": 3}
-    text = __import__("json").dumps({"algorithm": "knn", "trained": True, **document})
-    estimator = load_estimator(text.encode(), semantics=semantics)
-    return Selector.load(to_artifact(estimator, exact_search=search))
-
-
 @pytest.mark.parametrize("search", ["plain", "quantised"])
 @pytest.mark.parametrize("semantics", ["native", "queries", "trainer"])
 @pytest.mark.parametrize("rows", [ROWS, ROWS + 100, ROWS * 1e14], ids=["near", "far from zero", "large"])
 def test_drift_is_the_distance_to_the_nearest_row(rows, semantics, search):
-    with loaded(rows, semantics, search) as selector:
+    with loaded(knn(rows, ["a", "b"]), semantics, search) as selector:
         for query in rows[:10] + RNG.normal(size=(10, 24)) * np.abs(rows).std():
             distance, rank = selector.drift(query)
             expected = selector.explain(query)["neighbours"][0]["distance"]
@@ -152,7 +146,7 @@ def test_drift_is_the_distance_to_the_nearest_row(rows, semantics, search):
 
 
 def test_drift_is_ranked_among_the_rows_own_distances():
-    with loaded(ROWS, "native") as selector:
+    with loaded(knn(ROWS, ["a", "b"]), "native") as selector:
         apart = np.linalg.norm(ROWS[:, None] - ROWS, axis=2)
         apart[np.eye(len(ROWS), dtype=bool)] = np.inf
         assert selector.metadata.distances[0] >= apart.min() * 0.999

@@ -13,18 +13,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime import ArtifactError, ModelpickError, Selector, SelectorStore
 from modelpick.runtime.artifact.seal import read_sealed
 from modelpick.runtime.events import Refusal, Selection, Swap
+from support.artifacts import converted
+from support.catalogue import kmeans
 
 ROWS = [[0.0, 1.0], [1.0, 0.0]]
 
 
 def artifact(model):
     """An artifact that always picks one model."""
-    json = f'{{"algorithm":"kmeans","trained":true,"num_clusters":1,"centroids":[[0,0]],"cluster_models":["{model}"]}}'
-    return to_artifact(load_estimator(json.encode()))
+    return converted(kmeans([[0, 0]], [model]))
 
 
 def put(path, data):

@@ -9,6 +9,7 @@ from modelpick.converter import convert
 from modelpick.converter.encoders.make import make_encoder
 from modelpick.runtime.features import CATEGORIES
 from modelpick.runtime.text import Encoder
+from support import catalogue
 from support.folders import SMALL
 
 # A prompt in the midst of each cluster, and the model that is picked there.
@@ -22,14 +23,9 @@ KNOWN = {
 def kmeans(encoder, identity=None, one_hot=False):
     """Return a JSON model whose centroids are what is known."""
     zeros = [0.0] * len(CATEGORIES) if one_hot else []
-    return {
-        "algorithm": "kmeans",
-        "trained": True,
-        "num_clusters": len(KNOWN),
-        "centroids": [[*map(float, row), *zeros] for row in encoder.embed(list(KNOWN))],
-        "cluster_models": [*KNOWN.values()],
-        **({"encoder": identity} if identity else {}),
-    }
+    named = {"encoder": identity} if identity else {}
+    centroids = [[*map(float, row), *zeros] for row in encoder.embed(list(KNOWN))]
+    return catalogue.kmeans(centroids, [*KNOWN.values()], **named)
 
 
 @pytest.fixture(scope="session")

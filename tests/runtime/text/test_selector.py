@@ -11,6 +11,7 @@ from modelpick.runtime import ArtifactError, FeatureError, Selector
 from modelpick.runtime.features import CATEGORIES
 from modelpick.runtime.text import Encoder, TextSelector
 from modelpick.runtime.text.messages import prompt_of
+from support.catalogue import kmeans
 
 KNOWN = {
     "Solve the equation for x": "mistral",
@@ -148,14 +149,7 @@ def test_another_encoder_than_it_was_trained_with_is_refused(files):
 
 
 def test_an_encoder_of_another_width_is_refused(files):
-    model = {
-        "algorithm": "kmeans",
-        "trained": True,
-        "num_clusters": 1,
-        "centroids": [[1.0, 2.0]],
-        "cluster_models": ["a"],
-    }
-    convert(json.dumps(model).encode(), files.folder / "narrow.onnx", samples=0)
+    convert(json.dumps(kmeans([[1.0, 2.0]])).encode(), files.folder / "narrow.onnx", samples=0)
     with pytest.raises(
         ArtifactError, match=r"narrow.onnx: expected an encoder of 2 columns, .* got encoder \(.*of 128"
     ):

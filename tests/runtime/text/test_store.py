@@ -11,6 +11,7 @@ from modelpick.converter.encoders.make import make_encoder
 from modelpick.runtime import ArtifactError, Selector
 from modelpick.runtime.serving.text_store import TextStore
 from modelpick.runtime.text import Encoder
+from support.catalogue import kmeans
 from support.folders import SMALL
 
 MATH = "Solve the equation for x"
@@ -30,14 +31,8 @@ def folder(files, tmp_path):
     other.mkdir()
     make_encoder(SMALL, other / "encoder.onnx", max_tokens=9, name="other")
     encoder = Encoder.load(other / "encoder.onnx")
-    model = {
-        "algorithm": "kmeans",
-        "trained": True,
-        "num_clusters": 1,
-        "centroids": [encoder.embed([MATH])[0].tolist()],
-        "cluster_models": ["other"],
-        "encoder": {"name": encoder.name, "digest": encoder.digest},
-    }
+    identity = {"name": encoder.name, "digest": encoder.digest}
+    model = kmeans([encoder.embed([MATH])[0].tolist()], ["other"], encoder=identity)
     convert(json.dumps(model).encode(), other / "knn.onnx", samples=0)
     return tmp_path
 
