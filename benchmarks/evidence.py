@@ -21,7 +21,7 @@ from modelpick.converter.evaluation.evaluate import Evaluation, evaluate_policie
 from modelpick.converter.evaluation.policies import Policy, artifact_policies
 from modelpick.converter.evaluation.verdict import verdicts
 from modelpick.converter.formats.outcomes import Benchmark, Settings, Training
-from modelpick.converter.statistics.folds import folds
+from modelpick.converter.statistics.folds import splits
 from modelpick.converter.training.crossvalidation import best_single
 from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
@@ -87,18 +87,18 @@ def joined(parts: Sequence[tuple[npt.NDArray[np.int64], Policy]], n_queries: int
 def crossvalidated(benchmark: Benchmark) -> dict[str, Any]:
     """Hold out each fold once; the best single model beside it is the one in hindsight, which no service could know."""
     training = training_data(benchmark)
-    fold = folds(training.features, training.settings.seed)
     parts: dict[str, list[list[tuple[npt.NDArray[np.int64], Policy]]]] = {label: [] for label in CONTENDERS}
     settings: dict[str, list[Settings]] = {label: [] for label in CONTENDERS}
     learned_best = []
-    for number in range(int(fold.max()) + 1):
-        learned, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+    for learned, held_out in splits(training.features, training.settings.seed):
         learned_best.append(benchmark.model_names[best_single(benchmark.quality[learned])])
         for label in CONTENDERS:
             found = picked(label, training.of(learned), part_of(benchmark, training, held_out))
             parts[label].append([(held_out, policy) for policy in found.policies])
             settings[label].append(found.settings)
-    policies = [joined(of_point, len(fold)) for label in CONTENDERS for of_point in zip(*parts[label], strict=True)]
+    policies = [
+        joined(of_point, len(training.features)) for label in CONTENDERS for of_point in zip(*parts[label], strict=True)
+    ]
     return {"best_single_of_each_fold": learned_best} | report(evaluate_policies(policies, benchmark), settings)
 
 

@@ -16,6 +16,7 @@ from onnx import ModelProto
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType
 from skl2onnx.helpers.onnx_helper import select_model_inputs_outputs
+from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
@@ -30,7 +31,7 @@ from .algorithms.base import Matrix
 from .algorithms.row import TOLERANCE
 from .formats.decoding import Name, check_length, refuse
 from .formats.document import Source
-from .statistics.folds import folds
+from .statistics.folds import splits
 
 # Field of any JSON model that holds it; ours alone have it.
 FIELD = "category_classifier"
@@ -101,24 +102,20 @@ def train_classifier(embeddings: Matrix, categories: Sequence[str], seed: int = 
             "classes": fitted.classes_.tolist(),
             "coef": [_rounded(row) for row in fitted.coef_],
             "intercept": _rounded(fitted.intercept_),
-            "accuracy": _accuracy(embeddings, labels, folds(embeddings, seed)),
+            "accuracy": _accuracy(embeddings, labels, seed),
         }
 
 
-def _fitted(embeddings: Matrix, labels: npt.NDArray[np.str_]) -> LogisticRegression:
-    return LogisticRegression(C=C, max_iter=ITERATIONS).fit(embeddings, labels)
+def _fitted(embeddings: Matrix, labels: npt.NDArray[np.str_]) -> LogisticRegression | DummyClassifier:
+    """Fit a classifier; of one category alone it is that."""
+    estimator = LogisticRegression(C=C, max_iter=ITERATIONS) if len(np.unique(labels)) > 1 else DummyClassifier()
+    return estimator.fit(embeddings, labels)
 
 
-def _accuracy(embeddings: Matrix, labels: npt.NDArray[np.str_], fold: npt.NDArray[np.int64]) -> float:
+def _accuracy(embeddings: Matrix, labels: npt.NDArray[np.str_], seed: int) -> float:
     right = 0
-    for number in range(int(fold.max()) + 1):
-        learned, held_out = fold != number, fold == number
-        one_class = len(np.unique(labels[learned])) == 1
-        answers = (
-            labels[learned][:1]
-            if one_class
-            else _fitted(embeddings[learned], labels[learned]).predict(embeddings[held_out])
-        )
+    for learned, held_out in splits(embeddings, seed):
+        answers = _fitted(embeddings[learned], labels[learned]).predict(embeddings[held_out])
         right += int((answers == labels[held_out]).sum())
     return round(right / len(labels), DIGITS)
 

@@ -21,7 +21,7 @@ from .files.io import read_contents
 from .files.kinds import ARTIFACT, RECORDS, kind_of
 from .files.text import not_utf8
 from .formats.decoding import DocumentWarning, Refusal, check_fields_once, decode, decode_choice, refuse
-from .formats.document import ENCODER, FORMAT_VERSIONS, VECTOR, EncoderRecord, Source
+from .formats.document import ENCODER, JSON_FORMATS, VECTOR, EncoderRecord, Source
 from .formats.questions import TRAINING_QUESTIONS, from_field
 from .formats.reader import Reader
 
@@ -140,7 +140,7 @@ def _load(source: str | Path | bytes, semantics: str, options: Callable[[AnyRow]
         check_fields_once(data)
         header = decode(data, _Header)
         algorithm = decode_choice(header.algorithm, ALGORITHMS, "$.algorithm")
-        if header.format_version not in (None, *FORMAT_VERSIONS):
+        if header.format_version not in (None, *JSON_FORMATS):
             refuse("$.format_version", f"expected 1 or 2, got {header.format_version}")
         row = resolve(algorithm, semantics, header.format_version or 1)
         instead = row.instead(data) if row.instead else None

@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Struct
 
 # Of the original's files; absent or null is the first.
-FORMAT_VERSIONS = (1, 2)
+JSON_FORMATS = (1, 2)
 # Stands for each feature vector that `Source.fields` leaves out; no string of a document holds it.
 VECTOR = "\0"
 # Field of any JSON model that names the encoder whose embeddings it was trained with; ours alone have it.

@@ -1,14 +1,16 @@
-"""Folds of a cross-validation over queries."""
+"""Folds of a cross-validation over queries: no query stands on both sides of one."""
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.model_selection import PredefinedSplit
 
 from modelpick.runtime import DocumentError
 
 FOLDS = 5
+Indices = npt.NDArray[np.int64]
 
 
-def folds(features: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.int64]:
+def folds(features: npt.NDArray[np.float64], seed: int) -> Indices:
     """Return the fold of each query, int64, shape (n_queries,), drawn at random; equal vectors are in one fold.
 
     Raises
@@ -22,5 +24,10 @@ def folds(features: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.int64]
         raise DocumentError(f"expected two distinct queries or more to cross-validate, got {n_groups}")
     numbers = np.empty(n_groups, dtype=np.int64)
     numbers[np.random.default_rng(seed).permutation(n_groups)] = np.arange(n_groups) % min(FOLDS, n_groups)
-    fold: npt.NDArray[np.int64] = numbers[groups]
+    fold: Indices = numbers[groups]
     return fold
+
+
+def splits(features: npt.NDArray[np.float64], seed: int) -> list[tuple[Indices, Indices]]:
+    """Return for each of `folds` the queries outside of it, to learn from, and those in it, which are held out."""
+    return list(PredefinedSplit(folds(features, seed)).split())

@@ -12,7 +12,7 @@ from modelpick.runtime import Objective
 from ..algorithms.row import AnyRow
 from ..formats.outcomes import Benchmark, Matrix, Settings, Training
 from ..statistics.estimation import carried, estimated
-from ..statistics.folds import folds
+from ..statistics.folds import splits
 
 # Cost weights that are tried, in units of quality per mean cost of the best single model, so that neither currency nor
 # the length of prompts matters: quarters of an octave. Beyond the last, nearly all picks are the cheapest model.
@@ -94,18 +94,16 @@ def swept(
     ``done`` is called with how many trials are done, one for each setting and fold, and of how many.
     """
     n = len(training.features)
-    fold = folds(training.features, training.settings.seed)
+    parts = splits(training.features, training.settings.seed)
     picks = np.zeros((len(grid), len(objectives), n), dtype=np.int64)
     places = {settings: place for place, settings in enumerate(grid)}
     with threadpool_limits(1):
-        n_folds = int(fold.max()) + 1
-        for number in range(n_folds):
-            learned, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        for number, (learned, held_out) in enumerate(parts):
             trials = row.trials(training.of(learned), training.features[held_out], grid)
             for place, trial in enumerate(trials, 1):
                 for column, objective in enumerate(objectives):
                     picks[places[trial.settings], column, held_out] = trial.pick(objective)
-                done(number * len(grid) + place, n_folds * len(grid))
+                done(number * len(grid) + place, len(parts) * len(grid))
     return [Sweep(settings, list(objectives), picks[place]) for place, settings in enumerate(grid)]
 
 

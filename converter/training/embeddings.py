@@ -7,7 +7,6 @@ or the cache of the original's training code, see `modelpick.converter.training.
 """
 
 import hashlib
-import io
 import pickle
 import zipfile
 import zlib
@@ -17,13 +16,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_magic
 
 from modelpick.runtime import DocumentError
 from modelpick.runtime.artifact.seal import open_file
 
-from ..files.text import NotTextError, check_unpacked
-from .trainer_cache import read_cache
+from ..files.text import NotTextError
+from .trainer_cache import open_array, read_cache
 
 KEY_DIGITS = 16
 ARRAYS, TENSORS = ".npz", ".pt"
@@ -139,11 +137,7 @@ def _array(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
     ValueError
         When its shape is another than its bytes', or it holds Python objects.
     """
-    info = archive.getinfo(f"{name}.npy")
-    check_unpacked(info.file_size, info.compress_size)
-    file = io.BytesIO(archive.read(info))
-    read_header = {(1, 0): read_array_header_1_0, (2, 0): read_array_header_2_0}[read_magic(file)]
-    shape, is_fortran, dtype = read_header(file)
+    file, (shape, is_fortran, dtype) = open_array(archive, name)
     if dtype.hasobject or min(shape, default=0) < 0:
         raise ValueError("expected numbers")
     values = np.frombuffer(file.getbuffer()[file.tell() :], dtype)

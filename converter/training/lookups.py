@@ -1,7 +1,7 @@
 """What users give where records lack it: the categories of tasks, and the prices of tokens. Both are JSON."""
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -11,7 +11,8 @@ from modelpick.runtime.features import CATEGORIES
 
 from ..files.io import read_bytes
 from ..files.text import not_utf8
-from ..formats.decoding import Refusal, decode
+from ..formats.decoding import Refusal, decode, refuse
+from .record import Record
 
 TOKENS_PRICED = 1e6
 _Price = Annotated[float, Meta(ge=0)]
@@ -31,6 +32,41 @@ class Price(Struct):
         if total is not None and self.input_price == self.output_price:
             return total * self.input_price / TOKENS_PRICED
         return None
+
+
+class Given(NamedTuple):
+    """What is given beside the records, and counts where they say nothing themselves."""
+
+    categories: dict[str, str] | None
+    """Of tasks."""
+    prices: dict[str, Price] | None
+    """Of models."""
+
+    def complete(self, record: Record) -> Record:
+        """Set the category and the cost of a record that has none.
+
+        Raises
+        ------
+        Refusal
+            When prices are given, but not its model's.
+        """
+        task = record.task_name
+        if not record.category and task is not None:
+            record.category = (self.categories or {}).get(task, task if task in CATEGORIES else None)
+        if record.cost is None and self.prices is not None:
+            if record.model_name not in self.prices:
+                refuse("model_name", f"expected one of those with a price, got {record.model_name!r}")
+            tokens = record.input_tokens, record.output_tokens, record.token_num
+            record.cost = self.prices[record.model_name].cost(*tokens)
+        return record
+
+
+def read_given(categories: str | Path | None, prices: str | Path | None) -> Given:
+    """Read the files that are given, see `read_categories` and `read_prices`."""
+    return Given(
+        None if categories is None else read_categories(Path(categories)),
+        None if prices is None else read_prices(Path(prices)),
+    )
 
 
 def read_categories(path: Path) -> dict[str, str]:

@@ -30,7 +30,7 @@ from .embedder import embed
 from .embeddings import ARRAYS, TENSORS, load_embeddings
 from .encoding import encode
 from .forms import FORMS, Form, recognise
-from .lookups import Price, read_categories, read_prices
+from .lookups import read_given
 from .record import Answer, Record, make_record
 
 Matrix = npt.NDArray[np.float64]
@@ -121,10 +121,7 @@ def read_answers(
     known
         Whether a row is bad that does not say how good the answer was, as a decision does not.
     """
-    given = _Given(
-        None if categories is None else read_categories(Path(categories)),
-        None if prices is None else read_prices(Path(prices)),
-    )
+    given = read_given(categories, prices)
     files = [read_rows(part, DocumentError) for part in _parts(source)]
     name = files[0].name if len(files) == 1 else str(source)
     form = _form(files)
@@ -206,33 +203,6 @@ def fitting_embeddings(benchmark: Benchmark, name: str, metadata: Metadata) -> M
             f"{name}: expected embeddings of the encoder {metadata.encoder}, got {width} numbers: say --encoder"
         )
     return embeddings
-
-
-class _Given(NamedTuple):
-    """What is given beside the records, and counts where they say nothing themselves."""
-
-    categories: dict[str, str] | None
-    """Of tasks."""
-    prices: dict[str, Price] | None
-    """Of models."""
-
-    def complete(self, record: Record) -> Record:
-        """Set the category and the cost of a record that has none.
-
-        Raises
-        ------
-        Refusal
-            When prices are given, but not its model's.
-        """
-        task = record.task_name
-        if not record.category and task is not None:
-            record.category = (self.categories or {}).get(task, task if task in CATEGORIES else None)
-        if record.cost is None and self.prices is not None:
-            if record.model_name not in self.prices:
-                refuse("model_name", f"expected one of those with a price, got {record.model_name!r}")
-            tokens = record.input_tokens, record.output_tokens, record.token_num
-            record.cost = self.prices[record.model_name].cost(*tokens)
-        return record
 
 
 def _parts(source: str | Path | bytes) -> Sequence[str | Path | bytes]:

@@ -14,7 +14,7 @@ from ..algorithms.knn.vote import NATIVE_1
 from ..algorithms.row import AnyRow, Semantics
 from ..algorithms.speeds import decaying_speeds
 from ..categories import FIELD, train_classifier
-from ..formats.document import ENCODER
+from ..formats.document import ENCODER, JSON_FORMATS
 from ..formats.outcomes import NANOSECONDS, Benchmark, Settings, Training
 from ..formats.questions import TRAINING_QUESTIONS, to_field
 from .crossvalidation import best_single, judged
@@ -24,7 +24,7 @@ from .records import required_embeddings
 # Algorithms that can be trained, in the order of the table.
 TRAINED = tuple(dict.fromkeys(row.algorithm for row in TABLE.values() if row.train))
 # Version of the files that is written unless the user says otherwise.
-JSON_FORMAT = 2
+JSON_FORMAT = JSON_FORMATS[-1]
 
 
 def training_data(benchmark: Benchmark, settings: Settings | None = None, *, one_hot: bool = True) -> Training:

@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_magic
 
 from modelpick.runtime.artifact.seal import open_file
 
 from ..files.text import check_unpacked
 
+_HEADERS = {(1, 0): read_array_header_1_0, (2, 0): read_array_header_2_0}
 # Name of the only array in the file.
 ARRAY = "embeddings"
 
@@ -62,6 +64,20 @@ class _Data(pickle.Unpickler):
         return _KNOWN[name]
 
 
+def open_array(archive: zipfile.ZipFile, name: str) -> tuple[io.BytesIO, tuple[tuple[int, ...], bool, np.dtype[Any]]]:
+    """Return an array of ``.npz``, of which nothing is made yet; and its shape, whether it is Fortran's, and its type.
+
+    Raises
+    ------
+    KeyError, ValueError
+        When there is none of that name, or it has another header than numpy writes for numbers.
+    """
+    info = archive.getinfo(f"{name}.npy")
+    check_unpacked(info.file_size, info.compress_size)
+    file = io.BytesIO(archive.read(info))
+    return file, _HEADERS[read_magic(file)](file)
+
+
 def read_cache(path: Path) -> dict[str, npt.NDArray[Any]] | None:
     """Read the embeddings of queries, one vector each; None where the file is laid out otherwise.
 
@@ -74,12 +90,7 @@ def read_cache(path: Path) -> dict[str, npt.NDArray[Any]] | None:
         with open_file(path) as opened, zipfile.ZipFile(opened) as archive:
             if archive.namelist() != [f"{ARRAY}.npy"]:
                 return None
-            info = archive.getinfo(f"{ARRAY}.npy")
-            check_unpacked(info.file_size, info.compress_size)
-            file = io.BytesIO(archive.read(info))
-        version = np.lib.format.read_magic(file)
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, kind = header(file)
+            file, (shape, _, kind) = open_array(archive, ARRAY)
         if shape != () or not kind.hasobject:
             return None
         found = _Data(file).load().values

@@ -12,7 +12,7 @@ from modelpick.runtime import DocumentError
 from ..algorithms.row import AnyRow
 from ..formats.outcomes import Benchmark, Settings, Training
 from ..statistics.bootstrap import FEWEST, Estimate, estimate, ratio, resampled
-from ..statistics.folds import folds
+from ..statistics.folds import splits
 from ..statistics.frontier import aiq
 from .crossvalidation import Sweep, best_single, judged, objective_of, objectives_of, outcomes_of, swept
 from .train import TRAINED, row_of
@@ -50,8 +50,8 @@ def tune(
     """
     row = row_of(algorithm)
     assert row.grid is not None
-    benchmark, n = judged(training).benchmark, len(training.features)
-    least = n - int(np.bincount(folds(training.features, training.settings.seed)).max())
+    benchmark = judged(training).benchmark
+    least = min(len(learned) for learned, _ in splits(training.features, training.settings.seed))
     grid = [settings for settings in row.grid(training.settings) if _fits(settings, training.settings, least)]
     objectives = objectives_of(training, row)
     sweeps = swept(training, row, grid, objectives, done)
@@ -156,11 +156,9 @@ def compare(
     utility = benchmark.utilities(objective)
     if n < 3:
         raise DocumentError(f"expected three queries or more to compare algorithms, got {n}")
-    fold = folds(training.features, training.settings.seed)
+    parts = splits(training.features, training.settings.seed)
     picks = np.zeros((1 + len(candidates), n), dtype=np.int64)
-    n_folds = int(fold.max()) + 1
-    for number in range(n_folds):
-        learned, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+    for number, (learned, held_out) in enumerate(parts):
         inner = training.of(learned)
         picks[0, held_out] = best_single(utility[learned])
         for place, row in enumerate(candidates, 1):
@@ -168,7 +166,7 @@ def compare(
             with threadpool_limits(1):
                 (trial,) = row.trials(inner, training.features[held_out], [settings])
                 picks[place, held_out] = trial.pick(objective)
-            done(number * len(candidates) + place, n_folds * len(candidates))
+            done(number * len(candidates) + place, len(parts) * len(candidates))
     single, *found = outcomes_of(picks, utility)
     qualities = outcomes_of(picks[1:], benchmark.quality)
     compared = []
