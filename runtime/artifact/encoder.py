@@ -13,35 +13,35 @@ from ..schema import ENCODER_VERSION, PREFIX, EncoderEntry, EncoderTable
 from .metadata import EncoderIdentity, read_entries
 from .onnx_reader import Model, Tensor
 
-# The largest tokenizers known have a quarter of that.
+# The largest known tokenizers have a quarter of this size.
 MOST_TOKENIZER_BYTES = 2**27
 _LONGEST = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class StaticTable:
-    """A row for each token; the mean of a text's is its vector."""
+    """A row for each token; the vector of a text is the mean of its tokens' rows."""
 
     vectors: Tensor = field(repr=False)
     """(n, e), float32, float16 or int8."""
     scales: Tensor | None = field(repr=False)
-    """What rows of int8 are multiplied by, float32, (n, 1); None for others."""
+    """Factors of rows of int8, float32, (n, 1); None for other types."""
     unknown: int | None
-    """Token that is left out; None where all count."""
+    """Token that is left out of the mean; None where all tokens count."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderMetadata:
-    """What an encoder says of itself."""
+    """The metadata of an encoder."""
 
     identity: EncoderIdentity
-    """Its name, and the digest that selectors record."""
+    """Name and digest of the encoder; selectors record both."""
     embedding_dim: int
     """Width of an embedding."""
     longest: int | None
-    """Tokens after which a text is cut, those that the tokenizer adds included; None where all are read."""
+    """Tokens after which a text is cut, including those that the tokenizer adds; None where texts are not cut."""
     pooling: str
-    """How one vector is made of those of the tokens: ``mean``, ``cls``, ``last``, or ``own``: within its graph."""
+    """How the vectors of tokens are pooled: ``mean``, ``cls``, ``last``, or ``own``, by the folder's own graph."""
     normalised: bool
     """Whether embeddings have unit length."""
     weights: str
@@ -49,15 +49,15 @@ class EncoderMetadata:
     special_tokens: bool
     """Whether the tokenizer adds its special tokens."""
     pad_id: int
-    """Token that fills shorter texts of a batch."""
+    """Token that pads shorter texts of a batch."""
     prompt: str
-    """What stands before every text; mostly nothing."""
+    """Prefix of every text; usually empty."""
     characters: int | None
-    """Characters after which a text is cut before it is tokenized; None where it is not."""
+    """Characters after which a text is cut before it is tokenized; None where it is not cut."""
     is_static: bool
-    """Whether the mean of rows of tokens is all that the graph does, see `static_table`."""
+    """Whether the graph does no more than take the mean of tokens' rows, see `static_table`."""
     raw: Mapping[str, Any]
-    """Every metadata entry, decoded, without the ``modelpick.`` prefix; but not the tokenizer."""
+    """Each metadata entry except the tokenizer, decoded, without the prefix ``modelpick.``."""
 
 
 def is_encoder(name: str, data: bytes) -> bool:
@@ -107,12 +107,12 @@ def read_encoder(name: str, data: bytes) -> tuple[EncoderMetadata, str, Model]:
 
 
 def static_table(name: str, metadata: EncoderMetadata, model: Model) -> StaticTable:
-    """Return the rows of an encoder that `EncoderMetadata.is_static`, copied, so that the file need not be held.
+    """Copy the rows of a static encoder, so that the file need not be held; see `EncoderMetadata.is_static`.
 
     Raises
     ------
     ArtifactError
-        When the file does not hold them as it should.
+        When the rows are missing or malformed.
     """
     told, tensors = metadata.raw[EncoderEntry.STATIC], model.tensors
     unknown = told.get("unknown") if isinstance(told, dict) else ""
@@ -127,12 +127,12 @@ def static_table(name: str, metadata: EncoderMetadata, model: Model) -> StaticTa
         and np.isfinite(vectors if scales is None else scales).all()
     ):
         raise ArtifactError(f"{name}: {PREFIX}{EncoderEntry.STATIC}: expected finite vectors, with scales if of int8")
-    # Those of a file lie anywhere, and numpy would copy all of them for each look-up.
+    # Rows within a file may be unaligned, and numpy would copy all of them for each look-up.
     return StaticTable(vectors.copy(), None if scales is None else scales.copy(), unknown)
 
 
 def _bound(entries: Any, key: str) -> int | None:
-    """Return how much of a text is read at most, None where all of it is."""
+    """Return the maximum length of a text that is read, or None where there is no maximum."""
     if key in entries.raw and entries.raw[key] is None:
         return None
     value: int = entries.required(key, int)

@@ -1,7 +1,7 @@
-"""The messages of an ONNX file, with the fields of onnx.proto that an artifact or an encoder may have, and no other.
+"""The messages of an ONNX file, with those fields of onnx.proto that an artifact or an encoder may have.
 
-What is not here is refused: external data, functions, training information, sparse tensors, tensors in nodes, and
-whatever later versions of the format add.
+All other fields are refused: external data, functions, training information, sparse tensors, tensors in nodes, and
+additions of later versions of the format.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class StringStringEntryProto:
 
 @dataclass(slots=True)
 class ExternalTensorProto(TensorProto):
-    """An initializer whose values onnxruntime gets apart from the file: it is written, and never read."""
+    """An initializer whose values onnxruntime gets separately from the file; written, and never read."""
 
     external_data: Annotated[list[StringStringEntryProto], 13] = field(default_factory=list)
     data_location: Annotated[int | None, 14] = 1

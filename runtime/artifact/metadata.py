@@ -17,7 +17,7 @@ from ..schema import ARTIFACT_FORMAT, PREFIX, EncoderEntry, Entry
 from .onnx_reader import Model
 from .protobuf import MalformedError
 
-# The seal and graphs are not JSON; the others can be large, and only restoring needs them.
+# The seal, graphs and tokenizers are not JSON; the other entries can be large, and only restoring needs them.
 _UNDECODED = {Entry.SEAL, Entry.CATEGORY_GRAPH, Entry.DOCUMENT, Entry.VECTORS, EncoderEntry.TOKENIZER}
 _VERSION_1 = "contract"
 # A name is printed on a line of its own, and written as UTF-8.
@@ -31,7 +31,7 @@ class EncoderIdentity(NamedTuple):
 
     name: str
     digest: str
-    """SHA-256, in hex, of all that its embeddings depend on."""
+    """SHA-256, in hex, of everything that the encoder's embeddings depend on."""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.digest[:12]})"
@@ -39,26 +39,26 @@ class EncoderIdentity(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CategoryClassifier:
-    """Predicts the category of an embedding, for requests without one; `modelpick.runtime.text` runs it."""
+    """A classifier of embeddings, for requests without a category; `modelpick.runtime.text` runs it."""
 
     classes: tuple[str, ...]
-    """Categories that it may answer."""
+    """Categories that it can predict."""
     accuracy: float | None
-    """Share of the training queries that it was right on, in cross-validation, if that was recorded."""
+    """Accuracy in cross-validation over the training queries, if it was recorded."""
     graph: bytes = field(repr=False)
     """Its ONNX file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What an artifact says of itself."""
+    """The metadata of an artifact."""
 
     format_version: int
     """Version of the file format."""
     algorithm: str
     """``knn``, ``kmeans``, ``svm``, ``mlp``, ``hiershrink`` or ``kernel_ridge``."""
     semantics: str
-    """How it picks: ``native``, ``queries`` or ``trainer``, a slash, and the version of these rules."""
+    """How it picks: ``native``, ``queries`` or ``trainer``, a slash, and a version."""
     model_names: tuple[str, ...]
     """Language models that can be picked."""
     n_features_in: int
@@ -68,43 +68,43 @@ class Metadata:
     source_sha256: str
     """SHA-256 of the JSON model, in hex; empty when the estimator did not come from one."""
     choices: tuple[str, ...]
-    """Model of each cluster or classifier, in file order; the models themselves for KNN."""
+    """Model of each cluster or classifier, in file order; for KNN the models themselves."""
     k: int
-    """Neighbours that count; 0 where the algorithm has none."""
+    """Number of neighbours; 0 where the algorithm has none."""
     metric: str
     """Distance by which neighbours are ranked, see `modelpick.runtime.schema.Metric`; empty where there is none."""
     weights: Weights | None
     """Shares of quality and speed in a neighbour's weight; None where the algorithm has none."""
     shrinkage: float
-    """How many neighbours, or records, a model's mean one level up counts for."""
+    """How many neighbours, or records, the more general mean of a model counts for."""
     cost_weight: float
     """HierShrink: weight of the relative mean latency."""
     outcomes: tuple[str, ...]
     """Kinds of outcomes that are predicted, see `modelpick.runtime.decision.outcomes.KINDS`; mostly none."""
     least_price: float
-    """Costs and seconds that are predicted lower count as that; minus infinity where there is no such floor."""
+    """The least cost and seconds, that a lower prediction counts as; minus infinity where there is none."""
     default: str | None
-    """Model that is best on average over the training queries, if that was recorded."""
+    """Model that is best on average over the training queries, if it was recorded."""
     evidence: float
-    """Standard errors by which another model must lead the default one, unless a caller asks otherwise."""
+    """Standard errors by which another model must exceed the default model, unless given by a caller."""
     points: tuple[OperatingPoint, ...]
     """Operating points that training recorded."""
     best_single: Single | None
-    """The best single model beside them."""
+    """The best single model that the operating points are compared with."""
     values_per_query: int
     """Values that the graph holds at once for a query, by which large batches are split."""
     embedding_model: str | None
-    """Model whose embeddings it was trained with, if that was recorded."""
+    """Model whose embeddings it was trained with, if it was recorded."""
     embedding_dim: int | None
-    """Width of these embeddings, if that was recorded."""
+    """Width of these embeddings, if it was recorded."""
     encoder: EncoderIdentity | None
-    """Encoder whose embeddings it was trained with, if that was recorded."""
+    """Encoder whose embeddings it was trained with, if it was recorded."""
     category_classifier: CategoryClassifier | None
-    """What predicts the category of a request without one, if there is such."""
+    """Classifier for requests without a category, if the artifact holds one."""
     distances: tuple[float, ...]
-    """Quantiles, evenly spaced, of the distance from one row to the nearest other; empty where there is none."""
+    """Evenly spaced quantiles of the distance from a row to its nearest neighbour; empty where there are none."""
     raw: Mapping[str, Any]
-    """Every metadata entry, decoded, without the ``modelpick.`` prefix; but not those for restoring."""
+    """Each metadata entry except those for restoring, decoded, without the prefix ``modelpick.``."""
 
 
 def read_metadata(name: str, data: bytes) -> tuple[Metadata, Model]:
@@ -113,8 +113,8 @@ def read_metadata(name: str, data: bytes) -> tuple[Metadata, Model]:
     Raises
     ------
     ArtifactError
-        When the file is malformed or holds what may not be run, an entry is missing or malformed, or the format version
-        is newer than this runtime. Metadata of any shape may raise anything else.
+        When the file is malformed or holds a graph that must not be run, an entry is missing or malformed, or the
+        format version is newer than this runtime. Metadata of unexpected shapes may raise other errors.
     """
     entries, texts, model = read_entries(name, data)
     if EncoderEntry.VERSION in entries.raw:
@@ -169,12 +169,12 @@ def read_metadata(name: str, data: bytes) -> tuple[Metadata, Model]:
 
 
 def read_entries(name: str, data: bytes) -> tuple["_Entries", Mapping[str, str], Model]:
-    """Decode the metadata of an artifact: those that are JSON, all of them as they are, and the model.
+    """Return the decoded metadata that are JSON, all metadata as they are in the file, and the model.
 
     Raises
     ------
     ArtifactError
-        When the file is malformed or holds what may not be run.
+        When the file is malformed or holds a graph that must not be run.
     """
     try:
         model = Model(data)
@@ -186,7 +186,7 @@ def read_entries(name: str, data: bytes) -> tuple["_Entries", Mapping[str, str],
 
 
 def _upgraded(raw: dict[str, Any]) -> dict[str, Any]:
-    """Add what version 2 writes to the entries of version 1, whose weights stood in the code alone."""
+    """Add to the entries of version 1 those of version 2; the weights of version 1 were only in the code."""
     if _VERSION_1 not in raw or Entry.FORMAT_VERSION in raw:
         return raw
     raw = {Entry.FORMAT_VERSION: raw[_VERSION_1], **raw}
@@ -196,7 +196,7 @@ def _upgraded(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Entries:
-    """Metadata entries, each checked when it is asked for; an `ArtifactError` names the entry that is invalid."""
+    """Metadata entries, each checked when it is read; an `ArtifactError` names an invalid entry."""
 
     def __init__(self, name: str, raw: dict[str, Any]) -> None:
         self.name, self.raw = name, raw

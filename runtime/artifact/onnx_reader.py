@@ -1,7 +1,7 @@
-"""The gate before onnxruntime: a file is read and checked whole, and onnxruntime gets what is written anew of it.
+"""The gate before onnxruntime: a file is read and checked as a whole, and onnxruntime gets a newly written copy of it.
 
-onnxruntime trusts a file further than a service may: it reads others that a tensor refers to, and some operators stop
-the process. A session is opened of a `Model`, and a `Model` is made here alone.
+onnxruntime trusts a file more than a service may: it reads other files that a tensor refers to, and some operators stop
+the process. Sessions are opened only of a `Model`, which only this module makes.
 """
 
 from collections.abc import Iterator
@@ -39,16 +39,16 @@ Tensor = npt.NDArray[Any]
 # Domains of ONNX's own operators.
 _OWN = {None, "", "ai.onnx"}
 _DEEPEST, _MOST_DIMS, _MOST_VALUES = 4, 8, 2**31
-# Tensors of an artifact that are NaN where an outcome is not known, those that are where nothing is proven, and those
-# that the JSON model gives. All others may overflow float32.
+# Tensors of an artifact that may hold NaN or infinity: outcomes that are not known, bounds where nothing is proven,
+# and tensors that the JSON model gives. All other tensors may only overflow in float32.
 _UNKNOWN, _UNPROVEN = {Table.OUTCOMES, Table.MEAN_OUTCOMES, "intercept"}, {Table.LEAD, Table.COARSE_LEAD}
 _GIVEN = {*names(Stored), Table.ROW_QUALITY, Table.ROW_SPEED, Table.CENTER, Table.FACTOR, Table.OFFSETS, Table.SCORES}
 _GIVEN |= {Table.COARSE_MEANS, Table.FINE_SUMS, Table.FINE_COUNTS, Table.LATENCIES}
-# Where the values of tensors stand that are not raw.
+# The fields of a tensor whose values are not raw.
 _TYPED = ("float_data", "int32_data", "int64_data", "double_data")
 _FIELDS = {FLOAT: "float_data", INT64: "int64_data", DOUBLE: "double_data"}
 _MOST_TYPED = 2**20
-# Values that are looked at at once.
+# Number of values that are checked at once.
 _AT_ONCE = 2**16
 
 
@@ -56,7 +56,7 @@ class _Value(NamedTuple):
     """A value within a graph."""
 
     type: int
-    """Of its elements; 0 where that is not known."""
+    """Type of its elements; 0 where it is not known."""
     constant: Tensor | None = None
 
 
@@ -64,7 +64,7 @@ _NOTHING = _Value(0)
 
 
 class Model:
-    """An ONNX file that may be run: of known operators and fields alone, and with all that it needs in it.
+    """An ONNX file that may be run: it has only known operators and fields, and needs no other file.
 
     Parameters
     ----------
@@ -78,12 +78,12 @@ class Model:
     tensors
         Its initializers by their names, read-only: views of the bytes.
     graph, proto
-        What is written for onnxruntime.
+        The graph, and the message that is written for onnxruntime.
 
     Raises
     ------
     MalformedError
-        When the bytes are no ONNX file, or hold what may not be run.
+        When the bytes are not an ONNX file, or hold a graph that must not be run.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -93,7 +93,7 @@ class Model:
             raise MalformedError("it has a metadata entry twice")
         if proto.graph is None:
             raise MalformedError("it has no graph")
-        # Others are declared by exporters, and not used: no operator is of another domain.
+        # Exporters declare other domains without using them: no operator is of another domain.
         proto.opset_import = [opset for opset in proto.opset_import if opset.domain in _OWN]
         gate = _Gate(PREFIX + EncoderEntry.VERSION in self.properties)
         gate.check(proto.graph, 0)
@@ -101,7 +101,7 @@ class Model:
 
 
 class _Gate:
-    """What graphs of encoders, or of others, may have."""
+    """Checks graphs, which may have more operators where they are of encoders."""
 
     def __init__(self, is_encoder: bool) -> None:
         self.tensors: dict[str, Tensor] = {}
@@ -109,9 +109,9 @@ class _Gate:
         self._operators, self._is_encoder = ENCODER if is_encoder else ARTIFACT, is_encoder
 
     def check(self, graph: GraphProto, depth: int) -> list[int]:
-        """Check a graph, given the values in sight around it, and return the types of its outputs.
+        """Check a graph within the values in scope, and return the types of its outputs.
 
-        Every name is given once. Nodes are put in order.
+        Each name must be defined exactly once. Nodes are sorted topologically.
         """
         if depth > _DEEPEST:
             raise MalformedError("its graphs are nested too deep")
@@ -185,7 +185,7 @@ class _Gate:
 
 
 def _refuse_traps(node: NodeProto, inputs: list[_Value]) -> None:
-    """Refuse what stops the process in some onnxruntime, see `CONSTANT`, `LAST_AXIS`, `DIVIDES` and `COUNTS`."""
+    """Refuse nodes that stop the process in some version of onnxruntime, see `CONSTANT`, `LAST_AXIS`, `DIVIDES`."""
     kind, constants = node.op_type or "", [value.constant for value in inputs]
     if kind in DIVIDES | COUNTS and not any(value.type in REAL for value in inputs):
         divisor = constants[1] if kind in DIVIDES and len(constants) > 1 else None
@@ -206,7 +206,7 @@ def _constant(node: NodeProto) -> Tensor | None:
 
 
 def _in_order(nodes: list[NodeProto]) -> list[NodeProto]:
-    """Put nodes behind those whose outputs they read, where they are not: skl2onnx does not look into branches."""
+    """Sort nodes behind the nodes whose outputs they read: skl2onnx does not look into branches."""
     places = {name: place for place, node in enumerate(nodes) for name in node.output}
     reads = {
         place: {places[name] for _, _, name in inputs_of(node) if name in places} for place, node in enumerate(nodes)
@@ -220,9 +220,9 @@ def _in_order(nodes: list[NodeProto]) -> list[NodeProto]:
 
 
 def inputs_of(node: NodeProto) -> Iterator[tuple[NodeProto, int, str]]:
-    """Yield what a node and the graphs in it read: the node that does, the place of the input, and its name.
+    """Yield each value that a node and the graphs within it read: the node, the place of the input, and its name.
 
-    The last node is the first; the outputs of a graph are read by the node that it is in, at place -1.
+    The last node comes first. The outputs of a graph are read by the node that contains the graph, at place -1.
     """
     yield from ((node, place, name) for place, name in enumerate(node.input))
     for graph in (one.g for one in node.attribute if one.g is not None):
@@ -232,7 +232,7 @@ def inputs_of(node: NodeProto) -> Iterator[tuple[NodeProto, int, str]]:
 
 
 def _check_text(text: str | None) -> None:
-    """Refuse what onnxruntime's messages would carry to a terminal or a log."""
+    """Refuse characters that onnxruntime's messages would carry to a terminal or a log."""
     if text and not text.isprintable():
         raise MalformedError(f"its name {text!r:.80} is not printable")
 
@@ -268,7 +268,7 @@ def array(tensor: TensorProto) -> Tensor:
 
 
 def _make_raw(tensor: TensorProto) -> None:
-    """Put the values of a tensor where those of most stand."""
+    """Move the values of a tensor to the raw field, where most tensors have theirs."""
     present = [name for name in _TYPED if getattr(tensor, name)]
     if not present:
         return
@@ -276,7 +276,7 @@ def _make_raw(tensor: TensorProto) -> None:
     if present != [_FIELDS.get(data_type, "int32_data")] or data_type not in DTYPES or tensor.raw_data:
         raise MalformedError(f"its tensor {tensor.name!r:.80} has values of another type")
     values: memoryview = getattr(tensor, present[0])
-    if data_type not in (FLOAT, DOUBLE):  # numbers one behind the other; those of float16 are its bits
+    if data_type not in (FLOAT, DOUBLE):  # packed numbers; float16 as its bits
         kind = "<u2" if data_type == FLOAT16 else DTYPES[data_type]
         values = memoryview(np.array(varints(bytes(values), _MOST_TYPED), np.int64).astype(kind).tobytes())
     tensor.raw_data = values
@@ -284,7 +284,7 @@ def _make_raw(tensor: TensorProto) -> None:
 
 
 def _are_numbers(name: str | None, values: Tensor) -> bool:
-    """Whether a tensor of an artifact holds nothing but finite numbers, or of what else those of its name may hold."""
+    """Whether a tensor of an artifact holds only finite numbers, or other values that a tensor of its name may hold."""
     if values.dtype.kind != "f" or name in _UNPROVEN:
         return True
     refused = np.isinf if name in _UNKNOWN else np.isnan

@@ -1,7 +1,7 @@
-"""The operators that graphs may have, with their attributes, and the types of what they make.
+"""The operators that graphs may have, with their attributes, and the types of their outputs.
 
-All are operators of ONNX itself that end, and that only read their inputs: no loops, windows, recurrent layers, random
-numbers, writes at indices, nor anything of another domain.
+All are operators of ONNX itself that terminate and only read their inputs: no loops, windows, recurrent layers, random
+numbers, writes at indices, or operators of another domain.
 """
 
 from collections.abc import Mapping
@@ -17,10 +17,11 @@ REAL: Final = frozenset({FLOAT, FLOAT16, DOUBLE})
 
 
 class Operator(NamedTuple):
-    """What is known of an operator."""
+    """An operator that is allowed."""
 
     makes: tuple[int, ...]
-    """Types of the outputs, the last for all that follow: that of the first or second input, else the number of one."""
+    """Types of the outputs: the first or second input's type, or the number of a type. The last is also that of all
+    further outputs."""
     attributes: frozenset[str]
 
 
@@ -69,7 +70,7 @@ _ENCODER = (
 )
 ARTIFACT: Final[Mapping[str, Operator]] = MappingProxyType(_ARTIFACT)
 ENCODER: Final[Mapping[str, Operator]] = MappingProxyType(_ENCODER)
-# Places of inputs and outputs that may be empty; onnxruntime reads others where there is nothing.
+# Places of inputs and outputs that may be empty. Where others are empty, onnxruntime reads out of bounds.
 MAY_LACK: Final[Mapping[str, frozenset[int]]] = MappingProxyType(
     {
         "Clip": frozenset({1, 2}),
@@ -78,7 +79,7 @@ MAY_LACK: Final[Mapping[str, frozenset[int]]] = MappingProxyType(
         "Slice": frozenset({3}),
     }
 )
-# Inputs that must stand in the file, vectors that are not empty: of others, older onnxruntime reads what is not there.
+# Inputs that must be non-empty vectors within the file: for other inputs, older onnxruntime reads out of bounds.
 _AXES = (
     "CumSum",
     "ReduceL2",
@@ -95,9 +96,9 @@ CONSTANT: Final[Mapping[str, tuple[int, ...]]] = MappingProxyType(
 )
 SCALAR: Final = frozenset({"CumSum"})
 """Of these, it may be a scalar."""
-# Its axis is the last: others it does not compare with the number of dimensions.
+# Operators whose axis must be the last: they do not compare other axes with the number of dimensions.
 LAST_AXIS: Final = frozenset({"LayerNormalization"})
-# They stop the process where they divide an integer by what they must not: the second input, or a count of 0.
+# Operators that stop the process where they divide an integer by 0 or -1: by the second input, or by a count of 0.
 DIVIDES: Final = frozenset({"Div", "Mod"})
 COUNTS: Final = frozenset({"ReduceMean"})
 

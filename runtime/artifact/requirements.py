@@ -1,4 +1,4 @@
-"""What a service expects of an artifact, checked when it is loaded instead of at the first request."""
+"""Requirements of a service on an artifact, checked when it is loaded instead of at the first request."""
 
 import hashlib
 from collections.abc import Iterable
@@ -10,24 +10,24 @@ from .metadata import Metadata
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirements:
-    """What an artifact must be; what is None is not checked.
+    """Requirements that an artifact must meet; those that are None are not checked.
 
     Raises
     ------
     FeatureError
-        When the candidates are a single name, or hold something else than names.
+        When the candidates are a single name, or are not all names.
     """
 
     embedding_model: str | None = None
-    """Model whose embeddings it was trained with, as `modelpick convert --embedding-model` recorded it."""
+    """Model whose embeddings it was trained with, as ``modelpick convert --embedding-model`` recorded it."""
     embedding_dim: int | None = None
     """Width of these embeddings."""
     candidates: Iterable[str] | None = None
     """Language models that it must know."""
     sha256: str | None = None
-    """SHA-256 of the JSON model that it says it was converted from, in hex."""
+    """SHA-256, in hex, of the JSON model that the artifact names as its source."""
     artifact_sha256: str | None = None
-    """SHA-256 of the file itself, in hex, as ``sha256sum`` prints it; checked before anything of it is parsed."""
+    """SHA-256 of the artifact's file, in hex, as ``sha256sum`` prints it; checked before the file is parsed."""
 
     def __post_init__(self) -> None:
         given = self.candidates
@@ -39,7 +39,7 @@ class Requirements:
         object.__setattr__(self, "candidates", names)  # frozen; a generator would be empty at the second check
 
     def check_bytes(self, name: str, data: bytes) -> None:
-        """Refuse a file that is another than the one that is pinned.
+        """Refuse a file other than the pinned one.
 
         Raises
         ------
@@ -53,12 +53,12 @@ class Requirements:
             raise ArtifactError(f"{name}: expected artifact_sha256 {self.artifact_sha256!r}, got {got!r}")
 
     def check(self, name: str, metadata: Metadata) -> None:
-        """Refuse an artifact that does not meet them.
+        """Refuse an artifact that does not meet the requirements.
 
         Raises
         ------
         ArtifactError
-            Names the artifact, what was expected, and what it says.
+            Names the artifact, the requirement, and what the artifact has instead.
         """
         said = {
             "embedding_model": metadata.embedding_model,

@@ -15,19 +15,19 @@ from .messages import ModelProto, StringStringEntryProto
 from .protobuf import encode
 
 _HEX_DIGITS = 64
-# Flags that open a pipe, and devices, without waiting for another end; on Windows bytes are read as they are.
+# Flags that open pipes and devices without waiting for their other end; on Windows, bytes are read unchanged.
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _ENTRY = StringStringEntryProto(PREFIX + Entry.SEAL, "0" * _HEX_DIGITS)
 _HEAD = b"".join(encode(ModelProto([], [_ENTRY])))[:-_HEX_DIGITS]
 SEAL_LENGTH = len(_HEAD) + _HEX_DIGITS
-# A protocol buffer is smaller.
+# Protocol buffers are smaller than this.
 MOST_BYTES = 2**31
-# Bytes at the beginning of a file without a seal that are looked at to say what it is.
+# Number of bytes at the start of a file without a seal that are read to tell what it is.
 _SHOWN = 2**12
 
 
 class NoFileError(OSError):
-    """What is no file."""
+    """The path leads to something that is not a file."""
 
 
 def seal(content: bytes) -> bytes:
@@ -46,14 +46,14 @@ def seal_parts(parts: Iterable[bytes | memoryview]) -> bytes:
 
 
 def open_file(path: str | Path) -> BinaryIO:
-    """Open a file to read it, and nothing else: a folder has no bytes, and those of a device or a pipe may never end.
+    """Open a regular file for reading. Folders have no bytes, and the bytes of a device or a pipe may never end.
 
-    A pipe is not waited for. What is opened is what is looked at: a path may lead elsewhere a moment later.
+    Opening a pipe does not wait. The check looks at the opened file, since the path may lead elsewhere a moment later.
 
     Raises
     ------
     OSError
-        When it cannot be opened; `NoFileError` when it is no file.
+        When it cannot be opened; `NoFileError` when it is not a regular file.
     """
     descriptor = os.open(path, os.O_RDONLY | _AT_ONCE)
     mode = os.fstat(descriptor).st_mode
@@ -64,12 +64,12 @@ def open_file(path: str | Path) -> BinaryIO:
 
 
 def is_sealed(data: bytes | memoryview) -> bool:
-    """Whether bytes end in a seal, which may be wrong."""
+    """Whether bytes end in a seal, right or wrong."""
     return bytes(data[-SEAL_LENGTH:]).startswith(_HEAD)
 
 
 def _instead(head: bytes, trailer: bytes) -> str:
-    """Say what bytes are that have no seal, and what makes an artifact of them."""
+    """Say what bytes without a seal are, and how to make an artifact from them."""
     if not head:
         return "it is empty"
     if head.lstrip()[:1] not in (b"{", b"["):
@@ -80,7 +80,7 @@ def _instead(head: bytes, trailer: bytes) -> str:
 
 
 def _in_folder(path: Path) -> str:
-    """Say which file of a folder could be meant; nothing of what is no folder."""
+    """Say which file of a folder could be meant; an empty string for anything but a folder."""
     try:
         names = sorted(file.name for file in path.iterdir() if not file.name.startswith("."))
     except (OSError, ValueError):
@@ -112,12 +112,12 @@ def read_sealed(source: str | Path | bytes) -> tuple[str, bytes]:
 
 
 def check_seal(name: str, data: bytes) -> str:
-    """Check the seal of an artifact's bytes, and return it: the SHA-256 of all before it, in hex.
+    """Check the seal of an artifact's bytes, and return it: the SHA-256 of all bytes before it, in hex.
 
     Raises
     ------
     ArtifactError
-        When they are cut or altered, or not those of an artifact of modelpick.
+        When the bytes are cut or altered, or are not an artifact of modelpick.
     """
     _check_is_sealed(name, data[:_SHOWN], data[-SEAL_LENGTH:])
     digest = hashlib.sha256(memoryview(data)[:-SEAL_LENGTH]).hexdigest()
@@ -132,7 +132,7 @@ def _check_is_sealed(name: str, head: bytes, trailer: bytes) -> None:
 
 
 def _read(path: str | Path) -> bytes:
-    """Read a file, its seal first: of a file that has none, however large it says to be, nothing else is read."""
+    """Read a file, its seal first. The rest of a file without a seal is not read, however large the file is."""
     try:
         with open_file(path) as file:
             head = file.read(_SHOWN)

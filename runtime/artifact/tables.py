@@ -1,6 +1,6 @@
-"""What tables of an artifact must be for the runtime to read them: shapes that agree, and indices of what there is.
+"""Checks of the tables that the runtime reads from an artifact: their shapes agree, and their indices are in range.
 
-Lengths have names. Some the metadata say, the others the first table that has them.
+Lengths have names. The metadata give some of the lengths; the first table of a length gives the others.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,19 +13,19 @@ FLOATS, SINGLES, DOUBLES, INTEGERS = ("<f4", "<f8"), ("<f4",), ("<f8",), ("<i8",
 
 
 class Spec(NamedTuple):
-    """What a table must be."""
+    """The expected type, shape and range of a table."""
 
     types: tuple[str, ...]
     shape: tuple[str | int, ...]
     least: float | None = None
     below: str | None = None
-    """Length that all values are less than."""
+    """Name of the length that all values must be less than."""
     needed: bool = True
     check: Callable[[Tensor, Mapping[str, int]], None] | None = None
-    """Raises `MalformedError` for values that it must not have, given all lengths so far."""
+    """Raises `MalformedError` for values that are not allowed; takes the lengths known so far."""
 
 
-# Name of a tensor -> what it must be.
+# Name of a tensor -> its specification.
 Specs = Mapping[str, Spec]
 
 
@@ -50,7 +50,7 @@ def check_tables(specs: Specs, known: Mapping[str, int], tables: Mapping[str, Te
     Raises
     ------
     MalformedError
-        When one is missing, of another type or shape, or holds an index of what is not there.
+        When a table is missing, has another type or shape, or holds an index that is out of range.
     """
     lengths = dict(known)
     for name, spec in specs.items():

@@ -1,7 +1,7 @@
 """The JSON of a tokenizer, checked before the tokenizers library sees it.
 
-The library trusts its files: some make it allocate what they say, some make a text a thousand times as long. So only
-components that are known are let through, and what they may add to a text is bounded.
+The library trusts its files: a file can make it allocate any amount of memory, or make a text a thousand times as long.
+Therefore only known components are accepted, and how much they may add to a text is limited.
 """
 
 import base64
@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any, NamedTuple
 
-# How many times as long normalizers may make a text, by what they put in the place of characters.
+# The most by which normalizers may lengthen a text: this many times its length, by replacing characters.
 _MOST_GROWTH = 32
-# Characters of what stands before a text, of a pattern, and of a token that is added.
+# Most characters of a prefix, of a pattern, and of an added token.
 _MOST_TEXT = 4_096
-# A longer word is one unknown token: each is searched for in time that grows with its square.
+# A longer word becomes one unknown token: the search in a word takes time that grows with the square of its length.
 _MOST_WORD = 1_000
 _MOST_COMPONENTS, _DEEPEST = 64, 8
-# Bytes that a character, or some, are replaced by: "ﷺ" becomes 33.
+# Most bytes that characters may be replaced by: "ﷺ" becomes 33.
 _MOST_REPLACEMENT = 256
 _SEQUENCES = {"normalizer": "normalizers", "pre_tokenizer": "pretokenizers", "post_processor": "processors"}
 _KNOWN: Mapping[str, frozenset[str]] = {
@@ -37,20 +37,20 @@ Json = dict[str, Any]
 
 
 class UnsafeTokenizerError(ValueError):
-    """A tokenizer that is malformed, or of components that are not known; says which."""
+    """A tokenizer that is malformed, or has unknown components, which the message names."""
 
 
 class TokenizerFacts(NamedTuple):
-    """What there is to know of a tokenizer before it is made."""
+    """Facts about a tokenizer, known before it is made."""
 
     greatest_id: int
     """Greatest identifier of a token."""
     longest_token: int
     """Characters of its longest token."""
     longest_word: int
-    """Characters of the longest word that is looked up, if not of the longest token."""
+    """Characters of the longest word that is looked up; None where only the longest token limits it."""
     unknown_id: int | None
-    """Token of what has none, if there is such."""
+    """The unknown token, if there is one."""
 
 
 def check_tokenizer(text: str) -> TokenizerFacts:
@@ -59,7 +59,7 @@ def check_tokenizer(text: str) -> TokenizerFacts:
     Raises
     ------
     UnsafeTokenizerError
-        Where it is malformed, has components that are not known, or such that make texts too long.
+        When it is malformed, or has components that are unknown or that make texts too long.
     """
     try:
         tokenizer = json.loads(text)
@@ -78,7 +78,7 @@ def check_tokenizer(text: str) -> TokenizerFacts:
 
 
 def _components(slot: str, value: object, depth: int) -> Iterator[Json]:
-    """Yield the components of a slot, those of sequences one by one."""
+    """Yield the components of a slot; sequences yield each of their components."""
     if value is None:
         return
     kind = value.get("type") if isinstance(value, dict) else None
@@ -101,7 +101,7 @@ def _growth(component: Json) -> int:
     kind = component["type"]
     if kind in ("Replace", "Split"):
         pattern = component.get("pattern")
-        # A pattern that may match nothing puts its content between all characters.
+        # A pattern that matches the empty string inserts its content between all characters.
         may_be_empty = not isinstance(pattern, dict) or not pattern.get("String")
         patterns = pattern.values() if isinstance(pattern, dict) else [pattern]
         for one in patterns:
@@ -126,7 +126,7 @@ def _bounded(place: str, value: object) -> str:
 
 
 def _check_precompiled(value: object) -> None:
-    """Check sentencepiece's table: the size of its trie, the trie, and what is put in the place of characters."""
+    """Check sentencepiece's table: the size of its trie, the trie, and the replacements of characters."""
     place = "Precompiled.precompiled_charsmap"
     try:
         table = base64.b64decode(value if isinstance(value, str) else "?", validate=True)
@@ -140,7 +140,7 @@ def _check_precompiled(value: object) -> None:
 
 
 def _added(tokens: object) -> dict[str, int]:
-    """Return content -> identifier of the tokens that stand beside the model's."""
+    """Return content -> identifier of the tokens that are added to the model's."""
     if tokens is None:
         return {}
     try:
