@@ -22,9 +22,9 @@ from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime.artifact.pruning import pruned
 from modelpick.runtime.loading import read_contents
 from modelpick.runtime.schema import Input
-from modelpick.runtime.search.exact import PARTS as KNN_PARTS
-from modelpick.runtime.search.leading import PARTS
-from modelpick.runtime.session import Part
+from modelpick.runtime.search.exact import SUBGRAPHS as KNN_SUBGRAPHS
+from modelpick.runtime.search.margins import SUBGRAPHS
+from modelpick.runtime.session import Subgraph
 
 FULL: Plan = {"rows": [200, 1_000, 5_000], "runs": 5_000, "turns": 5}
 SMOKE: Plan = {"rows": [1_000], "runs": 200, "turns": 1}
@@ -33,21 +33,21 @@ SLOWEST = 4
 console = Console(width=160)
 
 
-def measure(artifact: bytes, parts: Sequence[Part], plan: Plan) -> dict[str, Any]:
-    """Profile the last part that an artifact has: microseconds of a run, of a bare call, and of each node."""
+def measure(artifact: bytes, subgraphs: Sequence[Subgraph], plan: Plan) -> dict[str, Any]:
+    """Profile the last subgraph that an artifact has: microseconds of a run, of a bare call, and of each node."""
     _, _, tables, whole = read_contents("benchmark", artifact)
-    part = [part for part in parts if part.is_in(tables)][-1]
-    single = part.is_single(tables)
-    model = pruned(whole, part.outputs, split=False, switch=part.switch, single=single).model
+    subgraph = [subgraph for subgraph in subgraphs if subgraph.is_in(tables)][-1]
+    single = subgraph.is_single(tables)
+    model = pruned(whole, subgraph.outputs, split=False, switch=subgraph.enables, single=single).model
     query = np.random.default_rng(0).normal(size=(1, WIDTH)) / WIDTH**0.5
     feeds = {Input.FEATURES: query.astype(np.float32) if single else query}
-    run = partial(session(model).run, list(part.outputs), feeds)
+    run = partial(session(model).run, list(subgraph.outputs), feeds)
     taken = interleaved({"run": run, "bare call": bare_call(query)}, plan["turns"])
     nodes = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         profiled = session(model, profile=f"{folder}/profile")
         for _ in range(plan["runs"]):
-            profiled.run(list(part.outputs), feeds)
+            profiled.run(list(subgraph.outputs), feeds)
         for event in json.loads(Path(profiled.end_profiling()).read_text()):
             if event["cat"] == "Node" and event["name"].endswith("_kernel_time"):
                 nodes[event["name"], event["args"]["op_name"]].append(event["dur"])
@@ -60,12 +60,12 @@ def measure_all(plan: Plan) -> Results:
     measured = {}
     for rows in plan["rows"]:
         artifact = to_artifact(estimator(distinct(rows, 1)))
-        measured[f"KNN, {rows:,} distinct rows"] = measure(artifact, KNN_PARTS, plan)
+        measured[f"KNN, {rows:,} distinct rows"] = measure(artifact, KNN_SUBGRAPHS, plan)
     for name, document in documents(mlp_layers()).items():
         if "rbf_classifiers" in document:  # these settle in the graph
             continue
         artifact = to_artifact(load_estimator(json.dumps({"trained": True, **document}).encode()))
-        measured[name] = measure(artifact, PARTS, plan)
+        measured[name] = measure(artifact, SUBGRAPHS, plan)
     return {"searches": measured}
 
 

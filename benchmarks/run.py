@@ -11,6 +11,7 @@ from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import faiss
 import numpy as np
@@ -41,6 +42,7 @@ from timing import interleaved, percentiles
 
 from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime import Selector
+from modelpick.runtime.session import Run, open_subgraphs
 
 FULL = {
     "rows": [200, 1_000, 5_000, 20_000, 100_000],
@@ -107,18 +109,25 @@ def _certified(data: Data) -> float:
 def _overhead(selector: Selector, data: Data, plan: dict[str, Any]) -> dict[str, Any]:
     """Microseconds of ``select`` but for the runs of the session within it, and the percentiles of ``select``."""
     queries = data.queries[:QUERIES_OF_CALLS].astype(np.float64)
-    run = selector._run()
     answers: list[Any] = []
+    replays: list[Iterator[Any]] = []
 
-    def recorded(*arguments: Any) -> Any:
-        answers.append(run(*arguments))
-        return answers[-1]
+    def open_replayed(*arguments: Any) -> Run:
+        run = open_subgraphs(*arguments)
 
-    replayed = copy(selector)
-    replayed._runner = recorded
+        def replayed_run(*asked: Any) -> Any:
+            if replays:
+                return next(replays[0])
+            answers.append(run(*asked))
+            return answers[-1]
+
+        return replayed_run
+
+    with patch("modelpick.runtime.loading.open_subgraphs", open_replayed):
+        replayed = copy(selector)
+    answers.clear()
     replayed.select(queries[0])
-    again = cycle(answers)
-    replayed._runner = lambda *_: next(again)
+    replays.append(cycle(answers))
     taken = interleaved({"select": partial(replayed.select, queries[0])}, plan["turns"])
     return {
         "overhead": taken["select"],

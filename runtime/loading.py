@@ -1,17 +1,25 @@
-"""The contents of an artifact, read and checked by the row of its algorithm."""
+"""From the bytes of an artifact to what answers by it: its contents, checked by its row, and its algorithm."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from .algorithms import TABLE
-from .algorithms.base import Row
+import onnxruntime
+
+from .algorithms import TABLE, takers
+from .algorithms.base import Algorithm, Row
 from .artifact.metadata import Metadata, read_metadata
 from .artifact.onnx_reader import Model, Tensor
 from .artifact.protobuf import MalformedError
+from .artifact.requirements import Requirements
 from .artifact.tables import check_tables
 from .decision.outcomes import n_held
 from .errors import ArtifactError, ModelpickError
+from .events import Observer
+from .features import FeatureBuilder
+from .queries import QueryChecks
+from .request import Given, PreferenceChecks, UnknownCandidates
 from .schema import PREFIX, Entry
+from .session import Providers, cannot_run, open_subgraphs
 
 
 class Contents(NamedTuple):
@@ -23,6 +31,68 @@ class Contents(NamedTuple):
     tables: Mapping[str, Tensor]
     """Initializers by name: views of the artifact's bytes."""
     model: Model
+
+
+class Loading(Given, total=False):
+    """Keywords of `Selector.load` in addition to the artifact, for callers that pass them on."""
+
+    providers: Providers | None
+    sess_options: onnxruntime.SessionOptions | None
+    unknown_candidates: UnknownCandidates | None
+    expect: Requirements | None
+    observer: Observer | None
+
+
+class Source(NamedTuple):
+    """The arguments that a selector was loaded with, and that its copies are loaded with in this process or another."""
+
+    name: str
+    data: bytes
+    providers: Providers | None
+    sess_options: onnxruntime.SessionOptions | None
+    unknown_candidates: UnknownCandidates | None
+    expect: Requirements | None
+    observer: Observer | None
+    given: Given
+
+
+class Opened(NamedTuple):
+    """What a selector is made of."""
+
+    metadata: Metadata
+    features: FeatureBuilder
+    queries: QueryChecks
+    preferences: PreferenceChecks
+    algorithm: Algorithm
+
+
+def open_artifact(source: Source) -> Opened:
+    """Read and check an artifact, open its sessions, and make its algorithm.
+
+    Raises
+    ------
+    ArtifactError
+        See `modelpick.runtime.Selector.load`.
+    FeatureError
+        When a preference is invalid, or means nothing to the algorithm.
+    """
+    name = source.name
+    if source.expect is not None:
+        source.expect.check_bytes(name, source.data)
+    row, metadata, tables, model = read_contents(name, source.data)
+    if source.expect is not None:
+        source.expect.check(name, metadata)
+    features = FeatureBuilder(metadata.n_features_in, metadata.embedding_dim)
+    single = any(subgraph.is_in(tables) and subgraph.is_single(tables) for subgraph in row.subgraphs)
+    preferences = PreferenceChecks(
+        metadata, row.takes, takers, row.skips_unknown, source.unknown_candidates, source.given
+    )
+    run = open_subgraphs(name, model, source.providers, source.sess_options, row.subgraphs, tables)
+    try:
+        algorithm = row.make(run, metadata, tables, preferences.default)
+    except Exception as cause:  # an artifact that does not hold what its metadata say fails in any way
+        raise cannot_run(name, cause) from None
+    return Opened(metadata, features, QueryChecks(features, single), preferences, algorithm)
 
 
 def read_contents(name: str, data: bytes) -> Contents:

@@ -1,7 +1,6 @@
 """Selector: loads an artifact and picks the language model for a query embedding."""
 
 from bisect import bisect_left
-from collections.abc import Mapping
 from copy import copy
 from math import isnan
 from pathlib import Path
@@ -13,10 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from .algorithms import TABLE, takers
 from .algorithms.base import Algorithm
 from .artifact.metadata import Metadata
-from .artifact.onnx_reader import Tensor
 from .artifact.requirements import Requirements
 from .artifact.seal import check_seal, read_sealed
 from .decision.operating_points import OperatingPoint
@@ -24,22 +21,11 @@ from .errors import ArtifactError, FeatureError, ModelpickError
 from .events import UNKNOWN, Observer, Selection, notify
 from .features import FeatureBuilder
 from .keywords import refuse_unknown, spelled_out
-from .loading import read_contents
+from .loading import Loading, Source, open_artifact
 from .notebook import Explained
-from .request import (
-    FEATURES,
-    BatchRequest,
-    Checks,
-    Features,
-    Given,
-    Known,
-    Preferences,
-    Queries,
-    Request,
-    UnknownCandidates,
-    lasting,
-)
-from .session import Providers, Run, cannot_run, open_parts
+from .queries import FEATURES, Features, Query
+from .request import BatchRequest, Given, Preferences, Request, UnknownCandidates, lasting
+from .session import Providers, cannot_run
 
 # A batch is split into runs that hold about this number of values at once, and that answer at least this number of
 # queries.
@@ -55,29 +41,6 @@ class Drift(NamedTuple):
     """Share of the distances recorded at conversion that are smaller, from 0 to 1."""
 
 
-class _Loaded(NamedTuple):
-    """The arguments that a selector was loaded with, and that its copies are loaded with in this process or another."""
-
-    name: str
-    data: bytes
-    providers: Providers | None
-    sess_options: onnxruntime.SessionOptions | None
-    unknown_candidates: UnknownCandidates | None
-    expect: Requirements | None
-    observer: Observer | None
-    given: Given
-
-
-class Loading(Given, total=False):
-    """Keywords of `Selector.load` in addition to the artifact, for callers that pass them on."""
-
-    providers: Providers | None
-    sess_options: onnxruntime.SessionOptions | None
-    unknown_candidates: UnknownCandidates | None
-    expect: Requirements | None
-    observer: Observer | None
-
-
 class Selector:
     """Picks the language model for a query embedding by running an artifact in onnxruntime.
 
@@ -88,24 +51,6 @@ class Selector:
     def __init__(self, *_: object, **__: object) -> None:
         kind = type(self).__name__
         raise TypeError(f"expected {kind}.load(path): a {kind} is loaded from an artifact")
-
-    def _set_up(
-        self,
-        run: Run,
-        metadata: Metadata,
-        tables: Mapping[str, Tensor],
-        checks: Checks,
-        features: FeatureBuilder,
-        loaded: _Loaded,
-    ) -> None:
-        self._runner: Run | None = run
-        self._metadata, self._checks, self._features = metadata, checks, features
-        self._loaded, self._name, self._observer = loaded, Path(loaded.name).stem, loaded.observer
-        self._algorithm: Algorithm | _Closed = TABLE[metadata.algorithm, metadata.semantics].make(
-            metadata, tables, checks.default
-        )
-        self._names = np.array(metadata.model_names, dtype=object)
-        self._chunk = max(CHUNK_QUERIES, CHUNK_VALUES // metadata.values_per_query)
 
     @classmethod
     @spelled_out
@@ -155,44 +100,32 @@ class Selector:
         refuse_unknown(given, tuple(Loading.__annotations__))
         name, data = read_sealed(path)
         return cls._open(
-            _Loaded(name, data, providers, sess_options, unknown_candidates, expect, observer, lasting(given)),
+            Source(name, data, providers, sess_options, unknown_candidates, expect, observer, lasting(given))
         )
 
     @classmethod
-    def _copied(cls, loaded: _Loaded) -> Self:
-        check_seal(loaded.name, loaded.data)  # a pickle may be cut or altered as a file may
-        return cls._open(loaded)
+    def _copied(cls, source: Source) -> Self:
+        check_seal(source.name, source.data)  # a pickle may be cut or altered as a file may
+        return cls._open(source)
 
     @classmethod
-    def _open(cls, loaded: _Loaded) -> Self:
-        name, data = loaded.name, loaded.data
-        if loaded.expect is not None:
-            loaded.expect.check_bytes(name, data)
-        row, metadata, tables, model = read_contents(name, data)
-        if loaded.expect is not None:
-            loaded.expect.check(name, metadata)
-        features = FeatureBuilder(metadata.n_features_in, metadata.embedding_dim)
-        known = Known(
-            model_names=metadata.model_names,
-            takes=row.takes,
-            skips_unknown=row.skips_unknown,
-            able=takers,
-            weights=metadata.weights,
-            outcomes=metadata.outcomes,
-            points=metadata.points,
-            evidence=metadata.evidence,
-        )
-        single = any(part.is_in(tables) and part.is_single(tables) for part in row.parts)
-        checks = Checks(features, known, loaded.unknown_candidates, loaded.given, single)
-        run = open_parts(name, model, loaded.providers, loaded.sess_options, row.parts, tables)
-        try:
-            selector = cls.__new__(cls)
-            selector._set_up(run, metadata, tables, checks, features, loaded)
-            anyone = checks.default._replace(allowed=None, order=None, only=None)
-            selector._explained(np.zeros((1, metadata.n_features_in)), anyone)
-        except Exception as cause:  # an artifact that does not hold what its metadata say fails in any way
-            raise cannot_run(name, cause) from None
+    def _open(cls, source: Source) -> Self:
+        selector = cls.__new__(cls)
+        selector._set_up(source)
         return selector
+
+    def _set_up(self, source: Source) -> None:
+        self._source, self._name, self._observer = source, Path(source.name).stem, source.observer
+        opened = open_artifact(source)
+        self._metadata, self._features, self._queries, self._preferences, algorithm = opened
+        self._algorithm: Algorithm | None = algorithm
+        self._names = np.array(self.model_names, dtype=object)
+        self._chunk = max(CHUNK_QUERIES, CHUNK_VALUES // self._metadata.values_per_query)
+        anyone = self._preferences.default._replace(allowed=None, order=None, only=None)
+        try:
+            self._explained(Query(np.zeros((1, self.n_features_in_)), 0.0), anyone)
+        except Exception as cause:  # an artifact that does not hold what its metadata say fails in any way
+            raise cannot_run(source.name, cause) from None
 
     @property
     def algorithm(self) -> str:
@@ -232,7 +165,7 @@ class Selector:
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return self._runner is None
+        return self._algorithm is None
 
     @spelled_out
     def select(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> str:
@@ -256,12 +189,12 @@ class Selector:
             When the selector is closed.
         """
         start = perf_counter() if self._observer else 0.0
-        preferences = self._checks.preferences(request)
-        query, squared_norm = self._checks.query(features, request, may_be_single=True)
-        run, model = self._run(), preferences.only
+        preferences = self._preferences.check(request)
+        query = self._queries.one(features, request, may_be_single=True)
+        algorithm, model = self._opened(), preferences.only
         if model is None:
             try:
-                model = self._metadata.model_names[self._algorithm.winner(run, query, squared_norm, preferences)]
+                model = self._metadata.model_names[algorithm.pick_one(query, preferences)]
             except Exception as cause:
                 raise self._failure(cause) from None
         if self._observer:
@@ -284,20 +217,21 @@ class Selector:
 
         Give either a matrix, or ``embedding``, shape (b, e), and ``category``, one for each embedding.
         """
-        preferences = self._checks.preferences(request)
-        queries = self._checks.batch(matrix, request)
-        run, algorithm, start = self._run(), self._algorithm, perf_counter()
+        preferences = self._preferences.check(request)
+        vectors = self._queries.batch(matrix, request)
+        algorithm, start = self._opened(), perf_counter()
         picked: list[str] = []
-        for first in range(0, len(queries), self._chunk):
-            chunk, norms = self._checks.finite(queries[first : first + self._chunk], first)
+        for first in range(0, len(vectors), self._chunk):
+            queries = self._queries.many(vectors[first : first + self._chunk], first)
+            count = len(queries.vectors)
             if preferences.only is not None:
-                picked += [preferences.only] * len(chunk)
+                picked += [preferences.only] * count
                 continue
             try:
-                winners = algorithm.winners(run, chunk, norms, preferences)
-                if winners.shape != (len(chunk),):
-                    raise ValueError(f"expected {len(chunk)} picks, got shape {winners.shape}")
-                picked += self._names[winners].tolist()
+                picks = algorithm.pick_many(queries, preferences)
+                if picks.shape != (count,):
+                    raise ValueError(f"expected {count} picks, got shape {picks.shape}")
+                picked += self._names[picks].tolist()
             except Exception as cause:
                 raise self._failure(cause) from None
         if self._observer:
@@ -343,37 +277,36 @@ class Selector:
             - where outcomes are predicted: each model's ``outcomes``, the ``default`` model, and the ``reason`` why
               another model was picked or was not.
         """
-        preferences = self._checks.preferences(request)
-        query, _ = self._checks.query(features, request)
+        preferences = self._preferences.check(request)
+        query = self._queries.one(features, request)
         if preferences.only is not None and not preferences.order:
             raise FeatureError(f"candidates: expected one that the artifact knows, got {preferences.only!r}")
         return self._explained(query, preferences)
 
-    def _explained(self, query: Queries, preferences: Preferences) -> dict[str, Any]:
+    def _explained(self, query: Query, preferences: Preferences) -> dict[str, Any]:
         try:
-            explanation = self._algorithm.explain(self._run(), query, preferences)
+            explanation = self._opened().explain(query, preferences)
         except Exception as cause:
             raise self._failure(cause) from None
         scores = dict(zip(self.model_names, explanation.scores.tolist(), strict=True))
         if preferences.allowed is not None:
             scores = {model: scores[model] for model, may in zip(scores, preferences.allowed, strict=True) if may}
         scores = {model: score for model, score in scores.items() if not isnan(score)}
-        return Explained({"model": self.model_names[explanation.winner], "scores": scores, **explanation.details})
+        return Explained({"model": self.model_names[explanation.pick], "scores": scores, **explanation.details})
 
     def only_candidate(self, given: Given) -> str | None:
         """Return the only candidate, which `select` picks for any query; None where there are several."""
-        return self._checks.preferences(given).only
+        return self._preferences.check(given).only
 
     @spelled_out
     def checked(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> npt.NDArray[np.float64]:
         """Check the arguments of `select`, with its errors, and return the features, float64, (d,)."""
-        self._checks.preferences(request)
-        query, _ = self._checks.query(features, request)
-        checked: npt.NDArray[np.float64] = query[0]
+        self._preferences.check(request)
+        checked: npt.NDArray[np.float64] = self._queries.one(features, request).vector[0]
         return checked
 
     @spelled_out
-    def drift(self, features: npt.ArrayLike | None = None, **query: Unpack[Features]) -> Drift:
+    def drift(self, features: npt.ArrayLike | None = None, **given: Unpack[Features]) -> Drift:
         """Measure how far one query is from the rows or centroids of the model; it is given and checked as in `select`.
 
         KNN measures the distance to the nearest row, by the search in float32 alone; KMeans to the nearest centroid;
@@ -385,21 +318,21 @@ class Selector:
         ArtifactError
             When the artifact records no distances.
         """
-        refuse_unknown(query, (*Features.__annotations__, FEATURES))
-        vector, squared_norm = self._checks.query(features, query)
+        refuse_unknown(given, (*Features.__annotations__, FEATURES))
+        query = self._queries.one(features, given)
         distances = self._metadata.distances
         if not distances:
             raise ArtifactError("expected an artifact that records distances: at least two rows or centroids")
         try:
-            distance = self._algorithm.distance(self._run(), vector, squared_norm)
+            distance = self._opened().distance(query)
         except Exception as cause:
             raise self._failure(cause) from None
         return Drift(distance, bisect_left(distances, distance) / len(distances))
 
     def close(self) -> None:
         """Release the session and the artifact. Calls in flight finish; later calls raise `ArtifactError`."""
-        self._runner, self._algorithm = None, _Closed()
-        self._loaded = self._loaded._replace(data=b"")
+        self._algorithm = None
+        self._source = self._source._replace(data=b"")
 
     def __repr__(self) -> str:
         metadata, wide = self._metadata, f"{self.n_features_in_:,} wide"
@@ -408,8 +341,8 @@ class Selector:
         return f"<{type(self).__name__} {metadata.algorithm} {metadata.semantics}: {facts}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        self._run()  # a closed selector has no copies
-        return type(self)._copied, (self._loaded,)
+        self._opened()  # a closed selector has no copies
+        return type(self)._copied, (self._source,)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return copy(self)  # options that cannot be copied, such as an observer, are shared
@@ -427,21 +360,10 @@ class Selector:
 
     def _failure(self, cause: Exception) -> ModelpickError:
         """Return the error for a query on which the graph fails, which cannot be known at load."""
-        return cause if isinstance(cause, ModelpickError) else cannot_run(self._loaded.name, cause)
+        return cause if isinstance(cause, ModelpickError) else cannot_run(self._source.name, cause)
 
-    def _run(self) -> Run:
-        run = self._runner
-        if run is None:
-            raise _closed()
-        return run
-
-
-class _Closed:
-    """Replaces the algorithm of a closed selector, whose tables are views of the artifact."""
-
-    def __getattr__(self, name: str) -> Any:
-        raise _closed()
-
-
-def _closed() -> ArtifactError:
-    return ArtifactError("the selector is closed")
+    def _opened(self) -> Algorithm:
+        algorithm = self._algorithm
+        if algorithm is None:
+            raise ArtifactError("the selector is closed")
+        return algorithm

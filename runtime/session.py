@@ -24,14 +24,14 @@ INEXACT = ("mlas.enable_gemm_fastmath_arm64_bfloat16", "session.set_denormal_as_
 _OFF = {"0", "false"}
 
 
-class Part(NamedTuple):
-    """A part of a graph that has a session of its own."""
+class Subgraph(NamedTuple):
+    """A subgraph of an artifact that has a session of its own."""
 
     outputs: tuple[str, ...] = ()
     """Its outputs, all by default; what only others need is not loaded."""
     needs: str | None = None
     """Initializer without which an artifact does not have it."""
-    switch: str | None = None
+    enables: str | None = None
     """Optional input that is true in it."""
     single_without: str | None = None
     """Initializer without which it takes queries in float32, of which the graph makes that in any case."""
@@ -51,38 +51,38 @@ class Part(NamedTuple):
         return self.unpacked_with is None or self.unpacked_with not in tables
 
 
-WHOLE = Part()
+WHOLE = Subgraph()
 
 
-def open_parts(
+def open_subgraphs(
     name: str,
     model: Model,
     providers: Providers | None,
     sess_options: onnxruntime.SessionOptions | None,
-    parts: Sequence[Part],
+    subgraphs: Sequence[Subgraph],
     tables: Collection[str],
 ) -> Run:
-    """Open a session for each part, and return what runs that whose outputs are asked for, or the first.
+    """Open a session for each subgraph, and return what runs the one whose outputs are asked for, or the first.
 
-    Parts that the artifact does not have are left out. Where one takes queries in float32, the others take such, too.
-    See `open_session`.
+    Subgraphs that the artifact does not have are left out. Where one takes queries in float32, all
+    take them. See `open_session`.
     """
-    parts = [part for part in parts if part.is_in(tables)]
-    runs = {part.outputs: runner(open_session(name, model, providers, sess_options, part, tables)) for part in parts}
-    first = runs[parts[0].outputs]
+    present = [subgraph for subgraph in subgraphs if subgraph.is_in(tables)]
+    runs = {one.outputs: runner(open_session(name, model, providers, sess_options, one, tables)) for one in present}
+    first = runs[present[0].outputs]
     if len(runs) == 1:
         return first
-    single = {part.outputs for part in parts if part.is_single(tables)}
+    single = {subgraph.outputs for subgraph in present if subgraph.is_single(tables)}
 
-    def run_part(outputs: Sequence[str], feeds: dict[str, Any]) -> list[Any]:
+    def run_subgraph(outputs: Sequence[str], feeds: dict[str, Any]) -> list[Any]:
         return runs.get(tuple(outputs), first)(outputs, feeds)
 
-    def run_single_part(outputs: Sequence[str], feeds: dict[str, Any]) -> list[Any]:
+    def run_single(outputs: Sequence[str], feeds: dict[str, Any]) -> list[Any]:
         if outputs not in single and feeds[Input.FEATURES].dtype != np.float64:
             feeds = {**feeds, Input.FEATURES: feeds[Input.FEATURES].astype(np.float64)}
-        return run_part(outputs, feeds)
+        return run_subgraph(outputs, feeds)
 
-    return run_single_part if single else run_part
+    return run_single if single else run_subgraph
 
 
 def open_session(
@@ -90,10 +90,10 @@ def open_session(
     model: Model,
     providers: Providers | None,
     sess_options: onnxruntime.SessionOptions | None,
-    part: Part = WHOLE,
+    subgraph: Subgraph = WHOLE,
     tables: Collection[str] = (),
 ) -> onnxruntime.InferenceSession:
-    """Open a session for a part of a model with such initializers, all of its graph by default.
+    """Open a session for a subgraph of a model with such initializers, all of its graph by default.
 
     A `Model` was checked when it was made, and onnxruntime gets what is written of it.
 
@@ -118,13 +118,13 @@ def open_session(
         given = {CPU: {}}
     try:
         split = sess_options is None or bool(switched_on)
-        cut, tensors = pruned(model, part.outputs, split, part.switch, part.is_single(tables))
+        cut, tensors = pruned(model, subgraph.outputs, split, subgraph.enables, subgraph.is_single(tables))
         values = []
         if sess_options is None or switched_on:
             sess_options = onnxruntime.SessionOptions()
             sess_options.intra_op_num_threads = sess_options.inter_op_num_threads = 1
             sess_options.log_severity_level = 4
-            if not part.is_packed(tables):
+            if not subgraph.is_packed(tables):
                 sess_options.add_session_config_entry("session.disable_prepacking", "1")
             # The session reads these where they are. By the first it finds them, by the second it does not copy them.
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensor) for tensor in tensors.values()]

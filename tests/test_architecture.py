@@ -17,6 +17,7 @@ LAYERS = {
     "runtime": [
         {"decision", "errors", "schema"},
         {"artifact", "events", "features", "keywords", "notebook", "session"},
+        {"queries"},
         {"request"},
         {"search"},
         {"algorithms"},

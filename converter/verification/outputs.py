@@ -13,13 +13,13 @@ import numpy.typing as npt
 from modelpick.runtime.loading import Contents
 from modelpick.runtime.schema import Input, Table
 from modelpick.runtime.selector import CHUNK_QUERIES, CHUNK_VALUES
-from modelpick.runtime.session import Part, open_session, runner
+from modelpick.runtime.session import Subgraph, open_session, runner
 
 from ..algorithms.base import Estimator, Matrix
 from ..algorithms.row import TOLERANCE
 
 # Every output; onnxruntime packs no copies of KNN rows for the few runs.
-WHOLE = Part(unpacked_with=Table.K)
+WHOLE = Subgraph(unpacked_with=Table.K)
 # What a caller may count, under the other names that artifacts have had for it as well.
 ALIASES = {Input.CANDIDATES: (Input.CANDIDATES, Input.KEPT)}
 

@@ -15,48 +15,44 @@ from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..artifact.tables import Specs
 from ..decision.outcomes import PRICES
-from ..request import Norms, Preferences, Queries
-from ..session import Part, Run
+from ..errors import ArtifactError
+from ..queries import Queries, Query
+from ..request import Preferences
+from ..schema import Input, Output
+from ..session import Run, Subgraph
 
 
 class Explanation(NamedTuple):
     """How an algorithm decides on one query."""
 
-    winner: int
+    pick: int
     """Index of the picked model."""
     scores: npt.NDArray[np.float64]
     """Score of each model, float64, shape (n_models,); of a model that may not win it has no meaning; of one that can
     never win it is NaN."""
     details: dict[str, Any]
-    """What `Selector.explain` returns beside."""
+    """What `Selector.explain` returns in addition."""
 
 
 class Algorithm(Protocol):
-    """Picks models by running a session. Queries are float64, (b, d), contiguous and finite.
-
-    What `winner` and `winners` are given may be float32 where a part of the graph takes that.
-
-    ``squared_norm`` is that of the one query, ``squared_norms``, (b,), those of many: the check that they are finite
-    computes them anyway, and bounds on the error of a search need them. Of float32 they are bounds from above.
+    """Picks models by running a session, which it holds.
 
     Sums in float64 depend in their last digits on how many queries are computed at once, and so on what else a caller
-    asks. Where these digits could decide, `winners` runs the session for that query alone, as `winner` and `explain`
-    do: the pick for a query is the same in any company.
+    asks. Where these digits could decide, `pick_many` runs the session for that query alone, as `pick_one` and
+    `explain` do: the pick for a query is the same in any company.
     """
 
-    def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
-        """Pick the model for one query, (1, d): its index."""
+    def pick_one(self, query: Query, preferences: Preferences) -> int:
+        """Pick the model for one query: its index."""
 
-    def winners(
-        self, run: Run, queries: Queries, squared_norms: Norms, preferences: Preferences
-    ) -> npt.NDArray[np.int64]:
-        """Pick the models for queries, (b, d): their indices, (b,)."""
+    def pick_many(self, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
+        """Pick the models for queries: their indices, (b,)."""
 
-    def distance(self, run: Run, query: Queries, squared_norm: float) -> float:
-        """Measure one query, (1, d), to the nearest row or centroid; only for an artifact that records distances."""
+    def distance(self, query: Query) -> float:
+        """Measure one query to the nearest row or centroid; only for an artifact that records distances."""
 
-    def explain(self, run: Run, query: Queries, preferences: Preferences) -> Explanation:
-        """Explain how the model for one query, (1, d), is picked."""
+    def explain(self, query: Query, preferences: Preferences) -> Explanation:
+        """Explain how the model for one query, in float64, is picked."""
 
 
 CANDIDATES: Final = frozenset({"candidates"})
@@ -69,14 +65,15 @@ PREDICTS: Final = CANDIDATES | {"objective", "keep"} | {kind.given for kind in P
 class Row(NamedTuple):
     """A row of the table: how artifacts of one algorithm and semantics are answered."""
 
-    make: Callable[[Metadata, Mapping[str, Tensor], Preferences], Algorithm]
-    """Makes the algorithm from the artifact's metadata and initializers, and the preferences of most calls."""
+    make: Callable[[Run, Metadata, Mapping[str, Tensor], Preferences], Algorithm]
+    """Makes the algorithm from what runs the artifact's session, its metadata and initializers, and the preferences of
+    most calls."""
     takes: frozenset[str]
     """Keys of `modelpick.runtime.request.Given` that mean something to it."""
     tables: Specs
     """What its initializers must be."""
-    parts: tuple[Part, ...] = (Part(),)
-    """Parts of the graph that have a session each, if the artifact has them; the first is there always."""
+    subgraphs: tuple[Subgraph, ...] = (Subgraph(),)
+    """Subgraphs that have a session each, if the artifact has them; the first is there always."""
     metric: str = ""
     """Distance by which its graph ranks rows, see `modelpick.runtime.schema.Metric`; empty where it ranks none. All
     proofs of the search rest on it."""
@@ -86,3 +83,24 @@ class Row(NamedTuple):
 
 
 Rows = Mapping[tuple[str, str], Row]
+
+
+def nearest_distance(run: Run, query: Query) -> float:
+    """Measure one query to the nearest centroid."""
+    (distances,) = run((Output.DISTANCE,), {Input.FEATURES: query.vector})
+    return float(distances.min())
+
+
+def measured_clusters(run: Run, outputs: tuple[str, ...], query: Query, count: int) -> tuple[list[int], float]:
+    """Return the nearest clusters of one query, one by each output, and the distance to the last of them.
+
+    Raises
+    ------
+    ArtifactError
+        When the graph does not measure the query to each of ``count`` clusters.
+    """
+    *clusters, distances = run((*outputs, Output.DISTANCE), {Input.FEATURES: query.vector})
+    if distances.shape != (1, count):
+        raise ArtifactError(f"expected distances of {count} clusters, got shape {distances.shape}")
+    indices = [int(cluster[0]) for cluster in clusters]
+    return indices, float(distances[0, indices[-1]])

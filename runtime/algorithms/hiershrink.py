@@ -9,16 +9,16 @@ import numpy.typing as npt
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..artifact.tables import DOUBLES, FLOATS, Spec, Specs, optional
-from ..errors import ArtifactError
-from ..request import Norms, Preferences, Queries
+from ..queries import Queries, Query
+from ..request import Preferences
 from ..schema import Input, Output, Stored, Table
-from ..search.leading import MARGIN, SEARCH_ONLY, Lead
-from ..session import Part, Run
-from .base import CANDIDATES, Explanation, Row, Rows
+from ..search.margins import MARGIN, SEARCH_ONLY, Margin, rerun_each
+from ..session import Run, Subgraph
+from .base import CANDIDATES, Explanation, Row, Rows, measured_clusters, nearest_distance
 
 _CLUSTERS = (Output.COARSE_CLUSTER, Output.CLUSTER)
 _ESTIMATES = (Output.COARSE_ESTIMATE, Output.ESTIMATE)
-_SETTLED = (Output.COARSE_CANDIDATE, Output.CANDIDATE, Output.CERTAIN)
+_CERTIFIED = (Output.COARSE_CANDIDATE, Output.CANDIDATE, Output.CERTAIN)
 
 TABLES: Specs = {
     Table.CENTROIDS: Spec(FLOATS, ("fine", "features")),
@@ -45,80 +45,61 @@ class HierShrink:
 
     Parameters
     ----------
-    metadata
-        Metadata of the artifact.
-    tables
-        Initializers of the artifact, see `modelpick.runtime.schema.Table`.
-    preferences
-        Those of most calls; not needed here.
+    run, metadata, tables, preferences
+        See `modelpick.runtime.algorithms.base.Row.make`.
     """
 
-    def __init__(self, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
-        self._shrinkage, self._cost_weight = metadata.shrinkage, metadata.cost_weight
+    def __init__(self, run: Run, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
+        self._run, self._shrinkage, self._cost_weight = run, metadata.shrinkage, metadata.cost_weight
         self._coarse_means, self._sums = tables[Table.COARSE_MEANS], tables[Table.FINE_SUMS]
         self._counts, self._latencies = tables[Table.FINE_COUNTS], tables[Table.LATENCIES]
-        self._leads = [Lead(tables[name]) for name in (Table.COARSE_LEAD, Table.LEAD) if name in tables]
+        self._margins = [Margin(tables[name]) for name in (Table.COARSE_LEAD, Table.LEAD) if name in tables]
         self._all = tuple(range(len(metadata.model_names)))
 
-    def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
+    def pick_one(self, query: Query, preferences: Preferences) -> int:
         """See `Algorithm`."""
-        return int(self.winners(run, query, np.array([squared_norm]), preferences)[0])
+        return int(self.pick_many(Queries(query.vector, np.array([query.squared_norm])), preferences)[0])
 
-    def winners(
-        self, run: Run, queries: Queries, squared_norms: Norms, preferences: Preferences
-    ) -> npt.NDArray[np.int64]:
+    def pick_many(self, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
-        coarse, fine, proven = self._nearest(run, queries, squared_norms)
-        for place in np.flatnonzero(~proven):  # each alone: see `Algorithm`
-            alone = slice(place, place + 1)
-            coarse[alone], fine[alone] = run(_CLUSTERS, {Input.FEATURES: queries[alone]})
-        return self._first_greatest(self._scores(coarse, fine, preferences), preferences)
+        coarse, fine, proven = self._nearest(queries)
+        rerun_each(self._run, _CLUSTERS, queries, ~proven, [coarse, fine])
+        return self._best_among(self._scores(coarse, fine, preferences), preferences)
 
-    def _nearest(self, run: Run, queries: Queries, squared_norms: Norms) -> list[npt.NDArray[Any]]:
+    def _nearest(self, queries: Queries) -> list[npt.NDArray[Any]]:
         """Search for the nearest coarse and fine centroids, (b,) each, and whether both are proven."""
-        if not self._leads:
-            return run(_SETTLED, {Input.FEATURES: queries, Input.REFINE: SEARCH_ONLY})
-        norms = np.sqrt(squared_norms)
-        found = zip(self._leads, run(_ESTIMATES, {Input.FEATURES: queries}), strict=True)
-        (coarse, coarse_proven), (fine, fine_proven) = (lead.bests(estimates, norms) for lead, estimates in found)
+        if not self._margins:
+            return self._run(_CERTIFIED, {Input.FEATURES: queries.vectors, Input.REFINE: SEARCH_ONLY})
+        norms, estimates = np.sqrt(queries.squared_norms), self._run(_ESTIMATES, {Input.FEATURES: queries.vectors})
+        pairs = zip(self._margins, estimates, strict=True)
+        (coarse, coarse_proven), (fine, fine_proven) = (margin.best_many(values, norms) for margin, values in pairs)
         return [coarse, fine, coarse_proven & fine_proven]
 
     def _scores(
         self, coarse: npt.NDArray[np.int64], fine: npt.NDArray[np.int64], preferences: Preferences
     ) -> npt.NDArray[np.float64]:
         """Score the models: (b, n_models)."""
-        means = (self._sums[fine] + self._shrinkage * self._coarse_means[coarse]) / (
-            self._counts[fine] + self._shrinkage
-        )
+        sums = self._sums[fine] + self._shrinkage * self._coarse_means[coarse]
+        scores: npt.NDArray[np.float64] = sums / (self._counts[fine] + self._shrinkage)
         greatest = self._latencies[list(preferences.order or self._all)].max()
-        scores: npt.NDArray[np.float64] = means
-        if greatest > 0.0:
-            scores = means - self._cost_weight * self._latencies / greatest
-        return scores
+        return scores - self._cost_weight * self._latencies / greatest if greatest > 0.0 else scores
 
-    def _first_greatest(self, scores: npt.NDArray[np.float64], preferences: Preferences) -> npt.NDArray[np.int64]:
+    def _best_among(self, scores: npt.NDArray[np.float64], preferences: Preferences) -> npt.NDArray[np.int64]:
         order = np.array(preferences.order or self._all)
-        winners: npt.NDArray[np.int64] = order[scores[:, order].argmax(axis=1)]
-        return winners
+        best: npt.NDArray[np.int64] = order[scores[:, order].argmax(axis=1)]
+        return best
 
-    def distance(self, run: Run, query: Queries, squared_norm: float) -> float:
+    def distance(self, query: Query) -> float:
         """See `Algorithm`."""
-        (distances,) = run((Output.DISTANCE,), {Input.FEATURES: query})
-        return float(distances.min())
+        return nearest_distance(self._run, query)
 
-    def explain(self, run: Run, query: Queries, preferences: Preferences) -> Explanation:
+    def explain(self, query: Query, preferences: Preferences) -> Explanation:
         """See `Algorithm`."""
-        coarse, fine, distances = run((*_CLUSTERS, Output.DISTANCE), {Input.FEATURES: query})
-        if distances.shape != (1, len(self._sums)):
-            raise ArtifactError(f"expected distances of {len(self._sums)} clusters, got shape {distances.shape}")
-        scores = self._scores(coarse, fine, preferences)
-        details = {
-            "coarse_cluster": int(coarse[0]),
-            "cluster": int(fine[0]),
-            "distance": float(distances[0, fine[0]]),
-        }
-        return Explanation(int(self._first_greatest(scores, preferences)[0]), scores[0], details)
+        (coarse, fine), distance = measured_clusters(self._run, _CLUSTERS, query, len(self._sums))
+        scores = self._scores(np.array([coarse]), np.array([fine]), preferences)
+        details = {"coarse_cluster": coarse, "cluster": fine, "distance": distance}
+        return Explanation(int(self._best_among(scores, preferences)[0]), scores[0], details)
 
 
-_PARTS = (Part(), Part(_ESTIMATES, needs=Table.COARSE_LEAD))
-ROWS: Rows = {("hiershrink", "native/1"): Row(HierShrink, CANDIDATES, TABLES, _PARTS, skips_unknown=True)}
+_SUBGRAPHS = (Subgraph(), Subgraph(_ESTIMATES, needs=Table.COARSE_LEAD))
+ROWS: Rows = {("hiershrink", "native/1"): Row(HierShrink, CANDIDATES, TABLES, _SUBGRAPHS, skips_unknown=True)}

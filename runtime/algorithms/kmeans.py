@@ -10,15 +10,14 @@ import numpy.typing as npt
 from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..artifact.tables import DOUBLES, FLOATS, INTEGERS, Spec, Specs
-from ..errors import ArtifactError
-from ..request import Norms, Preferences, Queries
-from ..schema import Input, Output, Table
-from ..search.leading import PARTS, Settled, search_of, search_tables
+from ..decision.voting import are_close
+from ..queries import Queries, Query
+from ..request import Preferences
+from ..schema import Output, Table
+from ..search.margins import SUBGRAPHS, BestChoice, search_tables
 from ..session import Run
-from .base import CANDIDATES, Explanation, Row, Rows
+from .base import CANDIDATES, Explanation, Row, Rows, measured_clusters, nearest_distance
 from .choices import Choices, Kind
-
-_CLUSTER = (Output.CLUSTER,)
 
 SCORED_TABLES: Specs = {
     **search_tables("clusters"),
@@ -40,67 +39,49 @@ class ClusterScores:
 
     Parameters
     ----------
-    metadata
-        Metadata of the artifact.
-    tables
-        Initializers of the artifact, see `modelpick.runtime.schema.Table`.
-    preferences
-        Those of most calls; not needed here.
+    run, metadata, tables, preferences
+        See `modelpick.runtime.algorithms.base.Row.make`.
     """
 
-    def __init__(self, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
-        self._names = metadata.model_names
+    def __init__(self, run: Run, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
+        self._run, self._names = run, metadata.model_names
         self._scores, self._support = tables[Table.SCORES], tables[Table.SUPPORT]
         self._best: npt.NDArray[np.int64] = self._scores.argmax(axis=1)
-        self._search = search_of(tables) or Settled()
+        self._nearest = BestChoice(run, tables, Output.CLUSTER, Output.DISTANCE, lambda values: are_close(-values))
 
-    def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
+    def pick_one(self, query: Query, preferences: Preferences) -> int:
         """See `Algorithm`."""
-        cluster = self._search.best(run, query, squared_norm)
-        if cluster is None:
-            cluster = int(run(_CLUSTER, {Input.FEATURES: query})[0].item())
+        cluster = self._nearest.one(query)
         if preferences.allowed is None:
             return int(self._best[cluster])
-        return int(self._among(self._scores[cluster : cluster + 1], preferences.allowed)[0])
+        return int(self._best_among(self._scores[cluster : cluster + 1], preferences.allowed)[0])
 
-    def winners(
-        self, run: Run, queries: Queries, squared_norms: Norms, preferences: Preferences
-    ) -> npt.NDArray[np.int64]:
+    def pick_many(self, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
-        clusters, proven = self._search.bests(run, queries, squared_norms)
-        for place in np.flatnonzero(~proven):  # each alone: see `Algorithm`
-            alone = slice(place, place + 1)
-            (clusters[alone],) = run(_CLUSTER, {Input.FEATURES: queries[alone]})
+        clusters = self._nearest.many(queries)
         if preferences.allowed is None:
             return self._best[clusters]
-        return self._among(self._scores[clusters], preferences.allowed)
+        return self._best_among(self._scores[clusters], preferences.allowed)
 
-    def _among(self, scores: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    def _best_among(self, scores: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         best: npt.NDArray[np.int64] = np.where(allowed, scores, -np.inf).argmax(axis=1)
         return best
 
-    def distance(self, run: Run, query: Queries, squared_norm: float) -> float:
+    def distance(self, query: Query) -> float:
         """See `Algorithm`."""
-        (distances,) = run((Output.DISTANCE,), {Input.FEATURES: query})
-        return float(distances.min())
+        return nearest_distance(self._run, query)
 
-    def explain(self, run: Run, query: Queries, preferences: Preferences) -> Explanation:
+    def explain(self, query: Query, preferences: Preferences) -> Explanation:
         """See `Algorithm`."""
-        clusters, distances = run((Output.CLUSTER, Output.DISTANCE), {Input.FEATURES: query})
-        if distances.shape != (1, len(self._scores)):
-            raise ArtifactError(f"expected distances of {len(self._scores)} clusters, got shape {distances.shape}")
-        cluster = int(clusters[0])
-        scores = self._scores[cluster]
+        (cluster,), distance = measured_clusters(self._run, (Output.CLUSTER,), query, len(self._scores))
+        scores, support = self._scores[cluster], self._support[cluster].tolist()
         allowed = np.full(len(scores), True) if preferences.allowed is None else preferences.allowed
-        details = {
-            "cluster": cluster,
-            "distance": float(distances[0, cluster]),
-            "support": dict(zip(self._names, self._support[cluster].tolist(), strict=True)),
-        }
-        return Explanation(int(self._among(scores[None], allowed)[0]), scores, details)
+        support = dict(zip(self._names, support, strict=True))
+        details = {"cluster": cluster, "distance": distance, "support": support}
+        return Explanation(int(self._best_among(scores[None], allowed)[0]), scores, details)
 
 
 ROWS: Rows = {
-    ("kmeans", "native/1"): Row(partial(Choices, _CLUSTERS), CANDIDATES, search_tables("choices"), PARTS),
-    ("kmeans", "native/2"): Row(ClusterScores, CANDIDATES, SCORED_TABLES, PARTS, skips_unknown=True),
+    ("kmeans", "native/1"): Row(partial(Choices, _CLUSTERS), CANDIDATES, search_tables("choices"), SUBGRAPHS),
+    ("kmeans", "native/2"): Row(ClusterScores, CANDIDATES, SCORED_TABLES, SUBGRAPHS, skips_unknown=True),
 }

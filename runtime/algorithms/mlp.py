@@ -2,10 +2,10 @@
 
 from functools import partial
 
-from ..search.leading import PARTS, search_tables
+from ..search.margins import SUBGRAPHS, search_tables
 from .base import CANDIDATES, Row, Rows
 from .choices import CLASSIFIERS, Choices
 
-_ROW = Row(partial(Choices, CLASSIFIERS._replace(last=True)), CANDIDATES, search_tables("choices"), PARTS)
+_ROW = Row(partial(Choices, CLASSIFIERS._replace(last=True)), CANDIDATES, search_tables("choices"), SUBGRAPHS)
 
 ROWS: Rows = {("mlp", "native/1"): _ROW, ("mlp", "native/2"): _ROW}

@@ -1,19 +1,18 @@
 """What algorithms that predict outcomes share: the utility of models, and how the pick is explained."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from ..decision.objective import choose, effective, utilities
 from ..decision.outcomes import KINDS
 from ..request import Preferences
+from .base import Explanation
 
 Array = npt.NDArray[np.float64]
 
 
 def utility_of(outcomes: Array, preferences: Preferences) -> Array:
-    """Return the utility of models by what is asked: (b, n_kinds, n_models) -> (b, n_models)."""
+    """Return the utility of models by the preferences: (b, n_kinds, n_models) -> (b, n_models)."""
     return utilities(outcomes, preferences.objective, preferences.given)
 
 
@@ -23,7 +22,7 @@ def pick(outcomes: Array, utility: Array, preferences: Preferences) -> npt.NDArr
 
 
 def default_of(base: Array, preferences: Preferences) -> int:
-    """Return the candidate that is best on average by what is asked; base is the mean outcomes, (n_kinds, n_models)."""
+    """Return the candidate that is best on average; base is the mean outcomes, (n_kinds, n_models)."""
     return int(pick(base[None], utility_of(base[None], preferences), preferences)[0])
 
 
@@ -37,11 +36,38 @@ def explained(outcomes: Array, names: tuple[str, ...], preferences: Preferences)
     }
 
 
-def reason(utility: Array, winner: int, default: int, names: tuple[str, ...], kept: str = "") -> dict[str, Any]:
-    """Explain why the default model was left, or was not."""
-    if winner == default:
+def explanation(
+    outcomes: Array,
+    base: Array,
+    names: tuple[str, ...],
+    preferences: Preferences,
+    allowed: npt.NDArray[np.bool_] | None = None,
+    kept: str = "",
+) -> Explanation:
+    """Explain the pick for one query: the outcomes of each model, and why the default model was left, or was not.
+
+    Parameters
+    ----------
+    outcomes
+        Predicted outcomes, float64, shape (1, n_kinds, n_models).
+    base
+        Mean outcomes, shape (n_kinds, n_models).
+    names
+        Names of the models.
+    preferences
+        Those of the call.
+    allowed
+        Which models may win, (1, n_models), where it is not for the preferences alone to say.
+    kept
+        Why the default model is picked, in other words.
+    """
+    utility, default = utility_of(outcomes, preferences), default_of(base, preferences)
+    among = preferences if allowed is None else preferences._replace(allowed=allowed)
+    best = int(pick(outcomes, utility, among)[0])
+    if best == default:
         why = kept or f"no model exceeds the utility of {names[default]}, which is best on average"
     else:
-        lead = utility[winner] - utility[default]
-        why = f"{names[winner]} exceeds {names[default]}, which is best on average, by {lead:.4f} in utility"
-    return {"default": names[default], "reason": why}
+        margin = utility[0, best] - utility[0, default]
+        why = f"{names[best]} exceeds {names[default]}, which is best on average, by {margin:.4f} in utility"
+    details = {"outcomes": explained(outcomes[0], names, preferences), "default": names[default], "reason": why}
+    return Explanation(best, utility[0], details)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..artifact.tables import FLOATS, Spec, Specs, optional
 from ..schema import Output, Stored
-from ..search.leading import PARTS, search_tables
+from ..search.margins import SUBGRAPHS, search_tables
 from .base import CANDIDATES, Row, Rows
 from .choices import CLASSIFIERS, Choices
 
@@ -32,7 +32,7 @@ def _comparisons_won(pairs: npt.NDArray[np.float64], among: npt.NDArray[np.bool_
 
 
 _COMPARED = CLASSIFIERS._replace(values=Output.PAIR, recount=_comparisons_won)
-_ROW = Row(partial(Choices, CLASSIFIERS), CANDIDATES, TABLES, PARTS)
+_ROW = Row(partial(Choices, CLASSIFIERS), CANDIDATES, TABLES, SUBGRAPHS)
 
 ROWS: Rows = {
     ("svm", "native/1"): _ROW,

@@ -137,6 +137,9 @@ def read_metadata(name: str, data: bytes) -> tuple[Metadata, Model]:
     if not all(kind in OUTCOMES for kind in outcomes):
         raise entries.refusal(Entry.OUTCOMES, f"expected some of {', '.join(OUTCOMES)}")
     points, best_single = entries.operating_points()
+    values_per_query = entries.required(Entry.VALUES_PER_QUERY, int)
+    if not values_per_query:
+        raise entries.refusal(Entry.VALUES_PER_QUERY, "expected 1 or more, got 0")
     metadata = Metadata(
         format_version=version,
         algorithm=entries.required(Entry.ALGORITHM, str),
@@ -157,7 +160,7 @@ def read_metadata(name: str, data: bytes) -> tuple[Metadata, Model]:
         evidence=entries.number(Entry.EVIDENCE, least=0.0) or 0.0,
         points=points,
         best_single=best_single,
-        values_per_query=entries.required(Entry.VALUES_PER_QUERY, int),
+        values_per_query=values_per_query,
         embedding_model=entries.optional(Entry.EMBEDDING_MODEL, str),
         embedding_dim=entries.optional(Entry.EMBEDDING_DIM, int),
         encoder=entries.encoder(),

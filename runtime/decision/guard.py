@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 
-def leads(observed: npt.NDArray[np.float64], default: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Return by how many standard errors each model leads the default one on the neighbours: (b, n_models).
+def t_statistics(observed: npt.NDArray[np.float64], default: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return by how many standard errors each model exceeds the default one on the neighbours: (b, n_models).
 
     Of the paired differences of utility over the neighbours that know both models, the mean divided by its standard
     error, ``sd / sqrt(count)``: the paired t statistic. Infinite for the default; minus infinity where the mean is not

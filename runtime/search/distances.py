@@ -11,8 +11,8 @@ SAFE = 1e-250, 1e250
 AT_ONCE = 4096
 
 
-class Vectors:
-    """Vectors of an artifact, (n, d), of which some are taken.
+class StoredRows:
+    """Rows of an artifact, (n, d), of which some are taken.
 
     They are kept as bytes: where a file was read to, its numbers need not be aligned, and are taken slowly.
     """

@@ -4,8 +4,8 @@ Scores are known up to an error E. Where two that follow one another are more th
 is nearer than every row from the second on: the first ones are proven to be the nearest. The k rows that vote are known
 then, though not their order, which matters only to break a tie of the vote.
 
-`lead` and `EarlyExit.winner` answer for one query, `leads` and `EarlyExit.winners` for many; why there are two of each
-is said in `modelpick.runtime.algorithms.base`.
+`apart_one` and `EarlyExit.pick_one` answer for one query, `apart_many` and `EarlyExit.pick_many` for many; why there
+are two of each is said in `modelpick.runtime.algorithms.base`.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 # Sums of the same votes in another order differ by far less than this share of the sum of their magnitudes.
-CLEAR_LEAD = 1e-9
+CLEAR_MARGIN = 1e-9
 
 
 class Ranked(NamedTuple):
@@ -30,7 +30,7 @@ class Ranked(NamedTuple):
     """How far apart two scores must be to prove an order: 2 E."""
 
 
-def lead(scores: Sequence[float], place: int, gap: float, complete: bool) -> bool:
+def apart_one(scores: Sequence[float], place: int, gap: float, complete: bool) -> bool:
     """Whether the scores prove, for one query, that the candidates up to ``place`` are the nearest.
 
     Parameters
@@ -47,7 +47,7 @@ def lead(scores: Sequence[float], place: int, gap: float, complete: bool) -> boo
     return scores[place + 1] - scores[place] > gap if place + 1 < len(scores) else complete
 
 
-def leads(scores: npt.NDArray[np.float32], gaps: npt.NDArray[np.float64], complete: bool) -> npt.NDArray[np.bool_]:
+def apart_many(scores: npt.NDArray[np.float32], gaps: npt.NDArray[np.float64], complete: bool) -> npt.NDArray[np.bool_]:
     """Return the same for many queries and every place: scores (b, c), gaps (b,) -> (b, c)."""
     with np.errstate(invalid="ignore"):
         apart = np.diff(scores.astype(np.float64), axis=1) > gaps[:, None]
@@ -60,7 +60,7 @@ def are_known(apart: npt.NDArray[np.bool_], taken: npt.NDArray[np.int64], k: int
     Parameters
     ----------
     apart
-        See `leads`, (b, c).
+        See `apart_many`, (b, c).
     taken
         How many rows the candidates up to each stand for, (b, c).
     """
@@ -109,9 +109,9 @@ class EarlyExit:
             )
         ]
         # A group of k rows or more decides alone.
-        self._decided = [self._clear_winner([votes], None) if len(votes) >= k else None for votes in self._votes]
+        self._decided = [self._clear_pick([votes], None) if len(votes) >= k else None for votes in self._votes]
 
-    def winner(
+    def pick_one(
         self,
         scores: Sequence[float],
         candidates: Sequence[int],
@@ -133,18 +133,18 @@ class EarlyExit:
         while left > 0 and place + 1 < len(candidates):
             place += 1
             left -= len(self._votes[candidates[place]])
-        if not lead(scores, place, gap, self._complete):
+        if not apart_one(scores, place, gap, self._complete):
             return None
         if place == 0 and allowed is None:
             return self._decided[candidates[0]]
-        if place and left and not lead(scores, place - 1, gap, self._complete):
+        if place and left and not apart_one(scores, place - 1, gap, self._complete):
             return None
-        return self._clear_winner([self._votes[candidate] for candidate in candidates[: place + 1]], allowed)
+        return self._clear_pick([self._votes[candidate] for candidate in candidates[: place + 1]], allowed)
 
-    def _clear_winner(
+    def _clear_pick(
         self, groups: Sequence[Sequence[tuple[int, float]]], allowed: npt.NDArray[np.bool_] | None
     ) -> int | None:
-        """Let the first k votes of groups count, and return the winner if it leads clearly."""
+        """Let the first k votes of groups count, and return the best model if its margin is clear."""
         sums: dict[int, float] = {}
         magnitude = 0.0
         for model, weight in islice(chain.from_iterable(groups), self._k):
@@ -153,18 +153,18 @@ class EarlyExit:
                 sums[model] = sums.get(model, 0.0) + weight
         if not sums:
             return None
-        winner = max(sums, key=sums.__getitem__)
-        needed = sums.pop(winner) - CLEAR_LEAD * magnitude
-        return winner if all(total < needed for total in sums.values()) else None
+        best = max(sums, key=sums.__getitem__)
+        needed = sums.pop(best) - CLEAR_MARGIN * magnitude
+        return best if all(total < needed for total in sums.values()) else None
 
-    def winners(
+    def pick_many(
         self,
         scores: npt.NDArray[np.float32],
         candidates: npt.NDArray[np.int64],
         gaps: npt.NDArray[np.float64],
         allowed: npt.NDArray[np.bool_] | None = None,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        """Pick the models for many queries, as `winner` does for one.
+        """Pick the models for many queries, as `pick_one` does for one.
 
         Parameters
         ----------
@@ -182,7 +182,7 @@ class EarlyExit:
         queries = np.arange(len(scores))
         sizes = self._sizes[candidates]
         taken = sizes.cumsum(axis=1)
-        known = are_known(leads(scores, gaps, self._complete), taken, self._k)
+        known = are_known(apart_many(scores, gaps, self._complete), taken, self._k)
 
         before = (taken - sizes)[:, :, None] + np.arange(self._models.shape[1])
         counted = (before < self._k) & (before < taken[:, :, None])
@@ -193,7 +193,7 @@ class EarlyExit:
         voted = np.zeros(sums.shape, dtype=np.bool_)
         voted.ravel()[places[counted]] = True
         sums[~voted if allowed is None else ~(voted & allowed)] = -np.inf
-        winners = sums.argmax(axis=1)
-        needed = sums[queries, winners] - CLEAR_LEAD * np.abs(votes).sum(axis=(1, 2))
-        sums[queries, winners] = -np.inf
-        return winners, known & np.isfinite(needed) & (sums.max(axis=1) < needed)
+        picks = sums.argmax(axis=1)
+        needed = sums[queries, picks] - CLEAR_MARGIN * np.abs(votes).sum(axis=(1, 2))
+        sums[queries, picks] = -np.inf
+        return picks, known & np.isfinite(needed) & (sums.max(axis=1) < needed)

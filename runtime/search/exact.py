@@ -10,7 +10,7 @@ from functools import partial
 from itertools import accumulate
 from math import inf, sqrt
 from sys import maxsize
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,16 +19,16 @@ from ..artifact.onnx_reader import Tensor
 from ..artifact.protobuf import MalformedError
 from ..artifact.tables import DOUBLES, FLOATS, INTEGERS, SINGLES, Spec, Specs, optional
 from ..errors import ArtifactError
-from ..request import Norms, Queries
+from ..queries import Queries, Query, Vectors
 from ..schema import Input, Metric, Output, Stored, Table
-from ..session import Part, Run
+from ..session import Run, Subgraph
 from . import integers
-from .distances import Vectors, squared_distances
-from .early_exit import Ranked, lead, leads
+from .distances import StoredRows, squared_distances
+from .early_exit import Ranked, apart_many, apart_one
 from .integers import IntegerSearch
 
 OUTPUTS = (Output.SCORE, Output.CANDIDATE)
-PARTS = (Part(OUTPUTS, unpacked_with=Table.MANY), integers.PART)
+SUBGRAPHS = (Subgraph(OUTPUTS, unpacked_with=Table.MANY), integers.SUBGRAPH)
 # Shorter queries have no direction.
 TINY = 1e-150
 # A search that is repeated looks at so many times more candidates; at last all rows are looked at, so many at once.
@@ -77,7 +77,7 @@ class Found(NamedTuple):
     scores: npt.NDArray[np.float32]
     candidates: npt.NDArray[np.int64]
 
-    def of(self, queries: npt.NDArray[np.int64]) -> "Found":
+    def some(self, queries: npt.NDArray[np.int64]) -> "Found":
         """Take what was found for some of the queries."""
         return Found(self.scores[queries], self.candidates[queries])
 
@@ -98,27 +98,27 @@ class Nearest:
 
     Parameters
     ----------
-    tables
-        Initializers of the artifact, see `modelpick.runtime.schema.Table`.
+    run, tables
+        What runs the artifact's session, and its initializers.
     k
         Number of rows that are wanted.
     width
         Width of a query.
     metric
-        See `modelpick.runtime.schema.Metric`; but for the Euclidean one, the graph scales queries to unit length.
+        See `modelpick.runtime.schema.Metric`. By all but the Euclidean one, the graph scales queries to unit length.
     """
 
-    def __init__(self, tables: Mapping[str, Tensor], k: int, width: int, metric: str) -> None:
+    def __init__(self, run: Run, tables: Mapping[str, Tensor], k: int, width: int, metric: str) -> None:
         if tables[Table.K].tolist() != [k]:
             raise ArtifactError(f"expected {k} neighbours, got {tables[Table.K].tolist()}")
-        self._k, self._unit, self._is_cosine = k, metric != Metric.EUCLIDEAN, metric == Metric.COSINE
+        self._run, self._k, self._unit, self._is_cosine = run, k, metric != Metric.EUCLIDEAN, metric == Metric.COSINE
         self._scale = float(tables[Table.FACTOR]) ** 2 if Table.FACTOR in tables else 1.0
         self._members = tables[Table.MEMBERS]
         self._distinct = len(self._members)
         self._n_rows = len(tables[Table.ROW_MODEL]) if Table.ROW_MODEL in tables else self._distinct
         self._sizes = (self._members < self._n_rows).sum(axis=1)
         self._size_list: list[int] = self._sizes.tolist()
-        self._rows = Vectors(tables[Stored.ROWS])
+        self._rows = StoredRows(tables[Stored.ROWS])
         self._counts = {name: int(tables[name][0]) for name in (Table.CANDIDATES, Table.KEPT) if name in tables}
         # All distinct rows are candidates: none is outside.
         self.complete = min(self._counts.values()) >= self._distinct
@@ -134,59 +134,62 @@ class Nearest:
         )
         self._integers = None
         if Table.INTEGERS in tables:
-            self._integers = IntegerSearch(tables, -(-k // min(k, int(self._sizes.min()))), self._unit)
+            self._integers = IntegerSearch(run, tables, -(-k // min(k, int(self._sizes.min()))), self._unit)
         # No query of unit length is longer, once it is moved.
         self._most = (1.0 + (0.0 if self._center is None else sqrt(self._center2))) ** 2 * (1.0 + width * 2.0**-50)
 
-    def search(self, run: Run, queries: Queries, squared_norms: Norms) -> Found:
+    def search_many(self, queries: Queries) -> Found:
         """Find candidates of many queries without their exact distances; of few, one by one where that is faster."""
-        if self._together < len(queries) <= self._many:
-            blocks = [slice(first, first + self._together) for first in range(0, len(queries), self._together)]
-            found = [self.search(run, queries[block], squared_norms[block]) for block in blocks]
+        count = len(queries.vectors)
+        if self._together < count <= self._many:
+            blocks = [slice(first, first + self._together) for first in range(0, count, self._together)]
+            found = [self.search_many(queries.some(block)) for block in blocks]
             return Found(*map(np.concatenate, zip(*found, strict=True)))
-        if len(queries) > self._singles:
-            return Found(*run(OUTPUTS, {Input.FEATURES: queries}))
-        each = [self.ranked(run, queries[i : i + 1], norm) for i, norm in enumerate(squared_norms.tolist())]
-        count = self._counts[Table.CANDIDATES]
+        if count > self._singles:
+            return Found(*self._run(OUTPUTS, {Input.FEATURES: queries.vectors}))
+        each = [self.search_one(queries.one(place)) for place in range(count)]
+        wanted = self._counts[Table.CANDIDATES]
         return Found(
-            np.array([ranked.scores[:count] for ranked in each], dtype=np.float32),
-            np.array([ranked.candidates[:count] for ranked in each]),
+            np.array([ranked.scores[:wanted] for ranked in each], dtype=np.float32),
+            np.array([ranked.candidates[:wanted] for ranked in each]),
         )
 
-    def ranked(self, run: Run, query: Queries, q2: float) -> Ranked:
+    def search_one(self, query: Query) -> Ranked:
         """Find candidates of one query without their exact distances."""
-        ranked = None if self._integers is None else self._integers.search(run, query, q2)
-        return self._ranked(run, {Input.FEATURES: query}, q2) if ranked is None else ranked
+        ranked = None if self._integers is None else self._integers.search(query)
+        return self._search(query, {}) if ranked is None else ranked
 
-    def _ranked(self, run: Run, feeds: dict[str, Any], q2: float) -> Ranked:
-        scores, candidates = run(OUTPUTS, feeds)
-        return Ranked(scores.tolist()[0], candidates.tolist()[0], self.gap(feeds[Input.FEATURES], q2))
+    def _search(self, query: Query, counts: dict[str, npt.NDArray[np.int64]]) -> Ranked:
+        scores, candidates = self._run(OUTPUTS, {Input.FEATURES: query.vector, **counts})
+        return Ranked(scores.tolist()[0], candidates.tolist()[0], self.gap_one(query))
 
-    def distance(self, run: Run, query: Queries, q2: float) -> float:
+    def distance(self, query: Query) -> float:
         """Measure one query to the nearest row, as closely as float32 scores allow."""
-        score = self.ranked(run, query, q2).scores[0]
+        score, (vector, q2) = self.search_one(query).scores[0], query
         if self._unit:
-            query, q2 = query / max(sqrt(q2), TINY), min(q2 / TINY, 1.0)
+            vector, q2 = vector / max(sqrt(q2), TINY), min(q2 / TINY, 1.0)
         if self._center is not None:
-            query = query - self._center
-            q2 = float(np.vdot(query, query))
+            vector = vector - self._center
+            q2 = float(np.vdot(vector, vector))
         squared = max(score / self._scale + q2, 0.0)
         return squared / 2.0 if self._is_cosine else sqrt(squared)
 
-    def gap(self, query: Queries, q2: float) -> float:
+    def gap_one(self, query: Query) -> float:
         """Return how far apart the scores of two rows must be, for one query, to prove which is the nearer one."""
+        q2 = query.squared_norm
         if self._unit:
             q2 = self._most
         elif self._center is not None:
-            q2 = self._moved(q2, float(np.vdot(query, self._center)))
+            q2 = self._moved(q2, float(np.vdot(query.vector, self._center)))
         return self._slope * q2 + self._constant
 
-    def gaps(self, queries: Queries, squared_norms: Norms) -> npt.NDArray[np.float64]:
+    def gap_many(self, queries: Queries) -> npt.NDArray[np.float64]:
         """Return the same for each of many queries, (b,)."""
+        vectors, squared_norms = queries
         if self._unit:
-            return np.full(len(queries), self._slope * self._most + self._constant)
+            return np.full(len(vectors), self._slope * self._most + self._constant)
         if self._center is not None:
-            squared_norms = self._moved(squared_norms, np.einsum("ij,j->i", queries, self._center))
+            squared_norms = self._moved(squared_norms, np.einsum("ij,j->i", vectors, self._center))
         gaps: npt.NDArray[np.float64] = self._slope * squared_norms + self._constant
         return gaps
 
@@ -194,24 +197,24 @@ class Nearest:
         """Bound ``|q - center|^2`` from above, given ``|q|^2`` and ``q.center``."""
         return (q2 + self._center2) * (1.0 + self._slack) - 2.0 * product
 
-    def neighbours(self, run: Run, query: Queries) -> Neighbours:
+    def neighbours(self, query: Query) -> Neighbours:
         """Find the k nearest rows of one query, and how far they are."""
-        return self._neighbours(run, query, self.ranked(run, query, float(np.vdot(query, query))), self._k)
+        return self._neighbours(query, self.search_one(query), self._k)
 
-    def nearest_of(self, run: Run, query: Queries, wanted: npt.NDArray[np.bool_]) -> Neighbours:
+    def nearest_of(self, query: Query, wanted: npt.NDArray[np.bool_]) -> Neighbours:
         """Find the nearest of the wanted rows, shape (n,), one of which is."""
-        return self._neighbours(run, query, self._search_more(run, query), 1, np.append(wanted, False))
+        return self._neighbours(query, self._search_more(query), 1, np.append(wanted, False))
 
-    def row_list(self, run: Run, query: Queries, ranked: Ranked) -> npt.NDArray[np.int64]:
+    def rows_one(self, query: Query, ranked: Ranked) -> npt.NDArray[np.int64]:
         """Find the k nearest rows of one query, nearest first, (k,), given its candidates."""
-        return self._neighbours(run, query, ranked, self._k).rows
+        return self._neighbours(query, ranked, self._k).rows
 
-    def row_lists(self, run: Run, queries: Queries, squared_norms: Norms, found: Found) -> npt.NDArray[np.int64]:
+    def rows_many(self, queries: Queries, found: Found) -> npt.NDArray[np.int64]:
         """Find the same for many queries, (b, k), each as if it stood alone."""
-        each = found.each(self.gaps(queries, squared_norms))
-        return np.stack([self.row_list(run, queries[i : i + 1], ranked) for i, ranked in enumerate(each)])
+        each = found.each(self.gap_many(queries))
+        return np.stack([self.rows_one(queries.one(place), ranked) for place, ranked in enumerate(each)])
 
-    def settled(self, query: Queries, ranked: Ranked) -> Ranked | None:
+    def measured(self, query: Query, ranked: Ranked) -> Ranked | None:
         """Rank candidates by squared distances where scores leave open which of them are among the k nearest.
 
         What is nearer than these stands before them, at minus infinity; what is farther, behind them, at infinity. None
@@ -225,7 +228,7 @@ class Nearest:
         while first and scores[first] - scores[first - 1] <= gap:
             first -= 1
         open_ones = candidates[first:behind]
-        squared = self._squared_distances(query, np.array(open_ones)).tolist()
+        squared = self._squared_distances(query.vector, np.array(open_ones)).tolist()
         ordered = sorted(zip(squared, open_ones, strict=True))
         return Ranked(
             [-inf] * first + [distance for distance, _ in ordered] + [inf] * (len(scores) - behind),
@@ -234,15 +237,15 @@ class Nearest:
         )
 
     def _neighbours(
-        self, run: Run, query: Queries, ranked: Ranked, k: int, wanted: npt.NDArray[np.bool_] | None = None
+        self, query: Query, ranked: Ranked, k: int, wanted: npt.NDArray[np.bool_] | None = None
     ) -> Neighbours:
         """Find the k nearest among candidates, else among more of them, else among all rows."""
         near = self._near(ranked, k, wanted)
         if near is None:
-            near = self._near(self._search_more(run, query), k, wanted)
+            near = self._near(self._search_more(query), k, wanted)
         if near is None:
             near = np.arange(self._distinct)
-        squared = self._squared_distances(query, near)
+        squared = self._squared_distances(query.vector, near)
         members = self._members[near]
         kept = members < self._n_rows if wanted is None else wanted[members]
         rows, squared = members[kept], squared.repeat(kept.sum(axis=1))
@@ -275,37 +278,37 @@ class Nearest:
         count = bisect_right(scores, scores[place] + ranked.gap) if place < len(scores) else len(scores)
         return None if count == len(scores) and not self.complete else (place, count)
 
-    def _squared_distances(self, query: Queries, near: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def _squared_distances(self, vector: Vectors, near: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         if len(near) > BLOCK:
             blocks = (near[first : first + BLOCK] for first in range(0, len(near), BLOCK))
-            return np.concatenate([self._squared_distances(query, block) for block in blocks])
-        return squared_distances(self._rows.take(near), query, self._unit)
+            return np.concatenate([self._squared_distances(vector, block) for block in blocks])
+        return squared_distances(self._rows.take(near), vector, self._unit)
 
-    def _search_more(self, run: Run, query: Queries) -> Ranked:
-        more = {name: np.array([min(GROWTH * count, self._distinct)]) for name, count in self._counts.items()}
-        return self._ranked(run, {Input.FEATURES: query, **more}, float(np.vdot(query, query)))
+    def _search_more(self, query: Query) -> Ranked:
+        counts = {name: np.array([min(GROWTH * count, self._distinct)]) for name, count in self._counts.items()}
+        return self._search(query, counts)
 
-    def row_set(self, run: Run, query: Queries, squared_norm: float) -> npt.NDArray[np.int64]:
+    def set_one(self, query: Query) -> npt.NDArray[np.int64]:
         """Find the k nearest rows of one query, (1, k), ascending, where all rows of the artifact are distinct."""
-        return np.sort(self._row_set(run, query, self.ranked(run, query, squared_norm))[None])
+        return np.sort(self._set_one(query, self.search_one(query))[None])
 
-    def row_sets(self, run: Run, queries: Queries, squared_norms: Norms) -> npt.NDArray[np.int64]:
+    def set_many(self, queries: Queries) -> npt.NDArray[np.int64]:
         """Find the same for many queries: (b, k)."""
-        found, gaps = self.search(run, queries, squared_norms), self.gaps(queries, squared_norms)
+        found, gaps = self.search_many(queries), self.gap_many(queries)
         rows = found.candidates[:, : self._k].copy()
-        left = np.flatnonzero(~leads(found.scores, gaps, self.complete)[:, self._k - 1])
-        for place, ranked in zip(left, found.of(left).each(gaps[left]), strict=True):
-            rows[place] = self._row_set(run, queries[place : place + 1], ranked)
+        left = np.flatnonzero(~apart_many(found.scores, gaps, self.complete)[:, self._k - 1])
+        for place, ranked in zip(left, found.some(left).each(gaps[left]), strict=True):
+            rows[place] = self._set_one(queries.one(place), ranked)
         return np.sort(rows)
 
-    def _row_set(self, run: Run, query: Queries, ranked: Ranked) -> npt.NDArray[np.int64]:
+    def _set_one(self, query: Query, ranked: Ranked) -> npt.NDArray[np.int64]:
         """Find the k nearest rows of one query, (k,), in any order, given its candidates."""
         known: Ranked | None = ranked
         if not self._is_proven(ranked):
-            known = self.settled(query, ranked)
+            known = self.measured(query, ranked)
         if known is None or not self._is_proven(known):
-            return self.row_list(run, query, ranked)
+            return self.rows_one(query, ranked)
         return np.array(known.candidates[: self._k])
 
     def _is_proven(self, ranked: Ranked) -> bool:
-        return lead(ranked.scores, self._k - 1, ranked.gap, self.complete)
+        return apart_one(ranked.scores, self._k - 1, ranked.gap, self.complete)

@@ -10,13 +10,13 @@ from math import inf, sqrt
 import numpy as np
 
 from ..artifact.onnx_reader import Tensor
-from ..request import Queries
+from ..queries import Query
 from ..schema import Input, Output, Stored, Table
-from ..session import Part, Run
-from .distances import Vectors
+from ..session import Run, Subgraph
+from .distances import StoredRows
 from .early_exit import Ranked
 
-PART = Part((Output.INTEGER_SCORE, Output.INTEGER_CANDIDATE), Table.INTEGERS, Input.INTEGERS)
+SUBGRAPH = Subgraph((Output.INTEGER_SCORE, Output.INTEGER_CANDIDATE), Table.INTEGERS, Input.INTEGERS)
 # Squared norms of queries: shorter ones lose digits in float32, products of longer ones with the rows may overflow it.
 SHORTEST, LONGEST = 1e-30, 1e30
 # Scored are those that may be nearer than the last wanted row, and some more: what integers say of that is not exact.
@@ -28,18 +28,18 @@ class IntegerSearch:
 
     Parameters
     ----------
-    tables
-        Initializers of the artifact, see `modelpick.runtime.schema.Table`.
+    run, tables
+        What runs the artifact's session, and its initializers.
     wanted
         Number of distinct rows that may be wanted.
     unit
         Whether queries are scaled to unit length.
     """
 
-    def __init__(self, tables: Mapping[str, Tensor], wanted: int, unit: bool) -> None:
-        self._wanted, self._kept, self._unit = wanted, int(tables[Table.CANDIDATES][0]), unit
+    def __init__(self, run: Run, tables: Mapping[str, Tensor], wanted: int, unit: bool) -> None:
+        self._run, self._wanted, self._kept, self._unit = run, wanted, int(tables[Table.CANDIDATES][0]), unit
         rows = tables.get(Table.SEARCH_ROWS, tables[Stored.ROWS])
-        self._rows, self._norms = Vectors(rows), tables[Table.SEARCH_NORMS]
+        self._rows, self._norms = StoredRows(rows), tables[Table.SEARCH_NORMS]
         self._center, self._heavy = tables.get(Table.CENTER), tables.get(Table.HEAVY)
         self._factor = float(tables[Table.FACTOR]) if Table.FACTOR in tables else 1.0
         self._slope, constant = tables[Table.INTEGER_ERROR].tolist()
@@ -47,12 +47,12 @@ class IntegerSearch:
         # More than all roundings of a squared norm.
         self._slack = 1.0 + rows.shape[1] * 2.0**-50
 
-    def search(self, run: Run, query: Queries, squared_norm: float) -> Ranked | None:
-        """Return candidates for one query, (1, d).
+    def search(self, query: Query) -> Ranked | None:
+        """Return candidates for one query.
 
         None where it is too short or too long for this, or where the wanted rows may be others than those scored.
         """
-        vector = query[0]
+        vector, squared_norm = query.vector[0], query.squared_norm
         if self._unit:
             if squared_norm < SHORTEST:
                 return None
@@ -67,7 +67,7 @@ class IntegerSearch:
         light = self._light(vector, squared_norm)
         if not SHORTEST < light <= squared_norm * self._slack < LONGEST:
             return None
-        lowest, found = run(PART.outputs, {Input.FEATURES: query})
+        lowest, found = self._run(SUBGRAPH.outputs, {Input.FEATURES: query.vector})
         error, estimates = self._slope * sqrt(light), lowest.tolist()[0]
         count = max(bisect_right(estimates, estimates[self._wanted - 1] + MARGIN * error), self._kept)
         near = found[0, :count]

@@ -12,8 +12,9 @@ from weakref import WeakSet
 from ..errors import ArtifactError, ModelpickError, UnreadableError, first_line
 from ..events import Refusal, Swap, logger, notify
 from ..keywords import refuse_unknown, spelled_out
+from ..loading import Loading
 from ..request import lasting
-from ..selector import Loading, Selector
+from ..selector import Selector
 
 SUFFIX = ".onnx"
 # Models are named so that the original router finds them, as ``knn_model``: a store finds them as ``knn``, too.

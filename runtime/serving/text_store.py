@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Unpack
 
 from ..keywords import spelled_out
-from ..selector import Loading
+from ..loading import Loading
 from ..text import Encoder, TextSelector
 from ..text.messages import Which
 from .store import Seen, SelectorStore, look

@@ -16,9 +16,10 @@ from ..artifact.metadata import EncoderIdentity, Metadata
 from ..errors import ArtifactError, FeatureError
 from ..features import CATEGORIES
 from ..keywords import refuse_unknown, spelled_out
+from ..loading import Loading
 from ..notebook import Explained
 from ..request import Given, lasting
-from ..selector import Drift, Loading, Selector
+from ..selector import Drift, Selector
 from .categories import CategoryPredictor
 from .encoder import Encoder
 from .messages import WHICH, Messages, Which, prompt_of
@@ -284,10 +285,10 @@ def _copied(kind: type[TextSelector], selector: Selector, encoder: Encoder, mess
 
 def _predictor(selector: Selector, embedding_dim: int) -> CategoryPredictor | None:
     """Load the classifier of categories, if the artifact holds one, with the options of the selector."""
-    classifier, loaded = selector.metadata.category_classifier, selector._loaded
+    classifier, source = selector.metadata.category_classifier, selector._source
     if classifier is None:
         return None
-    return CategoryPredictor(loaded.name, classifier, embedding_dim, loaded.providers, loaded.sess_options)
+    return CategoryPredictor(source.name, classifier, embedding_dim, source.providers, source.sess_options)
 
 
 def check_encoder(name: str, metadata: Metadata, encoder: EncoderIdentity, embedding_dim: int) -> None:

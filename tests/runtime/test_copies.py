@@ -60,15 +60,15 @@ def test_pools_take_selectors(sample_artifacts, sample_queries):
 def test_a_batch_in_flight_finishes_when_the_selector_is_closed(sample_artifacts, sample_queries, monkeypatch):
     selector = Selector.load(sample_artifacts / "knn.onnx")
     expected = selector.select_batch(sample_queries)
-    begun, closed, winners = threading.Event(), threading.Event(), selector._algorithm.winners
+    begun, closed, pick_many = threading.Event(), threading.Event(), selector._algorithm.pick_many
 
     def slow(*arguments):
         begun.set()
         assert closed.wait(10)
-        return winners(*arguments)
+        return pick_many(*arguments)
 
     monkeypatch.setattr(selector, "_chunk", 2)
-    monkeypatch.setattr(selector._algorithm, "winners", slow)
+    monkeypatch.setattr(selector._algorithm, "pick_many", slow)
     picked = []
     thread = threading.Thread(target=lambda: picked.extend(selector.select_batch(sample_queries)))
     thread.start()

@@ -5,7 +5,7 @@ import pytest
 
 from modelpick.runtime import FeatureError
 from modelpick.runtime.features import FeatureBuilder
-from modelpick.runtime.request import Checks, Known
+from modelpick.runtime.queries import QueryChecks
 from support.artifacts import loaded
 from support.catalogue import dense, kmeans, knn, linear_classifier, mlp, svm
 
@@ -63,14 +63,14 @@ def test_float32_is_refused_where_it_is_not_finite(selector, value):
 
 
 def test_norms_of_float32_are_bounded_from_above():
-    checks = Checks(FeatureBuilder(D), Known(("a",), frozenset(), str), single=True)
+    checks = QueryChecks(FeatureBuilder(D), single=True)
     scales = 10.0 ** np.arange(-46, 18)
     queries = (scales[:, None] * RNG.normal(size=(len(scales), D))).astype(np.float32)
-    kept, norms = checks.finite(queries, 0)
+    kept, norms = checks.many(queries, 0)
     exact = (queries.astype(np.float64) ** 2).sum(axis=1)
     assert kept.dtype == np.float32
     assert (norms >= exact).all()
     np.testing.assert_allclose(norms[30:], exact[30:], rtol=1e-4)
     for query, norm in zip(queries, exact, strict=True):
-        assert checks.query(query, {}, may_be_single=True)[1] >= norm
-        assert checks.query(query, {})[0].dtype == np.float64
+        assert checks.one(query, {}, may_be_single=True).squared_norm >= norm
+        assert checks.one(query, {}).vector.dtype == np.float64

@@ -39,7 +39,7 @@ def test_the_only_candidate_is_answered_and_nothing_is_run(path, monkeypatch):
         query = zeros(selector)
         for name in (*selector.model_names, *([] if skips(path) else ["nobody"])):
             with monkeypatch.context() as patch:
-                patch.setattr(selector, "_algorithm", None)
+                patch.setattr(selector, "_algorithm", object())
                 for only in ([name], (one for one in [name, name])):
                     assert selector.select(query, candidates=only) == name
                 assert selector.select_batch([query] * 3, candidates=[name]) == [name] * 3

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET, Meta, UnsetType
 
-from modelpick.runtime.decision.guard import leads
+from modelpick.runtime.decision.guard import t_statistics
 from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY, SECONDS, Objective, choose, floored, utilities
 from modelpick.runtime.decision.shrinkage import deviations, model_means, neighbour_means
 from modelpick.runtime.schema import Entry, Metric, Table
@@ -180,13 +180,13 @@ class OutcomeModelSelector(ExactNeighbors):
         Returns
         -------
         ndarray of float64, shape (b, n_models)
-            See `modelpick.runtime.decision.guard.leads`. The default is the best on average by the objective.
+            See `modelpick.runtime.decision.guard.t_statistics`. The default is the best on average by the objective.
         """
         base = np.array([split.base for split in self._split])[None]
         default = choose(utilities(base, objective), base[:, COST])
         neighbours = self.outcomes_[rows]
         observed = utilities(neighbours.reshape(-1, *neighbours.shape[2:]), objective)
-        return leads(observed.reshape(*neighbours.shape[:2], -1), np.repeat(default, len(rows)))
+        return t_statistics(observed.reshape(*neighbours.shape[:2], -1), np.repeat(default, len(rows)))
 
     def decision_function(self, X: npt.ArrayLike) -> Matrix:
         """Predicted quality, float64, shape (b, n_models)."""

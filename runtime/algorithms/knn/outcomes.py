@@ -8,15 +8,16 @@ import numpy.typing as npt
 from ...artifact.metadata import Metadata
 from ...artifact.onnx_reader import Tensor
 from ...artifact.tables import DOUBLES, INTEGERS, Spec, Specs
-from ...decision.guard import leads
+from ...decision.guard import t_statistics
 from ...decision.objective import floored
 from ...decision.shrinkage import deviations, neighbour_means
-from ...request import Norms, Preferences, Queries
+from ...queries import Queries, Query
+from ...request import Preferences
 from ...schema import Table
 from ...search.exact import Nearest, nearest_tables
 from ...session import Run
 from ..base import Explanation
-from ..outcomes import default_of, explained, pick, reason, utility_of
+from ..outcomes import default_of, explained, explanation, pick, utility_of
 
 TABLES: Specs = {
     **nearest_tables("distinct"),
@@ -29,37 +30,31 @@ class KNNOutcomes:
     """Picks the model of the highest predicted utility.
 
     With ``evidence``, another model than the one that is best on average is picked only where it did better on the
-    neighbours by so many standard errors, see `modelpick.runtime.decision.guard`.
+    neighbours by that number of standard errors, see `modelpick.runtime.decision.guard`.
 
     Parameters
     ----------
-    metadata
-        Metadata of the artifact.
-    tables
-        Initializers of the artifact, see `modelpick.runtime.schema.Table`.
-    preferences
-        Those of most calls; calls say them again.
+    run, metadata, tables, preferences
+        See `modelpick.runtime.algorithms.base.Row.make`.
     """
 
-    def __init__(self, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
+    def __init__(self, run: Run, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
         self._k, self._names, self._shrinkage = metadata.k, metadata.model_names, metadata.shrinkage
         self._least_price = metadata.least_price
         self._outcomes, self._first_row = tables[Table.OUTCOMES], tables[Table.FIRST_ROW]
         self._split = [deviations(self._outcomes[:, kind]) for kind in range(self._outcomes.shape[1])]
         self._base = np.array([split.base for split in self._split])
-        self._nearest = Nearest(tables, metadata.k, metadata.n_features_in, metadata.metric)
+        self._nearest = Nearest(run, tables, metadata.k, metadata.n_features_in, metadata.metric)
 
-    def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
+    def pick_one(self, query: Query, preferences: Preferences) -> int:
         """See `Algorithm`."""
-        return int(self._picked(self._nearest.row_set(run, query, squared_norm), preferences)[0])
+        return int(self._pick(self._nearest.set_one(query), preferences)[0])
 
-    def winners(
-        self, run: Run, queries: Queries, squared_norms: Norms, preferences: Preferences
-    ) -> npt.NDArray[np.int64]:
+    def pick_many(self, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
-        return self._picked(self._nearest.row_sets(run, queries, squared_norms), preferences)
+        return self._pick(self._nearest.set_many(queries), preferences)
 
-    def _picked(self, rows: npt.NDArray[np.int64], preferences: Preferences) -> npt.NDArray[np.int64]:
+    def _pick(self, rows: npt.NDArray[np.int64], preferences: Preferences) -> npt.NDArray[np.int64]:
         outcomes = self._predicted(rows)
         utility = utility_of(outcomes, preferences)
         return pick(outcomes, utility, self._guarded(rows, preferences))
@@ -70,29 +65,30 @@ class KNNOutcomes:
         return floored(np.stack(means, axis=1), self._least_price)
 
     def _guarded(self, rows: npt.NDArray[np.int64], preferences: Preferences) -> Preferences:
-        """Allow only models with evidence, if it is asked for."""
+        """Allow only models with evidence, if evidence is wanted."""
         if not preferences.evidence:
             return preferences
         default = np.full(len(rows), default_of(self._base, preferences))
         outcomes = self._outcomes[rows]
         observed = utility_of(outcomes.reshape(-1, *outcomes.shape[2:]), preferences).reshape(*rows.shape, -1)
-        passed = leads(observed, default) > preferences.evidence
+        passed = t_statistics(observed, default) > preferences.evidence
         return preferences._replace(allowed=passed if preferences.allowed is None else passed & preferences.allowed)
 
-    def distance(self, run: Run, query: Queries, squared_norm: float) -> float:
+    def distance(self, query: Query) -> float:
         """See `Algorithm`."""
-        return self._nearest.distance(run, query, squared_norm)
+        return self._nearest.distance(query)
 
-    def explain(self, run: Run, query: Queries, preferences: Preferences) -> Explanation:
+    def explain(self, query: Query, preferences: Preferences) -> Explanation:
         """See `Algorithm`."""
-        rows, distances = self._nearest.neighbours(run, query)
+        rows, distances = self._nearest.neighbours(query)
         ascending = np.sort(rows)[None]
-        outcomes = self._predicted(ascending)
-        utility = utility_of(outcomes, preferences)
-        winner = int(pick(outcomes, utility, self._guarded(ascending, preferences))[0])
-        default = default_of(self._base, preferences)
-        unproven = f"no model exceeds {self._names[default]}, which is best on average, by {preferences.evidence} "
-        kept = f"{unproven}standard errors over the {self._k} neighbours" if preferences.evidence else ""
+        allowed = self._guarded(ascending, preferences).allowed
+        kept = ""
+        if preferences.evidence:
+            default = self._names[default_of(self._base, preferences)]
+            kept = f"no model exceeds {default}, which is best on average, by {preferences.evidence} standard errors "
+            kept += f"over the {self._k} neighbours"
+        found = explanation(self._predicted(ascending), self._base, self._names, preferences, allowed, kept)
         neighbours = [
             {
                 "row": int(self._first_row[row]),
@@ -101,9 +97,4 @@ class KNNOutcomes:
             }
             for row, distance in zip(rows.tolist(), distances.tolist(), strict=True)
         ]
-        details = {
-            "outcomes": explained(outcomes[0], self._names, preferences),
-            **reason(utility[0], winner, default, self._names, kept),
-            "neighbours": neighbours,
-        }
-        return Explanation(winner, utility[0], details)
+        return found._replace(details={**found.details, "neighbours": neighbours})

@@ -12,7 +12,8 @@ from ...artifact.metadata import Metadata
 from ...artifact.onnx_reader import Tensor
 from ...artifact.tables import DOUBLES, INTEGERS, Spec, Specs
 from ...decision.voting import Weights, first_best, shrunk_means
-from ...request import Norms, Preferences, Queries
+from ...queries import Queries, Query
+from ...request import Preferences
 from ...schema import Table
 from ...search.exact import Nearest, nearest_tables
 from ...session import Run
@@ -30,39 +31,33 @@ class KNNRegression:
 
     Parameters
     ----------
-    metadata
-        Metadata of the artifact.
-    tables
-        Initializers of the artifact, see `modelpick.runtime.schema.Table`.
-    preferences
-        Those of most calls; calls say them again.
+    run, metadata, tables, preferences
+        See `modelpick.runtime.algorithms.base.Row.make`.
     """
 
-    def __init__(self, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
-        self._k, self._names, self._shrinkage = metadata.k, metadata.model_names, metadata.shrinkage
+    def __init__(self, run: Run, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
+        self._names, self._shrinkage = metadata.model_names, metadata.shrinkage
         self._outcomes, self._first_row = tables[Table.OUTCOMES], tables[Table.FIRST_ROW]
         self._overall = self._outcomes.sum(axis=0)
-        self._nearest = Nearest(tables, metadata.k, metadata.n_features_in, metadata.metric)
+        self._nearest = Nearest(run, tables, metadata.k, metadata.n_features_in, metadata.metric)
 
-    def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
+    def pick_one(self, query: Query, preferences: Preferences) -> int:
         """See `Algorithm`."""
-        rows = self._nearest.row_set(run, query, squared_norm)
-        return int(first_best(self._scores(rows, preferences.weights), preferences.allowed)[0])
+        scores = self._scores(self._nearest.set_one(query), preferences.weights)
+        return int(first_best(scores, preferences.allowed)[0])
 
-    def winners(
-        self, run: Run, queries: Queries, squared_norms: Norms, preferences: Preferences
-    ) -> npt.NDArray[np.int64]:
+    def pick_many(self, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
-        rows = self._nearest.row_sets(run, queries, squared_norms)
-        return first_best(self._scores(rows, preferences.weights), preferences.allowed)
+        scores = self._scores(self._nearest.set_many(queries), preferences.weights)
+        return first_best(scores, preferences.allowed)
 
-    def distance(self, run: Run, query: Queries, squared_norm: float) -> float:
+    def distance(self, query: Query) -> float:
         """See `Algorithm`."""
-        return self._nearest.distance(run, query, squared_norm)
+        return self._nearest.distance(query)
 
-    def explain(self, run: Run, query: Queries, preferences: Preferences) -> Explanation:
+    def explain(self, query: Query, preferences: Preferences) -> Explanation:
         """See `Algorithm`."""
-        rows, distances = self._nearest.neighbours(run, query)
+        rows, distances = self._nearest.neighbours(query)
         weights = preferences.weights
         assert weights is not None
         scores = self._scores(np.sort(rows)[None], weights)
@@ -72,8 +67,7 @@ class KNNRegression:
             weighed = weights.quality * quality + weights.speed * speed
             outcomes = {self._names[model]: float(weighed[model]) for model in np.flatnonzero(known)}
             neighbours.append({"row": int(self._first_row[row]), "distance": distance, "outcomes": outcomes})
-        winner = int(first_best(scores, preferences.allowed)[0])
-        return Explanation(winner, scores[0], {"neighbours": neighbours})
+        return Explanation(int(first_best(scores, preferences.allowed)[0]), scores[0], {"neighbours": neighbours})
 
     def _scores(self, rows: npt.NDArray[np.int64], weights: Weights | None) -> npt.NDArray[np.float64]:
         assert weights is not None

@@ -9,7 +9,8 @@ from ...artifact.metadata import Metadata
 from ...artifact.onnx_reader import Tensor
 from ...artifact.tables import DOUBLES, INTEGERS, Spec, Specs
 from ...decision.voting import Vote, Weights, vote, vote_one, vote_weights
-from ...request import Norms, Preferences, Queries
+from ...queries import Queries, Query
+from ...request import Preferences
 from ...schema import Table
 from ...search.early_exit import EarlyExit, Ranked
 from ...search.exact import Nearest, nearest_tables
@@ -32,24 +33,21 @@ class KNNVote:
 
     Parameters
     ----------
-    metadata
-        Metadata of the artifact.
-    tables
-        Initializers of the artifact, see `modelpick.runtime.schema.Table`.
-    preferences
-        Those of most calls: for their weights, early exits are prepared.
+    run, metadata, tables, preferences
+        See `modelpick.runtime.algorithms.base.Row.make`; early exits are prepared for the weights of the preferences.
     ties_by_name
         Whether equal sums go to the lexicographically first name, instead of the model of the best-ranked neighbour.
     """
 
     def __init__(
         self,
+        run: Run,
         metadata: Metadata,
         tables: Mapping[str, Tensor],
         preferences: Preferences,
         ties_by_name: bool = False,
     ) -> None:
-        self._k, self._names = metadata.k, np.array(metadata.model_names, dtype=object)
+        self._names = np.array(metadata.model_names, dtype=object)
         self._models, self._qualities = tables[Table.ROW_MODEL], tables[Table.ROW_QUALITY]
         self._speeds = tables[Table.ROW_SPEED]
         order = np.argsort(self._names, kind="stable")
@@ -57,60 +55,58 @@ class KNNVote:
         assert preferences.weights is not None
         self._usual = preferences.weights
         self._usual_votes = vote_weights(self._qualities, self._speeds, self._usual)
-        self._nearest = Nearest(tables, metadata.k, metadata.n_features_in, metadata.metric)
+        self._nearest = Nearest(run, tables, metadata.k, metadata.n_features_in, metadata.metric)
         self._early_exit = EarlyExit(
             tables[Table.MEMBERS], self._models, self._usual_votes, metadata.k, len(self._names), self._nearest.complete
         )
 
-    def winner(self, run: Run, query: Queries, squared_norm: float, preferences: Preferences) -> int:
+    def pick_one(self, query: Query, preferences: Preferences) -> int:
         """See `Algorithm`."""
-        ranked, winner = self._nearest.ranked(run, query, squared_norm), None
+        ranked, pick = self._nearest.search_one(query), None
         if preferences.weights == self._usual:
-            winner = self._early_exit.winner(*ranked, preferences.allowed)
-            if winner is None:
-                winner = self._settled_winner(query, ranked, preferences)
-        if winner is None:
-            rows = self._nearest.row_list(run, query, ranked)
+            pick = self._early_exit.pick_one(*ranked, preferences.allowed)
+            if pick is None:
+                pick = self._pick_measured(query, ranked, preferences)
+        if pick is None:
+            rows = self._nearest.rows_one(query, ranked)
             votes = self._votes(rows, preferences.weights).tolist()
-            winner = vote_one(self._models[rows].tolist(), votes, preferences.allowed, self._preferred)
-        return self._model_of_nearest(run, query, preferences) if winner is None else winner
+            pick = vote_one(self._models[rows].tolist(), votes, preferences.allowed, self._preferred)
+        return self._model_of_nearest(query, preferences) if pick is None else pick
 
-    def winners(
-        self, run: Run, queries: Queries, squared_norms: Norms, preferences: Preferences
-    ) -> npt.NDArray[np.int64]:
+    def pick_many(self, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
-        found = self._nearest.search(run, queries, squared_norms)
-        winners, left = np.full(len(queries), -1), np.arange(len(queries))
+        found, count = self._nearest.search_many(queries), len(queries.vectors)
+        picks, left = np.full(count, -1), np.arange(count)
         if preferences.weights == self._usual:
-            gaps = self._nearest.gaps(queries, squared_norms)
-            winners, proven = self._early_exit.winners(*found, gaps, preferences.allowed)
+            gaps = self._nearest.gap_many(queries)
+            picks, proven = self._early_exit.pick_many(*found, gaps, preferences.allowed)
             left = np.flatnonzero(~proven)
-            for place, ranked in zip(left, found.of(left).each(gaps[left]), strict=True):
-                winner = self._settled_winner(queries[place : place + 1], ranked, preferences)
-                if winner is not None:
-                    winners[place], proven[place] = winner, True
+            for place, ranked in zip(left, found.some(left).each(gaps[left]), strict=True):
+                pick = self._pick_measured(queries.one(place), ranked, preferences)
+                if pick is not None:
+                    picks[place], proven[place] = pick, True
             left = np.flatnonzero(~proven)
         if left.size:
-            rows = self._nearest.row_lists(run, queries[left], squared_norms[left], found.of(left))
-            winners[left] = self._vote(rows, preferences).winners
-        for query in np.flatnonzero(winners < 0):
-            winners[query] = self._model_of_nearest(run, queries[query : query + 1], preferences)
-        return winners
+            rows = self._nearest.rows_many(queries.some(left), found.some(left))
+            picks[left] = self._vote(rows, preferences).winners
+        for place in np.flatnonzero(picks < 0):
+            picks[place] = self._model_of_nearest(queries.one(place), preferences)
+        return picks
 
-    def _settled_winner(self, query: Queries, ranked: Ranked, preferences: Preferences) -> int | None:
-        settled = self._nearest.settled(query, ranked)
-        return None if settled is None else self._early_exit.winner(*settled, preferences.allowed)
+    def _pick_measured(self, query: Query, ranked: Ranked, preferences: Preferences) -> int | None:
+        measured = self._nearest.measured(query, ranked)
+        return None if measured is None else self._early_exit.pick_one(*measured, preferences.allowed)
 
-    def distance(self, run: Run, query: Queries, squared_norm: float) -> float:
+    def distance(self, query: Query) -> float:
         """See `Algorithm`."""
-        return self._nearest.distance(run, query, squared_norm)
+        return self._nearest.distance(query)
 
-    def explain(self, run: Run, query: Queries, preferences: Preferences) -> Explanation:
+    def explain(self, query: Query, preferences: Preferences) -> Explanation:
         """See `Algorithm`."""
-        rows, distances = self._nearest.neighbours(run, query)
+        rows, distances = self._nearest.neighbours(query)
         allowed = preferences.allowed
         if allowed is not None and not allowed[self._models[rows]].any():
-            rows, distances = self._nearest.nearest_of(run, query, allowed[self._models])
+            rows, distances = self._nearest.nearest_of(query, allowed[self._models])
         models, votes = self._models[rows], self._votes(rows, preferences.weights)
         outcome = self._vote(rows[None], preferences)
         columns = {
@@ -136,7 +132,7 @@ class KNNVote:
         votes = self._votes(rows, preferences.weights)
         return vote(self._models[rows], votes, len(self._names), preferences.allowed, self._preferred)
 
-    def _model_of_nearest(self, run: Run, query: Queries, preferences: Preferences) -> int:
+    def _model_of_nearest(self, query: Query, preferences: Preferences) -> int:
         assert preferences.allowed is not None
-        row = self._nearest.nearest_of(run, query, preferences.allowed[self._models]).rows
+        row = self._nearest.nearest_of(query, preferences.allowed[self._models]).rows
         return int(self._models[row].item())

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelpick.converter.graphs.margins import LARGEST, needed_margin
+from modelpick.runtime.queries import Queries, Query
 from support.artifacts import loaded
 from support.catalogue import dense, kmeans, linear_classifier, mlp, svm
 
@@ -37,12 +38,13 @@ def cases(draw):
 def search_beside(document, queries):
     """Yield what the search proves for each query, alone and among all: None where it does not."""
     selector = loaded(document)
-    search, run = selector._algorithm._search, selector._run()
+    search = selector._algorithm._best.search
     with np.errstate(over="ignore"):
         squares = (queries**2).sum(axis=1)
-    found, proven = search.bests(run, queries, squares)
+    found, proven = search.best_many(Queries(queries, squares))
     for index, square in enumerate(squares):
-        yield search.best(run, queries[index : index + 1], float(square)), int(found[index]) if proven[index] else None
+        alone = search.best_one(Query(queries[index : index + 1], float(square)))
+        yield alone, int(found[index]) if proven[index] else None
     picks = selector.select_batch(queries)
     assert picks == [selector.select(query) for query in queries] == [selector.explain(q)["model"] for q in queries]
 

@@ -13,7 +13,7 @@ from modelpick.runtime import Selector
 from modelpick.runtime.artifact.onnx_reader import Model
 from modelpick.runtime.artifact.pruning import pruned
 from modelpick.runtime.schema import Output
-from modelpick.runtime.session import Part, open_session
+from modelpick.runtime.session import Subgraph, open_session
 from support.artifacts import converted
 from support.catalogue import kmeans, knn
 
@@ -64,7 +64,7 @@ def test_float64_that_is_searched_alone_stands_beside_in_float32(search):
     artifact = to_artifact(estimator, exact_search=search)
     np.testing.assert_array_equal(pruned(Model(artifact), SEARCH).tensors["rows"], rows.astype(np.float32))
     assert pruned(Model(artifact)).tensors["rows"].dtype == np.float64  # distances need it
-    session = open_session("artifact", Model(artifact), None, None, Part(SEARCH))
+    session = open_session("artifact", Model(artifact), None, None, Subgraph(SEARCH))
     for queries, expected in zip((QUERIES, QUERIES[:1]), answers(artifact, SEARCH), strict=True):
         for values, others in zip(session.run(SEARCH, {"features": queries}), expected, strict=True):
             np.testing.assert_array_equal(values, others)
@@ -82,7 +82,7 @@ def test_options_of_a_caller_serve_many_selectors(artifact):
 def test_a_closed_selector_holds_nothing_of_the_artifact(artifact):
     data = bytes(bytearray(artifact))  # one that nothing else refers to
     selector = Selector.load(data)
-    assert any(held is data for held in gc.get_referents(selector._loaded))
+    assert any(held is data for held in gc.get_referents(selector._source))
     selector.close()
     gc.collect()
     assert not any(isinstance(each, tuple) and any(held is data for held in each) for each in gc.get_objects())

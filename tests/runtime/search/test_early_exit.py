@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelpick.runtime.search.early_exit import EarlyExit, lead, leads
+from modelpick.runtime.search.early_exit import EarlyExit, apart_many, apart_one
 
 N_MODELS = 3
 SCORES = st.lists(st.sampled_from([0.0, 1.0, 1.5, 2.0, 4.0, 7.0, 11.0]), min_size=1, max_size=6).map(sorted)
@@ -14,10 +14,10 @@ SCORES = st.lists(st.sampled_from([0.0, 1.0, 1.5, 2.0, 4.0, 7.0, 11.0]), min_siz
 
 @given(SCORES, st.sampled_from([0.5, 1.0, 3.0]), st.booleans())
 def test_the_first_are_proven_where_the_next_is_a_gap_away(scores, gap, complete):
-    many = leads(np.array([scores, scores], dtype=np.float32), np.array([gap, np.inf]), complete)
+    many = apart_many(np.array([scores, scores], dtype=np.float32), np.array([gap, np.inf]), complete)
     for place in range(len(scores)):
         expected = complete if place + 1 == len(scores) else scores[place + 1] - scores[place] > gap
-        assert lead(scores, place, gap, complete) == expected
+        assert apart_one(scores, place, gap, complete) == expected
         assert many[:, place].tolist() == [expected, complete and place + 1 == len(scores)]
 
 
@@ -38,16 +38,16 @@ def searches(draw):
 
 
 @given(searches(), st.sampled_from([0.5, 2.5]))
-def test_a_winner_is_the_winner_of_every_order_that_the_error_allows(search, gap):
+def test_a_pick_is_that_of_every_order_that_the_error_allows(search, gap):
     members, models, votes, k, scores, allowed = search
     order = np.argsort(scores, kind="stable")
     early_exit = EarlyExit(members, models, votes, k, N_MODELS, complete=True)
-    winner = early_exit.winner(scores[order].tolist(), order.tolist(), gap, allowed)
-    many, proven = early_exit.winners(scores[order][None].astype(np.float32), order[None], np.array([gap]), allowed)
-    assert (winner is not None) == bool(proven[0])
-    if winner is None:
+    pick = early_exit.pick_one(scores[order].tolist(), order.tolist(), gap, allowed)
+    many, proven = early_exit.pick_many(scores[order][None].astype(np.float32), order[None], np.array([gap]), allowed)
+    assert (pick is not None) == bool(proven[0])
+    if pick is None:
         return
-    assert many[0] == winner
+    assert many[0] == pick
     rng = np.random.default_rng(0)
     for _ in range(20):
         moved = scores + rng.uniform(-gap / 2, gap / 2, len(scores)) * 0.999
@@ -57,11 +57,11 @@ def test_a_winner_is_the_winner_of_every_order_that_the_error_allows(search, gap
         sums[~np.isin(np.arange(N_MODELS), models[nearest])] = -np.inf
         if allowed is not None:
             sums[~allowed] = -np.inf
-        assert sums.argmax() == winner
+        assert sums.argmax() == pick
 
 
 def test_a_tie_of_the_vote_is_not_proven():
     members, models, votes = np.array([[0], [1]]), np.array([0, 1]), np.array([0.5, 0.5])
     early_exit = EarlyExit(members, models, votes, 2, 2, complete=True)
-    assert early_exit.winner([0.0, 9.0], [0, 1], 1.0) is None
-    assert early_exit.winner([0.0, 9.0], [0, 1], 1.0, np.array([True, False])) == 0
+    assert early_exit.pick_one([0.0, 9.0], [0, 1], 1.0) is None
+    assert early_exit.pick_one([0.0, 9.0], [0, 1], 1.0, np.array([True, False])) == 0

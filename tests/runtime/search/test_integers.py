@@ -5,10 +5,11 @@ import pytest
 
 from modelpick.converter.graphs import exact_search
 from modelpick.runtime.loading import read_contents
+from modelpick.runtime.queries import Queries, Query
 from modelpick.runtime.schema import Input, Stored, Table
-from modelpick.runtime.search.exact import PARTS, Nearest
-from modelpick.runtime.search.integers import PART, IntegerSearch
-from modelpick.runtime.session import open_parts
+from modelpick.runtime.search.exact import SUBGRAPHS, Nearest
+from modelpick.runtime.search.integers import SUBGRAPH, IntegerSearch
+from modelpick.runtime.session import open_subgraphs
 from support.artifacts import converted
 from support.catalogue import knn
 
@@ -39,13 +40,26 @@ ROWS = {
 }
 
 
-def opened(rows, semantics="native/1"):
+def one(vector):
+    return Query(vector[None], float(vector @ vector))
+
+
+def many(vectors):
+    return Queries(vectors, (vectors**2).sum(axis=1))
+
+
+def opened(rows, semantics="native/1", seen=lambda outputs, feeds: None):
     document = knn(rows, ["m0", "m1", "m2"], k=K, qualities=[0.5] * len(rows))
     data = converted(document, semantics, exact_search="quantised")
     _, metadata, tables, model = read_contents("test", data)
     assert Table.INTEGERS in tables
-    nearest = Nearest(tables, metadata.k, metadata.n_features_in, metadata.metric)
-    return nearest, tables, open_parts("test", model, None, None, PARTS, tables)
+    run = open_subgraphs("test", model, None, None, SUBGRAPHS, tables)
+
+    def seen_run(outputs, feeds):
+        seen(outputs, feeds)
+        return run(outputs, feeds)
+
+    return Nearest(seen_run, tables, metadata.k, metadata.n_features_in, metadata.metric), tables, run
 
 
 def queries_near(rows):
@@ -63,7 +77,7 @@ def test_integers_add_no_more_than_the_bound(rows):
     light[tables.get(Table.HEAVY, [])] = False
     slope, constant = tables[Table.INTEGER_ERROR]
     for query in queries_near(rows):
-        (scores,), (candidates,) = run(PART.outputs, {"features": query[None]})
+        (scores,), (candidates,) = run(SUBGRAPH.outputs, {"features": query[None]})
         q = (query - center) * scale
         true = (moved**2).sum(axis=1) - 2.0 * moved @ q
         bound = slope * np.linalg.norm(q[light]) + tables[Table.ERROR_SLOPE] / scale**2 * (q @ q) + 2 * constant
@@ -75,11 +89,11 @@ def test_integers_add_no_more_than_the_bound(rows):
 @pytest.mark.parametrize("semantics", ["native/1", "native/2"])
 @pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
 def test_what_is_ranked_is_in_order_but_for_the_gap(rows, semantics):
-    nearest, tables, run = opened(rows, semantics)
+    nearest, tables, _ = opened(rows, semantics)
     stored = tables[Stored.ROWS].astype(float)
     unit = semantics == "native/2"
     for query in queries_near(rows):
-        ranked = nearest.ranked(run, query[None], float(query @ query))
+        ranked = nearest.search_one(one(query))
         assert ranked.scores == sorted(ranked.scores)
         vectors = stored / np.linalg.norm(stored, axis=1, keepdims=True).clip(1e-300) if unit else stored
         q = query / np.linalg.norm(query) if unit else query
@@ -94,55 +108,45 @@ def test_what_is_ranked_is_in_order_but_for_the_gap(rows, semantics):
 @pytest.mark.parametrize(("norm", "answers"), [(0.0, False), (1e-20, False), (1.0, True), (1e10, True), (1e20, False)])
 def test_too_short_or_too_long_queries_are_left_to_float32(norm, answers):
     nearest, tables, run = opened(ROWS["normal"])
-    query = norm * np.ones((1, WIDTH)) / WIDTH**0.5
-    ranked = IntegerSearch(tables, K, unit=False).search(run, query, norm**2)
+    query = Query(norm * np.ones((1, WIDTH)) / WIDTH**0.5, norm**2)
+    ranked = IntegerSearch(run, tables, K, unit=False).search(query)
     assert (ranked is not None) == answers
-    assert len(nearest.neighbours(run, query).rows) == K
+    assert len(nearest.neighbours(query).rows) == K
 
 
 def test_few_queries_are_searched_for_one_by_one():
-    nearest, tables, run = opened(ROWS["normal"])
+    runs = []
+    nearest, tables, _ = opened(ROWS["normal"], seen=lambda outputs, feeds: runs.append(outputs == SUBGRAPH.outputs))
     singles = int(tables[Table.SINGLES][0])
-    asked = []
-
-    def counted(outputs, feeds):
-        asked.append(outputs == PART.outputs)
-        return run(outputs, feeds)
-
     queries = RNG.normal(size=(singles + 1, WIDTH))
-    norms = (queries**2).sum(axis=1)
-    few, many = nearest.search(counted, queries[:-1], norms[:-1]), nearest.search(counted, queries, norms)
-    assert asked == [True] * singles + [False]
-    np.testing.assert_array_equal(few.candidates[:, :K], many.candidates[:-1, :K])
+    few, more = nearest.search_many(many(queries[:-1])), nearest.search_many(many(queries))
+    assert runs == [True] * singles + [False]
+    np.testing.assert_array_equal(few.candidates[:, :K], more.candidates[:-1, :K])
     # Behind them, integers bound scores from below.
-    np.testing.assert_allclose(few.scores[:, :K], many.scores[:-1, :K], rtol=1e-5, atol=1e-5)
-    assert (few.scores <= many.scores[:-1] + 1e-5).all()
+    np.testing.assert_allclose(few.scores[:, :K], more.scores[:-1, :K], rtol=1e-5, atol=1e-5)
+    assert (few.scores <= more.scores[:-1] + 1e-5).all()
 
 
 @pytest.mark.parametrize("beyond_caches", [False, True])
 def test_many_queries_are_searched_for_in_blocks_or_packed(beyond_caches, monkeypatch):
     monkeypatch.setattr(exact_search, "BEYOND_CACHES", 0 if beyond_caches else np.inf)
-    nearest, tables, run = opened(ROWS["normal"])
-    together, many, sizes = int(tables[Table.TOGETHER][0]), exact_search.MANY, []
+    sizes = []
+    nearest, tables, _ = opened(ROWS["normal"], seen=lambda outputs, feeds: sizes.append(len(feeds[Input.FEATURES])))
+    together, packed = int(tables[Table.TOGETHER][0]), exact_search.MANY
     assert (Table.MANY in tables) == beyond_caches
-
-    def counted(outputs, feeds):
-        sizes.append(len(feeds[Input.FEATURES]))
-        return run(outputs, feeds)
-
-    queries = np.random.default_rng(1).normal(size=(2 * many + 3, WIDTH))
+    queries = np.random.default_rng(1).normal(size=(2 * packed + 3, WIDTH))
     exact = ((ROWS["normal"][None] - queries[:, None]) ** 2).sum(axis=2)
-    for count in (together + 1, many, many + 1, len(queries)):
-        found = nearest.search(counted, queries[:count], (queries[:count] ** 2).sum(axis=1))
+    for count in (together + 1, packed, packed + 1, len(queries)):
+        found = nearest.search_many(many(queries[:count]))
         np.testing.assert_array_equal(found.candidates[:, :K], exact[:count].argsort(axis=1)[:, :K])
-        assert max(sizes) == (count if beyond_caches and count > many else together)
+        assert max(sizes) == (count if beyond_caches and count > packed else together)
         sizes.clear()
 
 
 def test_the_distance_is_known_where_integers_tell_no_row_from_another():
     """All rows are about as far from the query, in numbers that 8 bits hold badly."""
     rows = np.eye(WIDTH)[np.arange(COUNT) % WIDTH] + 1e-3 * RNG.normal(size=(COUNT, WIDTH))
-    nearest, _, run = opened(rows)
+    nearest, _, _ = opened(rows)
     for query in 1.0 + 1e-4 * RNG.normal(size=(10, WIDTH)):
         true = np.linalg.norm(rows - query, axis=1).min()
-        assert nearest.distance(run, query[None], float(query @ query)) == pytest.approx(true, rel=1e-5)
+        assert nearest.distance(one(query)) == pytest.approx(true, rel=1e-5)
