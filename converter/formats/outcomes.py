@@ -100,7 +100,7 @@ class Benchmark(NamedTuple):
         worst = np.where(np.isfinite(worst), worst, signs * usual)
         return np.where(failed[:, None], signs * np.fmin(signs * outcomes, worst), outcomes)
 
-    def told_seconds(self) -> Matrix:
+    def filled_seconds(self) -> Matrix:
         """Return response times for files that have no word for unknown ones: as `outcomes` counts them, `filled`."""
         return filled(self.outcomes()[:, SECONDS])
 

@@ -1,4 +1,4 @@
-"""Cross-validation over queries: what settings pick for queries that they were not trained on."""
+"""Cross-validation over queries: what models of each setting pick for queries that they were not trained on."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -35,7 +35,7 @@ class Judged(NamedTuple):
     benchmark: Benchmark
     """The records, or of a log the estimates."""
     singles: Benchmark
-    """Likewise, without the models that a log says too little of."""
+    """The same, without the models of which a log holds too few answers."""
 
 
 def judged(training: Training) -> Judged:
@@ -60,7 +60,7 @@ def objective_of(training: Training) -> Objective:
 
 
 def objectives_of(training: Training, row: AnyRow) -> list[Objective]:
-    """Return the objectives that a setting is judged by: the user's one, or `weighted` where costs are known."""
+    """Return the objectives that a setting is judged by: the user's; without one, those of `weighted`."""
     objective = objective_of(training)
     return weighted(training) if row.predicts and objective == Objective() else [objective]
 

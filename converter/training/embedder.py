@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from modelpick.runtime import ModelpickError
 
-# What the original's pages call the models that they name.
+# Short names of models in the original's documentation.
 NAMES = {
     "qwen3": "Qwen/Qwen3-Embedding-0.6B",
     "gte": "thenlper/gte-base",

@@ -35,7 +35,7 @@ def encode(
     Parameters
     ----------
     data
-        File of the records; None where they are none.
+        File of the records; None where they were not read from one.
     done
         Called after each step with how many texts are embedded, and of how many.
     """

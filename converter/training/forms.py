@@ -1,6 +1,6 @@
 """Forms of benchmark records: those of other routers' tools, each a row of a table.
 
-A form is recognised by the columns of a file, and by nothing else. Its function makes records' fields of a row.
+A form is recognised by the columns of a file, and by nothing else. Its function makes the fields of records from a row.
 """
 
 import ast
@@ -21,7 +21,7 @@ Fields = dict[str, Any]
 MOST_SHOWN = 200
 COST = "|total_cost"
 RESPONSE = "_response"
-# What pandas calls the column of row numbers that it writes unasked.
+# What pandas calls the column of row numbers that it writes by default.
 _INDEX = re.compile(r"(Unnamed: \d+)?")
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 # LLMRouter counts tokens by these names until its last step renames them.
@@ -118,7 +118,7 @@ def _raw(row: Fields, models: Sequence[str]) -> Iterator[Fields]:
 
 
 def _prompt(row: Fields) -> str:
-    """Return a prompt; RouterBench's are lists of texts, also written as Python writes such."""
+    """Return a prompt. One of RouterBench is a list of texts, or the text that Python writes for a list."""
     prompt = row.get("prompt")
     texts: Any = prompt
     if isinstance(prompt, str) and prompt.startswith("[") and prompt.endswith("]"):
@@ -140,7 +140,7 @@ def _number(column: str, value: Any) -> float:
 
 
 def _scored(columns: Collection[str]) -> list[str]:
-    """Return the columns other than prompt and category, unless one of them is of another form."""
+    """Return the columns of models: all but prompt and category; none where a column belongs to another form."""
     others = [column for column in columns if column not in ("prompt", "category") and not _INDEX.fullmatch(column)]
     if any(column in OTHERS or "|" in column for column in others):
         return []
@@ -152,7 +152,7 @@ def _priced(columns: Collection[str]) -> list[str]:
     return [model for model in models if model in set(columns)]
 
 
-# What no model is called: a table with such a column and a prompt is of no form that has a column a model.
+# Columns that are not a model's. A table with a prompt and one of them does not have a column for each model.
 OTHERS = frozenset({"query", "model_name", "performance", "model_scores", "task_name", "eval_name", "sample_id"})
 
 FORMS = (

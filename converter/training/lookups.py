@@ -1,4 +1,4 @@
-"""What users give where records lack it: the categories of tasks, and the prices of tokens. Both are JSON."""
+"""Categories of tasks and prices of tokens, which a user gives where records lack them. Both files are JSON."""
 
 from pathlib import Path
 from typing import Annotated, NamedTuple, TypeVar
@@ -26,7 +26,7 @@ class Price(Struct):
     output_price: _Price
 
     def cost(self, read: float | None, written: float | None, total: float | None) -> float | None:
-        """Return the cost of an answer by its numbers of tokens, or None where they do not tell."""
+        """Return the cost of an answer by its numbers of tokens, or None where too few are known."""
         if read is not None and written is not None:
             return (read * self.input_price + written * self.output_price) / TOKENS_PRICED
         if total is not None and self.input_price == self.output_price:
@@ -35,7 +35,7 @@ class Price(Struct):
 
 
 class Given(NamedTuple):
-    """What is given beside the records, and counts where they say nothing themselves."""
+    """What is given with the records: a record's own category and cost count before it."""
 
     categories: dict[str, str] | None
     """Of tasks."""

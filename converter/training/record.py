@@ -43,7 +43,7 @@ class Record(Struct):
     input_tokens: _Tokens | None = None
     output_tokens: _Tokens | None = None
     token_num: _Tokens | None = None
-    """Both of these together."""
+    """Input and output tokens together."""
     response: str | None = None
     propensity: Annotated[float, Meta(gt=0, le=1)] | None = None
     """Probability with which the policy that logged the answer picked the model for the question."""
@@ -114,7 +114,7 @@ def make_record(fields: Fields, is_text: bool, odd: Counter[str]) -> Record:
 
 
 def _typed(fields: Fields) -> Fields:
-    """Decode the one field that is a list, of which CSV holds the JSON."""
+    """Decode the embedding, which CSV holds as JSON."""
     if "embedding" not in fields:
         return fields
     try:

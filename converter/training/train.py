@@ -54,7 +54,7 @@ def training_data(benchmark: Benchmark, settings: Settings | None = None, *, one
         if benchmark.encoder is not None:
             classifier = train_classifier(embeddings, benchmark.categories, settings.seed)
     known = ~np.isnan(benchmark.quality)
-    nanoseconds = benchmark.told_seconds() * NANOSECONDS
+    nanoseconds = benchmark.filled_seconds() * NANOSECONDS
     speeds = decaying_speeds(nanoseconds.astype(np.int64))
     shares = NATIVE_1 if settings.quality_weight is None else NATIVE_1.with_quality(settings.quality_weight)
     weights = vote_weights(np.where(known, benchmark.quality, 0.0), speeds, shares)

@@ -71,7 +71,7 @@ def best_settings(found: Sequence[Tried]) -> Settings:
 
 
 def _fits(settings: Settings, given: Settings, queries: int) -> bool:
-    """Whether a setting can be tried: there may be fewer queries than neighbours or clusters."""
+    """Whether there are enough queries for the neighbours and clusters of a setting; the user's are always tried."""
     return (settings.k <= queries or settings.k == given.k) and (
         settings.clusters <= queries or settings.clusters == given.clusters
     )
@@ -114,19 +114,19 @@ def _cautious(sweeps: list[Sweep], benchmark: Benchmark, best: int) -> int:
 
 
 class Compared(NamedTuple):
-    """An algorithm, tuned on each fold's training queries alone, on the queries that are held out."""
+    """What an algorithm achieves on held-out queries, tuned on the training queries of each fold alone."""
 
     row: AnyRow
     quality: float
-    """Mean of the picks."""
+    """Mean quality of the picks."""
     utility: float
-    """Likewise, by the user's weights."""
+    """Mean utility of the picks, by the user's weights."""
     over_single: Estimate
-    """Mean utility over always calling the best single model by it of the fold's training queries, paired."""
+    """Mean utility minus that of always calling the best single model of each fold's training queries, paired."""
 
 
 def _tuned(training: Training, row: AnyRow) -> Settings:
-    """Return the best settings; where there is one alone, without trying it."""
+    """Return the best settings; where the grid has one, that, untried."""
     assert row.grid is not None
     grid = row.grid(training.settings)
     return grid[0] if len(grid) == 1 else best_settings(tune(training, row))

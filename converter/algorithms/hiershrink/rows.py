@@ -66,7 +66,7 @@ def _records(training: Training) -> tuple[Indices, Indices, Indices]:
     """Return the query, the model, and the nanoseconds of each record, (n,) each."""
     benchmark = training.benchmark
     queries, models = np.nonzero(~np.isnan(benchmark.quality))
-    return queries, models, np.rint(benchmark.told_seconds()[queries, models] * NANOSECONDS).astype(np.int64)
+    return queries, models, np.rint(benchmark.filled_seconds()[queries, models] * NANOSECONDS).astype(np.int64)
 
 
 def _fit(training: Training) -> HierShrinkSelector:

@@ -211,7 +211,7 @@ def _utility(benchmark: Benchmark, objective: Objective) -> Matrix:
     ``q * quality + l / (1 + latency / latency_scale) + c / (1 + cost / cost_scale)``; an answer that failed has 0.
     """
     weights = objective.weights
-    speed = 1.0 / (1.0 + benchmark.told_seconds() * MILLISECONDS / objective.latency_scale_ms)
+    speed = 1.0 / (1.0 + benchmark.filled_seconds() * MILLISECONDS / objective.latency_scale_ms)
     thrift = 1.0 / (1.0 + filled(benchmark.cost) / objective.cost_scale)
     succeeded = 1.0 - benchmark.failures
     utility: Matrix = weights.quality * benchmark.quality

@@ -361,7 +361,7 @@ def train_rows(training: Training) -> dict[str, Any]:
     """Make the fields of a file: a row for each outcome."""
     benchmark = training.benchmark
     queries, models = np.nonzero(~np.isnan(benchmark.quality))
-    latencies = np.rint(benchmark.told_seconds()[queries, models] * NANOSECONDS).astype(np.int64)
+    latencies = np.rint(benchmark.filled_seconds()[queries, models] * NANOSECONDS).astype(np.int64)
     return {
         "k": training.settings.k,
         "embeddings": training.features[queries].tolist(),
