@@ -1,15 +1,20 @@
-"""Artifacts of the sample models."""
+"""Artifacts of the sample models, and of the small encoder."""
 
 import json
 import logging
 import os
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from modelpick.converter import convert
+from modelpick.converter.encoders.make import make_encoder
+from modelpick.runtime.text import Encoder
+from support.folders import SMALL
+from support.prompts import kmeans
 
 MODELS = Path(__file__).parents[2] / "models"
 
@@ -39,3 +44,20 @@ def cluster():
         ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
         yield
         ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory):
+    """Paths of the encoder, of one with 8-bit weights, of a selector of it, and of one that needs a category."""
+    folder = tmp_path_factory.mktemp("text")
+    made = SimpleNamespace(folder=folder)
+    for name, quantise in (("encoder", None), ("int8", "int8")):
+        setattr(made, name, folder / f"{name}.onnx")
+        make_encoder(SMALL, folder / f"{name}.onnx", quantise=quantise, name=name)
+    encoder = Encoder.load(made.encoder)
+    identity = {"name": encoder.name, "digest": encoder.digest}
+    models = {"selector": kmeans(encoder, identity), "with_category": kmeans(encoder, one_hot=True)}
+    for name, model in models.items():
+        setattr(made, name, folder / f"{name}.onnx")
+        convert(json.dumps(model).encode(), folder / f"{name}.onnx", samples=0)
+    return made

@@ -15,8 +15,7 @@ from modelpick.runtime import ArtifactError, Selector
 from modelpick.runtime.artifact.seal import seal
 from modelpick.runtime.features import CATEGORIES
 from modelpick.runtime.text import Encoder, TextSelector
-
-from .conftest import KNOWN, kmeans
+from support.prompts import KNOWN, kmeans
 
 TEXTS = [*KNOWN]
 CATEGORY = ["math", "computer science", "history"]

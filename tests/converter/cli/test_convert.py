@@ -23,7 +23,7 @@ from modelpick.runtime.artifact.seal import seal
 from support.artifacts import contents, converted, encoded
 from support.catalogue import dense, kmeans, knn, linear_classifier, mlp, rbf_classifier, svm
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 MODELS = ROOT / "models"
 COMMAND = Path(sys.executable).with_name("modelpick")
 NAMES = ("kmeans", "knn", "mlp", "svm_linear", "svm_rbf")

@@ -10,7 +10,7 @@ from modelpick.converter import load_estimator
 from modelpick.runtime import DocumentError
 from support.command import modelpick
 
-MODELS = Path(__file__).parents[2] / "models"
+MODELS = Path(__file__).parents[3] / "models"
 RECORD = {"query_embedding": [1.0], "selected_model": "a", "response_latency_ns": 1, "response_quality": 1.0}
 EARLIEST = {
     "knn": {"version": "1.0", "algorithm": "knn", "k": 5, "training": [RECORD], "metadata": {}},
