@@ -203,6 +203,19 @@ def evidence(part: str) -> Iterator[Row]:
         )
 
 
+def families() -> Iterator[Row]:
+    """Compare the families of algorithms on the same records: what they are worth, and what they take."""
+    results = json.loads((ROOT / "benchmarks/results/families.json").read_text())
+    knn = results["knn"]["microseconds"]
+    what = ("over the best single model", "kept at `keep=1`", "saved at `keep=1`", "training, s", "a pick", "MB")
+    yield ("algorithm", *what)
+    for name, found in results.items():
+        kept, saved = (_percent(found["keep"][of]) if found["keep"] else "—" for of in ("kept", "saved"))
+        size = f"{found['bytes'] / 1e6:,.1f}"
+        pick = f"{_ratio(found['microseconds'], knn)}×"
+        yield (name, _signed(found["gain"]), kept, saved, f"{found['train']:.0f}", pick, size)
+
+
 def _signed(estimate: Sequence[float]) -> str:
     value, low, high = estimate
     return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
@@ -272,6 +285,7 @@ TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     "callers": callers,
     "watching": watching,
     "imports": imports,
+    "families": families,
     "evidence": lambda: evidence("crossvalidated"),
     "evidence-held-out": lambda: evidence("held_out"),
     "encoder-losses": encoder_losses,

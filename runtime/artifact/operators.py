@@ -95,7 +95,7 @@ CONSTANT: Final[Mapping[str, tuple[int, ...]]] = MappingProxyType(
     {**dict.fromkeys(_AXES, (1,)), "LayerNormalization": (1, 2)}
 )
 SCALAR: Final = frozenset({"CumSum"})
-"""Of these, it may be a scalar."""
+"""Operators of `CONSTANT` whose input may be a scalar."""
 # Operators whose axis must be the last: they do not compare other axes with the number of dimensions.
 LAST_AXIS: Final = frozenset({"LayerNormalization"})
 # Operators that stop the process where they divide an integer by 0 or -1: by the second input, or by a count of 0.

@@ -40,10 +40,10 @@ def check_tables(specs: Specs, known: Mapping[str, int], tables: Mapping[str, Te
     Parameters
     ----------
     specs
-        What they must be.
+        Their specifications.
     known
-        How many ``rows``, ``features``, ``models``, ``kinds`` of outcomes, ``choices`` and neighbours, ``k``, the
-        metadata say there are.
+        The lengths in the metadata: ``rows``, ``features``, ``models``, ``kinds`` of outcomes, ``choices``, and ``k``,
+        the neighbours.
     tables
         Name -> array.
 
