@@ -18,6 +18,7 @@ from modelpick.runtime.artifact.seal import MOST_BYTES, read_sealed
 from modelpick.runtime.loading import read_contents
 
 from .io import read_bytes, write_atomically
+from .text import NOT_JSON
 
 SUFFIXES = (".json", ".onnx")
 CARD = "README.md"
@@ -154,7 +155,7 @@ def is_ours(path: Path) -> bool:
         else:
             model = msgspec.json.decode(read_bytes(path, ModelpickError)[1], type=_Model)
             return model.algorithm in {algorithm for algorithm, _ in TABLE}
-    except (ModelpickError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (ModelpickError, *NOT_JSON):
         return False
     return True
 

@@ -1,10 +1,9 @@
 """What a file is that was given in the place of another: for messages, where it could not be read."""
 
-import msgspec
-
 from modelpick.runtime.artifact.seal import is_sealed
 
 from .io import Contents
+from .text import decode_json
 
 ARTIFACT, MODEL, RECORDS, CSV, EMPTY = "an artifact", "a JSON model", "benchmark records", "CSV", "an empty file"
 # What files of other kinds begin with.
@@ -24,10 +23,7 @@ def kind_of(data: Contents) -> str | None:
     if magic is not None:
         return magic
     line = head.split(b"\n")[0].strip()
-    try:
-        value = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        value = None
+    value, _ = decode_json(line)
     if isinstance(value, dict) and {"query", "model_name"} <= value.keys():
         return RECORDS
     if head.startswith(b"{"):

@@ -18,7 +18,7 @@ from modelpick.runtime import FeatureError
 
 from .io import STDIN, open_bytes, reason
 from .kinds import ARTIFACT, CSV, kind_of
-from .text import LINE_BYTES, UNREADABLE, NotTextError, as_text, not_utf8, numbered_lines
+from .text import LINE_BYTES, NOT_JSON, UNREADABLE, NotTextError, as_text, decode_json, numbered_lines
 
 FEATURES = "features"
 # A value over many lines is decoded whole, if the file is no larger; a larger one is read line by line.
@@ -160,7 +160,7 @@ def parse_file(name: str, file: IO[bytes], parse: Parse = parse_query) -> Iterat
             try:
                 yield from _queries(name, msgspec.json.decode(head), parse)
                 return
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            except NOT_JSON:
                 pass
         else:
             head += text.readline(LINE_BYTES)
@@ -173,12 +173,9 @@ def parse_file(name: str, file: IO[bytes], parse: Parse = parse_query) -> Iterat
 
 
 def _line(place: str, line: bytes, parse: Parse) -> Iterator[Query]:
-    try:
-        value = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        expected = "expected JSON, a prompt in double quotes" if parse is parse_prompt else "expected JSON"
-        return iter([Query(place, error=not_utf8(line) or f"{expected}: {error}")])
-    return _queries(place, value, parse)
+    expected = "expected JSON, a prompt in double quotes" if parse is parse_prompt else "expected JSON"
+    value, error = decode_json(line, expected)
+    return iter([Query(place, error=error)]) if error else _queries(place, value, parse)
 
 
 def _queries(place: str, value: Any, parse: Parse) -> Iterator[Query]:

@@ -8,14 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-
 from modelpick.runtime.errors import ModelpickError
 
 from .io import read_bytes, reason
 from .kinds import ARTIFACT, EMPTY, MODEL, kind_of
 from .parquet import PARQUET, read_parquet
-from .text import LINE_BYTES, UNREADABLE, NotTextError, as_text, not_utf8
+from .text import LINE_BYTES, UNREADABLE, NotTextError, as_text, decode_json, not_utf8
 
 # What pickles of protocols 2 to 5 begin with, and the ZIP files that hold some.
 PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
@@ -106,13 +104,10 @@ def _json_row(number: int, line: bytes) -> Row:
 
 
 def _decoded(data: bytes) -> tuple[Any, str]:
-    """Decode JSON: its value, or why it is none."""
-    try:
-        return msgspec.json.decode(data), ""
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
-        value = _with_constants(data)
-        error = not_utf8(data) or f"expected JSON: {cause}"
-        return value, error if value is None else ""
+    """Decode JSON, with NaN and infinity where it has any: its value, or why it is none."""
+    value, error = decode_json(data)
+    constants = _with_constants(data) if error else None
+    return (value, error) if constants is None else (constants, "")
 
 
 def _row(number: int, value: Any) -> Row:

@@ -12,6 +12,8 @@ from functools import partial
 from itertools import chain
 from typing import IO, Any
 
+import msgspec
+
 from modelpick.runtime import ModelpickError
 
 from .io import Contents
@@ -23,6 +25,8 @@ LINE_BYTES = 2**26
 UNPACKED_FREELY, MOST_UNPACKED = 2**24, 100
 # Bytes that are decoded at once to see whether they are UTF-8: a string takes up to four times their memory.
 DECODED_AT_ONCE = 2**20
+# What decoding JSON raises.
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 # What reading raises where a file is cut, or not what it began as.
 UNREADABLE = (OSError, EOFError, ValueError, zlib.error)
 
@@ -115,6 +119,14 @@ def numbered_lines(*files: IO[bytes]) -> Iterator[tuple[int, bytes]]:
             raise NotTextError(f"line {number}: expected at most {LINE_BYTES >> 20} MiB")
         if stripped := line.strip():
             yield number, stripped
+
+
+def decode_json(data: bytes, expected: str = "expected JSON") -> tuple[Any, str]:
+    """Decode JSON: its value, or why it is none."""
+    try:
+        return msgspec.json.decode(data), ""
+    except NOT_JSON as cause:
+        return None, not_utf8(data) or f"{expected}: {cause}"
 
 
 def not_utf8(contents: Contents) -> str | None:
