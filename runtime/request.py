@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple, TypedDict, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .artifact.metadata import MOST, Metadata
+from .artifact.entries import MOST
+from .artifact.metadata import Metadata
 from .decision.objective import NOTHING_GIVEN, GivenOutcomes, Objective
 from .decision.operating_points import cheapest
 from .decision.outcomes import KINDS, PLACES, PRICES, Kind

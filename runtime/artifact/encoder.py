@@ -10,7 +10,8 @@ import numpy as np
 
 from ..errors import ArtifactError
 from ..schema import ENCODER_VERSION, PREFIX, EncoderEntry, EncoderTable
-from .metadata import EncoderIdentity, read_entries
+from .entries import Entries, read_entries
+from .metadata import EncoderIdentity
 from .onnx_reader import Model, Tensor
 
 # The largest known tokenizers have a quarter of this size.
@@ -62,7 +63,7 @@ class EncoderMetadata:
 
 def is_encoder(name: str, data: bytes) -> bool:
     """Whether an artifact is an encoder; raises `ArtifactError` where it is malformed."""
-    return EncoderEntry.VERSION in read_entries(name, data)[0].raw
+    return read_entries(name, data).is_encoder
 
 
 def read_encoder(name: str, data: bytes) -> tuple[EncoderMetadata, str, Model]:
@@ -77,14 +78,10 @@ def read_encoder(name: str, data: bytes) -> tuple[EncoderMetadata, str, Model]:
     ArtifactError
         When the file is malformed, is not an encoder, or its version is newer than this runtime.
     """
-    entries, texts, model = read_entries(name, data)
-    if EncoderEntry.VERSION not in entries.raw:
+    entries = read_entries(name, data)
+    if not entries.is_encoder:
         raise ArtifactError(f"{name}: expected an encoder, as `modelpick encoder` writes it")
-    version = entries.required(EncoderEntry.VERSION, int)
-    if version > ENCODER_VERSION:
-        raise ArtifactError(
-            f"{name}: expected encoder version {ENCODER_VERSION} or older, got {version}: upgrade modelpick"
-        )
+    entries.version(EncoderEntry.VERSION, ENCODER_VERSION, "encoder version")
     metadata = EncoderMetadata(
         identity=EncoderIdentity(entries.required(EncoderEntry.NAME, str), entries.required(EncoderEntry.DIGEST, str)),
         embedding_dim=entries.required(EncoderEntry.EMBEDDING_DIM, int),
@@ -100,10 +97,10 @@ def read_encoder(name: str, data: bytes) -> tuple[EncoderMetadata, str, Model]:
         raw=entries.raw,
     )
     try:
-        tokenizer = _unpacked(base64.b64decode(texts[EncoderEntry.TOKENIZER], validate=True)).decode()
+        tokenizer = _unpacked(base64.b64decode(entries.texts[EncoderEntry.TOKENIZER], validate=True)).decode()
     except (KeyError, ValueError, zlib.error) as cause:
         raise entries.refusal(EncoderEntry.TOKENIZER, f"malformed: {cause}") from None
-    return metadata, tokenizer, model
+    return metadata, tokenizer, entries.model
 
 
 def static_table(name: str, metadata: EncoderMetadata, model: Model) -> StaticTable:
@@ -131,11 +128,11 @@ def static_table(name: str, metadata: EncoderMetadata, model: Model) -> StaticTa
     return StaticTable(vectors.copy(), None if scales is None else scales.copy(), unknown)
 
 
-def _bound(entries: Any, key: str) -> int | None:
+def _bound(entries: Entries, key: str) -> int | None:
     """Return the maximum length of a text that is read, or None where there is no maximum."""
     if key in entries.raw and entries.raw[key] is None:
         return None
-    value: int = entries.required(key, int)
+    value = entries.required(key, int)
     if not 1 <= value <= _LONGEST:
         raise entries.refusal(key, f"expected 1 to {_LONGEST:,}, or null, got {value}")
     return value
