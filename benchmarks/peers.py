@@ -16,7 +16,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.svm import SVR
 
 from modelpick.converter import to_artifact
-from modelpick.converter.algorithms.knn.vote import KNNModelSelector
+from modelpick.converter.algorithms.knn.estimators import KNNModelSelector
 from modelpick.runtime import Selector
 
 K = 5

@@ -10,7 +10,7 @@ from modelpick.runtime.decision.voting import vote_weights
 from modelpick.runtime.features import CATEGORIES, FeatureBuilder
 
 from ..algorithms import TABLE
-from ..algorithms.knn.vote import NATIVE_1
+from ..algorithms.knn.estimators import NATIVE_1
 from ..algorithms.row import AnyRow, Semantics
 from ..algorithms.speeds import decaying_speeds
 from ..categories import FIELD, train_classifier

@@ -508,7 +508,7 @@ def test_reads_many_rows_of_a_file_as_of_bytes(tmp_path, form):
     path = tmp_path / "knn.json"
     path.write_bytes(encoded(model))
     read = contents(load_estimator(path))
-    assert read["_fit_X"] == rows
+    assert read["embeddings_"] == rows
     assert read == contents(load_estimator(path.read_bytes()))
     places = {"rows": "embeddings.2999.8", "samples": "samples.2999.feature_vector.8"}
     assert refusal(encoded(model, (places[form], "x"))).endswith(": expected `float`, got `str`")
@@ -530,10 +530,10 @@ def test_good_documents_warn_nothing(model, tmp_path):
 
 ACCEPTED = [
     (KNN, "k", 3, "n_neighbors", 3),
-    (KNN, "embeddings.0.0", Raw(b"1" + b"0" * 30), "_fit_X.0.0", 1e30),
-    (KNN, "embeddings.0.0", Raw(b"9" * 300), "_fit_X.0.0", 1e300),
-    (KNN, "embeddings.0.0", Raw(b"-18446744073709551617"), "_fit_X.0.0", -(2.0**64)),
-    (KNN, "embeddings.0.0", Raw(b"1e-400"), "_fit_X.0.0", 0.0),
+    (KNN, "embeddings.0.0", Raw(b"1" + b"0" * 30), "embeddings_.0.0", 1e30),
+    (KNN, "embeddings.0.0", Raw(b"9" * 300), "embeddings_.0.0", 1e300),
+    (KNN, "embeddings.0.0", Raw(b"-18446744073709551617"), "embeddings_.0.0", -(2.0**64)),
+    (KNN, "embeddings.0.0", Raw(b"1e-400"), "embeddings_.0.0", 0.0),
     (KNN, "qualities.0", Raw(b"1" + b"0" * 30), "qualities_.0", 1e30),
     (KNN, "qualities", None, "qualities_", [0.5] * 3),
     (KNN, "qualities", [], "qualities_", [0.5] * 3),

@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 
 from modelpick.converter import load_estimator, to_artifact
-from modelpick.converter.algorithms.knn.vote import KNNModelSelector
+from modelpick.converter.algorithms.knn.estimators import KNNModelSelector
 from modelpick.runtime import ArtifactError, Selector
 from support import reference
 from support.artifacts import loaded

@@ -32,7 +32,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from modelpick.converter import convert, restore, to_artifact
 from modelpick.converter.algorithms.kmeans.estimators import KMeansModelSelector
-from modelpick.converter.algorithms.knn.vote import KNNModelSelector
+from modelpick.converter.algorithms.knn.estimators import KNNModelSelector
 from modelpick.converter.algorithms.mlp.rows import MLPModelSelector
 from modelpick.converter.algorithms.svm.one_vs_rest import SVMModelSelector
 from modelpick.runtime import DocumentError, ModelpickError, Selector

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from modelpick.converter import to_artifact
-from modelpick.converter.algorithms.knn.vote import KNNModelSelector
+from modelpick.converter.algorithms.knn.estimators import KNNModelSelector
 from modelpick.converter.graphs import neighbours
 from modelpick.runtime import DocumentError
 

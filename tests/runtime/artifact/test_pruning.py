@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from modelpick.converter import to_artifact
-from modelpick.converter.algorithms.knn.vote import KNNModelSelector
+from modelpick.converter.algorithms.knn.estimators import KNNModelSelector
 from modelpick.runtime import Selector
 from modelpick.runtime.artifact.onnx_reader import Model
 from modelpick.runtime.artifact.pruning import pruned

@@ -1,0 +1,276 @@
+"""KNN in scikit-learn: the nearest rows vote, or the nearest questions predict outcomes.
+
+The vote: each row is a recorded answer, and votes for its model with a weight of its quality and speed. ``native/1``
+ranks rows by Euclidean distance, ``native/2`` by that between directions, ``trainer/1`` by cosine distance. See
+`modelpick.runtime.decision.voting.vote`.
+
+Outcomes: rows of one embedding are one question, with the outcomes of all its models, and questions are ranked by the
+distance between directions: the semantics ``queries``. See `modelpick.runtime.decision.shrinkage` for the prediction.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from modelpick.runtime.decision.guard import t_statistics
+from modelpick.runtime.decision.objective import Objective, choose, floored, utilities
+from modelpick.runtime.decision.outcomes import COST, OUTCOMES, QUALITY
+from modelpick.runtime.decision.shrinkage import deviations, model_means, neighbour_means
+from modelpick.runtime.decision.voting import Vote, Weights, vote, vote_weights
+from modelpick.runtime.schema import Metric
+
+from ...formats.distinct import Names, indexed, row_groups, taken
+from ..base import Matrix
+from ..speeds import decaying_speeds, relative_speeds
+from .neighbours import ExactNeighbors
+
+# Quality of a row that has none.
+DEFAULT_QUALITY = 0.5
+# Of the original library's KNN selector; distance does not weigh.
+NATIVE_1 = Weights(quality=0.9, speed=0.1, min_quality=0.01)
+# The second generation has no floor.
+NATIVE_2 = Weights(quality=0.9, speed=0.1, min_quality=None)
+# Semantics -> what no predicted cost or time is below.
+LEAST_PRICES = {"queries/2": -np.inf, "queries/3": 0.0}
+# How many neighbours without a deviation the means of neighbours count with, unless the user says otherwise.
+DEFAULT_SHRINKAGE = 3.0
+
+
+class Voting(NamedTuple):
+    """How rows are ranked, and vote."""
+
+    ranking: str
+    """Metric of the distance to the query."""
+    speeds: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float64]]
+    """Of latencies in nanoseconds, shape (n,)."""
+    weights: Weights
+    ties_by_name: bool = False
+    """Whether equal sums go to the first name, instead of the model of the best-ranked neighbour."""
+
+
+VOTINGS: Mapping[str, Voting] = {
+    "native/1": Voting(Metric.EUCLIDEAN, relative_speeds, NATIVE_1),
+    "native/2": Voting(Metric.CHORD, decaying_speeds, NATIVE_2, ties_by_name=True),
+    "trainer/1": Voting(Metric.COSINE, decaying_speeds, NATIVE_1),
+}
+
+
+class KNNModelSelector(ExactNeighbors):
+    """Picks a model by a quality-weighted vote of the k nearest rows.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=5
+        Neighbours that vote; more than there are rows means all rows.
+    semantics : {"native/1", "native/2", "trainer/1"}, default="native/1"
+        Distance, speeds, weights and how ties are broken, as `VOTINGS` lists them.
+
+    Attributes
+    ----------
+    model_names_ : ndarray of str, shape (n_models,)
+        Language models, in order of their first row.
+    model_indices_ : ndarray of int64, shape (n,)
+        Index into ``model_names_`` of each row.
+    qualities_, speeds_ : ndarray of float64, shape (n,)
+        What each row's vote weighs, see `modelpick.runtime.decision.voting.vote_weights`.
+    row_groups_ : ndarray of int64, shape (n,)
+        Number of each row among the distinct rows, which count in order of their first appearance.
+    """
+
+    model_names_: Names
+    row_groups_: npt.NDArray[np.int64]
+
+    def __init__(self, n_neighbors: int = 5, semantics: str = "native/1") -> None:
+        super().__init__(n_neighbors=n_neighbors, algorithm="brute")
+        self.semantics = semantics
+
+    @property
+    def ranking(self) -> str:
+        """One of `Metric`."""
+        return VOTINGS[self.semantics].ranking
+
+    @property
+    def weights(self) -> Weights:
+        """Shares of quality and speed in a vote."""
+        return VOTINGS[self.semantics].weights
+
+    def fit(
+        self,
+        X: Matrix,
+        y: Sequence[str],
+        qualities: npt.NDArray[np.float64] | None = None,
+        latencies: npt.NDArray[np.int64] | None = None,
+    ) -> Self:
+        """Keep the rows.
+
+        Parameters
+        ----------
+        X
+            Feature vectors, shape (n, d).
+        y
+            Language model of each row, length n.
+        qualities
+            Quality of each row, shape (n,); 0.5 by default.
+        latencies
+            Latency of each row in nanoseconds, int64, shape (n,); without them every speed is 1.
+        """
+        self.keep(X)
+        self.model_names_, self.model_indices_ = indexed(y)
+        self.qualities_ = np.full(len(X), DEFAULT_QUALITY) if qualities is None else qualities
+        self.speeds_ = np.ones(len(X)) if latencies is None else VOTINGS[self.semantics].speeds(latencies)
+        self.row_groups_ = row_groups(X)
+        return self
+
+    def decision_function(self, X: npt.ArrayLike) -> Matrix:
+        """Vote sums per model, float64, shape (b, n_models)."""
+        return self.vote(self.kneighbors(X, return_distance=False)).scores
+
+    def predict(self, X: npt.ArrayLike) -> Names:
+        """Names of the picked models, shape (b,)."""
+        winners = self.vote(self.kneighbors(X, return_distance=False)).winners
+        names: Names = self.model_names_[winners]
+        return names
+
+    def vote(self, rows: npt.NDArray[np.int64]) -> Vote:
+        """Let rows vote, nearest first, int64, shape (b, k)."""
+        weights = vote_weights(self.qualities_[rows], self.speeds_[rows], self.weights)
+        preferred = None
+        if VOTINGS[self.semantics].ties_by_name:
+            preferred = np.argsort(np.argsort(self.model_names_, kind="stable"), kind="stable").astype(np.int64)
+        return vote(self.model_indices_[rows], weights, len(self.model_names_), preferred=preferred)
+
+
+class OutcomeModelSelector(ExactNeighbors):
+    """Picks the model of the highest quality that the k nearest queries predict.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=50
+        Queries that count; more than there are means all.
+    shrinkage : float, default=3.0
+        How many neighbours without a deviation from a model's mean count beside them.
+    evidence : float, default=0.0
+        Standard errors over the neighbours by which another model must lead the one that is best on average.
+    semantics : {"queries/2", "queries/3"}, default="queries/3"
+
+    Attributes
+    ----------
+    model_names_ : ndarray of str, shape (n_models,)
+        Language models, in order of their first row.
+    outcomes_ : ndarray of float64, shape (n_queries, 3, n_models)
+        Quality, cost and seconds of each model on each query, means of its rows; NaN where they are not known.
+    row_groups_ : ndarray of int64, shape (n,)
+        Query of each row; queries count in order of their first row.
+    first_row_ : ndarray of int64, shape (n_queries,)
+    default_ : str
+    operating_points_ : dict or None
+    """
+
+    model_names_: Names
+    row_groups_: npt.NDArray[np.int64]
+
+    def __init__(
+        self,
+        n_neighbors: int = 50,
+        shrinkage: float = DEFAULT_SHRINKAGE,
+        evidence: float = 0.0,
+        semantics: str = "queries/3",
+    ) -> None:
+        super().__init__(n_neighbors=n_neighbors, algorithm="brute")
+        self.shrinkage, self.evidence, self.semantics = shrinkage, evidence, semantics
+
+    @property
+    def least_price(self) -> float:
+        """What no predicted cost or time is below."""
+        return LEAST_PRICES[self.semantics]
+
+    @property
+    def ranking(self) -> str:
+        """One of `Metric`."""
+        return Metric.CHORD
+
+    def fit(
+        self,
+        X: Matrix,
+        y: Sequence[str],
+        outcomes: Matrix,
+        default: str | None = None,
+        operating_points: dict[str, Any] | None = None,
+    ) -> Self:
+        """Keep the queries.
+
+        Parameters
+        ----------
+        X
+            Feature vectors, shape (n, d).
+        y
+            Language model of each row, length n.
+        outcomes
+            Outcomes of each row, float64, shape (n, n_kinds); NaN where they are not known.
+        default
+            Model that is best on average; by default the one of the highest mean quality.
+        operating_points
+            See `modelpick.converter.formats.operating_points`.
+        """
+        self.row_groups_ = row_groups(X)
+        self.first_row_ = np.unique(self.row_groups_, return_index=True)[1].astype(np.int64)
+        self.keep(taken(X, self.first_row_))
+        self.model_names_, models = indexed(y)
+        shape = (len(self.first_row_), len(OUTCOMES), len(self.model_names_))
+        sums, counts = np.zeros(shape), np.zeros(shape)
+        for kind in range(len(OUTCOMES)):
+            known = ~np.isnan(outcomes[:, kind])
+            place = (self.row_groups_[known], models[known])
+            np.add.at(sums[:, kind], place, outcomes[known, kind])
+            np.add.at(counts[:, kind], place, 1.0)
+        with np.errstate(invalid="ignore"):
+            self.outcomes_ = sums / counts
+        self.deviations_ = [deviations(self.outcomes_[:, kind]) for kind in range(len(OUTCOMES))]
+        means = model_means(self.outcomes_[:, QUALITY])
+        self.default_ = default or str(self.model_names_[int(means.argmax())])
+        self.operating_points_ = operating_points
+        return self
+
+    def outcomes(self, rows: npt.NDArray[np.int64]) -> Matrix:
+        """Predict by neighbours, int64, (b, k): outcomes of each model, float64, (b, n_kinds, n_models)."""
+        means = [neighbour_means(split, rows, self.shrinkage) for split in self.deviations_]
+        return floored(np.stack(means, axis=1), self.least_price)
+
+    def predict_outcomes(self, X: npt.ArrayLike) -> Matrix:
+        """Predict outcomes of each model, float64, shape (b, n_kinds, n_models)."""
+        return self.outcomes(self.kneighbors(X, return_distance=False))
+
+    def t_statistics(self, rows: npt.NDArray[np.int64], objective: Objective) -> Matrix:
+        """Return by how many standard errors each model leads the default one on neighbours, int64, (b, k).
+
+        Returns
+        -------
+        ndarray of float64, shape (b, n_models)
+            See `modelpick.runtime.decision.guard.t_statistics`. The default is the best on average by the objective.
+        """
+        base = np.array([split.base for split in self.deviations_])[None]
+        default = choose(utilities(base, objective), base[:, COST])
+        neighbours = self.outcomes_[rows]
+        observed = utilities(neighbours.reshape(-1, *neighbours.shape[2:]), objective)
+        return t_statistics(observed.reshape(*neighbours.shape[:2], -1), np.repeat(default, len(rows)))
+
+    def decision_function(self, X: npt.ArrayLike) -> Matrix:
+        """Predicted quality, float64, shape (b, n_models)."""
+        return utilities(self.predict_outcomes(X), Objective())
+
+    def predict(self, X: npt.ArrayLike) -> Names:
+        """Names of the picked models, shape (b,): the highest quality among those with the evidence."""
+        names: Names = self.model_names_[self.pick(self.kneighbors(X, return_distance=False), Objective())]
+        return names
+
+    def pick(self, rows: npt.NDArray[np.int64], objective: Objective) -> npt.NDArray[np.int64]:
+        """Pick by neighbours, int64, (b, k): models of the highest utility among those with the evidence, (b,)."""
+        statistics = self.t_statistics(rows, objective) if self.evidence else None
+        return self.choose(self.outcomes(rows), objective, statistics)
+
+    def choose(self, outcomes: Matrix, objective: Objective, statistics: Matrix | None) -> npt.NDArray[np.int64]:
+        """Pick by predicted outcomes, and by `t_statistics` where evidence is asked for: models, (b,)."""
+        allowed = None if statistics is None else statistics > self.evidence
+        return choose(utilities(outcomes, objective), outcomes[:, COST], allowed)

@@ -1,0 +1,106 @@
+"""What verification expects of neighbours, where roundings decide as well."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from modelpick.runtime.schema import Output
+
+from ..base import Matrix
+from ..row import TOLERANCE, Answer, Explanation, Held, WholeGraph, difference, explained_scores
+from .neighbours import ExactNeighbors, Rows
+
+
+class Found(NamedTuple):
+    """The neighbours of a query: those that the artifact explains, and those that the estimator finds."""
+
+    explained: Answer
+    distances: Matrix
+    """By the estimator, ascending, shape (k,)."""
+    rows: Rows
+    """By the estimator; or those of the artifact where roundings decide; shape (k,)."""
+    rounded: bool
+    """Whether they do."""
+
+
+def found_neighbours(
+    estimator: ExactNeighbors,
+    queries: Matrix,
+    explained: Sequence[Explanation],
+    groups: Rows,
+    numbers: Mapping[int, int],
+) -> Iterator[Found]:
+    """Yield the neighbours of each query on both sides.
+
+    Parameters
+    ----------
+    groups
+        Number of each of the estimator's rows among the distinct ones, shape (n,).
+    numbers
+        Row in the JSON model -> the estimator's.
+    """
+    chosen = np.array([[numbers.get(one["row"], -1) for one in why["neighbours"]] for why in explained])
+    for why, nearest, rows, rounded in zip(explained, *followed(estimator, queries, chosen, groups), strict=True):
+        distances = np.array([neighbour["distance"] for neighbour in why["neighbours"]])
+        answer = Answer(explained_scores(why, estimator.model_names_), distances)
+        yield Found(answer, nearest, rows, bool(rounded))
+
+
+class Followed(NamedTuple):
+    """See `Found`, whose columns these are."""
+
+    distances: Matrix
+    rows: Rows
+    rounded: npt.NDArray[np.bool_]
+
+
+def followed(estimator: ExactNeighbors, queries: Matrix, chosen: Rows, groups: Rows) -> Followed:
+    """Find the neighbours of queries, (b, d), and follow those that were chosen, (b, k), where roundings decide."""
+    distances, rows = estimator.kneighbors(queries)
+    rounded = np.full(len(queries), False)
+    if chosen.shape != rows.shape:
+        return Followed(distances, rows, rounded)
+    for place in np.flatnonzero((chosen != rows).any(axis=1)):
+        rounded[place] = _are_as_near(estimator, queries[place], chosen[place], distances[place], groups)
+    return Followed(distances, np.where(rounded[:, None], chosen, rows), rounded)
+
+
+def _are_as_near(estimator: ExactNeighbors, query: Matrix, chosen: Rows, nearest: Matrix, groups: Rows) -> bool:
+    """Return whether rows, each once, are as near but for roundings as the nearest, of identical rows the lowest."""
+    if len(np.unique(chosen)) != len(nearest) or chosen.min() < 0 or chosen.max() >= estimator.n_samples_fit_:
+        return False
+    for group in np.unique(groups[chosen]):
+        among = chosen[groups[chosen] == group]
+        if not np.array_equal(among, np.flatnonzero(groups == group)[: len(among)]):
+            return False
+    return difference(estimator.distances(query[None])[0, chosen], nearest) <= TOLERANCE
+
+
+def hold_neighbours(
+    estimator: ExactNeighbors, queries: Matrix, ask: WholeGraph, groups: Rows, columns: Mapping[str, npt.NDArray[Any]]
+) -> Iterator[Held]:
+    """Hold the outputs of the whole graph to the estimator, see `Row.hold`, as a client asks for them.
+
+    Where neighbours are not certified, a client asks again with all distinct rows as candidates. With one candidate for
+    one neighbour, another row may always be as near: a graph that certifies it certifies anything.
+
+    Parameters
+    ----------
+    groups
+        See `found_neighbours`.
+    columns
+        Output -> the values of all rows, of which it gives those of the neighbours.
+    """
+    names = (Output.ROW, Output.DISTANCE, *columns)
+    certified, *found = ask((Output.CERTIFIED, *names), queries)
+    for place in np.flatnonzero(~certified.ravel()):
+        again = ask(names, queries[place : place + 1], candidates=int(groups.max()) + 1)
+        for values, of_one in zip(found, again, strict=True):
+            values[place] = of_one[0]
+    distances, rows, _ = followed(estimator, queries, found[0], groups)
+    expected = (rows, distances, *(values[rows] for values in columns.values()))
+    yield from map(Held, names, found, expected)
+    (bare,) = ask((Output.CERTIFIED,), queries, k=1, candidates=1)
+    yield Held(Output.CERTIFIED, bare, np.full_like(bare, False))
