@@ -2,12 +2,11 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
-import msgspec
 import typer
 from rich.table import Table
 
@@ -20,16 +19,16 @@ from ..algorithms.row import Semantics
 from ..artifact.restore import restore as restore_file
 from ..artifact.restore import to_json
 from ..conversion import convert as convert_file
-from ..files.io import STDIN, check_distinct, write_atomically
+from ..files.io import STDIN, check_distinct
 from ..files.queries import ask, read_queries
 from ..graphs.exact_search import ExactSearch
 from ..load import is_other_json
 from ..verification.compare import verify as verify_artifact
 from ..verification.probes import SAMPLES
-from ..verification.report import Report, VerificationError, write_junit
+from ..verification.report import Report, VerificationError, write_reports
 from .console import emit, fail, note, progress, show
 from .names import STDOUT, Output, files_in, to_fill, to_read, to_write
-from .options import Artifact, AsJson, ReportFile
+from .options import Artifact, AsJson, ReportFile, expanded
 
 Samples = Annotated[int, typer.Option(min=1, help="Queries to make from the model.")]
 JUnitFile = Annotated[
@@ -40,6 +39,36 @@ RuleSet = StrEnum("RuleSet", {name: name for name in RULE_SETS})  # type: ignore
 NATIVE = RuleSet(Semantics.native)
 
 
+class Conversion(NamedTuple):
+    """How JSON models are converted, see `modelpick.converter.convert`."""
+
+    exact_search: Annotated[
+        ExactSearch,
+        typer.Option(
+            help="How KNN finds candidates: in float32, in 8-bit integers, or the faster; same answers.",
+            case_sensitive=False,
+        ),
+    ] = ExactSearch.auto
+    semantics: Annotated[
+        RuleSet,
+        typer.Option(
+            help="Pick as the original does, by the rules of the file's version; by the outcomes of the nearest "
+            "queries (KNN); or as the Python code that trains the models. With a version: by just these rules.",
+            case_sensitive=False,
+        ),
+    ] = NATIVE
+    k: Annotated[int | None, typer.Option("--k", min=1, help="Neighbours, instead of the KNN model's.")] = None
+    shrinkage: Annotated[
+        float | None,
+        typer.Option(help="Queries that a model's mean counts for, by queries; 3 by default."),
+    ] = None
+    embedding_model: Annotated[
+        str | None, typer.Option(help="Record the model whose embeddings the selectors were trained with.")
+    ] = None
+    embedding_dim: Annotated[int | None, typer.Option(help="Record the width of these embeddings.")] = None
+
+
+@expanded
 def convert(
     sources: Annotated[list[Path], typer.Argument(help="JSON models, or folders of them.", parser=to_read)],
     output: Annotated[
@@ -50,30 +79,8 @@ def convert(
     ],
     verify: Annotated[bool, typer.Option(help="Hold each artifact against its estimator first.")] = True,
     samples: Samples = SAMPLES,
-    exact_search: Annotated[
-        ExactSearch,
-        typer.Option(
-            help="How KNN finds candidates: in float32, in 8-bit integers, or the faster; same answers.",
-            case_sensitive=False,
-        ),
-    ] = ExactSearch.auto,
-    semantics: Annotated[
-        RuleSet,
-        typer.Option(
-            help="Pick as the original does, by the rules of the file's version; by the outcomes of the nearest "
-            "queries (KNN); or as the Python code that trains the models. With a version: by just these rules.",
-            case_sensitive=False,
-        ),
-    ] = NATIVE,
-    k: Annotated[int | None, typer.Option("--k", min=1, help="Neighbours, instead of the KNN model's.")] = None,
-    shrinkage: Annotated[
-        float | None,
-        typer.Option(help="Queries that a model's mean counts for, by queries; 3 by default."),
-    ] = None,
-    embedding_model: Annotated[
-        str | None, typer.Option(help="Record the model whose embeddings the selectors were trained with.")
-    ] = None,
-    embedding_dim: Annotated[int | None, typer.Option(help="Record the width of these embeddings.")] = None,
+    *,
+    conversion: Annotated[Conversion, get_type_hints(Conversion, include_extras=True)],
     report: ReportFile = None,
     junit: JUnitFile = None,
     strict: Annotated[
@@ -99,20 +106,8 @@ def convert(
             try:
                 check_distinct(target, targets.values())
                 with progress(f"Verifying {source.name}", "queries") as done:
-                    reports.append(
-                        convert_file(
-                            source,
-                            target,
-                            samples=samples if verify else 0,
-                            exact_search=exact_search,
-                            semantics=semantics,
-                            k=k,
-                            shrinkage=shrinkage,
-                            embedding_model=embedding_model,
-                            embedding_dim=embedding_dim,
-                            done=done,
-                        )
-                    )
+                    checked = samples if verify else 0
+                    reports.append(convert_file(source, target, samples=checked, done=done, **conversion._asdict()))
                 table.add_row(*_described(source, target, time.perf_counter() - start, reports[-1]))
             except ModelpickError as error:
                 refusals.append(error)
@@ -120,7 +115,7 @@ def convert(
                     reports.append(error.report)
             converted(place, len(targets))
     if verify and reports:
-        _publish(reports, report, junit)
+        write_reports(reports, report, junit)
     if table.row_count:
         show(table)
     # The last is raised, and so decides on the exit code.
@@ -175,17 +170,6 @@ def _described(source: Path, target: Path, seconds: float, report: Report) -> It
     yield f"{report.agreed} of {report.queries}" if report.queries else "no"
 
 
-def _publish(reports: Sequence[Report], report: Path | None, junit: Path | None) -> None:
-    """Write the reports, and the worst query of each that failed beside its artifact."""
-    if report is not None:
-        write_atomically(report, msgspec.json.format(msgspec.json.encode(reports)))
-    if junit is not None:
-        write_junit(reports, junit)
-    for failed in reports:
-        if failed.worst is not None:
-            write_atomically(Path(failed.artifact).with_suffix(".worst.json"), msgspec.json.encode(failed.worst.query))
-
-
 def verify(
     artifact: Artifact,
     against: Annotated[Path, typer.Option(help="The JSON model that it was converted from.", parser=to_read)],
@@ -207,7 +191,7 @@ def verify(
             given = [ask(selector.checked, query) for query in read_queries(queries)]
     with progress("Verifying", "queries") as done:
         found = verify_artifact(artifact, against, queries=given, samples=samples, done=done)
-    _publish([found], report, junit)
+    write_reports([found], report, junit)
     if not found.passed:
         raise VerificationError(found)
     table = Table("queries", "agreed", "tied", "score difference", "distance difference", "seconds")

@@ -72,6 +72,17 @@ def _at_worst(worst: Disagreement | None) -> str:
     return f", such as {one_line(worst.artifact)} instead of {one_line(worst.estimator)}" if worst else ""
 
 
+def write_reports(reports: Sequence[Report], target: Path | None = None, junit: Path | None = None) -> None:
+    """Write reports as JSON and as JUnit XML, and the worst query of each that failed beside its artifact."""
+    if target is not None:
+        write_atomically(target, msgspec.json.format(msgspec.json.encode(reports)))
+    if junit is not None:
+        write_junit(reports, junit)
+    for failed in reports:
+        if failed.worst is not None:
+            write_atomically(Path(failed.artifact).with_suffix(".worst.json"), msgspec.json.encode(failed.worst.query))
+
+
 def write_junit(reports: Sequence[Report], path: Path) -> None:
     """Write reports as JUnit XML, a test case each."""
     failures = sum(not report.passed for report in reports)
