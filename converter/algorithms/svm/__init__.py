@@ -1,5 +1,5 @@
-"""SVM: classifiers one against the rest, or one against one."""
+"""SVM: one classifier for each model, or a machine for each two models."""
 
-from . import one_vs_one, one_vs_rest
+from .rows import ROWS
 
-ROWS = (*one_vs_rest.ROWS, *one_vs_one.ROWS)
+__all__ = ["ROWS"]

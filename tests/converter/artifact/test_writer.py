@@ -27,14 +27,13 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVR, LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
 from modelpick.converter import convert, restore, to_artifact
 from modelpick.converter.algorithms.kmeans.estimators import KMeansModelSelector
 from modelpick.converter.algorithms.knn.estimators import KNNModelSelector
 from modelpick.converter.algorithms.mlp.rows import MLPModelSelector
-from modelpick.converter.algorithms.svm.one_vs_rest import SVMModelSelector
+from modelpick.converter.algorithms.svm.estimators import OneVsRestModelSelector
 from modelpick.runtime import DocumentError, ModelpickError, Selector
 from support import reference
 from support.artifacts import built, contents, converted, encoded
@@ -261,7 +260,7 @@ def check_scores(found, estimator, queries, tolerance):
 CHECKS = {
     KNNModelSelector: check_knn,
     KMeansModelSelector: check_kmeans,
-    SVMModelSelector: check_scores,
+    OneVsRestModelSelector: check_scores,
     MLPModelSelector: check_scores,
 }
 TYPES = {"float": (FloatTensorType, np.float32, 2e-5), "double": (DoubleTensorType, np.float64, 1e-12)}
@@ -314,14 +313,8 @@ def test_estimators_are_fitted_estimators_of_scikit_learn(model):
     if model["algorithm"] in CLASSES:
         assert isinstance(estimator, CLASSES[model["algorithm"]])
         return
-    assert isinstance(estimator.linear_, LinearSVC) == ("linear_classifiers" in model)
-    assert [type(machine) for machine in estimator.machines_] == [SVR] * len(model.get("rbf_classifiers", []))
-    unit = QUERIES / np.linalg.norm(QUERIES, axis=1, keepdims=True)
-    scores = [machine.predict(unit) for machine in estimator.machines_]
-    if estimator.linear_ is not None:
-        scores = [*estimator.linear_.decision_function(unit).T, *scores]
     expected = [[score for _, score in reference.svm_scores(model, query)] for query in QUERIES]
-    np.testing.assert_allclose(np.transpose(scores), expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(estimator.choice_scores(QUERIES), expected, rtol=1e-9, atol=1e-12)
 
 
 BAD_FEATURES = {

@@ -1,0 +1,312 @@
+"""The rows of support vector machines, and how their machines are trained.
+
+``native/1`` picks by one classifier for each model, as the original did. By ``native/2``, as the original does now, and
+by ``trainer/1``, as the code that trains the models predicts, an SVC compares each two models: most comparisons won
+wins. These two read other fields, and count comparisons among candidates differently.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import combinations, permutations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.svm import SVC, LinearSVC
+
+from modelpick.runtime import DocumentError
+from modelpick.runtime.schema import Output
+
+from ...formats.outcomes import Indices, Settings, Training
+from ...graphs.unit_length import directions
+from ..base import Matrix
+from ..choices import describe_choices, expect_classifiers, hold_classifiers
+from ..row import (
+    TOLERANCE,
+    Answer,
+    Expected,
+    Explanation,
+    Held,
+    Probes,
+    Row,
+    WholeGraph,
+    explained_scores,
+    trained,
+)
+from .estimators import KernelClassifier, LinearClassifier, OneVsOneModelSelector, OneVsRestModelSelector
+from .forms import (
+    KERNELS,
+    OneVsOneForm,
+    OneVsRestForm,
+    TrainerForm,
+    classifiers,
+    load_one_vs_one,
+    load_one_vs_rest,
+    load_trainer,
+    one_vs_rest_instead,
+    svc_parameters,
+)
+from .graph import (
+    ONE_VS_ONE,
+    add_one_vs_one,
+    add_one_vs_rest,
+    expands_machines,
+    expands_pairs,
+    one_vs_rest_outputs,
+    shared_support_vectors,
+)
+
+# Penalties and widths of the kernel that tuning tries.
+PENALTIES, GAMMAS = (0.25, 1.0, 4.0), (0.5, 1.0, 2.0)
+
+
+def _describe_one_vs_rest(estimator: OneVsRestModelSelector) -> dict[str, Any]:
+    vectors = sum(len(machine.support_vectors) for machine in estimator.machines_)
+    widths = 1 if not vectors or expands_machines(estimator) else vectors
+    values = estimator.n_features_in_ * widths + vectors
+    return describe_choices(estimator, vectors, "score, then classifier", values)
+
+
+def _stored_rows(estimator: OneVsRestModelSelector) -> list[int]:
+    linear, places = len(estimator.coef_), shared_support_vectors(estimator.machines_).places
+    return [*range(linear), *(linear + row for place in places for row in place)]
+
+
+def _probes_one_vs_rest(estimator: OneVsRestModelSelector) -> Probes:
+    matrices = [*estimator.coef_[:, None], *(machine.support_vectors for machine in estimator.machines_)]
+    return Probes(np.vstack(matrices), np.repeat(estimator.choice_models_, [len(vectors) for vectors in matrices]))
+
+
+def _describe_one_vs_one(estimator: OneVsOneModelSelector) -> dict[str, Any]:
+    count, width = estimator.support_vectors_.shape
+    widths = 1 if estimator.kernel == "linear" or expands_pairs(estimator) else count
+    return describe_choices(estimator, count, "comparisons won, then model", width * widths + count)
+
+
+def _probes_one_vs_one(estimator: OneVsOneModelSelector) -> Probes:
+    return Probes(estimator.support_vectors_, np.repeat(np.arange(len(estimator.n_support_)), estimator.n_support_))
+
+
+def _expect(estimator: OneVsOneModelSelector, queries: Matrix, explained: Sequence[Explanation]) -> Iterator[Expected]:
+    """Yield what is expected: a comparison that roundings decide may go either way."""
+    nothing, choices = np.empty(0), estimator.choice_models_
+    first, second = (choices[models] for models in estimator.pairs)
+    expected_pairs = estimator.pair_scores(queries)
+    undecided_pairs = np.abs(expected_pairs) <= _roundings(estimator, queries)
+    for why, pairs, close in zip(explained, expected_pairs, undecided_pairs, strict=True):
+        scores = estimator.wins(pairs[None])[0]
+        models = {choices[scores.argmax()]}
+        if close.any():
+            models = set(choices[_may_win(estimator, pairs, close)])
+            won = np.array([classifier["score"] for classifier in why["classifiers"]])
+            undecided = np.array([close[(first == model) | (second == model)].sum() for model in choices])
+            scores = np.where(np.abs(won - scores) <= undecided, won, scores)
+        answer = Answer(explained_scores(why, estimator.model_names_), nothing)
+        expected = Answer(estimator.best_per_model(scores[None])[0], nothing)
+        yield Expected(answer, expected, models, bool(close.any()))
+
+
+def _hold(estimator: OneVsOneModelSelector, queries: Matrix, ask: WholeGraph) -> Iterator[Held]:
+    """Hold comparisons to the estimator, and what is counted of them to the comparisons."""
+    found, scores, chosen = ask((Output.PAIR, Output.SCORE, Output.CLASSIFIER), queries)
+    pairs = estimator.pair_scores(queries)
+    if found.shape == pairs.shape:
+        pairs = np.where(np.abs(found - pairs) <= _roundings(estimator, queries), found, pairs)
+    yield Held(Output.PAIR, found, pairs)
+    won = estimator.wins(pairs)
+    yield Held(Output.SCORE, scores, won)
+    yield Held(Output.CLASSIFIER, chosen, won.argmax(axis=1))
+
+
+def _roundings(estimator: OneVsOneModelSelector, queries: Matrix) -> Matrix:
+    """Return how far off comparisons may be, (b, n_pairs): sums are off by a share of what they add up."""
+    largest = np.ones(len(queries))
+    if estimator.kernel == "linear":
+        largest = np.abs(queries @ estimator.support_vectors_.T).max(axis=1)
+    added_up: Matrix = np.maximum(1.0, np.abs(estimator.pair_coef_).sum(axis=1) * largest[:, None])
+    return TOLERANCE * added_up
+
+
+def _may_win(estimator: OneVsOneModelSelector, pairs: Matrix, close: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return which models may win where close comparisons go either way: bool, (n_models,)."""
+    first, second = estimator.pairs
+    models = np.arange(len(estimator.choice_models_))[:, None]
+    surely = (((pairs > 0) & ~close & (first == models)) | ((pairs <= 0) & ~close & (second == models))).sum(axis=1)
+    perhaps = surely + (close & ((first == models) | (second == models))).sum(axis=1)
+    may: npt.NDArray[np.bool_] = perhaps >= surely.max()
+    return may
+
+
+def _fit_one_vs_rest(training: Training) -> OneVsRestModelSelector:
+    """Train one classifier for each model, on unit vectors as they are scored.
+
+    A classifier separates the queries on which its model exceeds the mean from the rest, each weighted by how far it is
+    from the mean: the cost of a mistake (B. Zadrozny, J. Langford, N. Abe, Cost-Sensitive Learning by
+    Cost-Proportionate Example Weighting, ICDM 2003). Where there are no two sides, its score is a constant.
+    """
+    features, settings, names = directions(training.features), training.settings, training.benchmark.model_names
+    linear, machines = [], []
+    for name, advantages in zip(names, training.advantages.T, strict=True):
+        ahead, costs = advantages > 0, np.abs(advantages)
+        counted = costs > 0
+        coef, intercept = np.zeros(features.shape[1]), 1.0 if ahead.any() else -1.0
+        vectors, dual_coef = features[:1], np.zeros(1)
+        two_sided = len(set(ahead[counted])) > 1
+        if two_sided and settings.kernel == "linear":
+            classifier = LinearSVC(C=settings.C, random_state=settings.seed).fit(features, ahead, costs)
+            coef, intercept = classifier.coef_[0], float(classifier.intercept_[0])
+        elif two_sided:
+            machine = SVC(C=settings.C, gamma=settings.gamma).fit(features[counted], ahead[counted], costs[counted])
+            vectors, dual_coef = machine.support_vectors_, machine.dual_coef_[0]
+            intercept = float(machine.intercept_[0])
+        if settings.kernel == "linear":
+            linear.append(LinearClassifier(name, coef, intercept))
+        else:
+            machines.append(KernelClassifier(name, vectors, dual_coef, intercept, settings.gamma))
+    return OneVsRestModelSelector().fit(linear, machines, names)
+
+
+def _write_one_vs_rest(estimator: OneVsRestModelSelector, training: Training) -> dict[str, Any]:
+    """Return the fields of a file of version 1: the classifiers, and an SVC by which other readers pick."""
+    settings, names = training.settings, training.benchmark.model_names
+    fields: dict[str, Any] = {
+        "model_names": names,
+        "kernel_type": _kernel_type(settings),
+        "gamma": settings.gamma,
+        **classifiers(estimator),
+        "kernel": settings.kernel,
+        "C": settings.C,
+        "n_classes": len(names),
+    }
+    labels, svc = _trained_svc(training)
+    if svc is None:
+        return fields
+    fields |= svc_parameters(svc) | {"classes": labels.tolist()}
+    if len(labels) < len(names):
+        # Today's router wants all models, and takes these parameters before the others.
+        fields["svc"] = svc_parameters(_of_all_models(training, labels, svc))
+    return fields
+
+
+def _trained_svc(training: Training) -> tuple[Indices, SVC | None]:
+    """Train an SVC that labels queries with models: the models that are labels, and it; None where there is one."""
+    examples, settings = training.examples(), training.settings
+    labels = np.unique(examples.models)
+    if len(labels) < 2:
+        return labels, None
+    svc = SVC(C=settings.C, gamma=settings.gamma, kernel=settings.kernel)
+    return labels, svc.fit(training.features[examples.queries], examples.models, examples.weights)
+
+
+def _of_all_models(training: Training, labels: Indices, svc: SVC | None) -> OneVsOneModelSelector:
+    """Return the estimator of all models of the records; those that are labels always win against the others.
+
+    Parameters
+    ----------
+    labels, svc
+        See `_trained_svc`. Models that no query is labelled with have no support vectors.
+    """
+    names, settings = training.benchmark.model_names, training.settings
+    m = len(names)
+    vectors, coefs, intercepts, counts = training.features[:1], np.zeros((0, 1)), np.zeros(0), np.ones(1, np.int64)
+    if svc is not None:
+        # scikit-learn turns the sign of a single comparison, and so do files of two models.
+        sign = -1.0 if len(labels) == 2 else 1.0
+        vectors, counts = svc.support_vectors_, svc.n_support_
+        coefs, intercepts = sign * svc.dual_coef_, sign * svc.intercept_
+    owners = np.repeat(labels, counts)
+    dual_coef = np.zeros((m - 1, len(vectors)))
+    for (a, own), (b, other) in permutations(enumerate(labels), 2):
+        dual_coef[other - (other > own), owners == own] = coefs[b - (b > a), owners == own]
+    known = dict(zip(combinations(labels, 2), intercepts, strict=True))
+    intercept = [known.get(pair, -1.0 if pair[1] in labels else 1.0) for pair in combinations(range(m), 2)]
+    n_support = np.zeros(m, np.int64)
+    n_support[labels] = counts
+    sign = -1.0 if m == 2 else 1.0
+    estimator = OneVsOneModelSelector(KERNELS[_kernel_type(settings)], settings.gamma)
+    return estimator.fit(vectors, sign * dual_coef, sign * np.array(intercept), n_support, names)
+
+
+def _fit_one_vs_one(training: Training) -> OneVsOneModelSelector:
+    return _of_all_models(training, *_trained_svc(training))
+
+
+def _write_one_vs_one(estimator: OneVsOneModelSelector, training: Training) -> dict[str, Any]:
+    """Return the fields of a file of version 2.
+
+    Raises
+    ------
+    DocumentError
+        When all records are of one model, which is no choice.
+    """
+    settings, names = training.settings, training.benchmark.model_names
+    if len(names) < 2:
+        raise DocumentError(f"svm: expected records of two models or more, got {names[0]!r} alone")
+    return {
+        "format_version": 2,
+        "model_names": names,
+        "kernel_type": _kernel_type(settings),
+        "gamma": settings.gamma,
+        "input_normalization": "none",
+        "svc": svc_parameters(estimator),
+        "C": settings.C,
+    }
+
+
+def _kernel_type(settings: Settings) -> str:
+    """Name the user's kernel as files do."""
+    return next(name for name, kernel in KERNELS.items() if kernel == settings.kernel)
+
+
+def _grid(settings: Settings) -> list[Settings]:
+    """Return settings with other penalties, and other widths of a Gaussian kernel."""
+    gammas = GAMMAS if settings.kernel == "rbf" else (settings.gamma,)
+    return [settings._replace(C=C, gamma=gamma) for C in PENALTIES for gamma in gammas]
+
+
+# Settings that training reads.
+SETTINGS = frozenset({"C", "gamma", "kernel", "quality_weight"})
+_one_vs_one = partial(
+    Row,
+    algorithm="svm",
+    estimator=OneVsOneModelSelector,
+    outputs=ONE_VS_ONE,
+    graph=add_one_vs_one,
+    describe=_describe_one_vs_one,
+    stored_rows=lambda estimator: list(range(len(estimator.support_vectors_))),
+    probes=_probes_one_vs_one,
+    expect=_expect,
+    hold=_hold,
+)
+ROWS = (
+    Row(
+        algorithm="svm",
+        semantics="native/1",
+        form=OneVsRestForm,
+        load=load_one_vs_rest,
+        estimator=OneVsRestModelSelector,
+        outputs=one_vs_rest_outputs,
+        graph=add_one_vs_rest,
+        describe=_describe_one_vs_rest,
+        stored_rows=_stored_rows,
+        probes=_probes_one_vs_rest,
+        expect=expect_classifiers,
+        hold=hold_classifiers,
+        fit=_fit_one_vs_rest,
+        train=trained(_fit_one_vs_rest, _write_one_vs_rest),
+        grid=_grid,
+        settings=SETTINGS,
+        by_direction=True,
+    ),
+    _one_vs_one(
+        semantics="native/2",
+        form=OneVsOneForm,
+        load=load_one_vs_one,
+        instead=one_vs_rest_instead,
+        fit=_fit_one_vs_one,
+        train=trained(_fit_one_vs_one, _write_one_vs_one),
+        grid=_grid,
+        settings=SETTINGS,
+    ),
+    _one_vs_one(semantics="trainer/1", form=TrainerForm, load=load_trainer),
+)
