@@ -1,7 +1,4 @@
-"""The endpoints of the gateway.
-
-Files that change are swapped in while requests are served.
-"""
+"""The endpoints of the gateway. Changed files are swapped in while requests are served."""
 
 import os
 import time
@@ -32,7 +29,7 @@ from .relay import Relay, Served, UntilGone
 from .state import State, held
 
 STARTED = int(time.time())
-# Bytes of a body up to which reading it takes less time than handing it to a thread is worth.
+# Bodies up to this number of bytes are read in less time than it takes to hand them to a thread.
 SMALL_BODY = 65_536
 SEEN = ["GET", "HEAD"]
 
@@ -43,12 +40,12 @@ async def _state(request: Request) -> State:
 
 
 async def _client(request: Request, state: Annotated[State, Depends(_state)]) -> str:
-    """Return the digest of the client's key; empty where clients need none.
+    """Return the digest of the client's key, or an empty string where clients need no key.
 
     Raises
     ------
     RefusedError
-        When the client has none of the keys.
+        When the client's key is not one of the gateway's.
     """
     keys = state.config.client_keys
     if not keys:
@@ -77,7 +74,7 @@ class _Named:
 
 @routes.post("/v1/chat/completions")
 async def chat(request: Request, state: Gateway, client: Client) -> Response:
-    """Pass a chat completion on to the backend that it names, or that is picked."""
+    """Pass a chat completion on to the backend that it names, or to the picked backend."""
     raw = await bodies.read(request, state.config.limits)
     body = bodies.chat(raw) if len(raw) <= SMALL_BODY else await state.in_thread(bodies.chat, raw)
     serve = partial(request.app.state.relay.serve, raw=raw, body=body, headers=request.headers.raw)
@@ -115,7 +112,7 @@ async def models(state: Gateway, client: Client) -> dict[str, Any]:
 
 @routes.get("/v1/models/{name:path}")
 async def model(name: str, state: Gateway, client: Client) -> dict[str, Any]:
-    """Return one of them."""
+    """Return one of the models."""
     if name not in _names(state):
         raise unknown_model(name)
     return _model(name)
@@ -123,7 +120,7 @@ async def model(name: str, state: Gateway, client: Client) -> dict[str, Any]:
 
 @routes.post("/v1/outcomes", status_code=202)
 async def outcomes(request: Request, state: Gateway, client: Client) -> dict[str, str]:
-    """Take what is said of a decision's answer; once or several times, the last counts."""
+    """Record an outcome of a decision. Of several outcomes of one signal the last counts."""
     if state.recorder is None:
         raise RefusedError(404, "expected a gateway that writes decisions")
     said: Outcome = bodies.outcome(await bodies.read(request, state.config.limits))
@@ -132,7 +129,7 @@ async def outcomes(request: Request, state: Gateway, client: Client) -> dict[str
     return {"decision_id": said.decision_id, "signal": said.signal}
 
 
-# A selection takes microseconds: on the event loop it is done sooner than a thread would have started.
+# A selection takes microseconds: on the event loop it ends sooner than a thread starts.
 @routes.post("/select/{name}")
 async def select(name: str, request: Request, state: Gateway, client: Client) -> dict[str, str]:
     """Pick the language model for a vector."""
@@ -151,7 +148,7 @@ async def healthz() -> dict[str, str]:
 
 @routes.api_route("/readyz", methods=SEEN)
 async def readyz(state: Gateway) -> dict[str, Any]:
-    """Return which selectors serve, and from which JSON models; the gateway starts only once all are loaded."""
+    """Return the selectors that serve, and their JSON models' digests. The gateway starts once all are loaded."""
     store, rankings = state.files.store, state.files.rankings
     versions = {name: store[name].metadata.source_sha256 for name in store.names}
     ready = {"status": "ready", "selectors": versions, "refusals": store.refusals}
@@ -160,16 +157,16 @@ async def readyz(state: Gateway) -> dict[str, Any]:
 
 @routes.get("/metrics")
 def metrics() -> Response:
-    """Return the metrics to Prometheus: of all workers, where PROMETHEUS_MULTIPROC_DIR names the folder they share."""
+    """Return the metrics for Prometheus, of all workers where PROMETHEUS_MULTIPROC_DIR names their shared folder."""
     return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
-# What the routes are, for who asks for another.
+# The routes, for the message to a client that requests another.
 SERVED = ", ".join(route.path for route in routes.routes if isinstance(route, APIRoute))
 
 
 async def refused(request: Request, error: Exception) -> Response:
-    """Answer what a handler raised, in the shape of OpenAI's errors."""
+    """Answer with the error that a handler raised, in the shape of OpenAI's errors."""
     match error:
         case RefusedError():
             return answer(error.status, str(error), error.param, error.code)

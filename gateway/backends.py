@@ -1,4 +1,4 @@
-"""Asking backends: the first that serves does, and its answer is passed on byte for byte."""
+"""Asking backends: the answer of the first backend that serves is passed on byte for byte."""
 
 import asyncio
 import time
@@ -30,7 +30,7 @@ class Failure(NamedTuple):
 
     backend: Backend
     status: int
-    """What the client gets if no other backend serves: 502, or 504 after a time limit."""
+    """Status for the client if no other backend serves: 502, or 504 after a time limit."""
     reason: str
 
 
@@ -44,34 +44,34 @@ class NoBackendError(Exception):
 
 
 class Answer(NamedTuple):
-    """A backend's answer, of which the first is there."""
+    """A backend's answer, whose headers and first bytes have arrived."""
 
     backend: Backend
     status: int
     headers: Headers
-    """Those that are passed on."""
+    """Headers that are passed on."""
     first: bytes
     rest: AsyncIterator[bytes]
     response: httpx.Response
     rule: failing_over.Rule
     failures: tuple[Failure, ...] = ()
-    """Why those that were asked before did not serve."""
+    """Why each backend that was asked before did not serve."""
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds after which the backend wants to be asked again, if it says so in seconds."""
+        """Seconds after which the backend wants to be asked again, if it gives them."""
         with suppress(ValueError):
             return max(0.0, float(self.response.headers.get(RETRY_AFTER, "")))
         return None
 
     @property
     def streams(self) -> bool:
-        """Whether it is a stream of events."""
+        """Whether the answer is a stream of events."""
         return _streams(self.response)
 
 
 class Circuits(dict[str, Breaker]):
-    """The breaker of each backend, made when it is first asked for."""
+    """The breaker of each backend, made on first use."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__()
@@ -92,13 +92,13 @@ async def first_answer(
 ) -> Answer:
     """Return the answer of the first backend that serves, by `failing_over`.
 
-    Those whose circuit is open are asked last. Where none serves, the last answer that a client may see is passed on,
-    rather one that says when to ask again.
+    Backends whose circuit is open are asked last. Where no backend serves, the last answer that a client may see is
+    passed on; an answer that says when to ask again is preferred.
 
     Raises
     ------
     NoBackendError
-        When there is no such answer.
+        When no backend serves and no answer may be seen by a client.
     """
     failures: list[Failure] = []
     kept: Answer | None = None
@@ -132,7 +132,7 @@ async def first_answer(
 
 
 def _turns(ranked: Sequence[Backend], circuits: Mapping[str, Breaker]) -> Iterator[Backend]:
-    """Yield backends as they are to be asked: those whose circuit is open last."""
+    """Yield backends in the order in which to ask them: those whose circuit is open come last."""
     last = []
     for backend in ranked:
         if circuits[backend.name].take():
@@ -143,7 +143,7 @@ def _turns(ranked: Sequence[Backend], circuits: Mapping[str, Breaker]) -> Iterat
 
 
 async def _whole(answer: Answer, limits: Limits) -> Answer:
-    """Read a failed answer, as much of it as is ever shown, so that its connection is free for the next backend."""
+    """Read a failed answer, up to the length that is ever shown, so that its connection is free for another request."""
     body = bytearray(answer.first)
     with suppress(TimeoutError, httpx.HTTPError):
         async with asyncio.timeout(limits.connect_seconds):
@@ -164,10 +164,10 @@ async def _nothing() -> AsyncIterator[bytes]:
 async def _ask(
     web: httpx.AsyncClient, backend: Backend, body: bytes, headers: Headers, limits: Limits
 ) -> Answer | Failure:
-    """Ask one backend, and wait for the first of its body.
+    """Ask one backend, and wait for the first bytes of its body.
 
-    A connection that was kept may be closed by the backend just as the request arrives: where nothing was sent back on
-    such a one, the request is sent once more, on a fresh one.
+    The backend may close a kept connection just as the request arrives. Where nothing was sent back on a kept
+    connection, the request is sent once more on a new one.
     """
     start = time.perf_counter()
     failed = ""
@@ -214,7 +214,7 @@ def _streams(response: httpx.Response) -> bool:
 
 
 async def _first(response: httpx.Response, rest: AsyncIterator[bytes]) -> bytes:
-    """Return the first bytes of a body: of a stream up to its first event, of a refusal as much as is looked at."""
+    """Return the first bytes of a body: a stream up to its first event, a refusal up to the inspected length."""
     streams, first = _streams(response), bytearray()
     async for chunk in rest:
         first += chunk

@@ -1,4 +1,4 @@
-"""Request bodies: read up to a limit, and checked; whatever is wrong is `RefusedError` with 4xx."""
+"""Request bodies, read up to a limit, and checked. Each fault is a `RefusedError` with a status of 4xx."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ SHOWN = 60
 
 
 class Query(BaseModel):
-    """What ``POST /select/NAME`` takes: features, or an embedding and its category."""
+    """The body of ``POST /select/NAME``: features, or an embedding and its category."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -33,7 +33,7 @@ class Query(BaseModel):
 
 
 class Said(BaseModel):
-    """What ``POST /v1/outcomes`` takes: of which decision, and a quality, the name of a signal, or both."""
+    """The body of ``POST /v1/outcomes``: a decision, and a quality, the name of a signal, or both."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -66,7 +66,7 @@ def query(raw: bytes) -> dict[str, Any]:
 
 
 def outcome(raw: bytes) -> Outcome:
-    """Check what is said of a decision's answer."""
+    """Check an outcome of a decision."""
     try:
         said = Said.model_validate_json(raw)
     except ValidationError as error:
@@ -78,11 +78,11 @@ def outcome(raw: bytes) -> Outcome:
 
 
 def chat(raw: bytes) -> dict[str, Any]:
-    """Check what the gateway itself needs of a chat completion; the rest is for the backend to check.
+    """Check the keys of a chat completion that the gateway reads; the backend checks the others.
 
-    A key that stands twice is refused, since parsers differ in which of the two they take: the backend would answer
-    another request than the one that was looked at. So is one that differs from another in case alone, where the
-    gateway reads: Go's parser takes either.
+    A repeated key is refused: parsers differ in which of its values they take, so the backend could answer another
+    request than the gateway has checked. Among the keys that the gateway reads, a key that differs from another one in
+    case alone is refused too: Go's parser takes either.
     """
     try:
         body = from_json(raw, allow_inf_nan=False)
@@ -113,7 +113,7 @@ def _refuse_repeated(keys: Iterable[str]) -> None:
 
 
 def named(raw: bytes, body: Mapping[str, Any], model: str) -> bytes:
-    """Return a body for a model: as it came where that asks for this model, else with the name replaced."""
+    """Return a body for a model: unchanged where it names this model, else with the name replaced."""
     if body["model"] == model:
         return raw
     try:

@@ -1,4 +1,4 @@
-"""A circuit breaker for each backend: one that fails again and again is asked last, until a probe of it serves."""
+"""A circuit breaker for each backend: after repeated failures a backend is asked last, until a probe of it serves."""
 
 import time
 from collections.abc import Callable
@@ -6,23 +6,23 @@ from collections.abc import Callable
 from prometheus_client import Counter
 
 CIRCUITS = Counter("modelpick_gateway_circuits", "Circuits of backends that opened or closed.", ["model", "state"])
-# Doublings of the time until the next probe.
+# Most doublings of the time until the next probe.
 MOST_DOUBLINGS = 5
 
 
 class Breaker:
-    """Whether a backend is worth asking; used from the event loop alone.
+    """Whether a backend is worth asking; used only from the event loop.
 
     Parameters
     ----------
     name
-        Of the backend.
+        Name of the backend.
     failures
-        In a row, after which it opens.
+        Number of consecutive failures after which the circuit opens.
     seconds
-        Until the first probe; each that fails doubles them.
+        Seconds until the first probe; each failed probe doubles them.
     clock
-        Seconds that only grow.
+        A monotonic clock, in seconds.
     """
 
     def __init__(self, name: str, failures: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -31,11 +31,11 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether it waits for a probe that serves."""
+        """Whether the circuit is open: only probes are sent until one serves."""
         return self._failures >= self._most
 
     def take(self) -> bool:
-        """Return whether the backend may be asked in its turn; where it is open, that is one probe's permission."""
+        """Return whether the backend may be asked in its turn; where the circuit is open, this permits one probe."""
         if not self.is_open:
             return True
         if self._clock() < self._until:
@@ -44,13 +44,13 @@ class Breaker:
         return True
 
     def served(self) -> None:
-        """Close it."""
+        """Close the circuit."""
         if self.is_open:
             CIRCUITS.labels(self._name, "closed").inc()
         self._failures = self._probes = 0
 
     def failed(self, retry_after: float | None = None) -> None:
-        """Count a failure; the backend may have said after which seconds it wants to be asked again."""
+        """Count a failure. The backend may have given the seconds after which to ask it again."""
         was_open = self.is_open
         self._failures += 1
         if not self.is_open:

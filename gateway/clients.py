@@ -10,15 +10,15 @@ import httpx
 
 from .config import ConfigError, Limits
 
-# What httpx reads of the environment.
+# Environment variables that httpx reads.
 VARIABLES = "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR"
 
 
 class Clients:
     """HTTP clients that have one request at a time each.
 
-    For every request httpx looks at all connections of a client, which takes longer than the rest of it as soon as
-    there are dozens.
+    For each request httpx looks at all connections of a client; with dozens of connections, this takes longer than the
+    rest of the request.
 
     Raises
     ------
@@ -37,7 +37,7 @@ class Clients:
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Lend a client; the one that was used last, since its connections are the most likely to be still open."""
+        """Lend the client that was used last, since its connections are the most likely to be still open."""
         web = self._idle.pop()[1] if self._idle else self._new()
         try:
             yield web
@@ -46,7 +46,7 @@ class Clients:
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
-        """Close clients that a burst needed, and that nobody has used for a while; at the end, all."""
+        """Close clients that have not been used for a while, as after a burst; at the end, close all."""
         closing = asyncio.ensure_future(self._close_idle())
         try:
             yield
@@ -68,6 +68,6 @@ class Clients:
         return httpx.AsyncClient(
             verify=self._trusted,
             timeout=httpx.Timeout(None, connect=self._limits.connect_seconds),
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # those of one request are no other's
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # cookies of one request must not reach another
             follow_redirects=False,
         )

@@ -1,4 +1,4 @@
-"""Serving: what ``modelpick serve`` and ``python -m modelpick.gateway`` do."""
+"""The commands ``modelpick serve`` and ``python -m modelpick.gateway``."""
 
 import argparse
 import os
@@ -25,7 +25,7 @@ def serve(file: Path, *, host: str = HOST, port: int = PORT, workers: int = 1, l
     Raises
     ------
     ModelpickError
-        When the file, or something that it names, is refused; nothing is served then.
+        When the configuration, or a file that it names, is refused; nothing is served then.
     """
     with tempfile.TemporaryDirectory() as shared:
         os.environ["MODELPICK_GATEWAY"] = str(file)
@@ -53,7 +53,7 @@ def serve(file: Path, *, host: str = HOST, port: int = PORT, workers: int = 1, l
 
 
 def arguments() -> argparse.ArgumentParser:
-    """Return what the command takes."""
+    """Return the parser of the command's arguments."""
     parser = argparse.ArgumentParser(prog="python -m modelpick.gateway", description="Serve a gateway's file.")
     parser.add_argument("file", type=Path)
     parser.add_argument("--host", default=HOST)

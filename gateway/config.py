@@ -23,18 +23,18 @@ from modelpick.runtime import ModelpickError
 
 AUTO = "auto"
 COMPLETIONS = "/chat/completions"
-# What a request may hold that not every model takes.
+# Parts of a request that only some models take.
 Kind = Literal["image", "audio", "file", "tools", "json_schema"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 
 
 class ConfigError(ModelpickError):
-    """A file that is no gateway's: one line that names the file, the place, and what was expected there."""
+    """A bad configuration file: one line that names the file, the place, and what was expected there."""
 
 
 class _Table(BaseModel):
-    """A table of the file: keys that it does not know are refused by name."""
+    """A table of the file: unknown keys are refused by name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -43,25 +43,25 @@ class Backend(_Table):
     """One language model behind an OpenAI-compatible API."""
 
     name: str = Field(min_length=1)
-    """Its name for clients and in the artifact."""
+    """Name of the model for clients and in the artifact."""
     base_url: HttpUrl
-    """What stands before ``/chat/completions``, as OpenAI's clients take it; a query stays behind the path."""
+    """Base URL, to which ``/chat/completions`` is added, as OpenAI's clients take it; a query stays behind the path."""
     model: str | None = None
-    """Its name at the backend, where that is another."""
+    """Name of the model at the backend, where it is another."""
     key_env: str | None = None
-    """Environment variable of the key that the backend wants; clients' keys are never passed on."""
+    """Environment variable of the key for the backend; clients' keys are never passed on."""
     input_price: float | None = Field(None, ge=0)
-    """Price of a million tokens of prompt. Where both prices are there, they replace the costs of the records."""
+    """Price of a million tokens of prompt. Where both prices are given, they replace the costs of the records."""
     output_price: float | None = Field(None, ge=0)
     """Price of a million tokens of answer."""
     answer_tokens: PositiveInt = 400
-    """Length of its usual answer, which the predicted cost assumes."""
+    """Tokens of the model's usual answer, which the predicted cost assumes."""
     context_tokens: PositiveInt | None = None
-    """Tokens that prompt and answer may have together; None where that is not known."""
+    """Most tokens of prompt and answer together; None where unknown."""
     max_output_tokens: PositiveInt | None = None
-    """Tokens that an answer may have; None where that is not known."""
+    """Most tokens of an answer; None where unknown."""
     accepts: tuple[Kind, ...] | None = None
-    """What its requests may hold in addition to text. None where that is not known: all is sent then."""
+    """What requests to the model may hold in addition to text; None where unknown: all requests are sent then."""
 
     @field_validator("base_url")
     @classmethod
@@ -76,7 +76,7 @@ class Backend(_Table):
 
     @property
     def url(self) -> str:
-        """Where chat completions are asked for."""
+        """URL of chat completions."""
         base, mark, query = str(self.base_url).partition("?")
         return f"{base.rstrip('/')}{COMPLETIONS}{mark}{query}"
 
@@ -86,46 +86,46 @@ class Backend(_Table):
         return os.environ.get(self.key_env, "").strip() or None if self.key_env else None
 
     def cost(self, prompt_tokens: float, answer_tokens: float) -> float | None:
-        """Return the price of an answer to a prompt; None where prices are not known."""
+        """Return the price of an answer to a prompt; None where the prices are unknown."""
         if self.input_price is None or self.output_price is None:
             return None
         return (prompt_tokens * self.input_price + answer_tokens * self.output_price) / 1e6
 
 
 class Limits(_Table):
-    """What one request may take."""
+    """Limits of requests; times are in seconds."""
 
     connections: PositiveInt = 1_000
-    """Clients' connections at a time, in each worker."""
+    """Most connections of clients at a time, in each worker."""
     header_seconds: PositiveFloat = 10.0
-    """Until a request's headers are there."""
+    """Time until a request's headers have arrived."""
     body_bytes: PositiveInt = 4_000_000
     pick_threads: PositiveInt = 2
-    """Threads of each worker that read requests and pick, so that its event loop goes on."""
+    """Threads of each worker that read requests and pick, so that the event loop is not blocked."""
     connect_seconds: PositiveFloat = 2.0
-    """Until a backend accepts the connection."""
+    """Time until a backend accepts the connection."""
     first_byte_seconds: PositiveFloat = 60.0
-    """Until the first byte of a backend's answer; without streaming, that is the whole of it."""
+    """Time until the first byte of a backend's answer; without streaming, until the whole answer is ready."""
     total_seconds: PositiveFloat = 600.0
-    """Until the last byte, over all backends that are tried."""
+    """Time until the last byte, over all backends that are tried."""
     stop_seconds: PositiveInt = 60
-    """What requests in flight have to finish when the gateway is stopped."""
+    """Time that requests in flight have to finish when the gateway is stopped."""
     idle_seconds: PositiveFloat = 15.0
-    """After which a connection to a backend that is not used is closed."""
+    """Time after which an unused connection to a backend is closed."""
     failures: PositiveInt = 5
-    """In a row, after which a backend is asked last, until a probe of it serves."""
+    """Number of consecutive failures after which a backend is asked last, until a probe of it serves."""
     probe_seconds: PositiveFloat = 10.0
-    """Until a backend that failed so often is probed; twice as long after each probe that fails, up to 32 times."""
+    """Time until the first probe of a backend that failed repeatedly; each failed probe doubles it, up to 32 times."""
 
 
 class Preference(_Table):
-    """What the pick prefers, where outcomes are predicted; see docs/outcomes.md."""
+    """Preferences of the pick, where outcomes are predicted; see docs/outcomes.md."""
 
     keep: float | None = None
     cost_weight: Weight | None = None
     seconds_weight: Weight | None = None
     quality: float | None = None
-    """The cheapest backend whose predicted quality reaches it is picked; where none does, the best."""
+    """Least predicted quality: the cheapest backend that reaches it is picked; where none does, the best backend."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -136,50 +136,50 @@ class Preference(_Table):
 
 
 class Conversations(_Table):
-    """How long a conversation keeps its model, and why."""
+    """When a conversation keeps its model."""
 
     header: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")] = "x-conversation-id"
-    """Header that names the conversation; without it, the digest of the first messages does."""
+    """Header that names the conversation; without it, a digest of the first messages names the conversation."""
     expire_seconds: PositiveFloat = 3_600.0
-    """After which a conversation is forgotten."""
+    """Seconds after which a conversation is forgotten."""
     remembered: PositiveInt = 100_000
-    """Conversations that a worker remembers."""
+    """Most conversations that a worker remembers."""
     cache_discount: Share = 0.5
-    """Share of the price of a prompt's tokens that its prefix saves, where a backend has it in its cache."""
+    """Share of the price of a prompt's tokens that is saved where the backend has its prefix in the cache."""
 
 
 class Decisions(_Table):
-    """Where decisions and their outcomes are written, and what of a prompt."""
+    """Where decisions and their outcomes are written, and how much of a prompt is kept."""
 
     url: str = "sqlite:///decisions.sqlite"
-    """Of SQLAlchemy; a file of SQLite is relative to the gateway's file. Nothing is written where it is empty."""
+    """URL for SQLAlchemy; an SQLite file's path is relative to the configuration file. Empty: nothing is written."""
     store: Literal["nothing", "embedding", "text"] = "nothing"
-    """What is kept of a prompt."""
+    """Which form of a prompt is kept."""
     retention_days: PositiveFloat = 90.0
-    """After which they are deleted."""
+    """Days after which decisions are deleted."""
     batch_seconds: PositiveFloat = 0.2
-    """Between two writes."""
+    """Seconds between two writes."""
     waiting: PositiveInt = 10_000
-    """Rows that may wait to be written; others are dropped, and counted."""
+    """Most rows that may wait to be written; further rows are dropped, and counted."""
 
 
 class Config(_Table):
-    """The whole file."""
+    """The whole configuration file."""
 
     artifacts: Path
     """A folder of artifacts: ``POST /select/NAME`` answers vectors with each."""
     selector: str | None = None
-    """Name of the one that picks for prompts."""
+    """Name of the artifact that picks for prompts."""
     encoder: Path | None = None
-    """The encoder that it was trained with."""
+    """The encoder that this artifact was trained with."""
     shadow: Path | None = None
-    """An artifact whose picks are recorded and not followed; they are made off the path of requests."""
+    """An artifact whose picks are recorded but not followed; they are made off the path of requests."""
     shadow_encoder: Path | None = None
-    """The encoder of that one, where it is another."""
+    """The encoder of the artifact in the shadow, where it is another."""
     explore: Share = 0.0
-    """Probability with which another candidate than the best is asked."""
+    """Probability with which a candidate other than the best is asked."""
     client_keys: tuple[Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")], ...] = ()
-    """SHA-256, in hex, of each key of which clients must have one; without any, all may ask."""
+    """SHA-256, in hex, of each key; clients must have one of these keys. Without keys, all clients may ask."""
     prefer: Preference = Preference()
     limits: Limits = Limits()
     conversations: Conversations = Conversations()
@@ -194,7 +194,7 @@ class Config(_Table):
         if (self.selector is None) != (self.encoder is None):
             raise ValueError("expected selector and encoder, or neither")
         if self.shadow is not None and self.selector is None:
-            raise ValueError("shadow: expected a selector, beside which it picks")
+            raise ValueError("shadow: expected a selector as well, whose picks are followed")
         if missing := {backend.key_env for backend in self.backends} - {None, *os.environ}:
             raise ValueError(f"expected the environment variables {sorted(map(str, missing))}")
         for backend in self.backends:
@@ -209,7 +209,7 @@ def read(path: Path) -> Config:
     Raises
     ------
     ConfigError
-        When it cannot be read, or holds what is not expected.
+        When the file cannot be read or is malformed.
     """
     try:
         config = Config.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))

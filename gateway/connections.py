@@ -1,4 +1,4 @@
-"""Clients' connections: how many there may be, and how long a request's headers may take."""
+"""Clients' connections: limits of their number, and of the time until a request's headers have arrived."""
 
 import asyncio
 from functools import partial
@@ -11,10 +11,10 @@ from .config import Limits
 
 
 class Limited(H11Protocol):
-    """Uvicorn's protocol, with limits that uvicorn has none of.
+    """Uvicorn's protocol, with limits that uvicorn lacks.
 
-    A connection on which no request has begun, or half of one's headers came, is closed after a while: to hold it open
-    costs its client nothing. Where there are as many connections as may be, another one is closed at once.
+    A connection is closed after some time without complete headers of a request, since it costs the client nothing to
+    hold it open. Once the maximum number of connections is reached, further connections are closed at once.
     """
 
     def __init__(self, *arguments: Any, limits: Limits, **more: Any) -> None:
@@ -53,5 +53,5 @@ class Limited(H11Protocol):
 
 
 def limited(limits: Limits) -> type[asyncio.Protocol]:
-    """Return the protocol with its limits, as uvicorn takes it, and can hand it to workers."""
+    """Return the protocol with its limits, as uvicorn takes it and hands it to workers."""
     return cast(type[asyncio.Protocol], partial(Limited, limits=limits))

@@ -1,4 +1,4 @@
-"""Conversations: what names one, and which model it had last."""
+"""Conversations: their names, and the model that each had last."""
 
 import json
 import time
@@ -15,9 +15,9 @@ from modelpick.runtime.events import logger
 from .config import Conversations as Settings
 from .database import Database, Turn, reason
 
-# Roles of messages that answer a model.
+# Roles of messages that answer a call of the model.
 TOOLS = ("tool", "function")
-# Seconds for which a database that failed is not asked.
+# Seconds for which a database is not asked after a failure.
 PAUSE = 5.0
 
 
@@ -27,11 +27,11 @@ def key_of(named: str | None, messages: Sequence[Mapping[str, Any]], client: str
     Parameters
     ----------
     named
-        What its header says, if it has one.
+        The value of the conversation's header, if it has one.
     messages
-        Of which, without a header, those up to the first of a user name it.
+        Without the header, the messages up to the first message of a user name the conversation.
     client
-        Whose it is: the digest of the client's key, where clients have keys.
+        Digest of the client's key, where clients have keys.
     """
     if named is None:
         first = next((place for place, one in enumerate(messages) if one.get("role") == "user"), len(messages))
@@ -40,17 +40,17 @@ def key_of(named: str | None, messages: Sequence[Mapping[str, Any]], client: str
 
 
 def is_begun(messages: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether a model has answered in it before."""
+    """Return whether a model has answered in the conversation before."""
     return any(one.get("role") == "assistant" for one in messages)
 
 
 def is_tool_loop(messages: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether its last message answers a model's call of a tool."""
+    """Return whether the last message of the conversation answers a model's call of a tool."""
     return bool(messages) and messages[-1].get("role") in TOOLS
 
 
 class Conversations:
-    """The last turn of each conversation: of this process, and of all that share its database.
+    """The last turn of each conversation, in this process and in all processes that share its database.
 
     Any number of threads may use it.
     """
@@ -70,7 +70,7 @@ class Conversations:
         return max(turns, key=lambda turn: turn.at, default=None)
 
     def remember(self, key: str, turn: Turn) -> None:
-        """Remember the last turn of a conversation, in the place of the one that was used the longest ago."""
+        """Remember the last turn of a conversation, and forget the least recently used one where there are too many."""
         with self._lock:
             self._turns[key] = turn
             self._turns.move_to_end(key)

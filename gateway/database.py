@@ -1,4 +1,4 @@
-"""The tables of decisions and outcomes, by SQLAlchemy: a file of SQLite, or PostgreSQL that several replicas share."""
+"""The tables of decisions and outcomes, in SQLAlchemy: an SQLite file, or a PostgreSQL that several replicas share."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -74,7 +74,7 @@ class Turn(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """A decision with what came of it."""
+    """A decision, its answer and its outcomes."""
 
     decision: Any
     answer: Any | None
@@ -88,15 +88,15 @@ class Database:
     Parameters
     ----------
     url
-        Of SQLAlchemy.
+        URL as SQLAlchemy takes it.
     reads
-        Whether it is only read: then the tables must be there.
+        Whether the database is only read; the tables must exist then.
 
     Raises
     ------
     ConfigError
-        When the URL is none, its driver is missing, or a file of SQLite cannot be written. A server may be down: its
-        tables are made once it is there.
+        When the URL is malformed, its driver is missing, or an SQLite file cannot be written. A server may be down: its
+        tables are made once it answers.
     """
 
     def __init__(self, url: str, reads: bool = False) -> None:
@@ -132,12 +132,12 @@ class Database:
             self._is_made = True
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Write rows, all or none; those that were written before stay, but for outcomes, of which the last counts.
+        """Write all rows or none. Rows that were written before stay as they are, except outcomes: the last one counts.
 
         Raises
         ------
         SQLAlchemyError
-            When they could not be written.
+            When the rows could not be written.
         """
         self._make()
         with self._engine.begin() as connection:
@@ -173,7 +173,7 @@ class Database:
         return None if found is None else Turn(*found)
 
     def forget(self, days: float) -> int:
-        """Delete decisions older than some days, and what came of them; return how many."""
+        """Delete decisions older than some days, with their answers and outcomes; return the number of decisions."""
         old = select(DECISIONS.c.id).where(DECISIONS.c.at < time.time() - days * DAY)
         with self._engine.begin() as connection:
             for table in (ANSWERS, OUTCOMES):
@@ -198,12 +198,12 @@ class Database:
         return found
 
     def records(self) -> Iterator[Recorded]:
-        """Yield all decisions, the oldest first, with what came of them.
+        """Yield all decisions, the oldest first, with their answers and outcomes.
 
         Raises
         ------
         ConfigError
-            When they cannot be read.
+            When the database cannot be read.
         """
         last = ""
         try:
@@ -225,7 +225,7 @@ class Database:
             raise ConfigError(f"decisions: cannot be read: {reason(error)}") from None
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._engine.dispose()
 
 
@@ -234,13 +234,13 @@ def _those(table: Table, ids: Sequence[str]) -> Any:
 
 
 def _prepare_file(connection: Any, _: object) -> None:
-    """Let readers and a writer, of several processes, use a file at once."""
+    """Let readers and a writer of several processes use an SQLite file at once."""
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA busy_timeout=5000")
 
 
 def reason(error: BaseException) -> str:
-    """Return what an error of the database says, in a line."""
+    """Return the message of a database's error, in one line."""
     text = str(getattr(error, "orig", None) or error)
     return text.strip().partition("\n")[0] or type(error).__name__

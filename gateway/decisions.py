@@ -1,4 +1,4 @@
-"""What is written of a request for ``auto``: the decision, what came of it, and what was later said of it."""
+"""What is written of a request for ``auto``: the decision, its answer, and the outcomes that are reported later."""
 
 import secrets
 import time
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 QUALITY = "quality"
 # Status of a request whose client left before its answer was complete.
 LEFT = 499
-# Names of outcomes that say how good an answer was -> their quality.
+# Names of signals -> the quality that each stands for.
 SIGNALS: Mapping[str, float] = {"thumbs_up": 1.0, "thumbs_down": 0.0, "accepted": 1.0, "regenerated": 0.0}
 
 
@@ -27,21 +27,21 @@ class Decision:
     artifact: str
     encoder: str
     conversation: str
-    """Digest of its key."""
+    """Digest of the client's key."""
     reason: str
     model: str
     default: str
-    """What would have been asked without exploring."""
+    """The model that would have been asked without exploring."""
     propensity: float
     candidates: Mapping[str, Mapping[str, float | None]]
     """Name -> predicted outcomes."""
     excluded: Mapping[str, str]
     """Name -> why it was no candidate."""
     prompt_tokens: int
-    """Estimate."""
+    """Estimated tokens of the prompt."""
     category: str | None = None
     shadow: str | None = None
-    """What the artifact in the shadow picked."""
+    """The pick of the artifact in the shadow."""
     embedding: bytes | None = None
     """float32, little-endian, where it is stored."""
     text: str | None = None
@@ -50,11 +50,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came of a decision."""
+    """The answer to the request of a decision."""
 
     decision_id: str
     model: str | None
-    """That of the backend that answered; None where none did."""
+    """Status of the backend that answered; None where none did."""
     status: int
     success: bool
     first_byte_seconds: float | None
@@ -63,18 +63,18 @@ class Answered:
     completion_tokens: int | None = None
     cached_tokens: int | None = None
     cost: float | None = None
-    """By price, of the tokens that the backend counted."""
+    """Price of the tokens that the backend counted."""
     failures: Mapping[str, str] = field(default_factory=dict)
     """Backend that was asked before -> why it did not serve."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was said of a decision's answer, later."""
+    """An outcome of a decision, reported later."""
 
     decision_id: str
     signal: str
-    """Its name; `QUALITY` where it has none."""
+    """Name of the signal; `QUALITY` where it has none."""
     quality: float
     at: float
 

@@ -26,8 +26,8 @@ from .state import State, held
 SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
 OVERWRITE = 2  # OVERWRITE_IF_EXISTS_OR_ADD
 _PACKAGE = "modelpick.extproc"
-# What is read and written of Envoy's messages: message -> field -> (number, kind: a message, or a scalar; * where there
-# are several). Fields that are not named are passed over.
+# The fields of Envoy's messages that are read and written: message -> field -> (number, kind). A kind is a message or a
+# scalar, with * where there are several. Other fields are skipped.
 _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "HeaderValue": {"key": (1, "string"), "value": (2, "string"), "raw_value": (3, "bytes")},
     "HeaderMap": {"headers": (1, "*HeaderValue")},
@@ -77,13 +77,13 @@ MESSAGES = _classes()
 
 
 class Processor:
-    """Answers Envoy's streams, of which each request has one."""
+    """Answers Envoy's streams, one for each request."""
 
     def __init__(self, state: State) -> None:
         self._state = state
 
     async def process(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
-        """Answer the messages of a stream: its headers are kept, its body, which must be buffered, is picked for."""
+        """Answer the messages of a stream: keep the headers, and pick a model for the body, which must be buffered."""
         headers: dict[str, str] = {}
         async for request in requests:
             if request.HasField("request_headers"):
@@ -145,7 +145,7 @@ async def serve(config: Config, address: str) -> None:
     Raises
     ------
     ModelpickError
-        When something that the file names cannot be loaded or used.
+        When a file that the configuration names cannot be loaded or used.
     """
     handler = grpc.stream_stream_rpc_method_handler(
         None,

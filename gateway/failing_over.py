@@ -1,4 +1,4 @@
-"""What becomes of a backend's answer: it serves, or the next best backend is asked. One table."""
+"""Whether a backend's answer serves, or the next best backend is asked: one table."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import Enum, auto
 from typing import NamedTuple
 
-# Bytes of an answer that are looked at for an error.
+# Most bytes of an answer that are searched for an error.
 LOOKED_AT = 65_536
 _CONTEXT = re.compile(
     rb"context[_ ](length|window|size)|maximum context|too many tokens|prompt is too long|(input|request) is too long"
@@ -14,7 +14,7 @@ _CONTEXT = re.compile(
     re.IGNORECASE,
 )
 _SAYS = re.compile(rb"^(data|event):", re.MULTILINE)
-# The begin of a JSON body that is an error, and not null.
+# The beginning of a JSON body with an error that is not null.
 _ERROR = re.compile(rb'\s*\{\s*"error"\s*:\s*[^n\s]')
 
 
@@ -22,13 +22,13 @@ class Verdict(Enum):
     """What an answer means."""
 
     SERVES = auto()
-    """It is passed on: success, or the client's own fault, that another backend would find as well."""
+    """The answer is passed on: success, or a fault of the client's that any backend would find."""
     FAILS = auto()
-    """The next best is asked; where none serves, this answer may be passed on."""
+    """The next best backend is asked; where none serves, this answer may be passed on."""
     HIDDEN = auto()
-    """The next best is asked; the client never sees this one, whose words are for the gateway."""
+    """The next best backend is asked; the client never sees this answer, which is meant for the gateway."""
     TOO_LONG = auto()
-    """As `FAILS`, and the next to be asked is one that may hold more."""
+    """As `FAILS`, but the next backend is one that may hold a longer prompt."""
 
 
 class Rule(NamedTuple):
@@ -36,7 +36,7 @@ class Rule(NamedTuple):
 
     verdict: Verdict
     counts: bool
-    """Whether the backend is less likely to serve the next request either."""
+    """Whether the breaker counts the answer as a failure of the backend."""
 
 
 _FAILS, _HIDDEN = Rule(Verdict.FAILS, True), Rule(Verdict.HIDDEN, True)
@@ -52,25 +52,25 @@ STATUSES: Mapping[int, Rule] = {
     425: _FAILS,
     429: _FAILS,
 }
-# By the first digit, where the status has no rule of its own.
+# By the first digit, where the status has no row of its own.
 CLASSES: Mapping[int, Rule] = {2: _SERVES, 3: _HIDDEN, 4: _SERVES, 5: _FAILS}
-# Other statuses no server can pass on.
+# Statuses that no server can pass on.
 NO_STATUS = _HIDDEN
 # Statuses by which backends refuse what is too long for them.
 _REFUSALS = (400, 422)
 
 
 def rule(status: int, kind: bytes, first: bytes) -> Rule:
-    """Return the rule of an answer.
+    """Return the row of an answer.
 
     Parameters
     ----------
     status
-        Its status.
+        Status of the answer.
     kind
-        Its content type.
+        Content type of the answer.
     first
-        The first of its body, up to `LOOKED_AT` bytes: of a stream the first event, else all, or as much as came.
+        The start of the body, up to `LOOKED_AT` bytes: the first event of a stream, else the bytes that have arrived.
     """
     if status in _REFUSALS and _CONTEXT.search(first):
         return TOO_LONG
@@ -85,7 +85,7 @@ def rule(status: int, kind: bytes, first: bytes) -> Rule:
 
 
 def events(stream: bytes | bytearray) -> list[bytes]:
-    """Return the complete events of a stream that say something; comments do not."""
+    """Return the complete events of a stream, without comments."""
     whole = re.split(rb"\r\n\r\n|\n\n|\r\r", bytes(stream))[:-1]
     return [event for event in whole if _SAYS.search(event)]
 

@@ -1,4 +1,4 @@
-"""Headers: which of a client's reach the backends, and which of a backend's reach the client."""
+"""Which headers of a client reach the backends, and which headers of a backend reach the client."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,8 +6,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 OURS = b"x-modelpick-"
 SENT = ((b"content-type", b"application/json"), (b"user-agent", b"modelpick"), (b"accept-encoding", b"identity"))
 ACCEPT = b"accept"
-# What concerns one connection only, what the gateway says itself, and what is between a backend and the gateway: its
-# cookies, where it would send the client, and what it would have browsers do with the gateway's address.
+# Headers of one connection only, headers that the gateway sets itself, and headers between a backend and the gateway:
+# cookies, redirections, and instructions to browsers about the backend's address.
 NOT_PASSED = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authentication-info proxy-connection te trailer transfer-encoding "
     b"upgrade http2-settings www-authenticate date server via x-powered-by set-cookie set-cookie2 alt-svc location "
@@ -31,8 +31,8 @@ def to_client(of_backend: Iterable[tuple[bytes, bytes]]) -> Headers:
     headers = [(name.lower(), value) for name, value in of_backend]
     dropped = {*NOT_PASSED}
     for name, value in headers:
-        if name == b"connection":  # names others that are of this connection
+        if name == b"connection":  # names other headers of this connection
             dropped |= {one.strip().lower() for one in value.split(b",")}
-        elif name == b"transfer-encoding":  # a length beside it does not count
+        elif name == b"transfer-encoding":  # a length does not count then
             dropped.add(b"content-length")
     return [(name, value) for name, value in headers if name not in dropped and not name.startswith(OURS)]

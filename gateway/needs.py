@@ -9,11 +9,11 @@ from modelpick.runtime.text.messages import texts_of
 
 from .config import Backend, Kind
 
-# Pieces of a prompt, of characters, whose tokens are counted: those of a longer one are estimated from some of its.
+# Characters of a piece of a prompt whose tokens are counted; the tokens of a longer prompt are estimated from pieces.
 PIECE, PIECES = 64, 16
-# What one picture, sound or file is taken for.
+# Tokens that one picture, sound or file counts as.
 ATTACHMENT_TOKENS = 1_000
-# By which an estimate is taken to be too low: every model has another tokenizer.
+# Margin on an estimate, since each model has another tokenizer.
 MARGIN = 1.15
 ANSWER_LIMITS = ("max_completion_tokens", "max_tokens")
 _PARTS: Mapping[str, Kind] = {
@@ -34,7 +34,7 @@ def _has_schema(body: Mapping[str, Any]) -> bool:
     return isinstance(wanted, Mapping) and wanted.get("type") == "json_schema"
 
 
-# How a whole body shows that it needs something.
+# Keys of a body that show a need.
 _FIELDS: Mapping[Kind, Callable[[Mapping[str, Any]], bool]] = {"tools": _has_tools, "json_schema": _has_schema}
 ORDER = get_args(Kind)
 
@@ -43,11 +43,11 @@ class Needs(NamedTuple):
     """What a request needs."""
 
     kinds: frozenset[Kind]
-    """What beside text it holds."""
+    """Contents other than text."""
     prompt_tokens: int
-    """Estimate, without margin."""
+    """Estimated tokens of the prompt, without margin."""
     answer_limit: int | None
-    """Tokens that its answer may have, if it says so."""
+    """Most tokens of the answer, if the request limits them."""
 
     def answer_tokens(self, backend: Backend) -> int:
         """Return the tokens of a usual answer."""
@@ -72,7 +72,7 @@ def needs_of(body: Mapping[str, Any], encoder: Encoder) -> Needs:
     Raises
     ------
     FeatureError
-        When the messages are laid out otherwise than OpenAI's.
+        When the messages do not have OpenAI's layout.
     """
     messages: Any = body.get("messages")
     texts = texts_of(messages)
@@ -96,7 +96,7 @@ def _parts(message: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 
 def estimated(texts: Sequence[str], encoder: Encoder) -> int:
-    """Estimate the tokens of texts: those of an encoder's tokenizer, in pieces of them that are spread evenly."""
+    """Estimate the tokens of texts by an encoder's tokenizer, on evenly spread pieces of the texts."""
     pieces = [text[place : place + PIECE] for text in texts for place in range(0, len(text), PIECE)]
     if not pieces:
         return 0

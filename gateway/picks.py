@@ -1,4 +1,4 @@
-"""The pick of a request: the ranking, as far as its conversation and exploring leave it."""
+"""The pick of a request: the ranking, unless its conversation or exploring changes it."""
 
 import time
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ DECISIONS = Counter("modelpick_gateway_decisions", "Decisions, by why their mode
 
 
 class Pick(NamedTuple):
-    """The backends of a request in the order in which they are asked, and the decision that it is."""
+    """The backends of a request in the order in which they are asked, and the decision to record."""
 
     choices: list[Choice]
     decision: Decision
@@ -31,7 +31,7 @@ class Pick(NamedTuple):
         return [choice.backend for choice in self.choices]
 
     def headers(self, backend: Backend) -> Headers:
-        """Return what a client is told of the backend that serves."""
+        """Return the headers that tell the client about the backend that serves."""
         choice = next(one for one in self.choices if one.backend is backend)
         told = {
             "model": backend.name,
@@ -67,11 +67,11 @@ class Picker:
         body
             What the client sent.
         prefer
-            What is preferred.
+            Preferences of the request.
         named
-            What a header says that its conversation is, if one does: then also its first turn may have one before.
+            Name of the conversation, if a header gives it. Even the first message may follow an earlier turn then.
         client
-            The digest of the client's key, if clients have keys.
+            Digest of the client's key, if clients have keys.
 
         Raises
         ------
@@ -110,7 +110,7 @@ class Picker:
         return Pick(choices, decision)
 
     def served(self, decision: Decision, model: str) -> None:
-        """Remember that another than the picked model answered: its cache is the warm one now."""
+        """Remember that a model other than the pick answered: its cache is warm now."""
         if decision.model == decision.default != model:
             self._conversations.remember(decision.conversation, Turn(model, time.time(), decision.prompt_tokens))
 

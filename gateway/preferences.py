@@ -1,4 +1,4 @@
-"""What a request prefers: in the name of its model, ``auto:0.95``, or in headers."""
+"""Preferences of a request: in the name of its model, ``auto:0.95``, or in headers."""
 
 from collections.abc import Mapping
 
@@ -17,12 +17,12 @@ def is_auto(model: str) -> bool:
 
 
 def preference_of(model: str, headers: Mapping[str, str], default: Preference) -> Preference:
-    """Return what a request prefers; what it says takes the place of all that the file says.
+    """Return the preferences of a request, which replace all preferences of the configuration.
 
     Raises
     ------
     RefusedError
-        When it says what cannot be preferred.
+        When a preference is invalid.
     """
     asked = {key: headers[header] for header, key in HEADERS.items() if header in headers}
     _, colon, keep = model.partition(":")

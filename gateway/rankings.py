@@ -1,4 +1,4 @@
-"""Prompts in, backends out: the candidates of a request, best first."""
+"""From prompts to backends: the candidates of a request, best first."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ PROBE: Mapping[str, Any] = {"messages": [{"role": "user", "content": "?"}]}
 
 
 class Choice(NamedTuple):
-    """A backend, and what is predicted of its answer where that is."""
+    """A backend, and the predicted outcomes of its answer, where they are predicted."""
 
     backend: Backend
     score: float
@@ -38,36 +38,36 @@ class Choice(NamedTuple):
 
     @property
     def predicted(self) -> dict[str, float | None]:
-        """What is predicted of its answer."""
+        """The predicted outcomes of its answer."""
         return {"quality": self.quality, "cost": self.cost, "seconds": self.seconds}
 
 
 class Ranking(NamedTuple):
-    """The backends of a request, and what they were ranked by."""
+    """The backends of a request, and how they were ranked."""
 
     choices: list[Choice]
-    """Those that can serve it: the pick, then the others by score."""
+    """Backends that can serve the request: the pick, then the others by score."""
     excluded: Mapping[str, str]
-    """Why others cannot."""
+    """Why the other backends cannot serve it."""
     needs: Needs
     cost_weight: float | None
-    """Quality that a unit of cost is worth; None where scores are no utilities."""
+    """Quality that a unit of cost is worth; None where scores are not utilities."""
     artifact: str
     """SHA-256 of the JSON model that the selector was converted from."""
     encoder: str
     """Digest of the encoder."""
     category: str | None
     good_enough: float | None
-    """The predicted quality that was asked for, if one was."""
+    """The least predicted quality that the request asks for, if it does."""
 
 
 class Rankings(TextStore):
-    """Holds the selector that picks for prompts: a store that also refuses what could not rank the backends.
+    """Holds the selector that picks for prompts: a store that also refuses selectors that could not rank the backends.
 
     Raises
     ------
     ModelpickError
-        When the files cannot be loaded, do not belong together, know no backend, or cannot do what is preferred.
+        When the files cannot be loaded, do not belong together, know no backend, or cannot follow the preferences.
     """
 
     def __init__(self, artifact: Path, encoder: Path, config: Config) -> None:
@@ -80,7 +80,7 @@ class Rankings(TextStore):
 
     @property
     def current(self) -> TextSelector:
-        """The selector that a request keeps for the whole of it."""
+        """The current selector; a request uses the same selector until it ends."""
         return self[self._path.stem]
 
     def _loaded(self, file: Path) -> TextSelector:  # type: ignore[override]
@@ -97,7 +97,7 @@ class Rankings(TextStore):
         Raises
         ------
         FeatureError
-            When the messages are none, or hold no text, or the selector cannot do what is preferred.
+            When the messages are malformed or hold no text, or the selector cannot follow the preferences.
         RefusedError
             When no backend can serve the request.
         """
@@ -135,7 +135,7 @@ class Rankings(TextStore):
 
 
 def _given(selector: TextSelector, prefer: Preference, costs: Mapping[str, float]) -> tuple[Given, float | None]:
-    """Return the preferences for a selector, and what a unit of cost is worth by it."""
+    """Return the preferences as a selector takes them, and the quality that a unit of cost is worth by them."""
     given, objective = Given(), Objective()
     if prefer.keep is not None:
         given["keep"] = prefer.keep
@@ -161,12 +161,12 @@ def _predicted(outcomes: Mapping[str, float]) -> dict[str, float]:
 
 
 def _good_enough(choices: list[Choice], quality: float) -> list[Choice]:
-    """Put the cheapest first whose predicted quality is enough, then the others by quality.
+    """Put first the cheapest backend whose predicted quality is high enough, then the others by quality.
 
     Raises
     ------
     RefusedError
-        When no quality is predicted, or no cost of those that would do.
+        When no quality is predicted, or a backend of high enough quality has no cost.
     """
     if any(choice.quality is None for choice in choices):
         raise RefusedError(400, "quality: expected a selector that predicts it", param="quality")
@@ -186,7 +186,7 @@ def _none_can(excluded: Mapping[str, str]) -> RefusedError:
 
 
 def count(event: Event) -> None:
-    """Count what becomes of new pairs of selector and encoder."""
+    """Count new pairs of selector and encoder by whether they are loaded or refused."""
     match event:
         case Swap():
             SWAPS.labels("swapped").inc()

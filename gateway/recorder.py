@@ -1,4 +1,4 @@
-"""Writes decisions off the path of requests: in batches, with a bound, and what is dropped is counted."""
+"""Writes decisions off the path of requests, in batches. A limited number may wait; dropped rows are counted."""
 
 import time
 from collections import deque
@@ -19,13 +19,13 @@ ROWS = Counter(
 )
 BATCH, RETRY_SECONDS, FORGET_SECONDS = 500, 1.0, 3_600.0
 Finish = Callable[[], Row]
-"""Makes a row of what a request left to do, off its path."""
+"""Makes a row, off the path of its request."""
 
 
 class Recorder:
     """A thread that writes rows.
 
-    While the database is down rows wait, up to a bound; a row that is one too many, or that the database refuses, is
+    While the database is down, a limited number of rows waits. Further rows, and rows that the database refuses, are
     dropped and counted.
     """
 
@@ -40,7 +40,7 @@ class Recorder:
         self._thread.start()
 
     def put(self, kind: str, finish: Finish) -> bool:
-        """Leave a row to be written; return whether there was room."""
+        """Add a row to those that wait; return whether there was room."""
         if len(self._waiting) >= self._settings.waiting:
             ROWS.labels(kind, "dropped").inc()
             return False
@@ -48,7 +48,7 @@ class Recorder:
         return True
 
     def close(self, seconds: float) -> None:
-        """Write what waits, as far as that takes no longer than some seconds; count the rest as dropped."""
+        """Write the waiting rows for at most some seconds; count the remaining rows as dropped."""
         self._stop.set()
         self._thread.join(seconds)
         left = [kind for kind, _ in (*self._batch, *self._waiting)]
@@ -87,7 +87,7 @@ class Recorder:
         return taken
 
     def _write(self, rows: list[tuple[str, Row]]) -> list[tuple[str, Row]]:
-        """Write rows; return those that have to wait."""
+        """Write rows; return the rows that have to wait."""
         if not rows:
             return []
         try:

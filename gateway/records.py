@@ -9,26 +9,26 @@ import numpy as np
 from .database import Database, Recorded
 from .decisions import LEFT
 
-# What a decision lacks that is no record.
+# Why a decision is not a record: what it lacks.
 NO_ANSWER, NO_QUALITY, NOT_STORED = "an answer", "an outcome", "anything of the prompt"
 NO_CLIENT, OTHER_ENCODER = "a client that stayed", "an embedding of the newest encoder"
 
 
 def records(database: Database, signal: str | None, skipped: Counter[str]) -> Iterator[dict[str, Any]]:
-    """Yield a record for each decision of which it is known what came of it.
+    """Yield a record for each decision whose outcome is known.
 
-    Embeddings of an encoder that was replaced since are no records: those of two encoders say nothing of one another.
-    A decision whose model failed is a record of quality 0 that did not succeed, whoever answered instead: what
-    another backend answered was not drawn, and has no propensity.
+    Decisions with embeddings of an encoder that has been replaced are not records: embeddings of two encoders cannot be
+    compared. A decision whose model failed is a record of quality 0 without success, even if another backend answered:
+    the policy did not pick that backend, so that its answer has no propensity.
 
     Parameters
     ----------
     database
-        Of the gateway.
+        Database of the gateway.
     signal
-        Name of the outcome that is the quality; the mean of all where it is None.
+        Name of the signal that is the quality; None for the mean of all signals.
     skipped
-        Counts the others, by what they lack.
+        Counts the other decisions, by what they lack.
 
     Raises
     ------

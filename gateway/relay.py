@@ -1,4 +1,4 @@
-"""Passing a request on, and the answer back: what the client's connection sees, and what is recorded of it."""
+"""Passing a request to a backend, and its answer to the client, and recording the answer."""
 
 import asyncio
 import time
@@ -25,12 +25,12 @@ from .usage import Passing
 
 @dataclass(slots=True)
 class Served:
-    """What became of a request."""
+    """The result of a request."""
 
     backend: Backend | None = None
     status: int = LEFT
     is_complete: bool = False
-    """Whether the answer was passed on to its end."""
+    """Whether the whole answer was passed on."""
     first_byte_seconds: float | None = None
     seconds: float = 0.0
     usage: Mapping[str, int] = field(default_factory=dict)
@@ -39,14 +39,14 @@ class Served:
 
 
 class Request(Protocol):
-    """What is passed on: to which backends, and who is told what."""
+    """A request to pass on: its backends, and who is told of the result."""
 
     @property
     def backends(self) -> Sequence[Backend]:
-        """In the order in which they are asked."""
+        """Backends in the order in which they are asked."""
 
     def headers(self, backend: Backend) -> Headers:
-        """Return what the client is told of the backend that serves."""
+        """Return the headers that tell the client about the backend that serves."""
 
 
 class UntilGone(Response):
@@ -57,7 +57,7 @@ class UntilGone(Response):
         self._serve = serve
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve, and listen for the client's going away."""
+        """Serve until the client goes away."""
         serving = asyncio.ensure_future(self._serve(send))
         gone = asyncio.ensure_future(_gone(receive))
         try:
@@ -90,9 +90,9 @@ class Relay:
         done: Callable[[Served], None],
         send: Send,
     ) -> None:
-        """Send the answer of the first backend that serves; where that breaks off, so does the client's connection.
+        """Send the answer of the first backend that serves. If the answer breaks off, the client's connection does too.
 
-        ``done`` is called once with what became of it, also where the client left.
+        ``done`` is called once with the result, even if the client left.
         """
         served, passing, start = Served(), None, time.perf_counter()
         try:

@@ -1,4 +1,4 @@
-"""A selector in the shadow: what it would have picked, for the record alone."""
+"""A selector in the shadow: its picks are recorded, and not followed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +31,7 @@ class Shadow:
         self._store = TextStore(artifact, encoder, unknown_candidates="ignore", candidates=candidates)
 
     def pick(self, prompt: str, candidates: Sequence[str], asked: str, category: str | None) -> str | None:
-        """Return what it picks for a prompt of some candidates, beside the model that is asked; None if it cannot."""
+        """Return its pick for a prompt, or None on failure, and count whether it is the model that is asked."""
         selector = self._store[self._name]
         try:
             explained = selector.explain(prompt, candidates=candidates, category=category)
@@ -46,5 +46,5 @@ class Shadow:
         return model
 
     def close(self) -> None:
-        """Stop looking at its files."""
+        """Stop watching its files."""
         self._store.close()

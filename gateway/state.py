@@ -1,4 +1,4 @@
-"""What a gateway holds for as long as it runs."""
+"""The state of a gateway while it runs."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
@@ -28,12 +28,12 @@ from .shadow import Shadow
 
 Result = TypeVar("Result")
 OBSERVER = PrometheusObserver()
-# Characters of a prompt that are stored, or picked for in the shadow.
+# Most characters of a prompt that are stored, or read by the selector in the shadow.
 PROMPT = 32_768
 
 
 class Files(NamedTuple):
-    """What is loaded of the files that a configuration names."""
+    """The files that a configuration names, loaded."""
 
     store: SelectorStore
     rankings: Rankings | None
@@ -44,12 +44,12 @@ class Files(NamedTuple):
 
 @contextmanager
 def loaded(config: Config) -> Iterator[Files]:
-    """Hold what picks, for vectors and for prompts, and what is asked and written.
+    """Hold the selectors for vectors and prompts, and the database, while the context lasts.
 
     Raises
     ------
     ModelpickError
-        When something that the file names cannot be loaded or used.
+        When a file that the configuration names cannot be loaded or used.
     """
     with ExitStack() as stack:
         clients = Clients(config.limits)
@@ -72,7 +72,7 @@ def loaded(config: Config) -> Iterator[Files]:
 
 @dataclass
 class State:
-    """What endpoints use."""
+    """The state that endpoints use."""
 
     config: Config
     files: Files
@@ -86,11 +86,11 @@ class State:
         return {backend.name: backend for backend in self.config.backends}
 
     async def in_thread(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Run a function in one of a few threads, so that the event loop goes on."""
+        """Run a function in one of a few threads, without blocking the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, function, *arguments)
 
     def record(self, pick: Pick, body: Mapping[str, Any]) -> None:
-        """Leave a decision to be written."""
+        """Queue a decision to be written."""
         if self.recorder is None:
             return
         wanted = self.files.shadow is not None or self.config.decisions.store != "nothing"
@@ -98,7 +98,7 @@ class State:
         self.recorder.put("decision", partial(self._finished, pick.decision, prompt))
 
     def _finished(self, decision: Decision, prompt: str) -> Decision:
-        """Complete a decision by what needs time."""
+        """Complete a decision by the parts that take time."""
         assert self.files.rankings is not None
         store, shadow = self.config.decisions.store, self.files.shadow
         if shadow is not None:
@@ -114,7 +114,7 @@ class State:
         return decision
 
     def record_answer(self, pick: Pick, served: Served) -> None:
-        """Leave to be written what came of a decision."""
+        """Queue the answer to a decision to be written."""
         backend, usage = served.backend, served.usage
         if backend is not None and self.picker is not None:
             self.picker.served(pick.decision, backend.name)
@@ -142,7 +142,7 @@ class State:
 
 @contextmanager
 def held(config: Config) -> Iterator[State]:
-    """Hold the state, until all that waits is written.
+    """Hold the state while the context lasts; at the end all waiting rows are written.
 
     Raises
     ------

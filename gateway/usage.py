@@ -1,22 +1,22 @@
-"""The tokens that an answer says it took, read of its bytes as they pass."""
+"""The token counts of an answer, read from its bytes as they pass."""
 
 import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-# Bytes that are kept: of a whole answer from its begin, of a stream up to its end, where usage stands.
+# Most bytes that are kept: the beginning of a whole answer, or the end of a stream, where the usage is.
 WHOLE, END = 1_000_000, 16_384
 
 
 class Passing:
-    """Keeps as much of an answer as its usage is read of."""
+    """Keeps the part of an answer from which its usage is read."""
 
     def __init__(self, streams: bool) -> None:
         self._streams, self._kept = streams, bytearray()
 
     def add(self, chunk: bytes) -> None:
-        """Look at what passes."""
+        """Read bytes as they pass."""
         if self._streams:
             self._kept += chunk[-END:]
             del self._kept[:-END]
@@ -25,11 +25,11 @@ class Passing:
 
     @property
     def is_done(self) -> bool:
-        """Whether a stream has said that it is at its end: clients may leave then."""
+        """Whether a stream has announced its end: clients may leave then."""
         return self._streams and self._kept.rstrip().endswith(b"[DONE]")
 
     def usage(self) -> Mapping[str, int]:
-        """Return the tokens that the answer counts, by the names of `Answered`; none where it does not."""
+        """Return the token counts of the answer under the names of `Answered`; empty where it has none."""
         if b'"usage"' not in self._kept:
             return {}
         if not self._streams:
