@@ -25,7 +25,7 @@ def filled(model: bytes, tensors: dict[str, Values]) -> Iterator[bytes | memoryv
     assert proto.graph is not None
     for tensor in proto.graph.initializer:
         if tensor.name in tensors:
-            tensor.raw_data = cast(memoryview, tensors.pop(tensor.name))  # only its length is asked for
+            tensor.raw_data = cast(memoryview, tensors.pop(tensor.name))  # only its length is read
     parts: list[bytes | memoryview | Values] = [*reversed(encode(proto))]
     del proto
     size = sum(map(len, parts))

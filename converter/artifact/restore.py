@@ -86,7 +86,7 @@ def _stored(contents: Contents) -> dict[str, Matrix]:
 
 
 def _parts(artifact: str | Path | bytes) -> Iterable[bytes]:
-    """Return the JSON model in parts, each made when it is asked for: the first, then a vector and what follows it."""
+    """Return the JSON model in parts, each made when it is read: the first, then a vector and what follows it."""
     name, contents = _read(artifact)
     texts = contents.model.properties
     if PREFIX + Entry.DOCUMENT not in texts:

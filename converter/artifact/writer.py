@@ -80,14 +80,14 @@ def _exported(
     estimator: Estimator, large: dict[str, Values], exact_search: ExactSearch, target_opset: int
 ) -> ModelProto:
     """Export the graph, without the values of large tensors: these are put into the dict."""
-    asked = {LARGE_TENSORS: large, "exact_search": exact_search}
+    options = {LARGE_TENSORS: large, "exact_search": exact_search}
     exported = copy(estimator)
     model: ModelProto = to_onnx(
         exported,
         initial_types=[(Input.FEATURES, DoubleTensorType([None, estimator.n_features_in_]))],
         target_opset={"": target_opset},
         name="modelpick",
-        options={id(exported): {name: asked[name] for name in [LARGE_TENSORS, *(estimator.row.graph_options or ())]}},
+        options={id(exported): {name: options[name] for name in [LARGE_TENSORS, *(estimator.row.graph_options or ())]}},
     )
     vars(exported).clear()  # what skl2onnx leaves behind refers to it in cycles, until they are collected
     drop_waiting(model.graph)

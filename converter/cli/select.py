@@ -152,7 +152,7 @@ def _select_file(
 ) -> None:
     with _options_named(), progress("Picking", "rows") as done:
         found = select_file(
-            artifact, source, target, column=column, done=done, asked=given, encoder=encoder, message=message
+            artifact, source, target, column=column, done=done, given=given, encoder=encoder, message=message
         )
     note(f"{found.rows} rows, {found.bad} bad, {found.resumed} from an earlier run")
     if found.bad:

@@ -38,7 +38,7 @@ class Distillation(NamedTuple):
 
 
 def distilled(
-    source: Source, whole: Encoder, asked: Distillation, done: Callable[[int, int], None] = lambda done, total: None
+    source: Source, whole: Encoder, settings: Distillation, done: Callable[[int, int], None] = lambda done, total: None
 ) -> Source:
     """Make static vectors of a transformer; deterministic.
 
@@ -52,6 +52,8 @@ def distilled(
         The transformer's folder.
     whole
         The encoder that was made of it.
+    settings
+        How static vectors are made.
     done
         Called with how many tokens are embedded, and of how many.
 
@@ -64,24 +66,24 @@ def distilled(
 
     tokens = _tokens(source.usage)
     most = min(whole.embedding_dim, len(tokens))
-    if not 1 <= asked.components <= most:
-        raise DocumentError(f"--components: expected 1 to {most:,}, the columns or tokens, got {asked.components}")
+    if not 1 <= settings.components <= most:
+        raise DocumentError(f"--components: expected 1 to {most:,}, the columns or tokens, got {settings.components}")
     read = [_read(whole, number, text) for number, text in tokens.items()]
     embeddings = np.empty((len(tokens), whole.embedding_dim))
     for first in range(0, len(read), _STEP):
         embeddings[first : first + _STEP] = whole.embed_tokens(read[first : first + _STEP])
         done(min(first + _STEP, len(read)), len(read))
     with threadpool_limits(1):  # sums in one order, however many processors there are
-        projected = PCA(asked.components, svd_solver="covariance_eigh").fit_transform(embeddings)
+        projected = PCA(settings.components, svd_solver="covariance_eigh").fit_transform(embeddings)
     numbers = np.fromiter(tokens, np.int64)
     usage = source.usage._replace(special_tokens=False, pooling="mean", normalised=True, prompt="")
-    matrix: Vectors = np.zeros((usage.facts.greatest_id + 1, asked.components), np.float32)
-    matrix[numbers] = projected * _weights(whole, numbers, asked)[:, np.newaxis]
+    matrix: Vectors = np.zeros((usage.facts.greatest_id + 1, settings.components), np.float32)
+    matrix[numbers] = projected * _weights(whole, numbers, settings)[:, np.newaxis]
     entries = {
         "name": whole.name,
         "digest": whole.digest,
-        "components": asked.components,
-        "weights": "zipf" if asked.texts is None else "texts",
+        "components": settings.components,
+        "weights": "zipf" if settings.texts is None else "texts",
     }
     return source_of("distilled", usage, matrix, usage.facts.unknown_id, **{EncoderEntry.DISTILLED: entries})
 
@@ -136,13 +138,13 @@ def _read(whole: Encoder, number: int, text: str | None) -> list[int]:
     return whole.tokenizer.alone(number) if text is None else whole.tokenizer.read(text)[0]
 
 
-def _weights(whole: Encoder, numbers: npt.NDArray[np.int64], asked: Distillation) -> npt.NDArray[np.float64]:
-    if asked.texts is None:
+def _weights(whole: Encoder, numbers: npt.NDArray[np.int64], settings: Distillation) -> npt.NDArray[np.float64]:
+    if settings.texts is None:
         shares = 1.0 / np.arange(2, len(numbers) + 2)
     else:
-        counts = _counted(whole, asked.texts)
+        counts = _counted(whole, settings.texts)
         shares = np.array([counts[number] for number in numbers.tolist()], np.float64)
-    probability = shares / max(float(shares.sum()), 1.0 if asked.texts is not None else 0.0)
+    probability = shares / max(float(shares.sum()), 1.0 if settings.texts is not None else 0.0)
     weights: npt.NDArray[np.float64] = _HALF_WEIGHT / (_HALF_WEIGHT + probability)
     return weights
 

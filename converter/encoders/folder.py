@@ -250,16 +250,16 @@ def refuse_modules(folder: Path, modules: list[Module], known: set[str]) -> None
 
 
 def longest_of_transformer(places: Places) -> int:
-    """Return the longest input: what sentence-transformers was told, or what the tokenizer says, within positions."""
+    """Return the longest input: that of sentence-transformers, else of the tokenizer, and at most all positions."""
     tokenizer, config = (read_first(places, name) for name in ("tokenizer_config.json", "config.json"))
     if tokenizer.get("truncation_side", "right") != "right":
         raise DocumentError(f"{places[-1]}/tokenizer_config.json: expected texts cut at their end, got truncation_side")
-    told = limit(read_first(places, *_SENTENCE_CONFIGS).get("max_seq_length"))
+    configured = limit(read_first(places, *_SENTENCE_CONFIGS).get("max_seq_length"))
     positions = limit(config.get("max_position_embeddings"))
     if positions is not None and config.get("model_type") in _POSITIONS_BEHIND_PADDING:
         padding = config.get("pad_token_id")
         positions -= (padding if type(padding) is int else 1) + 1
-    limits = told or limit(tokenizer.get("model_max_length")), positions
+    limits = configured or limit(tokenizer.get("model_max_length")), positions
     return min(filter(None, limits), default=USUAL_LONGEST)
 
 

@@ -68,7 +68,7 @@ def make_encoder(
         Store weights in 8 bits, or those of static vectors in float16; embeddings differ by what is lost, which the
         report says.
     max_tokens
-        Cut texts after so many tokens, if the folder's longest input is longer.
+        Tokens after which texts are cut, if the folder's longest input is longer.
     name
         Name for messages; the folder's by default.
     pooling
@@ -143,7 +143,7 @@ def _read(folder: Path, max_tokens: int | None, pooling: Pooling | None) -> Sour
 
 
 def _limited(folder: Path, usage: Usage, max_tokens: int | None) -> Usage:
-    """Return the usage with the shorter of the folder's longest input and what is asked; refuse what holds no text."""
+    """Return the usage with the shorter of the folder's longest input and the given one, which must hold some text."""
     longest = min(filter(None, (usage.longest, max_tokens)), default=None)
     with tokenizer_of(folder, usage) as tokenizer:
         added = tokenizer.num_special_tokens_to_add(False) if usage.special_tokens else 0

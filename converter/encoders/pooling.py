@@ -1,4 +1,4 @@
-"""What stands around an encoder's graph: its inputs, and one vector of those of the tokens, scaled where asked."""
+"""What stands around an encoder's graph: its inputs, and and one vector made of the tokens' vectors."""
 
 from typing import Any
 

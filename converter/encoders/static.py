@@ -43,7 +43,7 @@ def read(folder: Path, pooling: str | None) -> Source | None:
     Raises
     ------
     DocumentError
-        When the file of the vectors cannot be read, or holds others, or another pooling than the mean is asked.
+        When the file of the vectors cannot be read, or holds others, or a pooling other than the mean is given.
     ModelpickError
         When safetensors is not installed.
     """

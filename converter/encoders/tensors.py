@@ -59,11 +59,11 @@ def reader(folder: Path, file: Path) -> Callable[[TensorProto], Values]:
     """
 
     def read(tensor: TensorProto) -> Values:
-        told = {entry.key: entry.value for entry in tensor.external_data}
+        entries = {entry.key: entry.value for entry in tensor.external_data}
         place = f"{file}: {tensor.name}"
         try:
-            source = file.parent / told["location"]
-            offset, length = int(told.get("offset") or 0), int(told.get("length") or size(tensor))
+            source = file.parent / entries["location"]
+            offset, length = int(entries.get("offset") or 0), int(entries.get("length") or size(tensor))
             check_within(folder, file, source)
             if offset < 0 or length != size(tensor):
                 raise DocumentError(f"{place}: expected {size(tensor)} bytes of external data, got {length}")

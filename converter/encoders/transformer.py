@@ -189,10 +189,10 @@ def _pooling_config(folder: Path, modules: list[Module]) -> tuple[Path, dict[str
 
 def _pooling(folder: Path, modules: list[Module], given: str | None) -> str:
     """Return the pooling that the folder asks for, or what is given where it says nothing."""
-    file, asked = _pooling_config(folder, modules)
-    names = {key for key, value in asked.items() if key.startswith("pooling_mode_") and value is True}
-    if "pooling_mode" in asked:
-        names = {str(asked["pooling_mode"])}
+    file, config = _pooling_config(folder, modules)
+    names = {key for key, value in config.items() if key.startswith("pooling_mode_") and value is True}
+    if "pooling_mode" in config:
+        names = {str(config["pooling_mode"])}
     if not names:
         if given is None:
             raise DocumentError(f"{file}: expected the pooling, which the folder does not say: give --pooling")

@@ -1,4 +1,4 @@
-"""An encoder's file beside the folder that it was made of, on probes."""
+"""Comparison of an encoder's file with the folder that it was made of, on probes."""
 
 import time
 from collections.abc import Callable, Sequence

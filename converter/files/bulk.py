@@ -1,4 +1,4 @@
-"""Selections for a file of queries, chunk by chunk: bounded memory, resumable, bad rows told.
+"""Selections for a file of queries, chunk by chunk: in bounded memory, resumable; bad rows keep their errors.
 
 Each chunk's picks are written to a part beside the target, whole or not at all. A run that is interrupted goes on
 behind the parts that are there, if neither artifact nor source has changed; the last step joins the parts.
@@ -53,7 +53,7 @@ class _Form(NamedTuple):
     """What rows hold."""
 
     columns: tuple[str, ...]
-    """Columns of which one at least must be there, the first beside ``category``."""
+    """Columns of which one at least must be there, the first and ``category`` with it."""
     parse: Parse
     features: str | None = None
     """Column that alone is a query."""
@@ -83,7 +83,7 @@ def select_file(
     column: str = FEATURES,
     chunk: int = CHUNK,
     done: Callable[[int, int | None], None] = lambda done, total: None,
-    asked: Given | None = None,
+    given: Given | None = None,
     encoder: Path | None = None,
     message: Which = "last_user",
 ) -> Outcome:
@@ -106,8 +106,8 @@ def select_file(
         Rows in memory at once.
     done
         Called after each chunk with how many rows are done, and of how many: of text an estimate, or None.
-    asked
-        What is asked of the selector for all rows.
+    given
+        Preferences of the selector for all rows.
     encoder
         Path of an encoder, where rows are prompts.
     message
@@ -133,12 +133,12 @@ def select_file(
     times = [status.st_mtime_ns, status.st_ctime_ns]
     identity = [str(source.resolve()), status.st_size, status.st_ino, *times]
     read_by = [prompts.digest, message] if prompts else []
-    made_of = [hashlib.sha256(data).hexdigest(), read_by, identity, column, chunk, repr(asked or {})]
+    made_of = [hashlib.sha256(data).hexdigest(), read_by, identity, column, chunk, repr(given or {})]
     folder = final.with_name(f".{final.name}.modelpick-parts")
     rows = resumed = 0
     try:
         with (
-            _loaded(artifact, data, prompts, message, asked or {}) as selector,
+            _loaded(artifact, data, prompts, message, given or {}) as selector,
             open_parts(folder, msgspec.json.encode(made_of)) as parts,
         ):
             for number, (values, total) in enumerate(read(source, form, chunk)):
@@ -157,13 +157,13 @@ def select_file(
 
 
 def _loaded(
-    artifact: Path, data: bytes, encoder: Encoder | None, message: Which, asked: Given
+    artifact: Path, data: bytes, encoder: Encoder | None, message: Which, given: Given
 ) -> Selector | TextSelector:
     """Load the bytes that the parts are made of, and not what may have taken the file's place; errors name the file."""
     try:
         if encoder is None:
-            return Selector.load(data, **asked)
-        return TextSelector.load(data, encoder, message=message, **asked)
+            return Selector.load(data, **given)
+        return TextSelector.load(data, encoder, message=message, **given)
     except ArtifactError as error:
         raise ArtifactError(str(error).replace("<bytes>", str(artifact), 1)) from None
 
@@ -216,7 +216,7 @@ def _reader(source: Path) -> Callable[[Path, _Form, int], Chunks]:
 
 def _read_npy(source: Path, form: _Form, chunk: int) -> Chunks:
     if form is _PROMPTS:
-        raise ModelpickError(f"{source}: expected prompts, .jsonl or .parquet, beside an encoder")
+        raise ModelpickError(f"{source}: expected prompts, .jsonl or .parquet, with an encoder")
     try:
         matrix = np.load(source, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, OverflowError, MemoryError) as cause:

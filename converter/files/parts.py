@@ -1,4 +1,4 @@
-"""A folder of one's own beside a target, for the parts of it that are done."""
+"""A folder next to a target, of the same user, for the parts of the target that are done."""
 
 import hashlib
 import os

@@ -13,9 +13,9 @@ from .margins import Margin, needed_margin
 
 Matrix = npt.NDArray[np.float64]
 OUTPUTS = {Output.DISTANCE: "double", Output.CLUSTER: "index", Output.ESTIMATE: "float"}
-# Queries that are so many times longer than the longest centroid are not searched for: float64 rounds distances too.
+# Queries more than `FARTHEST` times as long as the longest centroid are not searched for: float64 rounds distances too.
 FARTHEST = 2.0**10
-# Centroids are moved where that makes the longest so many times shorter.
+# Centroids are moved where that makes the longest more than `FAR` times shorter.
 FAR = 1.5
 
 
@@ -52,7 +52,7 @@ def add_nearest(
     features
         Name of the float64 queries, (b, d).
     centroids, stored_as
-        Shape (c, d), and the initializer that shall hold them.
+        Shape (c, d), and the initializer that holds them.
     estimate, margin_as
         Full name of the output of estimates, and the initializer of the margin that they need.
     """

@@ -9,11 +9,10 @@ for rows and queries so moved and scaled, ``L = max |x_j|``, ``u = 2^-24`` and `
 Stability of Numerical Algorithms, 2nd ed., section 3.1, with Cauchy-Schwarz for ``sum |q_i x_i|``). As
 ``2 |q| L <= |q|^2 + L^2``, that is at most ``E = gamma_n (|q|^2 + 2 L^2)``.
 
-*Quantised*, in 8-bit integers, for one query, see `integer_search`. Many queries at once share the reading of the rows,
-and are searched for as above; but the rows come first in the product, which onnxruntime then reads where they are,
-instead of packing a copy of them. Some dozen queries take less time so, and more are searched for in blocks. Among rows
-that no cache holds, more than `MANY` take less time if queries come first, though the session then packs rows anew for
-each run.
+*Quantised*, in 8-bit integers, for one query, see `integer_search`. Many queries share one reading of the rows, and are
+searched for as above, except that rows are the first factor of the product: onnxruntime then reads them where they are,
+instead of packing a copy of them. At most `TOGETHER` queries are searched for in one run. Where no cache holds the
+rows, more than `MANY` queries take less time as the first factor, though the session then packs rows anew for each run.
 
 A query so long that its scores could overflow is clipped; ``gamma_n |q|^2`` alone exceeds every score then, so that
 nothing is proven for it.

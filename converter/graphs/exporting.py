@@ -55,7 +55,7 @@ def register(
         Called with the graph, the fitted estimator, the name of the float64 features, and the full
         name of each output.
     options
-        Options that a caller of skl2onnx may set for an estimator -> their values; beside `LARGE_TENSORS`.
+        Options that a caller of skl2onnx may set for an estimator, in addition to `LARGE_TENSORS` -> their values.
     """
     alias = f"Modelpick{estimator_class.__name__}"
 

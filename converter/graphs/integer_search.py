@@ -30,16 +30,16 @@ from .tensors import in_type
 # Outputs of the search -> their types.
 INTEGER_OUTPUTS: Mapping[str, str] = {Output.INTEGER_SCORE: "float", Output.INTEGER_CANDIDATE: "int64"}
 ROW_LEVELS, QUERY_LEVELS, REST_LEVELS, ZERO_POINT = 127, 63, 126, 64
-# A column is heavy where its largest value exceeds the median column's that many times.
+# A column is heavy where its largest value exceeds the median column's more than `HEAVY` times.
 HEAVY = 4.0
-# Bounds are raised by this share, far above the roundings of levels and scales in float32.
+# Bounds are raised by this share, which is far above the roundings of levels and scales in float32.
 SLACK = 1e-3
-# Rows that fit the processor's caches.
+# Rows that are quantised at once: they fit the processor's caches.
 QUANTISED_AT_ONCE = 128
-# The candidates of the quantised search are counted on that many rows, to do for that share of them.
+# Candidates are counted on `SAMPLE` rows, so that they suffice for `SAMPLE_SHARE` of them.
 SAMPLE, SAMPLE_SHARE, SAMPLE_MARGIN, CANDIDATE_STEP = 64, 0.99, 1.2, 16
-# Microseconds per byte of all rows, where they fit the processor's caches of so many bytes and where they do not; per
-# byte of a candidate; and for all else of the quantised search. Measured, see benchmarks/README.md.
+# Microseconds that a search takes: per byte of all rows, where they fit caches of `CACHE` bytes and where they do not;
+# per byte of a candidate; and for all else in integers. Measured, see benchmarks/README.md.
 CACHE, NEAR_COST, FAR_COST, CANDIDATE_COST, FIXED_COST = 2**24, 1.1e-5, 3e-5, 5e-5, 15.0
 
 
@@ -73,9 +73,9 @@ class Integers(NamedTuple):
 
     parts: Quantised
     slope: float
-    """What it adds to the error of a score is at most so many times ``|q|``, over the light columns of q."""
+    """It adds at most ``slope * |q|`` to the error of a score, over the light columns of q."""
     candidates: int
-    """How many it finds."""
+    """Number of candidates that it finds."""
 
 
 def plan(rows: Rows, wanted: int, kept: int, if_faster: bool) -> Integers | None:

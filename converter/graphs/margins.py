@@ -48,13 +48,13 @@ class Margin(NamedTuple):
     slope: float
     constant: float
     shortest: float
-    """A query's length must be above, for anything to be proven."""
+    """Nothing is proven for queries of this length or shorter."""
     longest: float
-    """And below."""
+    """Nothing is proven for queries of this length or longer."""
 
 
 def needed_margin(layers: Sequence[tuple[Matrix, Matrix]]) -> Margin:
-    """Bound what float32 can make of the difference between two scores.
+    """Bound how far float32 scores of two choices can be apart while their true scores are in the other order.
 
     Parameters
     ----------
@@ -87,8 +87,8 @@ def _moved(bound: float, share: float) -> float:
 
 def _own(given: Line, relative: float, absolute: float, weights: float, bias: float, outputs: float) -> Line:
     """Bound the error of a layer's own sums, of weights and a bias of such norms, see `roundings`."""
-    beside = Line(0.0, relative * bias + absolute * outputs * (1.0 + weights))
-    return given.times(relative * weights + absolute * outputs).plus(beside)
+    constant = Line(0.0, relative * bias + absolute * outputs * (1.0 + weights))
+    return given.times(relative * weights + absolute * outputs).plus(constant)
 
 
 def _reach(products: Line, bias: float) -> float:

@@ -145,8 +145,8 @@ def group_members(
 ) -> npt.NDArray[np.int64]:
     """List the rows of each group: int64, shape (n_groups, g).
 
-    Ascending, the first k (no more can be among the k nearest) and beside them the first row of each model, padded
-    with the number of rows.
+    Ascending: the first k rows of the group, of which no more can be among the k nearest, and the first row of each
+    model. Shorter lists are padded with the number of rows.
     """
     order = np.argsort(groups, kind="stable")
     sizes = np.bincount(groups)

@@ -11,18 +11,18 @@ from .unit_length import directions
 
 Matrix = npt.NDArray[np.float64]
 UNIT = 2.0**-24
-# Roundings beside the products and their sums: casting both vectors, the norm, scales, the last additions.
+# Roundings other than those of products and their sums: of both vectors, the norm, scales and the last additions.
 EXTRA_ROUNDINGS = 16
-# Rows up to this need no factor.
+# Rows whose values are smaller need no factor.
 LARGEST_VALUE = 1e12
-# Rows are moved where that makes their largest squared norm so many times smaller.
+# Rows are moved where that makes their largest squared norm more than `FAR` times smaller.
 FAR = 2.0
-# Squares of vectors up to this, and of their differences, do not overflow float64.
+# Squares of shorter vectors, and of differences between them, do not overflow float64.
 LONGEST = 1e153
 
 
 def roundings(products: int) -> tuple[float, float]:
-    """Bound the error of a float32 sum of so many products, ``x.y``: ``relative * |x| |y| + absolute * (1 + |y|)``."""
+    """Bound the error of a sum ``x.y`` of products in float32: ``relative * |x| |y| + absolute * (1 + |y|)``."""
     n = products + EXTRA_ROUNDINGS
     # Products below float32's normal range lose absolute, not relative, accuracy.
     return n * UNIT / (1 - n * UNIT), n * 2.0**-124
@@ -36,8 +36,8 @@ class Rows:
     values
         Shape (u, d).
     metric
-        See `modelpick.runtime.schema.Metric`; but for the Euclidean one, rows and queries are scaled to unit length
-        before all else.
+        See `modelpick.runtime.schema.Metric`. For metrics other than the Euclidean one, rows and queries are first
+        scaled to unit length.
     """
 
     def __init__(self, values: Matrix, metric: str = Metric.EUCLIDEAN) -> None:
@@ -63,7 +63,7 @@ class Rows:
         self._are_single = self.scaled is not self.values or are_single(values)
 
     def moved(self, graph: Graph, features: str) -> str:
-        """Move queries, scaled to unit length where the rows are, as the rows are, float64."""
+        """Move float64 queries as the rows were moved; where rows were scaled to unit length, queries are already."""
         return (
             features if self.center is None else graph.node("Sub", features, graph.constant(Table.CENTER, self.center))
         )
@@ -73,7 +73,7 @@ class Rows:
         return stored if self.scaled is self.values else graph.in_float32(Table.SEARCH_ROWS, self.scaled)
 
     def single(self, graph: Graph, searched: str) -> str:
-        """Make float32 of rows that are searched, or some of them, where they are not: a copy even so costs memory."""
+        """Cast searched rows, or some of them, to float32, unless they are stored so: a cast would copy them."""
         return searched if self._are_single else graph.node("Cast", searched, to=FLOAT)
 
     def error(self) -> tuple[float, float]:
@@ -84,9 +84,14 @@ class Rows:
         return gamma * self.factor**2, constant if self.longest < LONGEST * self.factor else np.inf
 
     def integer_constant(self, heavy: int) -> float:
-        """Bound the constant of the same for scores in integers, of so many heavy columns, and those ranked after them.
+        """Bound the constant of the error of scores in integers, and of the float32 scores that rank their candidates.
 
-        Norms are added to products of the heavy columns in any order, and last to those of all columns.
+        Norms are added to the products of the heavy columns in any order, and to those of all columns last.
+
+        Parameters
+        ----------
+        heavy
+            Number of heavy columns.
         """
         (of_all, absolute), (of_heavy, _) = roundings(self.width), roundings(heavy)
         return max(of_all + 4 * UNIT, 2 * of_heavy) * self.longest**2 + absolute * (1 + self.longest)

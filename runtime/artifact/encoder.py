@@ -111,8 +111,8 @@ def static_table(name: str, metadata: EncoderMetadata, model: Model) -> StaticTa
     ArtifactError
         When the rows are missing or malformed.
     """
-    told, tensors = metadata.raw[EncoderEntry.STATIC], model.tensors
-    unknown = told.get("unknown") if isinstance(told, dict) else ""
+    recorded, tensors = metadata.raw[EncoderEntry.STATIC], model.tensors
+    unknown = recorded.get("unknown") if isinstance(recorded, dict) else ""
     vectors, scales = tensors.get(EncoderTable.VECTORS), tensors.get(EncoderTable.SCALES)
     if not (
         (unknown is None or type(unknown) is int)
