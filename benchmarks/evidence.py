@@ -124,7 +124,7 @@ def report(evaluation: Evaluation, settings: dict[str, list[Settings]]) -> dict[
         },
         "policies": [
             {"name": one.name, "kind": one.kind}
-            | {name: rounded(getattr(one, name)) for name in SHOWN}
+            | {name: rounded(one.estimate(name)) for name in SHOWN}
             | ({"pays": judged[one.name].pays, "verdict": judged[one.name].text} if one.name in judged else {})
             for one in (*singles, *evaluation.of("artifact"))
         ],

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from modelpick.runtime import Objective
+from modelpick.runtime.decision.outcomes import KINDS, OUTCOMES
 
 from ..evaluation.evaluate import MEANS, ROLES_FROM, Result, to_fields
 from ..evaluation.judge import Judgement
@@ -126,16 +127,15 @@ def _show(found: Judgement) -> None:
             rests = f"rests on about {result.effective_sample:,.0f} answers"
             emit(f"{result.name}: {rests}, of which the weightiest stands for {result.largest_weight:,.1f}")
     title = f"{evaluation.queries:,} queries, means and 95 % intervals"
-    shown = ("coverage", "quality", "cost", "seconds", "success", "regret", "best picks")
+    shown = ("coverage", *OUTCOMES, "success", "regret", "best picks")
     table = Table("policy", *shown, title=title)
     for result in evaluation.results:
-        priced = (written(estimate, ".3g") for estimate in (result.cost, result.seconds))
-        quality, regret = (written(estimate, "z.4f") for estimate in (result.quality, result.regret))
-        shares = (percent(share) for share in (result.success, result.best_share))
+        outcomes = (written(result.outcomes[kind.name], kind.style) for kind in KINDS)
         coverage = f"{result.coverage:.1%}"
         if result.coverage < 1:
             coverage += f", where the best is {result.best.value:.4f}"
-        table.add_row(_name(result), coverage, quality, *priced, next(shares), regret, *shares)
+        regret, success, best = written(result.regret, "z.4f"), percent(result.success), percent(result.best_share)
+        table.add_row(_name(result), coverage, *outcomes, success, regret, best)
     show(table)
 
     title = f"beside always calling {evaluation.baseline}, the best single model {learned}"

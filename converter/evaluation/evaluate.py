@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, combinations
 from typing import Any, Literal, NamedTuple
 
-import msgspec
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from modelpick.runtime import DocumentError, Objective
 from modelpick.runtime.decision.outcomes import OUTCOMES, PRICES, SECONDS
@@ -35,7 +35,7 @@ MIX_OF = "mix at {}"
 MEANS = "means of the records"
 HINDSIGHT = ("best", "best_share", "regret", "gap_closed")
 NO_HINDSIGHT = "a log does not tell the best model of a question"
-ESTIMATES = ("quality", "cost", "seconds", "success", "gain", "kept", "saved", *HINDSIGHT)
+ESTIMATES = ("success", "gain", "kept", "saved", *HINDSIGHT)
 UNKNOWN_PICKS = "no {} of its picks is known"
 NO_COMMON = f"no question has answers of its pick and of {{}}: about {WANTED} would tell them apart"
 
@@ -65,10 +65,8 @@ class Result(Struct):
     """Share of the calls whose quality is known."""
     best: Estimate
     """Mean quality of the best model of each query, on the queries where that of the call is known."""
-    quality: Estimate
-    cost: Estimate
-    seconds: Estimate
-    """Of the answers that did not fail."""
+    outcomes: dict[str, Estimate]
+    """Mean of each kind of outcome; of seconds, over the answers that did not fail."""
     success: Estimate
     """Share of the answers that did not fail."""
     regret: Estimate
@@ -80,7 +78,7 @@ class Result(Struct):
     kept: Estimate
     """Quality, in parts of the best single model's, where that is surely above 0."""
     saved: Estimate
-    """Cost, or seconds where no cost is recorded, saved beside the best single model, in parts of its."""
+    """Part of the best single model's price that is saved."""
     gap_closed: Estimate
     """Gain in parts of what the oracle gains."""
     over_mix: Estimate
@@ -88,6 +86,16 @@ class Result(Struct):
     selections: dict[str, float]
     """Share of the queries for which each model is called."""
     categories: dict[str, Slice]
+
+    @property
+    def quality(self) -> Estimate:
+        """Mean quality."""
+        return self.outcomes["quality"]
+
+    def estimate(self, name: str) -> Estimate:
+        """Return an estimate by its name: a kind of outcome, or a field."""
+        found: Estimate = self.outcomes[name] if name in self.outcomes else getattr(self, name)
+        return found
 
 
 class Difference(Struct):
@@ -126,19 +134,25 @@ class Evaluation(Struct):
 
     def reasons(self) -> list[str]:
         """Say why there are dashes, each reason once, with the estimates that lack something for it."""
-        kinds = {name: name for name in ("quality", "cost", "seconds", "regret", "gain")}
+        kinds = {name: name for name in (*OUTCOMES, "regret", "gain")}
         kinds |= {"kept": "quality kept", "saved": f"{self.axis} saved"}
         kinds |= {"gap_closed": "gap closed", "over_mix": "over static mix"}
         found: dict[str, dict[str, None]] = {}
         for name, title in kinds.items():
             for one in self.results:
-                found.setdefault(getattr(one, name).reason, {})[title] = None
+                found.setdefault(one.estimate(name).reason, {})[title] = None
         return [f"{', '.join(titles)}: {reason}" for reason, titles in found.items() if reason]
 
 
 def to_fields(evaluation: Evaluation) -> dict[str, Any]:
-    """Return what is written of an evaluation as JSON."""
-    return msgspec.structs.asdict(evaluation) | {"objective": evaluation.objective.keywords()}
+    """Return what is written of an evaluation as JSON: mean outcomes stand among a result's other fields."""
+    results = []
+    for result in evaluation.results:
+        fields: dict[str, Any] = {}
+        for name, value in asdict(result).items():
+            fields |= value if name == "outcomes" else {name: value}
+        results.append(fields)
+    return asdict(evaluation) | {"objective": evaluation.objective.keywords(), "results": results}
 
 
 class _Scale(NamedTuple):
@@ -329,7 +343,7 @@ def _columns(chances: Matrix, scales: Mapping[str, _Scale], best: Vector) -> dic
     return table
 
 
-def _estimates(found: Sums, axis: str, baseline: str, of_log: bool, lacking: str) -> dict[str, Estimate]:
+def _estimates(found: Sums, axis: str, baseline: str, of_log: bool, lacking: str) -> dict[str, Any]:
     """Make the estimates of a policy from the sums of its `_columns`; none where answers are lacking."""
     gained = found["utility beside"] - found["utility base"]
 
@@ -343,12 +357,14 @@ def _estimates(found: Sums, axis: str, baseline: str, of_log: bool, lacking: str
         return estimate(samples, common, reason if common else lacking)
 
     if lacking:
-        return dict.fromkeys(ESTIMATES, Estimate(np.nan, np.nan, np.nan, lacking))
+        nothing = Estimate(np.nan, np.nan, np.nan, lacking)
+        return {"outcomes": dict.fromkeys(OUTCOMES, nothing), **dict.fromkeys(ESTIMATES, nothing)}
     unknown = dict.fromkeys(HINDSIGHT if of_log else (), Estimate(np.nan, np.nan, np.nan, NO_HINDSIGHT))
     no_part, no_gap = "the mean {} of {} is not surely above 0", f"the oracle is not surely better than {baseline}"
     saved = 1 - share(found[f"{axis} beside"], found[f"{axis} base"])
     return {
-        **{kind: mean(kind, found[kind]) for kind in ("quality", "cost", "seconds", "success")},
+        "outcomes": {kind: mean(kind, found[kind]) for kind in OUTCOMES},
+        "success": mean("success", found["success"]),
         "regret": mean("utility", found["lost"]),
         "best": mean("quality", found["highest"]),
         "best_share": mean("utility", found["best"]),

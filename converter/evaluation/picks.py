@@ -6,18 +6,13 @@ import numpy as np
 from msgspec import Struct
 
 from modelpick.runtime import Objective
+from modelpick.runtime.decision.outcomes import OUTCOMES
 
 from ..formats.outcomes import Benchmark
 from .policies import Policy, best_models
 
-
-class Outcome(Struct):
-    """What was recorded of a model's answer; None where it was not."""
-
-    quality: float | None
-    cost: float | None
-    seconds: float | None
-    success: bool
+# What was recorded of a model's answer, of each kind of outcome, None where it was not; and whether it was a success.
+Outcome = dict[str, float | bool | None]
 
 
 class Pick(Struct):
@@ -42,11 +37,11 @@ def picks_worst_first(policies: Sequence[Policy], benchmark: Benchmark, objectiv
     names = {name: model for model, name in enumerate(benchmark.model_names)}
 
     def outcome(query: int, model: int) -> Outcome | None:
-        known = [None if np.isnan(value) else value for value in benchmark.recorded[query, :, model].tolist()]
-        if model < 0 or known[0] is None:
+        if model < 0 or np.isnan(benchmark.quality[query, model]):
             return None
-        quality, cost, seconds = known
-        return Outcome(quality, cost, seconds, not benchmark.failed[query, model])
+        recorded = zip(OUTCOMES, benchmark.recorded[query, :, model].tolist(), strict=True)
+        known: Outcome = {kind: None if np.isnan(value) else value for kind, value in recorded}
+        return known | {"success": not benchmark.failed[query, model]}
 
     picks = []
     for policy in policies:

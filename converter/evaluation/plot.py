@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from modelpick.runtime import ModelpickError
+from modelpick.runtime.decision.outcomes import PRICES
 from modelpick.runtime.errors import one_line
 
 from ..files.io import write_atomically
 from .evaluate import Evaluation, Result
 
-AXES = {"cost": "mean cost per answer", "seconds": "mean response time, seconds"}
+AXES = {kind.name: f"mean {kind.label}" for kind in PRICES}
 # Kind of a policy -> marker; what comes first keeps its name where two would overlap.
 MARKERS = {"artifact": "D", "oracle": "*", "single": "o", "random": "x"}
 # Prices that differ by such a factor are plotted by their logarithms.
@@ -80,7 +81,7 @@ def drawn(evaluation: Evaluation, form: str = "svg", dark: bool = False, facecol
 
 
 def _points(evaluation: Evaluation) -> list[_Point]:
-    points = [_Point(one, getattr(one, evaluation.axis).value, one.quality.value) for one in evaluation.results]
+    points = [_Point(one, one.outcomes[evaluation.axis].value, one.quality.value) for one in evaluation.results]
     known = [one for one in points if one.result.kind in MARKERS and isfinite(one.price + one.quality)]
     return sorted(known, key=lambda one: list(MARKERS).index(one.result.kind))
 

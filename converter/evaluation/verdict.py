@@ -6,6 +6,7 @@ import numpy as np
 from msgspec import Struct
 
 from modelpick.runtime import Objective
+from modelpick.runtime.decision.outcomes import KINDS, PLACES
 
 from ..statistics.bootstrap import Estimate, percent, signed
 from ..statistics.estimation import GUESSED
@@ -54,7 +55,7 @@ def _verdict(result: Result, mix: Result | None, evaluation: Evaluation, note: s
 
 
 def _judged(result: Result, mix: Result | None, evaluation: Evaluation) -> Verdict:
-    single, noun = evaluation.baseline, "time" if evaluation.axis == "seconds" else "cost"
+    single, noun = evaluation.baseline, KINDS[PLACES[evaluation.axis]].noun
     unit = "" if evaluation.objective == Objective() else " utility"
     saves = _surely(result.saved)
     less = f"for {percent(result.saved)} less {noun}"

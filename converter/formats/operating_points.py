@@ -3,7 +3,9 @@
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, defstruct
+
+from modelpick.runtime.decision.outcomes import OUTCOMES, PRICES, QUALITY
 
 from .decoding import Name, refuse
 
@@ -11,27 +13,23 @@ from .decoding import Name, refuse
 Interval = Annotated[list[float], Meta(min_length=3, max_length=3)]
 Weight = Annotated[float, Meta(ge=0)]
 
-
-class Point(Struct):
-    """One objective; see `modelpick.runtime.OperatingPoint` for the fields."""
-
-    cost_weight: Weight
-    seconds_weight: Weight
-    quality: Interval
-    cost: Interval | None
-    seconds: Interval | None
-    kept: Interval
-    saved: Interval | None
-    shares: dict[str, float]
-
-
-class BestSingle(Struct):
-    """What always calling the best single model achieved on the same queries."""
-
-    model: Name
-    quality: float
-    cost: float | None
-    seconds: float | None
+# The forms of `modelpick.runtime.OperatingPoint` and of the best single model: what is priced is the table's.
+Point = defstruct(
+    "Point",
+    [
+        *((kind.weight, Weight, 0.0) for kind in PRICES),
+        (OUTCOMES[QUALITY], Interval),
+        *((kind.name, Interval | None, None) for kind in PRICES),
+        ("kept", Interval),
+        ("saved", Interval | None, None),
+        ("shares", dict[str, float]),
+    ],
+    kw_only=True,
+)
+BestSingle = defstruct(
+    "BestSingle",
+    [("model", Name), (OUTCOMES[QUALITY], float), *((kind.name, float | None, None) for kind in PRICES)],
+)
 
 
 class OperatingPoints(Struct):
@@ -41,19 +39,21 @@ class OperatingPoints(Struct):
     """Distinct queries of the training data."""
     folds: Annotated[int, Meta(ge=2)]
     """Folds of the cross-validation, over queries."""
-    best_single: BestSingle
-    points: Annotated[list[Point], Meta(min_length=1)]
+    best_single: BestSingle  # type: ignore[valid-type]
+    """What always calling the best single model achieved on the same queries."""
+    points: Annotated[list[Point], Meta(min_length=1)]  # type: ignore[valid-type]
 
 
 def checked_points(recorded: OperatingPoints | None, models: tuple[str, ...], path: str) -> dict[str, Any] | None:
     """Return operating points as they are recorded in an artifact; refuse models that the file does not know."""
     if recorded is None:
         return None
-    if recorded.best_single.model not in models:
-        refuse(f"{path}.best_single.model", f"expected one of {', '.join(models)}, got '{recorded.best_single.model}'")
-    for index, point in enumerate(recorded.points):
-        unknown = next((model for model in point.shares if model not in models), None)
+    found: dict[str, Any] = msgspec.to_builtins(recorded)
+    single = found["best_single"]["model"]
+    if single not in models:
+        refuse(f"{path}.best_single.model", f"expected one of {', '.join(models)}, got '{single}'")
+    for index, point in enumerate(found["points"]):
+        unknown = next((model for model in point["shares"] if model not in models), None)
         if unknown is not None:
             refuse(f"{path}.points[{index}].shares", f"expected shares of {', '.join(models)}, got '{unknown}'")
-    points: dict[str, Any] = msgspec.to_builtins(recorded)
-    return points
+    return found

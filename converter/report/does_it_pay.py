@@ -1,7 +1,10 @@
 """The section on what artifacts are worth: verdicts, the frontier, categories, operating points."""
 
+from modelpick.runtime.decision.operating_points import Estimate as Recorded
+from modelpick.runtime.decision.outcomes import OUTCOMES, PRICES
+
 from ..evaluation.evaluate import MEANS, ROLES_FROM, Result
-from ..statistics.bootstrap import UNKNOWN
+from ..statistics.bootstrap import UNKNOWN, Estimate
 from .facts import Facts, Worth
 from .layout import Section
 from .pictures import frontier_plot, isolated
@@ -13,15 +16,14 @@ def does_it_pay(facts: Facts) -> Section | None:
     recorded = [(name, point) for name, one in facts.named() for point in one.points]
     points = Table(
         "Operating points, as training recorded them in cross-validation",
-        ("artifact", "cost weight", "seconds weight", "quality", "cost", "seconds", "quality kept", "cost saved"),
+        ("artifact", *(kind.weight.replace("_", " ") for kind in PRICES), *OUTCOMES, "quality kept", "cost saved"),
         [
             [
                 name,
-                number(point.cost_weight),
-                number(point.seconds_weight),
-                *(interval(one) for one in (point.quality, point.cost, point.seconds)),
-                part(point.kept),
-                part(point.saved),
+                *map(number, point.objective.keywords().values()),
+                *(interval(_known(point.outcomes.get(kind))) for kind in OUTCOMES),
+                part(_known(point.kept)),
+                part(_known(point.saved)),
             ]
             for name, point in recorded
         ],
@@ -43,6 +45,10 @@ def does_it_pay(facts: Facts) -> Section | None:
     return Section("Does it pay", words, [] if plot is None else [plot], tables)
 
 
+def _known(recorded: Recorded | None) -> Estimate | None:
+    return None if recorded is None else Estimate(*recorded)
+
+
 def _verdicts(worth: Worth) -> Table:
     rows: list[list[Cell]] = [[one.policy, "✓ yes" if one.pays else "✗ no", one.text] for one in worth.verdicts]
     return Table("Verdicts", ("policy", "worth calling", "why"), rows)
@@ -58,7 +64,7 @@ def _policies(worth: Worth) -> Table:
         [
             _named(one),
             one.kind,
-            *(interval(estimate) for estimate in (one.quality, one.cost, one.seconds)),
+            *map(interval, one.outcomes.values()),
             part(one.success),
             change(one.gain),
             part(one.kept),
@@ -67,8 +73,7 @@ def _policies(worth: Worth) -> Table:
         ]
         for one in worth.evaluation.results
     ]
-    outcomes = ("quality", "cost", "seconds", "success")
-    columns = ("policy", "kind", *outcomes, "gain", "quality kept", saved, "over static mix")
+    columns = ("policy", "kind", *OUTCOMES, "success", "gain", "quality kept", saved, "over static mix")
     return Table("Every policy, beside always calling the best single model", columns, rows)
 
 

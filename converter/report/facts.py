@@ -5,6 +5,9 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from modelpick.runtime import OperatingPoint
+from modelpick.runtime.decision.operating_points import written_point
+
 from ..evaluation.evaluate import Evaluation
 from ..evaluation.evaluate import to_fields as evaluation_fields
 from ..evaluation.verdict import Verdict
@@ -54,20 +57,6 @@ class Drift(Struct):
     """Share of the queries whose distance lies in each tenth of the recorded ones; 0.1 each where nothing drifted."""
 
 
-class Point(Struct):
-    """What picking by an operating point achieved in cross-validation, as training recorded it."""
-
-    cost_weight: float
-    seconds_weight: float
-    quality: Estimate
-    cost: Estimate | None
-    seconds: Estimate | None
-    kept: Estimate
-    """Share of the best single model's quality."""
-    saved: Estimate | None
-    """Share of the best single model's cost."""
-
-
 class Artifact(Struct):
     """What an artifact is, and how it does on this machine."""
 
@@ -94,7 +83,7 @@ class Artifact(Struct):
     encoder: str | None
     """Name and digest of the encoder that it was trained with."""
     tools: dict[str, str]
-    points: list[Point]
+    points: list[OperatingPoint]
     latency: Latency
     verification: Report | None
     unverified: str
@@ -258,6 +247,17 @@ class Facts(Struct):
 def to_fields(facts: Facts) -> dict[str, Any]:
     """Return what is written of a report as JSON."""
     fields = asdict(facts)
+    fields["artifacts"] = [_artifact_fields(one) for one in facts.artifacts]
+    fields["comparisons"] = [asdict(one) | {"old": _artifact_fields(one.old)} for one in facts.comparisons]
     if facts.worth is not None:
         fields["worth"] = {"evaluation": evaluation_fields(facts.worth.evaluation), "verdicts": facts.worth.verdicts}
     return fields
+
+
+def _artifact_fields(artifact: Artifact) -> dict[str, Any]:
+    points = []
+    for point in artifact.points:
+        fields = written_point(point)
+        del fields["shares"]
+        points.append({name: Estimate(*one) if isinstance(one, list) else one for name, one in fields.items()})
+    return asdict(artifact) | {"points": points}

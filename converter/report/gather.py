@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from modelpick import __version__
-from modelpick.runtime import DocumentError, ModelpickError, OperatingPoint, Selector
+from modelpick.runtime import DocumentError, ModelpickError, Selector
 from modelpick.runtime.artifact.seal import read_sealed
-from modelpick.runtime.decision.operating_points import Estimate as Recorded
 from modelpick.runtime.errors import one_line
 from modelpick.runtime.loading import read_contents
 
@@ -27,14 +26,13 @@ from ..evaluation.verdict import verdicts
 from ..files.queries import Query
 from ..formats.outcomes import Benchmark
 from ..graphs.unit_length import directions
-from ..statistics.bootstrap import Estimate
 from ..training.records import fitting_embeddings, required_embeddings
 from ..verification.compare import compare
 from ..verification.probes import SAMPLES, made_queries
 from ..verification.report import Report
 from ..verification.restored import is_made, restored_estimator
 from .changes import compared_picks
-from .facts import BEFORE, Artifact, Comparison, Facts, Map, Mark, Point, Worth
+from .facts import BEFORE, Artifact, Comparison, Facts, Map, Mark, Worth
 from .map import FITTED, Axes, sample
 from .measure import drift, latency, machine
 
@@ -195,26 +193,11 @@ def _described(loaded: _Loaded, samples: int) -> Artifact:
         embedding_dim=metadata.embedding_dim,
         encoder=None if metadata.encoder is None else str(metadata.encoder),
         tools={tool: str(version) for tool, version in metadata.raw.get("tools", {}).items()},
-        points=[_point(point) for point in metadata.points],
+        points=list(metadata.points),
         latency=latency(loaded.selector, measured),
         verification=verification,
         unverified=loaded.unverified,
         drift=drift(loaded.selector, some),
-    )
-
-
-def _point(point: OperatingPoint) -> Point:
-    def known(recorded: Recorded | None) -> Estimate | None:
-        return None if recorded is None else Estimate(*recorded)
-
-    return Point(
-        cost_weight=point.objective.cost_weight,
-        seconds_weight=point.objective.seconds_weight,
-        quality=Estimate(*point.quality),
-        cost=known(point.cost),
-        seconds=known(point.seconds),
-        kept=Estimate(*point.kept),
-        saved=known(point.saved),
     )
 
 

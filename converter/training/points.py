@@ -1,15 +1,17 @@
 """Operating points: what a selector achieves by each objective, in cross-validation over the training queries."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from modelpick.runtime import OperatingPoint
+from modelpick.runtime.decision.operating_points import Estimate, Single, written_point, written_single
 from modelpick.runtime.decision.outcomes import OUTCOMES
 
 from ..algorithms.row import AnyRow
-from ..formats.outcomes import Benchmark, Training
+from ..formats.outcomes import Benchmark, Matrix, Training, mean
 from ..statistics.bootstrap import estimate, ratio, resampled, share
 from ..statistics.folds import FOLDS
 from .crossvalidation import Judged, Sweep, best_single, outcomes_of, swept, weighted
@@ -28,32 +30,26 @@ def operating_points(training: Training, row: AnyRow, by: Judged) -> dict[str, A
     (sweep,) = swept(training, row, [training.settings], weighted(training))
     benchmark, best = by.benchmark, best_single(by.singles.quality)
     # Of sparse records, perhaps no pick has an outcome.
-    points = [point for point in _points(sweep, benchmark, best, training.settings.seed) if point["quality"]]
+    points = list(_points(sweep, benchmark, best, training.settings.seed))
     if not points:
         return {}
-    single = {
-        "model": benchmark.model_names[best],
-        **{kind: _mean(values[:, best]) for kind, values in _kinds(benchmark).items()},
-    }
+    means = {kind: mean(values[:, best]) for kind, values in _kinds(benchmark).items()}
+    single = Single(benchmark.model_names[best], {kind: value for kind, value in means.items() if not np.isnan(value)})
     recorded = {
         "queries": len(training.features),
         "folds": min(FOLDS, len(training.features)),
-        "best_single": single,
-        "points": _undominated(points),
+        "best_single": written_single(single),
+        "points": [written_point(point) for point in _undominated(points)],
     }
     return {"operating_points": recorded}
 
 
-def _kinds(benchmark: Benchmark) -> dict[str, Vector]:
+def _kinds(benchmark: Benchmark) -> dict[str, Matrix]:
     return dict(zip(OUTCOMES, np.moveaxis(benchmark.answered, 1, 0), strict=True))
 
 
-def _mean(values: Vector) -> float | None:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else None
-
-
-def _points(sweep: Sweep, benchmark: Benchmark, best: int, seed: int) -> list[dict[str, Any]]:
+def _points(sweep: Sweep, benchmark: Benchmark, best: int, seed: int) -> Iterator[OperatingPoint]:
+    """Yield the point of each objective of which some pick has a known quality."""
     kinds = _kinds(benchmark)
     tables = []
     for picks in sweep.picks:
@@ -64,25 +60,25 @@ def _points(sweep: Sweep, benchmark: Benchmark, best: int, seed: int) -> list[di
                 columns[f"{kind} {name}"] = np.where(known, chosen, 0.0)
                 columns[f"{kind} {name} known"] = known.astype(np.float64)
         tables.append(columns)
-    points = []
     for objective, picks, sums in zip(sweep.objectives, sweep.picks, resampled(tables, seed), strict=True):
         picked, single = (
             {kind: ratio(sums[f"{kind} {of}"], sums[f"{kind} {of} known"]) for kind in kinds}
             for of in ("picked", "single")
         )
-        known = {kind: sums.counts[f"{kind} picked known"] for kind in kinds}
-        counts = np.bincount(picks, minlength=len(benchmark.model_names)) / len(picks)
-        points.append(
-            {
-                "cost_weight": objective.cost_weight,
-                "seconds_weight": objective.seconds_weight,
-                **{kind: _interval(samples, known[kind]) for kind, samples in picked.items()},
-                "kept": _interval(_kept(picked["quality"], single["quality"]), known["quality"]),
-                "saved": _interval(1.0 - share(picked["cost"], single["cost"]), known["cost"]),
-                "shares": dict(zip(benchmark.model_names, counts.tolist(), strict=True)),
-            }
-        )
-    return points
+        counts = {kind: sums.counts[f"{kind} picked known"] for kind in kinds}
+        outcomes = {
+            kind: found for kind, samples in picked.items() if (found := _interval(samples, counts[kind])) is not None
+        }
+        kept = _interval(_kept(picked["quality"], single["quality"]), counts["quality"])
+        shares = np.bincount(picks, minlength=len(benchmark.model_names)) / len(picks)
+        if "quality" in outcomes and kept is not None:
+            yield OperatingPoint(
+                objective,
+                outcomes,
+                kept,
+                _interval(1.0 - share(picked["cost"], single["cost"]), counts["cost"]),
+                dict(zip(benchmark.model_names, shares.tolist(), strict=True)),
+            )
 
 
 def _kept(picked: Vector, single: Vector) -> Vector:
@@ -91,25 +87,19 @@ def _kept(picked: Vector, single: Vector) -> Vector:
     return (picked >= single).astype(np.float64) if np.isnan(kept[0]) else kept
 
 
-def _interval(samples: Vector, queries: int) -> list[float] | None:
+def _interval(samples: Vector, queries: int) -> Estimate | None:
     found = estimate(samples, queries)
-    values = [found.value, found.low, found.high]
+    values = Estimate(found.value, found.low, found.high)
     return values if np.isfinite(values).all() else None
 
 
-def _undominated(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _undominated(points: list[OperatingPoint]) -> list[OperatingPoint]:
     """Leave out points that another surpasses in quality for no more money; without costs keep all."""
-
-    def worth(point: Mapping[str, Any]) -> tuple[float, float]:
-        return point["quality"][0], point["cost"][0]
-
-    if any(point["cost"] is None for point in points):
+    worths = [(point.quality.mean, point.cost.mean) for point in points if point.cost is not None]
+    if len(worths) < len(points):
         return points
-    kept: list[dict[str, Any]] = []
-    for point in points:
-        quality, cost = worth(point)
-        others = [worth(other) for other in points if other is not point]
-        surpassed = any(q >= quality and c <= cost and (q, c) != (quality, cost) for q, c in others)
-        if not surpassed and all(worth(other) != (quality, cost) for other in kept):
-            kept.append(point)
-    return kept
+    kept: dict[tuple[float, float], OperatingPoint] = {}
+    for worth, point in zip(worths, points, strict=True):
+        if not any(q >= worth[0] and c <= worth[1] and (q, c) != worth for q, c in worths):
+            kept.setdefault(worth, point)
+    return list(kept.values())

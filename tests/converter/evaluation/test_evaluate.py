@@ -94,11 +94,11 @@ def test_evaluates(artifacts, tmp_path):
     }
     kmeans = results["kmeans"]
     for name, statistic in statistics.items():
-        found = getattr(kmeans, name)
+        found = kmeans.estimate(name)
         assert found.value == pytest.approx(statistic(np.arange(n))), name
         samples = [statistic(draw) for draw in draws]
         assert [found.low, found.high] == pytest.approx(np.percentile(samples, [2.5, 97.5])), name
-    assert np.isnan(kmeans.cost.value)
+    assert np.isnan(kmeans.outcomes["cost"].value)
     assert results["oracle"].quality.value == pytest.approx(best.mean())
     assert results["oracle"].regret.value == 0
     assert results["random"].quality.value == pytest.approx(BENCHMARK.quality.mean())
@@ -121,7 +121,7 @@ def test_the_static_mix_is_at_the_mean_price_what_is_beaten():
     benchmark = recorded([[0.0, 0.5, 1.0]] * 8, [[1, 2, 5]] * 8)
     results = by_name(evaluate_policies([policy("aaaaaacc", benchmark)], benchmark))
     picked, mix = results["p"], results["mix at p"]
-    assert mix.cost.value == picked.cost.value == 2
+    assert mix.outcomes["cost"].value == picked.outcomes["cost"].value == 2
     assert mix.selections == {"a": 0, "b": 1, "c": 0}
     assert picked.over_mix.value == pytest.approx(0.25 - 0.5)
     dearest = by_name(evaluate_policies([policy("cccccccc", benchmark)], benchmark))["mix at p"]
@@ -257,8 +257,8 @@ def test_a_failed_answer_never_outranks_one_that_works(objective, tmp_path):
         assert results[name].success.value == 1
     assert evaluation.baseline == "good"
     assert results["bad"].success.value == 0
-    assert results["bad"].cost.value == pytest.approx(0.001)  # it was paid
-    assert np.isnan(results["bad"].seconds.value)  # and no evidence of speed
+    assert results["bad"].outcomes["cost"].value == pytest.approx(0.001)  # it was paid
+    assert np.isnan(results["bad"].outcomes["seconds"].value)  # and no evidence of speed
     assert results["b"].gain.value <= 0
     assert not verdicts(evaluation)[-1].pays
 
@@ -498,8 +498,8 @@ def test_lists_picks_worst_first():
         ("q1", "a", "a", 0.0),
         ("q2", "a", "b", None),
     ]
-    assert found[0].outcome.quality == 0.25
-    assert (found[0].outcome.cost, found[0].outcome.seconds) == (2, None)
+    assert found[0].outcome["quality"] == 0.25
+    assert (found[0].outcome["cost"], found[0].outcome["seconds"]) == (2, None)
     assert found[3].outcome is None
 
 
