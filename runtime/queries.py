@@ -104,7 +104,9 @@ class QueryChecks:
             vector = numbers(features, self._expected, self._shape[0])
         if vector.shape != self._shape:
             raise FeatureError(f"expected {self._expected}, got shape {vector.shape}")
-        vector = _contiguous(vector, may_be_single and self._single)
+        if vector.dtype is not _DOUBLE:
+            vector = _floats(vector, may_be_single and self._single)
+        vector = np.ascontiguousarray(vector)
         squares = float(np.vdot(vector, vector))  # which warns of no overflow
         if vector.itemsize < _DOUBLE.itemsize:
             squares = self._bound(squares)
@@ -129,7 +131,7 @@ class QueryChecks:
 
     def many(self, chunk: Array, first_row: int) -> Queries:
         """Check the values of a chunk of queries, whose first row is row ``first_row`` of the matrix."""
-        vectors = _contiguous(chunk, self._single)
+        vectors = np.ascontiguousarray(_floats(chunk, self._single))
         squares = squared_norms(vectors)
         if vectors.itemsize < _DOUBLE.itemsize:
             squares = self._bound(squares.astype(np.float64))
@@ -148,15 +150,14 @@ class QueryChecks:
         return squares * (1.0 + width * 2.0**-22) + width * 2.0**-148
 
 
-def _contiguous(vectors: Array, single: bool) -> Vectors:
-    """Make vectors contiguous float64; leave float32 if ``single`` allows it."""
-    # Comparing types takes longer than comparing sizes.
-    if single and vectors.itemsize == _SINGLE.itemsize and vectors.dtype == _SINGLE:
-        return np.ascontiguousarray(vectors)
-    if vectors.itemsize > _DOUBLE.itemsize:
+def _floats(values: Array, single: bool) -> Vectors:
+    """Make numbers float64; leave float32 if ``single`` allows it."""
+    if values.dtype is _DOUBLE or (single and values.dtype == _SINGLE):
+        return values
+    if values.itemsize > _DOUBLE.itemsize:
         with np.errstate(over="ignore"):  # long doubles may overflow
-            vectors = vectors.astype(_DOUBLE)
-    return np.ascontiguousarray(vectors, _DOUBLE)
+            return values.astype(_DOUBLE)
+    return values.astype(_DOUBLE, copy=False)
 
 
 def squared_norms(vectors: Vectors) -> Norms:

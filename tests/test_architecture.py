@@ -111,7 +111,7 @@ def test_leaves_import_next_to_nothing_of_their_package(package):
     }
 
 
-@pytest.mark.parametrize("package", ["runtime"])
+@pytest.mark.parametrize("package", ["converter", "runtime"])
 def test_no_family_of_algorithms_imports_another_and_what_they_share_imports_none(package):
     folder = ROOT / package / "algorithms"
     families = {algorithm for algorithm, _ in TABLE}
