@@ -10,9 +10,9 @@ from rich.table import Table
 
 from modelpick.runtime import DocumentError, ModelpickError
 
-from ..files.io import check_distinct, write_atomically
-from ..files.parquet import SUFFIX, to_parquet
-from ..files.rows import read_rows
+from ..files.io import check_distinct
+from ..files.parquet import SUFFIX
+from ..files.rows import read_rows, write_rows
 from ..training.logs import Understood, join, understand
 from ..training.records import read_answers
 from .console import emit, note, show, warn
@@ -61,14 +61,12 @@ def records(
         raise ModelpickError("expected both of --outcomes and --output, or neither")
     source = Path() if is_gateway else to_read(file)
     if is_gateway and output is not None:
-        _write(_of_gateway(file, signal), output)
+        write_rows(output, _of_gateway(file, signal))
         source = output
     elif outcomes is not None and output is not None:
         check_distinct(output, (source, outcomes))
         joined = join(read_rows(source, DocumentError), read_rows(outcomes, DocumentError))
-        if not joined.records:
-            raise DocumentError(f"{outcomes}: expected outcomes of decisions of {file}, got none")
-        _write(joined.records, output)
+        write_rows(output, joined.records)
         note(
             f"{len(joined.records):,} records; {joined.without_outcome:,} decisions have no outcome, "
             f"{joined.without_decision:,} outcomes no decision"
@@ -98,11 +96,6 @@ def _of_gateway(url: str, signal: str | None) -> list[dict[str, Any]]:
         raise DocumentError(f"expected decisions that are records, got none{lacking}")
     note(f"{len(found):,} records{lacking}")
     return found
-
-
-def _write(records: list[dict[str, Any]], output: Path) -> None:
-    lines = b"".join(msgspec.json.encode(row) + b"\n" for row in records)
-    write_atomically(output, to_parquet(records) if output.suffix == SUFFIX else lines)
 
 
 def _show(found: Understood, name: str) -> None:

@@ -16,7 +16,8 @@ from ..evaluation.judge import Judgement
 from ..evaluation.judge import evaluate as evaluate_artifacts
 from ..evaluation.plot import plot
 from ..evaluation.recovery import Calibration
-from ..files.io import check_distinct, write_atomically
+from ..files.io import check_distinct
+from ..files.rows import write_rows
 from ..statistics.bootstrap import UNKNOWN, percent, signed, written
 from .console import emit, show, warn
 from .names import artifacts_in, to_read, to_write
@@ -108,7 +109,7 @@ def evaluate(
     if plot_file is not None:
         plot(found.evaluation, plot_file)
     if picks is not None:
-        write_atomically(picks, b"".join(msgspec.json.encode(pick) + b"\n" for pick in found.picks()))
+        write_rows(picks, found.picks())
     if as_json:
         fields = to_fields(found.evaluation) | {"verdicts": found.verdicts}
         emit(msgspec.json.encode(fields).decode())

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from ..evaluation.policies import artifact_policies
 from ..evaluation.simulation import HARD, UNIFORM, chances_of, simulated, to_records
-from ..files.io import check_distinct, write_atomically
+from ..files.io import check_distinct
+from ..files.rows import write_rows
 from .console import note
 from .names import to_write
 from .options import Data, RecordOptions, Seed, expanded
@@ -52,6 +52,6 @@ def simulate(
         (found,) = artifact_policies(policy, benchmark, label=policy, candidates=None)
         picks = found.chances
     log = simulated(benchmark, chances_of(benchmark, policy, explore, picks), seed)
-    lines = [msgspec.json.encode(record) + b"\n" for record in to_records(log, policy, propensities=propensities)]
-    write_atomically(output, b"".join(lines))
-    note(f"{len(lines):,} answers, one a question, by {policy}")
+    records = list(to_records(log, policy, propensities=propensities))
+    write_rows(output, records)
+    note(f"{len(records):,} answers, one a question, by {policy}")

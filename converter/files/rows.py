@@ -3,16 +3,18 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from modelpick.runtime.errors import ModelpickError
 
-from .io import read_bytes, reason
+from .io import read_bytes, reason, write_atomically
 from .kinds import ARTIFACT, EMPTY, MODEL, kind_of
-from .parquet import PARQUET, read_parquet
+from .parquet import PARQUET, SUFFIX, read_parquet, to_parquet
 from .text import LINE_BYTES, UNREADABLE, NotTextError, as_text, decode_json, not_utf8
 
 # What pickles of protocols 2 to 5 begin with, and the ZIP files that hold some.
@@ -74,6 +76,12 @@ def read_rows(source: str | Path | bytes, error: type[ModelpickError]) -> Rows:
     if text.lstrip()[:1] in (b"{", b""):
         return Rows(name, _columns(_json_lines(text)), _json_lines(text))
     return Rows(name, *_csv(name, text, error), is_text=True)
+
+
+def write_rows(target: Path, rows: Sequence[Any]) -> None:
+    """Write rows as JSON lines; as Parquet where the name ends so, which takes dictionaries alone."""
+    is_parquet = target.suffix == SUFFIX
+    write_atomically(target, to_parquet(list(rows)) if is_parquet else msgspec.json.Encoder().encode_lines(rows))
 
 
 def _numbered(table: list[dict[str, Any]]) -> Iterator[Row]:

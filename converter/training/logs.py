@@ -138,10 +138,12 @@ def join(decisions: Rows, outcomes: Rows) -> Joined:
     Raises
     ------
     DocumentError
-        When a row cannot be read or has no id, or two rows of a file have the same.
+        When a row cannot be read or has no id, two rows of a file have the same, or no outcome is of a decision.
     """
     made, later = _by_decision(decisions), _by_decision(outcomes)
     joined = [row | later[decision] for decision, row in made.items() if decision in later]
+    if not joined:
+        raise DocumentError(f"{outcomes.name}: expected outcomes of decisions of {decisions.name}, got none")
     return Joined(joined, len(made) - len(joined), len(later) - len(joined))
 
 
