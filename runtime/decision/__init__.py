@@ -1,1 +1,1 @@
-"""How outcomes become a pick: pure numpy, and nothing above it."""
+"""How outcomes become a pick: pure numpy, which imports nothing above it."""

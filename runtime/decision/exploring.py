@@ -1,4 +1,4 @@
-"""Exploring: another candidate than the best, drawn by a hash of a key, with a propensity that is exact."""
+"""Exploring: a candidate other than the best is drawn by a hash of a key, with an exactly known propensity."""
 
 from collections.abc import Sequence
 from hashlib import sha256
@@ -16,27 +16,27 @@ class Draw(NamedTuple):
 
 
 def draw(candidates: Sequence[str], best: str, explore: float, key: str) -> Draw:
-    """Draw the best candidate, or with a probability one of the others, all alike.
+    """Draw the best candidate, or, with probability ``explore``, one of the others, each with equal probability.
 
-    Equal keys draw alike, in this process or another: a conversation keeps its model, and a replay agrees. The same
-    keys explore as long as ``explore`` is the same, and a key's other candidate changes only where it becomes the best
-    or none.
+    Equal keys draw the same, in this process or another: a conversation keeps its model, and a replay agrees. The same
+    keys explore as long as ``explore`` is the same. A key's other candidate changes only where that candidate becomes
+    the best, or is no candidate any more.
 
     Parameters
     ----------
     candidates
-        Names that differ, the best among them.
+        Distinct names, including the best.
     best
         Drawn with probability ``1 - explore``, or 1 where it is the only candidate.
     explore
-        Probability of the others together, from 0 to 1.
+        Total probability of the other candidates, from 0 to 1.
     key
-        What is hashed, such as the name of a conversation; keys are as good as drawn at random.
+        The key to hash, such as the name of a conversation; the hash is as good as a random number.
 
     Raises
     ------
     FeatureError
-        When ``explore`` is no probability, or the best is no candidate.
+        When ``explore`` is not a probability, or the best is not a candidate.
     """
     if not 0.0 <= explore <= 1.0:
         raise FeatureError(f"explore: expected a number from 0 to 1, got {explore!r}")
@@ -49,6 +49,6 @@ def draw(candidates: Sequence[str], best: str, explore: float, key: str) -> Draw
 
 
 def _uniform(text: str) -> float:
-    """Return a number from 0 to 1, exclusive, as uniform as SHA-256."""
+    """Return a number from 0 to 1, exclusive, from the SHA-256 of a key."""
     digest = sha256(text.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:6]) / 2**48

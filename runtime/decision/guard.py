@@ -1,4 +1,4 @@
-"""Evidence: the default model is left only for one that did better on the neighbours, beyond chance. Pure numpy."""
+"""Evidence: another model replaces the default only if it did better on the neighbours, beyond chance. Pure numpy."""
 
 import numpy as np
 import numpy.typing as npt

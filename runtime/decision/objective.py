@@ -1,4 +1,4 @@
-"""What outcomes are worth: utility, and the model that an objective picks. Pure numpy."""
+"""The utility of outcomes, and the model that an objective picks. Pure numpy."""
 
 from collections.abc import Mapping
 from dataclasses import FrozenInstanceError
@@ -17,10 +17,10 @@ from .outcomes import PLACES, PRICES
 from .outcomes import QUALITY as QUALITY
 from .outcomes import SECONDS as SECONDS
 
-# Utilities that differ by less are equal.
+# Utilities that differ by less count as equal.
 TIE = 1e-12
 Array = npt.NDArray[np.float64]
-# Outcomes that a caller gives in the place of predictions: kind -> of each model, (n_models,), NaN where it gives none.
+# Outcomes that a caller gives instead of predictions: kind -> of each model, (n_models,), NaN where none is given.
 GivenOutcomes = Mapping[str, Array]
 NOTHING_GIVEN: Final[GivenOutcomes] = MappingProxyType({})
 
@@ -28,21 +28,21 @@ NOTHING_GIVEN: Final[GivenOutcomes] = MappingProxyType({})
 class Objective:
     """What a unit of quality is worth: ``utility = quality - cost_weight * cost - seconds_weight * seconds``.
 
-    Each kind of `modelpick.runtime.decision.outcomes.PRICES` has such a weight, 0 by default. Objectives are immutable,
-    and equal where their weights are.
+    Each kind of `modelpick.runtime.decision.outcomes.PRICES` has a weight, 0 by default. Objectives are immutable, and
+    are equal where their weights are.
 
     Raises
     ------
     FeatureError
         When a weight is negative or not finite.
     TypeError
-        When no kind has such a weight.
+        When a keyword is not the weight of a kind.
     """
 
     cost_weight: float
-    """Quality that is given up for one unit of cost, in the currency of the records, an answer."""
+    """Quality that one unit of an answer's cost is worth, in the currency of the records."""
     seconds_weight: float
-    """Quality that is given up for one second, an answer."""
+    """Quality that one second of an answer is worth."""
     weights: tuple[tuple[str, float], ...]
     """Kinds of outcomes whose weight is above 0, and the weights."""
 
@@ -66,7 +66,7 @@ class Objective:
         )
 
     def keywords(self) -> dict[str, float]:
-        """Return the weight of each kind, by the keyword that it is given by."""
+        """Return the weight of each kind, under its keyword."""
         return {kind.weight: vars(self)[kind.weight] for kind in PRICES}
 
     def __repr__(self) -> str:
@@ -86,16 +86,16 @@ class Objective:
 
 
 def floored(outcomes: Array, least_price: float) -> Array:
-    """Raise predicted prices, of (b, n_kinds, n_models), in place: no answer costs less than nothing."""
+    """Raise predicted prices, of (b, n_kinds, n_models), to a least price, in place: no answer costs less than 0."""
     prices = outcomes[:, QUALITY + 1 :]
     np.maximum(prices, least_price, out=prices)
     return outcomes
 
 
 def effective(outcomes: Array, kind: str, given: GivenOutcomes = NOTHING_GIVEN) -> Array:
-    """Return one kind of outcomes, (b, n_kinds, n_models), or what is given of models: (b, n_models).
+    """Return one kind of outcomes, (b, n_kinds, n_models), or the given values of models instead: (b, n_models).
 
-    What is given of every model may be of a kind that the outcomes, of an earlier artifact, do not hold.
+    Values given for all models may be of a kind that the outcomes of an earlier artifact do not hold.
     """
     place, values = PLACES[kind], given.get(kind)
     if values is None:
@@ -114,9 +114,9 @@ def utilities(outcomes: Array, objective: Objective, given: GivenOutcomes = NOTH
         Outcomes of models, float64, shape (b, n_kinds, n_models), the kinds in the order of
         `modelpick.runtime.decision.outcomes.KINDS`; NaN where they are not known.
     objective
-        What they are worth.
+        Weights of the outcomes.
     given
-        What counts instead of the outcomes.
+        Values that count instead of the outcomes.
     """
     utility = outcomes[:, QUALITY]
     for kind, weight in objective.weights:
@@ -125,7 +125,7 @@ def utilities(outcomes: Array, objective: Objective, given: GivenOutcomes = NOTH
 
 
 def utility_errors(errors: Array, objective: Objective) -> Array:
-    """Bound the error of utilities by that of predicted outcomes, (b, n_kinds): (b,)."""
+    """Return a bound on the error of utilities, (b,), given bounds on that of predicted outcomes, (b, n_kinds)."""
     found = errors[:, QUALITY]
     for kind, weight in objective.weights:
         if PLACES[kind] < errors.shape[1]:
@@ -134,12 +134,12 @@ def utility_errors(errors: Array, objective: Objective) -> Array:
 
 
 def choose(utility: Array, cost: Array, allowed: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.int64]:
-    """Pick the highest utility; of equal ones the cheaper, then the first: (b, n_models) each -> (b,).
+    """Pick the highest utility; of equal utilities the cheaper model, then the first: (b, n_models) each -> (b,).
 
     Parameters
     ----------
     utility, cost
-        Of each model, float64; unknown costs, NaN, count as nothing.
+        Of each model, float64; unknown costs, NaN, count as 0.
     allowed
         Which models may win, bool, shape (n_models,) or (b, n_models); all by default.
     """

@@ -24,7 +24,7 @@ class OperatingPoint:
 
     objective: Objective
     outcomes: Mapping[str, Estimate]
-    """Kind of outcome -> what an answer has of it, without kinds that were not recorded."""
+    """Kind of outcome -> mean of an answer, without kinds that were not recorded."""
     kept: Estimate
     """Share of the best single model's quality."""
     saved: Estimate | None
@@ -78,7 +78,7 @@ def cheapest(points: Sequence[OperatingPoint], keep: float) -> OperatingPoint:
     Raises
     ------
     FeatureError
-        When no point did, or none has a cost.
+        When no point kept that share, or no point has a cost.
     """
     priced = [(point.cost.mean, point) for point in points if point.cost is not None]
     if not priced:
@@ -120,7 +120,7 @@ def written_point(point: OperatingPoint) -> dict[str, Any]:
 
 
 def read_single(entry: Mapping[str, Any]) -> Single:
-    """Read the best single model as files and artifacts record it; raises what `read_point` does."""
+    """Read the best single model as files and artifacts record it; raises the errors of `read_point`."""
     outcomes = {kind.name: entry[kind.name] for kind in KINDS if entry.get(kind.name) is not None}
     _numbers(outcomes.values())
     single = Single(entry["model"], outcomes)
@@ -134,7 +134,7 @@ def written_single(single: Single) -> dict[str, Any]:
     return {"model": single.model, **{kind.name: single.outcomes.get(kind.name) for kind in KINDS}}
 
 
-# What a file records of a point as an interval.
+# The entries of a point that files record as intervals.
 _INTERVALS = (*(kind.name for kind in KINDS), "kept", "saved")
 
 

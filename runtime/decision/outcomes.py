@@ -1,4 +1,4 @@
-"""The table of outcomes: what may be known of a model's answer. Whatever holds outcomes has one axis, in this order.
+"""The table of kinds of outcomes. Each array of outcomes has an axis of kinds, in this order.
 
 A new kind is a row here, and a field of the forms that records and models are read from.
 """
@@ -12,25 +12,26 @@ class Kind(NamedTuple):
     """A kind of outcome."""
 
     name: str
-    """What explanations, operating points and files call it."""
+    """Name in explanations, operating points and files."""
     fields: Mapping[str, float]
-    """Fields of a record that it is read from, the first that is there -> how many of their units are one of its."""
+    """Fields of a record, of which the first one present counts -> how many units of the field are one unit of the
+    kind."""
     noun: str
-    """What messages call it."""
+    """Name in messages."""
     label: str
-    """What an axis of a plot is called behind "mean"."""
+    """Label of a plot's axis, behind "mean"."""
     unit: str = ""
-    """What one of it is, behind "a" or "one"."""
+    """Name of one unit, behind "a" or "one"."""
     weight: str = ""
-    """Keyword of `modelpick.runtime.Objective` for its weight; none for quality, of which a unit is worth 1."""
+    """Keyword of `modelpick.runtime.Objective` for its weight; empty for quality, whose weight is 1."""
     given: str = ""
-    """Keyword for values by model that a caller gives in the place of predictions."""
+    """Keyword for values by model that a caller gives instead of predictions."""
     sign: int = -1
-    """1 where more is worth more; -1 of a price, of which less is, and no prediction counts as less than nothing."""
+    """1 where more is better; -1 for a price, where less is better, and no prediction counts as less than 0."""
     style: str = ".3g"
-    """How a mean is written."""
+    """Format of a mean."""
     counts_failures: bool = True
-    """Whether answers that failed have it: failing fast is no evidence of speed."""
+    """Whether failed answers have it; they have no seconds, since failing fast is no evidence of speed."""
     is_usual: bool = False
     """Whether all records are expected to have it."""
 
@@ -58,16 +59,16 @@ KINDS: Final = (
         is_usual=True,
     ),
 )
-# What is paid for quality, by weights: all the others.
+# The kinds that are paid for quality: all the others.
 PRICES: Final = KINDS[1:]
 OUTCOMES: Final = tuple(kind.name for kind in KINDS)
 PLACES: Final[Mapping[str, int]] = MappingProxyType({name: place for place, name in enumerate(OUTCOMES)})
-# How many kinds the first artifacts hold, and so all.
+# The number of kinds in the first artifacts; all artifacts hold at least these.
 _FIRST = 3
-# Kinds that have a part of their own: ties go to the cheaper, and the original's files hold latencies.
+# Kinds with a role of their own: ties go to the cheaper model, and the original's files hold latencies.
 QUALITY, COST, SECONDS = (PLACES[name] for name in ("quality", "cost", "seconds"))
 
 
 def n_held(kinds: Iterable[str]) -> int:
-    """Return how many kinds, the first of the table, stand in the arrays of an artifact that predicts some kinds."""
+    """Return the length of the axis of kinds in an artifact that predicts some kinds."""
     return max(_FIRST, *(1 + PLACES[kind] for kind in kinds), 0)

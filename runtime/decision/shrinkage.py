@@ -1,9 +1,9 @@
-"""Means of models that were not all asked the same queries, and means over neighbours drawn toward them. Pure numpy.
+"""Means of models that answered different queries, and means over neighbours that are drawn toward them. Pure numpy.
 
-A model with few records is drawn to its own mean, and this to what a model is on average. Both levels are shrunken
-means, the best linear predictors of random effects: S. Searle, G. Casella, C. McCulloch, Variance Components, 1992,
-chapter 7. Queries differ in how hard they are: what the models share on a query is told apart from what each has of its
-own, so that a model that was asked hard queries alone does not pass for a bad one.
+A model's mean over few neighbours is drawn toward its mean over all records, and this mean toward the average model's.
+Both levels are shrunken means, the best linear predictors of random effects: S. Searle, G. Casella, C. McCulloch,
+Variance Components, 1992, chapter 7. Queries differ in difficulty. An outcome is therefore split into a part that the
+models share on a query and a part of each model, so that a model with only hard queries does not seem bad.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
-# Records that the average model counts for in a model's mean, and that 0 counts for in a query's effect.
+# How many records the average model counts for in a model's mean, and how many 0 counts for in a query's effect.
 OWN, COMMON = 10.0, 1.0
 
 
@@ -22,19 +22,20 @@ class Deviations(NamedTuple):
     base: Array
     """Mean of each model, shape (n_models,)."""
     common: Array
-    """What the models share on each query, shape (n,)."""
+    """Effect of each query, which its models share, shape (n,)."""
     own: Array
-    """What is left for each model, shape (n, n_models); 0 where the outcome is unknown."""
+    """Remainder of each model, shape (n, n_models); 0 where the outcome is unknown."""
     known: npt.NDArray[np.bool_]
     """Shape (n, n_models)."""
 
 
 def model_means(outcomes: Array) -> Array:
-    """Return the mean outcome of each model, cleared of how hard its queries were: (n, n_models) -> (n_models,).
+    """Return the mean outcome of each model, adjusted for the difficulty of its queries: (n, n_models) -> (n_models,).
 
     Minimises ``sum (y_im - b_m - a_i)^2 + COMMON * sum a_i^2 + OWN * sum (b_m - mean(b))^2`` over the known outcomes y,
-    by one solve of n_models equations, from which the effects a are eliminated. Without missing outcomes b is the mean,
-    but for a share of about OWN / n; a model without any gets the mean of the others. NaN where nothing is known.
+    by one solve of n_models equations, from which the effects a are eliminated. Without missing outcomes, b differs
+    from the mean by a share of about OWN / n. A model without outcomes gets the mean of the others. NaN where no
+    outcome is known.
     """
     known = ~np.isnan(outcomes)
     n_models = outcomes.shape[1]
@@ -69,7 +70,7 @@ def neighbour_means(split: Deviations, rows: npt.NDArray[np.int64], shrinkage: f
     rows
         Queries that are neighbours, int64, shape (b, k).
     shrinkage
-        How many neighbours without a deviation each sum counts beside; 0 or more.
+        Number of neighbours with deviation 0 that are added to each sum; 0 or more.
     """
     common = split.common[rows].sum(axis=1, keepdims=True) / (rows.shape[1] + shrinkage)
     counts = split.known[rows].sum(axis=1) + shrinkage

@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-# Sums of the same weights in another order differ in their last bits: such sums count as equal.
+# Sums of the same weights in another order differ in their last bits. Sums that differ by less than this, relatively,
+# count as equal.
 TIE_TOLERANCE = 1e-12
-# Scores that are computed by the same sums in another order differ by far less than that, beside numbers up to 1.
+# Scores that are the same sums in another order differ by far less than this, relative to numbers up to 1.
 CLOSE = 1e-7
 
 
@@ -20,10 +21,10 @@ class Weights(NamedTuple):
     speed: float
     """Share of the speed."""
     min_quality: float | None = None
-    """Lower qualities count as that; None where there is no such floor."""
+    """The least quality, that a lower quality counts as; None where there is none."""
 
     def floored(self, qualities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return qualities as they count."""
+        """Return qualities, raised to the least quality."""
         return qualities if self.min_quality is None else np.maximum(qualities, self.min_quality)
 
     def with_quality(self, quality_weight: float) -> "Weights":
@@ -43,16 +44,16 @@ class Vote(NamedTuple):
 def vote_weights(
     qualities: npt.NDArray[np.float64], speeds: npt.NDArray[np.float64], weights: Weights
 ) -> npt.NDArray[np.float64]:
-    """Return what each neighbour's vote weighs, float64, elementwise; see `Weights`.
+    """Return the weight of each neighbour's vote, float64, elementwise; see `Weights`.
 
-    The formula is that of the original library's KNN selector; distance does not weigh.
+    The formula is that of the original library's KNN selector. The distance has no influence.
 
     Parameters
     ----------
     qualities, speeds
         Quality and speed of each neighbour, float64, of one shape. Speed is 1 for the fastest and falls toward 0.
     weights
-        Shares of the two.
+        Shares of quality and speed.
     """
     return weights.quality * weights.floored(qualities) + weights.speed * speeds
 
@@ -70,7 +71,7 @@ def vote_one(
     models, votes
         Model index and vote weight of each neighbour, nearest first.
     allowed, preferred
-        See `vote`. Without a neighbour of an allowed model, None is picked.
+        See `vote`. Returns None where no neighbour's model is allowed.
     """
     sums: dict[int, float] = {}
     for model, weight in zip(models, votes, strict=True):
@@ -93,7 +94,7 @@ def vote(
 ) -> Vote:
     """Sum the neighbours' weights per model and pick the highest sum.
 
-    Sums that are equal up to rounding are a tie.
+    Sums that are equal except for rounding are a tie.
 
     Parameters
     ----------
@@ -104,7 +105,7 @@ def vote(
     n_models
         Number of models.
     allowed
-        Which models may win, shape (n_models,); all by default. Without a neighbour of these, -1 is picked.
+        Which models may win, shape (n_models,); all by default. -1 is picked where no neighbour's model is allowed.
     preferred
         Place of each model in the order in which ties are broken, shape (n_models,); by default a tie goes to the tied
         model whose best-ranked neighbour comes first.
@@ -130,9 +131,9 @@ def shrunk_means(
     """Score models by their mean outcomes in the neighbourhood of a query: (b, n_models).
 
     The score of a model is the mean weight ``w`` over the n neighbours that know it, drawn toward its overall mean as
-    if ``shrinkage`` more neighbours had that: ``(sum(w) + shrinkage * mean) / (n + shrinkage)``. This is the m-estimate
-    of B. Cestnik, Estimating Probabilities: A Crucial Task in Machine Learning, ECAI 1990. A model without any
-    outcome scores 0.
+    if ``shrinkage`` more neighbours had that mean: ``(sum(w) + shrinkage * mean) / (n + shrinkage)``. This is the
+    m-estimate of B. Cestnik, Estimating Probabilities: A Crucial Task in Machine Learning, ECAI 1990. A model without
+    outcomes scores 0.
 
     Parameters
     ----------
@@ -154,7 +155,7 @@ def shrunk_means(
 
 
 def first_best(scores: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.int64]:
-    """Pick the highest score of each query, the first of those that are equal up to rounding: (b, n_models) -> (b,)."""
+    """Pick the highest score of each query, the first of those equal except for rounding: (b, n_models) -> (b,)."""
     if allowed is not None:
         scores = np.where(allowed, scores, -1.0)
     winners: npt.NDArray[np.int64] = (scores >= scores.max(axis=1, keepdims=True) * (1.0 - TIE_TOLERANCE)).argmax(
@@ -164,7 +165,7 @@ def first_best(scores: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_] |
 
 
 def are_close(scores: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.bool_]:
-    """Whether the two highest scores of each query lie so close that roundings could decide: (b, n) -> (b,).
+    """Whether rounding could decide between the two highest scores of each query: (b, n) -> (b,).
 
     Parameters
     ----------
