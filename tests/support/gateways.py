@@ -64,7 +64,7 @@ def _trained(source, width, quality):
         read_records("\n".join(map(json.dumps, rows)).encode()), Settings(ridge=0.01), one_hot=False
     )
     model = json.dumps(train(training, trainer("kernel_ridge"))).encode()
-    return to_artifact(load_estimator(model)), source / "encoder.onnx".read_bytes()
+    return to_artifact(load_estimator(model)), (source / "encoder.onnx").read_bytes()
 
 
 def until(happened, seconds=10):
