@@ -1,7 +1,7 @@
 """From JSON to values: a failure names its place, and what was expected there.
 
 msgspec decodes and checks types. Where it fails, the type and the JSON are walked together to the first place that is
-invalid by itself; what it lacks is described there.
+invalid by itself, and the message describes what was expected there.
 """
 
 import re
@@ -23,17 +23,17 @@ from ..files.io import Contents
 
 Vector = npt.NDArray[np.float64]
 INT64 = (-(2**63), 2**63 - 1)
-# A name is printed on a line of its own, and crosses C strings: no control characters, no ends of lines.
+# Names are printed on lines of their own, and pass through C strings: no control characters, no ends of lines.
 Name = Annotated[str, Meta(pattern=rf"\A[^{CONTROLS}]+\Z")]
 Count = Annotated[int, Meta(ge=1, le=INT64[1])]
 Nanoseconds = Annotated[int, Meta(ge=INT64[0], le=INT64[1])]
-# A size that a file declares: refused, or warned of, where the numbers contradict it.
+# A size that a file declares: refused, or reported by a warning, where the numbers contradict it.
 Size = int | UnsetType | None
-# One that the original does not read: of any type.
+# A size that the original does not read may have any type.
 IgnoredSize = Any
 _T = TypeVar("_T")
 _NUMBER = re.compile(r"-?\d+(?P<fraction>[.eE].*)?")
-# What the first character of a JSON value says of its type; the rest of a number says which of two it is.
+# The first character of a JSON value tells its type; only integers and floats differ in their further characters.
 _JSON_TYPES = {"{": "object", "[": "array", '"': "str", "t": "bool", "f": "bool", "n": "null"}
 _PYTHON_TYPES = {list: "array", dict: "object", NoneType: "null", Literal: "str"}
 _CONSTRAINTS = {
@@ -49,7 +49,7 @@ _OBJECTS = re.compile(rb"\s*(?:\[\s*)?\{")
 
 
 class DocumentWarning(UserWarning):
-    """A JSON model that is accepted although part of it is odd."""
+    """A JSON model is accepted although part of it is odd."""
 
 
 class Refusal(Exception):  # noqa: N818
@@ -65,14 +65,14 @@ def refuse(path: str, message: str) -> NoReturn:
 
 
 def decode(data: Raw | Contents, kind: type[_T], path: str = "$", *, strict: bool = True) -> _T:
-    """Decode JSON that stands at a path of a document; unless strict, strings of numbers are numbers.
+    """Decode JSON found at a path of a document; unless ``strict``, strings of numbers count as numbers.
 
     Raises
     ------
     Refusal
-        When it is not of that type.
+        When the JSON is of another type.
     msgspec.DecodeError, RecursionError
-        When it is not JSON.
+        When the bytes are not JSON.
     """
     try:
         decoded: _T = _decoder(kind, strict).decode(data)  # type: ignore[arg-type]
@@ -82,7 +82,7 @@ def decode(data: Raw | Contents, kind: type[_T], path: str = "$", *, strict: boo
 
 
 def decode_choice(value: Raw, choices: Iterable[str], path: str) -> str:
-    """Decode a string that must be one of some, as those that say what the rest of an object is."""
+    """Decode a string that must be one of the choices, such as the type of an object."""
     if not _text(value).startswith('"'):
         refuse(path, "expected `str`")
     found = decode(value, str, path)
@@ -92,7 +92,7 @@ def decode_choice(value: Raw, choices: Iterable[str], path: str) -> str:
 
 
 def vector(value: Raw, path: str) -> Vector:
-    """Decode an array of one number or more, float64, shape (d,)."""
+    """Decode a non-empty array of numbers, float64, shape (d,)."""
     values = decode(value, list[float], path)
     if not values:
         refuse(path, "expected at least one number")
@@ -100,13 +100,13 @@ def vector(value: Raw, path: str) -> Vector:
 
 
 def check_length(values: Sized, length: int, path: str, of: str) -> None:
-    """Refuse values unless there is one for each ``of``."""
+    """Refuse values unless there is one for each ``of``, of which there are ``length``."""
     if len(values) != length:
         refuse(path, f"expected {length} values, one per {of}, got {len(values)}")
 
 
 def check_size(declared: Size, counted: int, path: str, of: str) -> None:
-    """Refuse a size that a file declares, if it does, and that is not what was counted."""
+    """Refuse a declared size that differs from the counted one; an undeclared size is None."""
     if declared is not UNSET and declared is not None and declared != counted:
         refuse(path, f"expected {counted}, {of}, got {declared}")
 
@@ -145,7 +145,7 @@ def _decoder(kind: Any, strict: bool = True) -> msgspec.json.Decoder[Any]:
 
 
 def _refusal(value: Raw, kind: Any, path: str, strict: bool) -> Refusal:
-    """Return the refusal of the first part of an invalid value that is invalid by itself, or else of the whole."""
+    """Return the refusal of the first part of an invalid value that is invalid by itself, else of the whole value."""
     for step, part, part_kind in _parts(value, kind):
         try:
             _decoder(part_kind, strict).decode(part)
@@ -155,7 +155,7 @@ def _refusal(value: Raw, kind: Any, path: str, strict: bool) -> Refusal:
 
 
 def _parts(value: Raw, kind: Any) -> Iterator[tuple[str, Raw, Any]]:
-    """Walk what a value holds: the step to each part, the part, and its type."""
+    """Yield the parts of a value: the step to each part, the part, and its type."""
     opening = _text(value)[:1]
     for option, _ in _options(kind):
         if opening == "{" and isinstance(option, type) and issubclass(option, Struct):
@@ -182,7 +182,7 @@ def _expectation(value: Raw, kind: Any) -> str:
     for option, metas in options:
         if get_origin(option) is Literal and text.startswith('"'):
             return f"expected {' or '.join(get_args(option))}, got '{_decoder(str).decode(value)}'"
-        # Longer integers than int() takes are beyond these bounds as well.
+        # Integers that are too long for int() are beyond these bounds as well.
         if is_integer and option is int and float(text) >= 2.0**63:
             return f"expected `int` <= {next((meta.le for meta in metas if meta.le is not None), INT64[1])}"
         if is_integer and option is int and float(text) < -(2.0**63):
@@ -205,7 +205,7 @@ def _expectation(value: Raw, kind: Any) -> str:
 
 
 def _json_type(option: Any) -> str:
-    """Name what JSON has for a type of Python."""
+    """Return the name of JSON's type for a type of Python."""
     kind = get_origin(option) or option
     if isinstance(kind, type) and issubclass(kind, Struct):
         return "object"
@@ -221,7 +221,7 @@ def _holds(value: Raw, kind: Any) -> bool:
 
 
 def _options(kind: Any) -> Iterator[tuple[Any, tuple[Meta, ...]]]:
-    """List the types of a union, or the one type, each with the constraints on it."""
+    """List the types of a union, or the single type, each with its constraints."""
     if get_origin(kind) in (Union, UnionType):
         for option in get_args(kind):
             yield from _options(option)

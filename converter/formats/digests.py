@@ -1,4 +1,4 @@
-"""Identifiers in the original's files: short digests of what they name."""
+"""Identifiers in the original's files: short digests of the identified content."""
 
 from collections.abc import Iterable
 from hashlib import blake2b

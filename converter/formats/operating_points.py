@@ -1,4 +1,4 @@
-"""Operating points in our JSON files: what picking by each objective achieved in cross-validation."""
+"""Operating points in modelpick's JSON files: what picking by each objective achieved in cross-validation."""
 
 from typing import Annotated, Any
 
@@ -33,7 +33,7 @@ BestSingle = defstruct(
 
 
 class OperatingPoints(Struct):
-    """The points in ascending order of their weights, and what they are measured beside."""
+    """The points in ascending order of their weights, and the best single model that they are compared with."""
 
     queries: Annotated[int, Meta(ge=1)]
     """Distinct queries of the training data."""

@@ -19,7 +19,8 @@ NANOSECONDS = 1e9
 class Benchmark(NamedTuple):
     """Outcomes of models on queries; queries and models are in order of their first record.
 
-    A missing outcome is NaN, also the mean of none. Of several records of one query and model, the mean counts.
+    A missing outcome is NaN, and so is the mean of no outcomes. Of several records of one query and model, the mean
+    counts.
     """
 
     queries: list[str]
@@ -33,17 +34,18 @@ class Benchmark(NamedTuple):
     embeddings: Matrix | None
     """Float64, shape (n_queries, e), rows of NaN where a query has none; None where no query has one."""
     bad: list[str]
-    """The error of each record that was left out, with its line."""
+    """The error of each record that was left out, with the record's line."""
     warnings: list[str]
-    """One line for each kind of oddity: how many records have it, and how they count."""
+    """One line for each kind of oddity: the number of records that have it, and how they count."""
     places: list[str]
     """File and line of each query's first record."""
     encoder: EncoderIdentity | None = None
-    """What embedded the queries, if that is known."""
+    """The encoder that embedded the queries, if it is known."""
     form: str = "records"
-    """What the files were recognised as."""
+    """The form that the files were recognised as."""
     propensities: Matrix | None = None
-    """Probability with which the policy of a log picked the model, likewise; None where no record has one."""
+    """Probability with which the policy of a log picked the model, float64, shape (n_queries, n_models); None where no
+    record has one."""
 
     @property
     def quality(self) -> Matrix:
@@ -52,12 +54,12 @@ class Benchmark(NamedTuple):
 
     @property
     def cost(self) -> Matrix:
-        """Recorded cost likewise."""
+        """Recorded cost, float64, shape (n_queries, n_models); NaN where it is unknown."""
         return self.recorded[:, COST]
 
     @property
     def seconds(self) -> Matrix:
-        """Recorded response time likewise."""
+        """Recorded response time, float64, shape (n_queries, n_models); NaN where it is unknown."""
         return self.recorded[:, SECONDS]
 
     @property
@@ -67,7 +69,7 @@ class Benchmark(NamedTuple):
 
     @property
     def is_log(self) -> bool:
-        """Whether each question was answered by the model that some policy picked, mostly by one."""
+        """Whether the records are a log: most questions were answered only by the model that a policy picked."""
         answers, models = (~np.isnan(self.quality)).sum(axis=1), self.quality.shape[1]
         if (answers == models).all():
             return False
@@ -80,15 +82,16 @@ class Benchmark(NamedTuple):
 
     @property
     def answered(self) -> Matrix:
-        """Recorded outcomes, without those that answers which failed do not have: of these, response times."""
+        """Recorded outcomes, without the response times of failed answers."""
         unknown = ~np.array([[kind.counts_failures] for kind in KINDS])
         return np.where(self.failed[:, None] & unknown, np.nan, self.recorded)
 
     def outcomes(self) -> Matrix:
         """Outcomes as objectives weigh them, (n_queries, n_kinds, n_models); NaN where unknown.
 
-        No weights prefer a failed answer to a successful one of the same query: in each kind it counts as no better
-        than the worst of those. Where all failed, it took as long as answers take on average.
+        No weights prefer a failed answer to a successful answer to the same query: in each kind, a failed answer counts
+        as no better than the worst successful one. Where all answers failed, they took as long as answers do on
+        average.
         """
         outcomes, failed = self.answered, self.failed
         if not failed.any():
@@ -101,15 +104,15 @@ class Benchmark(NamedTuple):
         return np.where(failed[:, None], signs * np.fmin(signs * outcomes, worst), outcomes)
 
     def filled_seconds(self) -> Matrix:
-        """Return response times for files that have no word for unknown ones: as `outcomes` counts them, `filled`."""
+        """Return response times for files that cannot express unknown ones: those of `outcomes`, `filled`."""
         return filled(self.outcomes()[:, SECONDS])
 
     def utilities(self, objective: Objective) -> Matrix:
-        """Return the utility of each outcome, (n_queries, n_models); NaN where one that has a weight is unknown."""
+        """Return the utility of each answer, (n_queries, n_models); NaN where an outcome with a weight is unknown."""
         return utilities(self.outcomes(), objective)
 
     def known_utilities(self, objective: Objective) -> Matrix:
-        """Return what `utilities` does.
+        """Return the `utilities`, at least one of which must be known.
 
         Raises
         ------
@@ -137,22 +140,22 @@ class Benchmark(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What a user may choose about training; tuning chooses what an algorithm has of it."""
+    """What a user may choose about training; tuning chooses the settings that an algorithm has."""
 
     k: int = 5
     """Neighbours of KNN."""
     evidence: float = 0.0
-    """Standard errors by which KNN's default model must be led."""
+    """Standard errors by which a model must exceed KNN's default model."""
     clusters: int = 8
     """Clusters of KMeans."""
     min_support: int = 1
-    """Records below which a model's score in a cluster is that of all queries."""
+    """Least number of records of a model in a cluster: below it, the model's score over all queries counts there."""
     gamma: float = 1.0
     """Width of the kernel of SVM and kernel ridge."""
     ridge: float = 4.0
     """Penalty of kernel ridge."""
     landmarks: int = 1_000
-    """Support vectors of kernel ridge at most."""
+    """Most support vectors of kernel ridge."""
     C: float = 1.0
     """Penalty of SVM."""
     hidden: tuple[int, ...] = (64,)
@@ -160,26 +163,26 @@ class Settings(NamedTuple):
     kernel: str = "rbf"
     """Kernel of SVM, rbf or linear."""
     quality_weight: float | None = None
-    """Share of quality in what KMeans 1, SVM and MLP take for the best model, the rest is speed's; 0.9 where None."""
+    """Share of quality, 0.9 where None, in the labels of KMeans 1, SVM and MLP; the speed has the rest."""
     objective_quality: float = 0.9
     """Weight of quality in the original's objective, by which KMeans 2 scores."""
     objective_latency: float = 0.1
-    """Weight of the decaying speed in it."""
+    """Weight of the decaying speed in the original's objective."""
     objective_cost: float = 0.0
-    """Weight of the decaying cost in it."""
+    """Weight of the decaying cost in the original's objective."""
     latency_scale_ms: float = 10_000.0
-    """Milliseconds at which speed is a half in it."""
+    """Milliseconds at which the decaying speed is a half."""
     cost_scale: float = 1.0
-    """Cost at which what counts of it is a half."""
+    """Cost at which the decaying cost is a half."""
     latency_weight: float = 0.0
-    """Quality that the greatest mean latency is worth to HierShrink."""
+    """Quality that the greatest mean latency is worth in HierShrink."""
     objective: Objective = Objective()
     """What a unit of quality is worth."""
     seed: int = 0
 
 
 class Examples(NamedTuple):
-    """What a classifier learns, (m,) each: queries, the models that they are labelled with, and the weights of that."""
+    """What a classifier learns, (m,) each: indices of queries, the models that label them, and the labels' weights."""
 
     queries: Indices
     models: Indices
@@ -191,12 +194,12 @@ class Training(NamedTuple):
 
     benchmark: Benchmark
     features: Matrix
-    """Embedding, and one-hot of the category unless it is left away, float64, shape (n_queries, d)."""
+    """Embedding, and the one-hot of the category unless it is left out, float64, shape (n_queries, d)."""
     weights: Matrix
-    """``0.9 * quality + 0.1 * speed``, or by the user's shares, shape (n_queries, n_models); -inf if unknown."""
+    """``0.9 * quality + 0.1 * speed``, or by the user's shares, shape (n_queries, n_models); -inf where unknown."""
     settings: Settings
     categories: dict[str, Any] | None = None
-    """Field of the JSON model that predicts the category of an embedding, where text alone shall suffice."""
+    """Field of the JSON model with a classifier of categories, where requests may have no category."""
 
     @property
     def advantages(self) -> Matrix:
@@ -207,7 +210,7 @@ class Training(NamedTuple):
         return np.where(known, weights - means, 0.0)
 
     def examples(self) -> Examples:
-        """Label each query with every model that exceeds the mean, weighted by how much: what it costs to miss it."""
+        """Label each query with each model that exceeds the mean; a label weighs as much as the model exceeds it."""
         advantages = self.advantages
         if not (advantages > 0).any():
             return Examples(np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1))
@@ -216,7 +219,7 @@ class Training(NamedTuple):
         return Examples(queries, models, weights / weights.mean())
 
     def only(self, model: int) -> "Training":
-        """Return the training of one model, on the queries that it is known for."""
+        """Return the training of one model, on the queries that it has records for."""
         known = np.flatnonzero(~np.isnan(self.benchmark.quality[:, model]))
         part = self.of(known)
         return part._replace(benchmark=part.benchmark.of_models([model]), weights=part.weights[:, [model]])
@@ -234,9 +237,9 @@ def mean(values: Matrix) -> float:
 
 
 def filled(outcomes: Matrix) -> Matrix:
-    """Put the model's mean in the place of unknown outcomes, of a model without any the mean of all, or 0.
+    """Replace unknown outcomes by the model's mean; for a model without outcomes, by the mean of all outcomes, or 0.
 
-    The original's files have no word for what is unknown.
+    The original's files cannot express unknown outcomes.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which questions a model was trained on, as short digests, so that none of them is taken for a new one."""
+"""Short digests of the questions that a model was trained on, so that they are recognised in evaluation."""
 
 import base64
 import unicodedata
@@ -12,20 +12,20 @@ from .decoding import refuse
 
 # Field of any JSON model that was trained here; the original's readers ignore it.
 TRAINING_QUESTIONS = "training_questions"
-# Of a million questions, one in 18 million others has a digest of theirs.
+# Of a million training questions, one in 18 million other questions has the same digest as one of them.
 SIZE = 8
 Digests = npt.NDArray[np.uint64]
 
 
 def digests(questions: Iterable[str]) -> Digests:
-    """Return a digest of each question, uint64, (n,), whatever its case, white space and compatible forms."""
+    """Return a digest of each question, uint64, (n,), which ignores case, white space and compatibility forms."""
     normalised = (" ".join(unicodedata.normalize("NFKC", question).casefold().split()) for question in questions)
     hashed = b"".join(blake2b(text.encode(errors="replace"), digest_size=SIZE).digest() for text in normalised)
     return np.frombuffer(hashed, "<u8").astype(np.uint64)
 
 
 def to_field(questions: Sequence[str]) -> str:
-    """Write the digests of questions, ascending, each in 8 bytes of which the lowest comes first, in base64."""
+    """Write the digests of questions in ascending order, each in 8 little-endian bytes, in base64."""
     return base64.b64encode(np.unique(digests(questions)).astype("<u8").tobytes()).decode()
 
 
@@ -35,7 +35,7 @@ def from_field(field: str) -> Digests:
     Raises
     ------
     Refusal
-        When it is not base64 of a whole number of digests.
+        When the text is not base64 of a whole number of digests.
     """
     try:
         return np.frombuffer(base64.b64decode(field, validate=True), "<u8").astype(np.uint64)

@@ -1,4 +1,4 @@
-"""What a check reads a form with: rows that were left as JSON become matrices, and what is odd is noted."""
+"""The reader of a form: rows that were left as JSON become matrices, and oddities are noted."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,37 +8,37 @@ from ..files.io import Contents, give_back
 from .decoding import IgnoredSize, decode, refuse
 
 Matrix = npt.NDArray[np.float64]
-# Text of rows is given back in so many parts.
+# The number of parts in which the text of rows is given back.
 PARTS = 256
 
 
 class Reader:
-    """Reads what a form left as JSON, and notes what is odd.
+    """Reads the fields that a form left as JSON, and notes oddities.
 
     Parameters
     ----------
     text
-        The JSON of which all `msgspec.Raw` of the form are views.
+        The JSON; all `msgspec.Raw` of the form are views of it.
     """
 
     def __init__(self, text: Contents) -> None:
         self.text = text
         self.odd: list[tuple[str, str]] = []
-        """Places in the document, and what is odd about them."""
+        """Places in the document, each with its oddity."""
 
     def warn(self, path: str, message: str) -> None:
-        """Note a place where something is odd."""
+        """Note an oddity and its place."""
         self.odd.append((path, message))
 
     def ignored_size(self, declared: IgnoredSize, counted: int | list[int], path: str, of: str) -> None:
-        """Note a size that a file declares and the original ignores, if it is not what was counted."""
+        """Note a declared size, which the original ignores, where it differs from the counted one."""
         if isinstance(declared, int | list) and declared != counted:
             self.warn(path, f"{declared!r} is ignored: expected {counted}, {of}")
 
     def matrix(self, rows: list[Raw], path: str, field: str = "") -> Matrix:
-        """Decode rows, float64, shape (n, d), and give their text back: they can be read once.
+        """Decode rows, float64, shape (n, d), and give their text back; therefore rows can be read only once.
 
-        One by one: a list of lists would take four times the memory of the array.
+        Rows are decoded one by one: a list of lists would take four times the memory of the array.
 
         Parameters
         ----------
@@ -66,7 +66,7 @@ class Reader:
         return decoded
 
     def _give_back(self, first: Raw, last: Raw) -> None:
-        """Give back the text from one part of it to another."""
+        """Give back the memory of the text between two of its parts."""
         begin = _address(self.text)
         give_back(self.text, _address(first) - begin, _address(last) + memoryview(last).nbytes - begin)
 
