@@ -1,20 +1,14 @@
 """What a user meets first: names to import, what is printed, what is said of a wrong start, columns of data frames."""
 
-import json
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import modelpick
 from modelpick.runtime import BatchingSelector, FeatureError, Selector
-from modelpick.runtime.notebook import Explained
 from modelpick.runtime.text import TextSelector
-
-KEPT = Path(__file__).parents[1] / "data" / "format-2"
 
 
 def test_names_are_imported_when_they_are_asked_for():
@@ -46,23 +40,6 @@ def test_a_wrong_start_is_told_the_right_one(sample_artifacts):
         TextSelector("a.onnx", "encoder.onnx")
     with pytest.raises(TypeError, match="expected a Selector, got str"):
         BatchingSelector("a.onnx")
-
-
-@pytest.mark.parametrize("path", sorted(KEPT.glob("*.onnx")), ids=lambda path: path.stem)
-def test_notebooks_show_a_row_for_each_candidate_the_picked_first(path):
-    with Selector.load(path) as selector:
-        explained = selector.explain(np.ones(selector.n_features_in_))
-        rows = re.findall("<tr><td>(.*?)</td>", explained._repr_html_())
-        assert rows[0] == explained["model"]
-        assert sorted(rows) == sorted(explained["scores"])
-        assert json.loads(json.dumps(explained)) == explained
-
-
-def test_names_in_a_notebook_are_escaped():
-    shown = Explained({"model": "<b>", "scores": {"<b>": 1.0, "a": 0.5}, "reason": "<script>"})._repr_html_()
-    assert shown.count("&lt;b&gt;") == shown.count("&lt;script&gt;") == 1
-    assert "<b>" not in shown
-    assert "<script>" not in shown
 
 
 @pytest.mark.parametrize("kind", [list, tuple, np.array])

@@ -9,6 +9,19 @@ KNOWN = {
     "Write a Python function": "codellama",
     "What were the causes?": "llama",
 }
+MATH, CODE, CAUSES = KNOWN
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+TOOL_CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "type": "function"}]}
+CONVERSATION = [
+    {"role": "system", "content": "You are kind."},
+    {"role": "user", "content": MATH},
+    TOOL_CALL,
+    {"role": "tool", "tool_call_id": "1", "content": "42"},
+    {
+        "role": "user",
+        "content": [{"type": "text", "text": "Write a Python"}, IMAGE, {"type": "text", "text": "function"}],
+    },
+]
 
 
 def kmeans(encoder, identity=None, one_hot=False):

@@ -2,21 +2,16 @@
 
 import json
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from modelpick.converter import convert
-from modelpick.converter.artifact.restore import to_json
 from modelpick.converter.evaluation.evaluate import evaluate_policies
 from modelpick.converter.evaluation.policies import routed as policies_of
 from modelpick.converter.evaluation.seen import Seen, unseen
 from modelpick.converter.evaluation.verdict import verdicts
-from modelpick.converter.formats.questions import digests, from_field, to_field
 from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
-from modelpick.runtime import DocumentError, Objective
+from modelpick.runtime import Objective
 from support.command import modelpick
 from support.recorded import encoded, routed
 
@@ -100,21 +95,3 @@ def test_the_command_leaves_digests_out(tmp_path):
     for option, there in (("--digests", True), ("--no-digests", False)):
         assert modelpick("train", "--data", data, "-o", tmp_path, "--algorithm", "kmeans", option).returncode == 0
         assert ("training_questions" in json.loads((tmp_path / "kmeans_model.json").read_text())) == there
-
-
-def test_digests_are_restored_with_the_model_and_checked(artifact):
-    restored = json.loads(to_json(artifact))
-    assert set(from_field(restored["training_questions"])) == set(digests(f"q{i}" for i in range(80)))
-    for broken in ("?", "AAAA"):
-        with pytest.raises(DocumentError, match=r"\$\.training_questions: expected digests of 8 bytes in base64"):
-            convert(json.dumps(restored | {"training_questions": broken}).encode(), artifact.with_name("b.onnx"))
-
-
-@given(st.lists(st.text(), max_size=5))
-def test_questions_are_known_by_their_words(questions):
-    field = to_field(questions)
-    changed = [f"  {question.upper().lower()}\n" for question in questions]
-    plain = [question.upper().lower() for question in questions]
-    assert np.array_equal(digests(changed), digests(plain))
-    assert np.isin(digests(questions), from_field(field)).all()
-    assert len(from_field(field)) <= len(questions)

@@ -1,53 +1,17 @@
 """Estimates from logs: doubly robust, exact on complete records, and a dash where answers are lacking."""
 
-import json
-from typing import NamedTuple
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelpick.converter import convert
 from modelpick.converter.evaluation.evaluate import evaluate_policies
-from modelpick.converter.evaluation.policies import Policy, chosen
-from modelpick.converter.evaluation.simulation import chances_of, simulated, to_records
+from modelpick.converter.evaluation.simulation import chances_of, simulated
 from modelpick.converter.evaluation.verdict import verdicts
 from modelpick.converter.statistics.estimation import doubly_robust, effective_sample, estimated
-from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
-from modelpick.runtime import DocumentError
-from support.command import modelpick
-from support.recorded import encoded, record
+from support.world import WORLD
 
-NAMES = ["weak", "strong", "other"]
-
-
-class World(NamedTuple):
-    """Complete records, of which logs are drawn, and a policy to judge."""
-
-    complete: object
-    policy: Policy
-
-
-def world(n=600, seed=0):
-    """Questions whose embedding tells how hard they are; the strong model is better on the hard ones alone."""
-    rng = np.random.default_rng(seed)
-    lines = []
-    for i, embedding in enumerate(rng.normal(size=(n, 4))):
-        hard = embedding[0] > 0
-        for name, mean, cost in (("weak", 0.7 - 0.5 * hard, 1.0), ("strong", 0.6, 10.0), ("other", 0.3, 5.0)):
-            quality = float(rng.random() < mean)
-            fields = {"performance": quality, "cost": cost * (1 + 0.2 * rng.random()), "embedding": embedding.tolist()}
-            lines.append(record(query=f"q{i}", model_name=name, **fields))
-    complete = read_records(encoded(*lines))
-    picks = (complete.embeddings[:, 0] > 0).astype(np.int64)
-    names = [NAMES[pick] for pick in picks]
-    recorded = {"strongest": "strong", "best": "strong"}
-    return World(complete, Policy("p", chosen(picks, 3), names, "p", recorded=recorded))
-
-
-WORLD = world(400)
 # The log's policy -> the share of questions whose model is drawn from all.
 LOGS = {"uniform": 1.0, "strong": 0.3, "hard": 0.3}
 
@@ -135,40 +99,6 @@ def test_propensities_that_were_guessed_are_told():
     truth = by_name(evaluate_policies([WORLD.policy], WORLD.complete))["p"]
     found = by_name(evaluation)["p"]
     assert found.gain.low <= truth.gain.value <= found.gain.high
-
-
-def test_a_log_is_drawn_as_the_policy_picks_and_read_back(tmp_path):
-    chances = chances_of(WORLD.complete, "weak", 0.3)
-    assert chances.sum(axis=1) == pytest.approx(np.ones(400))
-    log = simulated(WORLD.complete, chances, 5)
-    shares = (~np.isnan(log.quality)).mean(axis=0)
-    assert shares == pytest.approx([0.8, 0.1, 0.1], abs=0.05)
-    (tmp_path / "complete.jsonl").write_bytes(
-        encoded(*(one | {"decision_id": None} for one in to_records(WORLD.complete, "", propensities=False)))
-    )
-    done = modelpick(
-        "simulate", "--data", tmp_path / "complete.jsonl", "-o", tmp_path / "log.jsonl", "--explore", "0.3"
-    )
-    assert (done.returncode, "400 answers, one a question, by uniform" in done.stderr) == (0, True)
-    read = read_records(tmp_path / "log.jsonl")
-    assert (~np.isnan(read.quality)).sum(axis=1).tolist() == [1] * 400
-    assert np.nanmin(read.propensity) == np.nanmax(read.propensity) == pytest.approx(1 / 3)
-    first = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])
-    assert first["policy"] == "uniform"
-    done = modelpick("simulate", "--data", tmp_path / "log.jsonl", "-o", tmp_path / "b.jsonl")
-    assert (done.returncode, "expected records of every model for every question" in done.stderr) == (2, True)
-    document = json.dumps(train(training_data(WORLD.complete), trainer("kernel_ridge"), digests=False)).encode()
-    convert(document, tmp_path / "a.onnx", samples=0)
-    asked = (tmp_path / "a.onnx", "--data", tmp_path / "log.jsonl")
-    done = modelpick("report", *asked, "-o", tmp_path / "r.html", "--samples", "0", "--summary", "-")
-    assert "A log: doubly robust, with the propensities of the log" in done.stdout
-    done = modelpick("evaluate", *asked)
-    assert "a: rests on about " in done.stdout
-    found = json.loads(modelpick("evaluate", *asked, "--json").stdout)
-    assert found["estimator"] == "doubly robust, with the propensities of the log"
-    assert all(one["largest_weight"] == pytest.approx(3) for one in found["results"] if one["kind"] == "artifact")
-    with pytest.raises(DocumentError, match="expected an artifact or one of uniform, hard, weak"):
-        chances_of(WORLD.complete, "nobody", 0.1)
 
 
 def test_operating_points_of_a_log_are_what_complete_records_say():

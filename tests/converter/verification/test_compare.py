@@ -4,20 +4,15 @@ import gzip
 import json
 import sys
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
-import onnx
 import pytest
-from onnx import numpy_helper
 
 from modelpick.converter import VerificationError, convert, load_estimator, to_artifact, verify
-from modelpick.converter.verification.probes import made_queries
-from modelpick.converter.verification.report import write_junit
 from modelpick.runtime import ArtifactError, DocumentError, FeatureError, Selector
-from modelpick.runtime.artifact.seal import seal
 from support.artifacts import built, contents, converted, encoded
 from support.catalogue import dense, kmeans, knn, linear_classifier, mlp, rbf_classifier, svm
+from support.verified import KMEANS, KNN, LINEAR, MLP, MODELS, RBF, RNG, ROWS, D, edited, slightly, tensor
 
 pytestmark = pytest.mark.filterwarnings("error", "ignore::modelpick.converter.DocumentWarning")
 
@@ -30,20 +25,6 @@ FILES = [
         for file in sorted(ROOT.glob(f"tests/data/conformance/*/{name}_*"))
     ),
 ]
-RNG = np.random.default_rng(0)
-D = 16
-ROWS = RNG.normal(size=(24, D)).round(3).tolist()
-KNN = knn(
-    ROWS,
-    ["model-0", "model-1", "model-2"],
-    qualities=RNG.uniform(0.1, 1, len(ROWS)).round(3),
-    latencies=RNG.integers(10**9, size=len(ROWS)),
-)
-KMEANS = kmeans(ROWS[:6], ["a", "b", "c", "a", "b", "d"])
-LINEAR = svm([linear_classifier(f"linear-{i}", ROWS[i], rho=0.1 * i) for i in range(4)])
-RBF = svm(rbf=[rbf_classifier(f"rbf-{i}", ROWS[4 * i : 4 * i + 4], [1, 0.5, -0.5, 1], gamma=0.1) for i in range(3)])
-MLP = mlp(dense(ROWS[:8], [0.1] * 8), {"type": "relu"}, dense(RNG.normal(size=(3, 8)).round(3), [0, 0.1, 0.2]))
-MODELS = {"knn": KNN, "kmeans": KMEANS, "svm linear": LINEAR, "svm rbf": RBF, "mlp": MLP}
 LINES = (ROOT / "models/queries.jsonl").read_text().splitlines()
 
 
@@ -94,75 +75,6 @@ def test_refuses_queries(queries):
         verify(converted(KNN), encoded(KNN), queries=queries)
 
 
-VECTORS = {
-    "knn": ROWS,
-    "kmeans": KMEANS["centroids"],
-    "svm linear": [c["weights"] for c in LINEAR["linear_classifiers"]],
-    "svm rbf": [row for c in RBF["rbf_classifiers"] for row in c["support_vectors"]],
-    "mlp": MLP["layers"][0]["weight"],
-}
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_made_queries(name):
-    model = MODELS[name]
-    estimator = built(model)
-    queries = made_queries(estimator, 200)
-    assert queries.shape == (200, D)
-    assert np.isfinite(queries).all()
-    np.testing.assert_array_equal(queries, made_queries(estimator, 200))
-    np.testing.assert_array_equal(queries, made_queries(built(json.dumps(model, indent=1).encode()), 200))
-    made = {tuple(query) for query in queries.tolist()}
-    assert (0.0,) * D in made
-    own = {tuple(row) for row in VECTORS[name]}
-    assert len(own & made) > len(own) / 2
-    assert len(made - own) > 60
-
-
-@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-def test_made_queries_hold_each_category_alone(model):
-    queries = made_queries(built(model), 200).tolist()
-    one_hot = np.eye(D)[-14:].tolist()
-    assert [row for row in one_hot if row not in queries] == []
-
-
-@pytest.mark.parametrize("samples", [1, 2, 5, 6, 7, 199, 1000])
-@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-def test_makes_as_many_queries_as_asked(model, samples):
-    estimator = built(model)
-    assert made_queries(estimator, samples).shape == (samples, D)
-    assert verify(converted(model), encoded(model), samples=samples).queries == samples
-
-
-def test_made_queries_of_the_smallest_model():
-    smallest = KMEANS | {"num_clusters": 1, "centroids": [[0.0]], "cluster_models": ["a"]}
-    report = verify(converted(smallest), encoded(smallest))
-    assert (report.queries, report.agreed) == (200, 200)
-
-
-def edited(data, edit):
-    """Seal an artifact again after an edit."""
-    proto = onnx.load_model_from_string(data)
-    assert proto.metadata_props[-1].key == "modelpick.sha256"
-    del proto.metadata_props[-1]
-    edit(proto)
-    return seal(proto.SerializeToString())
-
-
-def tensor(name, place, change):
-    """Change one value of an initializer."""
-
-    def edit(proto):
-        (found,) = (tensor for tensor in proto.graph.initializer if tensor.name == name)
-        values = numpy_helper.to_array(found).copy()
-        before = values[place]
-        values[place] = change(before)
-        assert values[place] != before
-        found.CopyFrom(numpy_helper.from_array(values, name))
-
-    return edit
-
-
 def entry(key, change):
     """Change a metadata entry."""
 
@@ -172,10 +84,6 @@ def entry(key, change):
         assert found.value != before
 
     return edit
-
-
-def slightly(value):
-    return value + 1e-6
 
 
 def swapped(names):
@@ -349,42 +257,3 @@ def test_convert_publishes_nothing_that_disagrees(name, old, tmp_path, monkeypat
     assert str(tmp_path / "model.json") in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
     assert report.agreed < report.queries == 200
-
-
-def failed_report():
-    tampered = edited(converted(KNN), tensor("row_quality", 7, slightly))
-    return verify(tampered, encoded(KNN))
-
-
-def test_junit_counts_and_carries_the_worst_query(tmp_path):
-    reports = [verify(converted(model), encoded(model)) for model in (KMEANS, RBF)] + [failed_report()]
-    write_junit(reports, tmp_path / "junit.xml")
-    suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
-    assert suite.tag == "testsuite"
-    assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
-    cases = list(suite)
-    assert [case.tag for case in cases] == ["testcase"] * 3
-    assert [case.get("classname") for case in cases] == ["kmeans", "svm", "knn"]
-    assert all(float(case.get("time")) >= 0 for case in cases)
-    assert [len(case) for case in cases] == [0, 0, 1]
-    (failure,) = cases[2]
-    assert (failure.tag, failure.get("message")) == ("failure", str(VerificationError(reports[2])))
-    worst = json.loads(failure.text)
-    assert worst["query"] == reports[2].worst.query
-    assert (worst["artifact"], worst["estimator"]) == (reports[2].worst.artifact, reports[2].worst.estimator)
-
-
-@pytest.mark.parametrize("name", ["<&>\"'.json", "模型.json", "a\x01b\n.json", "a]]>.json"])
-def test_junit_is_well_formed_for_any_name(name, tmp_path):
-    report = failed_report()
-    report.source = report.artifact = name
-    write_junit([report], tmp_path / "junit.xml")
-    (case,) = ElementTree.parse(tmp_path / "junit.xml").getroot()
-    assert case.get("name").startswith(name[0])
-    assert json.loads(case[0].text)["query"] == report.worst.query
-
-
-def test_junit_of_nothing(tmp_path):
-    write_junit([], tmp_path / "junit.xml")
-    suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
-    assert (suite.get("tests"), suite.get("failures"), len(suite)) == ("0", "0", 0)

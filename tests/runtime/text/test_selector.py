@@ -10,32 +10,8 @@ from modelpick.converter import convert
 from modelpick.runtime import ArtifactError, FeatureError, Selector
 from modelpick.runtime.features import CATEGORIES
 from modelpick.runtime.text import Encoder, TextSelector
-from modelpick.runtime.text.messages import prompt_of
 from support.catalogue import kmeans
-
-KNOWN = {
-    "Solve the equation for x": "mistral",
-    "Write a Python function": "codellama",
-    "What were the causes?": "llama",
-}
-MATH, CODE, CAUSES = KNOWN
-IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
-TOOL_CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "type": "function"}]}
-CONVERSATION = [
-    {"role": "system", "content": "You are kind."},
-    {"role": "user", "content": MATH},
-    TOOL_CALL,
-    {"role": "tool", "tool_call_id": "1", "content": "42"},
-    {
-        "role": "user",
-        "content": [{"type": "text", "text": "Write a Python"}, IMAGE, {"type": "text", "text": "function"}],
-    },
-]
-PROMPTS = {
-    "last_user": "Write a Python\nfunction",
-    "user": f"{MATH}\nWrite a Python\nfunction",
-    "all": f"You are kind.\n{MATH}\n42\nWrite a Python\nfunction",
-}
+from support.prompts import CODE, CONVERSATION, KNOWN, MATH
 
 
 @pytest.fixture
@@ -76,40 +52,6 @@ def test_preferences_are_those_of_the_selector(selector, files):
     assert len(events) == 1
     with pytest.raises(FeatureError, match="quality_weight"):
         selector.select(MATH, quality_weight=0.5)
-
-
-@pytest.mark.parametrize("which", PROMPTS)
-def test_the_messages_that_count_are_chosen(files, which):
-    assert prompt_of(CONVERSATION, which) == PROMPTS[which]
-    with TextSelector.load(files.selector, files.encoder, message=which) as selector:
-        assert selector.scores(messages=CONVERSATION) == selector.scores(PROMPTS[which])
-        assert selector.select_batch([CONVERSATION, MATH]) == [selector.select(PROMPTS[which]), KNOWN[MATH]]
-
-
-def test_the_last_message_with_text_counts():
-    assert prompt_of([{"role": "user", "content": "a"}, {"role": "user", "content": [IMAGE]}]) == "a"
-    assert prompt_of([{"role": "user", "content": "a"}, {"role": "user", "content": "  "}]) == "a"
-    assert prompt_of([{"role": "user", "content": [{"type": "input_text", "text": "a"}]}]) == "a"
-
-
-@pytest.mark.parametrize(
-    ("messages", "reason"),
-    [
-        ([], "expected text in a message of a user"),
-        ([{"role": "system", "content": "a"}], "expected text in a message of a user"),
-        ([{"role": "user", "content": [IMAGE]}], "expected text in a message of a user"),
-        ("text", "messages: expected a list, got str"),
-        ({"role": "user"}, "messages: expected a list, got dict"),
-        (["text"], r"messages\[0\]: expected an object with role and content"),
-        ([{"content": "a"}], r"messages\[0\]: expected an object with role"),
-        ([{"role": "user", "content": 3}], r"messages\[0\].content: expected a string or a list of parts, got int"),
-        ([{"role": "user", "content": ["a"]}], r"messages\[0\].content\[0\]: expected an object with type"),
-        ([{"role": "user", "content": [{"type": "text"}]}], r"messages\[0\].content\[0\].text: expected a string"),
-    ],
-)
-def test_refuses_messages_that_are_laid_out_otherwise(selector, messages, reason):
-    with pytest.raises(FeatureError, match=reason):
-        selector.select(messages=messages)
 
 
 def test_refuses_what_is_no_prompt(selector, files):

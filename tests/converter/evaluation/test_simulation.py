@@ -1,0 +1,49 @@
+"""Logs that are drawn from complete records."""
+
+import json
+
+import numpy as np
+import pytest
+
+from modelpick.converter import convert
+from modelpick.converter.evaluation.simulation import chances_of, simulated, to_records
+from modelpick.converter.training.records import read_records
+from modelpick.converter.training.train import train, trainer, training_data
+from modelpick.runtime import DocumentError
+from support.command import modelpick
+from support.recorded import encoded
+from support.world import WORLD
+
+
+def test_a_log_is_drawn_as_the_policy_picks_and_read_back(tmp_path):
+    chances = chances_of(WORLD.complete, "weak", 0.3)
+    assert chances.sum(axis=1) == pytest.approx(np.ones(400))
+    log = simulated(WORLD.complete, chances, 5)
+    shares = (~np.isnan(log.quality)).mean(axis=0)
+    assert shares == pytest.approx([0.8, 0.1, 0.1], abs=0.05)
+    (tmp_path / "complete.jsonl").write_bytes(
+        encoded(*(one | {"decision_id": None} for one in to_records(WORLD.complete, "", propensities=False)))
+    )
+    done = modelpick(
+        "simulate", "--data", tmp_path / "complete.jsonl", "-o", tmp_path / "log.jsonl", "--explore", "0.3"
+    )
+    assert (done.returncode, "400 answers, one a question, by uniform" in done.stderr) == (0, True)
+    read = read_records(tmp_path / "log.jsonl")
+    assert (~np.isnan(read.quality)).sum(axis=1).tolist() == [1] * 400
+    assert np.nanmin(read.propensity) == np.nanmax(read.propensity) == pytest.approx(1 / 3)
+    first = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])
+    assert first["policy"] == "uniform"
+    done = modelpick("simulate", "--data", tmp_path / "log.jsonl", "-o", tmp_path / "b.jsonl")
+    assert (done.returncode, "expected records of every model for every question" in done.stderr) == (2, True)
+    document = json.dumps(train(training_data(WORLD.complete), trainer("kernel_ridge"), digests=False)).encode()
+    convert(document, tmp_path / "a.onnx", samples=0)
+    asked = (tmp_path / "a.onnx", "--data", tmp_path / "log.jsonl")
+    done = modelpick("report", *asked, "-o", tmp_path / "r.html", "--samples", "0", "--summary", "-")
+    assert "A log: doubly robust, with the propensities of the log" in done.stdout
+    done = modelpick("evaluate", *asked)
+    assert "a: rests on about " in done.stdout
+    found = json.loads(modelpick("evaluate", *asked, "--json").stdout)
+    assert found["estimator"] == "doubly robust, with the propensities of the log"
+    assert all(one["largest_weight"] == pytest.approx(3) for one in found["results"] if one["kind"] == "artifact")
+    with pytest.raises(DocumentError, match="expected an artifact or one of uniform, hard, weak"):
+        chances_of(WORLD.complete, "nobody", 0.1)
