@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -18,10 +19,11 @@ from ..training.records import required_embeddings
 from ..verification.diff import diff as compare
 from .console import emit, show, warn
 from .names import to_read
-from .options import Artifact, AsJson, Categories, Embeddings, EncoderFile, Reading
+from .options import Artifact, AsJson, Categories, Embeddings, EncoderFile, Reading, expanded
 from .records import load_records
 
 
+@expanded
 def diff(
     old: Artifact,
     new: Artifact,
@@ -31,9 +33,8 @@ def diff(
     data: Annotated[
         Path | None, typer.Option(help="Benchmark records, whose queries to take instead.", parser=to_read)
     ] = None,
-    embeddings: Embeddings = None,
-    encoder: EncoderFile = None,
-    categories: Categories = None,
+    *,
+    reading: Annotated[Reading, {"embeddings": Embeddings, "encoder": EncoderFile, "categories": Categories}],
     as_json: AsJson = False,
 ) -> None:
     """Show on which queries two artifacts pick differently, from which model to which, and why.
@@ -41,9 +42,9 @@ def diff(
     Queries are made from the model of OLD where none are given. Reasons are: a tie, which the two break otherwise;
     other neighbours; other weights of the same neighbours; or else other scores.
     """
-    loaded = None if encoder is None else Encoder.load(encoder)
-    given = _queries(old, new, queries, data, embeddings, loaded, categories)
-    rules, compared, changes = compare(old, new, given, loaded)
+    encoder = None if reading.encoder is None else Encoder.load(reading.encoder)
+    given = _queries([old, new], queries, data, reading, encoder)
+    rules, compared, changes = compare(old, new, given, encoder)
     moved = Counter((change.old, change.new, change.why) for change in changes).most_common()
     if as_json:
         emit(
@@ -73,13 +74,7 @@ def diff(
 
 
 def _queries(
-    old: Path,
-    new: Path,
-    queries: Path | None,
-    data: Path | None,
-    embeddings: Path | None,
-    encoder: Encoder | None,
-    categories: Path | None,
+    artifacts: Sequence[Path], queries: Path | None, data: Path | None, reading: Reading, encoder: Encoder | None
 ) -> list[Query] | None:
     """Read queries, or take those of records; None where neither is given."""
     if queries is not None and data is not None:
@@ -88,8 +83,8 @@ def _queries(
         return list(read_queries(queries)) if encoder is None else _embedded(queries, encoder)
     if data is None:
         return None
-    benchmark = load_records(data, Reading(embeddings=embeddings, categories=categories), encoder)
-    benchmark, seen = unseen({str(artifact): artifact for artifact in (old, new)}, benchmark)
+    benchmark = load_records(data, reading, encoder)
+    benchmark, seen = unseen({str(artifact): artifact for artifact in artifacts}, benchmark)
     for one in seen:
         warn(one)
     rows = zip(benchmark.places, required_embeddings(benchmark), benchmark.categories, strict=True)

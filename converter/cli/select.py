@@ -77,8 +77,12 @@ def select(
     """
     given = Given(keep=keep, evidence=evidence, objective=None if objective == Objective() else objective)
     if source is not None and target is not None:
-        _select_file(artifact, source, target, column, given, encoder, message)
-        return
+        with _options_named(), progress("Picking", "rows") as done:
+            found = select_file(
+                artifact, source, target, column=column, done=done, given=given, encoder=encoder, message=message
+            )
+        note(f"{found.rows} rows, {found.bad} bad, {found.resumed} from an earlier run")
+        sys.exit(1 if found.bad else 0)
     if source is not None or target is not None:
         raise ModelpickError("expected --input and --output together")
     with _loaded(artifact, encoder, message, given) as selector:
@@ -139,21 +143,3 @@ def _exists(name: str) -> bool:
         return Path(name).exists()
     except (OSError, ValueError):  # too long a name, for one, or NUL
         return False
-
-
-def _select_file(
-    artifact: Path,
-    source: Path,
-    target: Path,
-    column: str,
-    given: Given,
-    encoder: Path | None,
-    message: Which,
-) -> None:
-    with _options_named(), progress("Picking", "rows") as done:
-        found = select_file(
-            artifact, source, target, column=column, done=done, given=given, encoder=encoder, message=message
-        )
-    note(f"{found.rows} rows, {found.bad} bad, {found.resumed} from an earlier run")
-    if found.bad:
-        sys.exit(1)
