@@ -17,6 +17,7 @@ from modelpick.runtime.decision.outcomes import COST, OUTCOMES, QUALITY
 
 from ..formats.outcomes import Benchmark, Matrix
 from ..statistics.bootstrap import Estimate, Vector, drawn, estimate, share
+from ..statistics.frontier import area
 from .policies import asked_for, labels
 
 CALL_THRESHOLDS = (0.5, 0.8)
@@ -205,8 +206,8 @@ class _Curve:
             x = _from_0(counts[:, order].cumsum(axis=1)[:, ends] / len(gap))
             y = _from_0(gains[:, order].cumsum(axis=1)[:, ends])
             whole.append(total)
-            areas.append(_area(x, y))
-            of_bins.append(_area(_from_0(x[:, 1 + bins]), _from_0(y[:, 1 + bins])))
+            areas.append(area(x, y))
+            of_bins.append(area(_from_0(x[:, 1 + bins]), _from_0(y[:, 1 + bins])))
             got.append(np.zeros(len(total)) if chosen is None else gains @ chosen.astype(np.float64))
             for part, found in shares.items():
                 found.append(_first(x, y, part * total))
@@ -220,11 +221,6 @@ class _Curve:
 
 def _from_0(points: Matrix) -> Matrix:
     return np.concatenate([np.zeros((len(points), 1)), points], axis=1)
-
-
-def _area(x: Matrix, y: Matrix) -> Vector:
-    """Sum the trapezoids below curves, (b, k) each: (b,)."""
-    return np.asarray(((y[:, 1:] + y[:, :-1]) / 2 * np.diff(x, axis=1)).sum(axis=1))
 
 
 def _first(x: Matrix, y: Matrix, wanted: Vector) -> Vector:

@@ -75,8 +75,12 @@ def aiq(price: Vector, quality: Vector, low: float, high: float) -> float:
     if not low < high:
         return np.nan
     at = np.unique(np.concatenate([[low, high], price[(price > low) & (price < high)]]))
-    y = height(price, quality, at)
-    return float(((y[1:] + y[:-1]) / 2 * np.diff(at)).sum() / (high - low))
+    return float(area(at, height(price, quality, at)) / (high - low))
+
+
+def area(x: Vector, y: Vector) -> Vector:
+    """Sum the trapezoids below curves, (..., k) each: (...)."""
+    return np.asarray(((y[..., 1:] + y[..., :-1]) / 2 * np.diff(x)).sum(axis=-1))
 
 
 class Frontier(Struct):
