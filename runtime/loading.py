@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import onnxruntime
 
-from .algorithms import TABLE, takers
+from .algorithms import TABLE, format_1, takers
 from .algorithms.base import Algorithm, Row
 from .artifact.metadata import Metadata, read_metadata
 from .artifact.onnx_reader import Model, Tensor
@@ -116,9 +116,12 @@ def read_contents(name: str, data: bytes) -> Contents:
 
 def _contents(name: str, data: bytes) -> Contents:
     metadata, model = read_metadata(name, data)
-    row = TABLE.get((metadata.algorithm, metadata.semantics))
+    table = format_1.TABLE if metadata.format_version == 1 else TABLE
+    if table is TABLE and format_1.KEPT in model.tensors:
+        raise ArtifactError(f"{name}: expected format version 1 of an artifact with the input {format_1.KEPT}")
+    row = table.get((metadata.algorithm, metadata.semantics))
     if row is None:
-        rows = ", ".join(f"{algorithm} of {semantics}" for algorithm, semantics in TABLE)
+        rows = ", ".join(f"{algorithm} of {semantics}" for algorithm, semantics in table)
         raise ArtifactError(f"{name}: expected {rows}, got {metadata.algorithm} of {metadata.semantics}")
     if "quality_weight" in row.takes and metadata.weights is None:
         entries = " and ".join(PREFIX + key for key in (Entry.QUALITY_WEIGHT, Entry.SPEED_WEIGHT))

@@ -169,8 +169,6 @@ class Input:
     """KNN: number of distinct rows that the search returns as candidates, int64, (1,)."""
     INTEGERS: Final = "integers"
     """KNN: whether to search in 8-bit integers too, where the artifact has them, bool, (); false by default."""
-    KEPT: Final = "kept"
-    """KNN, in artifacts of before: how many candidates of a search in integers are kept, int64, (1,)."""
 
 
 class Output:
@@ -184,8 +182,6 @@ class Output:
     """KNN: scores of the search in integers, ascending, float32, (b, c)."""
     INTEGER_CANDIDATE: Final = "integer_candidate"
     """KNN: distinct rows that the search in integers found, int64, (b, c)."""
-    COARSE_CANDIDATE: Final = "coarse_candidate"
-    """HierShrink, once: the nearest coarse centroid by the search, int64, (b,); `CERTAIN` covers both."""
     ESTIMATE: Final = "estimate"
     """KMeans, linear SVM, MLP: score of each choice by the search, float32, (b, n_choices), see `Table.LEAD`; of a
     centroid x it is ``|q|^2 - |q - x|^2``, up to a constant. HierShrink: of each fine centroid."""
@@ -247,8 +243,6 @@ class Table:
     """KNN: number of neighbours, int64, (1,)."""
     CANDIDATES: Final = Input.CANDIDATES
     """KNN: number of distinct rows that the search returns as candidates, int64, (1,)."""
-    KEPT: Final = Input.KEPT
-    """KNN, in artifacts of before: how many of them a search in integers gives, int64, (1,)."""
     SEARCH_ROWS: Final = "search_rows"
     """KNN: the distinct rows, moved by `CENTER` and scaled by `FACTOR`, float32, (distinct, d); absent where they are
     neither."""

@@ -120,7 +120,8 @@ def test_no_family_of_algorithms_imports_another_and_what_they_share_imports_non
     for file in folder.rglob("*.py"):
         unit = file.relative_to(folder).with_suffix("").parts[0]
         names = {name[3] for name in imported(file, package) if name[:3] == ("modelpick", package, "algorithms")}
-        assert unit == "__init__" or names & families <= {unit} & families, file
+        # The tables of today and of format version 1 list the families.
+        assert unit in ("__init__", "format_1") or names & families <= {unit} & families, file
 
 
 def test_the_runtime_imports_neither_the_converter_nor_what_that_needs():

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from modelpick.runtime.algorithms import format_1
 from modelpick.runtime.loading import Contents
 from modelpick.runtime.schema import Input, Table
 from modelpick.runtime.selector import CHUNK_QUERIES, CHUNK_VALUES
@@ -21,7 +22,7 @@ from ..algorithms.row import TOLERANCE
 # Every output; onnxruntime packs no copies of KNN rows for the few runs.
 WHOLE = Subgraph(unpacked_with=Table.K)
 # What a caller may count, under the other names that artifacts have had for it as well.
-ALIASES = {Input.CANDIDATES: (Input.CANDIDATES, Input.KEPT)}
+ALIASES = {Input.CANDIDATES: (Input.CANDIDATES, format_1.KEPT)}
 
 
 def differing_outputs(

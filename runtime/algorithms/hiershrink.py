@@ -12,13 +12,12 @@ from ..artifact.tables import DOUBLES, FLOATS, Spec, Specs, optional
 from ..queries import Queries, Query
 from ..request import Preferences
 from ..schema import Input, Output, Stored, Table
-from ..search.margins import MARGIN, SEARCH_ONLY, Margin, rerun_each
+from ..search.margins import MARGIN, Margin, rerun_each
 from ..session import Run, Subgraph
 from .base import CANDIDATES, Explanation, Row, Rows, measured_clusters, nearest_distance
 
 _CLUSTERS = (Output.COARSE_CLUSTER, Output.CLUSTER)
 _ESTIMATES = (Output.COARSE_ESTIMATE, Output.ESTIMATE)
-_CERTIFIED = (Output.COARSE_CANDIDATE, Output.CANDIDATE, Output.CERTAIN)
 
 TABLES: Specs = {
     Table.CENTROIDS: Spec(FLOATS, ("fine", "features")),
@@ -27,13 +26,9 @@ TABLES: Specs = {
     Table.FINE_SUMS: Spec(DOUBLES, ("fine", "models")),
     Table.FINE_COUNTS: Spec(DOUBLES, ("fine", "models"), 0),
     Table.LATENCIES: Spec(DOUBLES, ("models",)),
-    **optional(
-        {
-            Stored.QUERIES: Spec(FLOATS, ("queries", "features")),
-            Table.LEAD: MARGIN,
-            Table.COARSE_LEAD: MARGIN,
-        }
-    ),
+    Table.LEAD: MARGIN,
+    Table.COARSE_LEAD: MARGIN,
+    **optional({Stored.QUERIES: Spec(FLOATS, ("queries", "features"))}),
 }
 
 
@@ -53,7 +48,7 @@ class HierShrink:
         self._run, self._shrinkage, self._cost_weight = run, metadata.shrinkage, metadata.cost_weight
         self._coarse_means, self._sums = tables[Table.COARSE_MEANS], tables[Table.FINE_SUMS]
         self._counts, self._latencies = tables[Table.FINE_COUNTS], tables[Table.LATENCIES]
-        self._margins = [Margin(tables[name]) for name in (Table.COARSE_LEAD, Table.LEAD) if name in tables]
+        self._margins = [Margin(tables[name]) for name in (Table.COARSE_LEAD, Table.LEAD)]
         self._all = tuple(range(len(metadata.model_names)))
 
     def pick_one(self, query: Query, preferences: Preferences) -> int:
@@ -68,8 +63,6 @@ class HierShrink:
 
     def _nearest(self, queries: Queries) -> list[npt.NDArray[Any]]:
         """Search for the nearest coarse and fine centroids, (b,) each, and whether both are proven."""
-        if not self._margins:
-            return self._run(_CERTIFIED, {Input.FEATURES: queries.vectors, Input.REFINE: SEARCH_ONLY})
         norms, estimates = np.sqrt(queries.squared_norms), self._run(_ESTIMATES, {Input.FEATURES: queries.vectors})
         pairs = zip(self._margins, estimates, strict=True)
         (coarse, coarse_proven), (fine, fine_proven) = (margin.best_many(values, norms) for margin, values in pairs)
@@ -101,5 +94,5 @@ class HierShrink:
         return Explanation(int(self._best_among(scores, preferences)[0]), scores[0], details)
 
 
-_SUBGRAPHS = (Subgraph(), Subgraph(_ESTIMATES, needs=Table.COARSE_LEAD))
+_SUBGRAPHS = (Subgraph(), Subgraph(_ESTIMATES))
 ROWS: Rows = {("hiershrink", "native/1"): Row(HierShrink, CANDIDATES, TABLES, _SUBGRAPHS, skips_unknown=True)}

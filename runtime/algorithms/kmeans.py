@@ -14,13 +14,15 @@ from ..decision.voting import are_close
 from ..queries import Queries, Query
 from ..request import Preferences
 from ..schema import Output, Table
-from ..search.margins import SUBGRAPHS, BestChoice, search_tables
+from ..search.margins import MARGIN, SUBGRAPHS, BestChoice, search_tables
 from ..session import Run
 from .base import CANDIDATES, Explanation, Row, Rows, measured_clusters, nearest_distance
 from .choices import Choices, Kind
 
+TABLES: Specs = {**search_tables("choices"), Table.LEAD: MARGIN}
 SCORED_TABLES: Specs = {
     **search_tables("clusters"),
+    Table.LEAD: MARGIN,
     Table.CENTROIDS: Spec(FLOATS, ("clusters", "features")),
     Table.SCORES: Spec(DOUBLES, ("clusters", "models")),
     Table.SUPPORT: Spec(INTEGERS, ("clusters", "models"), 0),
@@ -82,6 +84,6 @@ class ClusterScores:
 
 
 ROWS: Rows = {
-    ("kmeans", "native/1"): Row(partial(Choices, _CLUSTERS), CANDIDATES, search_tables("choices"), SUBGRAPHS),
+    ("kmeans", "native/1"): Row(partial(Choices, _CLUSTERS), CANDIDATES, TABLES, SUBGRAPHS),
     ("kmeans", "native/2"): Row(ClusterScores, CANDIDATES, SCORED_TABLES, SUBGRAPHS, skips_unknown=True),
 }

@@ -2,10 +2,13 @@
 
 from functools import partial
 
-from ..search.margins import SUBGRAPHS, search_tables
+from ..artifact.tables import Specs
+from ..schema import Table
+from ..search.margins import MARGIN, SUBGRAPHS
 from .base import CANDIDATES, Row, Rows
 from .choices import CLASSIFIERS, Choices
 
-_ROW = Row(partial(Choices, CLASSIFIERS._replace(last=True)), CANDIDATES, search_tables("choices"), SUBGRAPHS)
+TABLES: Specs = {Table.LEAD: MARGIN}
+_ROW = Row(partial(Choices, CLASSIFIERS._replace(last=True)), CANDIDATES, TABLES, SUBGRAPHS)
 
 ROWS: Rows = {("mlp", "native/1"): _ROW, ("mlp", "native/2"): _ROW}

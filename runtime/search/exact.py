@@ -54,7 +54,7 @@ def nearest_tables(rows: str) -> Specs:
                 Table.HEAVY: Spec(INTEGERS, ("heavy",), 0, "features"),
                 Table.CENTER: Spec(DOUBLES, ("features",)),
                 Table.FACTOR: bound,
-                **dict.fromkeys((Table.KEPT, Table.TOGETHER), count),
+                Table.TOGETHER: count,
                 **dict.fromkeys((Table.SINGLES, Table.MANY), count._replace(least=0)),
             }
         ),
@@ -119,9 +119,9 @@ class Nearest:
         self._sizes = (self._members < self._n_rows).sum(axis=1)
         self._size_list: list[int] = self._sizes.tolist()
         self._rows = StoredRows(tables[Stored.ROWS])
-        self._counts = {name: int(tables[name][0]) for name in (Table.CANDIDATES, Table.KEPT) if name in tables}
+        self._count = int(tables[Table.CANDIDATES][0])
         # All distinct rows are candidates: none is outside.
-        self.complete = min(self._counts.values()) >= self._distinct
+        self.complete = self._count >= self._distinct
         self._slope, self._constant = 2.0 * float(tables[Table.ERROR_SLOPE]), 2.0 * float(tables[Table.ERROR_CONSTANT])
         self._center = tables.get(Table.CENTER)
         if self._center is not None:
@@ -148,10 +148,9 @@ class Nearest:
         if count > self._singles:
             return Found(*self._run(OUTPUTS, {Input.FEATURES: queries.vectors}))
         each = [self.search_one(queries.one(place)) for place in range(count)]
-        wanted = self._counts[Table.CANDIDATES]
         return Found(
-            np.array([ranked.scores[:wanted] for ranked in each], dtype=np.float32),
-            np.array([ranked.candidates[:wanted] for ranked in each]),
+            np.array([ranked.scores[: self._count] for ranked in each], dtype=np.float32),
+            np.array([ranked.candidates[: self._count] for ranked in each]),
         )
 
     def search_one(self, query: Query) -> Ranked:
@@ -285,8 +284,7 @@ class Nearest:
         return squared_distances(self._rows.take(near), vector, self._unit)
 
     def _search_more(self, query: Query) -> Ranked:
-        counts = {name: np.array([min(GROWTH * count, self._distinct)]) for name, count in self._counts.items()}
-        return self._search(query, counts)
+        return self._search(query, {Input.CANDIDATES: np.array([min(GROWTH * self._count, self._distinct)])})
 
     def set_one(self, query: Query) -> npt.NDArray[np.int64]:
         """Find the k nearest rows of one query, (1, k), ascending, where all rows of the artifact are distinct."""

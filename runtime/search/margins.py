@@ -251,18 +251,13 @@ class BestChoice:
         are_close: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]],
     ) -> None:
         self._run, self._chosen, self._values, self._are_close = run, (chosen,), (chosen, values), are_close
-        self.search: Search | None = None
-        """None where the artifact has no search."""
-        if Table.LEAD in tables:
-            self.search = Estimated(run, tables)
-        elif Table.REFINE in tables:
-            self.search = Certified(run)
+        self.search: Search = Estimated(run, tables) if Table.LEAD in tables else Certified(run)
         # In float64 a search is off by roundings that it has no bound on: it settles single queries alone.
         self._search_of_many = None if Table.NO_ERROR in tables else self.search
 
     def one(self, query: Query) -> int:
         """Find the best choice of one query."""
-        best = None if self.search is None else self.search.best_one(query)
+        best = self.search.best_one(query)
         if best is None:
             best = self._run(self._chosen, {Input.FEATURES: query.vector})[0].item()
         return best

@@ -19,7 +19,7 @@ I64, F64, BOOL = TensorProto.INT64, TensorProto.DOUBLE, TensorProto.BOOL
 LEAST = -(2**63)
 
 
-def kept(name="kmeans"):
+def kept(name="kmeans_estimate"):
     return parsed((KEPT / f"{name}.onnx").read_bytes())
 
 
@@ -27,7 +27,7 @@ def tensor(name, values):
     return numpy_helper.from_array(np.array(values), name)
 
 
-def with_nodes(*nodes, tensors=(), raw=b"", name="kmeans"):
+def with_nodes(*nodes, tensors=(), raw=b"", name="kmeans_estimate"):
     """An artifact with more nodes, (operator, inputs, attributes), each output of which is an output of the graph."""
     model = kept(name)
     model.graph.initializer.extend(tensors)
@@ -208,8 +208,8 @@ REFUSED = {
     "members -3": lambda: changed("knn", "members", put(-3)),
     "members of 2^62": lambda: changed("knn", "members", put(2**62)),
     "row_quality NaN": lambda: changed("knn", "row_quality", put(np.nan)),
-    "centroids NaN": lambda: changed("kmeans", "centroids", put(np.nan)),
-    "centroids of another number": lambda: changed("kmeans", "centroids", lambda array: array[:-1]),
+    "centroids NaN": lambda: changed("kmeans_estimate", "centroids", put(np.nan)),
+    "centroids of another number": lambda: changed("kmeans_estimate", "centroids", lambda array: array[:-1]),
     "a tensor twice": lambda: with_nodes(tensors=[tensor("centroids", np.ones((6, 12)))]),
     "k of a million": lambda: resealed(entries(parsed(changed("knn", "k", put(10**6))), k="1000000")),
     "no quality_weight": lambda: resealed(entries(kept("knn"), quality_weight=None)),

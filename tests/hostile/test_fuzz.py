@@ -4,7 +4,7 @@ import pytest
 
 from support import fuzz
 
-FILES = ["hiershrink", "kernel_ridge", "kmeans_2", "knn", "knn_rows_first", "mlp", "svm"]
+FILES = ["hiershrink_estimate", "kernel_ridge", "kmeans_2_estimate", "knn", "knn_rows_first", "mlp_estimate", "svm"]
 
 
 @pytest.mark.parametrize("name", FILES)

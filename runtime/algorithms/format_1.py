@@ -1,0 +1,70 @@
+"""The table for artifacts of format version 1, whose graphs search in other ways than those that are written today.
+
+- KNN searched for many rows in 8-bit integers within the graph, which kept a number of candidates of its own.
+- KMeans, as SVM with kernels does today, says in the graph which choices are proven.
+- MLP had no search.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+
+from ..artifact.metadata import Metadata
+from ..artifact.onnx_reader import Tensor
+from ..artifact.tables import INTEGERS, Spec, optional
+from ..request import Preferences
+from ..schema import Input, Output, Stored, Table
+from ..search.exact import GROWTH
+from ..search.margins import search_tables
+from ..session import Run
+from . import kmeans, knn, mlp, svm
+from .base import Algorithm, Row, Rows
+
+KEPT: Final = "kept"
+"""Optional input: how many candidates of the search in integers are kept, int64, (1,)."""
+_Make = Callable[[Run, Metadata, Mapping[str, Tensor], Preferences], Algorithm]
+
+
+def _with_kept(
+    make: _Make, run: Run, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences
+) -> Algorithm:
+    """Make a KNN algorithm, for which candidates that are kept grow with those that are searched for."""
+    if KEPT not in tables:
+        return make(run, metadata, tables, preferences)
+    counts = {name: tables[name] for name in (Input.CANDIDATES, KEPT)}
+    more = {name: np.minimum(GROWTH * count, len(tables[Stored.ROWS])) for name, count in counts.items()}
+
+    def run_kept(outputs: Sequence[str], feeds: dict[str, Any]) -> list[Any]:
+        return run(outputs, feeds | more if Input.CANDIDATES in feeds else feeds)
+
+    return make(run_kept, metadata, {**tables, Table.CANDIDATES: np.minimum(*counts.values())}, preferences)
+
+
+def _unsearched(
+    make: _Make, run: Run, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences
+) -> Algorithm:
+    """Make an algorithm whose graph has no search: nothing is proven but by the whole of it."""
+
+    def run_whole(outputs: Sequence[str], feeds: dict[str, Any]) -> list[Any]:
+        if Output.CERTAIN in outputs:
+            return [np.zeros(1, np.int64), np.array([False])]
+        return run(outputs, feeds)
+
+    return make(run_whole, metadata, {**tables, Table.NO_ERROR: np.array(0.0)}, preferences)
+
+
+def _of_knn(row: Row) -> Row:
+    kept = optional({KEPT: Spec(INTEGERS, (1,), 1)})
+    return row._replace(make=partial(_with_kept, row.make), tables={**row.tables, **kept})
+
+
+_KMEANS, _MLP = kmeans.ROWS["kmeans", "native/1"], mlp.ROWS["mlp", "native/1"]
+TABLE: Rows = {
+    **{key: _of_knn(knn.ROWS[key]) for key in (("knn", "native/1"), ("knn", "queries/1"), ("knn", "trainer/1"))},
+    ("kmeans", "native/1"): _KMEANS._replace(tables=search_tables("choices")),
+    ("svm", "native/1"): svm.ROWS["svm", "native/1"],
+    ("svm", "trainer/1"): svm.ROWS["svm", "trainer/1"],
+    ("mlp", "native/1"): _MLP._replace(make=partial(_unsearched, _MLP.make), tables={}),
+}
