@@ -17,7 +17,7 @@ from modelpick.converter.training.train import train, training_data
 from support.catalogue import MODELS
 from support.recorded import routed
 
-ROWS = [row for row in TABLE.values() if row.algorithm in ("svm", "kmeans", "hiershrink")]
+ROWS = [row for row in TABLE.values() if row.algorithm in ("svm", "mlp", "kmeans", "hiershrink")]
 TRAINED = [row for row in ROWS if row.train]
 OPTIONS = {"defaults": {}, "linear": {"kernel": "linear"}, "landmarks": {"landmarks": 20}}
 CASES = [(row, option) for row in TRAINED for option, given in OPTIONS.items() if given.keys() <= row.settings]

@@ -24,7 +24,6 @@ from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 from sklearn.cluster import KMeans
 from sklearn.exceptions import NotFittedError
 from sklearn.neighbors import NearestNeighbors
-from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
@@ -32,7 +31,7 @@ from sklearn.utils.validation import check_is_fitted
 from modelpick.converter import convert, restore, to_artifact
 from modelpick.converter.algorithms.kmeans.estimators import KMeansModelSelector
 from modelpick.converter.algorithms.knn.estimators import KNNModelSelector
-from modelpick.converter.algorithms.mlp.rows import MLPModelSelector
+from modelpick.converter.algorithms.mlp.estimators import MLPModelSelector
 from modelpick.converter.algorithms.svm.estimators import OneVsRestModelSelector
 from modelpick.runtime import DocumentError, ModelpickError, Selector
 from support import reference
@@ -302,7 +301,7 @@ def test_skl2onnx_refuses_another_width(model, width):
         to_onnx(built(model), initial_types=[("X", DoubleTensorType([None, width]))])
 
 
-CLASSES = {"knn": NearestNeighbors, "kmeans": KMeans, "mlp": MLPClassifier}
+CLASSES = {"knn": NearestNeighbors, "kmeans": KMeans}
 
 
 def test_estimators_are_fitted_estimators_of_scikit_learn(model):
@@ -313,7 +312,8 @@ def test_estimators_are_fitted_estimators_of_scikit_learn(model):
     if model["algorithm"] in CLASSES:
         assert isinstance(estimator, CLASSES[model["algorithm"]])
         return
-    expected = [[score for _, score in reference.svm_scores(model, query)] for query in QUERIES]
+    scores = {"svm": lambda *of: [score for _, score in reference.svm_scores(*of)], "mlp": reference.mlp_probabilities}
+    expected = [scores[model["algorithm"]](model, query) for query in QUERIES]
     np.testing.assert_allclose(estimator.choice_scores(QUERIES), expected, rtol=1e-9, atol=1e-12)
 
 

@@ -63,8 +63,7 @@ def models(draw):
 @given(models(), st.integers(0, 2**32))
 def test_answers_as_its_layers_one_by_one_and_is_restored(document, seed):
     data = json.dumps(document).encode()
-    loaded = load_estimator(data)
-    estimator = loaded
+    estimator = load_estimator(data)
     artifact = to_artifact(estimator)
     queries = np.random.default_rng(seed).normal(size=(5, 4))
     with Selector.load(artifact) as selector:
@@ -72,7 +71,7 @@ def test_answers_as_its_layers_one_by_one_and_is_restored(document, seed):
             expected = reference.mlp_probabilities(document, query)
             assert list(selector.scores(query).values()) == pytest.approx(expected, abs=1e-12)
             assert probabilities == pytest.approx(expected, abs=1e-12)
-        assert selector.select_batch(queries) == [NAMES[row.argmax()] for row in estimator.predict_proba(queries)]
+        assert selector.select_batch(queries) == [NAMES[row.argmax()] for row in estimator.decision_function(queries)]
     assert json.loads(to_json(artifact)) == document
 
 
