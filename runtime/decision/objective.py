@@ -11,11 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import FeatureError
-from .outcomes import COST as COST
-from .outcomes import OUTCOMES as OUTCOMES
-from .outcomes import PLACES, PRICES
-from .outcomes import QUALITY as QUALITY
-from .outcomes import SECONDS as SECONDS
+from .outcomes import OUTCOMES, PLACES, PRICES, QUALITY
 
 # Utilities that differ by less count as equal.
 TIE = 1e-12
@@ -131,6 +127,13 @@ def utility_errors(errors: Array, objective: Objective) -> Array:
         if PLACES[kind] < errors.shape[1]:
             found = found + weight * errors[:, PLACES[kind]]
     return found
+
+
+def known_kinds(outcomes: Array) -> list[str]:
+    """Name the kinds of which some outcome is known, of (n_kinds, n_models), or (b, n_kinds, n_models)."""
+    return [
+        kind for kind, values in zip(OUTCOMES, np.moveaxis(outcomes, -2, 0), strict=False) if not np.isnan(values).all()
+    ]
 
 
 def choose(utility: Array, cost: Array, allowed: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.int64]:

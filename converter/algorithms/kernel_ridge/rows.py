@@ -18,7 +18,8 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 
 from modelpick.runtime import DocumentError
-from modelpick.runtime.decision.objective import COST, OUTCOMES, QUALITY, Objective, choose, floored, utilities
+from modelpick.runtime.decision.objective import Objective, choose, floored, known_kinds, utilities
+from modelpick.runtime.decision.outcomes import COST, OUTCOMES, PLACES, QUALITY, n_held
 from modelpick.runtime.decision.shrinkage import Deviations, deviations
 from modelpick.runtime.schema import Entry, Output, Table
 
@@ -74,9 +75,9 @@ class KernelRidgeDocument(Document, frozen=True, eq=False):
     support_vectors: Matrix
     """Float64, shape (s, d), of unit length as they were trained."""
     dual_coef: Matrix
-    """Float64, shape (s, 3, n_models); 0 for kinds of outcomes that are not predicted."""
+    """Float64, shape (s, n_kinds, n_models); 0 for kinds of outcomes that are not predicted."""
     intercept: Matrix
-    """Mean outcomes, float64, shape (3, n_models); NaN for kinds of outcomes that are not predicted."""
+    """Mean outcomes, float64, shape (n_kinds, n_models); NaN for kinds of outcomes that are not predicted."""
     default: str
     """Model that is best on average."""
     operating_points: dict[str, Any] | None
@@ -90,8 +91,9 @@ def _check(form: KernelRidgeForm, source: Source, reader: Reader) -> KernelRidge
     check_size(form.feature_dim, vectors.shape[1], "$.feature_dim", "the columns of $.support_vectors")
     if OUTCOMES[QUALITY] not in form.outcomes:
         refuse("$.outcomes", f"expected {OUTCOMES[QUALITY]} among them")
-    dual_coef = np.zeros((len(vectors), len(OUTCOMES), n_models))
-    intercept = np.full((len(OUTCOMES), n_models), np.nan)
+    held = n_held(kind for kind in form.outcomes if kind in OUTCOMES)
+    dual_coef = np.zeros((len(vectors), held, n_models))
+    intercept = np.full((held, n_models), np.nan)
     for kind, outcome in form.outcomes.items():
         path = f"$.outcomes.{kind}"
         if kind not in OUTCOMES:
@@ -131,8 +133,8 @@ class KernelRidgeModelSelector(Estimator, KernelRidge):
     ----------
     X_fit_ : ndarray of float64, shape (s, d)
         Support vectors.
-    dual_coef_ : ndarray of float64, shape (s, 3 * n_models)
-    intercept_ : ndarray of float64, shape (3 * n_models,)
+    dual_coef_ : ndarray of float64, shape (s, n_kinds * n_models)
+    intercept_ : ndarray of float64, shape (n_kinds * n_models,)
         Mean outcomes, kind after kind; NaN for kinds that are not predicted.
     model_names_ : ndarray of str, shape (n_models,)
     default_ : str
@@ -153,7 +155,7 @@ class KernelRidgeModelSelector(Estimator, KernelRidge):
         return _LEAST_PRICES[self.semantics]
 
     def take(self, support_vectors: Matrix, dual_coef: Matrix, intercept: Matrix, model_names: Sequence[str]) -> Self:
-        """Take over what was trained elsewhere; coefficients (s, 3, n_models), intercepts (3, n_models)."""
+        """Take over what was trained elsewhere; coefficients (s, n_kinds, n_models), intercepts (n_kinds, n_models)."""
         self.X_fit_, self.n_features_in_ = support_vectors, support_vectors.shape[1]
         self.dual_coef_ = dual_coef.reshape(len(support_vectors), -1)
         self.intercept_ = intercept.ravel()
@@ -161,10 +163,10 @@ class KernelRidgeModelSelector(Estimator, KernelRidge):
         return self
 
     def outcomes(self, X: npt.ArrayLike) -> Matrix:
-        """Predict quality, cost and seconds of each model, float64, shape (b, 3, n_models)."""
+        """Predict outcomes of each model, float64, shape (b, n_kinds, n_models)."""
         features = directions(checked_features(self, X))
         predicted: Matrix = KernelRidge.predict(self, features) + self.intercept_
-        return floored(predicted.reshape(len(features), len(OUTCOMES), -1), self.least_price)
+        return floored(predicted.reshape(len(features), -1, len(self.model_names_)), self.least_price)
 
     def decision_function(self, X: npt.ArrayLike) -> Matrix:
         """Predicted quality, float64, shape (b, n_models)."""
@@ -193,9 +195,9 @@ def _add_graph(graph: Graph, estimator: KernelRidgeModelSelector, features: str,
 
     ::
 
-        features ─ Div ─┬─ Gemm f32 ─ Mul ─ Add ─ Max 0 ─ Exp ─┬─ Gemm dual_coef ─ prediction (b, 3 m)
-        (b, d)          │  support vectors                     └─ MatMul bounds ─ prediction_error (b, 3)
-                        └─ If refine: the same in float64 ─────── Gemm dual_coef ─ outcome (b, 3 m)
+        features ─ Div ─┬─ Gemm f32 ─ Mul ─ Add ─ Max 0 ─ Exp ─┬─ Gemm dual_coef ─ prediction (b, n_kinds m)
+        (b, d)          │  support vectors                     └─ MatMul bounds ─ prediction_error (b, n_kinds)
+                        └─ If refine: the same in float64 ─────── Gemm dual_coef ─ outcome (b, n_kinds m)
 
     The products with the support vectors are taken in float32 first. Each kernel is off by a share of its value, see
     `modelpick.converter.graphs.kernel`, a prediction by the sum of these, weighed with the largest ``|dual_coef|`` of
@@ -203,7 +205,7 @@ def _add_graph(graph: Graph, estimator: KernelRidgeModelSelector, features: str,
     float64 from the differences, and there is no error.
     """
     query = add_directions(graph, features)
-    vectors, kinds = estimator.X_fit_, len(OUTCOMES)
+    vectors, kinds = estimator.X_fit_, estimator.intercept_.size // len(estimator.model_names_)
     gammas = np.full(len(vectors), float(estimator.gamma))
     support = stored_support_vectors(graph, vectors, gammas)
     dual_coef, intercept = (
@@ -232,14 +234,14 @@ def _is_fast(estimator: KernelRidgeModelSelector) -> bool:
 
 def _describe(estimator: KernelRidgeModelSelector) -> dict[str, Any]:
     count, width = estimator.X_fit_.shape
-    intercept = estimator.intercept_.reshape(len(OUTCOMES), -1)
+    intercept = estimator.intercept_.reshape(-1, len(estimator.model_names_))
     entries: dict[str, Any] = {
         Entry.CHOICES: list(estimator.model_names_),
         Entry.ROWS: count,
         Entry.K: 0,
         Entry.TIE_RULE: "utility, then cost, then model",
         Entry.VALUES_PER_QUERY: count + width if _is_fast(estimator) else count * width,
-        Entry.OUTCOMES: [kind for kind, means in zip(OUTCOMES, intercept, strict=True) if not np.isnan(means).all()],
+        Entry.OUTCOMES: known_kinds(intercept),
         Entry.DEFAULT: estimator.default_,
     }
     if np.isfinite(estimator.least_price):
@@ -254,11 +256,12 @@ def _expect(
 ) -> Iterator[Expected]:
     names, nothing = estimator.model_names_, np.empty(0)
     for why, outcomes in zip(explained, estimator.outcomes(queries), strict=True):
-        known = [kind for kind, values in enumerate(outcomes) if not np.isnan(values).all()]
-        found = [[why["outcomes"][name].get(OUTCOMES[kind], np.nan) for name in names] for kind in known]
+        known = known_kinds(outcomes)
+        found = [[why["outcomes"][name].get(kind, np.nan) for name in names] for kind in known]
         close = outcomes[0] >= outcomes[0].max() - TOLERANCE
         answer = Answer(np.array(found).ravel(), nothing)
-        yield Expected(answer, Answer(outcomes[known].ravel(), nothing), set(names[close]), bool(close.sum() > 1))
+        expected = Answer(outcomes[[PLACES[kind] for kind in known]].ravel(), nothing)
+        yield Expected(answer, expected, set(names[close]), bool(close.sum() > 1))
 
 
 def _hold(estimator: KernelRidgeModelSelector, queries: Matrix, ask: WholeGraph) -> Iterator[Held]:
@@ -273,9 +276,9 @@ class _Fitted(NamedTuple):
     support_vectors: Matrix
     """Float64, shape (s, d)."""
     dual_coef: Matrix
-    """Float64, shape (s, 3, n_ridges, n_models)."""
+    """Float64, shape (s, n_kinds, n_ridges, n_models)."""
     intercept: Matrix
-    """Float64, shape (3, n_models)."""
+    """Float64, shape (n_kinds, n_models)."""
 
 
 def _fit(training: Training, ridges: Sequence[float]) -> _Fitted:

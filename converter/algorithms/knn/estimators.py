@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from modelpick.runtime.decision.guard import t_statistics
-from modelpick.runtime.decision.objective import Objective, choose, floored, utilities
-from modelpick.runtime.decision.outcomes import COST, OUTCOMES, QUALITY
+from modelpick.runtime.decision.objective import Objective, choose, floored, known_kinds, utilities
+from modelpick.runtime.decision.outcomes import COST, QUALITY, n_held
 from modelpick.runtime.decision.shrinkage import deviations, model_means, neighbour_means
 from modelpick.runtime.decision.voting import Vote, Weights, vote, vote_weights
 from modelpick.runtime.schema import Metric
@@ -159,8 +159,8 @@ class OutcomeModelSelector(ExactNeighbors):
     ----------
     model_names_ : ndarray of str, shape (n_models,)
         Language models, in order of their first row.
-    outcomes_ : ndarray of float64, shape (n_queries, 3, n_models)
-        Quality, cost and seconds of each model on each query, means of its rows; NaN where they are not known.
+    outcomes_ : ndarray of float64, shape (n_queries, n_kinds, n_models)
+        Outcomes of each model on each query, means of its rows; NaN where they are not known.
     row_groups_ : ndarray of int64, shape (n,)
         Query of each row; queries count in order of their first row.
     first_row_ : ndarray of int64, shape (n_queries,)
@@ -218,16 +218,16 @@ class OutcomeModelSelector(ExactNeighbors):
         self.first_row_ = np.unique(self.row_groups_, return_index=True)[1].astype(np.int64)
         self.keep(taken(X, self.first_row_))
         self.model_names_, models = indexed(y)
-        shape = (len(self.first_row_), len(OUTCOMES), len(self.model_names_))
+        shape = (len(self.first_row_), n_held(known_kinds(outcomes[:, :, None])), len(self.model_names_))
         sums, counts = np.zeros(shape), np.zeros(shape)
-        for kind in range(len(OUTCOMES)):
+        for kind in range(shape[1]):
             known = ~np.isnan(outcomes[:, kind])
             place = (self.row_groups_[known], models[known])
             np.add.at(sums[:, kind], place, outcomes[known, kind])
             np.add.at(counts[:, kind], place, 1.0)
         with np.errstate(invalid="ignore"):
             self.outcomes_ = sums / counts
-        self.deviations_ = [deviations(self.outcomes_[:, kind]) for kind in range(len(OUTCOMES))]
+        self.deviations_ = [deviations(self.outcomes_[:, kind]) for kind in range(shape[1])]
         means = model_means(self.outcomes_[:, QUALITY])
         self.default_ = default or str(self.model_names_[int(means.argmax())])
         self.operating_points_ = operating_points

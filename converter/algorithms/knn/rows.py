@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from modelpick.runtime import Objective
-from modelpick.runtime.decision.outcomes import OUTCOMES, PLACES, PRICES, QUALITY
+from modelpick.runtime.decision.objective import known_kinds
+from modelpick.runtime.decision.outcomes import PLACES, PRICES, QUALITY
 from modelpick.runtime.decision.shrinkage import model_means
 from modelpick.runtime.schema import Entry, Output
 
@@ -73,7 +74,6 @@ def _hold_rows(estimator: KNNModelSelector, queries: Matrix, ask: WholeGraph) ->
 
 
 def _describe_queries(estimator: OutcomeModelSelector) -> dict[str, Any]:
-    known = [kind for i, kind in enumerate(OUTCOMES) if not np.isnan(estimator.outcomes_[:, i]).all()]
     distinct = estimator.n_samples_fit_
     k = min(estimator.n_neighbors, distinct)
     entries: dict[str, Any] = {
@@ -85,7 +85,7 @@ def _describe_queries(estimator: OutcomeModelSelector) -> dict[str, Any]:
         Entry.TIE_RULE: "distance, then row; utility, then cost, then model",
         Entry.DISTINCT: distinct,
         Entry.VALUES_PER_QUERY: distinct + estimator.n_features_in_ + k * estimator.outcomes_[0].size,
-        Entry.OUTCOMES: known,
+        Entry.OUTCOMES: known_kinds(estimator.outcomes_),
         Entry.DEFAULT: estimator.default_,
         Entry.EVIDENCE: estimator.evidence,
     }
@@ -103,12 +103,12 @@ def _expect_queries(
     pairs = found_neighbours(estimator, queries, explained, np.arange(estimator.n_samples_fit_), numbers)
     for found, why in zip(pairs, explained, strict=True):
         outcomes = estimator.outcomes(found.rows[None])[0]
-        known = [kind for kind, values in enumerate(outcomes) if not np.isnan(values).all()]
-        values = [[why["outcomes"][name].get(OUTCOMES[kind], np.nan) for name in names] for kind in known]
+        known = known_kinds(outcomes)
+        values = [[why["outcomes"][name].get(kind, np.nan) for name in names] for kind in known]
         sure, possible = _with_evidence(estimator, found.rows)
         close = possible & (outcomes[QUALITY] >= outcomes[QUALITY][sure].max() - TOLERANCE)
         answer = Answer(np.array(values).ravel(), found.explained.distances)
-        expected = Answer(outcomes[known].ravel(), found.distances)
+        expected = Answer(outcomes[[PLACES[kind] for kind in known]].ravel(), found.distances)
         yield Expected(answer, expected, set(names[close]), bool(found.rounded or close.sum() > 1))
 
 
