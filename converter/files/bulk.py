@@ -1,7 +1,7 @@
 """Selections for a file of queries, chunk by chunk: in bounded memory, resumable; bad rows keep their errors.
 
-Each chunk's picks are written to a part beside the target, whole or not at all. A run that is interrupted goes on
-behind the parts that are there, if neither artifact nor source has changed; the last step joins the parts.
+Each chunk's picks are written to a part next to the target, whole or not at all. A restarted run continues behind the
+existing parts, if neither artifact nor source has changed. The last step joins the parts.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ NPY = b"\x93NUMPY"
 TEXT = (".jsonl", ".jsonl.gz")
 # Rows of features as a matrix, or queries one by one.
 Rows = npt.NDArray[Any] | Sequence[Query]
-# Chunks, each with the number of rows in the file: of text an estimate, or None where there is none.
+# Chunks, each with the number of rows in the file; for text, the number is an estimate, or None where there is none.
 Chunks = Iterator[tuple[Rows, int | None]]
 
 
@@ -50,7 +50,7 @@ Writer = Callable[[IO[bytes]], AbstractContextManager[Callable[[list[Pick]], Non
 
 
 class _Form(NamedTuple):
-    """What rows hold."""
+    """Contents of rows."""
 
     columns: tuple[str, ...]
     """Columns of which one at least must be there, the first and ``category`` with it."""
@@ -67,12 +67,12 @@ def _features(column: str) -> _Form:
 
 
 class Outcome(NamedTuple):
-    """What became of a file."""
+    """The result for a file."""
 
     rows: int
     bad: int
     resumed: int
-    """Rows that an earlier run had answered."""
+    """Number of rows that an earlier run had answered."""
 
 
 def select_file(
@@ -105,7 +105,8 @@ def select_file(
     chunk
         Rows in memory at once.
     done
-        Called after each chunk with how many rows are done, and of how many: of text an estimate, or None.
+        Called after each chunk with the number of finished rows and of all rows; for text, the latter is an estimate,
+        or None.
     given
         Preferences of the selector for all rows.
     encoder
@@ -159,7 +160,7 @@ def select_file(
 def _loaded(
     artifact: Path, data: bytes, encoder: Encoder | None, message: Which, given: Given
 ) -> Selector | TextSelector:
-    """Load the bytes that the parts are made of, and not what may have taken the file's place; errors name the file."""
+    """Load the bytes that the parts were made from, not a file that may have replaced them; errors name the file."""
     try:
         if encoder is None:
             return Selector.load(data, **given)
@@ -169,7 +170,7 @@ def _loaded(
 
 
 def _picks(selector: Selector | TextSelector, values: Rows, first: int) -> list[Pick]:
-    """Pick for all rows at once, or where that is refused one by one."""
+    """Pick for all rows at once, or, where that is refused, row by row."""
     try:
         models = _batch(selector, values)
     except FeatureError:
@@ -179,7 +180,7 @@ def _picks(selector: Selector | TextSelector, values: Rows, first: int) -> list[
 
 
 def _batch(selector: Selector | TextSelector, values: Rows) -> list[str]:
-    """Pick for a matrix, or for prompts that are all valid; a `FeatureError` where it is neither."""
+    """Pick for a matrix, or for prompts that are all valid; raises `FeatureError` for anything else."""
     if isinstance(values, np.ndarray) and isinstance(selector, Selector):
         return selector.select_batch(values)
     prompts = [query.prompt for query in values if isinstance(query, Query) and query.prompt is not None]
@@ -196,12 +197,12 @@ def _pick(selector: Selector | TextSelector, query: Query, row: int) -> Pick:
 
 
 def _reader(source: Path) -> Callable[[Path, _Form, int], Chunks]:
-    """Return how a source is read: by its first bytes, of text by its name.
+    """Return how to read a source: its first bytes tell, or its name in case of text.
 
     Raises
     ------
     ModelpickError
-        When it cannot be read, or is of another kind.
+        When the source cannot be read, or is of another kind.
     """
     _, file = open_bytes(source, ModelpickError)
     with file:
@@ -254,7 +255,7 @@ def _read_parquet(source: Path, form: _Form, chunk: int) -> Chunks:
 
 
 def _join(parts: Parts, rows: int, target: Path, writer: Writer) -> int:
-    """Write the target from parts that hold ``rows`` rows, and return how many of them are bad."""
+    """Write the target from parts that hold ``rows`` rows, and return the number of bad rows."""
     bad = joined = number = 0
     with new_file(target) as file, writer(file) as put:
         while joined < rows:

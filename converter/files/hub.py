@@ -22,26 +22,26 @@ from .text import NOT_JSON
 
 SUFFIXES = (".json", ".onnx")
 CARD = "README.md"
-# Files that are taken from a repository at most, each of at most as many bytes as an artifact has.
+# Most files that are taken from a repository; each may be as large as an artifact.
 MOST_FILES = 1_000
 
 
 class Pulled(NamedTuple):
-    """What came from a repository."""
+    """The result of a download."""
 
     files: list[Path]
     others: list[str]
-    """Names of files of its top folder that are neither models nor artifacts, though they are named so."""
+    """Names of files in the top folder that are named like models or artifacts, but are neither."""
 
 
 class Pushed(NamedTuple):
-    """What went to a repository."""
+    """The result of an upload."""
 
     url: str
     """Address of the commit."""
     files: list[str]
     private: bool
-    """Whether only its owner sees the repository."""
+    """Whether only the owner sees the repository."""
 
 
 def pull(repository: str, target: str | Path, *, revision: str | None = None) -> Pulled:
@@ -60,7 +60,7 @@ def pull(repository: str, target: str | Path, *, revision: str | None = None) ->
     ------
     ModelpickError
         When huggingface_hub is missing, the download fails, there is no model and no artifact, files are too many or
-        too large, or one would replace what is something else.
+        too large, or a file would replace something other than a model or an artifact.
     """
     hub = _hub()
     with tempfile.TemporaryDirectory() as folder:
@@ -94,18 +94,19 @@ def push(
     Parameters
     ----------
     folder
-        Folder, of which the files at the top are taken.
+        Folder; only files at its top are taken.
     repository
-        OWNER/NAME; made if need be.
+        OWNER/NAME; created if it does not exist.
     message
         Message of the commit.
     private
-        Whether only the owner shall see the repository. None leaves one as it is, and makes a private one.
+        Whether only the owner may see the repository. None leaves an existing repository as it is; a new one is
+        private.
 
     Raises
     ------
     ModelpickError
-        When the folder has none, huggingface_hub is missing, or the upload fails.
+        When the folder has no models and no artifacts, huggingface_hub is missing, or the upload fails.
     """
     hub = _hub()
     files = [path for path in sorted(Path(folder).glob("[!.]*")) if path.suffix in SUFFIXES and is_ours(path)]
@@ -128,7 +129,7 @@ def push(
 
 
 def _is_named_so(name: str) -> bool:
-    """Whether a file of a repository may be one of ours, by its name: in the top folder, and not hidden."""
+    """Whether a file's name is that of a model or artifact: in the top folder, and not hidden."""
     return name.endswith(SUFFIXES) and not name.startswith(".") and "/" not in name and "\\" not in name
 
 
@@ -141,13 +142,13 @@ def _check_sizes(repository: str, sizes: Mapping[str, int]) -> None:
 
 
 class _Model(Struct):
-    """What all JSON models have."""
+    """The fields that all JSON models have."""
 
     algorithm: str
 
 
 def is_ours(path: Path) -> bool:
-    """Return whether a file is a JSON model of an algorithm that is known, or an artifact: a selector or an encoder."""
+    """Return whether a file is a JSON model of a known algorithm, or an artifact of a selector or an encoder."""
     try:
         if path.suffix == ".onnx":
             name, data = read_sealed(path)

@@ -15,27 +15,27 @@ from modelpick.runtime.artifact.seal import open_file
 from modelpick.runtime.errors import ModelpickError
 
 STDIN = "-"
-# Links of a path that are followed, as on Linux.
+# Most links of a path that are followed, as on Linux.
 MOST_LINKS = 40
-# Pipes that the shell hands over, as of `<(command)`; others may block for ever.
+# Pipes that the shell hands over, as in ``<(command)``; other pipes may block for ever.
 HANDED_OVER = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
-# Bytes of a file; those of a mapping can be given back to the system in parts.
+# The bytes of a file; the memory of a mapping can be given back to the system in parts.
 Contents = bytes | mmap.mmap
 _C = TypeVar("_C", bound=Contents)
 
 
 def reason(cause: Exception) -> str:
-    """Return what an operating system's error says, without the path."""
+    """Return the message of an operating system's error, without the path."""
     return str(getattr(cause, "strerror", None) or cause)
 
 
 def open_bytes(source: str | Path, error: type[ModelpickError]) -> tuple[str, IO[bytes]]:
-    """Open a source: its name for messages, and a buffered file. "-" is standard input.
+    """Open a source; returns its name for messages, and a buffered file. "-" is standard input.
 
     Raises
     ------
     ModelpickError
-        Of the kind ``error``, when it cannot be opened, or is a folder, a device or a named pipe.
+        Of the class ``error``, when the source cannot be opened, or is a folder, a device or a named pipe.
     """
     if str(source) == STDIN:
         return "<stdin>", sys.stdin.buffer
@@ -52,14 +52,14 @@ def read_bytes(source: str | Path | bytes, error: type[ModelpickError]) -> tuple
 
 
 def read_contents(source: str | Path | bytes, error: type[ModelpickError]) -> tuple[str, Contents]:
-    """Do as `read_bytes`, but read a file into memory that `give_back` can free in parts, where the system has such."""
+    """Like `read_bytes`, but read a file into memory that `give_back` can free in parts, where this is possible."""
     if isinstance(source, bytes) or str(source) == STDIN or not hasattr(mmap, "MADV_DONTNEED"):
         return read_bytes(source, error)
     return _read(source, error, _contents)
 
 
 def give_back(contents: Contents, start: int, stop: int) -> None:
-    """Free the memory of a range of bytes, if that is possible: whole pages, which must not be read again."""
+    """Free the whole pages within a range of bytes, if possible. The range must not be read again."""
     first, end = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE, stop // mmap.PAGESIZE * mmap.PAGESIZE
     if isinstance(contents, mmap.mmap) and first < end:
         contents.madvise(mmap.MADV_DONTNEED, first, end - first)
@@ -86,12 +86,12 @@ def _contents(file: IO[bytes]) -> Contents:
 
 
 def check_distinct(target: str | Path, sources: Iterable[str | Path]) -> None:
-    """Check that a target is none of the sources, by inode: links are seen through.
+    """Check that a target is not one of the sources. Inodes are compared, so that links do not hide them.
 
     Raises
     ------
     ModelpickError
-        When it is, and would be overwritten.
+        When a source would be overwritten.
     """
     for source in sources:
         try:
@@ -103,14 +103,14 @@ def check_distinct(target: str | Path, sources: Iterable[str | Path]) -> None:
 
 
 def resolved(target: Path) -> Path:
-    """Follow the links of a path, of each folder in it too: those that are one's own, or the system's.
+    """Follow the links of a path and of its folders. Links must belong to this user or to the system.
 
-    Who may write to a folder could else lead a file that is written there wherever they like.
+    Otherwise, anyone who may write to a folder could redirect a file that is written there.
 
     Raises
     ------
     OSError
-        When one is another user's, or they lead round in circles.
+        When a link belongs to another user, or links form a circle.
     """
     path = target.absolute()
     for _ in range(MOST_LINKS):
@@ -124,20 +124,20 @@ def resolved(target: Path) -> Path:
 
 
 def _is_trusted(status: os.stat_result) -> bool:
-    """Whether something is one's own, or the system's."""
+    """Whether a file belongs to this user, or to the system."""
     return not hasattr(os, "geteuid") or status.st_uid in (0, os.geteuid())
 
 
 def write_atomically(target: Path, data: bytes | Iterable[bytes]) -> None:
-    """Write ``data``, or its parts, beside ``target`` and rename it over it: a reader sees the old file or the new one.
+    """Write ``data``, or its parts, to a new file and rename it to ``target``: readers see the old file or the new one.
 
-    Of a link, the file that it leads to is written, see `resolved`; a file keeps its mode. A device or pipe is written
-    to.
+    Where the target is a link, the file behind it is written, see `resolved`. An existing file keeps its mode. A device
+    or pipe is written to directly.
 
     Raises
     ------
     ModelpickError
-        When the target cannot be written. Whatever stood there before still stands.
+        When the target cannot be written; an existing file is unchanged then.
     """
     parts = [data] if isinstance(data, bytes) else data
     try:
@@ -157,7 +157,7 @@ def write_atomically(target: Path, data: bytes | Iterable[bytes]) -> None:
 
 @contextmanager
 def new_file(target: Path) -> Iterator[IO[bytes]]:
-    """Yield a file that takes the place of a target, and its mode, once it is whole; a new one has the usual mode.
+    """Yield a file that replaces a target once it is complete, with the target's mode, or the usual mode if it is new.
 
     Raises
     ------

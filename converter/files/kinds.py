@@ -1,4 +1,4 @@
-"""What a file is that was given in the place of another: for messages, where it could not be read."""
+"""What kind of file was given by mistake: for the message where a file could not be read."""
 
 from modelpick.runtime.artifact.seal import is_sealed
 
@@ -6,14 +6,14 @@ from .io import Contents
 from .text import decode_json
 
 ARTIFACT, MODEL, RECORDS, CSV, EMPTY = "an artifact", "a JSON model", "benchmark records", "CSV", "an empty file"
-# What files of other kinds begin with.
+# The first bytes of files of other kinds.
 MAGIC = {b"\x93NUMPY": "a .npy file", b"PK": "a ZIP archive, as .npz is one", b"PAR1": "a Parquet file"}
-# Bytes of the first line that are looked at.
+# Most bytes of the first line that are inspected.
 HEAD = 2**16
 
 
 def kind_of(data: Contents) -> str | None:
-    """Return what a file is, by its content; None where that cannot be told."""
+    """Return the kind of a file, by its content, or None where it is unknown."""
     if not len(data):
         return EMPTY
     if is_sealed(data[-HEAD:]):

@@ -10,10 +10,10 @@ import numpy.typing as npt
 from modelpick.runtime import DocumentError, ModelpickError
 from modelpick.runtime.errors import first_line
 
-# What such files begin with.
+# The first bytes of Parquet files.
 PARQUET = b"PAR1"
 SUFFIX = ".parquet"
-# So many rows may be in a file of any size: a value that repeats takes next to nothing.
+# A file of any size may hold this number of rows: repeated values take next to no space.
 ROWS_FREELY = 10**6
 
 
@@ -23,7 +23,7 @@ def pyarrow() -> Any:
     Raises
     ------
     ModelpickError
-        When it is missing.
+        When pyarrow is missing.
     """
     try:
         import pyarrow
@@ -57,7 +57,7 @@ def to_parquet(rows: list[dict[str, Any]]) -> bytes:
     Raises
     ------
     ModelpickError
-        When a column holds values of types that do not go together.
+        When a column holds values of incompatible types.
     """
     arrow = pyarrow()
     columns = dict.fromkeys(column for row in rows for column in row)
@@ -71,7 +71,7 @@ def to_parquet(rows: list[dict[str, Any]]) -> bytes:
 
 
 def _unreadable(arrow: Any) -> tuple[type[Exception], ...]:
-    """Return what pyarrow raises about a file, but not what this package does."""
+    """Return the classes of pyarrow's errors about a file, without those of this package."""
     return arrow.lib.ArrowException, OSError, MemoryError, OverflowError, UnicodeDecodeError
 
 
@@ -91,7 +91,7 @@ def _check(name: str, file: Any, size: int) -> None:
 
 
 def read_columns(source: Path, columns: tuple[str, ...], chunk: int) -> Iterator[tuple[Any, int]]:
-    """Yield record batches of at most ``chunk`` rows, with those of the columns that there are, and the file's rows.
+    """Yield record batches of at most ``chunk`` rows, of the columns that the file has, and the file's number of rows.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def read_columns(source: Path, columns: tuple[str, ...], chunk: int) -> Iterator
 def as_matrix(values: Any) -> npt.NDArray[Any] | None:
     """Make a matrix of a column of lists or tensors, past Python objects.
 
-    None where they are of other types, their lengths differ, or some are null.
+    Returns None where the lists are of other types, differ in length, or are null.
     """
     arrow = pyarrow()
     types = arrow.types
@@ -132,7 +132,7 @@ def as_matrix(values: Any) -> npt.NDArray[Any] | None:
 
 
 def as_objects(values: Any) -> list[Any]:
-    """Return the values of a column as Python objects, whatever its type is."""
+    """Return the values of a column of any type as Python objects."""
     objects: list[Any] = (values.storage if isinstance(values, pyarrow().ExtensionArray) else values).to_pylist()
     return objects
 

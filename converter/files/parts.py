@@ -9,20 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-# A part, by its number and a digest; and what is being written.
+# The name of a part, with its number and a digest; and of a file that is being written.
 PART = re.compile(r"(?P<number>\d{9,})-[0-9a-f]{64}\.jsonl")
 UNFINISHED = re.compile(r"\.modelpick-[0-9a-f]{16}")
-# Where the system has them, files are reached through the folder's descriptor, and no link is followed.
+# Where the system supports it, files are opened through the folder's descriptor, and no link is followed.
 _HAS_DESCRIPTORS = os.open in os.supports_dir_fd and hasattr(os, "geteuid")
 _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class Parts:
-    """The files of the folder, which nobody else may write to: what is in it was put there by a run of one's own.
+    """The files of the folder. Nobody else may write to it, so that its files come from runs of this user.
 
-    What takes the place of the folder later does not count: all of its files are reached through its descriptor. The
-    name of a part says by a digest what it was made of, which it is, and what is in it: one of another run, in another
-    place or altered is none.
+    A folder that replaces this one later does not count: all files are opened through its descriptor. The digest in a
+    part's name covers what the part was made from, its number and its content: a part of another run, in another place,
+    or with altered bytes does not count.
     """
 
     def __init__(self, path: Path, descriptor: int | None, made_of: bytes) -> None:
@@ -49,7 +49,7 @@ class Parts:
             raise
 
     def get(self, number: int) -> bytes | None:
-        """Read a part; None where there is none."""
+        """Read a part, or return None where there is none."""
         name = self._numbered.get(number)
         if name is None:
             return None
@@ -62,7 +62,7 @@ class Parts:
         return None
 
     def clear(self) -> None:
-        """Remove all parts, those of other runs as well."""
+        """Remove all parts, including those of other runs."""
         for name in self._names():
             if PART.fullmatch(name) or UNFINISHED.fullmatch(name):
                 self._unlink(name)
@@ -86,7 +86,7 @@ class Parts:
 
 @contextmanager
 def open_parts(path: Path, made_of: bytes) -> Iterator[Parts]:
-    """Open a folder for parts, and make it where there is none; remove it in the end if it is empty.
+    """Open a folder for parts, and create it if it does not exist; at the end remove it if it is empty.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def open_parts(path: Path, made_of: bytes) -> Iterator[Parts]:
     Raises
     ------
     OSError
-        When it cannot be opened, is a link, is another user's, others may write to it, or it holds something else.
+        When it cannot be opened, is a link, belongs to another user, may be written by others, or holds other files.
     """
     with suppress(FileExistsError):
         path.mkdir(0o700, parents=True)

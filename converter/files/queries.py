@@ -1,8 +1,9 @@
 """The grammar of query files, for every command that reads them.
 
-A file holds queries one a line, or several of them in an array, or one such array over many lines. A query is an array
-of numbers, its features; or an object with ``features``, or with ``embedding`` and ``category``. Where an encoder reads
-texts, it is a string, or an object with ``query``, or with ``messages``, and perhaps ``category``; all else is ignored.
+A line of a file holds a query, or an array of queries; or the whole file is one array of queries over many lines. A
+query is an array of numbers, its features; or an object with ``features``, or with ``embedding`` and ``category``.
+Where an encoder reads texts, a query is a string, or an object with ``query`` or ``messages``, and perhaps
+``category``. Other fields of objects are ignored.
 """
 
 import io
@@ -21,7 +22,7 @@ from .kinds import ARTIFACT, CSV, kind_of
 from .text import LINE_BYTES, NOT_JSON, UNREADABLE, NotTextError, as_text, decode_json, numbered_lines
 
 FEATURES = "features"
-# A value over many lines is decoded whole, if the file is no larger; a larger one is read line by line.
+# A value over many lines is decoded as a whole if the file is no larger than this. Larger files are read line by line.
 WHOLE_BYTES = 2**26
 # Fields that hold a prompt: a text, or messages as OpenAI's clients send them.
 PROMPTS = ("query", "messages")
@@ -31,7 +32,7 @@ Answer = TypeVar("Answer")
 
 
 class Query(Struct, frozen=True):
-    """Features; or an embedding, or a prompt, and its category; or the reason why it is none of them."""
+    """Features; or an embedding or a prompt, with its category; or the reason why the query is invalid."""
 
     place: str
     """File, line and JSON path."""
@@ -61,7 +62,7 @@ class Query(Struct, frozen=True):
         return method(self.features)
 
 
-# Parses the value of a query, which stands at a place.
+# Parses the value of a query, given its place.
 Parse = Callable[[str, Any], Query]
 
 
@@ -74,7 +75,7 @@ def ask(method: Callable[..., Answer], query: Query) -> Answer:
 
 
 def parse_query(place: str, value: Any, column: str = FEATURES) -> Query:
-    """Parse the value of one query. Anything but an object is taken as features, which a selector checks.
+    """Parse the value of one query. Any value but an object is taken as features, which a selector checks.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Rows of the tables that people keep: JSON lines or an array, CSV, Parquet, told by content, gzipped or not."""
+"""Rows of tables: JSON lines or an array, CSV or Parquet, recognised by content, gzipped or not."""
 
 import csv
 import io
@@ -17,19 +17,19 @@ from .kinds import ARTIFACT, EMPTY, MODEL, kind_of
 from .parquet import PARQUET, SUFFIX, read_parquet, to_parquet
 from .text import LINE_BYTES, UNREADABLE, NotTextError, as_text, decode_json, not_utf8
 
-# What pickles of protocols 2 to 5 begin with, and the ZIP files that hold some.
+# The first bytes of pickles of protocols 2 to 5, and of ZIP files, which may hold pickles.
 PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
-# Rows of JSON lines whose columns are the file's: a column without a value is left away.
+# Number of rows of JSON lines whose columns count as the file's: rows leave out columns without a value.
 HEAD = 100
 
 
 class Row(NamedTuple):
-    """A row, or why it cannot be read."""
+    """A row, or the reason why it cannot be read."""
 
     number: int
-    """Line on which it begins, or its place in a Parquet file or an array, from 1."""
+    """The line on which it begins, or its number in a Parquet file or an array, from 1."""
     fields: dict[str, Any]
-    """Value of each column that has one."""
+    """Values by column, without columns that have none."""
     error: str | None = None
 
 
@@ -37,21 +37,21 @@ class Rows(NamedTuple):
     """A table."""
 
     name: str
-    """Of the file, for messages."""
+    """Name of the file, for messages."""
     columns: list[str]
-    """What is in the header, or where there is none, in the first rows."""
+    """Columns of the header, or, where there is none, of the first rows."""
     rows: Iterable[Row]
     is_text: bool = False
     """Whether all values are strings, as in CSV."""
 
 
 def read_rows(source: str | Path | bytes, error: type[ModelpickError]) -> Rows:
-    """Read a table: Parquet; a JSON array, as a bracket begins; JSON lines, as a brace begins; or else CSV.
+    """Read a table: Parquet, a JSON array, which begins with a bracket, JSON lines, which begin with a brace, or CSV.
 
     Raises
     ------
     ModelpickError
-        Of the kind ``error``, when the file cannot be read, is a pickle, or is no CSV or array.
+        Of the class ``error``, when the file cannot be read, is a pickle, or is malformed.
     """
     name, data = read_bytes(source, error)
     if data.startswith(PARQUET):
@@ -112,7 +112,7 @@ def _json_row(number: int, line: bytes) -> Row:
 
 
 def _decoded(data: bytes) -> tuple[Any, str]:
-    """Decode JSON, with NaN and infinity where it has any: its value, or why it is none."""
+    """Decode JSON that may hold NaN and infinity; returns its value, or the reason why it is invalid."""
     value, error = decode_json(data)
     constants = _with_constants(data) if error else None
     return (value, error) if constants is None else (constants, "")
@@ -125,7 +125,7 @@ def _row(number: int, value: Any) -> Row:
 
 
 def _with_constants(line: bytes) -> Any:
-    """Decode JSON that holds NaN or infinity, which JSON has no words for but Python's writer writes; else None."""
+    """Decode JSON with NaN or infinity, which are not JSON but are written by Python's json; else return None."""
     found: list[str] = []
 
     def constant(word: str) -> float:
@@ -140,10 +140,10 @@ def _with_constants(line: bytes) -> Any:
 
 
 def _csv(name: str, data: bytes, error: type[ModelpickError]) -> tuple[list[str], Iterator[Row]]:
-    """Read CSV as pandas writes it, with commas, and double quotes where a cell needs them: its header and rows."""
+    """Read the header and rows of CSV as pandas writes it, with commas, and double quotes where a cell needs them."""
     if odd := not_utf8(data):
         raise error(f"{name}: {odd}")
-    # The limit is the process's: it is only ever raised.
+    # The limit holds for the whole process: it is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), LINE_BYTES))
     reader = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
     try:

@@ -1,4 +1,4 @@
-"""Text that people write: UTF-8 with or without a byte order mark, gzipped or not, told by content.
+"""Text files: UTF-8 with or without a byte order mark, gzipped or not, recognised by content.
 
 JSON models are stricter: the original refuses their byte order marks.
 """
@@ -19,15 +19,15 @@ from modelpick.runtime import ModelpickError
 from .io import Contents
 
 GZIP = b"\x1f\x8b"
-# A longer line is refused, so that memory is bounded.
+# Longer lines are refused, so that memory is bounded.
 LINE_BYTES = 2**26
-# Most bytes that packed text may unpack to, and most times its own size: text is packed to a third or a tenth.
+# Packed text may unpack to this number of bytes, or to this many times its own size: text packs to a third or a tenth.
 UNPACKED_FREELY, MOST_UNPACKED = 2**24, 100
-# Bytes that are decoded at once to see whether they are UTF-8: a string takes up to four times their memory.
+# Number of bytes that are decoded at once to check that they are UTF-8: a string takes up to four times their memory.
 DECODED_AT_ONCE = 2**20
-# What decoding JSON raises.
+# Errors of decoding JSON.
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-# What reading raises where a file is cut, or not what it began as.
+# Errors of reading a file that is cut or malformed.
 UNREADABLE = (OSError, EOFError, ValueError, zlib.error)
 
 
@@ -36,14 +36,14 @@ class NotTextError(ModelpickError):
 
 
 def as_text(file: IO[bytes]) -> IO[bytes]:
-    """Return an open file behind its byte order mark, unpacked where it is gzipped.
+    """Return an open file, positioned behind its byte order mark, and unpacked if it is gzipped.
 
     Raises
     ------
     NotTextError
-        When it is UTF-16.
+        When the file is UTF-16.
     OSError, EOFError, zlib.error
-        When it cannot be read, here or later.
+        When the file cannot be read, here or later.
     """
     buffered: Any = file if hasattr(file, "peek") else io.BufferedReader(file)
     if buffered.peek(len(GZIP)).startswith(GZIP):
@@ -58,12 +58,12 @@ def as_text(file: IO[bytes]) -> IO[bytes]:
 
 
 def check_unpacked(unpacked: int, packed: int) -> None:
-    """Refuse what is unpacked to far more than it was: a megabyte of gzip can hold a gigabyte of nothing.
+    """Refuse a file that unpacks to far more than its size: a megabyte of gzip can hold a gigabyte of zeros.
 
     Raises
     ------
     NotTextError
-        When it is more than `UNPACKED_FREELY` bytes, and more than `MOST_UNPACKED` times what was packed.
+        When the unpacked bytes exceed both `UNPACKED_FREELY` and `MOST_UNPACKED` times the packed bytes.
     """
     if unpacked > max(UNPACKED_FREELY, MOST_UNPACKED * packed):
         raise NotTextError(
@@ -72,7 +72,7 @@ def check_unpacked(unpacked: int, packed: int) -> None:
 
 
 class _Counted(io.RawIOBase):
-    """A file that counts the bytes that are read of it."""
+    """A file that counts the bytes read from it."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self.count = file, 0
@@ -87,7 +87,7 @@ class _Counted(io.RawIOBase):
 
 
 class _Unpacked(io.RawIOBase):
-    """What is in a gzipped file, as long as it is not far more."""
+    """The content of a gzipped file, within the limits of `UNPACKED_FREELY` and `MOST_UNPACKED`."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._packed, self._count = _Counted(file), 0
@@ -104,9 +104,9 @@ class _Unpacked(io.RawIOBase):
 
 
 def numbered_lines(*files: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    r"""Yield the lines of files, one behind the other, that are not blank, and their numbers from 1.
+    r"""Yield the lines of files that are not blank, file after file, and their numbers from 1.
 
-    Their ends, "\n" or "\r\n", and other white space around them are left away.
+    Lines are stripped of their ends, "\n" or "\r\n", and of other surrounding white space.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def numbered_lines(*files: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def decode_json(data: bytes, expected: str = "expected JSON") -> tuple[Any, str]:
-    """Decode JSON: its value, or why it is none."""
+    """Decode JSON; returns its value, or the reason why it is invalid."""
     try:
         return msgspec.json.decode(data), ""
     except NOT_JSON as cause:
@@ -130,13 +130,13 @@ def decode_json(data: bytes, expected: str = "expected JSON") -> tuple[Any, str]
 
 
 def not_utf8(contents: Contents) -> str | None:
-    """Say which byte is the first that is not UTF-8, or return None where all are."""
+    """Describe the first byte that is not UTF-8, or return None where all bytes are UTF-8."""
     place = place_not_utf8(contents)
     return None if place is None else f"expected UTF-8, got byte 0x{contents[place]:02x} at {place}"
 
 
 def place_not_utf8(contents: Contents) -> int | None:
-    """Return the place of the first byte that is not UTF-8, or None where all are."""
+    """Return the place of the first byte that is not UTF-8, or None where all bytes are UTF-8."""
     decoder = getincrementaldecoder("utf-8")()
     for start in range(0, len(contents), DECODED_AT_ONCE):
         stop = start + DECODED_AT_ONCE
