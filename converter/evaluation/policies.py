@@ -35,7 +35,7 @@ class Policy(NamedTuple):
     artifact: str = ""
     """Of an artifact, its label; the policies of one differ in their operating points."""
     keep: float | None = None
-    """Operating point of the artifact; None is what it does by the objective, or unasked where it takes none."""
+    """Operating point of the artifact; None is what it does by the objective, or by default where it takes none."""
     recorded: Mapping[str, str] = MappingProxyType({})
     """Of an artifact, what it knows of its training records, see `roles`."""
 
@@ -67,7 +67,7 @@ def labels(artifacts: Sequence[str | Path]) -> dict[str | Path, str]:
 
 
 @contextmanager
-def asked_for(
+def loaded_for(
     artifact: str | Path, benchmark: Benchmark, *, predict_category: bool = False
 ) -> Iterator[tuple[Selector, Matrix]]:
     """Load an artifact, and make the feature vectors of the records for it; see `artifact_policies`."""
@@ -117,7 +117,7 @@ def artifact_policies(
     Parameters
     ----------
     objective
-        What artifacts pick by that predict all that it weighs; the others pick as they do unasked.
+        What artifacts pick by that predict all that it weighs; the others pick as they do by default.
     keeps
         Operating points: shares of the best single model's quality to keep.
     candidates
@@ -137,12 +137,12 @@ def artifact_policies(
     """
     names = {name: model for model, name in enumerate(benchmark.model_names)}
     policies = []
-    with asked_for(artifact, benchmark, predict_category=predict_category) as (selector, features):
+    with loaded_for(artifact, benchmark, predict_category=predict_category) as (selector, features):
         recorded = recorded_roles(selector, objective)
         weighed = {"objective": objective} if _predicts(selector, objective) else {}
         for keep in (None, *keeps):
-            asked: dict[str, Any] = weighed if keep is None else {"keep": keep}
-            picks = _picked(selector, features, benchmark, candidates, asked)
+            given: dict[str, Any] = weighed if keep is None else {"keep": keep}
+            picks = _picked(selector, features, benchmark, candidates, given)
             models = np.array([names.get(pick, -1) for pick in picks], dtype=np.int64)
             if (models < 0).all():
                 raise DocumentError(
@@ -154,12 +154,12 @@ def artifact_policies(
 
 
 def _picked(
-    selector: Selector, features: Matrix, benchmark: Benchmark, candidates: Sequence[str] | None, asked: dict[str, Any]
+    selector: Selector, features: Matrix, benchmark: Benchmark, candidates: Sequence[str] | None, given: dict[str, Any]
 ) -> list[str]:
     """Pick among what may win; nothing, "", where a query has records of no model of the artifact."""
     known = ~np.isnan(benchmark.quality)
     if candidates is not None or benchmark.is_log:
-        return selector.select_batch(features, candidates=candidates, **asked)
+        return selector.select_batch(features, candidates=candidates, **given)
     ours = [column for column, name in enumerate(benchmark.model_names) if name in selector.model_names]
     pools, pool_of = np.unique(known[:, ours], axis=0, return_inverse=True)
     picks = np.full(len(features), "", dtype=object)
@@ -168,7 +168,7 @@ def _picked(
         names = [benchmark.model_names[ours[place]] for place in np.flatnonzero(pool)]
         if names:
             among = None if len(names) == len(selector.model_names) else names
-            picks[queries] = selector.select_batch(features[queries], candidates=among, **asked)
+            picks[queries] = selector.select_batch(features[queries], candidates=among, **given)
     return picks.tolist()
 
 
@@ -186,11 +186,11 @@ def _predicts(selector: Selector, objective: Objective) -> bool:
 
 def recorded_roles(selector: Selector, objective: Objective) -> dict[str, str]:
     """Name what `roles` does, as an artifact knows them of its training records: by the means that it records."""
-    asked = {"strongest": Objective(), "cheapest": Objective(cost_weight=PROHIBITIVE), "best": objective}
+    objectives = {"strongest": Objective(), "cheapest": Objective(cost_weight=PROHIBITIVE), "best": objective}
     anything = np.zeros(selector.n_features_in_)  # the default model is that of all queries
     return {
         role: selector.explain(anything, objective=by)["default"]
-        for role, by in asked.items()
+        for role, by in objectives.items()
         if _predicts(selector, by)
     }
 

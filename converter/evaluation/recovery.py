@@ -18,7 +18,7 @@ from modelpick.runtime.decision.outcomes import COST, OUTCOMES, QUALITY
 from ..formats.outcomes import Benchmark, Matrix
 from ..statistics.bootstrap import Estimate, Vector, drawn, estimate, share
 from ..statistics.frontier import area
-from .policies import asked_for, labels
+from .policies import labels, loaded_for
 
 CALL_THRESHOLDS = (0.5, 0.8)
 # The number of RouteLLM's thresholds, evenly spaced in the share of calls; the last one comes on top.
@@ -50,7 +50,7 @@ class Recovery(Struct):
     call_shares: dict[str, Estimate]
     """Recovered part of the gap -> smallest share of calls to the strong model; CPT."""
     calibration: Calibration | None = None
-    """For the share that was asked for, if one was."""
+    """For the share that was requested, if one was."""
 
 
 class Preference(NamedTuple):
@@ -69,10 +69,14 @@ def preferences(
     """Ask artifacts for both models' scores of each query; raises what `artifact_policies` does."""
     found = []
     for artifact, label in labels(artifacts).items():
-        with asked_for(artifact, benchmark, predict_category=predict_category) as (selector, features):
-            told = [selector.explain(row, candidates=[weak, strong]) for row in features]
-            scores = np.array([why["scores"][strong] - why["scores"][weak] for why in told])
-            outcomes = np.array([_lead(why["outcomes"], weak, strong) for why in told]) if _predicts(selector) else None
+        with loaded_for(artifact, benchmark, predict_category=predict_category) as (selector, features):
+            explained = [selector.explain(row, candidates=[weak, strong]) for row in features]
+            scores = np.array([why["scores"][strong] - why["scores"][weak] for why in explained])
+            outcomes = (
+                np.array([_differences(why["outcomes"], weak, strong) for why in explained])
+                if _predicts(selector)
+                else None
+            )
         found.append(Preference(label, scores, outcomes))
     return found
 
@@ -81,7 +85,7 @@ def _predicts(selector: Selector) -> bool:
     return OUTCOMES[QUALITY] in selector.metadata.outcomes
 
 
-def _lead(outcomes: Mapping[str, Mapping[str, float]], weak: str, strong: str) -> list[float]:
+def _differences(outcomes: Mapping[str, Mapping[str, float]], weak: str, strong: str) -> list[float]:
     return [outcomes[strong].get(kind, np.nan) - outcomes[weak].get(kind, np.nan) for kind in OUTCOMES]
 
 
@@ -110,7 +114,7 @@ def recover(
     DocumentError
         When a model has no records, or the strong one is not better where both have.
     ArtifactError
-        When a share is asked of an artifact that predicts no quality, and so takes no objective.
+        When a share is requested of an artifact that predicts no quality, and so takes no objective.
     """
     for name in (weak, strong):
         if name not in benchmark.model_names:

@@ -1,4 +1,4 @@
-"""Questions that artifacts were trained on: told by the digests that they hold, and left out of what is measured."""
+"""Questions that artifacts were trained on: recognised by digests, and left out of what is measured."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,12 +51,12 @@ def unseen(
     ArtifactError
         When an artifact is refused.
     """
-    asked = digests(benchmark.queries)
-    given = np.zeros(len(asked), np.bool_) if learned is None else np.isin(asked, digests(learned.queries))
+    questions = digests(benchmark.queries)
+    given = np.zeros(len(questions), np.bool_) if learned is None else np.isin(questions, digests(learned.queries))
     masks = {}
     for name, artifact in artifacts.items():
         field = document_field(artifact, TRAINING_QUESTIONS)
-        masks[name] = given if field is None else given | np.isin(asked, from_field(field))
+        masks[name] = given if field is None else given | np.isin(questions, from_field(field))
     others = np.flatnonzero(~np.any(list(masks.values()), axis=0))
-    found = [Seen(name, int(mask.sum()), len(asked), len(others)) for name, mask in masks.items() if mask.any()]
+    found = [Seen(name, int(mask.sum()), len(questions), len(others)) for name, mask in masks.items() if mask.any()]
     return (benchmark.of(others) if found and len(others) else benchmark), found

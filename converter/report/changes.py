@@ -116,7 +116,7 @@ def _telling(
         for change in sorted(found, key=lambda change: -rise[change.query])[:EXPLAINED]
     ]
     explained.sort(key=lambda one: (-rise[one[0].query], -_decision(*one)))
-    told: dict[str, Telling] = {}  # made queries repeat themselves: equal explanations are given once
+    distinct: dict[str, Telling] = {}  # made queries repeat themselves: equal explanations are given once
     for change, *sides in explained:
         before, after = map(_why, sides)
         text = f"made query {change.query}" if records is None else records.queries[change.query][:LONGEST_QUERY]
@@ -129,8 +129,8 @@ def _telling(
             quality_before=_known(quality[0, change.query]),
             quality_after=_known(quality[1, change.query]),
         )
-        told.setdefault(f"{before} {after}" if records is None else f"{change.query}", one)
-    return list(told.values())[:TELLING]
+        distinct.setdefault(f"{before} {after}" if records is None else f"{change.query}", one)
+    return list(distinct.values())[:TELLING]
 
 
 def _known(value: float) -> float | None:
