@@ -7,7 +7,7 @@ and initializers of graphs, and the version of the file format.
 from typing import Final
 
 ARTIFACT_FORMAT: Final = 2
-"""Version of the file format that is written; all up to it are read. `artifact.metadata` upgrades older ones."""
+"""Version of the file format that is written; all up to it are read, see `artifact.format_1`."""
 PREFIX: Final = "modelpick."
 """Every metadata entry's key begins with it."""
 
