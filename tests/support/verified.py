@@ -1,10 +1,9 @@
 """Models whose artifacts are held to them, and edits of an artifact."""
 
 import numpy as np
-import onnx
 from onnx import numpy_helper
 
-from modelpick.runtime.artifact.seal import seal
+from support.attacks import parsed, resealed
 from support.catalogue import dense, kmeans, knn, linear_classifier, mlp, rbf_classifier, svm
 
 RNG = np.random.default_rng(0)
@@ -25,11 +24,9 @@ MODELS = {"knn": KNN, "kmeans": KMEANS, "svm linear": LINEAR, "svm rbf": RBF, "m
 
 def edited(data, edit):
     """Seal an artifact again after an edit."""
-    proto = onnx.load_model_from_string(data)
-    assert proto.metadata_props[-1].key == "modelpick.sha256"
-    del proto.metadata_props[-1]
+    proto = parsed(data)
     edit(proto)
-    return seal(proto.SerializeToString())
+    return resealed(proto)
 
 
 def tensor(name, place, change):

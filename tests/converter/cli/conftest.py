@@ -4,10 +4,9 @@ import json
 import shutil
 from pathlib import Path
 
-import onnx
 import pytest
 
-from modelpick.runtime.artifact.seal import seal
+from support.attacks import entries, parsed, resealed
 from support.catalogue import kmeans
 from support.command import modelpick
 from support.folders import SMALL
@@ -38,10 +37,6 @@ def made(tmp_path_factory):
         assert done.returncode == 0, done.stderr
     (folder / "artifacts").mkdir()
     shutil.copy(folder / "mlp.onnx", folder / "artifacts")
-    newer = onnx.load(folder / "mlp.onnx")
-    for entry in newer.metadata_props:
-        if entry.key == "modelpick.format_version":
-            entry.value = "9"
-    del newer.metadata_props[-1]
-    (folder / "newer.onnx").write_bytes(seal(newer.SerializeToString()))
+    newer = entries(parsed((folder / "mlp.onnx").read_bytes()), format_version="9")
+    (folder / "newer.onnx").write_bytes(resealed(newer))
     return folder

@@ -9,17 +9,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
-import onnx
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from modelpick.converter.report.markdown import escaped
 from modelpick.runtime import ArtifactError, Selector
-from modelpick.runtime.artifact.seal import seal
 from modelpick.runtime.errors import one_line
 from modelpick.runtime.events import logger
 from modelpick.runtime.serving.store import SelectorStore
+from support.attacks import entries, parsed, resealed
 from support.catalogue import kmeans
 from support.command import modelpick
 from support.folders import SMALL
@@ -134,13 +133,10 @@ def test_pull_prints_no_name_of_a_repository_as_it_is(folder, monkeypatch):
 @pytest.mark.parametrize("name", ["", *(name for name in NASTY if name not in NAMES)])
 def test_artifacts_with_other_names_are_refused(folder, name):
     modelpick("convert", f"in/{NASTY[0]}.json", "-o", "a.onnx")
-    proto = onnx.load("a.onnx")
-    for entry in proto.metadata_props:
-        if entry.key in ("modelpick.model_names", "modelpick.choices"):
-            entry.value = json.dumps([name, "b"])
-    del proto.metadata_props[-1]
+    names = json.dumps([name, "b"])
+    renamed = entries(parsed(Path("a.onnx").read_bytes()), model_names=names, choices=names)
     with pytest.raises(ArtifactError, match="expected names without control characters"):
-        Selector.load(seal(proto.SerializeToString()))
+        Selector.load(resealed(renamed))
 
 
 def test_no_line_of_the_log_is_forged(folder, caplog):

@@ -12,15 +12,15 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
-import onnx
 import pytest
+from onnx import numpy_helper
 
 from modelpick import __version__
 from modelpick.converter import load_estimator, to_artifact
 from modelpick.converter.cli.app import main
 from modelpick.runtime import Selector
-from modelpick.runtime.artifact.seal import seal
 from support.artifacts import contents, converted, encoded
+from support.attacks import parsed, resealed
 from support.catalogue import dense, kmeans, knn, linear_classifier, mlp, rbf_classifier, svm
 
 ROOT = Path(__file__).parents[3]
@@ -505,12 +505,11 @@ def test_refuses_artifacts(small, arguments, data, message):
 
 def tampered():
     """An artifact that votes with the qualities of other rows."""
-    proto = onnx.load_model_from_string(converted(KNN))
-    del proto.metadata_props[-1]
+    proto = parsed(converted(KNN))
     (qualities,) = (tensor for tensor in proto.graph.initializer if tensor.name == "row_quality")
-    values = onnx.numpy_helper.to_array(qualities)
-    qualities.CopyFrom(onnx.numpy_helper.from_array(values[::-1].copy(), qualities.name))
-    return seal(proto.SerializeToString())
+    values = numpy_helper.to_array(qualities)
+    qualities.CopyFrom(numpy_helper.from_array(values[::-1].copy(), qualities.name))
+    return resealed(proto)
 
 
 REPORTS = ["--report", "r.json", "--junit", "j.xml"]

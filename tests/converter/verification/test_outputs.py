@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 from onnx import helper, numpy_helper
@@ -13,8 +12,8 @@ from modelpick.converter import VerificationError, convert, verify
 from modelpick.converter.algorithms import TABLE
 from modelpick.converter.verification.probes import made_queries
 from modelpick.runtime import Selector
-from modelpick.runtime.artifact.seal import seal
 from support.artifacts import built, converted, encoded
+from support.attacks import parsed, resealed
 from support.catalogue import MODELS
 
 ROOT = Path(__file__).parents[3]
@@ -24,9 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWar
 
 def altered(data, output, operator, operand=None):
     """Give the artifact whose output is what an operator makes of the right one and an operand, or of it twice."""
-    proto = onnx.load_model_from_string(data)
-    assert proto.metadata_props[-1].key == "modelpick.sha256"
-    del proto.metadata_props[-1]
+    proto = parsed(data)
     right = f"right_{output}"
     (node,) = (node for node in proto.graph.node if output in node.output)
     node.output[:] = [right if name == output else name for name in node.output]
@@ -35,7 +32,7 @@ def altered(data, output, operator, operand=None):
         proto.graph.initializer.append(numpy_helper.from_array(np.array(operand), "operand"))
         operands[1] = "operand"
     proto.graph.node.append(helper.make_node(operator, operands, [output]))
-    return seal(proto.SerializeToString())
+    return resealed(proto)
 
 
 # Rows of the table, an output, and what is made of it.
