@@ -7,23 +7,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .algorithms.row import Semantics
-    from .artifact.restore import restore, to_json
-    from .artifact.writer import to_artifact
-    from .compat import HierShrinkSelector, KMeansSelector, KNNSelector, MLPSelector, SVMSelector
-    from .conversion import convert
-    from .encoders.make import make_encoder
-    from .evaluation.judge import evaluate
-    from .formats.decoding import DocumentWarning
-    from .formats.outcomes import Settings
-    from .load import load_estimator
-    from .report.write import write_report
-    from .training.auto import choose
-    from .training.records import read_records
-    from .training.train import train, training_data
-    from .training.tune import best_settings, compare, tune
-    from .verification.compare import verify
-    from .verification.report import Report, VerificationError
+    from .algorithms.row import Semantics as Semantics
+    from .artifact.restore import restore as restore
+    from .artifact.restore import to_json as to_json
+    from .artifact.writer import to_artifact as to_artifact
+    from .compat import HierShrinkSelector as HierShrinkSelector
+    from .compat import KMeansSelector as KMeansSelector
+    from .compat import KNNSelector as KNNSelector
+    from .compat import MLPSelector as MLPSelector
+    from .compat import SVMSelector as SVMSelector
+    from .conversion import convert as convert
+    from .encoders.make import make_encoder as make_encoder
+    from .evaluation.judge import evaluate as evaluate
+    from .formats.decoding import DocumentWarning as DocumentWarning
+    from .formats.outcomes import Settings as Settings
+    from .load import load_estimator as load_estimator
+    from .report.write import write_report as write_report
+    from .training.auto import choose as choose
+    from .training.records import read_records as read_records
+    from .training.train import train as train
+    from .training.train import training_data as training_data
+    from .training.tune import best_settings as best_settings
+    from .training.tune import compare as compare
+    from .training.tune import tune as tune
+    from .verification.compare import verify as verify
+    from .verification.report import Report as Report
+    from .verification.report import VerificationError as VerificationError
 
 _HOMES = {
     "DocumentWarning": ".formats.decoding",
@@ -54,34 +63,7 @@ _HOMES = {
     "write_report": ".report.write",
 }
 
-__all__ = [
-    "DocumentWarning",
-    "HierShrinkSelector",
-    "KMeansSelector",
-    "KNNSelector",
-    "MLPSelector",
-    "Report",
-    "SVMSelector",
-    "Semantics",
-    "Settings",
-    "VerificationError",
-    "best_settings",
-    "choose",
-    "compare",
-    "convert",
-    "evaluate",
-    "load_estimator",
-    "make_encoder",
-    "read_records",
-    "restore",
-    "to_artifact",
-    "to_json",
-    "train",
-    "training_data",
-    "tune",
-    "verify",
-    "write_report",
-]
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
