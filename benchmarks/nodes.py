@@ -22,8 +22,8 @@ from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime.artifact.pruning import pruned
 from modelpick.runtime.loading import read_contents
 from modelpick.runtime.schema import Input
+from modelpick.runtime.search.best_choice import SUBGRAPHS
 from modelpick.runtime.search.exact import SUBGRAPHS as KNN_SUBGRAPHS
-from modelpick.runtime.search.margins import SUBGRAPHS
 from modelpick.runtime.session import Subgraph
 
 FULL: Plan = {"rows": [200, 1_000, 5_000], "runs": 5_000, "turns": 5}

@@ -74,7 +74,7 @@ def open_artifact(source: Source) -> Opened:
     ArtifactError
         See `modelpick.runtime.Selector.load`.
     FeatureError
-        When a preference is invalid, or means nothing to the algorithm.
+        When a preference is invalid, or the algorithm does not take it.
     """
     name = source.name
     if source.expect is not None:
@@ -83,7 +83,7 @@ def open_artifact(source: Source) -> Opened:
     if source.expect is not None:
         source.expect.check(name, metadata)
     features = FeatureBuilder(metadata.n_features_in, metadata.embedding_dim)
-    single = any(subgraph.is_in(tables) and subgraph.is_single(tables) for subgraph in row.subgraphs)
+    single = any(subgraph.is_single(tables) for subgraph in row.subgraphs)
     preferences = PreferenceChecks(
         metadata, row.takes, takers, row.skips_unknown, source.unknown_candidates, source.given
     )

@@ -5,7 +5,6 @@ from copy import copy
 from math import isnan
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
 from typing import Any, NamedTuple, Self, Unpack
 
 import numpy as np
@@ -272,7 +271,7 @@ class Selector:
             - KNN: ``neighbours``, nearest first, each with row, distance, model, quality, speed and vote; by the
               ``queries`` semantics each with row, distance and the outcomes of each model;
             - KMeans: ``cluster`` and ``distance``; by ``native/2`` also ``support``, the records behind each score;
-            - HierShrink: ``cluster``, ``distance``, ``support`` and ``coarse_cluster``;
+            - HierShrink: ``cluster``, ``distance`` and ``coarse_cluster``;
             - SVM, MLP: ``classifiers``, each with model and score, and ``classifier``, the index of the best one;
             - where outcomes are predicted: each model's ``outcomes``, the ``default`` model, and the ``reason`` why
               another model was picked or was not.
@@ -350,12 +349,7 @@ class Selector:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _failure(self, cause: Exception) -> ModelpickError:

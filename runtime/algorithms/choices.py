@@ -14,7 +14,7 @@ from ..errors import ArtifactError, FeatureError
 from ..queries import Queries, Query, Vectors
 from ..request import Preferences
 from ..schema import Input, Output
-from ..search.margins import BestChoice
+from ..search.best_choice import BestChoice
 from ..session import Run
 from .base import Explanation, nearest_distance
 

@@ -16,8 +16,8 @@ from ..artifact.onnx_reader import Tensor
 from ..artifact.tables import INTEGERS, Spec, optional
 from ..request import Preferences
 from ..schema import Input, Output, Stored, Table
+from ..search.best_choice import search_tables
 from ..search.exact import GROWTH
-from ..search.margins import search_tables
 from ..session import Run
 from . import kmeans, knn, mlp, svm
 from .base import Algorithm, Row, Rows

@@ -12,7 +12,8 @@ from ..artifact.tables import DOUBLES, FLOATS, Spec, Specs, optional
 from ..queries import Queries, Query
 from ..request import Preferences
 from ..schema import Input, Output, Stored, Table
-from ..search.margins import MARGIN, Margin, rerun_each
+from ..search.best_choice import rerun_each
+from ..search.margins import MARGIN_SPEC, Margin
 from ..session import Run, Subgraph
 from .base import CANDIDATES, Explanation, Row, Rows, measured_clusters, nearest_distance
 
@@ -26,8 +27,8 @@ TABLES: Specs = {
     Table.FINE_SUMS: Spec(DOUBLES, ("fine", "models")),
     Table.FINE_COUNTS: Spec(DOUBLES, ("fine", "models"), 0),
     Table.LATENCIES: Spec(DOUBLES, ("models",)),
-    Table.LEAD: MARGIN,
-    Table.COARSE_LEAD: MARGIN,
+    Table.LEAD: MARGIN_SPEC,
+    Table.COARSE_LEAD: MARGIN_SPEC,
     **optional({Stored.QUERIES: Spec(FLOATS, ("queries", "features"))}),
 }
 

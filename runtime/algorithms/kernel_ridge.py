@@ -20,7 +20,7 @@ from ..request import Preferences
 from ..schema import Input, Output, Stored, Table
 from ..session import Run, Subgraph
 from .base import PREDICTS, Explanation, Row, Rows
-from .outcomes import explanation, pick, utility_of
+from .outcomes import explanation, pick
 
 _SEARCH_OUTPUTS = (Output.PREDICTION, Output.PREDICTION_ERROR)
 _EXACT_OUTPUTS = (Output.OUTCOME,)
@@ -56,9 +56,7 @@ class KernelRidge:
         if not self._searches:
             return self._pick_exactly(vectors, preferences)
         predicted, errors = self._run(_SEARCH_OUTPUTS, {Input.FEATURES: vectors})
-        outcomes = self._shaped(predicted)
-        utility = utility_of(outcomes, preferences)
-        picks = pick(outcomes, utility, preferences)
+        picks, utility = pick(self._shaped(predicted), preferences)
         left = np.flatnonzero(~self._proven(utility, picks, errors, preferences))
         if left.size:
             picks[left] = self._pick_exactly(vectors[left], preferences)
@@ -66,9 +64,7 @@ class KernelRidge:
 
     def _pick_exactly(self, vectors: Vectors, preferences: Preferences) -> npt.NDArray[np.int64]:
         """Pick by predictions in float64, alone where roundings could decide: see `Algorithm`."""
-        outcomes = self._predicted(vectors)
-        utility = utility_of(outcomes, preferences)
-        picks = pick(outcomes, utility, preferences)
+        picks, utility = pick(self._predicted(vectors), preferences)
         if len(vectors) > 1:
             for place in np.flatnonzero(are_close(utility, preferences.allowed)):
                 picks[place] = self._pick_exactly(vectors[place : place + 1], preferences)[0]

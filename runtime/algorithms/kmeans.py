@@ -14,15 +14,16 @@ from ..decision.voting import are_close
 from ..queries import Queries, Query
 from ..request import Preferences
 from ..schema import Output, Table
-from ..search.margins import MARGIN, SUBGRAPHS, BestChoice, search_tables
+from ..search.best_choice import SUBGRAPHS, BestChoice, search_tables
+from ..search.margins import MARGIN_SPEC
 from ..session import Run
 from .base import CANDIDATES, Explanation, Row, Rows, measured_clusters, nearest_distance
 from .choices import Choices, Kind
 
-TABLES: Specs = {**search_tables("choices"), Table.LEAD: MARGIN}
+TABLES: Specs = {**search_tables("choices"), Table.LEAD: MARGIN_SPEC}
 SCORED_TABLES: Specs = {
     **search_tables("clusters"),
-    Table.LEAD: MARGIN,
+    Table.LEAD: MARGIN_SPEC,
     Table.CENTROIDS: Spec(FLOATS, ("clusters", "features")),
     Table.SCORES: Spec(DOUBLES, ("clusters", "models")),
     Table.SUPPORT: Spec(INTEGERS, ("clusters", "models"), 0),

@@ -4,11 +4,12 @@ from functools import partial
 
 from ..artifact.tables import Specs
 from ..schema import Table
-from ..search.margins import MARGIN, SUBGRAPHS
+from ..search.best_choice import SUBGRAPHS
+from ..search.margins import MARGIN_SPEC
 from .base import CANDIDATES, Row, Rows
 from .choices import CLASSIFIERS, Choices
 
-TABLES: Specs = {Table.LEAD: MARGIN}
+TABLES: Specs = {Table.LEAD: MARGIN_SPEC}
 _ROW = Row(partial(Choices, CLASSIFIERS._replace(last=True)), CANDIDATES, TABLES, SUBGRAPHS)
 
 ROWS: Rows = {("mlp", "native/1"): _ROW, ("mlp", "native/2"): _ROW}

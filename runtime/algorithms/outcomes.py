@@ -9,6 +9,8 @@ from ..request import Preferences
 from .base import Explanation
 
 Array = npt.NDArray[np.float64]
+Picks = npt.NDArray[np.int64]
+Allowed = npt.NDArray[np.bool_]
 
 
 def utility_of(outcomes: Array, preferences: Preferences) -> Array:
@@ -16,14 +18,31 @@ def utility_of(outcomes: Array, preferences: Preferences) -> Array:
     return utilities(outcomes, preferences.objective, preferences.given)
 
 
-def pick(outcomes: Array, utility: Array, preferences: Preferences) -> npt.NDArray[np.int64]:
-    """Pick the candidate of the highest utility; of equal ones the cheaper, then the first: (b,)."""
-    return choose(utility, effective(outcomes, "cost", preferences.given), preferences.allowed)
+def pick(outcomes: Array, preferences: Preferences, allowed: Allowed | None = None) -> tuple[Picks, Array]:
+    """Pick the candidate of the highest utility; of equal ones the cheaper, then the first.
+
+    Parameters
+    ----------
+    outcomes
+        Float64, shape (b, n_kinds, n_models).
+    preferences
+        Those of the call.
+    allowed
+        Which models may win, (b, n_models), where it is not for the preferences alone to say.
+
+    Returns
+    -------
+    (indices of the models, (b,), and the utility of all models, (b, n_models))
+    """
+    utility = utility_of(outcomes, preferences)
+    allowed = preferences.allowed if allowed is None else allowed
+    return choose(utility, effective(outcomes, "cost", preferences.given), allowed), utility
 
 
 def default_of(base: Array, preferences: Preferences) -> int:
     """Return the candidate that is best on average; base is the mean outcomes, (n_kinds, n_models)."""
-    return int(pick(base[None], utility_of(base[None], preferences), preferences)[0])
+    picks, _ = pick(base[None], preferences)
+    return int(picks[0])
 
 
 def explained(outcomes: Array, names: tuple[str, ...], preferences: Preferences) -> dict[str, dict[str, float]]:
@@ -41,7 +60,7 @@ def explanation(
     base: Array,
     names: tuple[str, ...],
     preferences: Preferences,
-    allowed: npt.NDArray[np.bool_] | None = None,
+    allowed: Allowed | None = None,
     kept: str = "",
 ) -> Explanation:
     """Explain the pick for one query: the outcomes of each model, and why the default model was left, or was not.
@@ -54,16 +73,13 @@ def explanation(
         Mean outcomes, shape (n_kinds, n_models).
     names
         Names of the models.
-    preferences
-        Those of the call.
-    allowed
-        Which models may win, (1, n_models), where it is not for the preferences alone to say.
+    preferences, allowed
+        See `pick`.
     kept
         Why the default model is picked, in other words.
     """
-    utility, default = utility_of(outcomes, preferences), default_of(base, preferences)
-    among = preferences if allowed is None else preferences._replace(allowed=allowed)
-    best = int(pick(outcomes, utility, among)[0])
+    picks, utility = pick(outcomes, preferences, allowed)
+    best, default = int(picks[0]), default_of(base, preferences)
     if best == default:
         why = kept or f"no model exceeds the utility of {names[default]}, which is best on average"
     else:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..artifact.tables import FLOATS, Spec, Specs, optional
 from ..schema import Output, Stored
-from ..search.margins import SUBGRAPHS, search_tables
+from ..search.best_choice import SUBGRAPHS, search_tables
 from .base import CANDIDATES, Row, Rows
 from .choices import CLASSIFIERS, Choices
 
@@ -26,8 +26,8 @@ TABLES: Specs = search_tables("choices") | optional(
 def _comparisons_won(pairs: npt.NDArray[np.float64], among: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     """Count the comparisons that each class wins of those between two that may win; of others, minus infinity."""
     first, second = np.triu_indices(len(among), 1)
-    winners = np.where(pairs > 0.0, first, second)
-    counts = (winners[:, :, None] == np.arange(len(among))) & (among[first] & among[second])[:, None]
+    better = np.where(pairs > 0.0, first, second)
+    counts = (better[:, :, None] == np.arange(len(among))) & (among[first] & among[second])[:, None]
     return np.where(among, counts.sum(axis=1), -np.inf)
 
 

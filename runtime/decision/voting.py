@@ -23,6 +23,10 @@ class Weights(NamedTuple):
     min_quality: float | None = None
     """The least quality, that a lower quality counts as; None where there is none."""
 
+    def weigh(self, qualities: npt.NDArray[np.float64], speeds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the weighted sum of qualities, as they count, and speeds."""
+        return self.quality * qualities + self.speed * speeds
+
     def floored(self, qualities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return qualities, raised to the least quality."""
         return qualities if self.min_quality is None else np.maximum(qualities, self.min_quality)
@@ -37,8 +41,8 @@ class Vote(NamedTuple):
 
     scores: npt.NDArray[np.float64]
     """Vote sums, shape (b, n_models); 0 for a model without a neighbour."""
-    winners: npt.NDArray[np.int64]
-    """Indices of the winning models, shape (b,); -1 where no neighbour's model may win."""
+    picks: npt.NDArray[np.int64]
+    """Indices of the picked models, shape (b,); -1 where no neighbour's model may win."""
 
 
 def vote_weights(
@@ -55,7 +59,7 @@ def vote_weights(
     weights
         Shares of quality and speed.
     """
-    return weights.quality * weights.floored(qualities) + weights.speed * speeds
+    return weights.weigh(weights.floored(qualities), speeds)
 
 
 def vote_one(
@@ -64,14 +68,14 @@ def vote_one(
     allowed: npt.NDArray[np.bool_] | None = None,
     preferred: npt.NDArray[np.int64] | None = None,
 ) -> int | None:
-    """Pick the model for a single query, as `vote` does for many, in a quarter of the time.
+    """Pick the model for a single query, as `vote_many` does for many, in a quarter of the time.
 
     Parameters
     ----------
     models, votes
         Model index and vote weight of each neighbour, nearest first.
     allowed, preferred
-        See `vote`. Returns None where no neighbour's model is allowed.
+        See `vote_many`. Returns None where no neighbour's model is allowed.
     """
     sums: dict[int, float] = {}
     for model, weight in zip(models, votes, strict=True):
@@ -85,7 +89,7 @@ def vote_one(
     return tied[0] if preferred is None else min(tied, key=preferred.__getitem__)
 
 
-def vote(
+def vote_many(
     models: npt.NDArray[np.int64],
     weights: npt.NDArray[np.float64],
     n_models: int,
@@ -121,8 +125,7 @@ def vote(
     tied = best >= highest * np.where(highest > 0.0, 1.0 - TIE_TOLERANCE, 1.0 + TIE_TOLERANCE)
     ranks = np.arange(models.shape[1]) if preferred is None else preferred[models]
     places = np.where(tied, ranks, max(n_models, models.shape[1])).argmin(axis=1)
-    winners = models[queries, places]
-    return Vote(scores, np.where(np.isneginf(highest[:, 0]), -1, winners))
+    return Vote(scores, np.where(np.isneginf(highest[:, 0]), -1, models[queries, places]))
 
 
 def shrunk_means(
@@ -147,8 +150,8 @@ def shrunk_means(
     shrinkage
         How many neighbours the overall mean counts for, 0 or more.
     """
-    sums = weights.quality * outcomes[:, 0] + weights.speed * outcomes[:, 1]
-    means = (weights.quality * overall[0] + weights.speed * overall[1]) / np.maximum(overall[2], 1.0)
+    sums = weights.weigh(outcomes[:, 0], outcomes[:, 1])
+    means = weights.weigh(overall[0], overall[1]) / np.maximum(overall[2], 1.0)
     counts = outcomes[:, 2] + shrinkage
     scores: npt.NDArray[np.float64] = (sums + shrinkage * means) / np.where(counts > 0.0, counts, 1.0)
     return scores
@@ -158,10 +161,9 @@ def first_best(scores: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_] |
     """Pick the highest score of each query, the first of those equal except for rounding: (b, n_models) -> (b,)."""
     if allowed is not None:
         scores = np.where(allowed, scores, -1.0)
-    winners: npt.NDArray[np.int64] = (scores >= scores.max(axis=1, keepdims=True) * (1.0 - TIE_TOLERANCE)).argmax(
-        axis=1
-    )
-    return winners
+    tied = scores >= scores.max(axis=1, keepdims=True) * (1.0 - TIE_TOLERANCE)
+    picks: npt.NDArray[np.int64] = tied.argmax(axis=1)
+    return picks
 
 
 def are_close(scores: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.bool_]:

@@ -31,7 +31,7 @@ OUTPUTS = (Output.SCORE, Output.CANDIDATE)
 SUBGRAPHS = (Subgraph(OUTPUTS, unpacked_with=Table.MANY), integers.SUBGRAPH)
 # Shorter queries have no direction.
 TINY = 1e-150
-# A search that is repeated looks at so many times more candidates; at last all rows are looked at, so many at once.
+# A repeated search looks at `GROWTH` times as many candidates. At most `BLOCK` rows are measured at once.
 GROWTH, BLOCK = 8, 512
 _Value = TypeVar("_Value", float, npt.NDArray[np.float64])
 

@@ -19,8 +19,9 @@ from .early_exit import Ranked
 SUBGRAPH = Subgraph((Output.INTEGER_SCORE, Output.INTEGER_CANDIDATE), Table.INTEGERS, Input.INTEGERS)
 # Squared norms of queries: shorter ones lose digits in float32, products of longer ones with the rows may overflow it.
 SHORTEST, LONGEST = 1e-30, 1e30
-# Scored are those that may be nearer than the last wanted row, and some more: what integers say of that is not exact.
-MARGIN = 1.15
+# The rows that are scored are those that may be nearer than the last wanted row by their integers, whose error is taken
+# `SPARE` times: which row that is, integers do not say exactly.
+SPARE = 1.15
 
 
 class IntegerSearch:
@@ -69,7 +70,7 @@ class IntegerSearch:
             return None
         lowest, found = self._run(SUBGRAPH.outputs, {Input.FEATURES: query.vector})
         error, estimates = self._slope * sqrt(light), lowest.tolist()[0]
-        count = max(bisect_right(estimates, estimates[self._wanted - 1] + MARGIN * error), self._kept)
+        count = max(bisect_right(estimates, estimates[self._wanted - 1] + SPARE * error), self._kept)
         near = found[0, :count]
         products = self._rows.take(near).dot(vector.astype(self._rows.dtype, copy=False))
         scores = self._norms.take(near)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from threading import TIMEOUT_MAX, Event, Lock, Thread
 from time import monotonic
-from types import TracebackType
 from typing import Any, NamedTuple, Self, Unpack
 from weakref import WeakSet
 
@@ -301,9 +300,7 @@ class SelectorStore(Mapping[str, Selector]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -18,7 +18,7 @@ from modelpick.runtime.decision.guard import t_statistics
 from modelpick.runtime.decision.objective import Objective, choose, floored, known_kinds, utilities
 from modelpick.runtime.decision.outcomes import COST, QUALITY, n_held
 from modelpick.runtime.decision.shrinkage import deviations, model_means, neighbour_means
-from modelpick.runtime.decision.voting import Vote, Weights, vote, vote_weights
+from modelpick.runtime.decision.voting import Vote, Weights, vote_many, vote_weights
 from modelpick.runtime.schema import Metric
 
 from ...formats.distinct import Names, indexed, row_groups, taken
@@ -129,7 +129,7 @@ class KNNModelSelector(ExactNeighbors):
 
     def predict(self, X: npt.ArrayLike) -> Names:
         """Names of the picked models, shape (b,)."""
-        winners = self.vote(self.kneighbors(X, return_distance=False)).winners
+        winners = self.vote(self.kneighbors(X, return_distance=False)).picks
         names: Names = self.model_names_[winners]
         return names
 
@@ -139,7 +139,7 @@ class KNNModelSelector(ExactNeighbors):
         preferred = None
         if VOTINGS[self.semantics].ties_by_name:
             preferred = np.argsort(np.argsort(self.model_names_, kind="stable"), kind="stable").astype(np.int64)
-        return vote(self.model_indices_[rows], weights, len(self.model_names_), preferred=preferred)
+        return vote_many(self.model_indices_[rows], weights, len(self.model_names_), preferred=preferred)
 
 
 class OutcomeModelSelector(ExactNeighbors):

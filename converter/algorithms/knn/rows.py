@@ -60,7 +60,7 @@ def _expect_rows(estimator: KNNModelSelector, queries: Matrix, explained: Sequen
     rows = {row: row for row in range(estimator.n_samples_fit_)}
     for found in found_neighbours(estimator, queries, explained, estimator.row_groups_, rows):
         outcome = estimator.vote(found.rows[None])
-        models = {estimator.model_names_[outcome.winners[0]]}
+        models = {estimator.model_names_[outcome.picks[0]]}
         yield Expected(found.explained, Answer(outcome.scores[0], found.distances), models, found.rounded)
 
 
@@ -215,7 +215,7 @@ def _trials_of_rows(semantics: str, training: Training, held_out: Matrix, grid: 
     estimator = _fit_rows(semantics, _with_most(training, grid))
     rows, models = estimator.kneighbors(held_out, return_distance=False), _of_benchmark(estimator, training)
     for settings in grid:
-        yield fixed(settings, models[estimator.vote(rows[:, : settings.k]).winners])
+        yield fixed(settings, models[estimator.vote(rows[:, : settings.k]).picks])
 
 
 def _trials_of_queries(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> Iterator[Trial]:

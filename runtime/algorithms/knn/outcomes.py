@@ -55,24 +55,23 @@ class KNNOutcomes:
         return self._pick(self._nearest.set_many(queries), preferences)
 
     def _pick(self, rows: npt.NDArray[np.int64], preferences: Preferences) -> npt.NDArray[np.int64]:
-        outcomes = self._predicted(rows)
-        utility = utility_of(outcomes, preferences)
-        return pick(outcomes, utility, self._guarded(rows, preferences))
+        picks, _ = pick(self._predicted(rows), preferences, self._allowed(rows, preferences))
+        return picks
 
     def _predicted(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Predict outcomes by neighbours, (b, k): (b, n_kinds, n_models)."""
         means = [neighbour_means(split, rows, self._shrinkage) for split in self._split]
         return floored(np.stack(means, axis=1), self._least_price)
 
-    def _guarded(self, rows: npt.NDArray[np.int64], preferences: Preferences) -> Preferences:
-        """Allow only models with evidence, if evidence is wanted."""
+    def _allowed(self, rows: npt.NDArray[np.int64], preferences: Preferences) -> npt.NDArray[np.bool_] | None:
+        """Return which models may win, (b, n_models): those with evidence, if evidence is wanted."""
         if not preferences.evidence:
-            return preferences
+            return preferences.allowed
         default = np.full(len(rows), default_of(self._base, preferences))
         outcomes = self._outcomes[rows]
         observed = utility_of(outcomes.reshape(-1, *outcomes.shape[2:]), preferences).reshape(*rows.shape, -1)
         passed = t_statistics(observed, default) > preferences.evidence
-        return preferences._replace(allowed=passed if preferences.allowed is None else passed & preferences.allowed)
+        return passed if preferences.allowed is None else passed & preferences.allowed
 
     def distance(self, query: Query) -> float:
         """See `Algorithm`."""
@@ -82,13 +81,19 @@ class KNNOutcomes:
         """See `Algorithm`."""
         rows, distances = self._nearest.neighbours(query)
         ascending = np.sort(rows)[None]
-        allowed = self._guarded(ascending, preferences).allowed
         kept = ""
         if preferences.evidence:
             default = self._names[default_of(self._base, preferences)]
             kept = f"no model exceeds {default}, which is best on average, by {preferences.evidence} standard errors "
             kept += f"over the {self._k} neighbours"
-        found = explanation(self._predicted(ascending), self._base, self._names, preferences, allowed, kept)
+        found = explanation(
+            self._predicted(ascending),
+            self._base,
+            self._names,
+            preferences,
+            self._allowed(ascending, preferences),
+            kept,
+        )
         neighbours = [
             {
                 "row": int(self._first_row[row]),

@@ -64,7 +64,7 @@ class KNNRegression:
         neighbours = []
         for row, distance in zip(rows.tolist(), distances.tolist(), strict=True):
             quality, speed, known = self._outcomes[row]
-            weighed = weights.quality * quality + weights.speed * speed
+            weighed = weights.weigh(quality, speed)
             outcomes = {self._names[model]: float(weighed[model]) for model in np.flatnonzero(known)}
             neighbours.append({"row": int(self._first_row[row]), "distance": distance, "outcomes": outcomes})
         return Explanation(int(first_best(scores, preferences.allowed)[0]), scores[0], {"neighbours": neighbours})

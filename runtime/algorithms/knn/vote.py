@@ -8,7 +8,7 @@ import numpy.typing as npt
 from ...artifact.metadata import Metadata
 from ...artifact.onnx_reader import Tensor
 from ...artifact.tables import DOUBLES, INTEGERS, Spec, Specs
-from ...decision.voting import Vote, Weights, vote, vote_one, vote_weights
+from ...decision.voting import Vote, Weights, vote_many, vote_one, vote_weights
 from ...queries import Queries, Query
 from ...request import Preferences
 from ...schema import Table
@@ -88,7 +88,7 @@ class KNNVote:
             left = np.flatnonzero(~proven)
         if left.size:
             rows = self._nearest.rows_many(queries.some(left), found.some(left))
-            picks[left] = self._vote(rows, preferences).winners
+            picks[left] = self._vote(rows, preferences).picks
         for place in np.flatnonzero(picks < 0):
             picks[place] = self._model_of_nearest(queries.one(place), preferences)
         return picks
@@ -121,7 +121,7 @@ class KNNVote:
             dict(zip(columns, row, strict=True))
             for row in zip(*(values.tolist() for values in columns.values()), strict=True)
         ]
-        return Explanation(int(outcome.winners[0]), outcome.scores[0], {"neighbours": neighbours})
+        return Explanation(int(outcome.picks[0]), outcome.scores[0], {"neighbours": neighbours})
 
     def _votes(self, rows: npt.NDArray[np.int64], weights: Weights | None) -> npt.NDArray[np.float64]:
         if weights is None or weights == self._usual:
@@ -130,7 +130,7 @@ class KNNVote:
 
     def _vote(self, rows: npt.NDArray[np.int64], preferences: Preferences) -> Vote:
         votes = self._votes(rows, preferences.weights)
-        return vote(self._models[rows], votes, len(self._names), preferences.allowed, self._preferred)
+        return vote_many(self._models[rows], votes, len(self._names), preferences.allowed, self._preferred)
 
     def _model_of_nearest(self, query: Query, preferences: Preferences) -> int:
         assert preferences.allowed is not None

@@ -243,7 +243,7 @@ def check_knn(found, estimator, queries, tolerance):
     np.testing.assert_array_equal(found["model"], estimator.model_indices_[rows])
     np.testing.assert_array_equal(found["quality"], estimator.qualities_[rows])
     np.testing.assert_array_equal(found["speed"], estimator.speeds_[rows])
-    return estimator.model_names_[estimator.vote(found["row"]).winners]
+    return estimator.model_names_[estimator.vote(found["row"]).picks]
 
 
 def check_kmeans(found, estimator, queries, tolerance):

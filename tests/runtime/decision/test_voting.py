@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from modelpick.runtime.decision.voting import Weights, vote, vote_one, vote_weights
+from modelpick.runtime.decision.voting import Weights, vote_many, vote_one, vote_weights
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -32,7 +32,7 @@ ANY = voter(st.floats(allow_nan=False, allow_infinity=False), st.floats(0, 1))
 
 def vote_on(voters):
     models, qualities, speeds = (np.array([column]) for column in zip(*voters, strict=True))
-    return vote(models, vote_weights(qualities, speeds, WEIGHTS), N_MODELS)
+    return vote_many(models, vote_weights(qualities, speeds, WEIGHTS), N_MODELS)
 
 
 def rule(voters, exactly):
@@ -49,7 +49,7 @@ def rule(voters, exactly):
 @given(neighbours(TYING))
 def test_equal_sums_go_to_the_best_ranked(voters):
     winner, _ = rule(voters, lambda number: Fraction(str(number)))
-    assert vote_on(voters).winners.tolist() == [winner]
+    assert vote_on(voters).picks.tolist() == [winner]
 
 
 @given(neighbours(USUAL))
@@ -65,7 +65,7 @@ def test_follows_the_rule(voters):
 @given(neighbours(USUAL) | neighbours(ANY))
 def test_one_query_votes_as_a_batch_does(voters):
     with np.errstate(over="ignore", invalid="ignore"):
-        winners = vote_on(voters).winners
+        winners = vote_on(voters).picks
         models, qualities, speeds = (np.array(column) for column in zip(*voters, strict=True))
         votes = vote_weights(qualities, speeds, WEIGHTS)
     assert vote_one(models.tolist(), votes.tolist()) == winners
@@ -75,16 +75,16 @@ def test_one_query_votes_as_a_batch_does(voters):
 def test_numbering_of_the_models_does_not_matter(voters, permutation):
     scores, winners = vote_on(voters)
     renumbered = vote_on([(permutation[model], *rest) for model, *rest in voters])
-    assert renumbered.winners == permutation[winners[0]]
+    assert renumbered.picks == permutation[winners[0]]
     assert renumbered.scores[0, permutation].tolist() == scores[0].tolist()
 
 
 @given(st.integers(1, 12).flatmap(lambda k: st.lists(st.lists(USUAL, min_size=k, max_size=k), min_size=1)))
 def test_queries_do_not_mix(batch):
     models, qualities, speeds = np.moveaxis(np.array(batch), 2, 0)
-    scores, winners = vote(models.astype(np.int64), vote_weights(qualities, speeds, WEIGHTS), N_MODELS)
+    scores, winners = vote_many(models.astype(np.int64), vote_weights(qualities, speeds, WEIGHTS), N_MODELS)
     alone = [vote_on(voters) for voters in batch]
-    assert winners.tolist() == [one.winners[0] for one in alone]
+    assert winners.tolist() == [one.picks[0] for one in alone]
     assert scores.tolist() == [one.scores[0].tolist() for one in alone]
 
 
@@ -113,5 +113,5 @@ def test_equal_sums_go_to_the_preferred_model(voters, preferred):
     for model, weight in zip(models[0].tolist(), votes[0].tolist(), strict=True):  # multiples of 1/4 add up exactly
         sums[model] = sums.get(model, 0.0) + weight
     expected = min((m for m, total in sums.items() if total == max(sums.values())), key=preferred.__getitem__)
-    assert vote(models, votes, N_MODELS, None, np.array(preferred)).winners.tolist() == [expected]
+    assert vote_many(models, votes, N_MODELS, None, np.array(preferred)).picks.tolist() == [expected]
     assert vote_one(models[0].tolist(), votes[0].tolist(), None, np.array(preferred)) == expected
