@@ -1,0 +1,58 @@
+"""The graph of kernel ridge regression: in float32 where that decides, else in float64."""
+
+import numpy as np
+
+from modelpick.runtime.schema import Output, Table
+
+from ...graphs.builder import DOUBLE, FLOAT, Graph
+from ...graphs.kernel import (
+    by_differences,
+    can_expand,
+    error_shares,
+    of_directions,
+    stored_support_vectors,
+)
+from ...graphs.unit_length import add_directions
+from .estimators import KernelRidgeModelSelector
+
+OUTPUTS = {Output.PREDICTION: "double", Output.PREDICTION_ERROR: "double", Output.OUTCOME: "double"}
+
+
+def add_graph(graph: Graph, estimator: KernelRidgeModelSelector, features: str, outputs: dict[str, str]) -> None:
+    """Write one Gemm for all support vectors, and one for all outcomes of all models.
+
+    ::
+
+        features ─ Div ─┬─ Gemm f32 ─ Mul ─ Add ─ Max 0 ─ Exp ─┬─ Gemm dual_coef ─ prediction (b, n_kinds m)
+        (b, d)          │  support vectors                     └─ MatMul bounds ─ prediction_error (b, n_kinds)
+                        └─ If refine: the same in float64 ─────── Gemm dual_coef ─ outcome (b, n_kinds m)
+
+    The products with the support vectors are taken in float32 first. Each kernel is off by a share of its value, see
+    `modelpick.converter.graphs.kernel`, a prediction by the sum of these, weighed with the largest ``|dual_coef|`` of
+    any model. Where gamma is so large that cancellation in the expanded square could be seen, all is computed in
+    float64 from the differences, and there is no error.
+    """
+    query, vectors = add_directions(graph, features), estimator.support_vectors_
+    gammas = np.full(len(vectors), float(estimator.gamma))
+    support = stored_support_vectors(graph, vectors, gammas)
+    dual_coef = graph.constant("dual_coef", estimator.dual_coef_.reshape(len(vectors), -1))
+    intercept = graph.constant("intercept", estimator.intercept_.ravel())
+    refined = graph.branch()
+    largest = np.abs(estimator.dual_coef_).max(axis=2)
+    if expands(estimator):
+        kernel = of_directions(graph, query, support, FLOAT)
+        exact = refined.node("Gemm", of_directions(refined, query, support, DOUBLE), dual_coef, intercept)
+        bounds = largest * error_shares(vectors, gammas)[:, None]
+    else:
+        kernel = by_differences(graph, query.product(graph), support)
+        exact, bounds = "", np.zeros_like(largest)
+    graph.output(outputs[Output.PREDICTION], "Gemm", kernel, dual_coef, intercept)
+    graph.output(outputs[Output.PREDICTION_ERROR], "MatMul", kernel, graph.constant("dual_coef_error", bounds))
+    exact = exact or refined.node("Identity", outputs[Output.PREDICTION])
+    graph.in_float64(outputs, OUTPUTS, refined, {Output.OUTCOME: exact})
+    graph.constant(Table.MEAN_OUTCOMES, estimator.intercept_)
+
+
+def expands(estimator: KernelRidgeModelSelector) -> bool:
+    """Return whether squares are expanded: cancellation in them cannot be seen in the predictions."""
+    return can_expand(float(estimator.gamma), float(np.linalg.norm(estimator.support_vectors_, axis=1).max()))

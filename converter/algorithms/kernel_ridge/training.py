@@ -1,0 +1,114 @@
+"""Training of kernel ridge models: what they share on a query, and what each has of its own.
+
+scikit-learn's `KernelRidge` solves; its solution with landmarks is that of `Nystroem` followed by ``Ridge``.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.kernel_approximation import Nystroem
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.metrics.pairwise import rbf_kernel
+
+from modelpick.runtime.decision.shrinkage import Deviations, deviations
+
+from ...formats.outcomes import Settings, Training
+from ...graphs.unit_length import directions
+from ..base import Matrix
+from .estimators import KernelRidgeModelSelector
+
+Mask = npt.NDArray[np.bool_]
+
+
+def fit_ridges(training: Training, ridges: Sequence[float]) -> list[KernelRidgeModelSelector]:
+    """Fit all kinds of outcomes that are recorded, by each of some ridges; the kernel is evaluated once.
+
+    ``f_m = b_m + S(a) + S_m(own_m)``: the mean of a model, what the models share on a query, and what each has of its
+    own, see `modelpick.runtime.decision.shrinkage`; each S is a kernel ridge regression on the queries that it is known
+    for. Smoothers are linear: what is known of the same queries takes one solve, and without missing outcomes that is
+    one regression of ``y - b`` for all models.
+    """
+    smooth = _Smoother(directions(training.features), training.settings)
+    outcomes = training.benchmark.outcomes()
+    n_kinds, n_models = outcomes.shape[1:]
+    intercept = np.full((n_kinds, n_models), np.nan)
+    targets: dict[bytes, list[tuple[Matrix, int, slice]]] = {}
+    for kind in range(n_kinds):
+        split = deviations(outcomes[:, kind])
+        intercept[kind] = split.base
+        for known, values, models in _targets(split):
+            targets.setdefault(known.tobytes(), []).append((values, kind, models))
+    dual_coef = np.zeros((len(ridges), len(smooth.support_vectors), n_kinds, n_models))
+    for mask, columns in targets.items():
+        values = np.column_stack([values for values, _, _ in columns])
+        solved = smooth(np.frombuffer(mask, np.bool_), values, ridges)
+        for place, (_, kind, models) in enumerate(columns):
+            dual_coef[:, :, kind, models] += solved[:, :, place, None]
+    return [
+        KernelRidgeModelSelector(training.settings.gamma).fit(
+            smooth.support_vectors, of_ridge, intercept, training.benchmark.model_names
+        )
+        for of_ridge in dual_coef
+    ]
+
+
+def _targets(split: Deviations) -> Iterator[tuple[Mask, Matrix, slice]]:
+    """Yield what is solved for: the queries where it is known, (n,), the values, (n,), and the models that it is of."""
+    complete = split.known.all()
+    of_any = np.asarray(split.known.any(axis=1))
+    if not complete and of_any.any():
+        yield of_any, split.common, slice(None)
+    for model in range(split.known.shape[1]):
+        known, own = np.asarray(split.known[:, model]), split.own[:, model]
+        if known.any():
+            yield known, split.common + own if complete else own, slice(model, model + 1)
+
+
+class _Smoother:
+    """Kernel ridge regression of any targets on some of the queries; coefficients of the same support vectors.
+
+    The support vectors are all queries. Of more than `Settings.landmarks` distinct queries only this number is drawn at
+    random: Nystroem approximates the kernel, and a Ridge follows. Source: C. Williams, M. Seeger, Using the Nyström
+    Method to Speed Up Kernel Machines, NIPS 2000.
+    """
+
+    def __init__(self, features: Matrix, settings: Settings) -> None:
+        landmarks = _landmarks(features, settings)
+        if landmarks is None:
+            self.support_vectors, self._normalization = features, None
+            self._kernel = rbf_kernel(features, gamma=settings.gamma)
+        else:
+            nystroem = Nystroem(gamma=settings.gamma, n_components=len(landmarks), random_state=0).fit(landmarks)
+            self.support_vectors, self._normalization = nystroem.components_, nystroem.normalization_
+            self._mapped = nystroem.transform(features)
+
+    def __call__(self, known: Mask, targets: Matrix, ridges: Sequence[float]) -> Matrix:
+        """Fit targets, (n, t), of which the known queries', (n,), count: coefficients, (n_ridges, s, t)."""
+        if self._normalization is None:
+            dual_coef = np.zeros((len(ridges), len(known), targets.shape[1]))
+            dual_coef[:, known] = _solutions(self._kernel[np.ix_(known, known)], targets[known], ridges)
+            return dual_coef
+        mapped = self._mapped[known]
+        of_mapped = _solutions(mapped.T @ mapped, mapped.T @ targets[known], ridges)
+        of_landmarks: Matrix = self._normalization.T @ of_mapped
+        return of_landmarks
+
+
+def _landmarks(features: Matrix, settings: Settings) -> Matrix | None:
+    """Draw `Settings.landmarks` distinct queries; None where there are not more."""
+    distinct = np.sort(np.unique(features, axis=0, return_index=True)[1])
+    if len(distinct) <= settings.landmarks:
+        return None
+    drawn = np.random.default_rng(settings.seed).permutation(distinct)[: settings.landmarks]
+    landmarks: Matrix = features[np.sort(drawn)]
+    return landmarks
+
+
+def _solutions(matrix: Matrix, targets: Matrix, ridges: Sequence[float]) -> Matrix:
+    """Solve ``(matrix + ridge I) x = targets``, (s, s) and (s, t), for each ridge: (n_ridges, s, t).
+
+    Kernel ridge regression where the matrix is a kernel; a Ridge where it holds the products of its features.
+    """
+    solver = KernelRidge(kernel="precomputed")
+    return np.stack([solver.set_params(alpha=ridge).fit(matrix, targets).dual_coef_ for ridge in ridges])
