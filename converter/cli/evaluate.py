@@ -139,7 +139,7 @@ def _show(found: Judgement) -> None:
         table.add_row(_name(result), coverage, *outcomes, success, regret, best)
     show(table)
 
-    title = f"beside always calling {evaluation.baseline}, the best single model {learned}"
+    title = f"compared with always calling {evaluation.baseline}, the best single model {learned}"
     saved = f"{evaluation.axis} saved"
     table = Table("policy", "gain", "quality kept", saved, "gap closed", "over static mix", title=title)
     for result in evaluation.results:

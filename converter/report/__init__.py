@@ -1,1 +1,1 @@
-"""What a reviewer reads of artifacts: one page, one summary, and all numbers of both."""
+"""Reports on artifacts for reviewers: a page, a summary, and all numbers of both."""

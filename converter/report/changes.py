@@ -1,4 +1,4 @@
-"""What changes from one artifact to another: picks, why, and what they are worth on records."""
+"""What changes from one artifact to another: picks, reasons, and outcomes on records."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from ..statistics.bootstrap import Estimate, Vector, resampled
 from ..verification.diff import Change, changes
 from .facts import CategoryChange, Flow, Picks, Score, Telling, Why
 
-# Changes that are shown with both explanations, and among how many they are looked for.
+# Number of changes that are shown with both explanations, and number of changes that they are chosen from.
 TELLING, EXPLAINED = 20, 400
 SCORES, NEIGHBOURS = 3, 3
 LONGEST_QUERY = 240
@@ -33,14 +33,14 @@ def compared_picks(
     Parameters
     ----------
     queries
-        At least one; those of the records, in their order, where there are any.
+        At least one; the queries of the records, in their order, where there are records.
     seed
         Seed of the bootstrap.
 
     Raises
     ------
     FeatureError
-        When one of them refuses a query.
+        When one of the selectors refuses a query.
     """
     found = changes(old, new, queries)
     before = [ask(old.select, query) for query in queries]
@@ -78,7 +78,7 @@ def _policy(picks: Sequence[str], records: Benchmark) -> Policy:
 
 
 def _qualities(policy: Policy, records: Benchmark) -> Vector:
-    """Return the recorded quality of each pick, (n_queries,); NaN where there is none."""
+    """Return the recorded quality of each pick, (n_queries,); NaN where it was not recorded."""
     values = np.where(policy.chances > 0, records.quality, 0.0).sum(axis=1)
     return np.where(policy.chances.any(axis=1), values, np.nan)
 
@@ -86,7 +86,7 @@ def _qualities(policy: Policy, records: Benchmark) -> Vector:
 def _effects(
     before: Policy, after: Policy, records: Benchmark, seed: int
 ) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
-    """Return how the mean of each recorded outcome changes, and that of the quality within each category."""
+    """Return the change of the mean of each recorded outcome, and of the mean quality within each category."""
     outcomes = dict(zip(OUTCOMES, np.moveaxis(records.answered, 1, 0), strict=True))
     tables = {
         kind: difference_columns(after, before, values)
@@ -138,7 +138,7 @@ def _known(value: float) -> float | None:
 
 
 def _decision(change: Change, before: Explanation, after: Explanation) -> float:
-    """Return by how much both sides prefer their pick to the other's, from 0 to 1, in parts of the scores' range."""
+    """Return by how much both sides prefer their own pick to the other's, as a share of the range of scores."""
     margins = []
     for explanation, pick, other in ((before, change.old, change.new), (after, change.new, change.old)):
         scores = explanation["scores"]
@@ -153,7 +153,7 @@ def _why(explanation: Explanation) -> Why:
 
 
 def _because(explanation: Explanation) -> str:
-    """Say in words what decided."""
+    """Describe what decided the pick."""
     if "neighbours" in explanation:
         nearest = explanation["neighbours"]
         models = [f" ({one['model']})" if "model" in one else "" for one in nearest]

@@ -12,7 +12,7 @@ from .tables import Cell, Table, change, count, interval, number, part
 
 
 def does_it_pay(facts: Facts) -> Section | None:
-    """Write it; None where there are neither records nor operating points."""
+    """Write the section; None where there are neither records nor operating points."""
     recorded = [(name, point) for name, one in facts.named() for point in one.points]
     points = Table(
         "Operating points, as training recorded them in cross-validation",
@@ -74,7 +74,7 @@ def _policies(worth: Worth) -> Table:
         for one in worth.evaluation.results
     ]
     columns = ("policy", "kind", *OUTCOMES, "success", "gain", "quality kept", saved, "over static mix")
-    return Table("Every policy, beside always calling the best single model", columns, rows)
+    return Table("Every policy, compared with always calling the best single model", columns, rows)
 
 
 def _slices(worth: Worth) -> Table:

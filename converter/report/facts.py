@@ -1,4 +1,4 @@
-"""Every number of a report, as one tree: what ``--json`` prints, and what the page and the summary are made of."""
+"""All numbers of a report, as one tree: ``--json`` prints it, and the page and the summary are made from it."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..statistics.bootstrap import Estimate
 from ..verification.report import Report
 
 BEFORE = "{} (before)"
-"""How an artifact that is replaced is shown."""
+"""Name under which a replaced artifact is shown."""
 
 
 class Machine(Struct):
@@ -25,26 +25,26 @@ class Machine(Struct):
     cores: int
     system: str
     versions: dict[str, str]
-    """Of Python and the libraries that run artifacts."""
+    """Versions of Python and of the libraries that run artifacts."""
 
 
 class Latency(Struct):
     """How long picks took on this machine, in seconds."""
 
     calls: int
-    """Single calls that were timed."""
+    """Number of single calls that were timed."""
     median: float
     p90: float
-    """Nine of ten calls took no longer."""
+    """The 90th percentile of a call's time."""
     p99: float
     batch: int
-    """Queries in the batch that was timed."""
+    """Number of queries in the batch that was timed."""
     per_query: float
-    """Time of the batch, by its queries."""
+    """Time of the batch, divided by its number of queries."""
 
 
 class Drift(Struct):
-    """Distances of the records' queries beside those recorded at conversion."""
+    """Distances of the records' queries, compared with the distances recorded at conversion."""
 
     queries: int
     far: float
@@ -54,28 +54,28 @@ class Drift(Struct):
     found: list[float]
     """Deciles of the queries' distances."""
     tenths: list[float]
-    """Share of the queries whose distance lies in each tenth of the recorded ones; 0.1 each where nothing drifted."""
+    """Share of the queries whose distance lies in each tenth of the recorded distances; without drift, 0.1 each."""
 
 
 class Artifact(Struct):
-    """What an artifact is, and how it does on this machine."""
+    """The properties of an artifact, and its speed on this machine."""
 
     name: str
-    """Stem of its file, or its path where that is ambiguous."""
+    """Stem of its file, or its path where the stem is ambiguous."""
     path: str
     size: int
-    """Bytes."""
+    """Size in bytes."""
     sha256: str
-    """Of the file."""
+    """SHA-256 of the file."""
     source_sha256: str
-    """Of the JSON model; empty where there was none."""
+    """SHA-256 of the JSON model; empty where there was none."""
     format_version: int
     algorithm: str
     semantics: str
     rows: int
     width: int
     k: int
-    """Neighbours; 0 where the algorithm has none."""
+    """Number of neighbours; 0 where the algorithm has none."""
     model_names: list[str]
     default: str | None
     embedding_model: str | None
@@ -92,7 +92,7 @@ class Artifact(Struct):
 
 
 class Flow(Struct):
-    """Queries that one model answered before, and one answers now; the same, where nothing changed."""
+    """The number of queries that one model answered before and one answers now, perhaps the same model."""
 
     before: str
     after: str
@@ -111,16 +111,16 @@ class Why(Struct):
 
     model: str
     scores: list[Score]
-    """The highest, in descending order."""
+    """The highest scores, in descending order."""
     because: str
     """What decided: neighbours, cluster or classifier, in words."""
 
 
 class Telling(Struct):
-    """A query whose change says the most."""
+    """One of the most telling changed queries."""
 
     query: str
-    """Its text, or which made query it is."""
+    """Text of the query, or the number of the made query."""
     category: str | None
     kind: str
     """One of `modelpick.converter.verification.diff.Kind`."""
@@ -142,23 +142,23 @@ class CategoryChange(Struct):
 
 
 class Picks(Struct):
-    """Picks of the new artifact beside the old one's on some queries."""
+    """Picks of the new artifact, compared with the old one's."""
 
     of: str
     """``queries of the records``, or ``made queries``."""
     queries: int
     changed: int
     flows: list[Flow]
-    """The most frequent first."""
+    """Flows, the most frequent first."""
     kinds: dict[str, int]
-    """Why picks changed -> queries."""
+    """Reason why picks changed -> number of queries."""
     telling: list[Telling]
-    """The largest known change of quality first, then the most decided ones."""
+    """Most telling changes: the largest known changes of quality first, then the most clearly decided ones."""
     better: int
-    """Changed queries whose recorded quality rises."""
+    """Number of changed queries whose recorded quality rises."""
     worse: int
     effects: dict[str, Estimate]
-    """Change of the mean quality, cost and seconds, of those that were recorded; paired."""
+    """Paired changes of the mean quality, cost and seconds, as far as they were recorded."""
     categories: list[CategoryChange]
 
 
@@ -166,7 +166,7 @@ class Comparison(Struct):
     """What changes from one artifact to another."""
 
     name: str
-    """Of the new artifact."""
+    """Name of the new artifact."""
     old: Artifact
     picks: list[Picks]
     omitted: str
@@ -180,9 +180,9 @@ class Mark(Struct):
     y: float
     pick: str
     row: int | None
-    """Index among the artifact's distinct rows, centroids or support vectors; None of a query."""
+    """Index among the artifact's distinct rows, centroids or support vectors; None for a query."""
     query: str | None
-    """Text of the query, shortened; None of a row."""
+    """Text of the query, shortened; None for a row."""
 
 
 class Map(Struct):
@@ -190,19 +190,19 @@ class Map(Struct):
 
     artifact: str
     columns: int
-    """Columns of a vector that place it: all, or those of the embedding where its width is known."""
+    """Number of columns that determine the place: all, or those of the embedding where its width is known."""
     by_direction: bool
     """Whether vectors are scaled to unit length first, as the artifact does with queries."""
     explained: list[float]
-    """Share of the variance along each."""
+    """Share of the variance along each axis."""
     rows: int
-    """Rows that there are; the marks may be a sample."""
+    """Number of rows, of which the marks may be a sample."""
     queries: int
     marks: list[Mark]
 
 
 class Worth(Struct):
-    """What artifacts achieve on records; those that they replace are called NAME (before)."""
+    """What artifacts achieve on records; replaced artifacts are called NAME (before)."""
 
     evaluation: Evaluation
     verdicts: list[Verdict]
@@ -212,7 +212,7 @@ class Facts(Struct):
     """A report in numbers."""
 
     version: str
-    """Of modelpick."""
+    """Version of modelpick."""
     machine: Machine
     artifacts: list[Artifact]
     added: list[str]
@@ -225,7 +225,7 @@ class Facts(Struct):
     worth: Worth | None
     maps: list[Map]
     samples: int
-    """Queries made from each model."""
+    """Number of queries made from each model."""
 
     @property
     def failed(self) -> Report | None:
@@ -234,7 +234,7 @@ class Facts(Struct):
         return next((report for report in reports if not report.passed), None)
 
     def named(self) -> list[tuple[str, Artifact]]:
-        """Return the artifacts, and behind them those that they replace, by the name that they are shown under."""
+        """Return the artifacts, then those that they replace, by the names under which they are shown."""
         old = {one.old.path: one.old for one in self.comparisons}.values()
         return [*((one.name, one) for one in self.artifacts), *((BEFORE.format(one.name), one) for one in old)]
 
@@ -245,7 +245,7 @@ class Facts(Struct):
 
 
 def to_fields(facts: Facts) -> dict[str, Any]:
-    """Return what is written of a report as JSON."""
+    """Return the JSON of a report."""
     fields = asdict(facts)
     fields["artifacts"] = [_artifact_fields(one) for one in facts.artifacts]
     fields["comparisons"] = [asdict(one) | {"old": _artifact_fields(one.old)} for one in facts.comparisons]

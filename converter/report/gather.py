@@ -37,14 +37,14 @@ from .map import FITTED, Axes, sample
 from .measure import drift, latency, machine
 
 Matrix = npt.NDArray[np.float64]
-# Larger models are not restored: their JSON would take gigabytes.
+# Larger models are not restored, since their JSON would take gigabytes.
 MOST_VALUES = 2**24
 TOO_LARGE = "too large to restore: use modelpick verify"
-# Marks on all maps, so that a page stays below 5 MB.
+# Most marks on all maps together, so that a page stays below 5 MB.
 MARKS = 6_000
 ROWS_SHARE = 2 / 3
 LONGEST_LABEL = 80
-# Queries whose distances are measured.
+# Most queries whose distances are measured.
 DRIFTING = 2_000
 # Shares of the best single model's quality at which artifacts with operating points are evaluated.
 KEEPS = (0.9, 0.95, 1.0)
@@ -59,24 +59,24 @@ class _Loaded(NamedTuple):
     estimator: Estimator | None
     unverified: str
     features: Matrix
-    """Of the records' queries, float64, (n, d); none without records."""
+    """Features of the records' queries, float64, (n, d); empty without records."""
 
     def made(self, samples: int) -> Matrix:
-        """Make queries from the model, float64, (samples, d); none where it could not be restored."""
+        """Make queries from the model, float64, (samples, d); empty where the model could not be restored."""
         if self.estimator is None or not samples:
             return np.empty((0, self.selector.n_features_in_))
         return made_queries(self.estimator, samples)
 
 
 class Request(NamedTuple):
-    """What a report is made of beside its artifacts."""
+    """Inputs of a report in addition to its artifacts."""
 
     against: Sequence[Path] = ()
-    """Artifacts that they replace: of the same file names, or one for all."""
+    """Artifacts that are replaced: by those of the same file names, or a single one by all."""
     records: Benchmark | None = None
     """Benchmark records with embeddings. Questions that artifacts were trained on are left out."""
     data: Path | None = None
-    """File of the records, by which the report names them."""
+    """File of the records, which names them in the report."""
     keeps: Sequence[float] = ()
     """Operating points to evaluate; by default those of `KEEPS` that an artifact reached in cross-validation."""
     samples: int = SAMPLES
@@ -86,7 +86,7 @@ class Request(NamedTuple):
 
 
 def gather(artifacts: Sequence[Path], request: Request) -> Facts:
-    """Find all that a report on one or more artifacts says.
+    """Gather all facts of a report on one or more artifacts.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def gather(artifacts: Sequence[Path], request: Request) -> Facts:
 
 
 def _paired(new: Sequence[Path], old: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """Pair old and new artifacts by their names; a single old one with all, where none has its name."""
+    """Pair old and new artifacts by their names; a single old artifact with all, where no new one has its name."""
     named = {path.stem: path for path in old}
     pairs = [(named[path.stem], path) for path in new if path.stem in named]
     if old and not pairs:
@@ -150,7 +150,7 @@ def _loaded(stack: ExitStack, paths: Sequence[Path], request: Request) -> dict[P
 
 
 def _restored(path: Path, selector: Selector, samples: int) -> tuple[Estimator | None, str]:
-    """Return the estimator, or why there is none."""
+    """Return the estimator, or the reason why there is none."""
     if not samples:
         return None, "not requested"
     if selector.metadata.rows * selector.n_features_in_ > MOST_VALUES:
@@ -241,7 +241,7 @@ def _reached(selector: Selector) -> list[float]:
 
 
 def _maps(artifacts: Sequence[_Loaded], records: Benchmark | None) -> list[Map]:
-    """Place rows and queries of artifacts, those that are placed alike on the same axes."""
+    """Place rows and queries of artifacts on maps. Artifacts that place vectors alike share their axes."""
     vectors = {}
     for one in artifacts:
         rows = stored_points(one.path)
@@ -262,15 +262,15 @@ def _maps(artifacts: Sequence[_Loaded], records: Benchmark | None) -> list[Map]:
 
 
 class _Placed(NamedTuple):
-    """What of a vector places it."""
+    """The part of a vector that determines its place."""
 
     width: int
-    """The embedding's columns, since categories alone would make as many heaps."""
+    """Number of the embedding's columns; one-hots of categories would split the map into heaps."""
     by_direction: bool
     """Whether vectors are scaled to unit length first, as the artifact does with queries."""
 
     def of(self, vectors: Matrix) -> Matrix:
-        """Return what is placed of vectors, (n, d): (n, width)."""
+        """Return the part of vectors, (n, d), that is placed: (n, width)."""
         return (directions(vectors) if self.by_direction else vectors)[:, : self.width]
 
 

@@ -1,4 +1,4 @@
-"""The page: one HTML file that asks for nothing, and can be read without its script."""
+"""The page: one HTML file that sends no requests, and can be read without its script."""
 
 import base64
 import hashlib
@@ -11,12 +11,12 @@ from modelpick.runtime.errors import one_line
 from .layout import Section, walk
 from .pictures import Picture
 
-# Each hue is the golden angle from the one before: any number of them stays apart as well as can be.
+# Each hue is the golden angle away from the previous one, which keeps any number of hues as far apart as possible.
 FIRST_HUE, GOLDEN_ANGLE = 210.0, 137.508
 
 
 def _printable(value: Any) -> Any:
-    """Make text that is no markup printable; it may have lines."""
+    """Make plain text printable; it may have several lines."""
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
     return "\n".join(map(one_line, value.split("\n")))

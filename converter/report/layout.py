@@ -1,4 +1,4 @@
-"""Sections as the page and the summary share them."""
+"""The sections that the page and the summary share."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from .tables import Table
 
 
 class Section(NamedTuple):
-    """A heading and what stands below it; sections nest."""
+    """A heading and its content; sections nest."""
 
     title: str
     words: Sequence[str] = ()

@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 AXES = 2
-# Axes are found from so many vectors at most; all are placed on them.
+# Most vectors from which axes are computed; all vectors are placed on the axes.
 FITTED = 1_000
 SEED = 0
 
@@ -23,7 +23,7 @@ class Axes:
 
     def __init__(self, vectors: Matrix) -> None:
         some = vectors[sample(len(vectors), FITTED)]
-        # So that squares neither overflow nor vanish.
+        # Scaled so that squares neither overflow nor vanish.
         self._scale = float(np.abs(some).max(initial=0.0)) or 1.0
         with np.errstate(invalid="ignore"):  # of vectors that are all the same, no share is known
             self._components = PCA(min(AXES, *some.shape), svd_solver="full").fit(
@@ -37,12 +37,12 @@ class Axes:
 
 
 def _padded(values: Matrix) -> Matrix:
-    """Add the axes that are lacking, where vectors have fewer dimensions, to the last dimension of values: zeros."""
+    """Append zeros to the last dimension of values for the axes that vectors of few dimensions lack."""
     return np.pad(values, [*[(0, 0)] * (values.ndim - 1), (0, AXES - values.shape[-1])])
 
 
 def sample(n: int, most: int) -> Indices:
-    """Return so many of n indices at most, drawn evenly, ascending; the same each time."""
+    """Return at most ``most`` of n indices, drawn uniformly, in ascending order; deterministic."""
     if n <= most:
         return np.arange(n)
     return np.sort(np.random.default_rng(SEED).choice(n, most, replace=False))

@@ -8,13 +8,13 @@ from modelpick.runtime.errors import one_line
 from .layout import Section, walk
 from .tables import Cell, Number, Table
 
-# Whatever begins or ends markup, in words and in cells.
+# Characters that begin or end markup, in words and in cells.
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#|~!&@])")
-# What GitHub makes links, mentions and emoji of in bare text: nothing that is seen comes between.
+# Characters by which GitHub recognises links, mentions and emoji in bare text; an invisible character breaks them up.
 _BARE = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*:(?=[\\]?/)|\bwww\.|\bgh-(?=\d)|#(?=\d)|@(?=\w)|:(?=[\\\w+-]+:))")
-# What begins mathematics, also behind a backslash.
+# The character that begins mathematics, even behind a backslash.
 _MATHEMATICS = {ord("$"): "&#36;"}
-# GitHub shows a megabyte at most.
+# GitHub shows at most a megabyte.
 MOST_ROWS = 50
 
 

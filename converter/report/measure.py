@@ -1,4 +1,4 @@
-"""What is measured of an artifact on this machine: how long picks take, and how far records lie from its rows."""
+"""Measurements of an artifact on this machine: the time of picks, and the distances of records from its rows."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ from .facts import Drift, Latency, Machine
 
 Matrix = npt.NDArray[np.float64]
 WARM, CALLS = 20, 300
-# Measuring one artifact takes about so long, whatever a pick takes.
+# Approximate seconds that measuring one artifact takes, whatever a pick takes.
 SECONDS = 0.5
 TENTHS = 10
 
@@ -28,7 +28,7 @@ def machine() -> Machine:
 
 
 def _processor() -> str:
-    """Return what Linux calls the processor, or else what Python does."""
+    """Return the processor's name, by Linux or else by Python."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

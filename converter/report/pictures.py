@@ -1,4 +1,4 @@
-"""Numbers -> shapes of pictures, in the units of an SVG's view box; the templates draw them."""
+"""From numbers to shapes of pictures, in the units of an SVG's view box; the templates draw them."""
 
 from base64 import b64encode
 from collections import Counter
@@ -15,12 +15,12 @@ from .tables import Table
 
 WIDTH = 720.0
 LABEL, CHARACTER, LINE = 24, 6.4, 15.0
-"""Characters of a label at most; about how wide one is, and how high a line."""
+"""Most characters of a label; approximate width of a character, and height of a line."""
 OTHERS = "other models"
 MOST_MODELS = 12
-"""Models of a flow that are drawn; the others are drawn as one."""
+"""Most models of a flow that are drawn; further models are drawn as one."""
 Kind = Literal["flow", "map", "drift"]
-# Keeps the writing direction of a name to itself: Unicode's first strong isolate, and its end.
+# Isolate the writing direction of a name from its surroundings: Unicode's first strong isolate, and its end.
 ISOLATE, END = "\u2068", "\u2069"
 
 
@@ -35,17 +35,17 @@ class Text(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """A path in the colour of a model or an artifact; -1 is none's."""
+    """A path in the colour of a model or an artifact; -1 has no colour."""
 
     path: str
     color: int
     title: str = ""
     role: str = ""
-    """How it is drawn: the class of its style."""
+    """Class of its style."""
 
 
 class Picture(NamedTuple):
-    """A picture, what it shows in words, and the table of its numbers."""
+    """A picture, its description in words, and the table of its numbers."""
 
     kind: Kind
     label: str
@@ -53,12 +53,12 @@ class Picture(NamedTuple):
     shapes: list[Shape]
     texts: list[Text]
     legend: list[tuple[int, str]]
-    """Colours, and what has them."""
+    """Colours, and the names that have them."""
     table: Table
 
 
 class Plot(NamedTuple):
-    """A picture that a library drew, in two inks, what it shows in words, and the table of its numbers."""
+    """A picture drawn by a library in two inks, its description in words, and the table of its numbers."""
 
     label: str
     light: str
@@ -69,7 +69,7 @@ class Plot(NamedTuple):
 
 
 def isolated(name: str) -> str:
-    """Keep the writing direction of a name to itself, within other words."""
+    """Isolate the writing direction of a name within other words."""
     return f"{ISOLATE}{one_line(name)}{END}"
 
 

@@ -1,4 +1,4 @@
-"""Facts -> sections: headings, words, tables and pictures, which the page shows; the summary leaves out the last."""
+"""From facts to sections: headings, words, tables and pictures. The summary leaves out the pictures."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ def _summary(facts: Facts) -> Section:
             ]
         )
     words = [] if facts.data is None else [f"Records: {isolated(facts.data)}."]
-    words += [f"New, beside the old ones: {_listed(facts.added)}."] if facts.added else []
+    words += [f"New, in addition to the old ones: {_listed(facts.added)}."] if facts.added else []
     words += [f"No longer there: {_listed(facts.removed)}."] if facts.removed else []
     columns = ("artifact", "verified", "picks that change", "change of quality", "worth calling")
     return Section("Summary", words, tables=[Table("What to look at first", columns, rows)])
@@ -129,12 +129,12 @@ def _verification(facts: Facts) -> Section:
         wrong = UNKNOWN if found.worst is None else f"{found.worst.artifact} instead of {found.worst.estimator}"
         rows.append([name, _verified(one), count(found.tied), *differences, wrong])
     words = [
-        f"Each artifact was run in onnxruntime beside a scikit-learn estimator of the JSON model that it restores, on "
-        f"{facts.samples:,} queries made from that model. Picks, scores and distances must agree; where float64's "
-        "rounding decides, a query is tied."
+        "Each artifact was run in onnxruntime, and compared with a scikit-learn estimator of the JSON model that it "
+        f"restores, on {facts.samples:,} queries made from that model. Picks, scores and distances must agree; where "
+        "float64's rounding decides, a query is tied."
     ]
     columns = ("artifact", "agreed", "tied", "largest difference of scores", "of distances", "worst disagreement")
-    return Section("Verification", words, tables=[Table("Artifacts beside their estimators", columns, rows)])
+    return Section("Verification", words, tables=[Table("Artifacts compared with their estimators", columns, rows)])
 
 
 def _maps(facts: Facts, colors: Mapping[str, int]) -> Section | None:
@@ -170,8 +170,8 @@ def _drift(facts: Facts) -> Section | None:
     if not found:
         return None
     words = [
-        "How far the records' queries lie from the nearest row or centroid, beside how far rows lie from one another, "
-        "as recorded at conversion. Where nothing drifted, 1 % are far."
+        "How far the records' queries lie from the nearest row or centroid, compared with how far rows lie from one "
+        "another, as recorded at conversion. Where nothing drifted, 1 % are far."
     ]
     parts = []
     for name, drift in found:

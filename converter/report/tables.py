@@ -1,4 +1,4 @@
-"""Tables as the page and the summary share them, and how their cells are written."""
+"""The tables that the page and the summary share, and the format of their cells."""
 
 from math import isnan
 from typing import NamedTuple
@@ -17,17 +17,17 @@ Cell = str | Number
 
 
 class Table(NamedTuple):
-    """A table; cells that are strings may be named by users."""
+    """A table; cells that are strings may hold users' names."""
 
     caption: str
     columns: tuple[str, ...]
     rows: list[list[Cell]]
     is_long: bool = False
-    """Whether it is folded until a reader wants it."""
+    """Whether it is folded until a reader opens it."""
 
 
 def count(value: int) -> Number:
-    """Write a number of things."""
+    """Write a count."""
     return Number(f"{value:,}", value)
 
 
@@ -47,12 +47,12 @@ def microseconds(seconds: float) -> Number:
 
 
 def number(value: float | None, style: str = ".4g") -> Number:
-    """Write a number, or that it is unknown."""
+    """Write a number, or a dash where it is unknown."""
     return Number(UNKNOWN, float("-inf")) if value is None or isnan(value) else Number(f"{value:{style}}", value)
 
 
 def interval(estimate: Estimate | None, style: str = ".4g") -> Number:
-    """Write an estimate with its interval, or that it is unknown."""
+    """Write an estimate with its interval, or a dash where it is unknown."""
     if estimate is None or isnan(estimate.value):
         return number(None)
     return Number(written(estimate, style), estimate.value)

@@ -1,4 +1,4 @@
-"""The section on what changes from the artifacts that are replaced."""
+"""The section on what changes from the replaced artifacts."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from .tables import Cell, Table, change, count, number, share
 
 
 def what_changes(facts: Facts, colors: Mapping[str, int]) -> Section | None:
-    """Write it, with a part for each pair of artifacts; None where there are none."""
+    """Write the section, with a part for each pair of artifacts; None where there are none."""
     if not facts.comparisons:
         return None
     return Section("What changes", parts=[_comparison(one, colors) for one in facts.comparisons])
