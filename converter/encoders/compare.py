@@ -12,7 +12,7 @@ from modelpick.runtime.text import Encoder
 
 from ..algorithms.row import AnyRow
 from ..formats.outcomes import Benchmark, Settings
-from ..statistics.bootstrap import FEWEST, Estimate, Sums, estimate, ratio, resampled, share
+from ..statistics.bootstrap import FEWEST, Estimate, estimate, estimated_mean, resampled, share, with_known
 from ..training.crossvalidation import Sweep, best_single, outcomes_of, swept, weighted
 from ..training.train import trainer, training_data
 
@@ -82,15 +82,19 @@ def compare_encoders(
     single = best_single(benchmark.quality)
     qualities = [outcomes_of(sweep.picks[:1], benchmark.quality)[0] for sweep in sweeps]
     best = int(np.argmax([np.nanmean(quality) for quality in qualities]))
-    beside = {"single": benchmark.quality[:, single], "best": qualities[best]}
-    tables = resampled((_columns(quality, beside) for quality in qualities), seed)
+    beside = {"over single": benchmark.quality[:, single], "over best": qualities[best]}
+    columns = (
+        with_known({"quality": quality} | {name: quality - other for name, other in beside.items()})
+        for quality in qualities
+    )
+    tables = resampled(columns, seed)
     found = [
         EncoderWorth(
             candidate.file,
             candidate.encoder.digest,
-            _mean(sums, "quality"),
-            _mean(sums, "over single"),
-            _mean(sums, "over best"),
+            estimated_mean(sums, "quality"),
+            estimated_mean(sums, "over single"),
+            estimated_mean(sums, "over best"),
             {f"{kept:g}": _saved(sweep, benchmark, single, kept, seed) for kept in KEPT},
             _milliseconds(candidate.encoder, benchmark.queries),
             candidate.megabytes,
@@ -130,17 +134,6 @@ def _swept(benchmark: Benchmark, row: AnyRow, seed: int, number: int, total: int
         lambda trials, of: done(number * of + trials, total * of),
     )
     return sweep
-
-
-def _columns(quality: Vector, beside: dict[str, Vector]) -> dict[str, Vector]:
-    """Return columns of sums: the quality, and its differences, each with where it is known."""
-    values = {"quality": quality} | {f"over {name}": quality - other for name, other in beside.items()}
-    known = {f"{name} known": (~np.isnan(value)).astype(np.float64) for name, value in values.items()}
-    return {name: np.nan_to_num(value) for name, value in values.items()} | known
-
-
-def _mean(sums: Sums, name: str) -> Estimate:
-    return estimate(ratio(sums[name], sums[f"{name} known"]), sums.counts[f"{name} known"])
 
 
 def _saved(sweep: Sweep, benchmark: Benchmark, single: int, kept: float, seed: int) -> Estimate:

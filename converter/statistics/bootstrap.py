@@ -61,6 +61,22 @@ def resampled(tables: Iterable[Mapping[str, Vector]], seed: int) -> list[Sums]:
     ]
 
 
+def with_known(values: Mapping[str, Vector]) -> dict[str, Vector]:
+    """Return columns to sum: each value, 0 where it is NaN, and as "NAME known" whether it is known, 1 or 0."""
+    known = {f"{name} known": (~np.isnan(column)).astype(np.float64) for name, column in values.items()}
+    return {name: np.nan_to_num(column) for name, column in values.items()} | known
+
+
+def mean_of(sums: Sums, name: str) -> Vector:
+    """Return the means of the known values of a column of `with_known`, float64, shape (1 + BOOTSTRAPS,)."""
+    return ratio(sums[name], sums[f"{name} known"])
+
+
+def estimated_mean(sums: Sums, name: str) -> "Estimate":
+    """Estimate the mean of the known values of a column of `with_known`."""
+    return estimate(mean_of(sums, name), sums.counts[f"{name} known"])
+
+
 def drawn(n: int, seed: int) -> Iterator[Matrix]:
     """Draw samples, in blocks: how often each holds each query, float64, (b, n)."""
     rng = np.random.default_rng(seed)

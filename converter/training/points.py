@@ -12,7 +12,7 @@ from modelpick.runtime.decision.outcomes import OUTCOMES
 
 from ..algorithms.row import AnyRow
 from ..formats.outcomes import Benchmark, Matrix, Training, mean
-from ..statistics.bootstrap import estimate, ratio, resampled, share
+from ..statistics.bootstrap import estimate, mean_of, resampled, share, with_known
 from ..statistics.folds import FOLDS
 from .crossvalidation import Judged, Sweep, best_single, outcomes_of, swept, weighted
 
@@ -53,18 +53,10 @@ def _points(sweep: Sweep, benchmark: Benchmark, best: int, seed: int) -> Iterato
     kinds = _kinds(benchmark)
     tables = []
     for picks in sweep.picks:
-        columns: dict[str, Vector] = {}
-        for kind, values in kinds.items():
-            for name, chosen in (("picked", outcomes_of(picks[None], values)[0]), ("single", values[:, best])):
-                known = ~np.isnan(chosen)
-                columns[f"{kind} {name}"] = np.where(known, chosen, 0.0)
-                columns[f"{kind} {name} known"] = known.astype(np.float64)
-        tables.append(columns)
+        picked = {f"{kind} picked": outcomes_of(picks[None], values)[0] for kind, values in kinds.items()}
+        tables.append(with_known(picked | {f"{kind} single": values[:, best] for kind, values in kinds.items()}))
     for objective, picks, sums in zip(sweep.objectives, sweep.picks, resampled(tables, seed), strict=True):
-        picked, single = (
-            {kind: ratio(sums[f"{kind} {of}"], sums[f"{kind} {of} known"]) for kind in kinds}
-            for of in ("picked", "single")
-        )
+        picked, single = ({kind: mean_of(sums, f"{kind} {of}") for kind in kinds} for of in ("picked", "single"))
         counts = {kind: sums.counts[f"{kind} picked known"] for kind in kinds}
         outcomes = {
             kind: found for kind, samples in picked.items() if (found := _interval(samples, counts[kind])) is not None

@@ -11,7 +11,7 @@ from modelpick.runtime import DocumentError
 
 from ..algorithms.row import AnyRow
 from ..formats.outcomes import Benchmark, Settings, Training
-from ..statistics.bootstrap import FEWEST, Estimate, estimate, ratio, resampled
+from ..statistics.bootstrap import FEWEST, Estimate, estimated_mean, resampled, with_known
 from ..statistics.folds import splits
 from ..statistics.frontier import aiq
 from .crossvalidation import Sweep, best_single, judged, objective_of, objectives_of, outcomes_of, swept
@@ -169,11 +169,9 @@ def compare(
             done(number * len(candidates) + place, len(parts) * len(candidates))
     single, *found = outcomes_of(picks, utility)
     qualities = outcomes_of(picks[1:], benchmark.quality)
-    compared = []
-    for row, quality, got in zip(candidates, qualities, found, strict=True):
-        both = ~np.isnan(got) & ~np.isnan(single)
-        gain = {"gain": np.where(both, got - single, 0.0), "known": both.astype(np.float64)}
-        (sums,) = resampled([gain], training.settings.seed)
-        over = estimate(ratio(sums["gain"], sums["known"]), sums.counts["known"])
-        compared.append(Compared(row, _mean(quality), _mean(got), over))
+    gains = resampled((with_known({"gain": got - single}) for got in found), training.settings.seed)
+    compared = [
+        Compared(row, _mean(quality), _mean(got), estimated_mean(gain, "gain"))
+        for row, quality, got, gain in zip(candidates, qualities, found, gains, strict=True)
+    ]
     return sorted(compared, key=lambda one: -np.nan_to_num(one.over_single.value, nan=-np.inf))
