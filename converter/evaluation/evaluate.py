@@ -1,7 +1,7 @@
-"""Evaluation: what policies achieve on held-out records, beside every single model, their mixes, chance and the best.
+"""Evaluation: policies on held-out records, compared with each single model, their mixes, chance and the oracle.
 
-Records may be sparse. A policy's means run over the queries on which its pick has an outcome, their share is its
-coverage; what is compared is compared on the queries where both have one.
+Records may be sparse. A policy's means run over the queries on which its pick has an outcome; the share of these
+queries is its coverage. Two policies are compared on the queries where both have an outcome.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,48 +41,48 @@ NO_COMMON = f"no question has answers of its pick and of {{}}: about {WANTED} wo
 
 
 class Slice(Struct):
-    """What a policy achieves on the queries of a category."""
+    """What a policy achieves on the queries of one category."""
 
     quality: float | None
     queries: int
-    """Queries whose pick has an outcome."""
+    """Number of queries whose pick has an outcome."""
 
 
 class Result(Struct):
-    """What a policy achieves. An estimate that the records do not carry is NaN, and says why."""
+    """What a policy achieves. An estimate that the records do not support is NaN, and gives the reason."""
 
     name: str
     kind: Kind
     artifact: str
-    """Of an artifact's policy, the artifact; its policies differ in their operating points."""
+    """For an artifact's policy, the artifact; its policies differ in their operating points."""
     roles: list[str]
-    """Of a single model, whether it is the strongest, the cheapest, the best by the objective."""
+    """For a single model, which of these it is: the strongest, the cheapest, the best by the objective."""
     effective_sample: float | None
-    """Of a log, about how many answers the estimates rest on; None of other records."""
+    """For a log, about how many answers the estimates rest on; None for other records."""
     largest_weight: float | None
-    """Of a log, for how many answers the one that counts most stands."""
+    """For a log, the weight of the answer that counts most."""
     coverage: float
     """Share of the calls whose quality is known."""
     best: Estimate
-    """Mean quality of the best model of each query, on the queries where that of the call is known."""
+    """Mean quality of the best model of each query, on the queries where the quality of the call is known."""
     outcomes: dict[str, Estimate]
-    """Mean of each kind of outcome; of seconds, over the answers that did not fail."""
+    """Mean of each kind of outcome; the mean of seconds is over the answers that did not fail."""
     success: Estimate
     """Share of the answers that did not fail."""
     regret: Estimate
-    """Mean utility lost beside the best model of each query."""
+    """Mean utility lost compared with the best model of each query."""
     best_share: Estimate
     """Share of the queries on which no known model has a higher utility."""
     gain: Estimate
-    """Mean utility over that of the best single model."""
+    """Mean utility minus that of the best single model."""
     kept: Estimate
-    """Quality, in parts of the best single model's, where that is surely above 0."""
+    """Quality as a share of the best single model's, where the latter is surely above 0."""
     saved: Estimate
-    """Part of the best single model's price that is saved."""
+    """Share of the best single model's price that is saved."""
     gap_closed: Estimate
-    """Gain in parts of what the oracle gains."""
+    """Gain as a share of the oracle's gain."""
     over_mix: Estimate
-    """Quality over the best static mix of two models at the same mean price."""
+    """Quality minus that of the best static mix of two models at the same mean price."""
     selections: dict[str, float]
     """Share of the queries for which each model is called."""
     categories: dict[str, Slice]
@@ -99,7 +99,7 @@ class Result(Struct):
 
 
 class Difference(Struct):
-    """How much higher the quality of one artifact is than another's on the same queries."""
+    """The difference in quality between two artifacts on the same queries."""
 
     better: str
     than: str
@@ -112,18 +112,18 @@ class Evaluation(Struct):
     queries: int
     objective: Objective
     axis: str
-    """The price: the first kind of outcome that is recorded, of those that an objective has weights for."""
+    """The price: of the kinds of outcomes that an objective weighs, the first that is recorded."""
     baseline: str
     """The best single model, by the objective."""
     estimator: str
     """How outcomes were estimated, in words."""
     roles_from: Source
-    """What the models' roles were learned from."""
+    """The source of the models' roles."""
     results: list[Result]
     """The oracle; artifacts; static mixes at their prices, in the same order; single models; random."""
     differences: list[Difference]
     frontiers: list[Frontier]
-    """The single models' and each artifact's."""
+    """Frontiers of the single models and of each artifact."""
     recoveries: list[Recovery] = []
     seen: list[Seen] = []
     """Artifacts that were trained on some of the records' questions."""
@@ -133,7 +133,7 @@ class Evaluation(Struct):
         return [result for result in self.results if result.kind == kind]
 
     def reasons(self) -> list[str]:
-        """Say why there are dashes, each reason once, with the estimates that lack something for it."""
+        """List the reasons for dashes, each reason once, with the estimates that are unknown for it."""
         kinds = {name: name for name in (*OUTCOMES, "regret", "gain")}
         kinds |= {"kept": "quality kept", "saved": f"{self.axis} saved"}
         kinds |= {"gap_closed": "gap closed", "over_mix": "over static mix"}
@@ -145,7 +145,7 @@ class Evaluation(Struct):
 
 
 def to_fields(evaluation: Evaluation) -> dict[str, Any]:
-    """Return what is written of an evaluation as JSON: mean outcomes stand among a result's other fields."""
+    """Return the JSON of an evaluation; mean outcomes are among the other fields of a result."""
     results = []
     for result in evaluation.results:
         fields: dict[str, Any] = {}
@@ -162,7 +162,8 @@ class _Scale(NamedTuple):
     base: Vector
 
     def columns(self, name: str, chances: Matrix) -> dict[str, Vector]:
-        """Sum over the models: what is got where it is known, and how likely it is known; likewise beside the base."""
+        """Sum over the models: the outcome where it is known and the chance that it is known; both also for pairs with the
+        base."""
         known, base_known = ~np.isnan(self.values), ~np.isnan(self.base)
         got = (chances * np.where(known, self.values, 0.0)).sum(axis=1)
         weight = (chances * known).sum(axis=1)
@@ -188,12 +189,12 @@ def evaluate_policies(
     Parameters
     ----------
     policies
-        Of artifacts, see `modelpick.converter.evaluation.policies.routed`.
+        Policies of artifacts, see `modelpick.converter.evaluation.policies.routed`.
     objective
-        What regret, best picks and the oracle go by, and the best single model is best by.
+        Defines regret, best picks, the oracle and the best single model.
     learned
-        Records to learn from which model is the strongest, the cheapest and the best. By default it is what the
-        artifacts record; where none does, or they disagree, it is known in hindsight, which no service could.
+        Records that determine the strongest, the cheapest and the best model. By default the artifacts' metadata do;
+        where none has them, or they disagree, the evaluated records do, in hindsight, which no service could.
     seed
         Seed of the bootstrap.
 
@@ -288,7 +289,7 @@ def evaluate_policies(
 def _roles(
     policies: Sequence[Policy], benchmark: Benchmark, objective: Objective, learned: Benchmark | None
 ) -> tuple[Source, dict[str, str]]:
-    """Name the strongest, the cheapest and the best model, and what says so."""
+    """Name the strongest, the cheapest and the best model, and the source of these roles."""
     if learned is not None:
         return "training records", roles(_only(learned, benchmark.model_names), objective)
     recorded = {tuple(policy.recorded.items()): policy.recorded for policy in policies if "best" in policy.recorded}
@@ -301,7 +302,7 @@ def _roles(
 
 
 def _only(learned: Benchmark, names: Sequence[str]) -> Benchmark:
-    """Leave the models that are evaluated."""
+    """Return training records of the evaluated models only."""
     columns = [column for column, name in enumerate(learned.model_names) if name in names]
     if not columns:
         raise DocumentError(
@@ -317,7 +318,7 @@ def _mean(chances: Matrix, values: Matrix) -> float:
 
 
 def _mixes(policies: Sequence[Policy], singles: Sequence[Policy], price: Matrix, quality: Matrix) -> list[Policy]:
-    """Mix two models at each policy's mean price, where it is known."""
+    """Mix two models to the mean price of each policy, where it is known."""
     at = [_mean(policy.chances, price) for policy in policies]
     prices = np.array([_mean(single.chances, price) for single in singles])
     qualities = np.array([_mean(single.chances, quality) for single in singles])
@@ -344,7 +345,7 @@ def _columns(chances: Matrix, scales: Mapping[str, _Scale], best: Vector) -> dic
 
 
 def _estimates(found: Sums, axis: str, baseline: str, of_log: bool, lacking: str) -> dict[str, Any]:
-    """Make the estimates of a policy from the sums of its `_columns`; none where answers are lacking."""
+    """Make the estimates of a policy from the sums of its `_columns`; an estimate without enough answers is unknown."""
     gained = found["utility beside"] - found["utility base"]
 
     def mean(kind: str, of: Vector) -> Estimate:
@@ -386,9 +387,10 @@ def _slice(chances: Matrix, quality: Matrix, weights: Matrix | None) -> Slice:
 
 
 def difference_columns(first: Policy, second: Policy, quality: Matrix) -> dict[str, Vector]:
-    """Weigh the difference of two policies on each query by how likely both are known: what to take the ratio of.
+    """Return columns whose ratio of sums is the mean difference of two policies.
 
-    quality: or another outcome, float64, shape (n_queries, n_models); NaN where it is unknown.
+    The difference on each query is weighted by the chance that both outcomes are known. ``quality`` may be another
+    outcome, float64, shape (n_queries, n_models); NaN where it is unknown.
     """
     known, filled = ~np.isnan(quality), np.nan_to_num(quality)
     got, weight = ([(p.chances * of).sum(axis=1) for p in (first, second)] for of in (filled, known))

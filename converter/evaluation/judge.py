@@ -20,19 +20,19 @@ class Judgement(NamedTuple):
 
     evaluation: Evaluation
     verdicts: list[Verdict]
-    """Of each policy of an artifact."""
+    """Recoveries of each policy of an artifact."""
     policies: list[Policy]
-    """Of each artifact: what it picks by the objective, then at each operating point."""
+    """Policies of each artifact: its picks by the objective, then at each operating point."""
     records: Benchmark
     """The questions that were measured: those that no artifact was trained on, unless each was."""
 
     @property
     def all_pay(self) -> bool:
-        """Whether every operating point that was requested pays; where none was, what an artifact picks by default."""
+        """Whether each requested operating point pays; without any, whether each artifact's default picks pay."""
         return all_pay(self.policies, self.verdicts)
 
     def picks(self) -> list[Pick]:
-        """List all picks by regret, the highest first; last those whose regret is unknown."""
+        """List all picks by regret, the highest first; picks of unknown regret come last."""
         return picks_worst_first(self.policies, self.records, self.evaluation.objective)
 
 
@@ -48,9 +48,8 @@ def evaluate(
 ) -> Judgement:
     """Measure artifacts on benchmark records that they were not trained on, and say whether they pay.
 
-    Artifacts are held against the best choice in hindsight, each single model, chance, and the best mix of two models
-    at the same mean cost. Questions that an artifact was trained on, by the digests that it holds or by ``learned``,
-    are left out.
+    Artifacts are compared with the best choice in hindsight, each single model, chance, and the best mix of two models
+    at the same mean cost. Questions that an artifact was trained on are left out; its digests or ``learned`` tell them.
 
     Parameters
     ----------
@@ -59,12 +58,12 @@ def evaluate(
     records
         Held-out records with embeddings, see `read_records`.
     learned
-        Records that the artifacts were trained on: the best single model is learned there, else it is what the
-        artifacts record.
+        Records that the artifacts were trained on, which determine the best single model. By default the artifacts'
+        metadata do.
     pair
-        Weak and strong model: the choice between these two is measured too, by APGR and CPT.
+        Weak and strong model: the choice between the two is measured too, by APGR and CPT.
     strong_share
-        Find the objective that sends this share of the calls to the strong model of ``pair``.
+        The objective is found that sends this share of the calls to the strong model of ``pair``.
     seed
         Seed of the bootstrap.
     **request

@@ -1,4 +1,4 @@
-"""The picks of artifacts, query by query, so that one can read where they fail."""
+"""The picks of artifacts, query by query, to show where they fail."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,12 @@ from modelpick.runtime.decision.outcomes import OUTCOMES
 from ..formats.outcomes import Benchmark
 from .policies import Policy, best_models
 
-# What was recorded of a model's answer, of each kind of outcome, None where it was not; and whether it was a success.
+# The recorded outcomes of a model's answer, None where not recorded; and whether it was a success.
 Outcome = dict[str, float | bool | None]
 
 
 class Pick(Struct):
-    """A pick beside the best."""
+    """A pick, and the best model of its query."""
 
     policy: str
     query: str
@@ -27,11 +27,11 @@ class Pick(Struct):
     best: str | None
     best_outcome: Outcome | None
     regret: float | None
-    """Utility lost; None where that of the pick is unknown."""
+    """Utility lost; None where the pick's utility is unknown."""
 
 
 def picks_worst_first(policies: Sequence[Policy], benchmark: Benchmark, objective: Objective) -> list[Pick]:
-    """List all picks by regret, the highest first; last those whose regret is unknown."""
+    """List all picks by regret, the highest first; picks of unknown regret come last."""
     utility = benchmark.utilities(objective)
     best = best_models(benchmark, utility)
     names = {name: model for model, name in enumerate(benchmark.model_names)}

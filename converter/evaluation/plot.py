@@ -14,9 +14,9 @@ from ..files.io import write_atomically
 from .evaluate import Evaluation, Result
 
 AXES = {kind.name: f"mean {kind.label}" for kind in PRICES}
-# Kind of a policy -> marker; what comes first keeps its name where two would overlap.
+# Kind of a policy -> marker; the first kinds keep their names where names would overlap.
 MARKERS = {"artifact": "D", "oracle": "*", "single": "o", "random": "x"}
-# Prices that differ by such a factor are plotted by their logarithms.
+# Prices that differ by this factor or more are plotted on a logarithmic axis.
 WIDE = 5.0
 INCHES = 7.5, 5.0
 STYLE = {
@@ -43,7 +43,7 @@ def plot(evaluation: Evaluation, target: Path) -> None:
     Raises
     ------
     ModelpickError
-        When the target is neither or cannot be written, or matplotlib is missing.
+        When the target has another suffix or cannot be written, or matplotlib is missing.
     """
     if target.suffix not in {".svg", ".png"}:
         raise ModelpickError(f"{target}: expected a name that ends in .svg or .png")
@@ -56,7 +56,7 @@ def has_prices(evaluation: Evaluation) -> bool:
 
 
 def drawn(evaluation: Evaluation, form: str = "svg", dark: bool = False, facecolor: str = "none") -> bytes:
-    """Draw what `plot` says, as ``svg`` or ``png``, in ink for a light or a dark page.
+    """Draw the picture of `plot` as ``svg`` or ``png``, in ink for a light or a dark page.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def _draw_frontiers(axes: Any, evaluation: Evaluation, colors: Mapping[str, str]
 
 
 def _draw_points(axes: Any, points: Sequence[_Point], colors: Mapping[str, str]) -> None:
-    """Mark policies, and name those whose names overlap none before."""
+    """Mark policies, and write those names that do not overlap earlier ones."""
     from matplotlib.ticker import LogLocator
 
     for result, *place in points:

@@ -1,4 +1,4 @@
-"""Policies: ways of picking a model for each of some queries, of artifacts and of those to compare them with."""
+"""Policies: ways of picking a model for each query, those of artifacts and those to compare them with."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,32 +19,32 @@ from ..formats.outcomes import Benchmark, Matrix
 from ..training.records import fitting_embeddings
 
 Indices = npt.NDArray[np.int64]
-# A weight of cost at which nothing else counts.
+# A weight of cost at which only the cost counts.
 PROHIBITIVE = 1e15
 
 
 class Policy(NamedTuple):
-    """How likely each model is called for each query."""
+    """The probability with which each model is called for each query."""
 
     label: str
     chances: Matrix
     """Float64, shape (n_queries, n_models), over the models of the records; rows sum to 1, or less where a model
     without records is picked."""
     picks: Sequence[str] = ()
-    """Of an artifact, the name picked for each query."""
+    """For an artifact, the name picked for each query."""
     artifact: str = ""
-    """Of an artifact, its label; the policies of one differ in their operating points."""
+    """For an artifact, its label; the policies of an artifact differ in their operating points."""
     keep: float | None = None
     """Operating point of the artifact; None is what it does by the objective, or by default where it takes none."""
     recorded: Mapping[str, str] = MappingProxyType({})
-    """Of an artifact, what it knows of its training records, see `roles`."""
+    """For an artifact, the roles in its metadata, see `roles`."""
 
 
 def best_models(benchmark: Benchmark, utility: Matrix) -> Indices:
     """Return each query's model of the highest known utility, shape (n_queries,); -1 where none is known.
 
-    Of equal ones one that did not fail, then that of the lower prices, in order of their kinds, then the first; unknown
-    prices are the highest.
+    Of equal utilities, a model that did not fail is preferred, then the one of the lower prices, in the order of the
+    kinds, then the first. Unknown prices count as the highest.
     """
     known = np.where(np.isnan(utility), -np.inf, utility)
     best = known == known.max(axis=1, keepdims=True)
@@ -56,12 +56,12 @@ def best_models(benchmark: Benchmark, utility: Matrix) -> Indices:
 
 
 def chosen(models: Indices, n_models: int) -> Matrix:
-    """Make the chances of picks, shape (n_queries, n_models); of -1, all are 0."""
+    """Make the chances of picks, shape (n_queries, n_models); all are 0 for the pick -1."""
     return np.vstack([np.eye(n_models), np.zeros(n_models)])[models]
 
 
 def labels(artifacts: Sequence[str | Path]) -> dict[str | Path, str]:
-    """Name artifacts by the stem of their file, or by its path where that is ambiguous."""
+    """Name artifacts by the stem of their file, or by its path where the stem is ambiguous."""
     stems = Counter(Path(artifact).stem for artifact in artifacts)
     return {one: Path(one).stem if stems[Path(one).stem] == 1 else str(one) for one in artifacts}
 
@@ -80,7 +80,7 @@ def loaded_for(
 
 
 class Request(TypedDict, total=False):
-    """What artifacts pick by, see `artifact_policies`."""
+    """Preferences that artifacts pick by, see `artifact_policies`."""
 
     objective: Objective
     keeps: Sequence[float]
@@ -89,9 +89,9 @@ class Request(TypedDict, total=False):
 
 
 def routed(artifacts: Sequence[str | Path], benchmark: Benchmark, **request: Unpack[Request]) -> list[Policy]:
-    """Return the policies of several artifacts, each named by its file's stem, or its path where that is ambiguous.
+    """Return the policies of several artifacts, each named by its file's stem, or its path where the stem is ambiguous.
 
-    Takes and raises what `artifact_policies` does.
+    Other arguments and errors are those of `artifact_policies`.
     """
     policies: list[Policy] = []
     for artifact, label in labels(artifacts).items():
@@ -121,11 +121,11 @@ def artifact_policies(
     keeps
         Operating points: shares of the best single model's quality to keep.
     candidates
-        Models that may win. By default those that a query has records of, as a service would ask its pool; all where
-        most queries have no more than one, as in a log.
+        Models that may win. By default these are the models that a query has records of, as a service picks from its
+        pool; in a log, where most queries have one record, all models may win.
     predict_category
-        Whether queries have the category that the artifact predicts, instead of the records'; ignored where it takes
-        the embedding alone.
+        Whether queries have the category that the artifact predicts, instead of the records'; ignored where the
+        artifact takes the embedding alone.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def artifact_policies(
 def _picked(
     selector: Selector, features: Matrix, benchmark: Benchmark, candidates: Sequence[str] | None, given: dict[str, Any]
 ) -> list[str]:
-    """Pick among what may win; nothing, "", where a query has records of no model of the artifact."""
+    """Pick among the models that may win; the pick is "" where no model of the artifact has records of the query."""
     known = ~np.isnan(benchmark.quality)
     if candidates is not None or benchmark.is_log:
         return selector.select_batch(features, candidates=candidates, **given)
@@ -185,7 +185,7 @@ def _predicts(selector: Selector, objective: Objective) -> bool:
 
 
 def recorded_roles(selector: Selector, objective: Objective) -> dict[str, str]:
-    """Name what `roles` does, as an artifact knows them of its training records: by the means that it records."""
+    """Return the `roles` by the means in an artifact's metadata."""
     objectives = {"strongest": Objective(), "cheapest": Objective(cost_weight=PROHIBITIVE), "best": objective}
     anything = np.zeros(selector.n_features_in_)  # the default model is that of all queries
     return {
@@ -196,7 +196,7 @@ def recorded_roles(selector: Selector, objective: Objective) -> dict[str, str]:
 
 
 def single_models(benchmark: Benchmark) -> list[Policy]:
-    """Return the policies that always call one model, of each with an outcome."""
+    """Return the policies that always call one model, for each model with an outcome."""
     n, m = benchmark.quality.shape
     return [
         Policy(name, chosen(np.full(n, model), m))
@@ -206,12 +206,12 @@ def single_models(benchmark: Benchmark) -> list[Policy]:
 
 
 def mixed(label: str, shares: npt.NDArray[np.float64], n_queries: int) -> Policy:
-    """Make the policy that calls each model for a share of the queries, whatever they are."""
+    """Make the policy that calls each model for a share of the queries, independent of the query."""
     return Policy(label, np.tile(shares, (n_queries, 1)))
 
 
 def roles(benchmark: Benchmark, objective: Objective) -> dict[str, str]:
-    """Name the strongest and the cheapest model of records, and the best by an objective, by their `model_means`.
+    """Name the strongest and the cheapest model of records, and the best model by an objective, by `model_means`.
 
     There is no cheapest where no cost is recorded.
     """

@@ -1,6 +1,6 @@
 """The choice between a weak and a strong model: how much of their gap is recovered, for how many strong calls.
 
-A router of two models is a number for each query, by how much it prefers the strong one, and a threshold. RouteLLM
+A router of two models is a preference for the strong model, a number for each query, and a threshold. RouteLLM
 measures all thresholds: I. Ong et al., RouteLLM: Learning to Route LLMs with Preference Data, 2024, section 3.
 """
 
@@ -21,22 +21,22 @@ from ..statistics.frontier import area
 from .policies import labels, loaded_for
 
 CALL_THRESHOLDS = (0.5, 0.8)
-# The number of RouteLLM's thresholds, evenly spaced in the share of calls; the last one comes on top.
+# The number of RouteLLM's thresholds, evenly spaced in the share of calls, without the last one.
 BINS = 10
 NO_GAP = "{} is not surely better than {}"
 Mask = npt.NDArray[np.bool_]
 
 
 class Calibration(Struct):
-    """The objective by which a share of the calls goes to the strong model, as near as the predictions allow."""
+    """The objective that sends a share of the calls to the strong model, as nearly as the predictions allow."""
 
     cost_weight: float
     costs: dict[str, float]
-    """What to give as ``costs=`` with it; nothing where the predicted costs count."""
+    """The ``costs=`` to give with the objective; empty where the predicted costs count."""
     share: float
-    """Calls to the strong model by it."""
+    """Share of calls to the strong model by this objective."""
     recovered: Estimate
-    """Part of the gap that is recovered by it."""
+    """Share of the gap that is recovered by this objective."""
 
 
 class Recovery(Struct):
@@ -44,11 +44,11 @@ class Recovery(Struct):
 
     name: str
     apgr: Estimate
-    """Average of the gap's recovered part over all shares of calls to the strong model; 0.5 by chance."""
+    """Average of the gap's recovered share over all shares of calls to the strong model; 0.5 by chance."""
     apgr_of_bins: Estimate
-    """The same by the trapezoids between RouteLLM's ten quantiles of the preference, which its papers state."""
+    """APGR by the trapezoids between ten quantiles of the preference, as RouteLLM's paper reports it."""
     call_shares: dict[str, Estimate]
-    """Recovered part of the gap -> smallest share of calls to the strong model; CPT."""
+    """Recovered share of the gap -> smallest share of calls to the strong model; CPT."""
     calibration: Calibration | None = None
     """For the share that was requested, if one was."""
 
@@ -66,7 +66,7 @@ class Preference(NamedTuple):
 def preferences(
     artifacts: Sequence[str | Path], benchmark: Benchmark, weak: str, strong: str, *, predict_category: bool = False
 ) -> list[Preference]:
-    """Ask artifacts for both models' scores of each query; raises what `artifact_policies` does."""
+    """Compute both models' scores of each query by artifacts; raises the errors of `artifact_policies`."""
     found = []
     for artifact, label in labels(artifacts).items():
         with loaded_for(artifact, benchmark, predict_category=predict_category) as (selector, features):
@@ -100,14 +100,15 @@ def recover(
 ) -> list[Recovery]:
     """Measure how much of the gap between two models artifacts recover, and for how many calls to the strong one.
 
-    Only queries on which both models have an outcome count. For each threshold of the preference, the strong model is
-    called above it: APGR averages the recovered part of the gap over the share of calls to the strong model; CPT is the
-    smallest share that recovers a part. Nothing is mixed: an artifact that prefers the wrong model is below 0.5.
+    Only queries on which both models have an outcome count. The strong model is called where the preference exceeds a
+    threshold. APGR is the average of the recovered share of the gap over all shares of calls to the strong model; CPT
+    is the smallest share of calls that recovers a given share of the gap. An artifact that prefers the wrong model has
+    an APGR below 0.5.
 
     Parameters
     ----------
     strong_share
-        Share of the calls that the strong model shall have: an objective is looked for that sends it as many.
+        Share of the calls for the strong model: the objective that sends it this share is found.
 
     Raises
     ------
@@ -152,7 +153,7 @@ def recover(
 
 
 class Calibrated(NamedTuple):
-    """An objective, and which queries it sends to the strong model."""
+    """An objective, and the queries that it sends to the strong model."""
 
     cost_weight: float
     costs: dict[str, float]
@@ -162,13 +163,14 @@ class Calibrated(NamedTuple):
 def calibrate(outcomes: Matrix, weak: str, strong: str, wanted: float) -> Calibrated:
     """Find the objective that sends a share of the queries to the strong model.
 
-    Where costs are predicted, it is a weight of these; else the strong model is given the cost 1, and the weight is the
-    threshold of the predicted difference of quality. A weight below 0 stands as that of a cost of the weak model.
+    Where costs are predicted, the objective weighs them. Otherwise the strong model is given the cost 1, so that the
+    weight is the threshold of the predicted difference of quality. A weight below 0 becomes a weight of a cost of the
+    weak model.
 
     Parameters
     ----------
     outcomes
-        By how much those of the strong model exceed the weak one's, (n, 3), see `Preference`.
+        By how much the outcomes of the strong model exceed the weak one's, (n, 3), see `Preference`.
     wanted
         Share of the queries, from 0 to 1.
     """
@@ -193,7 +195,7 @@ def calibrate(outcomes: Matrix, weak: str, strong: str, wanted: float) -> Calibr
 
 
 class _Curve:
-    """The recovered part of the gap over the share of calls to the strong model, for each sample of the queries."""
+    """The recovered share of the gap over the share of calls to the strong model, for each sample of the queries."""
 
     def __init__(self, scores: Vector, gap: Vector, chosen: Mask | None, seed: int) -> None:
         order = np.argsort(-scores, kind="stable")
@@ -228,7 +230,7 @@ def _from_0(points: Matrix) -> Matrix:
 
 
 def _first(x: Matrix, y: Matrix, wanted: Vector) -> Vector:
-    """Return the first x at which each curve, (b, k), reaches what is wanted of it, (b,), between points on a line."""
+    """Return the first x at which each curve, (b, k), reaches a wanted value, (b,), by linear interpolation."""
     rows, at = np.arange(len(x)), np.maximum((y >= wanted[:, None]).argmax(axis=1), 1)
     x0, x1, y0, y1 = x[rows, at - 1], x[rows, at], y[rows, at - 1], y[rows, at]
     rise = np.where(y1 > y0, y1 - y0, 1.0)

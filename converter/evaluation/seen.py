@@ -12,39 +12,44 @@ from ..formats.questions import TRAINING_QUESTIONS, digests, from_field
 
 
 class Seen(Struct):
-    """How many of the records' questions an artifact was trained on."""
+    """The number of the records' questions that an artifact was trained on."""
 
     artifact: str
     questions: int
     of: int
-    """Questions of the records."""
+    """Number of questions of the records."""
     measured: int
-    """Questions that no artifact was trained on, which are what is measured; 0 where there is none: all are, then."""
+    """Number of questions that no artifact was trained on: they are measured; if there are none, all questions are."""
 
     def __str__(self) -> str:
         stand = f"{self.artifact}: {self.questions:,} of {self.of:,} questions stand in its training records"
-        others = f"measured on the {self.measured:,} others" if self.measured else "what it does on others is unknown"
+        others = (
+            f"measured on the {self.measured:,} others"
+            if self.measured
+            else "its picks for other questions are unknown"
+        )
         return f"{stand}: {others}"
 
 
 def unseen(
     artifacts: Mapping[str, str | Path], benchmark: Benchmark, learned: Benchmark | None = None
 ) -> tuple[Benchmark, list[Seen]]:
-    """Leave out the questions that an artifact was trained on, unless nothing is left then.
+    """Leave out the questions that an artifact was trained on, unless no question would be left.
 
     Parameters
     ----------
     artifacts
-        By the names that they are shown under. One without digests is taken to know no question.
+        Artifacts by the names under which they are shown. An artifact without digests counts as trained on none of the
+        questions.
     learned
-        Records that all of them were trained on, if these are known.
+        Records that all artifacts were trained on, if they are known.
 
     Returns
     -------
     Benchmark
-        What to measure on.
+        Records to measure on.
     list of Seen
-        Of each artifact that was trained on some of the questions.
+        An entry for each artifact that was trained on some of the questions.
 
     Raises
     ------

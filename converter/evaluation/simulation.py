@@ -1,4 +1,4 @@
-"""Logs drawn from complete records, by a policy of one's choice: to try what a service's own log will tell."""
+"""Logs drawn from complete records by a chosen policy, to try out what a service's own log will tell."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,27 +11,27 @@ from modelpick.runtime.decision.outcomes import KINDS
 
 from ..formats.outcomes import Benchmark, Matrix
 
-# What the policies are that look at no artifact.
+# Names of the policies that need no artifact.
 UNIFORM, HARD = "uniform", "hard"
 
 
 def chances_of(benchmark: Benchmark, policy: str, explore: float, picks: Matrix | None = None) -> Matrix:
-    """Return how likely a policy picks each model for each question, (n_queries, n_models); rows sum to 1.
+    """Return the probability with which a policy picks each model for each question, (n_queries, n_models).
 
     Parameters
     ----------
     policy
-        "uniform"; "hard", which sends questions of a mean quality below the median to the best model, and the others to
-        the others; or the name of a model.
+        "uniform"; "hard", which sends questions of a mean quality below the median to the best model, and all other
+        questions to the other models; or the name of a model.
     explore
-        Share of the questions whose model is drawn from all instead, each as likely.
+        Share of the questions whose model is drawn from all models instead, with equal probabilities.
     picks
-        Of an artifact, instead of the policy: 1 for its pick.
+        An artifact's picks, instead of a policy: 1 for the picked model.
 
     Raises
     ------
     DocumentError
-        When the policy is none of these.
+        When the policy is unknown.
     """
     n, m = benchmark.quality.shape
     even = np.full((n, m), 1 / m)
@@ -51,7 +51,7 @@ def chances_of(benchmark: Benchmark, policy: str, explore: float, picks: Matrix 
 
 
 def simulated(benchmark: Benchmark, chances: Matrix, seed: int = 0) -> Benchmark:
-    """Draw a log: of each question the answer of one model, with its propensity.
+    """Draw a log: for each question the answer of one model, with its propensity.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def _drawn(chances: Matrix, seed: int) -> npt.NDArray[np.int64]:
 
 
 def to_records(log: Benchmark, policy: str, *, propensities: bool = True) -> Iterator[dict[str, Any]]:
-    """Yield the records of a log, as `read_records` reads them; with ``propensities=False`` without these."""
+    """Yield the records of a log, as `read_records` reads them; with propensities unless ``propensities=False``."""
     fields = {next(iter(kind.fields)): log.recorded[:, place] for place, kind in enumerate(KINDS)}
     for query, model in np.argwhere(~np.isnan(log.quality)).tolist():
         record: dict[str, Any] = {"query": log.queries[query], "category": log.categories[query]}

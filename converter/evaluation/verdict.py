@@ -1,4 +1,4 @@
-"""Verdicts: whether an artifact is worth calling, in a line."""
+"""Verdicts: one line that says whether an artifact is worth calling."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ ROUNDING = 1e-9
 
 
 class Verdict(Struct):
-    """Whether a policy is worth deploying, and why."""
+    """Whether a policy is worth deploying, and the reason."""
 
     policy: str
     pays: bool
@@ -28,8 +28,8 @@ def verdicts(evaluation: Evaluation) -> list[Verdict]:
     """Judge the artifacts' policies.
 
     A policy pays if its utility is surely higher than that of the best single model, or if it surely saves and its
-    quality is surely higher than that of any static mix of two models at the same price. On questions that it was
-    trained on, none does.
+    quality is surely higher than that of any static mix of two models at the same price. No policy pays on questions
+    that it was trained on.
     """
     mixes = {mix.name: mix for mix in evaluation.of("mix")}
     note = f" ({evaluation.estimator})" if evaluation.estimator == GUESSED else ""
@@ -43,7 +43,7 @@ def verdicts(evaluation: Evaluation) -> list[Verdict]:
 
 
 def all_pay(policies: Sequence[Policy], found: Sequence[Verdict]) -> bool:
-    """Return whether every operating point that was requested pays; where none was, what it picks by default."""
+    """Return whether each requested operating point pays; without any, whether the default picks pay."""
     pays = {verdict.policy: verdict.pays for verdict in found}
     pointed = {policy.artifact for policy in policies if policy.keep is not None}
     return all(pays[p.label] for p in policies if p.keep is not None or p.artifact not in pointed)
@@ -75,7 +75,7 @@ def _judged(result: Result, mix: Result | None, evaluation: Evaluation) -> Verdi
 
 
 def _kept(result: Result, single: str, unit: str) -> str:
-    """Say how good it is beside the best single model: by the share of its quality, if it has any."""
+    """Describe the quality compared with the best single model's: as a share of it, where its quality is above 0."""
     if np.isnan(result.kept.value):
         return f"{signed(result.gain)}{unit} over {single}"
     kept = percent(result.kept)
@@ -83,5 +83,5 @@ def _kept(result: Result, single: str, unit: str) -> str:
 
 
 def _surely(estimate: Estimate) -> bool:
-    """Whether it is above 0, by more than sums are rounded."""
+    """Whether an estimate is above 0 by more than the rounding of sums."""
     return estimate.low > ROUNDING

@@ -1,1 +1,1 @@
-"""Whether an artifact picks as the estimator does that it was made from."""
+"""Verification: whether an artifact picks as its estimator does."""

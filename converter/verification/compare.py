@@ -1,4 +1,4 @@
-"""Holds an artifact, run through `modelpick.runtime` in onnxruntime, against its scikit-learn estimator."""
+"""Compares an artifact, run through `modelpick.runtime` in onnxruntime, with its scikit-learn estimator."""
 
 import time
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def verify(
     samples: int = SAMPLES,
     done: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
-    """Hold an artifact against the JSON model that it should have been converted from, by the rules that it names.
+    """Compare an artifact with the JSON model that it should have been converted from, by the artifact's semantics.
 
     Parameters
     ----------
@@ -41,12 +41,12 @@ def verify(
     samples
         Number of queries to make.
     done
-        Called after each query with how many are done, and of how many.
+        Called after each query with the number of finished queries and of all queries.
 
     Raises
     ------
     DocumentError, ArtifactError, FeatureError
-        When one of them is refused, or the artifact was converted from another JSON model.
+        When the artifact or the model is refused, or the artifact was converted from another JSON model.
     """
     name = "<bytes>" if isinstance(artifact, bytes) else str(artifact)
     with Selector.load(artifact) as selector:
@@ -79,13 +79,13 @@ def compare(
     Parameters
     ----------
     selector, contents
-        The artifact, loaded, and what it holds.
+        The loaded artifact, and its contents.
     queries
         Shape (b, d).
     artifact, source
-        Names for the report; the source's is by default that of the estimator's JSON model.
+        Names for the report; by default, the source has the name of the estimator's JSON model.
     done
-        As above.
+        See `verify`.
     """
     start, made_of = time.perf_counter(), estimator.source_
     source = source or (made_of.name if made_of else "")
@@ -124,6 +124,6 @@ def compare(
 
 
 def trusted(selector: Selector, artifact: str, source: str) -> Report:
-    """Return the report of an artifact that is held against nothing; the names are for it."""
+    """Return the report of an artifact that was not compared, under the given names."""
     rules = selector.algorithm, selector.metadata.semantics
     return Report(one_line(artifact), one_line(source), *rules, 0, 0, 0, 0.0, 0.0, 0.0, None)

@@ -1,4 +1,4 @@
-"""What changes between two artifacts, and why: how a user sees what an upgrade of the rules does."""
+"""What changes between two artifacts, and why: shows users what an upgrade of the semantics does."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -16,40 +16,40 @@ from ..files.queries import Query, ask
 from .probes import SAMPLES, made_queries
 from .restored import restored_estimator
 
-# Scores that differ by less, relatively, are tied: each side adds them up in an order of its own.
+# Scores that differ by less, relatively, are tied: the two sides add numbers up in different orders.
 TIED = 1e-12
 
 
 class Kind(StrEnum):
-    """Why another model is picked; the first that holds."""
+    """Why another model is picked; of several reasons, the first counts."""
 
     tie = "tie"
-    """One side scores the two models equally, and so its rule for ties decided."""
+    """One side scores the two models equally, so that its tie rule decided."""
     neighbours = "other neighbours"
-    """KNN: other rows are the nearest, since distances are of other vectors, scaled ones for example, or k differs."""
+    """KNN: other rows are the nearest, since distances are between other vectors, such as scaled ones, or k differs."""
     weights = "other weights"
-    """KNN: the same rows are the nearest, but their votes weigh otherwise."""
+    """KNN: the same rows are the nearest, but their votes have other weights."""
     scores = "other scores"
-    """All else."""
+    """Any other reason."""
 
 
 class Change(NamedTuple):
     """A query for which the two pick differently."""
 
     query: int
-    """Its index."""
+    """Index of the query."""
     old: str
     new: str
     why: Kind
 
 
 class Diff(NamedTuple):
-    """What changes from an artifact to another."""
+    """What changes from one artifact to another."""
 
     rules: list[str]
     """Algorithm and semantics of each."""
     queries: list[Query]
-    """What they were compared on."""
+    """The queries that they were compared on."""
     changes: list[Change]
 
 
@@ -61,18 +61,18 @@ def diff(old: Path, new: Path, queries: Sequence[Query] | None = None, encoder: 
     old, new
         Paths of artifacts.
     queries
-        What to compare on; made from the model of the old artifact by default. The category of an embedding that is a
-        feature vector by itself does not count.
+        Queries to compare on; by default, they are made from the model of the old artifact. The category is ignored
+        where the embedding alone is a feature vector.
     encoder
-        What made the embeddings of the queries.
+        Encoder that made the embeddings of the queries.
 
     Raises
     ------
     ArtifactError
-        When an artifact is refused, was trained with another encoder, or was not converted from a JSON model of which
-        queries could be made.
+        When an artifact is refused, was trained with another encoder, or was not converted from a JSON model, so that
+        no queries can be made.
     FeatureError
-        When one of them refuses a query.
+        When one of the artifacts refuses a query.
     """
     with Selector.load(old) as before, Selector.load(new) as after:
         widths = before.n_features_in_, after.n_features_in_
@@ -92,7 +92,7 @@ def diff(old: Path, new: Path, queries: Sequence[Query] | None = None, encoder: 
 
 
 def _fitting(query: Query, width: int) -> Query:
-    """Leave the category away where the embedding alone is a feature vector."""
+    """Leave out the category where the embedding alone is a feature vector."""
     if query.embedding is None or len(query.embedding) < width:
         return query
     return structs.replace(query, category=None)
@@ -116,12 +116,12 @@ def changes(old: Selector, new: Selector, queries: Sequence[Query]) -> list[Chan
 
 
 def _are_of_one_model(old: Selector, new: Selector) -> bool:
-    """Whether rows of the one are rows of the other."""
+    """Whether the rows of both explanations can be compared."""
     return old.metadata.source_sha256 == new.metadata.source_sha256 != ""
 
 
 def _kind(before: Mapping[str, Any], after: Mapping[str, Any], is_one_model: bool) -> Kind:
-    """Take the explanations of both."""
+    """Find the reason from both explanations."""
     picked = before["model"], after["model"]
     for scores in (before["scores"], after["scores"]):
         if all(model in scores for model in picked) and isclose(*map(scores.get, picked), rel_tol=TIED):

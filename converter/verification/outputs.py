@@ -1,7 +1,7 @@
-"""What other languages run of an artifact, beside its estimator: the outputs of its whole graph.
+"""Compares the outputs of an artifact's whole graph, which other languages run, with its estimator.
 
-The runtime runs parts of a graph, and computes in numpy what it can do faster. Clients that are written from
-`docs/artifact.md` run the whole graph, and so what the page promises of it is held to the estimator here.
+The runtime runs subgraphs, and computes in numpy what is faster there. Clients that are written from docs/artifact.md
+run the whole graph. Therefore the outputs that the page promises are compared with the estimator here.
 """
 
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ from modelpick.runtime.session import Subgraph, open_session, runner
 from ..algorithms.base import Estimator, Matrix
 from ..algorithms.row import TOLERANCE
 
-# Every output; onnxruntime packs no copies of KNN rows for the few runs.
+# All outputs; onnxruntime packs no copies of KNN's rows, since there are only a few runs.
 WHOLE = Subgraph(unpacked_with=Table.K)
-# What a caller may count, under the other names that artifacts have had for it as well.
+# Inputs by which a caller sets the number of candidates, including the names that older artifacts have for them.
 ALIASES = {Input.CANDIDATES: (Input.CANDIDATES, format_1.KEPT)}
 
 
@@ -48,7 +48,7 @@ def differing_outputs(
 
 
 def _differing(output: str, found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> dict[int, tuple[str, str]]:
-    """Return the rows in which two arrays differ, with the first value of each that does."""
+    """Return the rows in which two arrays differ, each with its first values that differ."""
     if found.shape != expected.shape:
         pair = f"output {output} of shape {found.shape}", f"{expected.shape}"
         return dict.fromkeys(range(len(expected)), pair)

@@ -1,4 +1,4 @@
-"""Queries that are likely to separate an artifact from its estimator."""
+"""Queries on which an artifact and its estimator are likely to differ, if they do."""
 
 import numpy as np
 
@@ -8,15 +8,15 @@ from ..algorithms.base import Estimator, Matrix
 
 SAMPLES = 200
 SEED = 0
-# Kinds of queries that are made.
+# Number of kinds of made queries.
 KINDS = 6
 
 
 def made_queries(estimator: Estimator, samples: int) -> Matrix:
-    """Make queries that try an estimator where it is likeliest to fail, float64, shape (samples, d).
+    """Make queries where an artifact is most likely to differ from its estimator, float64, shape (samples, d).
 
-    In turn: its own vectors; the same, perturbed; midpoints between vectors of different models; random
-    directions as long as its vectors; one-hots alone; and the zero vector. The same each time.
+    In turn: the estimator's own vectors; perturbed vectors; midpoints between vectors of different models; random
+    directions as long as the vectors; one-hots alone; and the zero vector. Deterministic.
     """
     rng = np.random.default_rng(SEED)
     vectors, owners = estimator.row.probes(estimator)

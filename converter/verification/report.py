@@ -1,4 +1,4 @@
-"""What a verification finds, and how it is written for others."""
+"""The result of a verification, and how it is written to files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,30 +18,30 @@ class Disagreement(Struct):
 
     query: list[float]
     artifact: str
-    """Model that the artifact picks; where that agrees, the category that it predicts, or an output of its graph."""
+    """Model that the artifact picks; where the models agree, its predicted category, or an output of its graph."""
     estimator: str
-    """Model that the estimator picks, or category, or output."""
+    """Model that the estimator picks, or its category or output."""
     difference: float
     """Largest difference of their scores and distances, relative to 1 or more."""
 
 
 class Report(Struct):
-    """What a verification found."""
+    """The result of a verification."""
 
     artifact: str
     source: str
     algorithm: str
     semantics: str
-    """Rule set, and its version, by which the artifact picks."""
+    """Semantics by which the artifact picks, with their version."""
     queries: int
     agreed: int
-    """Queries with the same pick, the same scores, distances and outputs, and category if that is predicted."""
+    """Number of queries with the same pick, scores, distances and outputs, and the same predicted category if any."""
     tied: int
-    """Queries of those where float64's rounding decides, differently on the two sides."""
+    """Number of these queries in which float64's rounding decides, differently on the two sides."""
     score_difference: float
-    """Largest difference of scores among those, relative to 1 or more."""
+    """Largest difference of scores among the agreeing queries, relative to 1 or more."""
     distance_difference: float
-    """Largest difference of distances among those, relative to 1 or more."""
+    """Largest difference of distances among the agreeing queries, relative to 1 or more."""
     seconds: float
     worst: Disagreement | None
     """The disagreement with the largest difference."""
@@ -53,11 +53,11 @@ class Report(Struct):
 
 
 class DisagreementError(ModelpickError):
-    """What was made disagrees with what it was made of."""
+    """A file disagrees with its source."""
 
 
 class VerificationError(DisagreementError):
-    """An artifact disagrees with its estimator; ``report`` says on what."""
+    """An artifact disagrees with its estimator; ``report`` says on which query."""
 
     def __init__(self, report: Report) -> None:
         wrong = report.queries - report.agreed
@@ -73,7 +73,7 @@ def _at_worst(worst: Disagreement | None) -> str:
 
 
 def write_reports(reports: Sequence[Report], target: Path | None = None, junit: Path | None = None) -> None:
-    """Write reports as JSON and as JUnit XML, and the worst query of each that failed beside its artifact."""
+    """Write reports as JSON and as JUnit XML. Next to each artifact that failed, write its worst query."""
     if target is not None:
         write_atomically(target, msgspec.json.format(msgspec.json.encode(reports)))
     if junit is not None:

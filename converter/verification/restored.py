@@ -1,4 +1,4 @@
-"""The estimator of an artifact whose JSON model is not at hand."""
+"""The estimator of an artifact, without the JSON model's file."""
 
 import warnings
 from pathlib import Path
@@ -26,17 +26,17 @@ def restored_estimator(artifact: Path) -> Estimator:
     metadata = read_contents(*read_sealed(artifact)).metadata
     check_is_made(str(artifact), metadata)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DocumentWarning)  # they were shown when it was converted
+        warnings.simplefilter("ignore", DocumentWarning)  # warnings were shown at conversion
         return load_as_recorded(model, metadata)
 
 
 def is_made(metadata: Metadata) -> bool:
-    """Whether artifacts of such semantics are still made, so that there is an estimator to hold one to."""
+    """Whether artifacts of these semantics are still made, so that there is an estimator to compare with."""
     return (metadata.algorithm, metadata.semantics) in TABLE
 
 
 def check_is_made(name: str, metadata: Metadata) -> None:
-    """Refuse an artifact, of that name for messages, that has no estimator to hold it to.
+    """Refuse an artifact that has no estimator to compare it with; ``name`` is for messages.
 
     Raises
     ------
@@ -47,5 +47,5 @@ def check_is_made(name: str, metadata: Metadata) -> None:
         made = ", ".join(semantics for algorithm, semantics in TABLE if algorithm == metadata.algorithm)
         raise ArtifactError(
             f"{name}: expected semantics of which artifacts are still made, {made}, got {metadata.semantics}: it "
-            "can be run and restored, but not held to its model"
+            "can be run and restored, but not compared with its model"
         )

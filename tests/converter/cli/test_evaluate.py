@@ -18,7 +18,7 @@ def test_the_commands_evaluate_and_compare(artifacts, tmp_path):
     shared = ["evaluate", *artifacts, "--data", DATA]
     done = modelpick(*shared, "--json", "--plot", tmp_path / "plot.svg", "--picks", picks, "--train-data", DATA)
     assert done.returncode == 0
-    told = "56 of 56 questions stand in its training records: what it does on others is unknown"
+    told = "56 of 56 questions stand in its training records: its picks for other questions are unknown"
     assert done.stderr == "".join(f"warning: {name}: {told}\n" for name in ("knn", "kmeans"))
     found = json.loads(done.stdout)
     results = {result["name"]: result for result in found["results"]}
