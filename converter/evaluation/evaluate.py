@@ -162,8 +162,7 @@ class _Scale(NamedTuple):
     base: Vector
 
     def columns(self, name: str, chances: Matrix) -> dict[str, Vector]:
-        """Sum over the models: the outcome where it is known and the chance that it is known; both also for pairs with the
-        base."""
+        """Sum the known outcomes over the models, and the chances that they are known; also for pairs with the base."""
         known, base_known = ~np.isnan(self.values), ~np.isnan(self.base)
         got = (chances * np.where(known, self.values, 0.0)).sum(axis=1)
         weight = (chances * known).sum(axis=1)

@@ -2,7 +2,7 @@
 
 The vote: each row is a recorded answer, and votes for its model with a weight of its quality and speed. ``native/1``
 ranks rows by Euclidean distance, ``native/2`` by that between directions, ``trainer/1`` by cosine distance. See
-`modelpick.runtime.decision.voting.vote`.
+`modelpick.runtime.decision.voting.vote_many`.
 
 Outcomes: rows of one embedding are one question, with the outcomes of all its models, and questions are ranked by the
 distance between directions: the semantics ``queries``. See `modelpick.runtime.decision.shrinkage` for the prediction.
