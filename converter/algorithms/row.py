@@ -143,11 +143,9 @@ class Row(Generic[F, E]):
     distances: Callable[[E], Matrix] | None = None
     """Returns distances of some vectors to all others, infinite to itself, shape (s, n): what drift is ranked among."""
     fit: Callable[[Training], E] | None = None
-    """Trains: returns the fitted estimator, the same as loading the file of `write` gives."""
+    """Trains: returns the fitted estimator, the same as loading the file of `write` gives. None: cannot be trained."""
     write: Callable[[E, Training], dict[str, Any]] | None = None
     """Returns the fields of the JSON model of a trained estimator, without the fields that all algorithms have."""
-    train: Callable[[Training], dict[str, Any]] | None = None
-    """Trains and writes."""
     settings: frozenset[str] = frozenset()
     """Fields of `Settings` that training reads. The seed and the weights of outcomes are not listed."""
     grid: Callable[[Settings], list[Settings]] | None = None
@@ -199,13 +197,3 @@ def difference(left: Matrix, right: Matrix) -> float:
     with np.errstate(invalid="ignore"):
         differences = np.where(left == right, 0.0, np.abs(left - right) / np.maximum(1.0, np.abs(right)))
     return float(np.nan_to_num(differences, nan=np.inf).max(initial=0.0))
-
-
-def via_document(check: Callable[..., Any], build: Callable[..., E]) -> Callable[..., E]:
-    """Compose the two steps of a family that still has a document between the form and the estimator."""
-    return lambda form, source, reader, **options: build(check(form, source, reader), **options)
-
-
-def trained(fit: Callable[[Training], E], write: Callable[[E, Training], dict[str, Any]]) -> Callable[..., Any]:
-    """Compose what trains and what writes."""
-    return lambda training: write(fit(training), training)

@@ -1,4 +1,4 @@
-"""What every checked document has."""
+"""The JSON model that an estimator was loaded from."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class EncoderRecord(Struct, frozen=True):
 
 
 class Source(Struct, frozen=True, eq=False):
-    """What a document was made from, and the rules by which it picks."""
+    """The JSON that an estimator was loaded from, and the semantics by which it picks."""
 
     name: str
     """Path of the JSON, or ``<bytes>``, for messages."""
@@ -31,9 +31,3 @@ class Source(Struct, frozen=True, eq=False):
     """Those by which the estimator picks, with their version: ``native/1``."""
     fields: dict[str, Any]
     """Every field that a selector reads, as in the JSON, with `VECTOR` for each feature vector."""
-
-
-class Document(Struct, frozen=True, eq=False):
-    """A checked JSON model: one shape per algorithm, numpy arrays, nothing left to doubt."""
-
-    source: Source

@@ -22,7 +22,7 @@ from .points import operating_points
 from .records import required_embeddings
 
 # Algorithms that can be trained, in the order of the table.
-TRAINED = tuple(dict.fromkeys(row.algorithm for row in TABLE.values() if row.train))
+TRAINED = tuple(dict.fromkeys(row.algorithm for row in TABLE.values() if row.fit))
 # Version of the files that is written unless the user says otherwise.
 JSON_FORMAT = JSON_FORMATS[-1]
 
@@ -80,7 +80,7 @@ def trainer(algorithm: str, format_version: int = JSON_FORMAT, semantics: str = 
     """
     if algorithm not in TRAINED:
         raise DocumentError(f"algorithm: expected one of {', '.join(TRAINED)}, got '{algorithm}'")
-    able = [row for row in TABLE.values() if row.train and row.algorithm == algorithm]
+    able = [row for row in TABLE.values() if row.fit and row.algorithm == algorithm]
     wanted = f"{Semantics.native}/{format_version}" if semantics == Semantics.native else semantics
     found = [row for row in able if wanted in (row.semantics, row.unversioned)]
     if not found and semantics == Semantics.native:
@@ -151,9 +151,14 @@ def train(training: Training, algorithm: str | AnyRow, *, digests: bool = True) 
         When the algorithm is unknown, or cannot be trained on these records.
     """
     row = row_of(algorithm)
-    assert row.train is not None
+    assert row.fit is not None
+    assert row.write is not None
     with threadpool_limits(1):
-        fields: dict[str, object] = {"algorithm": row.algorithm, "trained": True, **row.train(training)}
+        fields: dict[str, object] = {
+            "algorithm": row.algorithm,
+            "trained": True,
+            **row.write(row.fit(training), training),
+        }
         if row.predicts:
             by = judged(training)
             if training.benchmark.is_log:

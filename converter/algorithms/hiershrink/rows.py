@@ -10,7 +10,7 @@ from modelpick.runtime.schema import Entry, Metric, Output
 from ...formats.outcomes import NANOSECONDS, Indices, Training
 from ..base import Matrix
 from ..centroids import distances_between, fit_clusters, near_clusters, nearest_clusters
-from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Probes, Row, WholeGraph, explained_scores, trained
+from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Probes, Row, WholeGraph, explained_scores
 from .estimators import SHRINKAGE, HierShrinkSelector
 from .forms import HierShrinkForm, load
 from .graph import OUTPUTS, add_graph
@@ -118,7 +118,6 @@ ROWS = (
         reads_trained=False,
         fit=_fit,
         write=_write,
-        train=trained(_fit, _write),
         grid=lambda settings: [settings],  # the original's recipe has nothing to tune
         settings=frozenset({"latency_weight"}),
     ),

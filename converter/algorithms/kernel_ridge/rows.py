@@ -18,7 +18,7 @@ from modelpick.runtime.schema import Entry, Output
 
 from ...formats.outcomes import Settings, Training
 from ..base import Matrix
-from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Probes, Row, Trial, WholeGraph, trained
+from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Probes, Row, Trial, WholeGraph
 from .estimators import KernelRidgeModelSelector
 from .forms import KernelRidgeForm, load, outcome_fields
 from .graph import OUTPUTS, add_graph, expands
@@ -138,7 +138,6 @@ _NEWEST = Row(
     hold=_hold,
     fit=_fit,
     write=_write,
-    train=trained(_fit, _write),
     grid=_grid,
     shared_trials=_trials,
     settings=frozenset({"gamma", "ridge", "landmarks"}),
@@ -147,6 +146,6 @@ _NEWEST = Row(
 )
 # The semantics of earlier versions answer as they did; nothing is trained by them any more.
 ROWS = (
-    replace(_NEWEST, semantics="native/1", fit=None, write=None, train=None, grid=None, shared_trials=None),
+    replace(_NEWEST, semantics="native/1", fit=None, write=None, grid=None, shared_trials=None),
     _NEWEST,
 )

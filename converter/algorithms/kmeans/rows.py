@@ -17,7 +17,7 @@ from ...graphs.centroids import OUTPUTS
 from ..base import Matrix
 from ..centroids import distances_between, fit_clusters, hold_clusters, near_clusters
 from ..choices import choices, describe_choices
-from ..row import Answer, Expected, Explanation, Probes, Row, explained_scores, trained
+from ..row import Answer, Expected, Explanation, Probes, Row, explained_scores
 from .estimators import ClusterScoreSelector, KMeansModelSelector
 from .forms import (
     CONSTANTS,
@@ -238,7 +238,6 @@ ROWS = (
         hold=hold_clusters,
         fit=_fit_nearest,
         write=_write_nearest,
-        train=trained(_fit_nearest, _write_nearest),
         grid=_grid,
         settings=frozenset({"clusters", "quality_weight"}),
         distances=lambda estimator: distances_between(estimator.cluster_centers_),
@@ -259,7 +258,6 @@ ROWS = (
         instead=first_generation,
         fit=_fit_scores,
         write=_write_scores,
-        train=trained(_fit_scores, _write_scores),
         grid=_grid,
         settings=frozenset(
             {

@@ -18,7 +18,7 @@ from modelpick.runtime.schema import Entry, Output
 from ...formats.outcomes import NANOSECONDS, Indices, Settings, Training
 from ...graphs import neighbours as graph_of
 from ..base import Matrix
-from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Option, Probes, Row, Trial, WholeGraph, fixed, trained
+from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Option, Probes, Row, Trial, WholeGraph, fixed
 from .estimators import VOTINGS, KNNModelSelector, OutcomeModelSelector
 from .expectations import found_neighbours, hold_neighbours
 from .forms import KNNForm, KNNForm2, KNNOutcomesForm, load_outcomes, load_rows, load_rows_2
@@ -255,7 +255,6 @@ _ROWS: Row[Any, KNNModelSelector] = Row(
     distances=lambda estimator: distances_between(estimator, estimator.row_groups_),
     fit=partial(_fit_rows, "native/1"),
     write=_write_rows,
-    train=trained(partial(_fit_rows, "native/1"), _write_rows),
     grid=_grid_rows,
     shared_trials=partial(_trials_of_rows, "native/1"),
     settings=frozenset({"k"}),
@@ -278,7 +277,6 @@ _QUERIES = Row(
     distances=lambda estimator: distances_between(estimator, np.arange(estimator.n_samples_fit_)),
     fit=_fit_queries,
     write=_write_queries,
-    train=trained(_fit_queries, _write_queries),
     grid=_grid_queries,
     shared_trials=_trials_of_queries,
     settings=frozenset({"k", "evidence"}),
@@ -297,12 +295,9 @@ ROWS = (
         load=load_rows_2,
         by_direction=True,
         fit=partial(_fit_rows, "native/2"),
-        train=trained(partial(_fit_rows, "native/2"), _write_rows),
         shared_trials=partial(_trials_of_rows, "native/2"),
     ),
-    replace(
-        _ROWS, semantics="trainer/1", by_direction=True, fit=None, write=None, train=None, grid=None, shared_trials=None
-    ),
-    replace(_QUERIES, semantics="queries/2", fit=None, write=None, train=None, grid=None, shared_trials=None),
+    replace(_ROWS, semantics="trainer/1", by_direction=True, fit=None, write=None, grid=None, shared_trials=None),
+    replace(_QUERIES, semantics="queries/2", fit=None, write=None, grid=None, shared_trials=None),
     _QUERIES,
 )

@@ -10,7 +10,7 @@ from sklearn.neural_network import MLPClassifier
 
 from ...formats.outcomes import Settings, Training
 from ..choices import describe_choices, expect_classifiers, hold_classifiers
-from ..row import Probes, Row, trained
+from ..row import Probes, Row
 from .estimators import MLPModelSelector
 from .forms import MLPForm, layer_fields, load
 from .graph import OUTPUTS, add_graph
@@ -88,7 +88,6 @@ ROWS = tuple(
         probes=_probes,
         fit=partial(_fit, semantics),
         write=_write,
-        train=trained(partial(_fit, semantics), _write),
         grid=_grid,
         settings=frozenset({"hidden", "quality_weight"}),
         expect=expect_classifiers,

@@ -31,7 +31,6 @@ from ..row import (
     Row,
     WholeGraph,
     explained_scores,
-    trained,
 )
 from .estimators import KernelClassifier, LinearClassifier, OneVsOneModelSelector, OneVsRestModelSelector
 from .forms import (
@@ -294,7 +293,6 @@ ROWS = (
         hold=hold_classifiers,
         fit=_fit_one_vs_rest,
         write=_write_one_vs_rest,
-        train=trained(_fit_one_vs_rest, _write_one_vs_rest),
         grid=_grid,
         settings=SETTINGS,
         by_direction=True,
@@ -306,7 +304,6 @@ ROWS = (
         instead=one_vs_rest_instead,
         fit=_fit_one_vs_one,
         write=_write_one_vs_one,
-        train=trained(_fit_one_vs_one, _write_one_vs_one),
         grid=_grid,
         settings=SETTINGS,
     ),

@@ -18,7 +18,7 @@ from support.catalogue import MODELS
 from support.recorded import routed
 
 ROWS = list(TABLE.values())
-TRAINED = [row for row in ROWS if row.train]
+TRAINED = [row for row in ROWS if row.fit]
 OPTIONS = {"defaults": {}, "linear": {"kernel": "linear"}, "landmarks": {"landmarks": 20}}
 CASES = [(row, option) for row in TRAINED for option, given in OPTIONS.items() if given.keys() <= row.settings]
 

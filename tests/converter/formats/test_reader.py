@@ -71,7 +71,7 @@ def written():
     trained = {
         f"{rules.algorithm} {rules.semantics}": (train(training, rules), rules.semantics)
         for rules in TABLE.values()
-        if rules.train
+        if rules.fit
     }
     return trained | {
         "svm trainer/1": (trained["svm native/1"][0], "trainer/1"),

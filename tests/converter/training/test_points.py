@@ -16,7 +16,7 @@ from support.recorded import encoded, record, routed
 pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")
 
 
-ROWS = {f"{rules.algorithm} {rules.semantics}": rules for rules in TABLE.values() if rules.train}
+ROWS = {f"{rules.algorithm} {rules.semantics}": rules for rules in TABLE.values() if rules.fit}
 
 
 @pytest.mark.parametrize("name", ["kernel_ridge native/2", "knn queries/3"])

@@ -62,7 +62,7 @@ REQUIRED["mlp", 2] = REQUIRED["mlp", 1] | {"": REQUIRED["mlp", 1][""] | {"format
 
 # What each row of the table that the original reads trains, and the rules by which it is read.
 TRAINED = {
-    f"{row.algorithm} {row.semantics}": row for row in TABLE.values() if row.train and row.algorithm != "kernel_ridge"
+    f"{row.algorithm} {row.semantics}": row for row in TABLE.values() if row.fit and row.algorithm != "kernel_ridge"
 }
 NAMES = [*TRAINED, *(path.name for path in sorted((ROOT / "models").glob("*.json")))]
 

@@ -15,7 +15,7 @@ from support.recorded import encoded, record, routed
 pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")
 
 
-ROWS = {f"{rules.algorithm} {rules.semantics}": rules for rules in TABLE.values() if rules.train}
+ROWS = {f"{rules.algorithm} {rules.semantics}": rules for rules in TABLE.values() if rules.fit}
 
 
 def test_tuning_tries_what_each_algorithm_has():
