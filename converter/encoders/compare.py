@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from modelpick.runtime.search.distances import directions
 from modelpick.runtime.text import Encoder
 
 from ..algorithms.row import AnyRow
@@ -75,16 +76,17 @@ def compare_encoders(
         When there are fewer than two queries.
     """
     row = trainer(ALGORITHM)
-    sweeps = []
-    for number, candidate in enumerate(candidates):
-        sweeps.append(_swept(candidate.benchmark, row, seed, number, len(candidates), done))
+    sweeps = [
+        _swept(candidate.benchmark, row, seed, number, len(candidates), done)
+        for number, candidate in enumerate(candidates)
+    ]
     benchmark = candidates[0].benchmark
     single = best_single(benchmark.quality)
     qualities = [outcomes_of(sweep.picks[:1], benchmark.quality)[0] for sweep in sweeps]
     best = int(np.argmax([np.nanmean(quality) for quality in qualities]))
-    beside = {"over single": benchmark.quality[:, single], "over best": qualities[best]}
+    others = {"over single": benchmark.quality[:, single], "over best": qualities[best]}
     columns = (
-        with_known({"quality": quality} | {name: quality - other for name, other in beside.items()})
+        with_known({"quality": quality} | {name: quality - other for name, other in others.items()})
         for quality in qualities
     )
     tables = resampled(columns, seed)
@@ -118,9 +120,8 @@ def similarity(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> 
 
 
 def _cosines(embeddings: npt.NDArray[np.float32]) -> Vector:
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    directions = embeddings.astype(np.float64) / np.where(lengths, lengths, 1.0)
-    cosines: Vector = directions @ directions.T
+    unit = directions(embeddings.astype(np.float64))
+    cosines: Vector = unit @ unit.T
     return cosines
 
 
