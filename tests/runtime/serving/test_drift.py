@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from modelpick.runtime import ArtifactError, DriftMonitor, Selector
+from modelpick.runtime.selector import Drift
 from support.artifacts import loaded
 from support.catalogue import knn
 
@@ -55,3 +56,11 @@ def test_only_rows_and_centroids_tell_drift(sample_artifacts, sample_queries):
         pytest.raises(ArtifactError, match="records distances"),
     ):
         selector.drift(sample_queries[0])
+
+
+def test_a_monitor_shares_what_is_as_far_as_99_of_100_rows_among_the_last():
+    monitor = DriftMonitor(window=4)
+    assert monitor.share == 0.0
+    ranks = [0.99, 0.98, 1.0, 0.5, 0.2, 0.3, 0.1]
+    assert [monitor.observe(Drift(1.0, rank)) for rank in ranks] == [1.0, 0.5, 2 / 3, 0.5, 0.25, 0.25, 0.0]
+    assert monitor.share == 0.0
