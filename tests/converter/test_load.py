@@ -127,6 +127,8 @@ def contents(estimator):
     def plain(value):
         if isinstance(value, BaseEstimator):
             return contents(value)
+        if hasattr(value, "_asdict"):
+            return {name: plain(one) for name, one in value._asdict().items()}
         if isinstance(value, list | tuple):
             return [plain(one) for one in value]
         return value.tolist() if isinstance(value, np.ndarray) else value
@@ -550,11 +552,11 @@ ACCEPTED = [
     (KMEANS, "cluster_models", ["é", "é"], "choice_models_", ["é", "é"]),
     (KMEANS, "cluster_models", {"1": "b", "0": "模型"}, "choice_models_", ["模型", "b"]),
     (SVM, "rbf_classifiers.1.model_name", "a", "choice_models_.1", "a"),
-    (SVM, "rbf_classifiers.0.rho", Raw(b"1" + b"0" * 30), "machines_.0.intercept_.0", -1e30),
+    (SVM, "rbf_classifiers.0.rho", Raw(b"1" + b"0" * 30), "machines_.0.intercept", -1e30),
     (SVM, "rbf_classifiers.0.gamma", 1e-300, "machines_.0.gamma", 1e-300),
-    (SVM, "kernel_type", None, "linear_", None),
+    (SVM, "kernel_type", None, "coef_", []),
     (LINEAR, "linear_classifiers.0.model_name", "模型", "choice_models_.0", "模型"),
-    (LINEAR, "linear_classifiers.1.weights.0", Raw(b"1" + b"0" * 30), "linear_.coef_.1.0", 1e30),
+    (LINEAR, "linear_classifiers.1.weights.0", Raw(b"1" + b"0" * 30), "coef_.1.0", 1e30),
     (LINEAR, "rbf_classifiers", None, "machines_", []),
 ]
 
