@@ -30,7 +30,7 @@ from modelpick.runtime.text.categories import CategoryPredictor
 from .algorithms.base import Matrix
 from .algorithms.row import TOLERANCE
 from .formats.decoding import Name, check_length, refuse
-from .formats.document import Source
+from .formats.source import Source
 from .statistics.folds import splits
 
 # Field of any JSON model that holds it; ours alone have it.

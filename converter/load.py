@@ -21,9 +21,9 @@ from .files.io import read_contents
 from .files.kinds import ARTIFACT, RECORDS, kind_of
 from .files.text import not_utf8
 from .formats.decoding import DocumentWarning, Refusal, check_fields_once, decode, decode_choice, refuse
-from .formats.document import ENCODER, JSON_FORMATS, VECTOR, EncoderRecord, Source
 from .formats.questions import TRAINING_QUESTIONS, from_field
 from .formats.reader import Reader
+from .formats.source import ENCODER, JSON_FORMATS, VECTOR, EncoderRecord, Source
 
 
 class _Header(Struct):

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from ..formats.distinct import Names
-from ..formats.document import Source
+from ..formats.source import Source
 
 if TYPE_CHECKING:
     from .row import AnyRow
@@ -24,7 +24,7 @@ class Estimator:
     ----------
     semantics : str
         Semantics by which it picks, and their version: "native/1".
-    model_names_ : ndarray of str, shape (n_models,)
+    classes_ : ndarray of str, shape (n_models,)
         Language models, in the order of scores.
     n_features_in_ : int
         Width of a query.
@@ -35,7 +35,7 @@ class Estimator:
     rows: ClassVar[Mapping[str, "AnyRow"]] = {}
     """Semantics -> row of the table; the table fills it in."""
     semantics: str = "native/1"
-    model_names_: Names
+    classes_: Names
     n_features_in_: int
     source_: Source | None = None
 

@@ -21,7 +21,7 @@ class ChoiceSelector(Estimator):
     ----------
     choice_models_ : ndarray of str, shape (n_choices,)
         Model of each choice, in file order.
-    model_names_ : ndarray of str, shape (n_models,)
+    classes_ : ndarray of str, shape (n_models,)
         Language models. Those that the file names come first, then those that only choices name. A model without a
         choice is never picked.
     """
@@ -38,7 +38,7 @@ class ChoiceSelector(Estimator):
 
     def best_per_model(self, scores: Matrix) -> Matrix:
         """Take the highest score among the choices of each model: (b, n_choices) -> (b, n_models)."""
-        index = {name: i for i, name in enumerate(self.model_names_)}
+        index = {name: i for i, name in enumerate(self.classes_)}
         return best_per_model(scores, [index[name] for name in self.choice_models_], len(index))
 
     def predict(self, X: npt.ArrayLike) -> Names:
@@ -50,7 +50,7 @@ class ChoiceSelector(Estimator):
     def set_choices(self, models: Sequence[str], named: Sequence[str] = ()) -> None:
         """Set the model of each choice, and what models the file names."""
         self.choice_models_ = name_array(models)
-        self.model_names_ = name_array(list(dict.fromkeys([*named, *models])))
+        self.classes_ = name_array(list(dict.fromkeys([*named, *models])))
 
 
 def describe_choices(estimator: ChoiceSelector, rows: int, tie_rule: str, values_per_query: int) -> dict[str, Any]:
@@ -108,5 +108,5 @@ def expect_classifiers(
     nothing = np.empty(0)
     chosen = choices(estimator, queries, [why["classifier"] for why in explained])
     for why, choice in zip(explained, chosen, strict=True):
-        answer = Answer(explained_scores(why, estimator.model_names_), nothing)
+        answer = Answer(explained_scores(why, estimator.classes_), nothing)
         yield Expected(answer, Answer(choice.scores, nothing), choice.models, choice.tied)

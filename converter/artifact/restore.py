@@ -22,7 +22,7 @@ from modelpick.runtime.loading import Contents, read_contents
 from modelpick.runtime.schema import PREFIX, Entry, Stored, names
 
 from ..files.io import write_atomically
-from ..formats.document import VECTOR
+from ..formats.source import VECTOR
 
 Matrix = npt.NDArray[np.float64]
 # How JSON writes it where it is a value: not within another string, nor as a key.

@@ -16,7 +16,7 @@ from modelpick.runtime.schema import ARTIFACT_FORMAT, PREFIX, Entry, Input, name
 
 from ..algorithms.base import Estimator
 from ..categories import classifier_entries
-from ..formats.document import ENCODER, Source
+from ..formats.source import ENCODER, Source
 from ..graphs.builder import LARGE_TENSORS
 from ..graphs.exact_search import ExactSearch
 from ..graphs.exporting import drop_waiting
@@ -101,7 +101,7 @@ def _described(estimator: Estimator, source: Source | None) -> dict[str, Any]:
         Entry.FORMAT_VERSION: ARTIFACT_FORMAT,
         Entry.ALGORITHM: estimator.row.algorithm,
         Entry.SEMANTICS: estimator.row.semantics,
-        Entry.MODEL_NAMES: list(estimator.model_names_),
+        Entry.MODEL_NAMES: list(estimator.classes_),
         Entry.N_FEATURES_IN: estimator.n_features_in_,
         Entry.SOURCE_SHA256: source.sha256 if source else "",
         Entry.TOOLS: {tool: version(tool) for tool in TOOLS},

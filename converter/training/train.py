@@ -14,9 +14,9 @@ from ..algorithms.knn.estimators import NATIVE_1
 from ..algorithms.row import AnyRow, Semantics
 from ..algorithms.speeds import decaying_speeds
 from ..categories import FIELD, train_classifier
-from ..formats.document import ENCODER, JSON_FORMATS
 from ..formats.outcomes import NANOSECONDS, Benchmark, Settings, Training
 from ..formats.questions import TRAINING_QUESTIONS, to_field
+from ..formats.source import ENCODER, JSON_FORMATS
 from .crossvalidation import best_single, judged
 from .points import operating_points
 from .records import required_embeddings

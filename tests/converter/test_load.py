@@ -545,7 +545,7 @@ ACCEPTED = [
     (KNN, "latencies", MISSING, "speeds_", [1.0] * 3),
     (KNN, "latencies.1", -(2**63), "speeds_", [0.0, 1.0, 0.0]),
     (KNN, "latencies.1", 2**63 - 1, "speeds_", [1.0, 0.0, 1.0]),
-    (KNN, "labels", ["é", "模型", "🙂"], "model_names_", ["é", "模型", "🙂"]),
+    (KNN, "labels", ["é", "模型", "🙂"], "classes_", ["é", "模型", "🙂"]),
     (KNN, "labels", ["a", "a", "a"], "model_indices_", [0, 0, 0]),
     (SAMPLES, "samples.1.quality", 0.75, "qualities_", [0.25, 0.75]),
     (KMEANS, "centroids.0.0", Raw(b"1" + b"0" * 30), "cluster_centers_.0.0", 1e30),

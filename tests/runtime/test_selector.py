@@ -51,7 +51,7 @@ def test_scores_and_explains_as_the_estimator(artifacts, name):
     with Selector.load(str(artifacts / f"{name}.onnx")) as selector:
         for query, expected in zip(QUERIES, estimator.decision_function(QUERIES), strict=True):
             scores, explained = selector.scores(query), selector.explain(query)
-            assert list(selector.model_names) == list(estimator.model_names_)
+            assert list(selector.model_names) == list(estimator.classes_)
             known = dict(zip(selector.model_names, expected, strict=True))  # those that won no cluster have no score
             assert scores == pytest.approx({name: known[name] for name in known if np.isfinite(known[name])}, rel=1e-12)
             assert selector.select(query) == explained["model"] == max(scores, key=scores.get)

@@ -33,7 +33,7 @@ class HierShrinkSelector(Estimator, ClassifierMixin, BaseEstimator):
 
     Attributes
     ----------
-    model_names_ : ndarray of str, shape (n_models,)
+    classes_ : ndarray of str, shape (n_models,)
         In order of the first record.
     coarse_means_ : ndarray of float64, shape (coarse, n_models)
         Shrunk mean qualities.
@@ -47,7 +47,7 @@ class HierShrinkSelector(Estimator, ClassifierMixin, BaseEstimator):
     """
 
     semantics = "native/1"
-    model_names_: Names
+    classes_: Names
     n_features_in_: int
 
     def __init__(self, coarse_centroids: Matrix, fine_centroids: Matrix, cost_weight: float = 0.0) -> None:
@@ -63,7 +63,7 @@ class HierShrinkSelector(Estimator, ClassifierMixin, BaseEstimator):
         """Sum up records: queries, (n, d), and models, qualities and latencies in nanoseconds, (n,) each."""
         queries: Matrix = check_array(X, dtype=np.float64)
         self.n_features_in_ = queries.shape[1]
-        self.model_names_, models = indexed(y)
+        self.classes_, models = indexed(y)
         self.row_groups_ = row_groups(queries)
         self.queries_ = queries[np.unique(self.row_groups_, return_index=True)[1]]
         counts = np.bincount(models)
@@ -103,7 +103,7 @@ class HierShrinkSelector(Estimator, ClassifierMixin, BaseEstimator):
     def predict(self, X: npt.ArrayLike) -> Names:
         """Names of the picked models, shape (b,); equal scores go to the first."""
         best = self.decision_function(X).argmax(axis=1)
-        names: Names = self.model_names_[best]
+        names: Names = self.classes_[best]
         return names
 
 

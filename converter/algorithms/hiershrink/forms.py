@@ -6,8 +6,8 @@ import numpy as np
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from ...formats.decoding import INT64, IgnoredSize, Name, refuse
-from ...formats.document import Source
 from ...formats.reader import Reader
+from ...formats.source import Source
 from .estimators import HierShrinkSelector
 
 

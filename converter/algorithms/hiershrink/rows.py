@@ -21,7 +21,7 @@ COARSE, FINE = 20, 100
 
 def _describe(estimator: HierShrinkSelector) -> dict[str, Any]:
     return {
-        Entry.CHOICES: list(estimator.model_names_),
+        Entry.CHOICES: list(estimator.classes_),
         Entry.ROWS: len(estimator.row_groups_),
         Entry.K: 0,
         Entry.METRIC: Metric.EUCLIDEAN,
@@ -43,7 +43,7 @@ def _probes(estimator: HierShrinkSelector) -> Probes:
 
 
 def _expect(estimator: HierShrinkSelector, queries: Matrix, explained: Sequence[Explanation]) -> Iterator[Expected]:
-    names = estimator.model_names_
+    names = estimator.classes_
     for why, coarse_distances, distances in zip(explained, *estimator.nearest(queries), strict=True):
         coarse_close, coarse = near_clusters(coarse_distances, why["coarse_cluster"])
         close, fine = near_clusters(distances, why["cluster"])

@@ -38,7 +38,7 @@ class KernelRidgeModelSelector(Estimator, ClassifierMixin, BaseEstimator):
         0 for kinds that are not predicted.
     intercept_ : ndarray of float64, shape (n_kinds, n_models)
         Mean outcomes; NaN for kinds that are not predicted.
-    model_names_ : ndarray of str, shape (n_models,)
+    classes_ : ndarray of str, shape (n_models,)
     default_ : str
         Model that is best on average.
     operating_points_ : dict or None
@@ -70,7 +70,7 @@ class KernelRidgeModelSelector(Estimator, ClassifierMixin, BaseEstimator):
         self.support_vectors_, self.n_features_in_ = support_vectors, support_vectors.shape[1]
         held = n_held(known_kinds(intercept))
         self.dual_coef_, self.intercept_ = np.ascontiguousarray(dual_coef[:, :held]), intercept[:held]
-        self.model_names_: Names = name_array(model_names)
+        self.classes_: Names = name_array(model_names)
         self.default_ = default or model_names[int(intercept[QUALITY].argmax())]
         self.operating_points_ = operating_points
         return self
@@ -89,5 +89,5 @@ class KernelRidgeModelSelector(Estimator, ClassifierMixin, BaseEstimator):
         """Names of the picked models, shape (b,): the highest quality; of equal ones the cheaper, then the first."""
         outcomes = self.predict_outcomes(X)
         picked = choose(utilities(outcomes, Objective()), outcomes[:, COST])
-        names: Names = self.model_names_[picked]
+        names: Names = self.classes_[picked]
         return names

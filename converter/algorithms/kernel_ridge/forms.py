@@ -9,9 +9,9 @@ from modelpick.runtime.decision.objective import known_kinds
 from modelpick.runtime.decision.outcomes import OUTCOMES, PLACES, QUALITY
 
 from ...formats.decoding import Name, Size, check_length, check_size, refuse
-from ...formats.document import Source
 from ...formats.operating_points import OperatingPoints, checked_points
 from ...formats.reader import Reader
+from ...formats.source import Source
 from .estimators import KernelRidgeModelSelector
 
 

@@ -31,7 +31,7 @@ GAMMAS, RIDGES = (0.5, 1.0, 2.0, 4.0), (1.0, 2.0, 4.0, 8.0, 16.0)
 def _describe(estimator: KernelRidgeModelSelector) -> dict[str, Any]:
     count, width = estimator.support_vectors_.shape
     entries: dict[str, Any] = {
-        Entry.CHOICES: list(estimator.model_names_),
+        Entry.CHOICES: list(estimator.classes_),
         Entry.ROWS: count,
         Entry.K: 0,
         Entry.TIE_RULE: "utility, then cost, then model",
@@ -49,7 +49,7 @@ def _describe(estimator: KernelRidgeModelSelector) -> dict[str, Any]:
 def _expect(
     estimator: KernelRidgeModelSelector, queries: Matrix, explained: Sequence[Explanation]
 ) -> Iterator[Expected]:
-    names, nothing = estimator.model_names_, np.empty(0)
+    names, nothing = estimator.classes_, np.empty(0)
     for why, outcomes in zip(explained, estimator.predict_outcomes(queries), strict=True):
         known = known_kinds(outcomes)
         found = [[why["outcomes"][name].get(kind, np.nan) for name in names] for kind in known]

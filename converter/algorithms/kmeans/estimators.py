@@ -54,7 +54,7 @@ class ClusterScoreSelector(Estimator, KMeans):
         Scores over all queries.
     global_support_ : ndarray of int64, shape (n_models,)
         Records behind each of the global scores.
-    model_names_ : ndarray of str, shape (n_models,)
+    classes_ : ndarray of str, shape (n_models,)
     """
 
     semantics = "native/2"
@@ -71,7 +71,7 @@ class ClusterScoreSelector(Estimator, KMeans):
     ) -> Self:
         """Take over centroids, (c, d), the names of the models, and the tables of the attributes."""
         self.cluster_centers_, self.n_features_in_ = X, X.shape[1]
-        self.model_names_: Names = name_array(y)
+        self.classes_: Names = name_array(y)
         self.scores_, self.support_, self.cluster_sizes_ = scores, support, cluster_sizes
         self.global_scores_, self.global_support_ = global_scores, global_support
         return self
@@ -89,5 +89,5 @@ class ClusterScoreSelector(Estimator, KMeans):
     def predict(self, X: npt.ArrayLike) -> Names:
         """Names of the picked models, shape (b,); equal scores go to the first."""
         best = self.decision_function(X).argmax(axis=1)
-        names: Names = self.model_names_[best]
+        names: Names = self.classes_[best]
         return names

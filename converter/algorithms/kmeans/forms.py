@@ -9,8 +9,8 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from ...files.io import Contents
 from ...formats.decoding import INT64, Count, IgnoredSize, Name, Size, check_length, check_size, decode, refuse
 from ...formats.digests import digest
-from ...formats.document import Source
 from ...formats.reader import Reader
+from ...formats.source import Source
 from .estimators import ClusterScoreSelector, KMeansModelSelector
 
 # JSON path -> the only value that is known.

@@ -53,7 +53,7 @@ def _expect_nearest(
 ) -> Iterator[Expected]:
     chosen = choices(estimator, queries, [why["cluster"] for why in explained])
     for why, choice in zip(explained, chosen, strict=True):
-        answer = Answer(explained_scores(why, estimator.model_names_), np.array([why["distance"]]))
+        answer = Answer(explained_scores(why, estimator.classes_), np.array([why["distance"]]))
         yield Expected(answer, Answer(choice.scores, np.array([-choice.best])), choice.models, choice.tied)
 
 
@@ -79,14 +79,14 @@ def _write_nearest(estimator: KMeansModelSelector, training: Training) -> dict[s
         "cluster_models": list(estimator.choice_models_),
         "n_clusters": clusters,
         "efficiency_weight": 0.1 if quality_weight is None else 1.0 - quality_weight,
-        "model_names": list(estimator.model_names_),
+        "model_names": list(estimator.classes_),
     }
 
 
 def _describe_scores(estimator: ClusterScoreSelector) -> dict[str, Any]:
     centers = estimator.cluster_centers_
     return {
-        Entry.CHOICES: list(estimator.model_names_),
+        Entry.CHOICES: list(estimator.classes_),
         Entry.ROWS: len(centers),
         Entry.K: 0,
         Entry.METRIC: Metric.EUCLIDEAN,
@@ -102,7 +102,7 @@ def _probes_scores(estimator: ClusterScoreSelector) -> Probes:
 def _expect_scores(
     estimator: ClusterScoreSelector, queries: Matrix, explained: Sequence[Explanation]
 ) -> Iterator[Expected]:
-    names = estimator.model_names_
+    names = estimator.classes_
     for why, distances in zip(explained, estimator.transform(queries), strict=True):
         close, cluster = near_clusters(distances, why["cluster"])
         models = set(names[estimator.scores_[close].argmax(axis=1)])
@@ -141,7 +141,7 @@ def _fit_scores(training: Training) -> ClusterScoreSelector:
 
 
 def _write_scores(estimator: ClusterScoreSelector, training: Training) -> dict[str, Any]:
-    benchmark, settings, names = training.benchmark, training.settings, list(estimator.model_names_)
+    benchmark, settings, names = training.benchmark, training.settings, list(estimator.classes_)
     objective, clusters = _objective(settings), len(estimator.cluster_centers_)
     return {
         "format_version": 2,

@@ -69,17 +69,17 @@ class KNNModelSelector(ExactNeighbors):
 
     Attributes
     ----------
-    model_names_ : ndarray of str, shape (n_models,)
+    classes_ : ndarray of str, shape (n_models,)
         Language models, in order of their first row.
     model_indices_ : ndarray of int64, shape (n,)
-        Index into ``model_names_`` of each row.
+        Index into ``classes_`` of each row.
     qualities_, speeds_ : ndarray of float64, shape (n,)
         What each row's vote weighs, see `modelpick.runtime.decision.voting.vote_weights`.
     row_groups_ : ndarray of int64, shape (n,)
         Number of each row among the distinct rows, which count in order of their first appearance.
     """
 
-    model_names_: Names
+    classes_: Names
     row_groups_: npt.NDArray[np.int64]
 
     def __init__(self, n_neighbors: int = 5, semantics: str = "native/1") -> None:
@@ -117,7 +117,7 @@ class KNNModelSelector(ExactNeighbors):
             Latency of each row in nanoseconds, int64, shape (n,); without them every speed is 1.
         """
         self.keep(X)
-        self.model_names_, self.model_indices_ = indexed(y)
+        self.classes_, self.model_indices_ = indexed(y)
         self.qualities_ = np.full(len(X), DEFAULT_QUALITY) if qualities is None else qualities
         self.speeds_ = np.ones(len(X)) if latencies is None else VOTINGS[self.semantics].speeds(latencies)
         self.row_groups_ = row_groups(X)
@@ -130,7 +130,7 @@ class KNNModelSelector(ExactNeighbors):
     def predict(self, X: npt.ArrayLike) -> Names:
         """Names of the picked models, shape (b,)."""
         winners = self.vote(self.kneighbors(X, return_distance=False)).picks
-        names: Names = self.model_names_[winners]
+        names: Names = self.classes_[winners]
         return names
 
     def vote(self, rows: npt.NDArray[np.int64]) -> Vote:
@@ -138,8 +138,8 @@ class KNNModelSelector(ExactNeighbors):
         weights = vote_weights(self.qualities_[rows], self.speeds_[rows], self.weights)
         preferred = None
         if VOTINGS[self.semantics].ties_by_name:
-            preferred = np.argsort(np.argsort(self.model_names_, kind="stable"), kind="stable").astype(np.int64)
-        return vote_many(self.model_indices_[rows], weights, len(self.model_names_), preferred=preferred)
+            preferred = np.argsort(np.argsort(self.classes_, kind="stable"), kind="stable").astype(np.int64)
+        return vote_many(self.model_indices_[rows], weights, len(self.classes_), preferred=preferred)
 
 
 class OutcomeModelSelector(ExactNeighbors):
@@ -157,7 +157,7 @@ class OutcomeModelSelector(ExactNeighbors):
 
     Attributes
     ----------
-    model_names_ : ndarray of str, shape (n_models,)
+    classes_ : ndarray of str, shape (n_models,)
         Language models, in order of their first row.
     outcomes_ : ndarray of float64, shape (n_queries, n_kinds, n_models)
         Outcomes of each model on each query, means of its rows; NaN where they are not known.
@@ -168,7 +168,7 @@ class OutcomeModelSelector(ExactNeighbors):
     operating_points_ : dict or None
     """
 
-    model_names_: Names
+    classes_: Names
     row_groups_: npt.NDArray[np.int64]
 
     def __init__(
@@ -217,8 +217,8 @@ class OutcomeModelSelector(ExactNeighbors):
         self.row_groups_ = row_groups(X)
         self.first_row_ = np.unique(self.row_groups_, return_index=True)[1].astype(np.int64)
         self.keep(taken(X, self.first_row_))
-        self.model_names_, models = indexed(y)
-        shape = (len(self.first_row_), n_held(known_kinds(outcomes[:, :, None])), len(self.model_names_))
+        self.classes_, models = indexed(y)
+        shape = (len(self.first_row_), n_held(known_kinds(outcomes[:, :, None])), len(self.classes_))
         sums, counts = np.zeros(shape), np.zeros(shape)
         for kind in range(shape[1]):
             known = ~np.isnan(outcomes[:, kind])
@@ -229,7 +229,7 @@ class OutcomeModelSelector(ExactNeighbors):
             self.outcomes_ = sums / counts
         self.deviations_ = [deviations(self.outcomes_[:, kind]) for kind in range(shape[1])]
         means = model_means(self.outcomes_[:, QUALITY])
-        self.default_ = default or str(self.model_names_[int(means.argmax())])
+        self.default_ = default or str(self.classes_[int(means.argmax())])
         self.operating_points_ = operating_points
         return self
 
@@ -262,7 +262,7 @@ class OutcomeModelSelector(ExactNeighbors):
 
     def predict(self, X: npt.ArrayLike) -> Names:
         """Names of the picked models, shape (b,): the highest quality among those with the evidence."""
-        names: Names = self.model_names_[self.pick(self.kneighbors(X, return_distance=False), Objective())]
+        names: Names = self.classes_[self.pick(self.kneighbors(X, return_distance=False), Objective())]
         return names
 
     def pick(self, rows: npt.NDArray[np.int64], objective: Objective) -> npt.NDArray[np.int64]:

@@ -44,7 +44,7 @@ def found_neighbours(
     chosen = np.array([[numbers.get(one["row"], -1) for one in why["neighbours"]] for why in explained])
     for why, nearest, rows, rounded in zip(explained, *followed(estimator, queries, chosen, groups), strict=True):
         distances = np.array([neighbour["distance"] for neighbour in why["neighbours"]])
-        answer = Answer(explained_scores(why, estimator.model_names_), distances)
+        answer = Answer(explained_scores(why, estimator.classes_), distances)
         yield Found(answer, nearest, rows, bool(rounded))
 
 

@@ -12,10 +12,10 @@ from modelpick.runtime.decision.outcomes import KINDS, PLACES, PRICES, QUALITY, 
 from modelpick.runtime.schema import Metric
 
 from ...formats.decoding import INT64, Count, IgnoredSize, Name, Nanoseconds, check_length, refuse
-from ...formats.document import Source
 from ...formats.operating_points import OperatingPoints, checked_points
 from ...formats.outcomes import NANOSECONDS
 from ...formats.reader import Reader
+from ...formats.source import Source
 from ..base import Matrix
 from .estimators import DEFAULT_QUALITY, DEFAULT_SHRINKAGE, NATIVE_1, KNNModelSelector, OutcomeModelSelector
 

@@ -39,7 +39,7 @@ def _describe_rows(estimator: KNNModelSelector) -> dict[str, Any]:
     tied = "name" if VOTINGS[estimator.semantics].ties_by_name else "best-ranked neighbour"
     distinct = int(estimator.row_groups_.max()) + 1
     return {
-        Entry.CHOICES: list(estimator.model_names_),
+        Entry.CHOICES: list(estimator.classes_),
         Entry.ROWS: len(estimator.row_groups_),
         Entry.K: min(estimator.n_neighbors, estimator.n_samples_fit_),
         Entry.METRIC: estimator.ranking,
@@ -60,7 +60,7 @@ def _expect_rows(estimator: KNNModelSelector, queries: Matrix, explained: Sequen
     rows = {row: row for row in range(estimator.n_samples_fit_)}
     for found in found_neighbours(estimator, queries, explained, estimator.row_groups_, rows):
         outcome = estimator.vote(found.rows[None])
-        models = {estimator.model_names_[outcome.picks[0]]}
+        models = {estimator.classes_[outcome.picks[0]]}
         yield Expected(found.explained, Answer(outcome.scores[0], found.distances), models, found.rounded)
 
 
@@ -77,7 +77,7 @@ def _describe_queries(estimator: OutcomeModelSelector) -> dict[str, Any]:
     distinct = estimator.n_samples_fit_
     k = min(estimator.n_neighbors, distinct)
     entries: dict[str, Any] = {
-        Entry.CHOICES: list(estimator.model_names_),
+        Entry.CHOICES: list(estimator.classes_),
         Entry.ROWS: len(estimator.row_groups_),
         Entry.K: k,
         Entry.METRIC: estimator.ranking,
@@ -99,7 +99,7 @@ def _describe_queries(estimator: OutcomeModelSelector) -> dict[str, Any]:
 def _expect_queries(
     estimator: OutcomeModelSelector, queries: Matrix, explained: Sequence[Explanation]
 ) -> Iterator[Expected]:
-    names, numbers = estimator.model_names_, {int(row): query for query, row in enumerate(estimator.first_row_)}
+    names, numbers = estimator.classes_, {int(row): query for query, row in enumerate(estimator.first_row_)}
     pairs = found_neighbours(estimator, queries, explained, np.arange(estimator.n_samples_fit_), numbers)
     for found, why in zip(pairs, explained, strict=True):
         outcomes = estimator.outcomes(found.rows[None])[0]
@@ -122,7 +122,7 @@ def _with_evidence(estimator: OutcomeModelSelector, rows: npt.NDArray[np.int64])
     The first mask holds the models that have it whatever the roundings, the second adds those that roundings decide.
     """
     if not estimator.evidence:
-        everything = np.full(len(estimator.model_names_), True)
+        everything = np.full(len(estimator.classes_), True)
         return everything, everything
     statistics, margin = estimator.t_statistics(rows[None], Objective())[0], TOLERANCE * max(1.0, estimator.evidence)
     return statistics > estimator.evidence + margin, statistics > estimator.evidence - margin
@@ -203,7 +203,7 @@ def _grid_queries(settings: Settings) -> list[Settings]:
 def _of_benchmark(estimator: ExactNeighbors, training: Training) -> Indices:
     """Return the index among the benchmark's models of each of the estimator's, shape (n_models,)."""
     index = {name: model for model, name in enumerate(training.benchmark.model_names)}
-    return np.array([index[name] for name in estimator.model_names_])
+    return np.array([index[name] for name in estimator.classes_])
 
 
 def _with_most(training: Training, grid: Sequence[Settings]) -> Training:

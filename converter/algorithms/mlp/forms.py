@@ -8,8 +8,8 @@ import numpy as np
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, to_builtins
 
 from ...formats.decoding import IgnoredSize, Name, Size, Vector, check_length, check_size, decode, decode_choice, refuse
-from ...formats.document import Source
 from ...formats.reader import Reader
+from ...formats.source import Source
 from ..base import Matrix
 from .estimators import MLPModelSelector
 

@@ -23,8 +23,8 @@ from ...formats.decoding import (
     refuse,
     vector,
 )
-from ...formats.document import Source
 from ...formats.reader import Reader
+from ...formats.source import Source
 from .estimators import Kernel, KernelClassifier, LinearClassifier, OneVsOneModelSelector, OneVsRestModelSelector
 
 # Kernels by their names in files; the original's training code writes scikit-learn's names.

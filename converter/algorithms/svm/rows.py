@@ -100,7 +100,7 @@ def _expect(estimator: OneVsOneModelSelector, queries: Matrix, explained: Sequen
             won = np.array([classifier["score"] for classifier in why["classifiers"]])
             undecided = np.array([close[(first == model) | (second == model)].sum() for model in choices])
             scores = np.where(np.abs(won - scores) <= undecided, won, scores)
-        answer = Answer(explained_scores(why, estimator.model_names_), nothing)
+        answer = Answer(explained_scores(why, estimator.classes_), nothing)
         expected = Answer(estimator.best_per_model(scores[None])[0], nothing)
         yield Expected(answer, expected, models, bool(close.any()))
 

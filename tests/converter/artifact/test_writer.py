@@ -243,7 +243,7 @@ def check_knn(found, estimator, queries, tolerance):
     np.testing.assert_array_equal(found["model"], estimator.model_indices_[rows])
     np.testing.assert_array_equal(found["quality"], estimator.qualities_[rows])
     np.testing.assert_array_equal(found["speed"], estimator.speeds_[rows])
-    return estimator.model_names_[estimator.vote(found["row"]).picks]
+    return estimator.classes_[estimator.vote(found["row"]).picks]
 
 
 def check_kmeans(found, estimator, queries, tolerance):
@@ -287,7 +287,7 @@ def test_knn_graph_tells_the_neighbours():
     rows = np.array(order)[:, :4]
     np.testing.assert_array_equal(found["row"], rows)
     np.testing.assert_allclose(found["distance"], np.take_along_axis(np.array(distances), rows, axis=1), rtol=1e-12)
-    assert [estimator.model_names_[found["model"][i]].tolist() for i in range(len(rows))] == [
+    assert [estimator.classes_[found["model"][i]].tolist() for i in range(len(rows))] == [
         [LABELS[row] for row in nearest] for nearest in rows
     ]
     np.testing.assert_array_equal(found["quality"], np.array(KNN["qualities"])[rows])
