@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from modelpick.runtime import ModelpickError
+from modelpick.runtime.decision.outcomes import PRICES
 
 AUTO = "auto"
 COMPLETIONS = "/chat/completions"
@@ -127,10 +128,15 @@ class Preference(_Table):
     quality: float | None = None
     """Least predicted quality: the cheapest backend that reaches it is picked; where none does, the best backend."""
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weights of an objective that are given, by their keywords."""
+        given = {kind.weight: getattr(self, kind.weight, None) for kind in PRICES}
+        return {keyword: weight for keyword, weight in given.items() if weight is not None}
+
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        weights = self.cost_weight is not None or self.seconds_weight is not None
-        if sum((self.keep is not None, weights, self.quality is not None)) > 1:
+        if sum((self.keep is not None, bool(self.weights), self.quality is not None)) > 1:
             raise ValueError("expected one of keep, weights, and quality")
         return self
 

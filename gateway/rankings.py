@@ -9,6 +9,7 @@ from prometheus_client import Counter, Histogram
 
 from modelpick.runtime import ArtifactError, Objective
 from modelpick.runtime.decision.operating_points import cheapest
+from modelpick.runtime.decision.outcomes import OUTCOMES
 from modelpick.runtime.events import Event, Refusal, Swap
 from modelpick.runtime.request import Given
 from modelpick.runtime.serving.text_store import TextStore
@@ -32,14 +33,23 @@ class Choice(NamedTuple):
 
     backend: Backend
     score: float
-    quality: float | None = None
-    cost: float | None = None
-    seconds: float | None = None
+    outcomes: Mapping[str, float]
+    """Kind of outcome -> the prediction; without kinds that are not predicted."""
+
+    @property
+    def quality(self) -> float | None:
+        """The predicted quality of its answer."""
+        return self.outcomes.get("quality")
+
+    @property
+    def cost(self) -> float | None:
+        """The predicted cost of its answer."""
+        return self.outcomes.get("cost")
 
     @property
     def predicted(self) -> dict[str, float | None]:
-        """The predicted outcomes of its answer."""
-        return {"quality": self.quality, "cost": self.cost, "seconds": self.seconds}
+        """The prediction of each kind of outcome."""
+        return {kind: self.outcomes.get(kind) for kind in OUTCOMES}
 
 
 class Ranking(NamedTuple):
@@ -122,8 +132,9 @@ class Rankings(TextStore):
         messages: Any = body.get("messages")
         explained = selector.explain(messages=messages, **given)
         scores, outcomes = explained["scores"], explained.get("outcomes", {})
+        priced = {name: {"cost": cost} for name, cost in costs.items()}
         choices = [
-            Choice(self._backends[name], score, **{"cost": costs.get(name), **_predicted(outcomes.get(name, {}))})
+            Choice(self._backends[name], score, priced.get(name, {}) | outcomes.get(name, {}))
             for name, score in scores.items()
         ]
         choices.sort(key=lambda one: (one.backend.name == explained["model"], one.score), reverse=True)
@@ -141,8 +152,8 @@ def _given(selector: TextSelector, prefer: Preference, costs: Mapping[str, float
         given["keep"] = prefer.keep
         if selector.selector.points:
             objective = cheapest(selector.selector.points, prefer.keep).objective
-    elif prefer.cost_weight is not None or prefer.seconds_weight is not None:
-        given["objective"] = objective = Objective(prefer.cost_weight or 0.0, prefer.seconds_weight or 0.0)
+    elif prefer.weights:
+        given["objective"] = objective = Objective(**prefer.weights)
     if not selector.metadata.outcomes:
         return given, None
     if costs:
@@ -154,10 +165,6 @@ def _costs(backends: Iterable[Backend], needs: Needs) -> dict[str, float]:
     """Return the price of an answer of each backend that has prices."""
     costs = {backend.name: backend.cost(needs.prompt_tokens, needs.answer_tokens(backend)) for backend in backends}
     return {name: cost for name, cost in costs.items() if cost is not None}
-
-
-def _predicted(outcomes: Mapping[str, float]) -> dict[str, float]:
-    return {kind: outcomes[kind] for kind in ("quality", "cost", "seconds") if kind in outcomes}
 
 
 def _good_enough(choices: list[Choice], quality: float) -> list[Choice]:

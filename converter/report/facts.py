@@ -158,7 +158,7 @@ class Picks(Struct):
     """Number of changed queries whose recorded quality rises."""
     worse: int
     effects: dict[str, Estimate]
-    """Paired changes of the mean quality, cost and seconds, as far as they were recorded."""
+    """Kind of outcome -> paired change of its mean, as far as the kind was recorded."""
     categories: list[CategoryChange]
 
 

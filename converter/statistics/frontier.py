@@ -1,6 +1,6 @@
 """What mixing ways of picking can reach: concave hulls of quality over price, and the areas under them.
 
-A price is a mean cost, or where no cost is recorded a mean response time. Sending a share of the queries to one way of
+A price is a mean cost; without recorded costs it is a mean response time. Sending a share of the queries to one way of
 picking and the rest to another reaches every point on the line between the two.
 """
 

@@ -33,7 +33,7 @@ class Understood(Struct):
     duplicates: int
     """Answers that repeat a question and model."""
     known: dict[str, int]
-    """Of quality, cost and seconds: answers of which it is known."""
+    """Kind of outcome -> answers of which it is known."""
     failed: int
     embedded: int
     """Questions with an embedding in the file."""

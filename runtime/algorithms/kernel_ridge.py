@@ -1,4 +1,4 @@
-"""Kernel ridge regression: one kernel predicts quality, cost and seconds of every model.
+"""Kernel ridge regression: one kernel predicts the outcomes of every model.
 
 The predictions of the search in float32 are off by a bound that the graph computes beside them. Where the best utility
 exceeds the second by more than twice that, the pick is proven; else the predictions are computed in float64.

@@ -1,4 +1,4 @@
-"""KNN by queries, from the second version on: the nearest queries predict quality, cost and seconds of every model."""
+"""KNN by queries, from the second version on: the nearest queries predict the outcomes of every model."""
 
 from collections.abc import Mapping
 
