@@ -1,1 +1,1 @@
-"""Text encoders: a folder as Hugging Face lays it out -> one sealed, verified ONNX file."""
+"""Text encoders: from a folder in Hugging Face's layout to one sealed, verified ONNX file."""

@@ -1,4 +1,4 @@
-"""Compares encoders: what picks by their embeddings are worth, and what an embedding takes."""
+"""Compares encoders: the worth of picks by their embeddings, and the time of an embedding."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,16 +19,16 @@ from ..training.train import trainer, training_data
 
 ALGORITHM = "kernel_ridge"
 KEPT = (1.0, 0.95)
-# Prompts that are timed.
+# Number of prompts that are timed.
 _TIMED = 200
-# Times that differ by less are as fast: they do on another day as well.
+# Times that differ by less, relatively, count as equal: they vary as much from day to day.
 _ALIKE = 1.5
 Vector = npt.NDArray[np.float64]
 Done = Callable[[int, int], None]
 
 
 class Candidate(NamedTuple):
-    """An encoder, and records that it embedded."""
+    """An encoder, and records with its embeddings."""
 
     file: str
     encoder: Encoder
@@ -37,23 +37,23 @@ class Candidate(NamedTuple):
 
 
 class EncoderWorth(Struct):
-    """What picks by an encoder's embeddings are worth, in cross-validation, and what an embedding takes."""
+    """The worth of picks by an encoder's embeddings, in cross-validation, and the time of an embedding."""
 
     file: str
     digest: str
     quality: Estimate
     """Mean quality of the picks."""
     over_single: Estimate
-    """By how much that exceeds the best single model's."""
+    """Mean quality minus the best single model's."""
     over_best: Estimate
-    """By how much that exceeds the quality of the picks by the best of the encoders."""
+    """Mean quality minus that of the best encoder."""
     saved: dict[str, Estimate]
-    """Share of the best single model's cost that is saved by the cheapest point that keeps such a share of quality."""
+    """Share of its quality to keep -> share of the best single model's cost that the cheapest such point saves."""
     milliseconds: float
-    """To embed a prompt, at the median."""
+    """Median time to embed a prompt."""
     megabytes: float
     is_recommended: bool = False
-    """Whether it is the fastest of those that are not surely worse than the best; the better of two as fast."""
+    """Whether it is the fastest encoder that is not surely worse than the best; of equally fast ones, the better."""
 
 
 def compare_encoders(
@@ -61,14 +61,14 @@ def compare_encoders(
 ) -> list[EncoderWorth]:
     """Compare encoders on the same records: kernel ridge on embeddings alone, by 5-fold cross-validation.
 
-    All intervals are paired: they are of the same samples of queries.
+    All intervals are paired: they use the same samples of queries.
 
     Parameters
     ----------
     candidates
         Encoders, with the same records in the same order.
     done
-        Called with how many trials are done, and of how many.
+        Called with the number of finished trials and of all trials.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def compare_encoders(
 
 
 def similarity(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:
-    """Return the correlation of the cosines of all pairs of texts, by either embeddings, (n, e); NaN for one pair."""
+    """Return the correlation between the cosines of all pairs of texts by two embeddings, (n, e); NaN for one pair."""
     pairs = np.triu_indices(len(one), 1)
     if len(pairs[0]) < FEWEST:
         return float("nan")
@@ -138,7 +138,7 @@ def _swept(benchmark: Benchmark, row: AnyRow, seed: int, number: int, total: int
 
 
 def _saved(sweep: Sweep, benchmark: Benchmark, single: int, kept: float, seed: int) -> Estimate:
-    """Estimate what the cheapest objective saves whose picks keep a share of the best single model's quality."""
+    """Estimate the savings of the cheapest objective whose picks keep a share of the best single model's quality."""
     known = ~np.isnan(benchmark.cost).all(axis=1)
     quality, cost = (outcomes_of(sweep.picks, values) for values in (benchmark.quality, benchmark.cost))
     least = kept * float(np.nanmean(benchmark.quality[:, single]))

@@ -1,7 +1,8 @@
-"""Static vectors made of a transformer: every token of its vocabulary embedded alone, in fewer columns.
+"""Static vectors made from a transformer: each token of its vocabulary is embedded alone, in fewer columns.
 
-As model2vec does (https://github.com/MinishLab/model2vec): principal components of the tokens' embeddings, weighed by
-how rare a token is, as in S. Arora, Y. Liang, T. Ma: A simple but tough-to-beat baseline for sentence embeddings, 2017.
+As in model2vec (https://github.com/MinishLab/model2vec), rows are principal components of the tokens' embeddings,
+weighted by the rarity of the token: S. Arora, Y. Liang, T. Ma, A simple but tough-to-beat baseline for sentence
+embeddings, 2017.
 """
 
 import json
@@ -21,9 +22,9 @@ from .folder import Source, Usage, Vectors
 from .static import source_of
 
 COMPONENTS = 256
-# The probability of a token at which its weight is a half.
+# The probability at which the weight of a token is a half.
 _HALF_WEIGHT = 1e-4
-# Tokens that are embedded before progress is shown.
+# Number of tokens that are embedded between two reports of progress.
 _STEP = 2_048
 _SPACE = "▁"
 
@@ -32,9 +33,9 @@ class Distillation(NamedTuple):
     """How static vectors are made."""
 
     components: int = COMPONENTS
-    """Columns; no more than the transformer has."""
+    """Number of columns; at most as many as the transformer has."""
     texts: tuple[str, ...] | None = None
-    """Texts whose tokens are counted to weigh them; by default, Zipf's law says how frequent a token is."""
+    """Texts whose tokens are counted for the weights; by default, frequencies follow Zipf's law."""
 
 
 def distilled(
@@ -42,20 +43,21 @@ def distilled(
 ) -> Source:
     """Make static vectors of a transformer; deterministic.
 
-    A row is the projection of a token's embedding on the principal components, times a / (a + p), where a is 1e-4 and p
-    the probability of the token: its share of the tokens of some texts, or what Zipf's law gives its rank, tokens
-    being ranked by their identifiers. The unknown token is left out, others that the tokenizer adds are zero.
+    A row is the projection of a token's embedding on the principal components, times a / (a + p). Here a is 1e-4, and p
+    is the probability of the token: its share of the tokens of given texts, or the probability of its rank by Zipf's
+    law, where tokens are ranked by their identifiers. The unknown token is left out; the rows of other tokens that the
+    tokenizer adds are zero.
 
     Parameters
     ----------
     source
         The transformer's folder.
     whole
-        The encoder that was made of it.
+        The encoder that was made from the transformer.
     settings
         How static vectors are made.
     done
-        Called with how many tokens are embedded, and of how many.
+        Called with the number of embedded tokens and of all tokens.
 
     Raises
     ------
@@ -89,7 +91,7 @@ def distilled(
 
 
 def _tokens(usage: Usage) -> dict[int, str | None]:
-    """Return identifier -> text, or None where it has none, of the tokens that texts are made of."""
+    """Return identifier -> text of the tokens that occur in texts; None for a token without text."""
     tokenizer = json.loads(usage.tokenizer)
     model, added = tokenizer["model"], tokenizer.get("added_tokens") or []
     vocabulary = model["vocab"]
@@ -113,7 +115,7 @@ def _kinds(tokenizer: object) -> set[str]:
 
 
 def _of_words(model: dict[str, object]) -> Callable[[str], str | None]:
-    """Return what makes text of a token that consists of characters: without the marks of a word's parts."""
+    """Return the function that turns a token of characters into text, without the marks of parts of words."""
     prefix, suffix = (str(model.get(name) or "") for name in ("continuing_subword_prefix", "end_of_word_suffix"))
 
     def decode(token: str) -> str | None:
@@ -126,7 +128,7 @@ def _of_words(model: dict[str, object]) -> Callable[[str], str | None]:
 
 
 def _of_bytes(token: str) -> str | None:
-    """Make text of a token of bytes, each of which stands there as a character; None where they are no characters."""
+    """Make text of a token whose characters stand for bytes; None where the bytes are not valid UTF-8."""
     from tokenizers.decoders import ByteLevel
 
     text: str = ByteLevel().decode([token])
@@ -134,7 +136,7 @@ def _of_bytes(token: str) -> str | None:
 
 
 def _read(whole: Encoder, number: int, text: str | None) -> list[int]:
-    """Return what is embedded of a token: its text, as the encoder reads texts, or itself where it is none."""
+    """Return the tokens to embed for a token: those of its text, or the token itself where it has no text."""
     return whole.tokenizer.alone(number) if text is None else whole.tokenizer.read(text)[0]
 
 

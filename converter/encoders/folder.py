@@ -1,4 +1,4 @@
-"""What the files of an encoder's folder say, as Hugging Face and sentence-transformers lay them out."""
+"""The files of an encoder's folder in the layouts of Hugging Face and sentence-transformers."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,25 +24,25 @@ Places = Sequence[Path]
 """Folders in which a file is looked for, the first that has it counts: a module's own, and the encoder's."""
 TOKENIZER = "tokenizer.json"
 INT8, FLOAT16 = schema.INT8, "float16"
-# Types that weights may be stored in, and what these take of float32's.
+# Types that weights may be stored in -> their size relative to float32's.
 QUANTISED = {INT8: 4, FLOAT16: 2}
-# Where a folder says nothing: what model2vec cuts at, and what most transformers read.
+# Longest inputs where a folder gives none: model2vec's, and that of most transformers.
 USUAL_LONGEST = 512
-# tokenizer_config.json writes 1e30 where there is no limit.
+# tokenizer_config.json says 1e30 where there is no limit.
 _NO_LIMIT = 10**9
-# Names that sentence-transformers has given the file of a Transformer.
+# Names of the configuration of sentence-transformers' module Transformer, over its versions.
 _SENTENCE_CONFIGS = [
     f"sentence_{kind}_config.json"
     for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 ]
-# What counts positions from behind its padding token on, and so has fewer than its table has rows.
+# Architectures that count positions from behind the padding token, and thus have fewer positions than rows of a table.
 _POSITIONS_BEHIND_PADDING = {
     *("camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta", "roberta-prelayernorm"),
     *("xlm-roberta", "xlm-roberta-xl", "xmod"),
 }
-# Classes of tokenizers that take tokenizer.json as it is.
+# Classes of tokenizers that use tokenizer.json unchanged.
 _GENERIC_TOKENIZERS = {"PreTrainedTokenizer", "PreTrainedTokenizerFast", "TokenizersBackend"}
-# Settings of transformers' BERT tokenizers, by what the tokenizers library calls them.
+# Settings of transformers' BERT tokenizers, by their names in the tokenizers library.
 _BERT_SETTINGS = {
     "lowercase": "do_lower_case",
     "strip_accents": "strip_accents",
@@ -51,42 +51,42 @@ _BERT_SETTINGS = {
 
 
 class Usage(NamedTuple):
-    """How texts become tokens, and those one vector."""
+    """How texts become tokens, and how tokens become one vector."""
 
     tokenizer: str
     """JSON of the tokenizers library."""
     facts: TokenizerFacts
-    """What a check of it found."""
+    """Facts about the tokenizer."""
     longest: int | None
-    """Tokens after which a text is cut; None where all are read."""
+    """Tokens after which a text is cut; None where texts are not cut."""
     special_tokens: bool
     """Whether the tokenizer adds its special tokens."""
     pad_id: int
-    """Token that fills shorter texts."""
+    """Token that pads shorter texts."""
     pooling: str
-    """``mean``, ``cls``, ``last``, or ``own``: the graph does it."""
+    """``mean``, ``cls``, ``last``, or ``own``, where the folder's graph pools."""
     normalised: bool
     """Whether the vector is scaled to unit length."""
     prompt: str = ""
-    """What stands before every text."""
+    """Prefix of each text."""
     characters: int | None = None
-    """Characters after which a text is cut before it is tokenized; None where it is not."""
+    """Characters after which a text is cut before it is tokenized; None where it is not cut."""
 
 
 class Source(NamedTuple):
-    """An encoder's folder, read as far as can be without its weights."""
+    """An encoder's folder, read except for its weights."""
 
     family: str
     usage: Usage
     weights_bytes: int
-    """Size of all weights as they are."""
+    """Size of all weights in the folder."""
     graph: Callable[[str | None], ModelProto]
-    """Makes the graph from `modelpick.runtime.schema.EncoderPort.IDS` and ``MASK`` to ``EMBEDDING``, of weights of a
-    type of `QUANTISED`, or as they are."""
+    """Makes the graph from `modelpick.runtime.schema.EncoderPort.IDS` and ``MASK`` to ``EMBEDDING``; weights have a
+    type of `QUANTISED`, or are unchanged."""
     embed: Callable[[], Callable[[list[int]], Reference]]
-    """Opens the folder's own model: the tokens of a text -> its vector, (e,), by the graph as it is and numpy."""
+    """Opens the folder's own model: the tokens of a text -> its vector, (e,), by the unchanged graph and numpy."""
     entries: Mapping[str, Any] = MappingProxyType({})
-    """Metadata that are its own."""
+    """Metadata of this kind of encoder."""
 
 
 class Module(NamedTuple):
@@ -98,12 +98,12 @@ class Module(NamedTuple):
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """Read a file that holds an object; empty where there is no such file.
+    """Read a JSON file that holds an object; empty where there is no such file.
 
     Raises
     ------
     DocumentError
-        When it cannot be read, or holds something else.
+        When the file cannot be read, or does not hold an object.
     """
     if not file.exists():
         return {}
@@ -114,23 +114,23 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def find(places: Places, names: Iterable[str]) -> Path | None:
-    """Return the first file of some names that is there."""
+    """Return the first existing file of the given names."""
     return next((place / name for place in places for name in names if (place / name).exists()), None)
 
 
 def read_first(places: Places, *names: str) -> dict[str, Any]:
-    """Read the first file of some names that is there, as `read_json` does."""
+    """Read the first existing file of the given names, as `read_json` does."""
     file = find(places, names)
     return {} if file is None else read_json(file)
 
 
 def read_modules(folder: Path) -> list[Module]:
-    """Read the steps that modules.json lists; none where there is no such file.
+    """Read the steps that modules.json lists; empty where there is no such file.
 
     Raises
     ------
     DocumentError
-        When it is malformed, or a step's folder is not within the encoder's.
+        When the file is malformed, or a step's folder is not within the encoder's.
     """
     file = folder / "modules.json"
     if not file.exists():
@@ -147,14 +147,14 @@ def read_modules(folder: Path) -> list[Module]:
 
 
 def check_within(folder: Path, weights: Path, file: Path) -> None:
-    """Check that a file lies in the folder or, through links, where the file of the weights does.
+    """Check that a file is in the folder, or that its links lead to the folder that the weights' links lead to.
 
-    So Hugging Face keeps its downloads: links to files that all lie in another folder.
+    Hugging Face keeps downloads this way: as links to files that are all in another folder.
 
     Raises
     ------
     DocumentError
-        When it does not.
+        When the file is elsewhere.
     """
     try:
         target, places = file.resolve(), (folder.resolve(), weights.resolve().parent)
@@ -174,18 +174,18 @@ def read_usage(
     pooling: str,
     normalised: bool,
 ) -> Usage:
-    """Read how texts become tokens; the rest is as given.
+    """Read how texts become tokens; other fields are given.
 
     Parameters
     ----------
     places
-        Where the tokenizer and its settings are looked for.
+        Folders in which the tokenizer and its settings are looked for.
     weights
         File of the weights, see `check_within`.
     longest
         The tokenizer's JSON -> the longest input.
     by_transformers
-        Whether the transformers library opens the tokenizer, which follows its own settings, or tokenizers does.
+        Whether the transformers library opens the tokenizer, and applies its own settings, or the tokenizers library.
     """
     file = find(places, [TOKENIZER])
     if file is None:
@@ -223,14 +223,14 @@ def tokenizer_of(folder: Path, usage: Usage) -> Iterator[Any]:
     Raises
     ------
     DocumentError
-        Says what the library says.
+        With the library's message.
     """
     with refusing(lambda reason: DocumentError(f"{folder}: its tokenizer cannot be used: {reason}")):
         yield open_tokenizer(usage.tokenizer)
 
 
 def read_prompt(folder: Path) -> str:
-    """Return what sentence-transformers puts before every text, if the folder names a default."""
+    """Return the default prompt that sentence-transformers puts in front of each text, if the folder names one."""
     file = folder / "config_sentence_transformers.json"
     config = read_json(file)
     name, prompts = config.get("default_prompt_name"), config.get("prompts")
@@ -243,14 +243,14 @@ def read_prompt(folder: Path) -> str:
 
 
 def refuse_modules(folder: Path, modules: list[Module], known: set[str]) -> None:
-    """Refuse a folder with steps that are not among those known."""
+    """Refuse a folder with unknown steps."""
     other = [module.kind for module in modules if module.kind not in known]
     if other:
         raise DocumentError(f"{folder}/modules.json: expected some of {', '.join(sorted(known))}, got {other[0]}")
 
 
 def longest_of_transformer(places: Places) -> int:
-    """Return the longest input: that of sentence-transformers, else of the tokenizer, and at most all positions."""
+    """Return the longest input: sentence-transformers' or else the tokenizer's, and at most all positions."""
     tokenizer, config = (read_first(places, name) for name in ("tokenizer_config.json", "config.json"))
     if tokenizer.get("truncation_side", "right") != "right":
         raise DocumentError(f"{places[-1]}/tokenizer_config.json: expected texts cut at their end, got truncation_side")
@@ -264,7 +264,7 @@ def longest_of_transformer(places: Places) -> int:
 
 
 def limit(value: object) -> int | None:
-    """Return a number of tokens that limits a text; None where a value is none, or says that there is no limit."""
+    """Return a value as a limit of tokens; None where it is not a number of tokens, or means that there is no limit."""
     return int(value) if type(value) in (int, float) and 1 <= value < _NO_LIMIT else None  # type: ignore[operator,call-overload]
 
 

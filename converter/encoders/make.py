@@ -1,4 +1,4 @@
-"""The whole way of an encoder: folder -> graph -> sealed bytes -> verified file."""
+"""The whole way of an encoder: from a folder to a graph, to sealed bytes, to a verified file."""
 
 import base64
 import hashlib
@@ -28,12 +28,12 @@ from .pooling import POOLINGS
 from .quantise import weights_type
 from .verify import EncoderError, EncoderReport, Loss, compare
 
-# A protocol buffer is smaller than 2 GiB; tokenizers and the graph itself take some of that.
+# A protocol buffer is smaller than 2 GiB, of which the tokenizer and the graph itself take a part.
 MOST_BYTES = 2**31 - 2**26
-# Questions whose similarities are correlated.
+# Most questions whose similarities are correlated.
 MOST_JUDGED = 1_000
 _TOOLS = ("modelpick", "onnx", "onnxruntime", "tokenizers")
-# The first that knows a folder reads it.
+# The readers of folders; the first one that recognises a folder reads it.
 FAMILIES: Mapping[str, Callable[[Path, str | None], Source | None]] = {
     "static": static.read,
     "transformer": transformer.read,
@@ -56,27 +56,27 @@ def make_encoder(
     done: Callable[[int, int], None] = lambda done, total: None,
     questions: Sequence[str] = (),
 ) -> EncoderReport:
-    """Convert an encoder's folder to one file, verified and atomically.
+    """Convert an encoder's folder to one verified file, which is written atomically.
 
     Parameters
     ----------
     folder
-        As Hugging Face lays it out: ``tokenizer.json``, and ``onnx/model.onnx``, ``model.onnx`` or static vectors.
+        A folder in Hugging Face's layout: ``tokenizer.json``, and ``onnx/model.onnx``, ``model.onnx`` or static
+        vectors.
     target
         Path of the file; replaced if it exists, untouched on any error.
     quantise
-        Store weights in 8 bits, or those of static vectors in float16; embeddings differ by what is lost, which the
-        report says.
+        Store weights in 8 bits, or static vectors in float16. The report says how much embeddings differ.
     max_tokens
         Tokens after which texts are cut, if the folder's longest input is longer.
     name
         Name for messages; the folder's by default.
     pooling
-        How one vector is made of those of the tokens, where the folder does not say.
+        How the vectors of tokens are pooled, where the folder does not say.
     distil
-        Make static vectors of a transformer, see `modelpick.converter.encoders.distil`.
+        Make static vectors from a transformer, see `modelpick.converter.encoders.distil`.
     done
-        Called with how many tokens are embedded to distil, and of how many.
+        Called in distilling with the number of embedded tokens and of all tokens.
     questions
         Texts on whose first `MOST_JUDGED` the loss of distilling or quantising is measured.
 
@@ -110,7 +110,7 @@ def make_encoder(
 def _made(
     folder: Path, source: Source, name: str, quantise: Quantisation | None, target: str
 ) -> tuple[EncoderReport, bytes]:
-    """Make the bytes of a file, and verify them."""
+    """Make the bytes of an encoder's file, and verify them."""
     _check_size(folder, source.weights_bytes, quantise)
     own = source.embed()
     width = len(own([source.usage.facts.greatest_id, source.usage.pad_id]))
@@ -143,7 +143,7 @@ def _read(folder: Path, max_tokens: int | None, pooling: Pooling | None) -> Sour
 
 
 def _limited(folder: Path, usage: Usage, max_tokens: int | None) -> Usage:
-    """Return the usage with the shorter of the folder's longest input and the given one, which must hold some text."""
+    """Return the usage with the shorter of the folder's and the given longest input, which must have room for text."""
     longest = min(filter(None, (usage.longest, max_tokens)), default=None)
     with tokenizer_of(folder, usage) as tokenizer:
         added = tokenizer.num_special_tokens_to_add(False) if usage.special_tokens else 0
@@ -154,7 +154,7 @@ def _limited(folder: Path, usage: Usage, max_tokens: int | None) -> Usage:
 
 
 def _check_size(folder: Path, size: int, quantise: Quantisation | None) -> None:
-    """Refuse early what would not fit, and say what would."""
+    """Refuse too large weights before they are read, and say what would fit."""
     smaller = size // QUANTISED[INT8]
     if size // (QUANTISED[quantise] if quantise else 1) <= MOST_BYTES:
         return
@@ -166,7 +166,7 @@ def _check_size(folder: Path, size: int, quantise: Quantisation | None) -> None:
 
 
 def _sealed(model: ModelProto, source: Source, name: str, width: int, quantise: Quantisation | None) -> bytes:
-    """Write what there is to know into the metadata, and seal it."""
+    """Write the metadata, and seal the file."""
     usage = source.usage
     del model.metadata_props[:]
     model.producer_name, model.producer_version, model.doc_string = "modelpick", "", ""
@@ -180,7 +180,7 @@ def _sealed(model: ModelProto, source: Source, name: str, width: int, quantise: 
         EncoderEntry.PAD_ID: usage.pad_id,
         **source.entries,
     }
-    # Most have neither: the digest stays that of files without them.
+    # Left out where empty, so that the digest equals that of files without these entries.
     if usage.prompt:
         depends[EncoderEntry.PROMPT] = usage.prompt
     if usage.characters is not None:

@@ -1,4 +1,4 @@
-"""What stands around an encoder's graph: its inputs, and and one vector made of the tokens' vectors."""
+"""The nodes around an encoder's graph: its inputs, and the pooling of the tokens' vectors."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from ..graphs.builder import FLOAT, INT64, Graph
 from .folder import Reference
 
 POOLINGS = ("mean", "cls", "last")
-# As torch's normalize, and sentence-transformers' mean, which divide by no less.
+# The least divisor, as in torch's normalize and in sentence-transformers' mean.
 _LEAST_NORM, _LEAST_COUNT = 1e-12, 1e-9
 
 
 class _Places:
-    """Names by the place of what they name in its graph; digests of encoders are made of them, too."""
+    """Names values by their position in the graph; digests of encoders depend on these names."""
 
     def __init__(self, proto: GraphProto) -> None:
         self._proto = proto
@@ -33,7 +33,7 @@ class _Places:
 
 
 def around(proto: GraphProto, opset: int) -> Graph:
-    """Return what appends to an encoder's graph."""
+    """Return a builder that appends to an encoder's graph."""
     return Graph(proto.node, proto.initializer, opset, _Places(proto))
 
 
@@ -50,7 +50,7 @@ def number(graph: Graph, value: float, kind: npt.DTypeLike = np.int64) -> str:
 def add_pooling(graph: Graph, vectors: str, mask: str, pooling: str) -> str:
     """Pool the vectors of the tokens, (b, t, e), to (b, e): a weighted mean.
 
-    Where the mask is 1, all weigh the same for ``mean``, and one of them alone for ``cls`` and ``last``.
+    For ``mean``, all tokens where the mask is 1 have equal weights; for ``cls`` and ``last``, one token has all weight.
     """
     if pooling != "mean":
         place = graph.node("CumSum", mask, number(graph, 1))
@@ -75,7 +75,7 @@ def add_output(graph: Graph, proto: GraphProto, embedding: str, normalised: bool
 
 
 def add_inputs(proto: GraphProto) -> None:
-    """Let the graph take tokens and their mask alone."""
+    """Set the inputs of the graph: tokens and their mask."""
     del proto.input[:]
     for name in (EncoderPort.IDS, EncoderPort.MASK):
         proto.input.append(helper.make_tensor_value_info(name, INT64, ["batch", "tokens"]))

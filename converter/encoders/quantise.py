@@ -18,13 +18,14 @@ FLOAT32 = "float32"
 def quantised(model: ModelProto) -> ModelProto:
     """Store the weights of matrix products and look-ups in 8 bits, about a quarter of their size.
 
-    Unsigned, as signed ones saturate on processors without VNNI; a scale a column, as one a matrix loses four times as
-    much. What is multiplied by them is scaled to 8 bits in each run, by its largest value there.
+    Weights are unsigned, since signed ones saturate on processors without VNNI. Each column has a scale of its own; one
+    scale for a matrix would lose four times as much. In each run, activations are scaled to 8 bits by their largest
+    value.
 
     Raises
     ------
     DocumentError
-        When the weights are of another type already, or onnxruntime cannot do that with the graph.
+        When the weights already have another type, or onnxruntime cannot quantise the graph.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -49,7 +50,7 @@ def quantised(model: ModelProto) -> ModelProto:
 
 
 def weights_type(model: ModelProto) -> str:
-    """Return the type of the weights, as the runtime needs to know it: a graph may come with 8-bit ones."""
+    """Return the type of the weights, which the runtime needs to know: a graph may already have 8-bit weights."""
     if any(node.op_type == "DynamicQuantizeLinear" for node in model.graph.node):
         return INT8
     sizes = {TensorProto.FLOAT: 0, TensorProto.FLOAT16: 0}

@@ -1,4 +1,4 @@
-"""Static vectors: one matrix, a row for each token, whose mean is the text's vector, as model2vec writes it."""
+"""Static vectors: a matrix with a row for each token. A text's vector is the mean of its tokens' rows."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,19 +31,19 @@ from .folder import (
 from .pooling import add_inputs, add_output, add_pooling, around, floats, number, pool, scale
 
 WEIGHTS = "model.safetensors"
-# Names of the matrix: as model2vec calls it, and as sentence-transformers' StaticEmbedding does.
+# Names of the matrix in model2vec, and in sentence-transformers' StaticEmbedding.
 _MODEL2VEC, _STATIC_EMBEDDING = "embeddings", "embedding.weight"
 _OPSET, _IR_VERSION = 17, 8
 _MOST_INT8 = 127
 
 
 def read(folder: Path, pooling: str | None) -> Source | None:
-    """Read a folder of static vectors; None where it holds something else.
+    """Read a folder of static vectors; None for any other folder.
 
     Raises
     ------
     DocumentError
-        When the file of the vectors cannot be read, or holds others, or a pooling other than the mean is given.
+        When the file of the vectors cannot be read or is malformed, or when a pooling other than the mean is given.
     ModelpickError
         When safetensors is not installed.
     """
@@ -76,7 +76,7 @@ def read(folder: Path, pooling: str | None) -> Source | None:
 
 
 def source_of(family: str, usage: Usage, matrix: Vectors, unknown: int | None, **entries: Any) -> Source:
-    """Return the source of static vectors: rows of tokens, of which one may be left out; other metadata as given."""
+    """Return the source of static vectors: rows of tokens, the token that is left out if any, and other metadata."""
     return Source(
         family,
         usage,
@@ -88,7 +88,7 @@ def source_of(family: str, usage: Usage, matrix: Vectors, unknown: int | None, *
 
 
 def stored(matrix: Vectors, unknown: int | None, quantise: str | None) -> StaticTable:
-    """Return rows as they are stored: in float32, in float16, or in 8 bits, each row with a scale of its own."""
+    """Return rows as they are stored: in float32, float16, or 8 bits with a scale for each row."""
     if quantise != INT8:
         return StaticTable(matrix.astype(np.float16 if quantise == FLOAT16 else np.float32), None, unknown)
     scales = np.maximum(np.abs(matrix).max(axis=1, keepdims=True), np.finfo(np.float32).tiny) / np.float32(_MOST_INT8)
@@ -96,7 +96,7 @@ def stored(matrix: Vectors, unknown: int | None, quantise: str | None) -> Static
 
 
 def _matrix(file: Path) -> tuple[Vectors, bool]:
-    """Read the matrix, (tokens, e), and whether model2vec wrote it, which leaves unknown tokens out."""
+    """Read the matrix, (tokens, e), and whether model2vec wrote it; model2vec leaves unknown tokens out."""
     try:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
@@ -130,12 +130,12 @@ def _are_rows(mapping: Any, rows: int) -> bool:
 
 
 def _longest_of_model2vec(config: dict[str, Any]) -> int | None:
-    """Return what model2vec cuts at: 512 unless its configuration says another, or null for all of a text."""
+    """Return the longest input of model2vec: 512 unless its configuration has another, or null for no limit."""
     return limit(config.get("max_length", USUAL_LONGEST))
 
 
 def _longest_of_file(file: Path, tokenizer: dict[str, Any]) -> int | None:
-    """Return what the tokenizer's file says: sentence-transformers' StaticEmbedding has no limit of its own."""
+    """Return the longest input of the tokenizer's file: sentence-transformers' StaticEmbedding has no limit itself."""
     truncation = tokenizer.get("truncation")
     if not isinstance(truncation, dict):
         return None
@@ -147,7 +147,7 @@ def _longest_of_file(file: Path, tokenizer: dict[str, Any]) -> int | None:
 
 
 def _characters(folder: Path, usage: Usage) -> int | None:
-    """Return after how many characters model2vec cuts: the longest input, in tokens of the median length."""
+    """Return the number of characters after which model2vec cuts: its longest input, in tokens of the median length."""
     if usage.longest is None:
         return None
     with tokenizer_of(folder, usage) as tokenizer:
@@ -156,7 +156,7 @@ def _characters(folder: Path, usage: Usage) -> int | None:
 
 
 def _graph(table: StaticTable, normalised: bool) -> ModelProto:
-    """Make the graph of static vectors: the mean of the tokens' rows, without those of the unknown token."""
+    """Make the graph of static vectors: the mean of the tokens' rows, without the rows of the unknown token."""
     proto = helper.make_graph([], "static vectors", [], [])
     add_inputs(proto)
     graph, mask = around(proto, _OPSET), EncoderPort.MASK
@@ -174,7 +174,7 @@ def _graph(table: StaticTable, normalised: bool) -> ModelProto:
 
 
 def _own(matrix: Vectors, unknown: int | None, normalised: bool) -> Callable[[list[int]], Reference]:
-    """Return what embeds tokens by numpy, in float64."""
+    """Return a function that embeds tokens in numpy, in float64."""
 
     def embed(ids: list[int]) -> Reference:
         vector = pool(matrix[[one for one in ids if one != unknown]], "mean")

@@ -1,4 +1,4 @@
-"""Where the tensors of a folder's graph stand: in it, in its nodes, or in other files of the folder."""
+"""The tensors of a folder's graph, which may be in the graph, in its nodes, or in other files of the folder."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import prod
@@ -19,7 +19,7 @@ Values = npt.NDArray[np.uint8]
 
 
 def size(tensor: TensorProto) -> int:
-    """Return the bytes of a tensor's values, which may be elsewhere."""
+    """Return the bytes of a tensor's values, which may be in another file."""
     return int(prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 
@@ -30,7 +30,7 @@ def take_in(model: ModelProto, read: Callable[[TensorProto], Values]) -> None:
 
 
 def outside(model: ModelProto, read: Callable[[TensorProto], Values]) -> Mapping[str, npt.NDArray[Any]]:
-    """Return name -> values of the initializers that are external, and put those of inner graphs into their tensors."""
+    """Return name -> values of external initializers, and put external values of inner graphs into their tensors."""
     values = {}
     for tensor in model.graph.initializer:
         if uses_external_data(tensor):
@@ -42,7 +42,7 @@ def outside(model: ModelProto, read: Callable[[TensorProto], Values]) -> Mapping
 
 
 def external_tensors(nodes: Iterable[NodeProto], initializers: Iterable[TensorProto]) -> Iterator[TensorProto]:
-    """Yield the tensors whose values are elsewhere, those of nodes and inner graphs as well."""
+    """Yield the tensors whose values are in other files, including those of nodes and inner graphs."""
     yield from filter(uses_external_data, initializers)
     for node in nodes:
         for attribute in node.attribute:
@@ -53,9 +53,9 @@ def external_tensors(nodes: Iterable[NodeProto], initializers: Iterable[TensorPr
 
 
 def reader(folder: Path, file: Path) -> Callable[[TensorProto], Values]:
-    """Return what reads the values of external tensors of a graph's file, from files within the folder.
+    """Return a function that reads the values of external tensors from files within the folder.
 
-    Links are followed as `check_within` lets them, which onnx and onnxruntime do not.
+    Links are followed where `check_within` allows it; onnx and onnxruntime follow none.
     """
 
     def read(tensor: TensorProto) -> Values:
@@ -89,9 +89,9 @@ def _take_in(tensor: TensorProto, read: Callable[[TensorProto], Values]) -> None
 
 
 def hoist(graph: GraphProto) -> None:
-    """Make initializers of the tensors that nodes hold, in the inner graphs as well, and none of them external.
+    """Turn the tensors that nodes hold, also in inner graphs, into initializers with their values in the graph.
 
-    The runtime refuses nodes that hold any, as these might be elsewhere.
+    The runtime refuses nodes that hold tensors, whose values might be in another file.
     """
     for tensor in graph.initializer:
         tensor.ClearField("data_location")  # says that it is here, once external data were read

@@ -1,4 +1,4 @@
-"""Transformers: the folder's ONNX graph, of any usual inputs and outputs, with pooling behind it."""
+"""Transformers: the folder's ONNX graph, with any of the usual inputs and outputs, and pooling behind it."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ from .quantise import quantised
 from .tensors import external_tensors, hoist, outside, reader, size, take_in
 
 GRAPHS = ("onnx/model.onnx", "model.onnx")
-# What the names of usual inputs stand for.
+# The meaning of the usual inputs, by name.
 _INPUTS = {
     "input_ids": "ids",
     "attention_mask": "mask",
@@ -44,18 +44,18 @@ _INPUTS = {
     "segment_ids": "types",
     "position_ids": "positions",
 }
-# Dimensions of vectors: of texts, and of their tokens.
+# Number of dimensions of the vectors of texts, and of tokens.
 _OF_TEXTS, _OF_TOKENS = 2, 3
-# Outputs that are taken, the best first, and their dimensions; if there is none, the first of all.
+# Outputs that are taken, the best first, and their dimensions; without any of them, the first output is taken.
 _RANKS = {"sentence_embedding": _OF_TEXTS, "last_hidden_state": _OF_TOKENS, "token_embeddings": _OF_TOKENS}
-# Architectures whose output is something else.
+# Architectures whose output is not an embedding.
 _HEAD = re.compile(r"For(\w*Classification|QuestionAnswering|MultipleChoice|\w*LM|NextSentencePrediction|PreTraining)$")
-# One column is a score.
+# The least number of columns: a single column is a score.
 _LEAST_COLUMNS = 2
-# Tokens that any model reads.
+# Numbers of tokens that any model can read.
 _FEW = 16
 _STEPS = {"Transformer", "Pooling", "Normalize"}
-# Fields of sentence-transformers' pooling that are true, and how it has called them since version 5.
+# Fields of sentence-transformers' pooling that are true, and their names since its version 5.
 _POOLINGS = {
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_cls_token": "cls",
@@ -76,12 +76,12 @@ def read(folder: Path, pooling: str | None) -> Source | None:
     Parameters
     ----------
     pooling
-        Pooling, where the folder says nothing of it.
+        Pooling, where the folder does not give it.
 
     Raises
     ------
     DocumentError
-        When the folder asks for what is not known here: other inputs, another pooling, other steps.
+        When the folder needs something unknown: other inputs, another pooling, other steps.
     """
     modules = read_modules(folder)
     places = (next((module.folder for module in modules if module.kind == "Transformer"), folder), folder)
@@ -124,7 +124,7 @@ def _loaded(file: Path) -> ModelProto:
 
 
 def _inputs(file: Path, model: ModelProto) -> dict[str, ValueInfoProto]:
-    """Return what each input stands for -> the input."""
+    """Return the meaning of each input -> the input."""
     stored = {one.name for one in model.graph.initializer}
     given = [one for one in model.graph.input if one.name not in stored]
     unknown = [one.name for one in given if one.name not in _INPUTS]
@@ -150,7 +150,7 @@ def _output(model: ModelProto) -> ValueInfoProto:
 
 
 def _refuse_other_tasks(file: Path, model: ModelProto, config: dict[str, Any]) -> None:
-    """Refuse what scores texts or predicts words: its output is no vector of a text."""
+    """Refuse models that score texts or predict words: their output is not the vector of a text."""
     if not model.graph.output:
         raise DocumentError(f"{file}: expected an output")
     name, architectures = _output(model).name, config.get("architectures")
@@ -161,7 +161,7 @@ def _refuse_other_tasks(file: Path, model: ModelProto, config: dict[str, Any]) -
 
 
 def _rank(file: Path, model: ModelProto) -> int:
-    """Return the dimensions of the output: of texts, or of their tokens; a graph may leave them to be inferred."""
+    """Return the number of dimensions of the output, of texts or of tokens; graphs may leave it to be inferred."""
     output = _output(model)
     if not output.type.tensor_type.HasField("shape"):
         known = _RANKS.get(output.name)
@@ -188,7 +188,7 @@ def _pooling_config(folder: Path, modules: list[Module]) -> tuple[Path, dict[str
 
 
 def _pooling(folder: Path, modules: list[Module], given: str | None) -> str:
-    """Return the pooling that the folder asks for, or what is given where it says nothing."""
+    """Return the folder's pooling, or the given one where the folder has none."""
     file, config = _pooling_config(folder, modules)
     names = {key for key, value in config.items() if key.startswith("pooling_mode_") and value is True}
     if "pooling_mode" in config:
@@ -207,7 +207,7 @@ def _pooling(folder: Path, modules: list[Module], given: str | None) -> str:
 
 
 def _graph(folder: Path, file: Path, usage: Usage, quantise: str | None) -> ModelProto:
-    """Make a graph of two inputs and one output around the folder's, and take in its external data."""
+    """Make a graph with two inputs and one output around the folder's, including its external data."""
     if quantise == FLOAT16:
         raise DocumentError(f"{folder}: expected static vectors to store them in float16: a graph computes in its own")
     model = _loaded(file)
@@ -235,7 +235,7 @@ def _graph(folder: Path, file: Path, usage: Usage, quantise: str | None) -> Mode
 
 
 def _feed(graph: Graph, inputs: Mapping[str, tuple[str, int]]) -> None:
-    """Make each input of the folder's graph, name -> meaning and type, of tokens and their mask."""
+    """Make each input of the folder's graph, name -> meaning and type, from tokens and their mask."""
     for name, (meaning, kind) in inputs.items():
         if meaning == "positions":
             one = number(graph, 1)
@@ -249,7 +249,7 @@ def _feed(graph: Graph, inputs: Mapping[str, tuple[str, int]]) -> None:
 
 
 def _own(folder: Path, file: Path, usage: Usage) -> Callable[[list[int]], Reference]:
-    """Open the folder's graph as it is; pooling and scaling are numpy's."""
+    """Open the folder's graph unchanged; numpy does pooling and scaling."""
     model = _loaded(file)
     inputs, output, rank = _inputs(file, model), _output(model).name, _rank(file, model)
     options = onnxruntime.SessionOptions()

@@ -1,4 +1,4 @@
-"""Comparison of an encoder's file with the folder that it was made of, on probes."""
+"""Comparison of an encoder's file with the folder that it was made from, on probes."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -14,33 +14,34 @@ from modelpick.runtime.text import Encoder
 from ..verification.report import DisagreementError
 from .folder import Reference, Source, tokenizer_of
 
-# Float32 in another order: more than this of a vector's length is wrong. 8-bit weights differ by what they lose.
+# The largest difference, relative to a vector's length, that float32 sums in another order may cause. 8-bit weights
+# lose more.
 TOLERANCE = 1e-5
-# Words of the probe that is longer than the longest input, where that has no end.
+# Number of words of the longest probe where the longest input is unlimited.
 _MANY = 1_000
 
 
 class Probe(Struct):
-    """A text, and how its embedding differs."""
+    """A text, and the difference of its embeddings."""
 
     name: str
     tokens: int
     difference: float
     """Largest difference of a column, whether the text is run alone or in a batch, relative to the vector's length."""
     cosine: float
-    """Lowest cosine likewise; 1 where both are zero."""
+    """Lowest cosine between the two vectors; 1 where both are zero."""
 
 
 class Loss(Struct):
-    """What an encoder lost of the whole one that it was made of, on texts of a user."""
+    """The loss of an encoder compared with the encoder that it was made from, on given texts."""
 
     texts: int
     similarity: float
-    """Correlation of the cosines of all pairs of the texts, by either encoder."""
+    """Correlation between the cosines of all pairs of the texts by the two encoders."""
 
 
 class EncoderReport(Struct):
-    """What a verification found."""
+    """The result of a verification."""
 
     encoder: str
     source: str
@@ -53,22 +54,22 @@ class EncoderReport(Struct):
     pooling: str
     probes: list[Probe]
     difference: float
-    """Largest among the probes; NaN where an embedding is not finite."""
+    """Largest difference among the probes; NaN where an embedding is not finite."""
     cosine: float
-    """Lowest among the probes."""
+    """Lowest cosine among the probes."""
     tolerance: float | None
-    """Largest difference that passes; None where it is the loss of 8-bit weights."""
+    """Largest difference that passes; None where 8-bit weights make it a loss to report."""
     seconds: float
     loss: Loss | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether the difference is no larger than it may be."""
+        """Whether the difference is within the tolerance."""
         return self.difference <= (np.inf if self.tolerance is None else self.tolerance)
 
 
 class EncoderError(DisagreementError):
-    """An encoder's file differs from its folder; ``report`` says on what."""
+    """An encoder's file differs from its folder; ``report`` says on which text."""
 
     def __init__(self, report: EncoderReport) -> None:
         worst = max(report.probes, key=lambda probe: (not probe.difference <= np.inf, probe.difference))
@@ -80,7 +81,7 @@ class EncoderError(DisagreementError):
 
 
 def probe_texts(longest: int | None) -> dict[str, str]:
-    """Return texts that encoders go wrong on, by what they are."""
+    """Return texts on which encoders tend to go wrong, by name."""
     return {
         "empty": "",
         "blank": " \n\t ",
@@ -100,18 +101,18 @@ def probe_texts(longest: int | None) -> dict[str, str]:
 def compare(
     encoders: Sequence[Encoder], own: Callable[[list[int]], Reference], source: Source, folder: Path, target: str
 ) -> EncoderReport:
-    """Hold an encoder against its folder's own model, fed by the tokenizers library, on probes.
+    """Compare an encoder with its folder's own model and the tokenizers library, on probes.
 
     Parameters
     ----------
     encoders
-        The encoder, in each way that it may be run.
+        The encoder, in each way in which it can be run.
     own
         The tokens of a text -> its vector, see `Source.embed`.
     source, folder
-        The folder as it was read, and its path.
+        The folder's content, and its path.
     target
-        Name for the report.
+        Name of the encoder for the report.
     """
     start, usage = time.perf_counter(), source.usage
     texts = probe_texts(usage.longest)
