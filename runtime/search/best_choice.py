@@ -69,7 +69,8 @@ class Estimated:
         needed = self._margin.needed(norm)
         if needed is None:  # it may be too long for float32
             return None
-        (estimates,) = self._run(_ESTIMATE, {Input.FEATURES: vector.astype(self._kind, copy=False)})
+        given = vector if vector.dtype is self._kind else vector.astype(self._kind, copy=False)
+        (estimates,) = self._run(_ESTIMATE, {Input.FEATURES: given})
         best = self._margin.best_one(estimates, norm, needed)
         if best is None and self._centroids is not None:
             return self._centroids.nearest(estimates[0], needed, vector[0], squared_norm)
