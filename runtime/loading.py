@@ -6,7 +6,7 @@ from typing import NamedTuple
 import onnxruntime
 
 from .algorithms import TABLE, format_1, takers
-from .algorithms.base import Algorithm, Row
+from .algorithms.base import Algorithm, Artifact, Row
 from .artifact.metadata import Metadata, read_metadata
 from .artifact.onnx_reader import Model, Tensor
 from .artifact.protobuf import MalformedError
@@ -89,7 +89,7 @@ def open_artifact(source: Source) -> Opened:
     )
     run = open_subgraphs(name, model, source.providers, source.sess_options, row.subgraphs, tables)
     try:
-        algorithm = row.make(run, metadata, tables, preferences.default)
+        algorithm = row.make(Artifact(run, metadata, tables, preferences.default))
     except Exception as cause:  # an artifact that does not hold what its metadata say fails in any way
         raise cannot_run(name, cause) from None
     return Opened(metadata, features, QueryChecks(features, single), preferences, algorithm)

@@ -22,6 +22,18 @@ from ..schema import Input, Output
 from ..session import Run, Subgraph
 
 
+class Artifact(NamedTuple):
+    """What an algorithm is made of."""
+
+    run: Run
+    """Runs the sessions."""
+    metadata: Metadata
+    tables: Mapping[str, Tensor]
+    """Initializers, see `modelpick.runtime.schema.Table`."""
+    preferences: Preferences
+    """Those of most calls; each call gives its own."""
+
+
 class Explanation(NamedTuple):
     """How an algorithm decides on one query."""
 
@@ -65,9 +77,7 @@ PREDICTS: Final = CANDIDATES | {"objective", "keep"} | {kind.given for kind in P
 class Row(NamedTuple):
     """A row of the table: how artifacts of one algorithm and semantics are answered."""
 
-    make: Callable[[Run, Metadata, Mapping[str, Tensor], Preferences], Algorithm]
-    """Makes the algorithm from what runs the artifact's session, its metadata and initializers, and the preferences of
-    most calls."""
+    make: Callable[[Artifact], Algorithm]
     takes: frozenset[str]
     """Keys of `modelpick.runtime.request.Given` that mean something to it."""
     tables: Specs

@@ -1,22 +1,19 @@
 """What KMeans, SVM and MLP share: the model of the best of some choices, which are clusters or classifiers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ..artifact.metadata import Metadata
-from ..artifact.onnx_reader import Tensor
 from ..decision.voting import CLOSE, are_close, best_per_model
 from ..errors import ArtifactError, FeatureError
 from ..queries import Queries, Query, Vectors
 from ..request import Preferences
 from ..schema import Input, Output
 from ..search.best_choice import BestChoice
-from ..session import Run
-from .base import Explanation, nearest_distance
+from .base import Artifact, Explanation, nearest_distance
 
 Allowed = npt.NDArray[np.bool_]
 
@@ -53,13 +50,12 @@ class Choices:
     ----------
     kind
         What the choices are.
-    run, metadata, tables, preferences
-        See `modelpick.runtime.algorithms.base.Row.make`.
+    artifact
+        What it picks by.
     """
 
-    def __init__(
-        self, kind: Kind, run: Run, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences
-    ) -> None:
+    def __init__(self, kind: Kind, artifact: Artifact) -> None:
+        run, metadata, tables, _ = artifact
         self._kind, self._run = kind, run
         self._names, self._n_models = metadata.choices, len(metadata.model_names)
         self._models = np.array([metadata.model_names.index(name) for name in metadata.choices], dtype=np.int64)

@@ -5,54 +5,47 @@
 - MLP had no search.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
 import numpy as np
 
-from ..artifact.metadata import Metadata
-from ..artifact.onnx_reader import Tensor
 from ..artifact.tables import INTEGERS, Spec, optional
-from ..request import Preferences
 from ..schema import Input, Output, Stored, Table
 from ..search.best_choice import search_tables
 from ..search.exact import GROWTH
-from ..session import Run
 from . import kmeans, knn, mlp, svm
-from .base import Algorithm, Row, Rows
+from .base import Algorithm, Artifact, Row, Rows
 
 KEPT: Final = "kept"
 """Optional input: how many candidates of the search in integers are kept, int64, (1,)."""
-_Make = Callable[[Run, Metadata, Mapping[str, Tensor], Preferences], Algorithm]
+_Make = Callable[[Artifact], Algorithm]
 
 
-def _with_kept(
-    make: _Make, run: Run, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences
-) -> Algorithm:
+def _with_kept(make: _Make, artifact: Artifact) -> Algorithm:
     """Make a KNN algorithm, for which candidates that are kept grow with those that are searched for."""
+    run, tables = artifact.run, artifact.tables
     if KEPT not in tables:
-        return make(run, metadata, tables, preferences)
+        return make(artifact)
     counts = {name: tables[name] for name in (Input.CANDIDATES, KEPT)}
     more = {name: np.minimum(GROWTH * count, len(tables[Stored.ROWS])) for name, count in counts.items()}
 
     def run_kept(outputs: Sequence[str], feeds: dict[str, Any]) -> list[Any]:
         return run(outputs, feeds | more if Input.CANDIDATES in feeds else feeds)
 
-    return make(run_kept, metadata, {**tables, Table.CANDIDATES: np.minimum(*counts.values())}, preferences)
+    return make(artifact._replace(run=run_kept, tables={**tables, Table.CANDIDATES: np.minimum(*counts.values())}))
 
 
-def _unsearched(
-    make: _Make, run: Run, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences
-) -> Algorithm:
+def _unsearched(make: _Make, artifact: Artifact) -> Algorithm:
     """Make an algorithm whose graph has no search: nothing is proven but by the whole of it."""
 
     def run_whole(outputs: Sequence[str], feeds: dict[str, Any]) -> list[Any]:
         if Output.CERTAIN in outputs:
             return [np.zeros(1, np.int64), np.array([False])]
-        return run(outputs, feeds)
+        return artifact.run(outputs, feeds)
 
-    return make(run_whole, metadata, {**tables, Table.NO_ERROR: np.array(0.0)}, preferences)
+    return make(artifact._replace(run=run_whole, tables={**artifact.tables, Table.NO_ERROR: np.array(0.0)}))
 
 
 def _of_knn(row: Row) -> Row:

@@ -1,21 +1,18 @@
 """HierShrink: mean qualities of models in a fine cluster, shrunk to a coarse one, and these to the overall mean."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..artifact.metadata import Metadata
-from ..artifact.onnx_reader import Tensor
 from ..artifact.tables import DOUBLES, FLOATS, Spec, Specs, optional
 from ..queries import Queries, Query
 from ..request import Preferences
 from ..schema import Input, Output, Stored, Table
 from ..search.best_choice import rerun_each
 from ..search.margins import MARGIN_SPEC, Margin
-from ..session import Run, Subgraph
-from .base import CANDIDATES, Explanation, Row, Rows, measured_clusters, nearest_distance
+from ..session import Subgraph
+from .base import CANDIDATES, Artifact, Explanation, Row, Rows, measured_clusters, nearest_distance
 
 _CLUSTERS = (Output.COARSE_CLUSTER, Output.CLUSTER)
 _ESTIMATES = (Output.COARSE_ESTIMATE, Output.ESTIMATE)
@@ -41,11 +38,12 @@ class HierShrink:
 
     Parameters
     ----------
-    run, metadata, tables, preferences
-        See `modelpick.runtime.algorithms.base.Row.make`.
+    artifact
+        What it picks by.
     """
 
-    def __init__(self, run: Run, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
+    def __init__(self, artifact: Artifact) -> None:
+        run, metadata, tables, _ = artifact
         self._run, self._shrinkage, self._cost_weight = run, metadata.shrinkage, metadata.cost_weight
         self._coarse_means, self._sums = tables[Table.COARSE_MEANS], tables[Table.FINE_SUMS]
         self._counts, self._latencies = tables[Table.FINE_COUNTS], tables[Table.LATENCIES]

@@ -4,13 +4,9 @@ The predictions of the search in float32 are off by a bound that the graph compu
 exceeds the second by more than twice that, the pick is proven; else the predictions are computed in float64.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 
-from ..artifact.metadata import Metadata
-from ..artifact.onnx_reader import Tensor
 from ..artifact.tables import DOUBLES, FLOATS, Spec, Specs, optional
 from ..decision.objective import floored, utility_errors
 from ..decision.voting import are_close
@@ -18,8 +14,8 @@ from ..errors import ArtifactError
 from ..queries import Queries, Query, Vectors
 from ..request import Preferences
 from ..schema import Input, Output, Stored, Table
-from ..session import Run, Subgraph
-from .base import PREDICTS, Explanation, Row, Rows
+from ..session import Subgraph
+from .base import PREDICTS, Artifact, Explanation, Row, Rows
 from .outcomes import explanation, pick
 
 _SEARCH_OUTPUTS = (Output.PREDICTION, Output.PREDICTION_ERROR)
@@ -36,11 +32,12 @@ class KernelRidge:
 
     Parameters
     ----------
-    run, metadata, tables, preferences
-        See `modelpick.runtime.algorithms.base.Row.make`.
+    artifact
+        What it picks by.
     """
 
-    def __init__(self, run: Run, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
+    def __init__(self, artifact: Artifact) -> None:
+        run, metadata, tables, _ = artifact
         self._run, self._names, self._base = run, metadata.model_names, tables[Table.MEAN_OUTCOMES]
         self._searches, self._least_price = Table.REFINE in tables, metadata.least_price
 

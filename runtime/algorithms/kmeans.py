@@ -1,14 +1,12 @@
 """KMeans: the model of the nearest cluster, or the model that scores highest in it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..artifact.metadata import Metadata
-from ..artifact.onnx_reader import Tensor
 from ..artifact.tables import DOUBLES, FLOATS, INTEGERS, Spec, Specs
 from ..decision.voting import are_close
 from ..queries import Queries, Query
@@ -16,8 +14,7 @@ from ..request import Preferences
 from ..schema import Output, Table
 from ..search.best_choice import SUBGRAPHS, BestChoice, search_tables
 from ..search.margins import MARGIN_SPEC
-from ..session import Run
-from .base import CANDIDATES, Explanation, Row, Rows, measured_clusters, nearest_distance
+from .base import CANDIDATES, Artifact, Explanation, Row, Rows, measured_clusters, nearest_distance
 from .choices import Choices, Kind
 
 TABLES: Specs = {**search_tables("choices"), Table.LEAD: MARGIN_SPEC}
@@ -42,11 +39,12 @@ class ClusterScores:
 
     Parameters
     ----------
-    run, metadata, tables, preferences
-        See `modelpick.runtime.algorithms.base.Row.make`.
+    artifact
+        What it picks by.
     """
 
-    def __init__(self, run: Run, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
+    def __init__(self, artifact: Artifact) -> None:
+        run, metadata, tables, _ = artifact
         self._run, self._names = run, metadata.model_names
         self._scores, self._support = tables[Table.SCORES], tables[Table.SUPPORT]
         self._best: npt.NDArray[np.int64] = self._scores.argmax(axis=1)

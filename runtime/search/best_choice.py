@@ -6,7 +6,7 @@ A search either says itself whether its candidate is proven, or returns an estim
 
 from collections.abc import Callable, Mapping
 from math import sqrt
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,16 +37,6 @@ def search_tables(choices: str) -> dict[str, Spec]:
     )
 
 
-class Search(Protocol):
-    """Searches for the best choice."""
-
-    def best_one(self, query: Query) -> int | None:
-        """Return the best choice of one query, if it is proven."""
-
-    def best_many(self, queries: Queries) -> Found:
-        """Return the best choice of each query, as the search has it, and whether it is proven."""
-
-
 class Estimated:
     """A search that returns estimates.
 
@@ -63,7 +53,7 @@ class Estimated:
         self._kind = np.dtype(np.float32 if ESTIMATES.is_single(tables) else np.float64)
 
     def best_one(self, query: Query) -> int | None:
-        """See `Search`."""
+        """Return the best choice of one query, if it is proven."""
         vector, squared_norm = query
         norm = sqrt(squared_norm)
         needed = self._margin.needed(norm)
@@ -77,7 +67,7 @@ class Estimated:
         return best
 
     def best_many(self, queries: Queries) -> Found:
-        """See `Search`."""
+        """Return the best choice of each query, as the search has it, and whether it is proven."""
         vectors, norms = queries.vectors, np.sqrt(queries.squared_norms)
         if vectors.dtype != self._kind:
             with np.errstate(over="ignore"):  # of queries that are too long
@@ -106,12 +96,12 @@ class Certified:
         self._run = run
 
     def best_one(self, query: Query) -> int | None:
-        """See `Search`."""
+        """See `Estimated.best_one`."""
         candidate, certain = self._run(self._OUTPUTS, {Input.FEATURES: query.vector, Input.REFINE: SEARCH_ONLY})
         return int(candidate.item()) if certain.item() else None
 
     def best_many(self, queries: Queries) -> Found:
-        """See `Search`."""
+        """See `Estimated.best_many`."""
         candidates, certain = self._run(self._OUTPUTS, {Input.FEATURES: queries.vectors, Input.REFINE: SEARCH_ONLY})
         return candidates, certain
 
@@ -138,7 +128,7 @@ class BestChoice:
         are_close: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]],
     ) -> None:
         self._run, self._chosen, self._values, self._are_close = run, (chosen,), (chosen, values), are_close
-        self.search: Search = Estimated(run, tables) if Table.LEAD in tables else Certified(run)
+        self.search: Estimated | Certified = Estimated(run, tables) if Table.LEAD in tables else Certified(run)
         # In float64 a search is off by roundings that it has no bound on: it settles single queries alone.
         self._search_of_many = None if Table.NO_ERROR in tables else self.search
 

@@ -8,7 +8,7 @@ then, though not their order, which matters only to break a tie of the vote.
 are two of each is said in `modelpick.runtime.algorithms.base`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -28,6 +28,21 @@ class Ranked(NamedTuple):
     """Distinct rows, length c."""
     gap: float
     """How far apart two scores must be to prove an order: 2 E."""
+
+
+class Found(NamedTuple):
+    """What a search alone found for queries, (b, c) each, in ascending order of score."""
+
+    scores: npt.NDArray[np.float32]
+    candidates: npt.NDArray[np.int64]
+
+    def some(self, queries: npt.NDArray[np.int64]) -> "Found":
+        """Take what was found for some of the queries."""
+        return Found(self.scores[queries], self.candidates[queries])
+
+    def each(self, gaps: npt.NDArray[np.float64]) -> Iterator[Ranked]:
+        """Return what was found for each query, given how far apart its scores must be, (b,)."""
+        return map(Ranked, self.scores.tolist(), self.candidates.tolist(), gaps.tolist())
 
 
 def apart_one(scores: Sequence[float], place: int, gap: float, complete: bool) -> bool:
@@ -111,24 +126,17 @@ class EarlyExit:
         # A group of k rows or more decides alone.
         self._decided = [self._clear_pick([votes], None) if len(votes) >= k else None for votes in self._votes]
 
-    def pick_one(
-        self,
-        scores: Sequence[float],
-        candidates: Sequence[int],
-        gap: float,
-        allowed: npt.NDArray[np.bool_] | None = None,
-    ) -> int | None:
+    def pick_one(self, ranked: Ranked, allowed: npt.NDArray[np.bool_] | None = None) -> int | None:
         """Pick the model for one query, or None where the scores do not prove it.
 
         Parameters
         ----------
-        scores, candidates
-            Outputs of the search, length c each.
-        gap
-            How far apart scores must be to prove an order.
+        ranked
+            What the search found.
         allowed
             Which models may win, shape (n_models,); all by default.
         """
+        scores, candidates, gap = ranked
         left, place = self._k - len(self._votes[candidates[0]]), 0
         while left > 0 and place + 1 < len(candidates):
             place += 1
@@ -158,18 +166,14 @@ class EarlyExit:
         return best if all(total < needed for total in sums.values()) else None
 
     def pick_many(
-        self,
-        scores: npt.NDArray[np.float32],
-        candidates: npt.NDArray[np.int64],
-        gaps: npt.NDArray[np.float64],
-        allowed: npt.NDArray[np.bool_] | None = None,
+        self, found: Found, gaps: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_] | None = None
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Pick the models for many queries, as `pick_one` does for one.
 
         Parameters
         ----------
-        scores, candidates
-            Outputs of the search, (b, c).
+        found
+            What the search found.
         gaps
             How far apart each query's scores must be, (b,).
         allowed
@@ -179,6 +183,7 @@ class EarlyExit:
         -------
         (model indices, whether the scores prove them), (b,) each
         """
+        scores, candidates = found
         queries = np.arange(len(scores))
         sizes = self._sizes[candidates]
         taken = sizes.cumsum(axis=1)

@@ -5,7 +5,7 @@ the artifact holds them, in less time than another run takes.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from itertools import accumulate
 from math import inf, sqrt
@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from ..artifact.metadata import Metadata
 from ..artifact.onnx_reader import Tensor
 from ..artifact.protobuf import MalformedError
 from ..artifact.tables import DOUBLES, FLOATS, INTEGERS, SINGLES, Spec, Specs, optional
@@ -24,7 +25,7 @@ from ..schema import Input, Metric, Output, Stored, Table
 from ..session import Run, Subgraph
 from . import integers
 from .distances import StoredRows, squared_distances
-from .early_exit import Ranked, apart_many, apart_one
+from .early_exit import Found, Ranked, apart_many, apart_one
 from .integers import IntegerSearch
 
 OUTPUTS = (Output.SCORE, Output.CANDIDATE)
@@ -71,21 +72,6 @@ def _check_members(length: str, members: Tensor, lengths: Mapping[str, int]) -> 
         raise MalformedError(f"its tensor {Table.MEMBERS}: expected {k} rows or more, each once and in ascending order")
 
 
-class Found(NamedTuple):
-    """What a search alone found for queries, (b, c) each, in ascending order of score."""
-
-    scores: npt.NDArray[np.float32]
-    candidates: npt.NDArray[np.int64]
-
-    def some(self, queries: npt.NDArray[np.int64]) -> "Found":
-        """Take what was found for some of the queries."""
-        return Found(self.scores[queries], self.candidates[queries])
-
-    def each(self, gaps: npt.NDArray[np.float64]) -> Iterator[Ranked]:
-        """Return what was found for each query, given how far apart its scores must be, (b,)."""
-        return map(Ranked, self.scores.tolist(), self.candidates.tolist(), gaps.tolist())
-
-
 class Neighbours(NamedTuple):
     """Rows of the artifact, nearest first, (k,) each."""
 
@@ -100,15 +86,13 @@ class Nearest:
     ----------
     run, tables
         What runs the artifact's session, and its initializers.
-    k
-        Number of rows that are wanted.
-    width
-        Width of a query.
-    metric
-        See `modelpick.runtime.schema.Metric`. By all but the Euclidean one, the graph scales queries to unit length.
+    metadata
+        Metadata of the artifact: ``k``, how many rows are wanted, ``n_features_in``, and ``metric``. By all metrics but
+        the Euclidean one, the graph scales queries to unit length.
     """
 
-    def __init__(self, run: Run, tables: Mapping[str, Tensor], k: int, width: int, metric: str) -> None:
+    def __init__(self, run: Run, tables: Mapping[str, Tensor], metadata: Metadata) -> None:
+        k, width, metric = metadata.k, metadata.n_features_in, metadata.metric
         if tables[Table.K].tolist() != [k]:
             raise ArtifactError(f"expected {k} neighbours, got {tables[Table.K].tolist()}")
         self._run, self._k, self._unit, self._is_cosine = run, k, metric != Metric.EUCLIDEAN, metric == Metric.COSINE

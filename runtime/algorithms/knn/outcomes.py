@@ -1,12 +1,8 @@
 """KNN by queries, from the second version on: the nearest queries predict the outcomes of every model."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 
-from ...artifact.metadata import Metadata
-from ...artifact.onnx_reader import Tensor
 from ...artifact.tables import DOUBLES, INTEGERS, Spec, Specs
 from ...decision.guard import t_statistics
 from ...decision.objective import floored
@@ -15,8 +11,7 @@ from ...queries import Queries, Query
 from ...request import Preferences
 from ...schema import Table
 from ...search.exact import Nearest, nearest_tables
-from ...session import Run
-from ..base import Explanation
+from ..base import Artifact, Explanation
 from ..outcomes import default_of, explained, explanation, pick, utility_of
 
 TABLES: Specs = {
@@ -34,17 +29,18 @@ class KNNOutcomes:
 
     Parameters
     ----------
-    run, metadata, tables, preferences
-        See `modelpick.runtime.algorithms.base.Row.make`.
+    artifact
+        What it picks by.
     """
 
-    def __init__(self, run: Run, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
+    def __init__(self, artifact: Artifact) -> None:
+        run, metadata, tables, _ = artifact
         self._k, self._names, self._shrinkage = metadata.k, metadata.model_names, metadata.shrinkage
         self._least_price = metadata.least_price
         self._outcomes, self._first_row = tables[Table.OUTCOMES], tables[Table.FIRST_ROW]
         self._split = [deviations(self._outcomes[:, kind]) for kind in range(self._outcomes.shape[1])]
         self._base = np.array([split.base for split in self._split])
-        self._nearest = Nearest(run, tables, metadata.k, metadata.n_features_in, metadata.metric)
+        self._nearest = Nearest(run, tables, metadata)
 
     def pick_one(self, query: Query, preferences: Preferences) -> int:
         """See `Algorithm`."""

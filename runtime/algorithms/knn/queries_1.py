@@ -3,21 +3,16 @@
 A k-nearest-neighbour regression of what each model achieves, drawn toward the model's overall mean.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 
-from ...artifact.metadata import Metadata
-from ...artifact.onnx_reader import Tensor
 from ...artifact.tables import DOUBLES, INTEGERS, Spec, Specs
 from ...decision.voting import Weights, first_best, shrunk_means
 from ...queries import Queries, Query
 from ...request import Preferences
 from ...schema import Table
 from ...search.exact import Nearest, nearest_tables
-from ...session import Run
-from ..base import Explanation
+from ..base import Artifact, Explanation
 
 TABLES: Specs = {
     **nearest_tables("distinct"),
@@ -31,15 +26,16 @@ class KNNRegression:
 
     Parameters
     ----------
-    run, metadata, tables, preferences
-        See `modelpick.runtime.algorithms.base.Row.make`.
+    artifact
+        What it picks by.
     """
 
-    def __init__(self, run: Run, metadata: Metadata, tables: Mapping[str, Tensor], preferences: Preferences) -> None:
+    def __init__(self, artifact: Artifact) -> None:
+        run, metadata, tables, _ = artifact
         self._names, self._shrinkage = metadata.model_names, metadata.shrinkage
         self._outcomes, self._first_row = tables[Table.OUTCOMES], tables[Table.FIRST_ROW]
         self._overall = self._outcomes.sum(axis=0)
-        self._nearest = Nearest(run, tables, metadata.k, metadata.n_features_in, metadata.metric)
+        self._nearest = Nearest(run, tables, metadata)
 
     def pick_one(self, query: Query, preferences: Preferences) -> int:
         """See `Algorithm`."""

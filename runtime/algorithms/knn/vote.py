@@ -1,12 +1,8 @@
 """KNN: the rows nearest to a query vote, each for its model."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 
-from ...artifact.metadata import Metadata
-from ...artifact.onnx_reader import Tensor
 from ...artifact.tables import DOUBLES, INTEGERS, Spec, Specs
 from ...decision.voting import Vote, Weights, vote_many, vote_one, vote_weights
 from ...queries import Queries, Query
@@ -14,8 +10,7 @@ from ...request import Preferences
 from ...schema import Table
 from ...search.early_exit import EarlyExit, Ranked
 from ...search.exact import Nearest, nearest_tables
-from ...session import Run
-from ..base import Explanation
+from ..base import Artifact, Explanation
 
 TABLES: Specs = {
     **nearest_tables("rows"),
@@ -33,20 +28,14 @@ class KNNVote:
 
     Parameters
     ----------
-    run, metadata, tables, preferences
-        See `modelpick.runtime.algorithms.base.Row.make`; early exits are prepared for the weights of the preferences.
+    artifact
+        What it picks by; early exits are prepared for the weights of the preferences.
     ties_by_name
         Whether equal sums go to the lexicographically first name, instead of the model of the best-ranked neighbour.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        metadata: Metadata,
-        tables: Mapping[str, Tensor],
-        preferences: Preferences,
-        ties_by_name: bool = False,
-    ) -> None:
+    def __init__(self, artifact: Artifact, ties_by_name: bool = False) -> None:
+        run, metadata, tables, preferences = artifact
         self._names = np.array(metadata.model_names, dtype=object)
         self._models, self._qualities = tables[Table.ROW_MODEL], tables[Table.ROW_QUALITY]
         self._speeds = tables[Table.ROW_SPEED]
@@ -55,7 +44,7 @@ class KNNVote:
         assert preferences.weights is not None
         self._usual = preferences.weights
         self._usual_votes = vote_weights(self._qualities, self._speeds, self._usual)
-        self._nearest = Nearest(run, tables, metadata.k, metadata.n_features_in, metadata.metric)
+        self._nearest = Nearest(run, tables, metadata)
         self._early_exit = EarlyExit(
             tables[Table.MEMBERS], self._models, self._usual_votes, metadata.k, len(self._names), self._nearest.complete
         )
@@ -64,7 +53,7 @@ class KNNVote:
         """See `Algorithm`."""
         ranked, pick = self._nearest.search_one(query), None
         if preferences.weights == self._usual:
-            pick = self._early_exit.pick_one(*ranked, preferences.allowed)
+            pick = self._early_exit.pick_one(ranked, preferences.allowed)
             if pick is None:
                 pick = self._pick_measured(query, ranked, preferences)
         if pick is None:
@@ -79,7 +68,7 @@ class KNNVote:
         picks, left = np.full(count, -1), np.arange(count)
         if preferences.weights == self._usual:
             gaps = self._nearest.gap_many(queries)
-            picks, proven = self._early_exit.pick_many(*found, gaps, preferences.allowed)
+            picks, proven = self._early_exit.pick_many(found, gaps, preferences.allowed)
             left = np.flatnonzero(~proven)
             for place, ranked in zip(left, found.some(left).each(gaps[left]), strict=True):
                 pick = self._pick_measured(queries.one(place), ranked, preferences)
@@ -95,7 +84,7 @@ class KNNVote:
 
     def _pick_measured(self, query: Query, ranked: Ranked, preferences: Preferences) -> int | None:
         measured = self._nearest.measured(query, ranked)
-        return None if measured is None else self._early_exit.pick_one(*measured, preferences.allowed)
+        return None if measured is None else self._early_exit.pick_one(measured, preferences.allowed)
 
     def distance(self, query: Query) -> float:
         """See `Algorithm`."""

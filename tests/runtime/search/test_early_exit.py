@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelpick.runtime.search.early_exit import EarlyExit, apart_many, apart_one
+from modelpick.runtime.search.early_exit import EarlyExit, Found, Ranked, apart_many, apart_one
 
 N_MODELS = 3
 SCORES = st.lists(st.sampled_from([0.0, 1.0, 1.5, 2.0, 4.0, 7.0, 11.0]), min_size=1, max_size=6).map(sorted)
@@ -42,8 +42,10 @@ def test_a_pick_is_that_of_every_order_that_the_error_allows(search, gap):
     members, models, votes, k, scores, allowed = search
     order = np.argsort(scores, kind="stable")
     early_exit = EarlyExit(members, models, votes, k, N_MODELS, complete=True)
-    pick = early_exit.pick_one(scores[order].tolist(), order.tolist(), gap, allowed)
-    many, proven = early_exit.pick_many(scores[order][None].astype(np.float32), order[None], np.array([gap]), allowed)
+    pick = early_exit.pick_one(Ranked(scores[order].tolist(), order.tolist(), gap), allowed)
+    many, proven = early_exit.pick_many(
+        Found(scores[order][None].astype(np.float32), order[None]), np.array([gap]), allowed
+    )
     assert (pick is not None) == bool(proven[0])
     if pick is None:
         return
@@ -63,5 +65,5 @@ def test_a_pick_is_that_of_every_order_that_the_error_allows(search, gap):
 def test_a_tie_of_the_vote_is_not_proven():
     members, models, votes = np.array([[0], [1]]), np.array([0, 1]), np.array([0.5, 0.5])
     early_exit = EarlyExit(members, models, votes, 2, 2, complete=True)
-    assert early_exit.pick_one([0.0, 9.0], [0, 1], 1.0) is None
-    assert early_exit.pick_one([0.0, 9.0], [0, 1], 1.0, np.array([True, False])) == 0
+    assert early_exit.pick_one(Ranked([0.0, 9.0], [0, 1], 1.0)) is None
+    assert early_exit.pick_one(Ranked([0.0, 9.0], [0, 1], 1.0), np.array([True, False])) == 0

@@ -20,7 +20,7 @@ def searched(rows, search):
     data = converted(document, exact_search=search)
     _, metadata, tables, model = read_contents("test", data)
     run = open_subgraphs("test", model, None, None, SUBGRAPHS, tables)
-    return document, Nearest(run, tables, metadata.k, metadata.n_features_in, metadata.metric)
+    return document, Nearest(run, tables, metadata)
 
 
 def one(vector):

@@ -59,7 +59,7 @@ def opened(rows, semantics="native/1", seen=lambda outputs, feeds: None):
         seen(outputs, feeds)
         return run(outputs, feeds)
 
-    return Nearest(seen_run, tables, metadata.k, metadata.n_features_in, metadata.metric), tables, run
+    return Nearest(seen_run, tables, metadata), tables, run
 
 
 def queries_near(rows):
