@@ -1,4 +1,4 @@
-"""The table: every algorithm under every rule set, a row each; `modelpick.runtime.algorithms` holds its twin.
+"""The table: every algorithm with each of its semantics, a row each; `modelpick.runtime.algorithms` holds its twin.
 
 A module of this folder is an algorithm from top to bottom and ends in its rows.
 """
@@ -18,11 +18,11 @@ TABLE: Mapping[tuple[str, str], AnyRow] = MappingProxyType(
         for row in family.ROWS
     }
 )
-ALGORITHMS = tuple(dict.fromkeys(rules.algorithm for rules in TABLE.values()))
-OPTIONS: Mapping[str, Option] = {option.name: option for rules in TABLE.values() for option in rules.options}
-# What may be asked for: rule sets, and each with its version.
-RULE_SETS = tuple(dict.fromkeys([*Semantics, *sorted(rules.semantics for rules in TABLE.values())]))
-# The trainer predicts as the original does where it has no rules of its own.
+ALGORITHMS = tuple(dict.fromkeys(row.algorithm for row in TABLE.values()))
+OPTIONS: Mapping[str, Option] = {option.name: option for row in TABLE.values() for option in row.options}
+# What a caller may request: semantics, and each with its version.
+SEMANTICS = tuple(dict.fromkeys([*Semantics, *sorted(row.semantics for row in TABLE.values())]))
+# The trainer predicts as the original does where it has no row of its own.
 FALLBACKS: Mapping[str, str] = {Semantics.trainer: Semantics.native}
 
 for _row in TABLE.values():
@@ -31,39 +31,38 @@ for _row in TABLE.values():
 
 
 def resolve(algorithm: str, semantics: str, format_version: int = 1) -> AnyRow:
-    """Return the rules of an algorithm, of `ALGORITHMS`, that are asked for.
+    """Return the row of an algorithm, of `ALGORITHMS`, with the semantics that are requested.
 
     Parameters
     ----------
     semantics
-        A rule set and its version, ``native/1``; or a rule set: ``native`` means the version of the file, others mean
-        the newest.
+        With a version, ``native/1``; or without: ``native`` means the version of the file, others mean the newest.
     format_version
         Version of the file.
 
     Raises
     ------
     Refusal
-        When the algorithm has no such rules.
+        When the algorithm has no such row.
     """
     if (algorithm, semantics) in TABLE:
         return TABLE[algorithm, semantics]
-    for rule_set in (semantics, FALLBACKS.get(semantics)):
-        versions = [rules for rules in TABLE.values() if (rules.algorithm, rules.unversioned) == (algorithm, rule_set)]
-        if versions and rule_set == Semantics.native:
+    for unversioned in (semantics, FALLBACKS.get(semantics)):
+        versions = [row for row in TABLE.values() if (row.algorithm, row.unversioned) == (algorithm, unversioned)]
+        if versions and unversioned == Semantics.native:
             return _of_version(versions, format_version)
         if versions:
             return versions[-1]
-    able = dict.fromkeys(rules.algorithm for rules in TABLE.values() if rules.unversioned == semantics)
+    able = dict.fromkeys(row.algorithm for row in TABLE.values() if row.unversioned == semantics)
     if able:
         refuse("$.algorithm", f"expected {' or '.join(able)}, which alone has the semantics {semantics}")
-    known = ", ".join(rules.semantics for rules in TABLE.values() if rules.algorithm == algorithm)
+    known = ", ".join(row.semantics for row in TABLE.values() if row.algorithm == algorithm)
     raise Refusal("semantics", f"expected one of {known} for {algorithm}, got '{semantics}'")
 
 
 def _of_version(versions: list[AnyRow], format_version: int) -> AnyRow:
-    found = next((rules for rules in versions if rules.semantics.endswith(f"/{format_version}")), None)
+    found = next((row for row in versions if row.semantics.endswith(f"/{format_version}")), None)
     if found is None:
-        known = " or ".join(rules.semantics.partition("/")[2] for rules in versions)
+        known = " or ".join(row.semantics.partition("/")[2] for row in versions)
         raise Refusal("$.format_version", f"expected {known} for {versions[0].algorithm}, got {format_version}")
     return found

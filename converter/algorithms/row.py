@@ -1,4 +1,4 @@
-"""The row of the table: all that the converter knows of an algorithm under one rule set."""
+"""The row of the table: all that the converter knows of an algorithm with one version of its semantics."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ E = TypeVar("E", bound=Estimator)
 
 
 class Semantics(StrEnum):
-    """Rule sets by which models pick, without their versions."""
+    """By what rules a model picks, without their versions."""
 
     native = "native"
     """As the original library does."""
@@ -112,12 +112,12 @@ def fixed(settings: Settings, picked: npt.NDArray[np.int64]) -> Trial:
 
 @dataclass(frozen=True)
 class Row(Generic[F, E]):
-    """An algorithm under one version of one rule set."""
+    """An algorithm with one version of one of its semantics."""
 
     algorithm: str
     """As the JSON names it."""
     semantics: str
-    """Rule set and its version, ``native/1``."""
+    """One of `Semantics` and its version, ``native/1``."""
     form: type[F]
     """Mirrors the JSON."""
     load: Callable[..., E]

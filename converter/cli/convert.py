@@ -14,7 +14,7 @@ from modelpick.runtime import ModelpickError, Selector
 from modelpick.runtime.artifact.encoder import is_encoder, read_encoder
 from modelpick.runtime.artifact.seal import read_sealed
 
-from ..algorithms import RULE_SETS
+from ..algorithms import SEMANTICS
 from ..algorithms.row import Semantics
 from ..artifact.restore import restore as restore_file
 from ..artifact.restore import to_json
@@ -34,9 +34,9 @@ Samples = Annotated[int, typer.Option(min=1, help="Queries to make from the mode
 JUnitFile = Annotated[
     Path | None, typer.Option("--junit", help="Write the verification as JUnit XML here.", parser=to_write(".xml"))
 ]
-# Rule sets, and with a version each: "native", "native/2".
-RuleSet = StrEnum("RuleSet", {name: name for name in RULE_SETS})  # type: ignore[misc]
-NATIVE = RuleSet(Semantics.native)
+# Semantics, and with a version each: "native", "native/2".
+AnySemantics = StrEnum("AnySemantics", {name: name for name in SEMANTICS})  # type: ignore[misc]
+NATIVE = AnySemantics(Semantics.native)
 
 
 class Conversion(NamedTuple):
@@ -50,7 +50,7 @@ class Conversion(NamedTuple):
         ),
     ] = ExactSearch.auto
     semantics: Annotated[
-        RuleSet,
+        AnySemantics,
         typer.Option(
             help="Pick as the original does, by the rules of the file's version; by the outcomes of the nearest "
             "queries (KNN); or as the Python code that trains the models. With a version: by just these rules.",

@@ -66,7 +66,8 @@ def select(
     *,
     objective: Annotated[Objective, WEIGHTS],
     evidence: Annotated[
-        float | None, typer.Option(help="Standard errors by which the default model must be led, for KNN by queries.")
+        float | None,
+        typer.Option(help="Standard errors by which a model must exceed the default model, for KNN by queries."),
     ] = None,
 ) -> None:
     """Pick the model for each query, one a line or in an array.
