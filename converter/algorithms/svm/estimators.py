@@ -1,7 +1,7 @@
 """Estimators of support vector machines: one classifier against the rest for each model, or one for each two models."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,6 @@ from ..choices import ChoiceSelector
 
 # Queries of a norm up to this are not scaled to unit length.
 MIN_NORM = 1e-10
-Kernel = Literal["rbf", "linear"]
 
 
 def gaussian(queries: Matrix, support_vectors: Matrix, gamma: float) -> Matrix:
@@ -105,8 +104,8 @@ class OneVsOneModelSelector(ChoiceSelector, ClassifierMixin, BaseEstimator):
     pair_intercept_ : ndarray of float64, shape (n_pairs,)
     """
 
-    def __init__(self, kernel: Kernel = "rbf", gamma: float = 1.0, semantics: str = "native/2") -> None:
-        self.kernel: Kernel = kernel
+    def __init__(self, kernel: str = "rbf", gamma: float = 1.0, semantics: str = "native/2") -> None:
+        self.kernel = kernel
         self.gamma = gamma
         self.semantics = semantics
 

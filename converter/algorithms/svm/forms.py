@@ -25,9 +25,10 @@ from ...formats.decoding import (
 )
 from ...formats.reader import Reader
 from ...formats.source import Source
-from .estimators import Kernel, KernelClassifier, LinearClassifier, OneVsOneModelSelector, OneVsRestModelSelector
+from .estimators import KernelClassifier, LinearClassifier, OneVsOneModelSelector, OneVsRestModelSelector
 
 # Kernels by their names in files; the original's training code writes scikit-learn's names.
+Kernel = Literal["rbf", "linear"]
 KERNELS: dict[str, Kernel] = {"Rbf": "rbf", "Linear": "linear"}
 
 

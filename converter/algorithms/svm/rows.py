@@ -1,4 +1,4 @@
-"""The rows of support vector machines, and how their machines are trained.
+"""The rows of support vector machines.
 
 ``native/1`` picks by one classifier for each model, as the original did. By ``native/2``, as the original does now, and
 by ``trainer/1``, as the code that trains the models predicts, an SVC compares each two models: most comparisons won
@@ -7,18 +7,15 @@ wins. These two read other fields, and count comparisons among candidates differ
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.svm import SVC, LinearSVC
 
 from modelpick.runtime import DocumentError
 from modelpick.runtime.schema import Output
 
-from ...formats.outcomes import Indices, Settings, Training
-from ...graphs.unit_length import directions
+from ...formats.outcomes import Settings, Training
 from ..base import Matrix
 from ..choices import describe_choices, expect_classifiers, hold_classifiers
 from ..row import (
@@ -32,7 +29,7 @@ from ..row import (
     WholeGraph,
     explained_scores,
 )
-from .estimators import KernelClassifier, LinearClassifier, OneVsOneModelSelector, OneVsRestModelSelector
+from .estimators import OneVsOneModelSelector, OneVsRestModelSelector
 from .forms import (
     KERNELS,
     OneVsOneForm,
@@ -54,6 +51,7 @@ from .graph import (
     one_vs_rest_outputs,
     shared_support_vectors,
 )
+from .training import fit_one_vs_one, fit_one_vs_rest, of_all_models, trained_svc
 
 # Penalties and widths of the kernel that tuning tries.
 PENALTIES, GAMMAS = (0.25, 1.0, 4.0), (0.5, 1.0, 2.0)
@@ -136,35 +134,6 @@ def _may_win(estimator: OneVsOneModelSelector, pairs: Matrix, close: npt.NDArray
     return may
 
 
-def _fit_one_vs_rest(training: Training) -> OneVsRestModelSelector:
-    """Train one classifier for each model, on unit vectors as they are scored.
-
-    A classifier separates the queries on which its model exceeds the mean from the rest, each weighted by how far it is
-    from the mean: the cost of a mistake (B. Zadrozny, J. Langford, N. Abe, Cost-Sensitive Learning by
-    Cost-Proportionate Example Weighting, ICDM 2003). Where there are no two sides, its score is a constant.
-    """
-    features, settings, names = directions(training.features), training.settings, training.benchmark.model_names
-    linear, machines = [], []
-    for name, advantages in zip(names, training.advantages.T, strict=True):
-        ahead, costs = advantages > 0, np.abs(advantages)
-        counted = costs > 0
-        coef, intercept = np.zeros(features.shape[1]), 1.0 if ahead.any() else -1.0
-        vectors, dual_coef = features[:1], np.zeros(1)
-        two_sided = len(set(ahead[counted])) > 1
-        if two_sided and settings.kernel == "linear":
-            classifier = LinearSVC(C=settings.C, random_state=settings.seed).fit(features, ahead, costs)
-            coef, intercept = classifier.coef_[0], float(classifier.intercept_[0])
-        elif two_sided:
-            machine = SVC(C=settings.C, gamma=settings.gamma).fit(features[counted], ahead[counted], costs[counted])
-            vectors, dual_coef = machine.support_vectors_, machine.dual_coef_[0]
-            intercept = float(machine.intercept_[0])
-        if settings.kernel == "linear":
-            linear.append(LinearClassifier(name, coef, intercept))
-        else:
-            machines.append(KernelClassifier(name, vectors, dual_coef, intercept, settings.gamma))
-    return OneVsRestModelSelector().fit(linear, machines, names)
-
-
 def _write_one_vs_rest(estimator: OneVsRestModelSelector, training: Training) -> dict[str, Any]:
     """Return the fields of a file of version 1: the classifiers, and an SVC by which other readers pick."""
     settings, names = training.settings, training.benchmark.model_names
@@ -177,57 +146,14 @@ def _write_one_vs_rest(estimator: OneVsRestModelSelector, training: Training) ->
         "C": settings.C,
         "n_classes": len(names),
     }
-    labels, svc = _trained_svc(training)
+    labels, svc = trained_svc(training)
     if svc is None:
         return fields
     fields |= svc_parameters(svc) | {"classes": labels.tolist()}
     if len(labels) < len(names):
         # Today's router wants all models, and takes these parameters before the others.
-        fields["svc"] = svc_parameters(_of_all_models(training, labels, svc))
+        fields["svc"] = svc_parameters(of_all_models(training, labels, svc))
     return fields
-
-
-def _trained_svc(training: Training) -> tuple[Indices, SVC | None]:
-    """Train an SVC that labels queries with models: the models that are labels, and it; None where there is one."""
-    examples, settings = training.examples(), training.settings
-    labels = np.unique(examples.models)
-    if len(labels) < 2:
-        return labels, None
-    svc = SVC(C=settings.C, gamma=settings.gamma, kernel=settings.kernel)
-    return labels, svc.fit(training.features[examples.queries], examples.models, examples.weights)
-
-
-def _of_all_models(training: Training, labels: Indices, svc: SVC | None) -> OneVsOneModelSelector:
-    """Return the estimator of all models of the records; those that are labels always win against the others.
-
-    Parameters
-    ----------
-    labels, svc
-        See `_trained_svc`. Models that no query is labelled with have no support vectors.
-    """
-    names, settings = training.benchmark.model_names, training.settings
-    m = len(names)
-    vectors, coefs, intercepts, counts = training.features[:1], np.zeros((0, 1)), np.zeros(0), np.ones(1, np.int64)
-    if svc is not None:
-        # scikit-learn turns the sign of a single comparison, and so do files of two models.
-        sign = -1.0 if len(labels) == 2 else 1.0
-        vectors, counts = svc.support_vectors_, svc.n_support_
-        coefs, intercepts = sign * svc.dual_coef_, sign * svc.intercept_
-    owners = np.repeat(labels, counts)
-    dual_coef = np.zeros((m - 1, len(vectors)))
-    for (a, own), (b, other) in permutations(enumerate(labels), 2):
-        dual_coef[other - (other > own), owners == own] = coefs[b - (b > a), owners == own]
-    known = dict(zip(combinations(labels, 2), intercepts, strict=True))
-    intercept = [known.get(pair, -1.0 if pair[1] in labels else 1.0) for pair in combinations(range(m), 2)]
-    n_support = np.zeros(m, np.int64)
-    n_support[labels] = counts
-    sign = -1.0 if m == 2 else 1.0
-    estimator = OneVsOneModelSelector(KERNELS[_kernel_type(settings)], settings.gamma)
-    return estimator.fit(vectors, sign * dual_coef, sign * np.array(intercept), n_support, names)
-
-
-def _fit_one_vs_one(training: Training) -> OneVsOneModelSelector:
-    return _of_all_models(training, *_trained_svc(training))
 
 
 def _write_one_vs_one(estimator: OneVsOneModelSelector, training: Training) -> dict[str, Any]:
@@ -291,7 +217,7 @@ ROWS = (
         probes=_probes_one_vs_rest,
         expect=expect_classifiers,
         hold=hold_classifiers,
-        fit=_fit_one_vs_rest,
+        fit=fit_one_vs_rest,
         write=_write_one_vs_rest,
         grid=_grid,
         settings=SETTINGS,
@@ -302,7 +228,7 @@ ROWS = (
         form=OneVsOneForm,
         load=load_one_vs_one,
         instead=one_vs_rest_instead,
-        fit=_fit_one_vs_one,
+        fit=fit_one_vs_one,
         write=_write_one_vs_one,
         grid=_grid,
         settings=SETTINGS,
