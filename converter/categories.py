@@ -160,8 +160,8 @@ def classifier_entries(source: Source, n_features_in: int, target_opset: int) ->
 def to_graph(estimator: LogisticRegression, target_opset: int) -> bytes:
     """Export the estimator: embeddings, float64, (b, e) -> the score of each class, float64, (b, n).
 
-    The highest is picked. skl2onnx computes float64 by operators of ONNX itself; what makes labels of the scores, by
-    those of a domain of its own, is cut off.
+    The highest is picked. skl2onnx computes float64 by operators of ONNX itself. The operators that turn scores into
+    labels are of another domain, and are cut off.
     """
     model: ModelProto = to_onnx(
         estimator,

@@ -13,7 +13,7 @@ PREFIX: Final = "modelpick."
 
 
 class Entry:
-    """Keys of ``metadata_props``, without `PREFIX`. Values are JSON, except those of `SEAL` and `CATEGORY_GRAPH`."""
+    """Keys of ``metadata_props``, without `PREFIX`. All values are JSON, except for `SEAL` and `CATEGORY_GRAPH`."""
 
     FORMAT_VERSION: Final = "format_version"
     """Version of the file format. Called ``contract`` in files of version 1."""

@@ -202,7 +202,7 @@ class Selector:
 
     @spelled_out
     async def aselect(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> str:
-        """Pick the model for one query in a thread, without blocking the event loop; arguments are those of `select`.
+        """Pick the model for one query in a thread, without blocking the event loop; see `select`.
 
         A small artifact answers sooner than a thread starts. Measure, and call `select` where it takes less time.
         """
@@ -212,7 +212,7 @@ class Selector:
 
     @spelled_out
     def select_batch(self, matrix: npt.ArrayLike | None = None, **request: Unpack[BatchRequest]) -> list[str]:
-        """Pick the model for each row of ``matrix``, shape (b, d); other arguments and errors are those of `select`.
+        """Pick the model for each row of ``matrix``, shape (b, d); see `select` for other arguments and errors.
 
         Give either a matrix, or ``embedding``, shape (b, e), and ``category``, one for each embedding.
         """
@@ -245,7 +245,7 @@ class Selector:
 
     @spelled_out
     def scores(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> dict[str, float]:
-        """Score each candidate for one query; the highest score is picked. Arguments and errors are those of `select`.
+        """Score each candidate for one query; the highest score is picked. See `select` for arguments and errors.
 
         A model's score is
 
@@ -261,7 +261,7 @@ class Selector:
 
     @spelled_out
     def explain(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> dict[str, Any]:
-        """Explain which model is picked for one query and why. Arguments and errors are those of `select`.
+        """Explain which model is picked for one query and why. See `select` for arguments and errors.
 
         Returns
         -------

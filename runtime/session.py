@@ -1,4 +1,4 @@
-"""A session of onnxruntime for the bytes of an artifact."""
+"""Sessions of onnxruntime for the bytes of an artifact."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,10 +16,10 @@ from .schema import Input
 Run = Callable[[Sequence[str], dict[str, Any]], list[Any]]
 Providers = Sequence[str | tuple[str, dict[str, Any]]]
 CPU = "CPUExecutionProvider"
-# Execution providers that are known to compute as IEEE 754 has it, which all proofs rest on, and the options that this
-# takes. Others may round products to fewer digits, or float64 to float32.
+# Execution providers that are known to compute as IEEE 754 requires, on which all proofs rest, and the options that
+# they need for it. Other providers may round products to fewer digits, or float64 to float32.
 EXACT: Mapping[str, Mapping[str, str]] = {CPU: {}, "CUDAExecutionProvider": {"use_tf32": "0"}}
-# Session options that must be off for it.
+# Session options that must be off for exact results.
 INEXACT = ("mlas.enable_gemm_fastmath_arm64_bfloat16", "session.set_denormal_as_zero")
 _OFF = {"0", "false"}
 
@@ -95,7 +95,7 @@ def open_session(
 ) -> onnxruntime.InferenceSession:
     """Open a session for a subgraph of a model with these initializers, all of its graph by default.
 
-    A `Model` was checked when it was made, and onnxruntime gets what is written of it.
+    A `Model` was checked when it was made, and onnxruntime gets a newly written copy of it.
 
     See `modelpick.runtime.Selector.load` for the other parameters. Where execution providers and options are not known
     to be exact, the session is opened on the CPU. Unless the caller gives options, which may serve many sessions, large
@@ -126,14 +126,14 @@ def open_session(
             sess_options.log_severity_level = 4
             if not subgraph.is_packed(tables):
                 sess_options.add_session_config_entry("session.disable_prepacking", "1")
-            # The session reads these where they are. By the first it finds them, by the second it does not copy them.
+            # The session reads these bytes in place. The first option locates them, the second prevents a copy.
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensor) for tensor in tensors.values()]
             sess_options.add_external_initializers(list(tensors), values)
             for tensor, value in zip(tensors, values, strict=True):
                 sess_options.add_initializer(tensor, value)
         session = onnxruntime.InferenceSession(cut, sess_options, providers=list(given.items()), enable_fallback=0)
         session.disable_fallback()  # older onnxruntime ignores enable_fallback
-        # It holds no reference to what it reads there: calls in flight would read freed memory.
+        # The session holds no reference to the bytes that it reads in place: calls in flight would read freed memory.
         session.tensors_in_place = values
     except Exception as cause:  # onnxruntime's errors have no common base
         raise cannot_run(name, cause) from None
@@ -153,7 +153,7 @@ def runner(session: onnxruntime.InferenceSession) -> Run:
         answers: list[Any] = run(outputs, feeds, options)
         return answers
 
-    # What the session reads in place must live as long as a call, see `open_session`.
+    # The bytes that the session reads in place must live as long as a call, see `open_session`.
     run_session.__dict__["session"] = session
     return run_session
 
@@ -175,7 +175,7 @@ def _is_on(options: onnxruntime.SessionOptions, name: str) -> bool:
 
 
 def cannot_run(name: str, cause: Exception) -> ArtifactError:
-    """Return the error for an artifact that onnxruntime fails on."""
+    """Return the error for an artifact on which onnxruntime fails."""
     if isinstance(cause, ArtifactError) and str(cause).startswith(f"{name}: "):
         return cause
     lines = str(cause).splitlines() or [type(cause).__name__]

@@ -113,7 +113,7 @@ def _embeddings(n_features_in: int, model: str | None, dim: int | None) -> dict[
     """Return the entries that say which embeddings the model was trained with, as far as that is known."""
     if dim is not None and (dim < 1 or n_features_in not in (dim, dim + len(CATEGORIES))):
         raise DocumentError(
-            f"embedding_dim: expected {n_features_in} features, or {len(CATEGORIES)} fewer beside categories, got {dim}"
+            f"embedding_dim: expected {n_features_in} features, or {len(CATEGORIES)} fewer with categories, got {dim}"
         )
     known = {Entry.EMBEDDING_MODEL: model, Entry.EMBEDDING_DIM: dim}
     return {key: value for key, value in known.items() if value is not None}

@@ -49,7 +49,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def show(table: Table) -> None:
-    """Print a table; columns for which there is no room go below, beside the first once more, and long cells fold."""
+    """Print a table; columns without room go below, after the first column once more, and long cells fold."""
     target = console()
     for block in _blocks(_printable(table), target):
         target.print(block)

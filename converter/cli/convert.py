@@ -180,7 +180,7 @@ def verify(
 ) -> None:
     """Hold an artifact, run in onnxruntime, against the scikit-learn estimator of its JSON model.
 
-    Exit codes: 1 where they disagree on a query that is not tied, 2 for bad input. The worst query is written beside
+    Exit codes: 1 where they disagree on a query that is not tied, 2 for bad input. The worst query is written next to
     the artifact, as NAME.worst.json.
     """
     for written in filter(None, (report, junit)):

@@ -76,7 +76,7 @@ def diff(
 def _queries(
     artifacts: Sequence[Path], queries: Path | None, data: Path | None, reading: Reading, encoder: Encoder | None
 ) -> list[Query] | None:
-    """Read queries, or take those of records; None where neither is given."""
+    """Read queries, or take the records' queries; None where neither is given."""
     if queries is not None and data is not None:
         raise ModelpickError("expected one of --queries and --data")
     if queries is not None:

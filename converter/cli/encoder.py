@@ -41,7 +41,7 @@ def encoder(
         ),
     ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Cut texts after so many tokens, if the folder allows more.")
+        int | None, typer.Option(min=1, help="Cut texts after this number of tokens, if the folder allows more.")
     ] = None,
     pooling: Annotated[
         Pooling | None, typer.Option(help="How one vector is made of the tokens', where the folder does not say.")
@@ -142,7 +142,7 @@ def _limit(longest: int | None) -> str:
 def _publish(found: EncoderReport, report: Path | None) -> None:
     if report is not None:
         write_atomically(report, msgspec.json.format(msgspec.json.encode(found)))
-    table = Table("probe", "tokens", "largest difference", "cosine", title="beside the folder's own model")
+    table = Table("probe", "tokens", "largest difference", "cosine", title="compared with the folder's own model")
     for probe in found.probes:
         table.add_row(probe.name, f"{probe.tokens:,}", f"{probe.difference:.1e}", f"{probe.cosine:.7f}")
     table.add_row("all", "", f"{found.difference:.1e}", f"{found.cosine:.7f}", style="bold")

@@ -60,7 +60,7 @@ def report(
 ) -> None:
     """Write one page on what artifacts are, what changes, and whether they pay.
 
-    Each artifact is verified against the JSON model that it restores. With --against, picks are compared with those of
+    Each artifact is verified against the JSON model that it restores. With --against, picks are compared with picks of
     the artifacts that are replaced; with --data, all are evaluated. Exit codes: 1 where an artifact disagrees with its
     JSON model, which the page shows; 2 for bad input.
     """

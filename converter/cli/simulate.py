@@ -42,7 +42,7 @@ def simulate(
 ) -> None:
     """Draw a log from complete records: of each question the answer of the one model that a policy picks.
 
-    Evaluate or train on the log, and compare the figures with those of the complete records.
+    Evaluate or train on the log, and compare the figures with the complete records' figures.
     """
     of_artifact = policy.endswith(ARTIFACT)
     check_distinct(output, [data, *reading.files, *([Path(policy)] if of_artifact else [])])

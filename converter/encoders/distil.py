@@ -136,7 +136,7 @@ def _of_bytes(token: str) -> str | None:
 
 
 def _read(whole: Encoder, number: int, text: str | None) -> list[int]:
-    """Return the tokens to embed for a token: those of its text, or the token itself where it has no text."""
+    """Return the tokens to embed for a token: its text's tokens, or the token itself where it has no text."""
     return whole.tokenizer.alone(number) if text is None else whole.tokenizer.read(text)[0]
 
 

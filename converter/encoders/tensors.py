@@ -42,7 +42,7 @@ def outside(model: ModelProto, read: Callable[[TensorProto], Values]) -> Mapping
 
 
 def external_tensors(nodes: Iterable[NodeProto], initializers: Iterable[TensorProto]) -> Iterator[TensorProto]:
-    """Yield the tensors whose values are in other files, including those of nodes and inner graphs."""
+    """Yield the tensors whose values are in other files, also within nodes and inner graphs."""
     yield from filter(uses_external_data, initializers)
     for node in nodes:
         for attribute in node.attribute:
@@ -76,7 +76,7 @@ def reader(folder: Path, file: Path) -> Callable[[TensorProto], Values]:
             raise DocumentError(f"{place}: cannot be read: {source.name}: {reason(cause)}") from None
         except (KeyError, ValueError, OverflowError):
             raise DocumentError(
-                f"{place}: expected external data in a file beside it, which holds all of them"
+                f"{place}: expected external data in a file next to it, which holds all values"
             ) from None
 
     return read

@@ -1,4 +1,4 @@
-"""Policies: ways of picking a model for each query, those of artifacts and those to compare them with."""
+"""Policies: ways of picking a model for each query, of artifacts and of what they are compared with."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -91,7 +91,7 @@ class Request(TypedDict, total=False):
 def routed(artifacts: Sequence[str | Path], benchmark: Benchmark, **request: Unpack[Request]) -> list[Policy]:
     """Return the policies of several artifacts, each named by its file's stem, or its path where the stem is ambiguous.
 
-    Other arguments and errors are those of `artifact_policies`.
+    For other arguments and errors see `artifact_policies`.
     """
     policies: list[Policy] = []
     for artifact, label in labels(artifacts).items():

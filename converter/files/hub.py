@@ -72,7 +72,7 @@ def pull(repository: str, target: str | Path, *, revision: str | None = None) ->
             paths = [Path(hub.hf_hub_download(repository, name, revision=revision, local_dir=folder)) for name in named]
         except ModelpickError:
             raise
-        except Exception as cause:  # its errors, those of its HTTP library and of the file system have no common base
+        except Exception as cause:  # errors of the hub, its HTTP library and the file system have no common base
             raise _failed(repository, "pulled", cause) from None
         others = [path.name for path in paths if not is_ours(path)]
         files = {Path(target) / path.name: path for path in paths if path.name not in others}

@@ -71,7 +71,7 @@ def to_parquet(rows: list[dict[str, Any]]) -> bytes:
 
 
 def _unreadable(arrow: Any) -> tuple[type[Exception], ...]:
-    """Return the classes of pyarrow's errors about a file, without those of this package."""
+    """Return the classes of pyarrow's errors about a file, without this package's."""
     return arrow.lib.ArrowException, OSError, MemoryError, OverflowError, UnicodeDecodeError
 
 

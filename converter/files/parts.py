@@ -62,7 +62,7 @@ class Parts:
         return None
 
     def clear(self) -> None:
-        """Remove all parts, including those of other runs."""
+        """Remove all parts, also of other runs."""
         for name in self._names():
             if PART.fullmatch(name) or UNFINISHED.fullmatch(name):
                 self._unlink(name)

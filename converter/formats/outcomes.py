@@ -28,7 +28,7 @@ class Benchmark(NamedTuple):
     model_names: list[str]
     recorded: Matrix
     """Outcomes of each kind of `modelpick.runtime.decision.outcomes.KINDS`, float64, shape (n_queries, n_kinds,
-    n_models). Where an answer did not fail, seconds are those of such answers. Without a quality there is no record."""
+    n_models). Seconds are the mean of answers that did not fail, if any. Without a quality there is no record."""
     failures: Matrix
     """Share of failed answers, whose quality counts as 0, float64, shape (n_queries, n_models)."""
     embeddings: Matrix | None
@@ -104,7 +104,7 @@ class Benchmark(NamedTuple):
         return np.where(failed[:, None], signs * np.fmin(signs * outcomes, worst), outcomes)
 
     def filled_seconds(self) -> Matrix:
-        """Return response times for files that cannot express unknown ones: those of `outcomes`, `filled`."""
+        """Return response times, as in `outcomes`, for files that cannot express unknown ones: `filled`."""
         return filled(self.outcomes()[:, SECONDS])
 
     def utilities(self, objective: Objective) -> Matrix:

@@ -190,7 +190,7 @@ class Map(Struct):
 
     artifact: str
     columns: int
-    """Number of columns that determine the place: all, or those of the embedding where its width is known."""
+    """Number of columns that determine the place: all, or the embedding's where its width is known."""
     by_direction: bool
     """Whether vectors are scaled to unit length first, as the artifact does with queries."""
     explained: list[float]

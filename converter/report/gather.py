@@ -72,13 +72,13 @@ class Request(NamedTuple):
     """Inputs of a report in addition to its artifacts."""
 
     against: Sequence[Path] = ()
-    """Artifacts that are replaced: by those of the same file names, or a single one by all."""
+    """Artifacts that are replaced: each by the artifact of the same file name, or a single one by all."""
     records: Benchmark | None = None
     """Benchmark records with embeddings. Questions that artifacts were trained on are left out."""
     data: Path | None = None
     """File of the records, which names them in the report."""
     keeps: Sequence[float] = ()
-    """Operating points to evaluate; by default those of `KEEPS` that an artifact reached in cross-validation."""
+    """Operating points to evaluate; by default all of `KEEPS` that an artifact reached in cross-validation."""
     samples: int = SAMPLES
     """Queries to make from each model; 0 verifies nothing."""
     seed: int = 0

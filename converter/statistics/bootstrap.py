@@ -16,7 +16,7 @@ FEWEST = 2
 WANTED = 30
 # What is written in the place of a number that the data do not carry.
 UNKNOWN = "—"
-# Queries are drawn for as many samples at once as stay below so many values.
+# Queries are drawn for as many samples at once as stay below this number of values.
 BLOCK_VALUES = 2**20
 
 
@@ -94,7 +94,7 @@ def ratio(upper: Vector, lower: Vector) -> Vector:
 
 
 def share(part: Vector, whole: Vector) -> Vector:
-    """Divide samples of a part by those of a whole; NaN in all of them where the whole is not surely above 0.
+    """Divide samples of a part by samples of a whole; all are NaN where the whole is not surely above 0.
 
     What may be 0 or less has no parts: its share would change sign with the sample. Source: E. Fieller, Some Problems
     in Interval Estimation, Journal of the Royal Statistical Society B 16, 1954.

@@ -196,7 +196,7 @@ def _oddities(records: Sequence[Record], outcomes: Matrix, repeated: int) -> dic
 def _tasks(records: Sequence[Record]) -> str:
     """Name the tasks whose category is not known."""
     tasks = dict.fromkeys(record.task_name for record in records if record.task_name and not record.category)
-    return f"; --categories may say those of {_named(tasks)}" if tasks else ""
+    return f"; use --categories for {_named(tasks)}" if tasks else ""
 
 
 def _named(names: Collection[object]) -> str:
@@ -218,4 +218,4 @@ def _notes(seconds: Matrix, models: list[str], n_queries: int, categories: list[
         yield "all records are of one query: nothing can be learned of others"
     names = Counter(category for category in categories if category and category not in CATEGORIES)
     if names:
-        yield f"{names.total():,} queries have an unknown category, {_named(names)}: its features are those of {OTHER}"
+        yield f"{names.total():,} queries have an unknown category, {_named(names)}: it counts as {OTHER}"

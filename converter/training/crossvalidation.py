@@ -60,7 +60,7 @@ def objective_of(training: Training) -> Objective:
 
 
 def objectives_of(training: Training, row: AnyRow) -> list[Objective]:
-    """Return the objectives that a setting is judged by: the user's; without one, those of `weighted`."""
+    """Return the objectives that a setting is judged by: the user's, or without one all of `weighted`."""
     objective = objective_of(training)
     return weighted(training) if row.predicts and objective == Objective() else [objective]
 

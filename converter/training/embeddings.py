@@ -1,4 +1,4 @@
-"""Embeddings of queries that lie in a file of their own, beside records that hold text alone.
+"""Embeddings of queries in a file of their own, for records that hold text alone.
 
 The file is ``.npz`` with two arrays: ``embedding``, shape (n, e), of any real type; and ``key``, shape (n,), strings,
 the first 16 hex digits of the SHA-1 of each query's UTF-8, or instead ``embedding_id``, shape (n,), what records call

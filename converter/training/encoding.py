@@ -1,4 +1,4 @@
-"""Embeddings of records' queries, by an encoder, kept beside the data for the next time."""
+"""Embeddings of records' queries by an encoder, kept in a file next to the data for the next time."""
 
 import io
 import warnings

@@ -1,4 +1,4 @@
-"""Forms of benchmark records: those of other routers' tools, each a row of a table.
+"""Forms of benchmark records, also of other routers' tools, each a row of a table.
 
 A form is recognised by the columns of a file, and by nothing else. Its function makes the fields of records from a row.
 """
@@ -72,7 +72,7 @@ def recognise(name: str, columns: Collection[str]) -> Form:
         raise DocumentError(f"{name}: expected the columns of one of these forms: {known}; got {', '.join(columns)}")
     if len(found) > 1:
         both = " or ".join(f"{form.name} ({form.recognised_by})" for form in found)
-        raise DocumentError(f"{name}: expected the columns of one form, got those of {both}")
+        raise DocumentError(f"{name}: expected the columns of one form, got columns of {both}")
     return found[0]
 
 

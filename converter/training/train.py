@@ -92,7 +92,7 @@ def trainer(algorithm: str, format_version: int = JSON_FORMAT, semantics: str = 
 
 
 def trainers(algorithms: Iterable[str], format_version: int, semantics: str) -> list[AnyRow]:
-    """Return what `trainer` does for each algorithm; the semantics are those of KNN, which alone has several."""
+    """Return the `trainer` of each algorithm; only KNN has several semantics, to which ``semantics`` applies."""
     return [trainer(name, format_version, semantics if name == "knn" else Semantics.native) for name in algorithms]
 
 

@@ -36,7 +36,7 @@ class Entries:
 
     @property
     def is_encoder(self) -> bool:
-        """Whether they are those of an encoder."""
+        """Whether they are an encoder's."""
         return EncoderEntry.VERSION in self.raw
 
     def refusal(self, key: str, reason: str) -> ArtifactError:

@@ -8,7 +8,7 @@ _VERSION = "contract"
 
 
 def upgraded(raw: dict[str, Any]) -> dict[str, Any]:
-    """Add the entries that format 2 writes to those of format 1, where the weights of votes stood in the code alone."""
+    """Add the entries of format 2 to entries of format 1; the weights of votes in format 1 were only in the code."""
     if _VERSION not in raw or Entry.FORMAT_VERSION in raw:
         return raw
     raw = {Entry.FORMAT_VERSION: raw[_VERSION], **raw}

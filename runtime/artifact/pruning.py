@@ -1,4 +1,4 @@
-"""An ONNX model cut down to what some of its outputs need, with its large tensors beside it instead of in it."""
+"""An ONNX model reduced to the nodes that some of its outputs need, with its large tensors kept outside of it."""
 
 from collections.abc import Collection, Set
 from dataclasses import replace

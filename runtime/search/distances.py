@@ -1,20 +1,20 @@
-"""Squared distances in float64, each summed by itself: the same numbers whatever stands beside, in any batch."""
+"""Squared distances in float64. Each is summed by itself, so that it is the same number in any batch."""
 
 import numpy as np
 import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float64]
 SMALLEST = 5e-324
-# Squared norms between these lost nothing to under- or overflow that counts.
+# Squared norms between these bounds lost nothing that counts to under- or overflow.
 SAFE = 1e-250, 1e250
-# Rows whose squares are in memory at once.
+# Number of rows whose squares are in memory at once.
 AT_ONCE = 4096
 
 
 class StoredRows:
     """Rows of an artifact, (n, d), of which some are taken.
 
-    They are kept as bytes: where a file was read to, its numbers need not be aligned, and are taken slowly.
+    They are kept as bytes: numbers within a file's bytes need not be aligned, and unaligned numbers are taken slowly.
     """
 
     def __init__(self, values: npt.NDArray[np.floating]) -> None:

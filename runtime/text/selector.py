@@ -151,13 +151,13 @@ class TextSelector:
 
     @spelled_out
     def scores(self, text: str | None = None, **request: Unpack[PromptRequest]) -> dict[str, float]:
-        """Score each candidate for one prompt, see `Selector.scores`; arguments and errors are those of `select`."""
+        """Score each candidate for one prompt, see `Selector.scores`; see `select` for arguments and errors."""
         given = _given(request)
         return self.selector.scores(self._query(self._text(text, request), request.get("category")), **given)
 
     @spelled_out
     def explain(self, text: str | None = None, **request: Unpack[PromptRequest]) -> dict[str, Any]:
-        """Explain which model is picked for one prompt and why; arguments and errors are those of `select`.
+        """Explain which model is picked for one prompt and why; see `select` for arguments and errors.
 
         Returns
         -------

@@ -175,7 +175,7 @@ def test_a_task_called_like_a_category_is_of_that_and_others_are_named():
     benchmark = read_records(encoded(*lines))
     assert benchmark.categories == ["other", "math", "other", "math"]
     assert (
-        "<bytes>: 3 of 6 records have no category: they count as other; --categories may say those of 'gsm8k', 'mbpp'"
+        "<bytes>: 3 of 6 records have no category: they count as other; use --categories for 'gsm8k', 'mbpp'"
         in benchmark.warnings
     )
 
@@ -280,7 +280,7 @@ def test_a_bad_row_is_named_by_file_line_and_column(line, message, tmp_path):
 
 
 BOTH = (
-    "expected the columns of one form, got those of records (model_name, query) or wide records (model_scores, query)"
+    "expected the columns of one form, got columns of records (model_name, query) or wide records (model_scores, query)"
 )
 REFUSED = {
     "no form": (

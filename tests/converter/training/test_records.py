@@ -94,7 +94,7 @@ WARNINGS = {
     ),
     "categories": (
         [record(query=query, category=query) for query in "stuvwxyz"],
-        "8 queries have an unknown category, 's', 't', 'u', 'v', 'w' and 3 others: its features are those of other",
+        "8 queries have an unknown category, 's', 't', 'u', 'v', 'w' and 3 others: it counts as other",
     ),
 }
 
