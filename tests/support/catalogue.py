@@ -10,7 +10,9 @@ WIDTH = 12
 
 def _file(algorithm, **fields):
     fields = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in fields.items()}
-    return {"algorithm": algorithm, "trained": True, **fields}
+    # The form of HierShrink has no such field.
+    trained = {} if algorithm == "hiershrink" else {"trained": True}
+    return {"algorithm": algorithm, **trained, **fields}
 
 
 def spread(names, n):

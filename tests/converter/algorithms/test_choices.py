@@ -6,27 +6,14 @@ import pytest
 
 from modelpick.converter import convert, load_estimator, to_artifact
 from modelpick.runtime import FeatureError, Selector
+from support.catalogue import kmeans, linear_classifier, svm
 
 NAMES = ["d", "a", "never", "b"]
-KMEANS = {
-    "algorithm": "kmeans",
-    "trained": True,
-    "num_clusters": 3,
-    "centroids": [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]],
-    "cluster_models": ["a", "b", "d"],
-    "model_names": NAMES,
-}
-SVM = {
-    "algorithm": "svm",
-    "trained": True,
-    "model_names": NAMES,
-    "kernel_type": "Linear",
-    "gamma": 1.0,
-    "linear_classifiers": [
-        {"model_name": name, "weights": weights, "rho": 0.0}
-        for name, weights in {"a": [0.0, 1.0], "b": [1.0, 0.0], "d": [0.9, 0.9]}.items()
-    ],
-}
+KMEANS = kmeans([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], ["a", "b", "d"], model_names=NAMES)
+WEIGHTS = {"a": [0.0, 1.0], "b": [1.0, 0.0], "d": [0.9, 0.9]}
+SVM = svm(
+    [linear_classifier(*one, rho=0.0) for one in WEIGHTS.items()], model_names=NAMES, kernel_type="Linear", gamma=1.0
+)
 QUERIES = [[0.0, 0.9], [0.9, 0.0], [1.0, 0.9]]
 
 

@@ -8,6 +8,7 @@ import pytest
 from modelpick.converter import convert, load_estimator
 from modelpick.runtime import Selector
 from support import reference
+from support.catalogue import knn
 
 MODELS, K = 9, 20
 
@@ -19,16 +20,14 @@ def sparse_records(recorded, evidence):
     unknown = rng.random((120, MODELS)).argsort(axis=1) >= recorded
     quality = np.where(unknown, np.nan, rng.normal(vectors[:, :1] * np.linspace(-1, 1, MODELS), 0.5))
     queries, models = np.nonzero(~unknown)
-    document = {
-        "algorithm": "knn",
-        "format_version": 2,
-        "trained": True,
-        "k": K,
-        "embeddings": vectors[queries].tolist(),
-        "labels": [f"model-{model}" for model in models],
-        "qualities": quality[queries, models].tolist(),
-        "evidence": evidence,
-    }
+    document = knn(
+        vectors[queries],
+        [f"model-{model}" for model in models],
+        K,
+        format_version=2,
+        qualities=quality[queries, models],
+        evidence=evidence,
+    )
     return document, vectors, quality
 
 

@@ -7,17 +7,16 @@ import pytest
 
 from modelpick.converter import DocumentWarning, load_estimator
 from modelpick.runtime import DocumentError
+from support.catalogue import knn
 
-MODEL = {
-    "algorithm": "knn",
-    "format_version": 2,
-    "trained": True,
-    "k": 2,
-    "embeddings": [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]],
-    "labels": ["a", "b", "a"],
-    "qualities": [0.9, 0.2, 0.3],
-    "latencies": [1, 2, 3],
-}
+MODEL = knn(
+    [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]],
+    ["a", "b"],
+    k=2,
+    format_version=2,
+    qualities=[0.9, 0.2, 0.3],
+    latencies=[1, 2, 3],
+)
 EMPTY = {"embeddings": [], "labels": [], "qualities": [], "latencies": []}
 
 REFUSED = [

@@ -1,24 +1,21 @@
 """A query of zeros, where neighbours are ranked by direction: all unit rows are equally far, and the lowest count."""
 
-import json
-
 import numpy as np
 import pytest
 
-from modelpick.converter import convert, load_estimator
+from modelpick.converter import convert
 from modelpick.runtime import Selector
+from support.artifacts import built, encoded
+from support.catalogue import knn
 
 N, K, D = 400, 7, 24
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(N, D)) * RNG.uniform(0.1, 9.0, (N, 1))
-MODEL = {
-    "algorithm": "knn",
-    "trained": True,
-    "format_version": 2,
-    "k": K,
-    "labels": [f"m{row % 5}" for row in range(N)],
-    "qualities": RNG.uniform(0.1, 1.0, N).tolist(),
-}
+QUALITIES = RNG.uniform(0.1, 1.0, N)
+
+
+def encoded_model(rows):
+    return encoded(knn(rows, [f"m{row}" for row in range(5)], K, format_version=2, qualities=QUALITIES))
 
 
 @pytest.mark.parametrize("zero_rows", [[], [5, 300]], ids=["no zeros", "zeros"])
@@ -28,12 +25,12 @@ def test_the_lowest_rows_are_nearest_to_a_query_of_zeros(semantics, zero_rows, t
         pytest.skip("rows without a direction are refused")
     rows = ROWS.copy()
     rows[zero_rows] = 0.0
-    model = json.dumps(MODEL | {"embeddings": rows.tolist()}).encode()
+    model = encoded_model(rows)
     # Zeros are nearest; by queries, identical rows are one neighbour.
     zeros = zero_rows[:1] if semantics == "queries/3" else zero_rows
     expected = [*zeros, *(row for row in range(N) if row not in zero_rows)][:K]
     assert convert(model, tmp_path / "a.onnx", semantics=semantics).passed
-    estimator = load_estimator(model, semantics=semantics)
+    estimator = built(model, semantics)
     zero = np.zeros((1, D))
     with Selector.load(tmp_path / "a.onnx") as selector:
         found = [neighbour["row"] for neighbour in selector.explain(zero[0])["neighbours"]]
@@ -43,7 +40,7 @@ def test_the_lowest_rows_are_nearest_to_a_query_of_zeros(semantics, zero_rows, t
 
 
 def test_so_are_they_where_the_search_is_in_integers(tmp_path):
-    model = json.dumps(MODEL | {"embeddings": ROWS.tolist()}).encode()
+    model = encoded_model(ROWS)
     convert(model, tmp_path / "a.onnx", samples=12, exact_search="quantised")
     with Selector.load(tmp_path / "a.onnx") as selector:
         assert [neighbour["row"] for neighbour in selector.explain(np.zeros(D))["neighbours"]] == list(range(K))

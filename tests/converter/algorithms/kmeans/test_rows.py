@@ -1,6 +1,5 @@
 """KMeans files of version 2: what is refused, how they pick, and that they come back."""
 
-import copy
 import json
 
 import numpy as np
@@ -8,84 +7,29 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.exceptions import NotFittedError
 
-from modelpick.converter import DocumentWarning, load_estimator, to_artifact, to_json, verify
+from modelpick.converter import DocumentWarning, load_estimator, to_json, verify
 from modelpick.converter.algorithms.kmeans.estimators import ClusterScoreSelector
 from modelpick.converter.formats.digests import digest
 from modelpick.runtime import DocumentError, FeatureError, Selector
 from support import reference
+from support.artifacts import MISSING, built, converted, edited, encoded, loaded
+from support.catalogue import scored_kmeans
 
 RNG = np.random.default_rng(5)
 C, D, NAMES = 6, 7, ["a", "b", "c", "d"]
 MIN_SUPPORT = 3
-MISSING = object()
 
 
 def model(scores=None):
     """A file of the version, whose cells of little support hold the global scores."""
     overall, support = RNG.uniform(size=4).tolist(), RNG.integers(0, 9, (C, 4))
-    scores = np.where(support < MIN_SUPPORT, overall, RNG.uniform(size=(C, 4)) if scores is None else scores)
-    return {
-        "algorithm": "kmeans",
-        "format_version": 2,
-        "trained": True,
-        "target_contract": "selector.model-choice/v1",
-        "objective": {
-            "id": "937e3622d5660e22",
-            "version": 1,
-            "weights": {"quality": 0.9, "latency": 0.1, "cost": 0.0},
-            "latency_scale_ms": 10000.0,
-            "cost_scale": 1.0,
-        },
-        "candidate_set": {"id": digest(NAMES), "models": NAMES},
-        "feature": {"snapshot_id": "f1", "dim": D, "normalization": "none"},
-        "training_snapshot_id": "t1",
-        "clustering": {
-            "init": "k-means++",
-            "algorithm": "lloyd",
-            "dtype": "float64",
-            "seed": 42,
-            "n_init": 10,
-            "max_iter": 300,
-            "tol": 0.0001,
-            "library_versions": {"scikit-learn": "1.7", "numpy": "2"},
-            "requested_k": C + 1,
-            "effective_k": C,
-            "train_queries": 70,
-        },
-        "distance": "squared_l2",
-        "tie_break": "lowest_index",
-        "num_clusters": C,
-        "centroids": RNG.normal(size=(C, D)).tolist(),
-        "cluster_sizes": [3] * C,
-        "scores": scores.tolist(),
-        "support": support.tolist(),
-        "fallback": {"min_support": MIN_SUPPORT, "global_scores": overall, "global_support": [9, 8, 7, 6]},
-        "cluster_models": [NAMES[best] for best in scores.argmax(axis=1)],
-        "model_names": NAMES,
-        "feature_dim": D,
-    }
+    scores = RNG.uniform(size=(C, 4)) if scores is None else scores
+    centroids = RNG.normal(size=(C, D))
+    return scored_kmeans(centroids, scores, support, overall=overall, min_support=MIN_SUPPORT, names=NAMES)
 
 
 MODEL = model()
 QUERIES = np.vstack([RNG.normal(size=(60, D)), MODEL["centroids"], np.zeros((1, D))])
-
-
-def edited(*edits):
-    changed = copy.deepcopy(MODEL)
-    for path, value in edits:
-        *parents, last = (int(step) if step.isdecimal() else step for step in path.split("."))
-        place = changed
-        for step in parents:
-            place = place[step]
-        if value is MISSING:
-            del place[last]
-        else:
-            place[last] = value
-    return changed
-
-
-def artifact(fields):
-    return to_artifact(load_estimator(json.dumps(fields).encode()))
 
 
 def test_digests_are_those_of_the_original():
@@ -156,23 +100,23 @@ REFUSED = [
 @pytest.mark.parametrize(("path", "value", "message"), REFUSED)
 def test_refuses(path, value, message):
     with pytest.raises(DocumentError) as caught:
-        load_estimator(json.dumps(edited((path, value))).encode())
+        built(edited(MODEL, (path, value)))
     assert str(caught.value).startswith(f"<bytes>: {message}")
 
 
 def test_refuses_infinite_scores():
     with pytest.raises(DocumentError, match=r"\$\.scores\[0\]\[0\]: expected a finite number"):
-        load_estimator(json.dumps(edited(("scores.0.0", "?"))).replace('"?"', "1e999").encode())
+        load_estimator(json.dumps(edited(MODEL, ("scores.0.0", "?"))).replace('"?"', "1e999").encode())
 
 
 def test_files_of_version_1_keep_their_rules():
-    raw = json.dumps(edited(("format_version", 1))).encode()
+    raw = json.dumps(edited(MODEL, ("format_version", 1))).encode()
     with pytest.warns(DocumentWarning, match="picks by native/1"):
         assert load_estimator(raw, semantics="native/2").semantics == "native/1"
 
 
 def test_picks_the_best_of_the_nearest_cluster_among_the_candidates():
-    with Selector.load(artifact(MODEL), unknown_candidates="ignore") as selector:
+    with Selector.load(converted(MODEL), unknown_candidates="ignore") as selector:
         for candidates in (None, ["d", "b"], ["c", "unknown"], NAMES[::-1]):
             batch = selector.select_batch(QUERIES, candidates=candidates)
             for query, pick in zip(QUERIES, batch, strict=True):
@@ -194,17 +138,19 @@ def test_picks_the_best_of_the_nearest_cluster_among_the_candidates():
 def test_equal_scores_go_to_the_first_model_and_equal_distances_to_the_first_cluster():
     tied = model(np.full((C, 4), 7.0))
     tied["centroids"] = [[1.0] * D, [-1.0] * D, [1.0] * D, *tied["centroids"][3:]]
-    with Selector.load(artifact(tied)) as selector:
+    with loaded(tied) as selector:
         assert selector.select_batch([[1.0] * D, [-1.0] * D]) == tied["cluster_models"][:2]
         assert [selector.explain([value] * D)["cluster"] for value in (1.0, -1.0)] == [0, 1]
-    equal = edited(("scores", [[0.5] * 4] * C), ("fallback.global_scores", [0.5] * 4), ("cluster_models", ["a"] * C))
-    with Selector.load(artifact(equal)) as selector:
+    equal = edited(
+        MODEL, ("scores", [[0.5] * 4] * C), ("fallback.global_scores", [0.5] * 4), ("cluster_models", ["a"] * C)
+    )
+    with loaded(equal) as selector:
         assert set(selector.select_batch(QUERIES)) == {"a"}
         assert set(selector.select_batch(QUERIES, candidates=["d", "c"])) == {"c"}
 
 
 def test_the_estimator_is_a_fitted_kmeans():
-    estimator = load_estimator(json.dumps(MODEL).encode())
+    estimator = built(MODEL)
     assert isinstance(estimator, KMeans)
     scores = [list(reference.cluster_scores(MODEL, query).values()) for query in QUERIES]
     np.testing.assert_array_equal(estimator.decision_function(QUERIES), scores)
@@ -215,14 +161,14 @@ def test_the_estimator_is_a_fitted_kmeans():
 
 @pytest.mark.parametrize("absent", [(), ("model_names", "feature_dim", "clustering.seed", "feature.snapshot_id")])
 def test_is_verified_and_restored(absent):
-    fields = edited(*((path, MISSING) for path in absent))
-    data = artifact(fields)
+    fields = edited(MODEL, *((path, MISSING) for path in absent))
+    data = converted(fields)
     assert json.loads(to_json(data)) == fields
-    assert verify(data, json.dumps(fields).encode()).passed
+    assert verify(data, encoded(fields)).passed
 
 
 def test_drift_is_the_distance_to_the_nearest_centroid():
-    with Selector.load(artifact(MODEL)) as selector:
+    with loaded(MODEL) as selector:
         for query in QUERIES[:10]:
             distances = np.linalg.norm(np.array(MODEL["centroids"]) - query, axis=1)
             assert selector.drift(query).distance == pytest.approx(distances.min(), rel=1e-12)

@@ -1,6 +1,5 @@
 """HierShrink: what is refused, how it picks, and that its files come back."""
 
-import copy
 import json
 
 import numpy as np
@@ -10,19 +9,16 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from modelpick.converter import load_estimator, to_artifact, to_json, verify
+from modelpick.converter import to_json, verify
 from modelpick.converter.algorithms.hiershrink.estimators import HierShrinkSelector
 from modelpick.runtime import DocumentError, FeatureError, Selector
 from support import reference
+from support.artifacts import MISSING, built, converted, edited, encoded, loaded
+from support.catalogue import hiershrink
+from support.catalogue import hiershrink_record as record
 
 RNG = np.random.default_rng(6)
 COARSE, FINE, D, NAMES = 3, 8, 6, ["a", "b", "c", "d"]
-MISSING = object()
-
-
-def record(query, name, quality, latency, **fields):
-    named = {"query_embedding": query, "selected_model": name}
-    return named | {"response_quality": quality, "response_latency_ns": latency} | fields
 
 
 def model(**fields):
@@ -31,32 +27,12 @@ def model(**fields):
         record(queries[i % 40], NAMES[RNG.integers(4)], float(RNG.uniform()), int(RNG.integers(10**9)))
         for i in range(150)
     ]
-    centroids = {
-        name: RNG.normal(size=(n, D)).tolist() for name, n in (("coarse_centroids", COARSE), ("fine_centroids", FINE))
-    }
-    return {"algorithm": "hiershrink", **centroids, "training": training, **fields}
+    return hiershrink(RNG.normal(size=(COARSE, D)), RNG.normal(size=(FINE, D)), training, **fields)
 
 
 MODEL = model(cost_weight=0.25)
 KNOWN = list(dict.fromkeys(record["selected_model"] for record in MODEL["training"]))
 QUERIES = np.vstack([RNG.normal(size=(40, D)), MODEL["fine_centroids"], np.zeros((1, D))])
-
-
-def edited(path, value):
-    changed = copy.deepcopy(MODEL)
-    *parents, last = (int(step) if step.isdecimal() else step for step in path.split("."))
-    place = changed
-    for step in parents:
-        place = place[step]
-    if value is MISSING:
-        del place[last]
-    else:
-        place[last] = value
-    return changed
-
-
-def artifact(fields):
-    return to_artifact(load_estimator(json.dumps(fields).encode()))
 
 
 FULL = "expected at least one row"
@@ -93,7 +69,7 @@ REFUSED = [
 @pytest.mark.parametrize(("path", "value", "message"), REFUSED)
 def test_refuses(path, value, message):
     with pytest.raises(DocumentError) as caught:
-        load_estimator(json.dumps(edited(path, value)).encode())
+        built(edited(MODEL, (path, value)))
     assert str(caught.value).startswith(f"<bytes>: {message}")
 
 
@@ -102,7 +78,7 @@ CANDIDATES = [None, KNOWN[::-1], ["d", "b"], ["c", "unknown"]]
 
 @pytest.mark.parametrize("candidates", CANDIDATES, ids=str)
 def test_scores_shrunk_means_less_relative_latencies(candidates):
-    with Selector.load(artifact(MODEL), unknown_candidates="ignore") as selector:
+    with Selector.load(converted(MODEL), unknown_candidates="ignore") as selector:
         batch = selector.select_batch(QUERIES, candidates=candidates)
         for query, pick in zip(QUERIES, batch, strict=True):
             scores = reference.hiershrink_scores(MODEL, query, candidates)
@@ -118,7 +94,7 @@ def test_scores_shrunk_means_less_relative_latencies(candidates):
 
 
 def test_no_known_candidate_is_an_error():
-    with Selector.load(artifact(MODEL), unknown_candidates="ignore") as selector:
+    with Selector.load(converted(MODEL), unknown_candidates="ignore") as selector:
         for candidates in ([], ["unknown"]):
             with pytest.raises(FeatureError, match="candidates: expected at least one of"):
                 selector.select(QUERIES[0], candidates=candidates)
@@ -126,7 +102,7 @@ def test_no_known_candidate_is_an_error():
 
 def test_equal_scores_go_to_the_first_candidate():
     training = [record([0.0] * D, name, 0.5, 0) for name in ("b", "a", "c")]
-    with Selector.load(artifact(MODEL | {"training": training})) as selector:
+    with loaded(MODEL | {"training": training}) as selector:
         for candidates, first in ((None, "b"), (["c", "b"], "c"), (["a", "b", "c"], "a")):
             assert selector.select(QUERIES[0], candidates=candidates) == first
             assert selector.explain(QUERIES[0], candidates=candidates)["model"] == first
@@ -152,8 +128,8 @@ FILES = st.fixed_dictionaries(
 @settings(max_examples=50, deadline=None)
 @given(FILES, st.lists(VECTORS, min_size=1, max_size=4))
 def test_any_file_is_verified_and_restored(fields, queries):
-    raw = json.dumps(fields).encode()
-    data = artifact(fields)
+    raw = encoded(fields)
+    data = converted(fields)
     assert verify(data, raw, queries=queries).passed
     kept = {name: value for name, value in fields.items() if name != "trained"}
     kept["training"] = [{k: v for k, v in entry.items() if k != "success"} for entry in kept["training"]]
@@ -161,8 +137,8 @@ def test_any_file_is_verified_and_restored(fields, queries):
 
 
 def test_is_verified_and_restored():
-    data = artifact(MODEL)
-    report = verify(data, json.dumps(MODEL).encode())
+    data = converted(MODEL)
+    report = verify(data, encoded(MODEL))
     assert report.passed
     assert report.queries == 200
     assert json.loads(to_json(data)) == MODEL
@@ -170,11 +146,11 @@ def test_is_verified_and_restored():
 
 def test_queries_of_several_records_are_stored_once():
     often = MODEL | {"training": MODEL["training"] * 10}
-    assert len(load_estimator(json.dumps(often).encode()).queries_) == 40
+    assert len(built(often).queries_) == 40
 
 
 def test_the_estimator_is_one_of_scikit_learn():
-    estimator = load_estimator(json.dumps(MODEL).encode())
+    estimator = built(MODEL)
     expected = [reference.hiershrink_scores(MODEL, query) for query in QUERIES]
     np.testing.assert_allclose(estimator.decision_function(QUERIES), [[*scores.values()] for scores in expected])
     picks = [max(scores, key=scores.get) for scores in expected]
@@ -186,7 +162,7 @@ def test_the_estimator_is_one_of_scikit_learn():
 
 
 def test_drift_is_the_distance_to_the_nearest_fine_centroid():
-    with Selector.load(artifact(MODEL)) as selector:
+    with loaded(MODEL) as selector:
         for query in QUERIES[:10]:
             distances = np.linalg.norm(np.array(MODEL["fine_centroids"]) - query, axis=1)
             assert selector.drift(query).distance == pytest.approx(distances.min(), rel=1e-12)
