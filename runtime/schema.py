@@ -183,7 +183,7 @@ class Output:
     INTEGER_CANDIDATE: Final = "integer_candidate"
     """KNN: distinct rows that the search in integers found, int64, (b, c)."""
     ESTIMATE: Final = "estimate"
-    """KMeans, linear SVM, MLP: score of each choice by the search, float32, (b, n_choices), see `Table.LEAD`; of a
+    """KMeans, linear SVM, MLP: score of each choice by the search, float32, (b, n_choices), see `Table.MARGIN`; of a
     centroid x it is ``|q|^2 - |q - x|^2``, up to a constant. HierShrink: of each fine centroid."""
     COARSE_ESTIMATE: Final = "coarse_estimate"
     """HierShrink: `ESTIMATE` of each coarse centroid."""
@@ -279,13 +279,13 @@ class Table:
     """The error of a score is at most this times the query's squared norm, plus `ERROR_CONSTANT`; float64, ()."""
     ERROR_CONSTANT: Final = "error_constant"
     """See `ERROR_SLOPE`; float64, ()."""
-    LEAD: Final = "lead"
+    MARGIN: Final = "lead"
     """Slope, constant, shortest, longest, float64, (4,): the best `Output.ESTIMATE` is proven where it leads by more
     than ``slope * |q| + constant``, for queries whose length is above ``shortest`` and below ``longest``."""
     CENTROIDS: Final = Stored.CENTROIDS
     """KMeans: the centroids, to measure those that estimates do not tell apart."""
-    COARSE_LEAD: Final = "coarse_lead"
-    """HierShrink: `LEAD` of `Output.COARSE_ESTIMATE`."""
+    COARSE_MARGIN: Final = "coarse_lead"
+    """HierShrink: `MARGIN` of `Output.COARSE_ESTIMATE`."""
     OFFSETS: Final = "offsets"
     """Linear SVM: what is added to each `Output.ESTIMATE`, times the length of the query; float64, (n_choices,)."""
     NO_ERROR: Final = "no_error"

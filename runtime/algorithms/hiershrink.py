@@ -24,8 +24,8 @@ TABLES: Specs = {
     Table.FINE_SUMS: Spec(DOUBLES, ("fine", "models")),
     Table.FINE_COUNTS: Spec(DOUBLES, ("fine", "models"), 0),
     Table.LATENCIES: Spec(DOUBLES, ("models",)),
-    Table.LEAD: MARGIN_SPEC,
-    Table.COARSE_LEAD: MARGIN_SPEC,
+    Table.MARGIN: MARGIN_SPEC,
+    Table.COARSE_MARGIN: MARGIN_SPEC,
     **optional({Stored.QUERIES: Spec(FLOATS, ("queries", "features"))}),
 }
 
@@ -47,7 +47,7 @@ class HierShrink:
         self._run, self._shrinkage, self._cost_weight = run, metadata.shrinkage, metadata.cost_weight
         self._coarse_means, self._sums = tables[Table.COARSE_MEANS], tables[Table.FINE_SUMS]
         self._counts, self._latencies = tables[Table.FINE_COUNTS], tables[Table.LATENCIES]
-        self._margins = [Margin(tables[name]) for name in (Table.COARSE_LEAD, Table.LEAD)]
+        self._margins = [Margin(tables[name]) for name in (Table.COARSE_MARGIN, Table.MARGIN)]
         self._all = tuple(range(len(metadata.model_names)))
 
     def pick_one(self, query: Query, preferences: Preferences) -> int:

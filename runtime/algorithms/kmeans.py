@@ -17,10 +17,10 @@ from ..search.margins import MARGIN_SPEC
 from .base import CANDIDATES, Artifact, Explanation, Row, Rows, measured_clusters, nearest_distance
 from .choices import Choices, Kind
 
-TABLES: Specs = {**search_tables("choices"), Table.LEAD: MARGIN_SPEC}
+TABLES: Specs = {**search_tables("choices"), Table.MARGIN: MARGIN_SPEC}
 SCORED_TABLES: Specs = {
     **search_tables("clusters"),
-    Table.LEAD: MARGIN_SPEC,
+    Table.MARGIN: MARGIN_SPEC,
     Table.CENTROIDS: Spec(FLOATS, ("clusters", "features")),
     Table.SCORES: Spec(DOUBLES, ("clusters", "models")),
     Table.SUPPORT: Spec(INTEGERS, ("clusters", "models"), 0),

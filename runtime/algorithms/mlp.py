@@ -9,7 +9,7 @@ from ..search.margins import MARGIN_SPEC
 from .base import CANDIDATES, Row, Rows
 from .choices import CLASSIFIERS, Choices
 
-TABLES: Specs = {Table.LEAD: MARGIN_SPEC}
+TABLES: Specs = {Table.MARGIN: MARGIN_SPEC}
 _ROW = Row(partial(Choices, CLASSIFIERS._replace(last=True)), CANDIDATES, TABLES, SUBGRAPHS)
 
 ROWS: Rows = {("mlp", "native/1"): _ROW, ("mlp", "native/2"): _ROW}

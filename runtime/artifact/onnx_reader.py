@@ -41,7 +41,7 @@ _OWN = {None, "", "ai.onnx"}
 _DEEPEST, _MOST_DIMS, _MOST_VALUES = 4, 8, 2**31
 # Tensors of an artifact that may hold NaN or infinity: outcomes that are not known, bounds where nothing is proven,
 # and tensors that the JSON model gives. All other tensors may only overflow in float32.
-_UNKNOWN, _UNPROVEN = {Table.OUTCOMES, Table.MEAN_OUTCOMES, "intercept"}, {Table.LEAD, Table.COARSE_LEAD}
+_UNKNOWN, _UNPROVEN = {Table.OUTCOMES, Table.MEAN_OUTCOMES, "intercept"}, {Table.MARGIN, Table.COARSE_MARGIN}
 _GIVEN = {*names(Stored), Table.ROW_QUALITY, Table.ROW_SPEED, Table.CENTER, Table.FACTOR, Table.OFFSETS, Table.SCORES}
 _GIVEN |= {Table.COARSE_MEANS, Table.FINE_SUMS, Table.FINE_COUNTS, Table.LATENCIES}
 # The fields of a tensor whose values are not raw.

@@ -21,7 +21,7 @@ from .margins import MARGIN_SPEC, Centroids, Found, Margin
 _ESTIMATE = (Output.ESTIMATE,)
 # A search by estimates has a session without the choice of whether to refine. It takes queries in float32, as encoders
 # make them; but not where offsets are multiplied by norms, which float32 is off by too much.
-ESTIMATES = Subgraph(_ESTIMATE, needs=Table.LEAD, single_without=Table.OFFSETS)
+ESTIMATES = Subgraph(_ESTIMATE, needs=Table.MARGIN, single_without=Table.OFFSETS)
 SUBGRAPHS = (Subgraph(), ESTIMATES)
 SEARCH_ONLY = np.array(False)
 
@@ -31,7 +31,7 @@ def search_tables(choices: str) -> dict[str, Spec]:
     return optional(
         {
             Table.CENTROIDS: Spec(FLOATS, (choices, "features")),
-            Table.LEAD: MARGIN_SPEC,
+            Table.MARGIN: MARGIN_SPEC,
             Table.OFFSETS: Spec(DOUBLES, (choices,)),
         }
     )
@@ -47,7 +47,7 @@ class Estimated:
     """
 
     def __init__(self, run: Run, tables: Mapping[str, Tensor]) -> None:
-        self._run, self._margin = run, Margin(tables[Table.LEAD], tables.get(Table.OFFSETS))
+        self._run, self._margin = run, Margin(tables[Table.MARGIN], tables.get(Table.OFFSETS))
         self._centroids = Centroids(tables[Table.CENTROIDS]) if Table.CENTROIDS in tables else None
         # What the session of this subgraph takes.
         self._kind = np.dtype(np.float32 if ESTIMATES.is_single(tables) else np.float64)
@@ -128,7 +128,7 @@ class BestChoice:
         are_close: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]],
     ) -> None:
         self._run, self._chosen, self._values, self._are_close = run, (chosen,), (chosen, values), are_close
-        self.search: Estimated | Certified = Estimated(run, tables) if Table.LEAD in tables else Certified(run)
+        self.search: Estimated | Certified = Estimated(run, tables) if Table.MARGIN in tables else Certified(run)
         # In float64 a search is off by roundings that it has no bound on: it settles single queries alone.
         self._search_of_many = None if Table.NO_ERROR in tables else self.search
 

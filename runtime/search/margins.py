@@ -36,7 +36,7 @@ class Margin:
     Parameters
     ----------
     tensor
-        `Table.LEAD`, or `Table.COARSE_LEAD`.
+        `Table.MARGIN`, or `Table.COARSE_MARGIN`.
     offsets
         `Table.OFFSETS`, where there are any.
     """

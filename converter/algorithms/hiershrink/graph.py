@@ -16,8 +16,8 @@ def add_graph(graph: Graph, estimator: HierShrinkSelector, features: str, output
     fine, coarse = (
         add_nearest(graph, refined, features, centroids, stored_as, outputs[estimate], margin_as)
         for centroids, stored_as, estimate, margin_as in (
-            (estimator.fine_centroids, Stored.CENTROIDS, Output.ESTIMATE, Table.LEAD),
-            (estimator.coarse_centroids, Stored.COARSE_CENTROIDS, Output.COARSE_ESTIMATE, Table.COARSE_LEAD),
+            (estimator.fine_centroids, Stored.CENTROIDS, Output.ESTIMATE, Table.MARGIN),
+            (estimator.coarse_centroids, Stored.COARSE_CENTROIDS, Output.COARSE_ESTIMATE, Table.COARSE_MARGIN),
         )
     )
     results = {

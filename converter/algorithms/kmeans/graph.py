@@ -13,7 +13,7 @@ def add_graph(graph: Graph, estimator: KMeans, features: str, outputs: dict[str,
     """Write the search of `add_nearest`, and its outputs."""
     refined = graph.branch()
     centers, estimate = estimator.cluster_centers_, outputs[Output.ESTIMATE]
-    nearest = add_nearest(graph, refined, features, centers, Stored.CENTROIDS, estimate, Table.LEAD)
+    nearest = add_nearest(graph, refined, features, centers, Stored.CENTROIDS, estimate, Table.MARGIN)
     results = {Output.DISTANCE: nearest.distances, Output.CLUSTER: nearest.cluster}
     graph.in_float64(outputs, OUTPUTS, refined, results)
 

@@ -39,7 +39,7 @@ def add_graph(graph: Graph, estimator: MLPModelSelector, features: str, outputs:
             graph.output(outputs[Output.ESTIMATE], "Gemm", *parts)
     needed = needed_margin([(weights.T, bias) for weights, bias in layers])
     needed = needed._replace(constant=needed.constant + DISTINCT)
-    graph.constant(Table.LEAD, np.array(needed))
+    graph.constant(Table.MARGIN, np.array(needed))
 
     refined, values = graph.branch(), features
     for index, (name, (_, bias)) in enumerate(zip(stored, layers, strict=True)):

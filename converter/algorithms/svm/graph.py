@@ -82,7 +82,7 @@ def _add_linear(graph: Graph, estimator: OneVsRestModelSelector, features: str, 
     # Offsets are added in float64, to products that float32 does not hold more exactly.
     of_offsets = 8.0 * roundings(coef.shape[1])[0] * 2.0**-29 * float(np.abs(intercept).max())
     needed = needed._replace(slope=needed.slope + of_offsets, shortest=MIN_NORM * (1.0 + SLACK))
-    graph.constant(Table.LEAD, np.array(needed))
+    graph.constant(Table.MARGIN, np.array(needed))
     graph.constant(Table.OFFSETS, intercept)
 
     refined = graph.branch()
