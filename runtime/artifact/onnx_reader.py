@@ -208,9 +208,7 @@ def _constant(node: NodeProto) -> Tensor | None:
 def _in_order(nodes: list[NodeProto]) -> list[NodeProto]:
     """Sort nodes behind the nodes whose outputs they read: skl2onnx does not look into branches."""
     places = {name: place for place, node in enumerate(nodes) for name in node.output}
-    reads = {
-        place: {places[name] for _, _, name in inputs_of(node) if name in places} for place, node in enumerate(nodes)
-    }
+    reads = {place: {places[name] for _, name in inputs_of(node) if name in places} for place, node in enumerate(nodes)}
     if all(max(before, default=-1) < place for place, before in reads.items()):
         return nodes
     try:
@@ -219,14 +217,14 @@ def _in_order(nodes: list[NodeProto]) -> list[NodeProto]:
         raise MalformedError("its operators read one another") from None
 
 
-def inputs_of(node: NodeProto) -> Iterator[tuple[NodeProto, int, str]]:
-    """Yield each value that a node and the graphs within it read: the node, the place of the input, and its name.
+def inputs_of(node: NodeProto) -> Iterator[tuple[NodeProto, str]]:
+    """Yield the names that a node and the graphs in it read, each with its reader, from the last node to the first.
 
-    The last node comes first. The outputs of a graph are read by the node that contains the graph, at place -1.
+    The outputs of an inner graph are read by the node that holds the graph.
     """
-    yield from ((node, place, name) for place, name in enumerate(node.input))
+    yield from ((node, name) for name in node.input)
     for graph in (one.g for one in node.attribute if one.g is not None):
-        yield from ((node, -1, entry.name or "") for entry in graph.output)
+        yield from ((node, entry.name or "") for entry in graph.output)
         for inner in reversed(graph.node):
             yield from inputs_of(inner)
 

@@ -44,9 +44,9 @@ def pruned(
     for node in reversed(graph.node):
         if not needed.isdisjoint(node.output):
             kept.append(node)
-            for reader, place, name in inputs_of(node):
+            for reader, name in inputs_of(node):
                 needed.add(name)
-                if place or not _is_narrow(reader, wide):
+                if not _is_narrow(reader, wide):
                     wide.add(name)
     tensors: dict[str, Tensor] = {}
     initializers = []
@@ -70,7 +70,7 @@ def pruned(
 
 
 def _is_narrow(node: NodeProto, wide: Set[str]) -> bool:
-    """Return whether a node makes float32 of its first input, or takes rows of it that are not wide by what follows."""
+    """Return whether a node makes float32 of what it reads, or takes rows of it that are not wide by what follows."""
     is_cast = node.op_type == "Cast" and any(one.i == FLOAT for one in node.attribute)
     return is_cast or (node.op_type == "Gather" and wide.isdisjoint(node.output))
 
