@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 
 from modelpick.runtime.schema import Output
 
-from ..formats.outcomes import Training
+from ..formats.outcomes import Indices, Training
 from .base import Matrix
-from .row import TOLERANCE, Held, WholeGraph
+from .choices import followed, near_best
+from .row import Held, WholeGraph
 
 
 def distances_to(queries: Matrix, centroids: Matrix) -> Matrix:
@@ -20,20 +20,12 @@ def distances_to(queries: Matrix, centroids: Matrix) -> Matrix:
     return distances
 
 
-def near_clusters(distances: Matrix, chosen: int) -> tuple[npt.NDArray[np.int64], int]:
-    """Return the nearest clusters by distances, (c,), but for float64's roundings; and the one that counts.
+def near_clusters(distances: Matrix, chosen: int) -> tuple[Indices, int]:
+    """Return the nearest clusters by distances, (c,), within float64's roundings; and the one that counts.
 
     That is the one which an artifact chose where roundings decide, or else the nearest.
     """
-    least = distances.min()
-    close = np.flatnonzero((distances == least) | (distances - least <= TOLERANCE * max(1.0, least)))
-    return close, chosen if chosen in close else int(distances.argmin())
-
-
-def nearest_clusters(distances: Matrix, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the clusters that count by distances, (b, c), see `near_clusters`: (b,)."""
-    pairs = zip(distances, chosen.tolist(), strict=True)
-    return np.array([near_clusters(of_one, cluster)[1] for of_one, cluster in pairs])
+    return np.flatnonzero(near_best(-distances)), int(followed(-distances[None], np.array([chosen]))[0])
 
 
 def hold_clusters(estimator: KMeans, queries: Matrix, ask: WholeGraph) -> Iterator[Held]:
@@ -41,7 +33,7 @@ def hold_clusters(estimator: KMeans, queries: Matrix, ask: WholeGraph) -> Iterat
     found, cluster = ask((Output.DISTANCE, Output.CLUSTER), queries)
     distances = estimator.transform(queries)
     yield Held(Output.DISTANCE, found, distances)
-    yield Held(Output.CLUSTER, cluster, nearest_clusters(distances, cluster))
+    yield Held(Output.CLUSTER, cluster, followed(-distances, cluster))
 
 
 def distances_between(centroids: Matrix) -> Matrix:

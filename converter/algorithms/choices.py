@@ -10,8 +10,11 @@ from modelpick.runtime.decision.voting import best_per_model
 from modelpick.runtime.schema import Entry, Output
 
 from ..formats.distinct import Names, name_array
+from ..formats.outcomes import Indices
 from .base import Estimator, Matrix
-from .row import TOLERANCE, Answer, Expected, Explanation, Held, WholeGraph, difference, explained_scores
+from .row import TOLERANCE, Answer, Expected, Explanation, Held, WholeGraph, explained_scores
+
+Mask = npt.NDArray[np.bool_]
 
 
 class ChoiceSelector(Estimator):
@@ -48,7 +51,7 @@ class ChoiceSelector(Estimator):
         return names
 
     def set_choices(self, models: Sequence[str], named: Sequence[str] = ()) -> None:
-        """Set the model of each choice, and what models the file names."""
+        """Set the model of each choice, and the models that the file names."""
         self.choice_models_ = name_array(models)
         self.classes_ = name_array(list(dict.fromkeys([*named, *models])))
 
@@ -64,11 +67,25 @@ def describe_choices(estimator: ChoiceSelector, rows: int, tie_rule: str, values
     }
 
 
+def near_best(scores: Matrix) -> Mask:
+    """Return which scores, (..., n), are the highest within float64's roundings, of the same shape."""
+    best = scores.max(axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        near: Mask = (scores == best) | (best - scores <= TOLERANCE * np.maximum(1.0, np.abs(best)))
+    return near
+
+
+def followed(scores: Matrix, chosen: Indices) -> Indices:
+    """Return the best by scores, (b, n), or what the artifact chose, (b,), where roundings decide: (b,)."""
+    is_chosen = np.arange(scores.shape[1]) == chosen[:, None]
+    return np.where((near_best(scores) & is_chosen).any(axis=1), chosen, scores.argmax(axis=1))
+
+
 class Choice(NamedTuple):
-    """What an estimator chooses for a query; where roundings decide, what the artifact does."""
+    """What an estimator chooses for a query; where roundings decide, what the artifact chose."""
 
     models: set[str]
-    """Those of the choices whose scores are the highest, but for float64's roundings."""
+    """Models of the choices whose scores are the highest within roundings."""
     scores: Matrix
     """Of the models, shape (n_models,)."""
     best: float
@@ -79,11 +96,21 @@ class Choice(NamedTuple):
 
 def choices(estimator: ChoiceSelector, queries: Matrix, chosen: Sequence[int]) -> Iterator[Choice]:
     """Yield what an estimator chooses for queries, (b, d), for which the artifact chose ``chosen``, length b."""
-    of_models = estimator.decision_function(queries)
-    for choice, scores, models in zip(chosen, estimator.choice_scores(queries), of_models, strict=True):
-        close = [difference(scores[[i]], scores[[scores.argmax()]]) <= TOLERANCE for i in range(len(scores))]
-        decided = choice if close[choice] else int(scores.argmax())
-        yield Choice(set(estimator.choice_models_[close]), models, float(scores[decided]), sum(close) > 1)
+    scores = estimator.choice_scores(queries)
+    decided = scores[np.arange(len(scores)), followed(scores, np.array(chosen))]
+    for near, of_models, best in zip(near_best(scores), estimator.best_per_model(scores), decided, strict=True):
+        yield Choice(set(estimator.choice_models_[near]), of_models, float(best), bool(near.sum() > 1))
+
+
+def expect_classifiers(
+    estimator: ChoiceSelector, queries: Matrix, explained: Sequence[Explanation]
+) -> Iterator[Expected]:
+    """Yield what an estimator whose choices are classifiers expects, see `Row.expect`."""
+    nothing = np.empty(0)
+    chosen = choices(estimator, queries, [why["classifier"] for why in explained])
+    for why, choice in zip(explained, chosen, strict=True):
+        answer = Answer(explained_scores(why, estimator.classes_), nothing)
+        yield Expected(answer, Answer(choice.scores, nothing), choice.models, choice.tied)
 
 
 def hold_classifiers(estimator: ChoiceSelector, queries: Matrix, ask: WholeGraph) -> Iterator[Held]:
@@ -91,22 +118,4 @@ def hold_classifiers(estimator: ChoiceSelector, queries: Matrix, ask: WholeGraph
     scores, chosen = ask((Output.SCORE, Output.CLASSIFIER), queries)
     expected = estimator.choice_scores(queries)
     yield Held(Output.SCORE, scores, expected)
-    yield Held(Output.CLASSIFIER, chosen, best_choices(expected, chosen))
-
-
-def best_choices(scores: Matrix, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Find the best by scores, (b, n), and follow what was chosen, (b,), where roundings decide."""
-    best = scores.max(axis=1)
-    of_chosen = np.take_along_axis(scores, chosen[:, None], axis=1)[:, 0]
-    return np.where(np.isclose(of_chosen, best, TOLERANCE, TOLERANCE), chosen, scores.argmax(axis=1))
-
-
-def expect_classifiers(
-    estimator: ChoiceSelector, queries: Matrix, explained: Sequence[Explanation]
-) -> Iterator[Expected]:
-    """Yield what an estimator whose choices are classifiers expects, see `Row`."""
-    nothing = np.empty(0)
-    chosen = choices(estimator, queries, [why["classifier"] for why in explained])
-    for why, choice in zip(explained, chosen, strict=True):
-        answer = Answer(explained_scores(why, estimator.classes_), nothing)
-        yield Expected(answer, Answer(choice.scores, nothing), choice.models, choice.tied)
+    yield Held(Output.CLASSIFIER, chosen, followed(expected, chosen))

@@ -9,7 +9,8 @@ from modelpick.runtime.schema import Entry, Metric, Output
 
 from ...formats.outcomes import NANOSECONDS, Indices, Training
 from ..base import Matrix
-from ..centroids import distances_between, fit_clusters, near_clusters, nearest_clusters
+from ..centroids import distances_between, fit_clusters, near_clusters
+from ..choices import followed
 from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Probes, Row, WholeGraph, explained_scores
 from .estimators import SHRINKAGE, HierShrinkSelector
 from .forms import HierShrinkForm, load
@@ -58,8 +59,8 @@ def _hold(estimator: HierShrinkSelector, queries: Matrix, ask: WholeGraph) -> It
     found, coarse, fine = ask((Output.DISTANCE, Output.COARSE_CLUSTER, Output.CLUSTER), queries)
     coarse_distances, distances = estimator.nearest(queries)
     yield Held(Output.DISTANCE, found, distances)
-    yield Held(Output.COARSE_CLUSTER, coarse, nearest_clusters(coarse_distances, coarse))
-    yield Held(Output.CLUSTER, fine, nearest_clusters(distances, fine))
+    yield Held(Output.COARSE_CLUSTER, coarse, followed(-coarse_distances, coarse))
+    yield Held(Output.CLUSTER, fine, followed(-distances, fine))
 
 
 def _records(training: Training) -> tuple[Indices, Indices, Indices]:

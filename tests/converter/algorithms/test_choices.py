@@ -2,9 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from modelpick.converter import convert, load_estimator, to_artifact
+from modelpick.converter.algorithms.choices import followed
 from modelpick.runtime import FeatureError, Selector
 from support.catalogue import kmeans, linear_classifier, svm
 
@@ -38,3 +40,15 @@ def test_candidates_of_which_none_can_be_picked_are_an_error(model):
         for ask, asked in asks:
             with pytest.raises(FeatureError, match="candidates: expected one that can be picked"):
                 ask(asked, candidates=["never", "nor this"])
+
+
+SCORES = np.array(
+    [[1.0, 1.0 - 1e-12, 0.5], [1.0, 1.0 - 1e-6, 0.5], [-np.inf, -np.inf, -np.inf], [1e9, 1e9 - 1e-3, 0.0]]
+)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"), [(0, [0, 0, 0, 0]), (1, [1, 0, 1, 1]), (2, [0, 0, 2, 0]), (9, [0] * 4)]
+)
+def test_what_an_artifact_chose_is_followed_where_roundings_decide(chosen, expected):
+    assert followed(SCORES, np.full(len(SCORES), chosen)).tolist() == expected
