@@ -1,5 +1,6 @@
 """The plot of an evaluation: quality over price, with the single models' mixes as the line to beat."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from math import isfinite
@@ -68,7 +69,8 @@ def drawn(evaluation: Evaluation, form: str = "svg", dark: bool = False, facecol
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         raise ModelpickError("a plot needs matplotlib: pip install 'modelpick[plot]'") from None
-    with style.context(["dark_background" if dark else "default", STYLE]):
+    with warnings.catch_warnings(), style.context(["dark_background" if dark else "default", STYLE]):
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a name in a script that matplotlib's font lacks
         figure = Figure(figsize=INCHES, layout="tight")
         axes: Any = figure.subplots()
         axes.set(xlabel=AXES[evaluation.axis], ylabel="mean quality")

@@ -7,13 +7,12 @@ import pytest
 
 from modelpick.converter import convert
 from modelpick.converter.evaluation.evaluate import evaluate_policies
-from modelpick.converter.evaluation.plot import plot
 from modelpick.converter.evaluation.policies import Objective, roles, routed
 from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.statistics.bootstrap import BOOTSTRAPS
 from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
-from modelpick.runtime import DocumentError, FeatureError, ModelpickError, Selector
+from modelpick.runtime import DocumentError, FeatureError, Selector
 from support import reference
 from support.outcomes import with_outcomes
 from support.policies import BENCHMARK, by_name, evaluated, policy, recorded
@@ -68,12 +67,6 @@ def test_evaluates(artifacts, tmp_path):
     assert kmeans.categories["math"].queries == math.sum()
     (pair,) = evaluation.differences
     assert pair.quality.value == pytest.approx(abs(results["knn"].quality.value - kmeans.quality.value))
-    for suffix in ("svg", "png"):
-        plot(evaluation, tmp_path / f"plot.{suffix}")
-        assert (tmp_path / f"plot.{suffix}").stat().st_size > 1000
-    assert "codellama-7b" in (tmp_path / "plot.svg").read_text()
-    with pytest.raises(ModelpickError, match=r"expected a name that ends in \.svg or \.png"):
-        plot(evaluation, tmp_path / "plot.gif")
 
 
 def test_sparse_records_count_where_they_are_known():

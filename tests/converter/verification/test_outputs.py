@@ -14,15 +14,15 @@ from modelpick.converter.verification.probes import made_queries
 from modelpick.runtime import Selector
 from support.artifacts import built, converted, encoded
 from support.attacks import parsed, resealed
-from support.catalogue import MODELS
+from support.catalogue import MODELS, knn
 
 ROOT = Path(__file__).parents[3]
 KNN, QUERIES = MODELS["knn", "native/1"], MODELS["knn", "queries/3"]
 pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")
 
 
-def altered(data, output, operator, operand=None):
-    """Give the artifact whose output is what an operator makes of the right one and an operand, or of it twice."""
+def altered(data, output, operator, operand=None, *, behind=True):
+    """Give the artifact whose output an operator makes of the right one and an operand, or of the right one twice."""
     proto = parsed(data)
     right = f"right_{output}"
     (node,) = (node for node in proto.graph.node if output in node.output)
@@ -30,7 +30,7 @@ def altered(data, output, operator, operand=None):
     operands = [right, right]
     if operand is not None:
         proto.graph.initializer.append(numpy_helper.from_array(np.array(operand), "operand"))
-        operands[1] = "operand"
+        operands[int(behind)] = "operand"
     proto.graph.node.append(helper.make_node(operator, operands, [output]))
     return resealed(proto)
 
@@ -45,7 +45,7 @@ ALTERED = {
     "other models": ("knn native/1", "model", "Mul", 0),
     "higher qualities": ("knn native/1", "quality", "Add", 1e-6),
     "no speeds": ("knn native/2", "speed", "Mul", 0.0),
-    "other queries": ("knn queries/3", "row", "Mul", 0),
+    "one query": ("knn queries/3", "row", "Mul", 0),
     "farther queries": ("knn queries/2", "distance", "Add", 1e-6),
     "queries that are always certified": ("knn queries/3", "certified", "Equal"),
     "more comparisons won": ("svm native/2", "score", "Add", 1.0),
@@ -69,12 +69,31 @@ def test_finds_wrong_outputs_that_the_runtime_does_not_run(case):
     assert f"output {output} " in str(VerificationError(report))
 
 
+def test_finds_other_queries_that_are_farther():
+    wrong = altered(converted(QUERIES, "queries/3"), "row", "Sub", 39, behind=False)
+    report = verify(wrong, encoded(QUERIES), queries=np.random.default_rng(0).normal(size=(12, 12)))
+    assert report.agreed == 0
+    assert "output row " in report.worst.artifact
+
+
+def test_of_identical_rows_the_lowest_is_expected():
+    model = KNN | {"k": 1, "labels": ["a"] * 120, "qualities": [], "latencies": []}
+    wrong = altered(converted(model), "row", "Add", 1)
+    report = verify(wrong, encoded(model), queries=[model["embeddings"][6]])
+    assert (report.worst.artifact, report.worst.estimator) == ("output row 7", "6")
+
+
 @pytest.mark.parametrize("exact_search", ["plain", "quantised"])
 def test_agrees_where_only_a_second_run_is_certified(exact_search):
-    """Rows so close to one another that the search tells none of them apart."""
+    """Rows of two heaps, in each of which the search tells none of them apart."""
     rng = np.random.default_rng(0)
-    model = KNN | {"embeddings": (1.0 + 1e-9 * rng.normal(size=(120, 12))).tolist()}
-    report = verify(converted(model, exact_search=exact_search), encoded(model), samples=30)
+    heaps = np.where(np.arange(240) % 2, 1.0, -1.0)[:, None] + 1e-5 * rng.normal(size=(240, 12))
+    model = knn(heaps, k=5, qualities=rng.uniform(size=240))
+    artifact, queries = converted(model, exact_search=exact_search), heaps[:30] + 1e-5 * rng.normal(size=(30, 12))
+    certified, rows = onnx_runner(artifact)(["certified", "row"], queries)
+    assert not certified.any()
+    assert not np.array_equal(rows, built(model).kneighbors(queries, return_distance=False))
+    report = verify(artifact, encoded(model), queries=queries)
     assert (report.agreed, report.queries) == (30, 30)
 
 

@@ -3,11 +3,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from onnx import numpy_helper
 
 from modelpick.runtime import ArtifactError, Selector
 from modelpick.runtime.algorithms import TABLE
 from modelpick.runtime.schema import ARTIFACT_FORMAT
+from modelpick.runtime.session import open_subgraphs
 from support.attacks import entries, parsed, resealed
 
 DATA = Path(__file__).parents[2] / "data"
@@ -55,3 +58,24 @@ def test_graphs_of_version_1_are_refused_as_those_of_version_2(name, reason):
     newer = entries(model, contract=None, format_version="2", quality_weight="0.9", speed_weight="0.1")
     with pytest.raises(ArtifactError, match=reason):
         Selector.load(resealed(newer))
+
+
+def test_kept_candidates_of_version_1_grow_with_those_that_are_searched_for(monkeypatch):
+    fed = []
+
+    def spied(*arguments):
+        run = open_subgraphs(*arguments)
+
+        def spy(outputs, feeds):
+            fed.append({name: int(value[0]) for name, value in feeds.items() if name != "features"})
+            return run(outputs, feeds)
+
+        return spy
+
+    monkeypatch.setattr("modelpick.runtime.loading.open_subgraphs", spied)
+    model = entries(parsed((DATA / "contract-1/knn_quantised.onnx").read_bytes()), k="1")
+    (k,) = (tensor for tensor in model.graph.initializer if tensor.name == "k")
+    k.CopyFrom(numpy_helper.from_array(np.array([1]), "k"))
+    with Selector.load(resealed(model)) as selector:
+        assert selector.select([1.0] * 12, candidates=["b", "c"]) in ("b", "c")
+    assert fed[-1] == {"candidates": 40, "kept": 40}
