@@ -129,7 +129,7 @@ def progress(step: str, unit: str) -> Iterator[Callable[[int, int | None], None]
 
         yield seen
     seconds = time.monotonic() - start
-    if not is_shown and seconds >= LONG:
+    if counted and not is_shown and seconds >= LONG:
         note(f"{step}: {counted:,} {unit} in {seconds:,.1f} s, {rate(counted / seconds)}")
 
 

@@ -1,4 +1,4 @@
-"""Answers of models become a benchmark: what of each query all agree on, mean outcomes, and what is odd."""
+"""Answers of models become a benchmark: queries with their categories and embeddings, mean outcomes, and warnings."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -23,21 +23,21 @@ NAMES_SHOWN = 5
 SHOWN_CHARACTERS = 60
 # Embeddings of one text by one encoder differ by rounding, in float16 by up to 5e-4 of their length.
 SAME_EMBEDDING = 1e-3
-# Standard errors by which inverse propensities may exceed the number of answers before that is said.
+# Standard errors by which the sum of inverse propensities may exceed the number of answers without a warning.
 MOST_ERRORS = 4.0
 
 
 def benchmark_of(name: str, answers: Sequence[Answer], odd: Counter[str], embeddings: Embeddings | None) -> Benchmark:
-    """Collect answers, of which there is one at least; the benchmark's `bad` is empty.
+    """Collect one or more answers; the benchmark's `bad` is empty.
 
     Parameters
     ----------
     name
-        Of what was read, for warnings.
+        Name of the file, for warnings.
     odd
-        How records count that are not as they should be -> how many there are.
+        What is unusual about records, and how they are read -> their number.
     embeddings
-        Those of the queries, instead of the records' own.
+        Embeddings of the queries, instead of the records' own.
 
     Raises
     ------
@@ -90,10 +90,10 @@ def shown(query: str) -> str:
 
 
 def contradicted(records: Sequence[Record]) -> Iterable[tuple[str, float, int]]:
-    """Yield models whose answers, each over its propensity, are surely more than all answers.
+    """Yield models whose propensities are too small: the name, the sum of 1 / propensity, the number of all answers.
 
-    Of a model that each question might have been given to, the sum of 1 / propensity over its answers is the number of
-    all answers, give or take the root of the sum of (1 - propensity) / propensity^2.
+    Where each question might have been given to the model, that sum has the number of all answers as its expectation,
+    and about the sum of (1 - propensity) / propensity^2 as its variance.
     """
     logged = [record for record in records if record.propensity is not None]
     for model in dict.fromkeys(record.model_name for record in logged):
@@ -107,12 +107,12 @@ def contradicted(records: Sequence[Record]) -> Iterable[tuple[str, float, int]]:
 def _agreed(
     answers: Sequence[Answer], queries: Sequence[int], field: str, same: Callable[[Any, Any], bool]
 ) -> list[Any]:
-    """Return the value of a field of each query, which all records of the query that have one agree on, or None.
+    """Return the value of a field for each query, on which its records agree; None where none of them has one.
 
     Raises
     ------
     DocumentError
-        When they do not agree; both places are named.
+        When two records disagree; the message names both.
     """
     known: dict[int, tuple[str, Any]] = {}
     for query, (_, place, record) in zip(queries, answers, strict=True):
@@ -166,7 +166,7 @@ def _matrix(embeddings: Sequence[list[float] | None]) -> Matrix | None:
 
 
 def _oddities(records: Sequence[Record], outcomes: Matrix, repeated: int) -> dict[str, int]:
-    """Count the records that are not as they should be: how they count -> how many there are."""
+    """Count unusual records: what is unusual, and how they are read -> their number."""
     unknown = np.isnan(outcomes).sum(axis=0)
     return {
         f"have no category: they count as {OTHER}{_tasks(records)}": sum(not record.category for record in records),

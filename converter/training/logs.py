@@ -1,4 +1,4 @@
-"""What a file of records or decisions holds, and what can be learned from it; and decisions joined with outcomes."""
+"""What records or decisions hold, and what they can support; and the join of decisions with their outcomes."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -29,7 +29,7 @@ class Understood(Struct):
     models: dict[str, int]
     """Answers of each."""
     models_a_question: dict[int, int]
-    """How many models a question has answers of -> questions."""
+    """Number of models that answered a question -> number of such questions."""
     duplicates: int
     """Answers that repeat a question and model."""
     known: dict[str, int]
@@ -50,7 +50,7 @@ class Understood(Struct):
 
 
 def understand(read: Read) -> Understood:
-    """Say what was read, and what it can and cannot support."""
+    """Summarise records, and say what they can and cannot support."""
     records = [answer.record for answer in read.answers]
     pairs = Counter((record.query, record.model_name) for record in records)
     questions = Counter(query for query, _ in pairs)
@@ -92,7 +92,7 @@ def _time(timestamp: float | datetime) -> datetime:
 
 
 def _support(found: Understood, records: Sequence[Record]) -> Iterable[tuple[bool, str]]:
-    """Yield what the records can support, with True, and what they cannot."""
+    """Yield claims, each with whether the records support it."""
     models = len(found.models)
     complete = found.models_a_question.get(models, 0)
     compared = found.questions - found.models_a_question.get(1, 0)
@@ -133,7 +133,7 @@ class Joined(NamedTuple):
 
 
 def join(decisions: Rows, outcomes: Rows) -> Joined:
-    """Join rows by ``decision_id``; what both have, the outcome says.
+    """Join rows by ``decision_id``; of a field that both have, the outcome's counts.
 
     Raises
     ------

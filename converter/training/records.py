@@ -104,7 +104,7 @@ class Read(NamedTuple):
     bad: list[str]
     """The error of each row that was left out, with its place."""
     odd: Counter[str]
-    """How records count that are not as they should be -> how many there are."""
+    """What is unusual about records, and how they are read -> their number."""
 
 
 def read_answers(
@@ -119,7 +119,7 @@ def read_answers(
     Parameters
     ----------
     known
-        Whether a row is bad that does not say how good the answer was, as a decision does not.
+        Whether a row without the quality of its answer is bad. A decision has none.
     """
     given = read_given(categories, prices)
     files = [read_rows(part, DocumentError) for part in _parts(source)]
@@ -206,7 +206,7 @@ def fitting_embeddings(benchmark: Benchmark, name: str, metadata: Metadata) -> M
 
 
 def _parts(source: str | Path | bytes) -> Sequence[str | Path | bytes]:
-    """Return the files of a folder that are neither hidden nor embeddings, by name, or the source itself."""
+    """Return the source; of a folder, its files in order of their names, without hidden ones and embeddings."""
     if isinstance(source, bytes) or not Path(source).is_dir():
         return [source]
     try:
@@ -245,7 +245,7 @@ def _records(row: Row, form: Form, models: Sequence[str], file: Rows, odd: Count
 
 
 def _of_one_width(answers: Sequence[Answer], bad: dict[int, str]) -> list[Answer]:
-    """Leave out the answers whose embedding is not as wide as most are, whose rows are bad."""
+    """Leave out the answers whose embedding has another width than most, and note their rows as bad."""
     widths = Counter(len(answer.record.embedding) for answer in answers if answer.record.embedding is not None)
     usual = widths.most_common(1)[0][0] if widths else 0
     good = []
