@@ -93,9 +93,10 @@ def effective(outcomes: Array, kind: str, given: GivenOutcomes = NOTHING_GIVEN) 
 
     Values given for all models may be of a kind that the outcomes of an earlier artifact do not hold.
     """
-    place, values = PLACES[kind], given.get(kind)
-    if values is None:
+    place = PLACES[kind]
+    if kind not in given:
         return outcomes[:, place]
+    values = given[kind]
     if place >= outcomes.shape[1]:
         return np.broadcast_to(values, (len(outcomes), len(values)))
     return np.where(np.isnan(values), outcomes[:, place], values)

@@ -62,7 +62,7 @@ KINDS: Final = (
 # The kinds that are paid for quality: all the others.
 PRICES: Final = KINDS[1:]
 OUTCOMES: Final = tuple(kind.name for kind in KINDS)
-PLACES: Final[Mapping[str, int]] = MappingProxyType({name: place for place, name in enumerate(OUTCOMES)})
+PLACES: Final[Mapping[str, int]] = {name: place for place, name in enumerate(OUTCOMES)}
 # The number of kinds in the first artifacts; all artifacts hold at least these.
 _FIRST = 3
 # Kinds with a role of their own: ties go to the cheaper model, and the original's files hold latencies.
