@@ -38,7 +38,7 @@ def measure(artifact: bytes, subgraphs: Sequence[Subgraph], plan: Plan) -> dict[
     _, _, tables, whole = read_contents("benchmark", artifact)
     subgraph = [subgraph for subgraph in subgraphs if subgraph.is_in(tables)][-1]
     single = subgraph.is_single(tables)
-    model = pruned(whole, subgraph.outputs, split=False, switch=subgraph.enables, single=single).model
+    model = pruned(whole, subgraph.outputs, split=False, enables=subgraph.enables, single=single).model
     query = np.random.default_rng(0).normal(size=(1, WIDTH)) / WIDTH**0.5
     feeds = {Input.FEATURES: query.astype(np.float32) if single else query}
     run = partial(session(model).run, list(subgraph.outputs), feeds)

@@ -11,15 +11,15 @@ from ..graphs.tensors import LARGEST_FILE, Values
 
 
 def filled(model: bytes, tensors: dict[str, Values]) -> Iterator[bytes | memoryview]:
-    """Yield the bytes of a serialized ModelProto in parts, with the values of tensors behind their names.
+    """Yield the bytes of a serialized ModelProto in parts, with the values of the tensors that it only names.
 
-    They are those that serializing the whole would give. The tensors are taken out of the dict, and let go of once they
-    are written.
+    The bytes are the same as if the whole were serialized. Each tensor is taken out of the dict, and freed once it is
+    written.
 
     Raises
     ------
     DocumentError
-        When they are more than a file may have.
+        When the bytes are more than a file may have.
     """
     proto = decode(ModelProto, model)
     assert proto.graph is not None

@@ -41,9 +41,9 @@ def add_nearest(
                                                                               └─ ArgMin ─ cluster (b,)
 
     ``distance_j = sqrt(sum_i (q_i - c_ji)^2)``; the difference gives equidistant centroids equal distances. ArgMin
-    takes the first. The estimate is the expanded square but for what all centroids share, and of the other sign:
-    ``2 q.(c_j - m) - (|c_j|^2 - |m|^2)``, where m is zero, or the mean of centroids that lie far from zero for their
-    spread. What its margin does not prove is for the caller to refine.
+    takes the first. The estimate is the expanded square with its sign reversed, without the terms that all centroids
+    share: ``2 q.(c_j - m) - (|c_j|^2 - |m|^2)``, where m is zero, or the mean of centroids that lie far from zero for
+    their spread. Queries that the margin does not prove are for the caller to refine.
 
     Parameters
     ----------

@@ -103,7 +103,8 @@ def plan(rows: Rows, wanted: int, kept: int, if_faster: bool) -> Integers | None
 def needed_candidates(rows: Rows, parts: Quantised, slope: float, wanted: int) -> int:
     """Count how many of the lowest integer scores prove nearly every query.
 
-    Counted on rows of the model as queries, each without itself: those that the bound cannot exclude.
+    Some rows of the model serve as queries. For each of them, the candidates are the other rows that the bound cannot
+    exclude.
     """
     sample = np.linspace(0, rows.count - 1, min(SAMPLE, rows.count)).astype(np.int64)
     queries = rows.scaled[sample]

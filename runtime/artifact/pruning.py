@@ -28,14 +28,24 @@ def pruned(
     model: Model,
     outputs: Collection[str] = (),
     split: bool = True,
-    switch: str | None = None,
+    enables: str | None = None,
     single: bool = False,
 ) -> Pruned:
     """Write only some outputs of a model, all by default, and what they need.
 
-    Metadata are left out, and with ``split`` the values of large tensors. With ``switch``, that optional input is true
-    for good: onnxruntime then puts the branch that it chooses in place of the choice. With ``single``, inputs are of
-    float32 instead of float64, of which the graph makes that.
+    Parameters
+    ----------
+    model
+        The model.
+    outputs
+        Names of the outputs.
+    split
+        Whether the values of large tensors are left out. Metadata always are.
+    enables
+        Name of an optional input that becomes true: onnxruntime then puts the branch that it enables in place of the
+        choice.
+    single
+        Whether inputs become float32 where they are float64: nodes cast them to float32 in any case.
     """
     graph = model.graph
     outputs = outputs or [str(entry.name) for entry in graph.output]
@@ -51,14 +61,14 @@ def pruned(
     tensors: dict[str, Tensor] = {}
     initializers = []
     for tensor in graph.initializer:
-        if tensor.name == switch:
+        if tensor.name == enables:
             tensor = replace(tensor, raw_data=memoryview(b"\1"))
         elif tensor.name not in needed:
             continue
         elif split and len(tensor.raw_data or b"") >= LARGE:
             tensor, tensors[str(tensor.name)] = _beside(tensor, tensor.name not in wide)
         initializers.append(tensor)
-    inputs = [_single(entry) if single else entry for entry in graph.input if entry.name in needed - {switch}]
+    inputs = [_single(entry) if single else entry for entry in graph.input if entry.name in needed - {enables}]
     cut = replace(
         graph,
         node=kept[::-1],
