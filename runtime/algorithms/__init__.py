@@ -1,7 +1,7 @@
 """The table of algorithms: (algorithm, semantics) -> how its artifacts are answered.
 
-Twin of `modelpick.converter.algorithms`, which has the same six families and the same rows. No family imports another:
-what families share stands in modules that import none of them.
+Twin of `modelpick.converter.algorithms`, which has the same six families and the same rows. No family imports another.
+Modules that families share import none of them.
 """
 
 from . import hiershrink, kernel_ridge, kmeans, knn, mlp, svm

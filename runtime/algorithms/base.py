@@ -1,8 +1,8 @@
 """What an algorithm does with the session of an artifact, and how it is registered.
 
-Each algorithm answers twice, for one query and for many. The two are twins on purpose: a call of numpy costs about a
-microsecond, so one query is answered in plain Python on short lists, and many by array operations that share that cost.
-Tests hold the two to the same picks.
+Each algorithm has two implementations, for one query and for many. A call of numpy costs about a microsecond. Therefore
+one query is answered in plain Python on short lists, and many queries by array operations that share the cost. Tests
+hold both to the same picks.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ from ..session import Run, Subgraph
 
 
 class Artifact(NamedTuple):
-    """What an algorithm is made of."""
+    """The parts of an artifact that an algorithm is made from."""
 
     run: Run
     """Runs the sessions."""
@@ -31,7 +31,7 @@ class Artifact(NamedTuple):
     tables: Mapping[str, Tensor]
     """Initializers, see `modelpick.runtime.schema.Table`."""
     preferences: Preferences
-    """Those of most calls; each call gives its own."""
+    """Preferences of most calls; each call gives its own."""
 
 
 class Explanation(NamedTuple):
@@ -40,8 +40,8 @@ class Explanation(NamedTuple):
     pick: int
     """Index of the picked model."""
     scores: npt.NDArray[np.float64]
-    """Score of each model, float64, shape (n_models,); of a model that may not win it has no meaning; of one that can
-    never win it is NaN."""
+    """Score of each model, float64, shape (n_models,). Scores of models that are no candidates have no meaning; the
+    score of a model that can never win is NaN."""
     details: dict[str, Any]
     """What `Selector.explain` returns in addition."""
 
@@ -49,9 +49,9 @@ class Explanation(NamedTuple):
 class Algorithm(Protocol):
     """Picks models by running a session, which it holds.
 
-    Sums in float64 depend in their last digits on how many queries are computed at once, and so on what else a caller
-    asks. Where these digits could decide, `pick_many` runs the session for that query alone, as `pick_one` and
-    `explain` do: the pick for a query is the same in any company.
+    The last digits of sums in float64 depend on how many queries are computed at once. Where these digits could decide,
+    `pick_many` runs the session for the query alone, as `pick_one` and `explain` do. Therefore the pick for a query is
+    the same in any batch.
     """
 
     def pick_one(self, query: Query, preferences: Preferences) -> int:
@@ -61,7 +61,7 @@ class Algorithm(Protocol):
         """Pick the models for queries: their indices, (b,)."""
 
     def distance(self, query: Query) -> float:
-        """Measure one query to the nearest row or centroid; only for an artifact that records distances."""
+        """Return the distance of one query to the nearest row or centroid; only for artifacts that record distances."""
 
     def explain(self, query: Query, preferences: Preferences) -> Explanation:
         """Explain how the model for one query, in float64, is picked."""
@@ -79,35 +79,35 @@ class Row(NamedTuple):
 
     make: Callable[[Artifact], Algorithm]
     takes: frozenset[str]
-    """Keys of `modelpick.runtime.request.Given` that mean something to it."""
+    """Keys of `modelpick.runtime.request.Given` that it takes."""
     tables: Specs
-    """What its initializers must be."""
+    """Specifications of its initializers."""
     subgraphs: tuple[Subgraph, ...] = (Subgraph(),)
-    """Subgraphs that have a session each, if the artifact has them; the first is there always."""
+    """Subgraphs with a session each, if the artifact has them; every artifact has the first one."""
     metric: str = ""
     """Distance by which its graph ranks rows, see `modelpick.runtime.schema.Metric`; empty where it ranks none. All
     proofs of the search rest on it."""
     skips_unknown: bool = False
-    """Whether the original skips candidates that it does not know, and refuses only when none is left. Else it refuses
-    them, but answers a pool of one whatever that is."""
+    """Whether the original skips unknown candidates, and refuses only when none is left. Otherwise it refuses unknown
+    candidates, except for a pool of one, which it always answers."""
 
 
 Rows = Mapping[tuple[str, str], Row]
 
 
 def nearest_distance(run: Run, query: Query) -> float:
-    """Measure one query to the nearest centroid."""
+    """Return the distance of one query to the nearest centroid."""
     (distances,) = run((Output.DISTANCE,), {Input.FEATURES: query.vector})
     return float(distances.min())
 
 
 def measured_clusters(run: Run, outputs: tuple[str, ...], query: Query, count: int) -> tuple[list[int], float]:
-    """Return the nearest clusters of one query, one by each output, and the distance to the last of them.
+    """Return the nearest cluster of one query by each output, and the distance to the last one of them.
 
     Raises
     ------
     ArtifactError
-        When the graph does not measure the query to each of ``count`` clusters.
+        When the graph does not return distances to ``count`` clusters.
     """
     *clusters, distances = run((*outputs, Output.DISTANCE), {Input.FEATURES: query.vector})
     if distances.shape != (1, count):

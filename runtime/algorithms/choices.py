@@ -19,20 +19,20 @@ Allowed = npt.NDArray[np.bool_]
 
 
 class Kind(NamedTuple):
-    """What choices there are."""
+    """The kind of an algorithm's choices."""
 
     chosen: str
     """Output with the index of the best choice, int64, (b,)."""
     values: str
-    """Output with the value of each choice, float64, (b, n_choices); or what `recount` makes them of."""
+    """Output with the value of each choice, float64, (b, n_choices), or with the input of `recount`."""
     sign: float
     """Minus one where the lowest value is the best."""
     details: Callable[[int, list[float], Sequence[str]], dict[str, Any]]
-    """Makes the details of an explanation from the index, the values and the models of the choices."""
+    """Makes the details of an explanation from the picked index, and the values and models of the choices."""
     last: bool = False
-    """Whether of equally good choices the last wins."""
+    """Whether the last of equally good choices wins."""
     recount: Callable[[npt.NDArray[np.float64], Allowed], npt.NDArray[np.float64]] | None = None
-    """Counts the values of choices, (b, n_choices), where they depend on which choices may win, bool, (n_choices,)."""
+    """Computes the values of choices, (b, n_choices), which depend on the choices that may win, bool, (n_choices,)."""
 
 
 def _classifier(index: int, scores: list[float], models: Sequence[str]) -> dict[str, Any]:
@@ -49,9 +49,9 @@ class Choices:
     Parameters
     ----------
     kind
-        What the choices are.
+        The kind of the choices.
     artifact
-        What it picks by.
+        The parts of the artifact.
     """
 
     def __init__(self, kind: Kind, artifact: Artifact) -> None:
@@ -93,7 +93,7 @@ class Choices:
         return picks
 
     def _are_close(self, allowed: Allowed | None, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-        """Whether roundings of the values could decide, (b,)."""
+        """Whether rounding of the values could decide, (b,)."""
         if self._kind.recount is None:
             return are_close(self._kind.sign * values, None if allowed is None else allowed[self._models])
         close: npt.NDArray[np.bool_] = np.abs(values).min(axis=1) <= CLOSE
@@ -107,10 +107,12 @@ class Choices:
         )
 
     def _best_among(self, values: npt.NDArray[np.float64], allowed: Allowed) -> npt.NDArray[np.int64]:
-        """Find the best choice among those of allowed models: (b, n_choices) -> (b,)."""
+        """Find the best choice of an allowed model: (b, n_choices) -> (b,)."""
         choices = np.flatnonzero(allowed[self._models])[:: -1 if self._kind.last else 1]
         if not choices.size:
-            raise FeatureError("candidates: expected one that can be picked: none has a cluster or a classifier")
+            raise FeatureError(
+                "candidates: expected one that can be picked: none of them has a cluster or a classifier"
+            )
         best: npt.NDArray[np.int64] = choices[(self._kind.sign * values[:, choices]).argmax(axis=1)]
         return best
 

@@ -1,7 +1,7 @@
-"""The table for artifacts of format version 1, whose graphs search in other ways than those that are written today.
+"""The table for artifacts of format version 1, whose graphs search in other ways than today's.
 
-- KNN searched for many rows in 8-bit integers within the graph, which kept a number of candidates of its own.
-- KMeans, as SVM with kernels does today, says in the graph which choices are proven.
+- KNN searched many rows in 8-bit integers within the graph, which kept a number of candidates of its own.
+- The graph of KMeans returns which choices are proven, as that of SVM with kernels does today.
 - MLP had no search.
 """
 
@@ -24,7 +24,7 @@ _Make = Callable[[Artifact], Algorithm]
 
 
 def _with_kept(make: _Make, artifact: Artifact) -> Algorithm:
-    """Make a KNN algorithm, for which candidates that are kept grow with those that are searched for."""
+    """Make a KNN algorithm whose kept candidates grow with the number of candidates of the search."""
     run, tables = artifact.run, artifact.tables
     if KEPT not in tables:
         return make(artifact)
@@ -38,7 +38,7 @@ def _with_kept(make: _Make, artifact: Artifact) -> Algorithm:
 
 
 def _unsearched(make: _Make, artifact: Artifact) -> Algorithm:
-    """Make an algorithm whose graph has no search: nothing is proven but by the whole of it."""
+    """Make an algorithm whose graph has no search: the whole graph runs for each query."""
 
     def run_whole(outputs: Sequence[str], feeds: dict[str, Any]) -> list[Any]:
         if Output.CERTAIN in outputs:

@@ -1,4 +1,4 @@
-"""HierShrink: mean qualities of models in a fine cluster, shrunk to a coarse one, and these to the overall mean."""
+"""HierShrink: mean qualities of models in a fine cluster, shrunk to a coarse one's, and these to the overall mean."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ class HierShrink:
     Parameters
     ----------
     artifact
-        What it picks by.
+        The parts of the artifact.
     """
 
     def __init__(self, artifact: Artifact) -> None:
@@ -61,7 +61,7 @@ class HierShrink:
         return self._best_among(self._scores(coarse, fine, preferences), preferences)
 
     def _nearest(self, queries: Queries) -> list[npt.NDArray[Any]]:
-        """Search for the nearest coarse and fine centroids, (b,) each, and whether both are proven."""
+        """Return the nearest coarse and fine centroids, (b,) each, and whether both are proven."""
         norms, estimates = np.sqrt(queries.squared_norms), self._run(_ESTIMATES, {Input.FEATURES: queries.vectors})
         pairs = zip(self._margins, estimates, strict=True)
         (coarse, coarse_proven), (fine, fine_proven) = (margin.best_many(values, norms) for margin, values in pairs)

@@ -1,7 +1,7 @@
 """Kernel ridge regression: one kernel predicts the outcomes of every model.
 
-The predictions of the search in float32 are off by a bound that the graph computes beside them. Where the best utility
-exceeds the second by more than twice that, the pick is proven; else the predictions are computed in float64.
+The graph also computes a bound on the error of the search's predictions in float32. Where the best utility exceeds the
+second by more than twice the bound, the pick is proven. Otherwise the predictions are computed in float64.
 """
 
 import numpy as np
@@ -33,7 +33,7 @@ class KernelRidge:
     Parameters
     ----------
     artifact
-        What it picks by.
+        The parts of the artifact.
     """
 
     def __init__(self, artifact: Artifact) -> None:
@@ -60,7 +60,7 @@ class KernelRidge:
         return picks
 
     def _pick_exactly(self, vectors: Vectors, preferences: Preferences) -> npt.NDArray[np.int64]:
-        """Pick by predictions in float64, alone where roundings could decide: see `Algorithm`."""
+        """Pick by predictions in float64, one by one where rounding could decide: see `Algorithm`."""
         picks, utility = pick(self._predicted(vectors), preferences)
         if len(vectors) > 1:
             for place in np.flatnonzero(are_close(utility, preferences.allowed)):

@@ -40,7 +40,7 @@ class ClusterScores:
     Parameters
     ----------
     artifact
-        What it picks by.
+        The parts of the artifact.
     """
 
     def __init__(self, artifact: Artifact) -> None:

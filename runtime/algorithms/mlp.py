@@ -1,4 +1,4 @@
-"""MLP: the class of the highest probability by a neural network. Of equal ones the last is picked."""
+"""MLP: the class of the highest probability by a neural network. Of equal probabilities the last class is picked."""
 
 from functools import partial
 

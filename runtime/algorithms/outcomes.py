@@ -1,4 +1,4 @@
-"""What algorithms that predict outcomes share: the utility of models, and how the pick is explained."""
+"""Shared by algorithms that predict outcomes: the utility of models, and the explanation of the pick."""
 
 import numpy as np
 import numpy.typing as npt
@@ -19,16 +19,16 @@ def utility_of(outcomes: Array, preferences: Preferences) -> Array:
 
 
 def pick(outcomes: Array, preferences: Preferences, allowed: Allowed | None = None) -> tuple[Picks, Array]:
-    """Pick the candidate of the highest utility; of equal ones the cheaper, then the first.
+    """Pick the candidate of the highest utility; of equal utilities the cheaper model, then the first.
 
     Parameters
     ----------
     outcomes
         Float64, shape (b, n_kinds, n_models).
     preferences
-        Those of the call.
+        Preferences of the call.
     allowed
-        Which models may win, (b, n_models), where it is not for the preferences alone to say.
+        Which models may win, (b, n_models), where other limits than the candidates apply.
 
     Returns
     -------
@@ -40,13 +40,13 @@ def pick(outcomes: Array, preferences: Preferences, allowed: Allowed | None = No
 
 
 def default_of(base: Array, preferences: Preferences) -> int:
-    """Return the candidate that is best on average; base is the mean outcomes, (n_kinds, n_models)."""
+    """Return the candidate that is best on average, given mean outcomes, (n_kinds, n_models)."""
     picks, _ = pick(base[None], preferences)
     return int(picks[0])
 
 
 def explained(outcomes: Array, names: tuple[str, ...], preferences: Preferences) -> dict[str, dict[str, float]]:
-    """Return the predicted outcomes of each model as they count, without those that are not known."""
+    """Return the outcomes of each model that count in its utility, without unknown ones."""
     kinds = [kind.name for place, kind in enumerate(KINDS) if place < len(outcomes) or kind.name in preferences.given]
     rows = {kind: effective(outcomes[None], kind, preferences.given)[0] for kind in kinds}
     return {
@@ -63,7 +63,7 @@ def explanation(
     allowed: Allowed | None = None,
     kept: str = "",
 ) -> Explanation:
-    """Explain the pick for one query: the outcomes of each model, and why the default model was left, or was not.
+    """Explain the pick for one query: the outcomes of each model, and why the default model was picked or was not.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def explanation(
     preferences, allowed
         See `pick`.
     kept
-        Why the default model is picked, in other words.
+        Reason why the default model is picked, instead of the usual one.
     """
     picks, utility = pick(outcomes, preferences, allowed)
     best, default = int(picks[0]), default_of(base, preferences)

@@ -1,7 +1,7 @@
 """SVM: the classifier of the highest score.
 
-The native one has a classifier for each model. scikit-learn's SVC has one for each two classes; a class's score is the
-number of comparisons that it wins, and among candidates only comparisons of two of these count.
+``native/1`` has a classifier for each model. scikit-learn's SVC has a classifier for each pair of classes: the score of
+a class is the number of comparisons that it wins, and only comparisons between two candidates count.
 """
 
 from functools import partial
@@ -24,7 +24,7 @@ TABLES: Specs = search_tables("choices") | optional(
 
 
 def _comparisons_won(pairs: npt.NDArray[np.float64], among: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Count the comparisons that each class wins of those between two that may win; of others, minus infinity."""
+    """Count the comparisons that each class wins against classes that may win; minus infinity for other classes."""
     first, second = np.triu_indices(len(among), 1)
     better = np.where(pairs > 0.0, first, second)
     counts = (better[:, :, None] == np.arange(len(among))) & (among[first] & among[second])[:, None]

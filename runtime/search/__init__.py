@@ -1,1 +1,1 @@
-"""The nearest rows, exactly: every proof that a search in float32 needs."""
+"""Exact search: the proofs that a search in float32 needs."""

@@ -1,6 +1,6 @@
-"""The best of some choices: by a search where that proves it, else by the whole graph.
+"""The best choice: by a search where the search proves it, else by the whole graph.
 
-A search either says itself whether its candidate is proven, or returns an estimate of each choice's score, see
+A search either returns whether its candidate is proven, or an estimate of each choice's score, see
 `modelpick.runtime.search.margins`.
 """
 
@@ -19,15 +19,15 @@ from ..session import Run, Subgraph
 from .margins import MARGIN_SPEC, Centroids, Found, Margin
 
 _ESTIMATE = (Output.ESTIMATE,)
-# A search by estimates has a session without the choice of whether to refine. It takes queries in float32, as encoders
-# make them; but not where offsets are multiplied by norms, which float32 is off by too much.
+# A search by estimates has a session without the optional branch. It takes queries in float32, as encoders make them,
+# unless offsets are multiplied by norms, whose error in float32 is too large.
 ESTIMATES = Subgraph(_ESTIMATE, needs=Table.MARGIN, single_without=Table.OFFSETS)
 SUBGRAPHS = (Subgraph(), ESTIMATES)
 SEARCH_ONLY = np.array(False)
 
 
 def search_tables(choices: str) -> dict[str, Spec]:
-    """Return what the initializers must be that a search reads, given the name of the number of choices."""
+    """Return the specifications of a search's initializers, given the name of the number of choices."""
     return optional(
         {
             Table.CENTROIDS: Spec(FLOATS, (choices, "features")),
@@ -49,7 +49,7 @@ class Estimated:
     def __init__(self, run: Run, tables: Mapping[str, Tensor]) -> None:
         self._run, self._margin = run, Margin(tables[Table.MARGIN], tables.get(Table.OFFSETS))
         self._centroids = Centroids(tables[Table.CENTROIDS]) if Table.CENTROIDS in tables else None
-        # What the session of this subgraph takes.
+        # The type of queries of this subgraph's session.
         self._kind = np.dtype(np.float32 if ESTIMATES.is_single(tables) else np.float64)
 
     def best_one(self, query: Query) -> int | None:
@@ -57,7 +57,7 @@ class Estimated:
         vector, squared_norm = query
         norm = sqrt(squared_norm)
         needed = self._margin.needed(norm)
-        if needed is None:  # it may be too long for float32
+        if needed is None:  # the query may be too long for float32
             return None
         given = vector if vector.dtype is self._kind else vector.astype(self._kind, copy=False)
         (estimates,) = self._run(_ESTIMATE, {Input.FEATURES: given})
@@ -67,10 +67,10 @@ class Estimated:
         return best
 
     def best_many(self, queries: Queries) -> Found:
-        """Return the best choice of each query, as the search has it, and whether it is proven."""
+        """Return the best choice of each query by the search, and whether it is proven."""
         vectors, norms = queries.vectors, np.sqrt(queries.squared_norms)
         if vectors.dtype != self._kind:
-            with np.errstate(over="ignore"):  # of queries that are too long
+            with np.errstate(over="ignore"):  # queries that are too long
                 vectors = vectors.astype(self._kind)
         (estimates,) = self._run(_ESTIMATE, {Input.FEATURES: vectors})
         best, proven = self._margin.best_many(estimates, norms)
@@ -88,7 +88,7 @@ class Estimated:
 
 
 class Certified:
-    """A search whose graph says what is proven."""
+    """A search whose graph returns what is proven."""
 
     _OUTPUTS = (Output.CANDIDATE, Output.CERTAIN)
 
@@ -107,16 +107,16 @@ class Certified:
 
 
 class BestChoice:
-    """Finds the best of some choices: by a search where that proves it, else by the whole graph.
+    """Finds the best choice: by a search where the search proves it, else by the whole graph.
 
     Parameters
     ----------
     run, tables
         What runs the artifact's session, and its initializers.
     chosen, values
-        Outputs of the graph: the index of the best choice, int64, (b,), and what the choices are worth.
+        Outputs of the graph: the index of the best choice, int64, (b,), and the values of the choices.
     are_close
-        Whether roundings of the values could decide, (b,).
+        Whether rounding of the values could decide, (b,).
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class BestChoice:
     ) -> None:
         self._run, self._chosen, self._values, self._are_close = run, (chosen,), (chosen, values), are_close
         self.search: Estimated | Certified = Estimated(run, tables) if Table.MARGIN in tables else Certified(run)
-        # In float64 a search is off by roundings that it has no bound on: it settles single queries alone.
+        # A search in float64 has no bound on its rounding errors: it decides only for single queries.
         self._search_of_many = None if Table.NO_ERROR in tables else self.search
 
     def one(self, query: Query) -> int:
@@ -140,7 +140,7 @@ class BestChoice:
         return best
 
     def many(self, queries: Queries) -> npt.NDArray[np.int64]:
-        """Find the best choices of many queries, (b,); of each that is not proven as if it stood alone."""
+        """Find the best choices of many queries, (b,). Queries that are not proven are computed one by one."""
         if self._search_of_many is not None:
             best, proven = self._search_of_many.best_many(queries)
         else:
@@ -153,7 +153,7 @@ class BestChoice:
 def rerun_each(
     run: Run, outputs: tuple[str, ...], queries: Queries, which: npt.NDArray[np.bool_], answers: list[npt.NDArray[Any]]
 ) -> None:
-    """Run the session for each of some queries, bool, (b,), alone, and put the outputs into the answers, (b,) each."""
+    """Run the session for each query of a mask, bool, (b,), alone, and put the outputs into the answers, (b,) each."""
     for place in np.flatnonzero(which):
         alone = slice(place, place + 1)
         for answer, found in zip(answers, run(outputs, {Input.FEATURES: queries.vectors[alone]}), strict=True):

@@ -12,7 +12,7 @@ AT_ONCE = 4096
 
 
 class StoredRows:
-    """Rows of an artifact, (n, d), of which some are taken.
+    """Rows of an artifact, (n, d), to take some from.
 
     They are kept as bytes: numbers within a file's bytes need not be aligned, and unaligned numbers are taken slowly.
     """
@@ -21,31 +21,31 @@ class StoredRows:
         self._bytes, self.dtype = values.view(np.uint8), values.dtype
 
     def take(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.floating]:
-        """Return the vectors at some places, (m,): (m, d)."""
+        """Return the rows at given places, (m,): (m, d)."""
         taken: npt.NDArray[np.floating] = self._bytes.take(places, axis=0).view(self.dtype)
         return taken
 
 
 def squared_distances(vectors: npt.NDArray[np.floating], query: Matrix, unit: bool) -> Matrix:
-    """Measure a query, float64, (1, d), to vectors, (m, d): (m,); with ``unit``, between their directions."""
+    """Return squared distances of a query, float64, (1, d), to vectors, (m, d): (m,); ``unit``: of their directions."""
     if unit:
-        if query[0, 0] == 0.0 and not query.any():  # which has no direction: unit vectors are equally far
+        if query[0, 0] == 0.0 and not query.any():  # a query of zeros has no direction: unit vectors are equally far
             return np.asarray(vectors.any(axis=1), dtype=np.float64)
         vectors, query = directions(vectors.astype(np.float64, copy=False)), directions(query)
-    with np.errstate(over="ignore"):  # what is too far for float64 is infinitely far
+    with np.errstate(over="ignore"):  # distances that overflow float64 are infinite
         moved = vectors - query
         squared: Matrix = np.multiply(moved, moved, out=moved).sum(axis=1)
     return squared
 
 
 def directions(vectors: Matrix, min_norm: float = 0.0) -> Matrix:
-    """Scale rows, float64, (n, d), to unit length, but those whose norm is ``min_norm`` or less."""
+    """Scale rows, float64, (n, d), to unit length, except rows whose norm is at most ``min_norm``."""
     squared = _squared_norms(vectors)
     smallest, greatest = SAFE
     if not min_norm and smallest < squared.min(initial=greatest) and squared.max(initial=smallest) < greatest:
         scaled: Matrix = vectors / np.sqrt(squared)
         return scaled
-    # Such squares overflow, or vanish.
+    # The squares of these rows overflow, or vanish.
     return _scaled_twice(vectors, min_norm)
 
 

@@ -1,11 +1,11 @@
 """Early exit: what the scores of a KNN search alone prove, before any exact distance is computed.
 
-Scores are known up to an error E. Where two that follow one another are more than 2 E apart, every row up to the first
-is nearer than every row from the second on: the first ones are proven to be the nearest. The k rows that vote are known
-then, though not their order, which matters only to break a tie of the vote.
+Scores are known up to an error E. Where two consecutive scores are more than 2 E apart, each row up to the first is
+proven to be nearer than each row from the second on. If k rows are up to the first, the voting rows are known. Their
+order is not known, but matters only to break a tie of the vote.
 
-`apart_one` and `EarlyExit.pick_one` answer for one query, `apart_many` and `EarlyExit.pick_many` for many; why there
-are two of each is said in `modelpick.runtime.algorithms.base`.
+`apart_one` and `EarlyExit.pick_one` answer for one query, `apart_many` and `EarlyExit.pick_many` for many;
+`modelpick.runtime.algorithms.base` explains why there are two of each.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ class Ranked(NamedTuple):
     """Candidates of one query, nearest first."""
 
     scores: list[float]
-    """Ascending, length c; no row but the candidates scores below the last."""
+    """Scores, ascending, length c; rows that are no candidates score at least as high as the last."""
     candidates: list[int]
     """Distinct rows, length c."""
     gap: float
@@ -31,17 +31,17 @@ class Ranked(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a search alone found for queries, (b, c) each, in ascending order of score."""
+    """The result of a search alone for queries, (b, c) each, in ascending order of score."""
 
     scores: npt.NDArray[np.float32]
     candidates: npt.NDArray[np.int64]
 
     def some(self, queries: npt.NDArray[np.int64]) -> "Found":
-        """Take what was found for some of the queries."""
+        """Take the result for some of the queries."""
         return Found(self.scores[queries], self.candidates[queries])
 
     def each(self, gaps: npt.NDArray[np.float64]) -> Iterator[Ranked]:
-        """Return what was found for each query, given how far apart its scores must be, (b,)."""
+        """Return the result for each query, given how far apart its scores must be, (b,)."""
         return map(Ranked, self.scores.tolist(), self.candidates.tolist(), gaps.tolist())
 
 
@@ -63,7 +63,7 @@ def apart_one(scores: Sequence[float], place: int, gap: float, complete: bool) -
 
 
 def apart_many(scores: npt.NDArray[np.float32], gaps: npt.NDArray[np.float64], complete: bool) -> npt.NDArray[np.bool_]:
-    """Return the same for many queries and every place: scores (b, c), gaps (b,) -> (b, c)."""
+    """Return what `apart_one` does for many queries and each place: scores (b, c), gaps (b,) -> (b, c)."""
     with np.errstate(invalid="ignore"):
         apart = np.diff(scores.astype(np.float64), axis=1) > gaps[:, None]
     return np.column_stack([apart, np.full(len(scores), complete)])
@@ -77,7 +77,7 @@ def are_known(apart: npt.NDArray[np.bool_], taken: npt.NDArray[np.int64], k: int
     apart
         See `apart_many`, (b, c).
     taken
-        How many rows the candidates up to each stand for, (b, c).
+        Number of rows that the candidates up to each place stand for, (b, c).
     """
     queries, place = np.arange(len(taken)), (taken >= k).argmax(axis=1)
     whole = (place == 0) | (taken[queries, place] == k)
@@ -113,7 +113,7 @@ class EarlyExit:
     ) -> None:
         members = members[:, :k]
         self._k, self._n_models, self._complete = k, n_models, complete
-        # Padding votes nothing.
+        # Padding has no votes.
         self._sizes = (members < len(models)).sum(axis=1)
         self._models = np.append(models, 0)[members]
         self._weights = np.append(votes, 0.0)[members]
@@ -152,7 +152,7 @@ class EarlyExit:
     def _clear_pick(
         self, groups: Sequence[Sequence[tuple[int, float]]], allowed: npt.NDArray[np.bool_] | None
     ) -> int | None:
-        """Let the first k votes of groups count, and return the best model if its margin is clear."""
+        """Count the first k votes of groups, and return the best model if its margin is clear."""
         sums: dict[int, float] = {}
         magnitude = 0.0
         for model, weight in islice(chain.from_iterable(groups), self._k):

@@ -1,7 +1,7 @@
-"""The nearest rows of a query: by a search alone, else by float64 distances, else by a look at more rows.
+"""The nearest rows of a query: by a search alone, else by float64 distances, else by a search for more rows.
 
-The search runs in onnxruntime. Distances of the few candidates that it leaves open are computed here, on the rows where
-the artifact holds them, in less time than another run takes.
+The search runs in onnxruntime. Distances of the few candidates that it leaves open are computed here, from the rows in
+the artifact's bytes, which takes less time than another run.
 """
 
 from bisect import bisect_right
@@ -38,7 +38,7 @@ _Value = TypeVar("_Value", float, npt.NDArray[np.float64])
 
 
 def nearest_tables(rows: str) -> Specs:
-    """Return what the initializers must be that `Nearest` reads, given the name of the number of rows."""
+    """Return the specifications of the initializers that `Nearest` reads, given the name of the number of rows."""
     count, bound = Spec(INTEGERS, (1,), 1), Spec(DOUBLES, (), 0)
     return {
         Stored.ROWS: Spec(FLOATS, ("distinct", "features")),
@@ -63,7 +63,7 @@ def nearest_tables(rows: str) -> Specs:
 
 
 def _check_members(length: str, members: Tensor, lengths: Mapping[str, int]) -> None:
-    """Check that each row of the members has some rows, ascending, filled up with their number, and no row is twice."""
+    """Check that each entry of the members is a non-empty ascending list of rows, padded, and no row occurs twice."""
     rows, k = lengths[length], lengths["k"]
     filled = members == rows
     ascends = (members[:, 1:] > members[:, :-1]) | filled[:, 1:]
@@ -87,8 +87,8 @@ class Nearest:
     run, tables
         What runs the artifact's session, and its initializers.
     metadata
-        Metadata of the artifact: ``k``, how many rows are wanted, ``n_features_in``, and ``metric``. By all metrics but
-        the Euclidean one, the graph scales queries to unit length.
+        Metadata of the artifact: ``k``, the number of wanted rows, ``n_features_in``, and ``metric``. For all metrics
+        except the Euclidean one, the graph scales queries to unit length.
     """
 
     def __init__(self, run: Run, tables: Mapping[str, Tensor], metadata: Metadata) -> None:
@@ -104,13 +104,13 @@ class Nearest:
         self._size_list: list[int] = self._sizes.tolist()
         self._rows = StoredRows(tables[Stored.ROWS])
         self._count = int(tables[Table.CANDIDATES][0])
-        # All distinct rows are candidates: none is outside.
+        # All distinct rows are candidates: no row is outside.
         self.complete = self._count >= self._distinct
         self._slope, self._constant = 2.0 * float(tables[Table.ERROR_SLOPE]), 2.0 * float(tables[Table.ERROR_CONSTANT])
         self._center = tables.get(Table.CENTER)
         if self._center is not None:
             self._center2 = float(self._center @ self._center)
-            # More than all roundings of the three sums that expand the square.
+            # More than the rounding errors of the three sums that expand the square.
             self._slack = width * 2.0**-50
         self._singles, self._together, self._many = (
             int(tables[name][0]) if name in tables else default
@@ -119,11 +119,11 @@ class Nearest:
         self._integers = None
         if Table.INTEGERS in tables:
             self._integers = IntegerSearch(run, tables, -(-k // min(k, int(self._sizes.min()))), self._unit)
-        # No query of unit length is longer, once it is moved.
+        # The greatest length of a query of unit length after it is moved.
         self._most = (1.0 + (0.0 if self._center is None else sqrt(self._center2))) ** 2 * (1.0 + width * 2.0**-50)
 
     def search_many(self, queries: Queries) -> Found:
-        """Find candidates of many queries without their exact distances; of few, one by one where that is faster."""
+        """Find candidates of many queries without exact distances; a few queries one by one, where this is faster."""
         count = len(queries.vectors)
         if self._together < count <= self._many:
             blocks = [slice(first, first + self._together) for first in range(0, count, self._together)]
@@ -147,7 +147,7 @@ class Nearest:
         return Ranked(scores.tolist()[0], candidates.tolist()[0], self.gap_one(query))
 
     def distance(self, query: Query) -> float:
-        """Measure one query to the nearest row, as closely as float32 scores allow."""
+        """Return the distance of one query to the nearest row, as exactly as float32 scores allow."""
         score, (vector, q2) = self.search_one(query).scores[0], query
         if self._unit:
             vector, q2 = vector / max(sqrt(q2), TINY), min(q2 / TINY, 1.0)
@@ -158,7 +158,7 @@ class Nearest:
         return squared / 2.0 if self._is_cosine else sqrt(squared)
 
     def gap_one(self, query: Query) -> float:
-        """Return how far apart the scores of two rows must be, for one query, to prove which is the nearer one."""
+        """Return how far apart the scores of two rows must be, for one query, to prove which row is nearer."""
         q2 = query.squared_norm
         if self._unit:
             q2 = self._most
@@ -167,7 +167,7 @@ class Nearest:
         return self._slope * q2 + self._constant
 
     def gap_many(self, queries: Queries) -> npt.NDArray[np.float64]:
-        """Return the same for each of many queries, (b,)."""
+        """Return the gaps of many queries, (b,)."""
         vectors, squared_norms = queries
         if self._unit:
             return np.full(len(vectors), self._slope * self._most + self._constant)
@@ -177,15 +177,15 @@ class Nearest:
         return gaps
 
     def _moved(self, q2: _Value, product: _Value) -> _Value:
-        """Bound ``|q - center|^2`` from above, given ``|q|^2`` and ``q.center``."""
+        """Return an upper bound on ``|q - center|^2``, given ``|q|^2`` and ``q.center``."""
         return (q2 + self._center2) * (1.0 + self._slack) - 2.0 * product
 
     def neighbours(self, query: Query) -> Neighbours:
-        """Find the k nearest rows of one query, and how far they are."""
+        """Find the k nearest rows of one query, and their distances."""
         return self._neighbours(query, self.search_one(query), self._k)
 
     def nearest_of(self, query: Query, wanted: npt.NDArray[np.bool_]) -> Neighbours:
-        """Find the nearest of the wanted rows, shape (n,), one of which is."""
+        """Find the nearest of the rows of a mask, shape (n,), which includes at least one row."""
         return self._neighbours(query, self._search_more(query), 1, np.append(wanted, False))
 
     def rows_one(self, query: Query, ranked: Ranked) -> npt.NDArray[np.int64]:
@@ -193,15 +193,16 @@ class Nearest:
         return self._neighbours(query, ranked, self._k).rows
 
     def rows_many(self, queries: Queries, found: Found) -> npt.NDArray[np.int64]:
-        """Find the same for many queries, (b, k), each as if it stood alone."""
+        """Find the k nearest rows of many queries, (b, k); the result for a query is the same in any batch."""
         each = found.each(self.gap_many(queries))
         return np.stack([self.rows_one(queries.one(place), ranked) for place, ranked in enumerate(each)])
 
     def measured(self, query: Query, ranked: Ranked) -> Ranked | None:
         """Rank candidates by squared distances where scores leave open which of them are among the k nearest.
 
-        What is nearer than these stands before them, at minus infinity; what is farther, behind them, at infinity. None
-        where nothing is open, or where rows that are no candidates may be among the k nearest.
+        Candidates that are certainly among the k nearest come first, at distance minus infinity; candidates that are
+        certainly not come last, at infinity. None where nothing is open, or where rows that are no candidates may be
+        among the k nearest.
         """
         scores, candidates, gap = ranked
         within = self._within(ranked, map(self._size_list.__getitem__, candidates), self._k)
@@ -222,7 +223,7 @@ class Nearest:
     def _neighbours(
         self, query: Query, ranked: Ranked, k: int, wanted: npt.NDArray[np.bool_] | None = None
     ) -> Neighbours:
-        """Find the k nearest among candidates, else among more of them, else among all rows."""
+        """Find the k nearest rows among the candidates, else among more candidates, else among all rows."""
         near = self._near(ranked, k, wanted)
         if near is None:
             near = self._near(self._search_more(query), k, wanted)
@@ -236,7 +237,7 @@ class Nearest:
         return Neighbours(rows[nearest], squared[nearest] / 2.0 if self._is_cosine else np.sqrt(squared[nearest]))
 
     def _near(self, ranked: Ranked, k: int, wanted: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.int64] | None:
-        """Select the candidates, ascending by score, that may be among the k nearest, or None where others may."""
+        """Select the candidates that may be among the k nearest, ascending by score; None where other rows may be."""
         near = np.array(ranked.candidates)
         sizes = self._sizes[near] if wanted is None else wanted[self._members[near]].sum(axis=1)
         within = self._within(ranked, sizes.tolist(), k)
@@ -246,15 +247,16 @@ class Nearest:
         return near[:count] if wanted is None else near[:count][sizes[:count] > 0]
 
     def _within(self, ranked: Ranked, sizes: Iterable[int], k: int) -> tuple[int, int] | None:
-        """Find the candidate that completes k rows, and how many may be among the k nearest; None where others may.
+        """Find the candidate that completes k rows, and how many candidates may be among the k nearest.
 
-        All candidates up to the one that completes k rows score at most as it does. So the k-th distance is at most
-        what that score stands for, plus the error, and what scores more than two errors above is farther.
+        None where rows that are no candidates may be. All candidates up to the completing one score at most as high as
+        it does. Therefore the k-th distance is at most that of its score plus the error, and candidates that score more
+        than two errors above it are farther.
 
         Parameters
         ----------
         sizes
-            How many rows each candidate stands for.
+            Number of rows that each candidate stands for.
         """
         scores = ranked.scores
         place = next((place for place, rows in enumerate(accumulate(sizes)) if rows >= k), len(scores))
@@ -275,7 +277,7 @@ class Nearest:
         return np.sort(self._set_one(query, self.search_one(query))[None])
 
     def set_many(self, queries: Queries) -> npt.NDArray[np.int64]:
-        """Find the same for many queries: (b, k)."""
+        """Find the k nearest rows of many queries: (b, k)."""
         found, gaps = self.search_many(queries), self.gap_many(queries)
         rows = found.candidates[:, : self._k].copy()
         left = np.flatnonzero(~apart_many(found.scores, gaps, self.complete)[:, self._k - 1])

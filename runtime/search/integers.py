@@ -1,6 +1,6 @@
 """The nearest rows of one query by a search in 8-bit integers, the best of which are scored in float32.
 
-How the integers are made, and how far off their scores may be, is said in `modelpick.converter.graphs.integer_search`.
+`modelpick.converter.graphs.integer_search` explains how the integers are made, and gives the bound on their error.
 """
 
 from bisect import bisect_left, bisect_right
@@ -17,10 +17,11 @@ from .distances import StoredRows
 from .early_exit import Ranked
 
 SUBGRAPH = Subgraph((Output.INTEGER_SCORE, Output.INTEGER_CANDIDATE), Table.INTEGERS, Input.INTEGERS)
-# Squared norms of queries: shorter ones lose digits in float32, products of longer ones with the rows may overflow it.
+# Squared norms of queries: shorter queries lose digits in float32; products of longer queries with rows may overflow
+# it.
 SHORTEST, LONGEST = 1e-30, 1e30
-# The rows that are scored are those that may be nearer than the last wanted row by their integers, whose error is taken
-# `SPARE` times: which row that is, integers do not say exactly.
+# Rows are scored if, by their integers, they may be nearer than the last wanted row. The error of integers is taken
+# `SPARE` times, since integers do not tell exactly which row is the last wanted one.
 SPARE = 1.15
 
 
@@ -45,13 +46,13 @@ class IntegerSearch:
         self._factor = float(tables[Table.FACTOR]) if Table.FACTOR in tables else 1.0
         self._slope, constant = tables[Table.INTEGER_ERROR].tolist()
         self._gap_slope, self._gap_constant = 2.0 * float(tables[Table.ERROR_SLOPE]), 2.0 * constant
-        # More than all roundings of a squared norm.
+        # More than the rounding errors of a squared norm.
         self._slack = 1.0 + rows.shape[1] * 2.0**-50
 
     def search(self, query: Query) -> Ranked | None:
         """Return candidates for one query.
 
-        None where it is too short or too long for this, or where the wanted rows may be others than those scored.
+        None where the query is too short or too long for this search, or where rows that were not scored may be wanted.
         """
         vector, squared_norm = query.vector[0], query.squared_norm
         if self._unit:
@@ -76,7 +77,7 @@ class IntegerSearch:
         scores = self._norms.take(near)
         scores -= products + products
         order = scores.argsort()
-        # All other rows score at least this.
+        # All rows that were not scored would score at least this.
         outside = inf if count == len(self._norms) else estimates[min(count, len(estimates) - 1)] - error
         ranked = scores.take(order).tolist()
         below = bisect_left(ranked, outside)
@@ -86,7 +87,7 @@ class IntegerSearch:
         return Ranked(ranked, near.take(order).tolist(), gap)
 
     def _light(self, vector: Tensor, squared_norm: float) -> float:
-        """Bound the squared norm of the columns that integers stand for."""
+        """Return a bound on the squared norm of the columns that integers stand for."""
         light: float = squared_norm * self._slack
         if self._heavy is not None:
             heavy = vector[self._heavy]

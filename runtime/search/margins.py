@@ -1,11 +1,11 @@
-"""When estimates of the scores of some choices prove which choice is the best.
+"""When estimates of the scores of choices prove which choice is the best.
 
-Estimates are off by at most an error that grows with the query's length: the best is proven where it exceeds all others
-by a margin, see `modelpick.converter.graphs.margins`. To compare them here spares the graph a dozen nodes, each of
-which takes longer to start than to run.
+The error of an estimate has a bound that grows with the query's length: the best choice is proven where its estimate
+exceeds all others by a margin, see `modelpick.converter.graphs.margins`. Comparing estimates here saves the graph a
+dozen nodes, each of which takes longer to start than to run.
 
-`Margin.best_one` answers for one query, `Margin.best_many` for many; why there are two of each is said in
-`modelpick.runtime.algorithms.base`.
+`Margin.best_one` answers for one query, `Margin.best_many` for many; `modelpick.runtime.algorithms.base` explains why
+there are two of each.
 """
 
 from math import inf
@@ -22,16 +22,16 @@ Estimates = npt.NDArray[np.float32]
 # The best choice of each query, int64, and whether it is proven, bool: (b,) each.
 Found = tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]
 MARGIN_SPEC = Spec(DOUBLES, (4,))
-# At most `FEW` choices of one query are compared in Python, more in numpy.
+# At most `FEW` choices of one query are compared in Python, more choices in numpy.
 FEW = 40
-# At most `MOST_LEFT` centroids are measured one by one. Where more are left, the graph measures all.
+# At most `MOST_LEFT` centroids are measured one by one. Where more are left open, the graph measures all.
 MOST_LEFT = 8
-# Squares that differ by less may have lost digits to underflow.
+# Squares that differ by less than this may have lost digits to underflow.
 TINY = 1e-290
 
 
 class Margin:
-    """Finds the best of some choices by estimates of their scores.
+    """Finds the best choice by estimates of the choices' scores.
 
     Parameters
     ----------
@@ -46,11 +46,11 @@ class Margin:
         self._offsets, self._offset_list = offsets, None if offsets is None else offsets.tolist()
 
     def needed(self, norm: float) -> float | None:
-        """Return the margin that proves the best for a query of that norm; None where nothing does."""
+        """Return the margin that proves the best choice for a query of this norm; None where no margin does."""
         return self._slope * norm + self._constant if self._shortest < norm < self._longest else None
 
     def best_one(self, estimates: Estimates, norm: float, needed: float) -> int | None:
-        """Return the best choice of one query by its estimates, (1, n), if its margin is more than what is needed."""
+        """Return the best choice of one query by its estimates, (1, n), if its margin is large enough."""
         if estimates.shape[1] > FEW:
             row = estimates[0].copy() if self._offsets is None else estimates[0] + norm * self._offsets
             best = int(row.argmax())
@@ -66,18 +66,15 @@ class Margin:
         return best if margin > needed else None
 
     def best_many(self, estimates: Estimates, norms: Norms) -> Found:
-        """Return the best choice of each of some queries by their estimates, (b, n), and whether it is proven.
-
-        The norms, (b,), are those of the queries.
-        """
-        with np.errstate(over="ignore", invalid="ignore"):  # of queries that are too long
+        """Return the best choice of each query by estimates, (b, n), and whether it is proven, given norms, (b,)."""
+        with np.errstate(over="ignore", invalid="ignore"):  # queries that are too long
             values = estimates if self._offsets is None else estimates + norms[:, None] * self._offsets
             is_clear = _margins(values) > self._slope * norms + self._constant
         return values.argmax(axis=1), is_clear & (self._shortest < norms) & (norms < self._longest)
 
 
 def _margins(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return by how much the highest of some values, (b, n), exceeds the second: (b,)."""
+    """Return by how much the highest of n values exceeds the second, (b, n) -> (b,)."""
     if values.shape[1] == 1:
         return np.full(len(values), inf)
     two = np.partition(values, -2, axis=1)[:, -2:]
@@ -85,10 +82,10 @@ def _margins(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 class Centroids:
-    """Finds the nearest of some centroids where estimates leave a few of them, in float64.
+    """Finds the nearest centroid in float64, where estimates leave a few of them open.
 
-    The expanded squares of distances, ``|c|^2 - 2 q.c``, are in the order of the graph's where they differ by more than
-    the roundings of both.
+    The expanded squares of distances, ``|c|^2 - 2 q.c``, have the same order as the graph's distances where they differ
+    by more than the rounding errors of both.
 
     Parameters
     ----------
@@ -97,9 +94,9 @@ class Centroids:
     """
 
     def __init__(self, rows: Tensor) -> None:
-        # Few, and read faster than where a file was read to.
+        # Copied, since there are few, and aligned numbers are read faster than those within a file's bytes.
         self._rows = rows.astype(np.float64)
-        with np.errstate(over="ignore"):  # of such centroids nothing is found
+        with np.errstate(over="ignore"):  # such centroids are never found
             squares = np.square(self._rows).sum(axis=1)
         self._squares: list[float] = squares.tolist()
         self._share, self._longest = (rows.shape[1] + 16) * 2.0**-48, float(squares.max())
@@ -107,14 +104,14 @@ class Centroids:
     def nearest(
         self, estimates: Estimates, needed: float, vector: npt.NDArray[np.floating], squared_norm: float
     ) -> int | None:
-        """Return the nearest centroid to a query, if these say which; None else.
+        """Return the nearest centroid to a query, or None where float64 leaves it open.
 
         Parameters
         ----------
         estimates
             Shape (n,).
         needed
-            The margin that proves the best estimate: no centroid farther behind can be the nearest.
+            The margin that proves the best estimate: centroids that are farther behind cannot be the nearest.
         vector, squared_norm
             The query, shape (d,), and its squared norm or a bound on it.
         """

@@ -1,4 +1,4 @@
-"""KNN: the rows nearest to a query vote, or predict what each model achieves."""
+"""KNN: the rows nearest to a query vote, or predict the outcomes of each model."""
 
 from functools import partial
 

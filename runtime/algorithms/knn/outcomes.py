@@ -24,13 +24,13 @@ TABLES: Specs = {
 class KNNOutcomes:
     """Picks the model of the highest predicted utility.
 
-    With ``evidence``, another model than the one that is best on average is picked only where it did better on the
-    neighbours by that number of standard errors, see `modelpick.runtime.decision.guard`.
+    With ``evidence``, a model other than the best one on average is picked only where it did better on the neighbours
+    by this number of standard errors, see `modelpick.runtime.decision.guard`.
 
     Parameters
     ----------
     artifact
-        What it picks by.
+        The parts of the artifact.
     """
 
     def __init__(self, artifact: Artifact) -> None:
@@ -60,7 +60,7 @@ class KNNOutcomes:
         return floored(np.stack(means, axis=1), self._least_price)
 
     def _allowed(self, rows: npt.NDArray[np.int64], preferences: Preferences) -> npt.NDArray[np.bool_] | None:
-        """Return which models may win, (b, n_models): those with evidence, if evidence is wanted."""
+        """Return which models may win, (b, n_models): if evidence is required, only models that have it."""
         if not preferences.evidence:
             return preferences.allowed
         default = np.full(len(rows), default_of(self._base, preferences))

@@ -1,6 +1,6 @@
 """KNN by queries: the neighbours of a query are queries, each with the outcomes of all its models.
 
-A k-nearest-neighbour regression of what each model achieves, drawn toward the model's overall mean.
+A k-nearest-neighbour regression of each model's weight, drawn toward the model's overall mean.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ class KNNRegression:
     Parameters
     ----------
     artifact
-        What it picks by.
+        The parts of the artifact.
     """
 
     def __init__(self, artifact: Artifact) -> None:

@@ -23,15 +23,15 @@ TABLES: Specs = {
 class KNNVote:
     """Picks the model that the nearest rows vote for.
 
-    Among models that may win, only votes for these count; where none of the k rows has one, the nearest row that does
+    Only votes for models that may win count. Where none of the k rows votes for such a model, the nearest row that does
     votes alone.
 
     Parameters
     ----------
     artifact
-        What it picks by; early exits are prepared for the weights of the preferences.
+        The parts of the artifact; early exits are prepared for the weights of the preferences.
     ties_by_name
-        Whether equal sums go to the lexicographically first name, instead of the model of the best-ranked neighbour.
+        Whether equal sums go to the lexicographically first name, instead of the model of the nearest neighbour.
     """
 
     def __init__(self, artifact: Artifact, ties_by_name: bool = False) -> None:
