@@ -124,6 +124,18 @@ def test_no_family_of_algorithms_imports_another_and_what_they_share_imports_non
         assert unit in ("__init__", "format_1") or names & families <= {unit} & families, file
 
 
+def test_estimators_use_no_private_attribute_of_a_library():
+    of_named_tuples = {"_asdict", "_replace"}
+    for file in (ROOT / "converter/algorithms").rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(file.read_text())))
+        private = [node for node in nodes if isinstance(node, ast.Attribute) and re.match("_[a-z]", node.attr)]
+        of_self = {node.attr for node in private if ast.unparse(node.value) == "self"}
+        own = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+        own |= {node.attr for node in private if isinstance(node.ctx, ast.Store) and node.attr in of_self}
+        assert of_self <= own, file
+        assert {node.attr for node in private} - of_self <= of_named_tuples, file
+
+
 def test_the_runtime_imports_neither_the_converter_nor_what_that_needs():
     for unit, names in imports("runtime").items():
         others = {name[0] for name in names if name[:2] != ("modelpick", "runtime")} - sys.stdlib_module_names

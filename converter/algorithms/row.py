@@ -26,7 +26,7 @@ E = TypeVar("E", bound=Estimator)
 
 
 class Semantics(StrEnum):
-    """By what rules a model picks, without their versions."""
+    """The rules by which a model picks, without their versions."""
 
     native = "native"
     """As the original library does."""
@@ -72,7 +72,7 @@ class Expected(NamedTuple):
     explained: Answer
     expected: Answer
     models: set[str]
-    """Models that may be picked: those whose scores are the highest, but for float64's roundings."""
+    """Models that may be picked: their scores are the highest within float64's roundings."""
     tied: bool
     """Whether roundings decide."""
 
@@ -124,20 +124,20 @@ class Row(Generic[F, E]):
     """Takes a form, what it was made from (`Source`), the `Reader` of its vectors, and the options that were set, by
     name: checks the form, and returns the fitted estimator. May edit `Source.fields`, which hold the form's."""
     estimator: type[E]
-    """Class of the estimator; its ``semantics`` are those of this row."""
+    """Class of the estimator; its ``semantics`` name this row."""
     outputs: Mapping[str, str] | Callable[[E], Mapping[str, str]]
     """Outputs of the graph -> their type, one of `modelpick.converter.graphs.builder.KINDS`; or returns them for an
     estimator."""
     graph: Callable[[Graph, E, str, dict[str, str]], None]
     """Writes the graph of an estimator: takes the name of the features, and the full name of each output."""
     describe: Callable[[E], dict[str, Any]]
-    """Returns the metadata entries of an estimator beside those of all."""
+    """Returns the metadata entries that only this algorithm has."""
     stored_rows: Callable[[E], list[int]]
     """Returns the row of each feature vector of the JSON in the initializers of `Stored`, one below the other."""
     probes: Callable[[E], Probes]
     """Returns vectors to make queries of."""
     expect: Callable[[E, Matrix, Sequence[Explanation]], Iterator[Expected]]
-    """Yields what the estimator expects of queries, float64, (b, d), beside what their explanations hold."""
+    """Yields what the estimator expects of queries, float64, (b, d), with what the explanations say of each."""
     hold: Callable[[E, Matrix, WholeGraph], Iterator[Held]]
     """Yields each output that `docs/artifact.md` promises, for queries, float64, (b, d)."""
     distances: Callable[[E], Matrix] | None = None
@@ -159,7 +159,7 @@ class Row(Generic[F, E]):
     reads_trained: bool = True
     """Whether the JSON says if it was trained."""
     instead: Callable[[Contents], str | None] | None = None
-    """Takes the JSON: returns the semantics by which to read it instead, where it lacks what these rules pick by."""
+    """Takes the JSON: returns the semantics by which to read it instead, where it lacks what these semantics pick by."""
     options: tuple[Option, ...] = ()
     """Options that ``load`` takes."""
     graph_options: Mapping[str, list[str]] | None = None

@@ -1,4 +1,4 @@
-"""What the JSON of a kernel ridge model holds. Ours: the original has no such files."""
+"""What the JSON of a kernel ridge model holds: a form of our own, which the original does not read."""
 
 from typing import Annotated, Any
 

@@ -5,13 +5,7 @@ import numpy as np
 from modelpick.runtime.schema import Output, Table
 
 from ...graphs.builder import DOUBLE, FLOAT, Graph
-from ...graphs.kernel import (
-    by_differences,
-    can_expand,
-    error_shares,
-    of_directions,
-    stored_support_vectors,
-)
+from ...graphs.kernel import by_differences, can_expand, error_shares, of_directions, stored_support_vectors
 from ...graphs.unit_length import add_directions
 from .estimators import KernelRidgeModelSelector
 

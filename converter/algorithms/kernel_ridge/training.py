@@ -1,6 +1,6 @@
 """Training of kernel ridge models: what they share on a query, and what each has of its own.
 
-scikit-learn's `KernelRidge` solves; its solution with landmarks is that of `Nystroem` followed by ``Ridge``.
+scikit-learn's `KernelRidge` solves; with landmarks its solution equals `Nystroem` followed by ``Ridge``.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,6 @@
 """What the JSON of support vector machines holds: a classifier for each model, or the parameters of an SVC.
 
-Each form is checked into its estimator, and what training made is written as such a form.
+A form is checked into its estimator; a trained estimator is written as its form.
 """
 
 from collections.abc import Sequence
@@ -11,18 +11,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from sklearn.svm import SVC
 
 from ...files.io import Contents
-from ...formats.decoding import (
-    INT64,
-    Count,
-    IgnoredSize,
-    Name,
-    Size,
-    check_length,
-    check_size,
-    decode,
-    refuse,
-    vector,
-)
+from ...formats.decoding import INT64, Count, IgnoredSize, Name, Size, check_length, check_size, decode, refuse, vector
 from ...formats.reader import Reader
 from ...formats.source import Source
 from .estimators import KernelClassifier, LinearClassifier, OneVsOneModelSelector, OneVsRestModelSelector
@@ -30,6 +19,8 @@ from .estimators import KernelClassifier, LinearClassifier, OneVsOneModelSelecto
 # Kernels by their names in files; the original's training code writes scikit-learn's names.
 Kernel = Literal["rbf", "linear"]
 KERNELS: dict[str, Kernel] = {"Rbf": "rbf", "Linear": "linear"}
+# A model may have no support vectors.
+Support = Annotated[int, Meta(ge=0, le=INT64[1])]
 
 
 class LinearForm(Struct):
@@ -126,7 +117,7 @@ class Parameters(Struct):
     support_vectors: list[Raw]
     dual_coef: list[list[float]]
     intercept: list[float]
-    n_support: list[Annotated[int, Meta(ge=0, le=INT64[1])]]
+    n_support: list[Support]
 
 
 PARAMETERS = Parameters.__struct_fields__
@@ -149,7 +140,7 @@ class OneVsOneForm(Struct):
     support_vectors: list[Raw] | UnsetType | None = UNSET
     dual_coef: list[list[float]] | UnsetType | None = UNSET
     intercept: list[float] | UnsetType | None = UNSET
-    n_support: list[Annotated[int, Meta(ge=0, le=INT64[1])]] | UnsetType | None = UNSET
+    n_support: list[Support] | UnsetType | None = UNSET
 
     def parameters(self, source: Source) -> tuple[Parameters, str]:
         """Return the parameters, and their path; `Source.fields` keep these alone."""

@@ -166,7 +166,7 @@ class SharedVectors(NamedTuple):
 
 
 def shared_support_vectors(machines: Sequence[KernelClassifier]) -> SharedVectors:
-    """Merge the machines' support vectors; those of another gamma stay apart."""
+    """Merge the machines' support vectors; equal vectors of different gammas stay apart."""
     index: dict[tuple[float, bytes], int] = {}
     places = [
         [index.setdefault((machine.gamma, vector.tobytes()), len(index)) for vector in machine.support_vectors]
@@ -226,7 +226,7 @@ def add_one_vs_one(graph: Graph, estimator: OneVsOneModelSelector, features: str
 
 
 def expands_pairs(estimator: OneVsOneModelSelector) -> bool:
-    """Return whether squares are expanded, those of a Gaussian kernel.
+    """Return whether the kernel is Gaussian and its squares are expanded.
 
     Cancellation in them cannot be seen in the comparisons, and only queries far out overflow float32. A query so far
     from the support vectors that cancellation could be worse has kernels of zero.
@@ -258,7 +258,7 @@ def _pair_error(graph: Graph, estimator: OneVsOneModelSelector, kernel: str, squ
     constant = raised * ((relative + in_float64) * longest**2 + absolute * (3.0 + 2.0 * longest))
     exponents = graph.node("Mul", squared, graph.constant("error_slope", np.array(slope)))
     exponents = graph.node("Add", exponents, graph.constant("error_constant", np.array(constant)))
-    # The kernels' own error, and that of adding them up.
+    # The kernels' own error, and the error of adding them up.
     slack = BOUND_SLACK**2 + count * 2.0**-52
     shares = graph.node("Add", graph.node("Exp", exponents), graph.constant("minus_one", np.array(slack - 1.0)))
     weights = np.abs(estimator.pair_coef_) * (1.0 + BOUND_SLACK)

@@ -18,17 +18,7 @@ from modelpick.runtime.schema import Output
 from ...formats.outcomes import Settings, Training
 from ..base import Matrix
 from ..choices import describe_choices, expect_classifiers, hold_classifiers
-from ..row import (
-    TOLERANCE,
-    Answer,
-    Expected,
-    Explanation,
-    Held,
-    Probes,
-    Row,
-    WholeGraph,
-    explained_scores,
-)
+from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Probes, Row, WholeGraph, explained_scores
 from .estimators import OneVsOneModelSelector, OneVsRestModelSelector
 from .forms import (
     KERNELS,
