@@ -159,7 +159,7 @@ class Row(Generic[F, E]):
     reads_trained: bool = True
     """Whether the JSON says if it was trained."""
     instead: Callable[[Contents], str | None] | None = None
-    """Takes the JSON: returns the semantics by which to read it instead, where it lacks what these semantics pick by."""
+    """Takes the JSON: returns the semantics to read it by instead, where it lacks what these semantics need."""
     options: tuple[Option, ...] = ()
     """Options that ``load`` takes."""
     graph_options: Mapping[str, list[str]] | None = None
