@@ -5,16 +5,13 @@ from typing import Annotated
 
 import typer
 
-from ..evaluation.policies import artifact_policies
-from ..evaluation.simulation import HARD, UNIFORM, chances_of, simulated, to_records
+from ..evaluation.simulation import HARD, UNIFORM, chances_of, is_artifact, simulated, to_records
 from ..files.io import check_distinct
 from ..files.rows import write_rows
 from .console import note
 from .names import to_write
 from .options import Data, RecordOptions, Seed, expanded
 from .records import load_records
-
-ARTIFACT = ".onnx"
 
 
 @expanded
@@ -28,7 +25,7 @@ def simulate(
         str,
         typer.Option(
             help=f"{UNIFORM}; {HARD}, which sends hard questions to the best model; a model's name; or an artifact, "
-            f"a file that ends in {ARTIFACT}."
+            "a file that ends in .onnx."
         ),
     ] = UNIFORM,
     explore: Annotated[
@@ -44,14 +41,9 @@ def simulate(
 
     Evaluate or train on the log, and compare the figures with the complete records' figures.
     """
-    of_artifact = policy.endswith(ARTIFACT)
-    check_distinct(output, [data, *reading.files, *([Path(policy)] if of_artifact else [])])
+    check_distinct(output, [data, *reading.files, *([Path(policy)] if is_artifact(policy) else [])])
     benchmark = load_records(data, reading)
-    picks = None
-    if of_artifact:
-        (found,) = artifact_policies(policy, benchmark, label=policy, candidates=None)
-        picks = found.chances
-    log = simulated(benchmark, chances_of(benchmark, policy, explore, picks), seed)
+    log = simulated(benchmark, chances_of(benchmark, policy, explore), seed)
     records = list(to_records(log, policy, propensities=propensities))
     write_rows(output, records)
     note(f"{len(records):,} answers, one a question, by {policy}")

@@ -10,43 +10,52 @@ from modelpick.runtime import DocumentError
 from modelpick.runtime.decision.outcomes import KINDS
 
 from ..formats.outcomes import Benchmark, Matrix
+from .policies import artifact_policies
 
 # Names of the policies that need no artifact.
 UNIFORM, HARD = "uniform", "hard"
 
 
-def chances_of(benchmark: Benchmark, policy: str, explore: float, picks: Matrix | None = None) -> Matrix:
+def is_artifact(policy: str) -> bool:
+    """Whether the name of a policy is that of an artifact's file."""
+    return policy.endswith(".onnx")
+
+
+def chances_of(benchmark: Benchmark, policy: str, explore: float) -> Matrix:
     """Return the probability with which a policy picks each model for each question, (n_queries, n_models).
 
     Parameters
     ----------
     policy
         "uniform"; "hard", which sends questions of a mean quality below the median to the best model, and all other
-        questions to the other models; or the name of a model.
+        questions to the other models; the name of a model; or the path of an artifact, which ends in ".onnx".
     explore
         Share of the questions whose model is drawn from all models instead, with equal probabilities.
-    picks
-        An artifact's picks, instead of a policy: 1 for the picked model.
 
     Raises
     ------
     DocumentError
         When the policy is unknown.
+    ArtifactError, FeatureError
+        When an artifact is refused, or does not fit the records.
     """
     n, m = benchmark.quality.shape
     even = np.full((n, m), 1 / m)
-    if picks is None and policy == UNIFORM:
+    if policy == UNIFORM:
         return even
-    if picks is None and policy == HARD:
+    if is_artifact(policy):
+        (found,) = artifact_policies(policy, benchmark, label=policy)
+        picks = found.chances
+    elif policy == HARD:
         best = int(np.nanmean(benchmark.quality, axis=0).argmax())
         means = benchmark.quality.mean(axis=1)
         hard = means < np.median(means)
         picks = np.where(hard[:, None], np.eye(m)[best], (1 - np.eye(m)[best]) / max(m - 1, 1))
-    elif picks is None:
-        if policy not in benchmark.model_names:
-            known = ", ".join((UNIFORM, HARD, *benchmark.model_names))
-            raise DocumentError(f"policy: expected an artifact or one of {known}, got {policy}")
+    elif policy in benchmark.model_names:
         picks = np.tile(np.eye(m)[benchmark.model_names.index(policy)], (n, 1))
+    else:
+        known = ", ".join((UNIFORM, HARD, *benchmark.model_names))
+        raise DocumentError(f"policy: expected an artifact or one of {known}, got {policy}")
     return np.asarray((1 - explore) * picks + explore * even)
 
 
