@@ -4,10 +4,10 @@ import numpy as np
 import numpy.typing as npt
 
 from modelpick.runtime.schema import Metric, Table
+from modelpick.runtime.search.distances import directions
 
 from .builder import FLOAT, Graph
 from .tensors import are_single
-from .unit_length import directions
 
 Matrix = npt.NDArray[np.float64]
 UNIT = 2.0**-24

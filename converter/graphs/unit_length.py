@@ -1,4 +1,4 @@
-"""Scaling to unit length, in numpy and in a graph, by the same steps.
+"""Scaling to unit length in a graph, by the steps of `modelpick.runtime.search.distances.directions`.
 
 A vector is first divided by its largest absolute value, so that its square neither overflows nor vanishes. Vectors of
 a norm up to ``min_norm`` stay as they are; by default only zeros do.
@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from modelpick.runtime.search.distances import SMALLEST
-from modelpick.runtime.search.distances import directions as directions
 
 from .builder import Graph
 
@@ -30,7 +29,7 @@ class Scaled(NamedTuple):
 
 
 def add_directions(graph: Graph, vectors: str, min_norm: float = 0.0) -> Scaled:
-    """Scale float64 vectors to unit length over the last axis, as `directions` does."""
+    """Scale float64 vectors to unit length over the last axis."""
     largest = graph.node("Max", graph.largest(vectors), graph.constant("floor", np.array(min_norm or SMALLEST)))
     shrunk = graph.node("Div", vectors, largest)
     squared = graph.squared_norm(shrunk)

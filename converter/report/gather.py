@@ -15,6 +15,7 @@ from modelpick.runtime import DocumentError, ModelpickError, Selector
 from modelpick.runtime.artifact.seal import read_sealed
 from modelpick.runtime.errors import one_line
 from modelpick.runtime.loading import read_contents
+from modelpick.runtime.search.distances import directions
 
 from ..algorithms import TABLE
 from ..algorithms.base import Estimator
@@ -25,7 +26,6 @@ from ..evaluation.seen import Seen, unseen
 from ..evaluation.verdict import verdicts
 from ..files.queries import Query
 from ..formats.outcomes import Benchmark
-from ..graphs.unit_length import directions
 from ..training.records import fitting_embeddings, required_embeddings
 from ..verification.compare import compare
 from ..verification.probes import SAMPLES, made_queries

@@ -10,9 +10,9 @@ from sklearn.metrics.pairwise import rbf_kernel
 
 from modelpick.runtime.decision.objective import Objective, choose, floored, known_kinds, utilities
 from modelpick.runtime.decision.outcomes import COST, QUALITY, n_held
+from modelpick.runtime.search.distances import directions
 
 from ...formats.distinct import Names, name_array
-from ...graphs.unit_length import directions
 from ..base import Estimator, Matrix, checked_features
 
 # Semantics -> the least cost and time that are predicted.

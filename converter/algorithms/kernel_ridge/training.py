@@ -12,9 +12,9 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 
 from modelpick.runtime.decision.shrinkage import Deviations, deviations
+from modelpick.runtime.search.distances import directions
 
 from ...formats.outcomes import Settings, Training
-from ...graphs.unit_length import directions
 from ..base import Matrix
 from .estimators import KernelRidgeModelSelector
 

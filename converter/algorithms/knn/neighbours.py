@@ -8,8 +8,8 @@ from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
 from modelpick.runtime.schema import Metric
+from modelpick.runtime.search.distances import directions
 
-from ...graphs.unit_length import directions
 from ..base import Estimator, Matrix, checked_features
 
 Rows = npt.NDArray[np.int64]

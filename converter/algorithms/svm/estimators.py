@@ -8,8 +8,9 @@ import numpy.typing as npt
 from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from modelpick.runtime.search.distances import directions
+
 from ...formats.decoding import Vector
-from ...graphs.unit_length import directions
 from ..base import Matrix, checked_features
 from ..choices import ChoiceSelector
 

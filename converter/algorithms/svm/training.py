@@ -5,9 +5,10 @@ from itertools import combinations, permutations
 import numpy as np
 from sklearn.svm import SVC, LinearSVC
 
+from modelpick.runtime.search.distances import directions
+
 from ...formats.decoding import Vector
 from ...formats.outcomes import Indices, Settings, Training
-from ...graphs.unit_length import directions
 from ..base import Matrix
 from .estimators import KernelClassifier, LinearClassifier, OneVsOneModelSelector, OneVsRestModelSelector
 

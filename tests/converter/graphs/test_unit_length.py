@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from modelpick.converter.graphs.unit_length import add_directions, directions
+from modelpick.converter.graphs.unit_length import add_directions
+from modelpick.runtime.search.distances import directions
 from support.exported import exported, run
 
 X = np.vstack([np.random.default_rng(0).normal(size=(6, 4)), np.zeros(4), 1e200 * np.ones(4)])
