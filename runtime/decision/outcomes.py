@@ -4,7 +4,6 @@ A new kind is a row here, and a field of the forms that records and models are r
 """
 
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 
@@ -37,24 +36,16 @@ class Kind(NamedTuple):
 
 
 KINDS: Final = (
-    Kind("quality", MappingProxyType({"performance": 1.0}), "quality", "quality", sign=1, style="z.4f"),
-    Kind(
-        "cost",
-        MappingProxyType({"cost": 1.0}),
-        "cost",
-        "cost per answer",
-        unit="unit of cost",
-        weight="cost_weight",
-        given="costs",
-    ),
+    Kind("quality", {"performance": 1.0}, "quality", "quality", sign=1, style="z.4f"),
+    Kind("cost", {"cost": 1.0}, "cost", "cost per answer", "unit of cost", "cost_weight", "costs"),
     Kind(
         "seconds",
-        MappingProxyType({"response_time": 1.0, "latency_ms": 1e3}),
+        {"response_time": 1.0, "latency_ms": 1e3},
         "response time",
         "response time, seconds",
-        unit="second",
-        weight="seconds_weight",
-        given="seconds",
+        "second",
+        "seconds_weight",
+        "seconds",
         counts_failures=False,
         is_usual=True,
     ),
