@@ -167,3 +167,66 @@ def test_the_tree_in_the_documentation_is_complete():
         shown |= {"/".join(place)} if name.endswith(".py") else set()
     modules = {str(file.relative_to(ROOT)) for package in LAYERS for file in (ROOT / package).rglob("[!_]*.py")}
     assert shown == modules
+
+
+# Packages -> the tests of the package as a whole: of its modules that have no test file of their names.
+AS_A_WHOLE = {
+    # An estimator, from a file to its picks.
+    "converter/algorithms": "converter/algorithms/test_base.py",
+    **{
+        f"converter/algorithms/{family}": f"converter/algorithms/{family}/test_{name}.py"
+        for family, name in {
+            "hiershrink": "rows",
+            "kernel_ridge": "training",
+            "kmeans": "rows",
+            "knn": "rows",
+            "mlp": "forms",
+            "svm": "rows",
+        }.items()
+    },
+    "converter/artifact": "converter/artifact/test_writer.py",
+    # Commands parse and print; each page of the documentation runs them as well.
+    "converter/cli": "converter/cli/test_convert.py",
+    "converter/encoders": "converter/encoders/test_make.py",
+    "converter/evaluation": "converter/evaluation/test_evaluate.py",
+    "converter/files": "converter/files/test_io.py",
+    # Forms are tested by files that are read, and refused.
+    "converter/formats": "converter/test_load.py",
+    # Graphs are tested by what they answer in onnxruntime.
+    "converter/graphs": "converter/artifact/test_writer.py",
+    "converter/report": "converter/report/test_write.py",
+    "converter/training": "converter/training/test_train.py",
+    "converter/verification": "converter/verification/test_compare.py",
+    # Requests and answers of a server.
+    "gateway": "gateway/test_app.py",
+    "runtime": "runtime/test_selector.py",
+    # Picks, by artifacts of every row and format.
+    "runtime/algorithms": "runtime/test_selector_one_answer.py",
+    "runtime/algorithms/knn": "runtime/test_selector_candidates.py",
+    "runtime/artifact": "runtime/artifact/test_metadata.py",
+    "runtime/decision": "runtime/test_selector_candidates.py",
+    "runtime/search": "runtime/search/test_exact.py",
+    "runtime/text": "runtime/text/test_encoder.py",
+}
+
+
+def module_of(file):
+    """Return the module or package of a test file: ``test_NAME.py`` or ``test_NAME_aspect.py``; None without any."""
+    words = file.stem.split("_")[1:]
+    for end in range(len(words), 0, -1):
+        place = file.parent.relative_to(ROOT / "tests") / "_".join(words[:end])
+        if (ROOT / place).with_suffix(".py").exists() or (ROOT / place / "__init__.py").exists():
+            return str(place)
+    return None
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_tests_stand_in_the_tree_of_the_code(package):
+    files = [*(ROOT / "tests" / package).rglob("test_*.py")]
+    # What a package offers in its own name.
+    apis = [file for file in files if file.stem == "test_api" and file.parent.name == package]
+    assert [file for file in files if file not in apis and module_of(file) is None] == []
+    modules = {str(file.relative_to(ROOT).with_suffix("")) for file in (ROOT / package).rglob("[!_]*.py")}
+    alone = {str(Path(module).parent) for module in modules - {module_of(file) for file in files}}
+    assert alone == {name for name in AS_A_WHOLE if name.split("/")[0] == package}
+    assert [file for file in AS_A_WHOLE.values() if not (ROOT / "tests" / file).exists()] == []
