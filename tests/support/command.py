@@ -20,6 +20,15 @@ class Done(NamedTuple):
     stdout: str
     stderr: str
 
+    @property
+    def error(self):
+        """The one line of an error; nothing else was printed."""
+        assert self.stdout == ""
+        assert self.stderr.endswith("\n")
+        (line,) = self.stderr.splitlines()
+        assert line.startswith("error: ")
+        return line.removeprefix("error: ")
+
 
 def modelpick(*arguments, stdin=b""):
     """Run the command; it prints to no terminal."""

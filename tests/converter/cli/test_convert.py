@@ -6,19 +6,17 @@ import os
 import resource
 import subprocess
 import sys
-import warnings
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 from onnx import numpy_helper
 
 from modelpick import __version__
 from modelpick.converter import load_estimator, to_artifact
-from modelpick.converter.cli.app import main
 from modelpick.runtime import Selector
+from support import command
 from support.artifacts import contents, converted, encoded
 from support.attacks import parsed, resealed
 from support.catalogue import dense, kmeans, knn, linear_classifier, mlp, rbf_classifier, svm
@@ -43,39 +41,16 @@ SMALL = {"knn": KNN, "kmeans": KMEANS, "svm": SVM, "mlp": MLP}
 QUERIES = [[1, 2], [4.5, 5], [0, 0], [-3, 1e3]]
 
 
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def error(self):
-        """The one line of an error; nothing else was printed."""
-        assert self.out == ""
-        assert self.err.endswith("\n")
-        (line,) = self.err.splitlines()
-        assert line.startswith("error: ")
-        return line.removeprefix("error: ")
-
-
 @pytest.fixture
-def modelpick(monkeypatch, capsys, tmp_path):
-    """Run the command in an empty folder, in this process."""
+def modelpick(monkeypatch, tmp_path):
+    """The command, in an empty folder."""
     monkeypatch.chdir(tmp_path)
+    return command.modelpick
 
-    def run(*arguments, stdin=b""):
-        monkeypatch.setattr(sys, "argv", ["modelpick", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        capsys.readouterr()
-        code = 0
-        with warnings.catch_warnings(), np.errstate():
-            try:
-                main()
-            except SystemExit as end:
-                code = end.code or 0
-        return Result(code, *capsys.readouterr())
 
-    return run
+@cache
+def artifact(name):
+    return converted(SMALL[name])
 
 
 @pytest.fixture
@@ -83,22 +58,22 @@ def small(modelpick):
     """JSON models and their artifacts, beside one another."""
     for name, model in SMALL.items():
         Path(f"{name}.json").write_bytes(encoded(model))
-        Path(f"{name}.onnx").write_bytes(converted(model))
+        Path(f"{name}.onnx").write_bytes(artifact(name))
     return modelpick
 
 
 def real(*arguments, **options):
     """Run the command as a user does."""
     done = subprocess.run([COMMAND, *arguments], capture_output=True, timeout=60, **options)
-    return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+    return command.Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def test_the_command_converts_and_selects(tmp_path):
     done = real("convert", MODELS, "-o", tmp_path / "out")
-    assert done.code == 0
-    assert done.err == "" or done.err.startswith("Converting: 5 files in "), "which may take long"
-    assert all(f"{name}.json" in done.out for name in NAMES)
-    assert done.out.count("200 of 200") == len(NAMES)
+    assert done.returncode == 0
+    assert done.stderr == "" or done.stderr.startswith("Converting: 5 files in "), "which may take long"
+    assert all(f"{name}.json" in done.stdout for name in NAMES)
+    assert done.stdout.count("200 of 200") == len(NAMES)
     assert sorted(contents(tmp_path / "out")) == [f"{name}.onnx" for name in NAMES]
 
     lines = (MODELS / "queries.jsonl").read_bytes()
@@ -111,7 +86,7 @@ def test_the_command_converts_and_selects(tmp_path):
 def test_the_command_ends_with_one_line(tmp_path):
     (tmp_path / "bad.json").write_bytes(encoded(KNN | {"k": 0}))
     done = real("convert", "bad.json", "-o", "out", cwd=tmp_path)
-    assert (done.code, done.error) == (2, "bad.json: $.k: expected `int` >= 1")
+    assert (done.returncode, done.error) == (2, "bad.json: $.k: expected `int` >= 1")
     assert list(contents(tmp_path)) == ["bad.json"]
 
 
@@ -123,7 +98,7 @@ def test_the_command_survives_a_full_disk(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 
     done = real("convert", MODELS / "knn.json", "-o", tmp_path, preexec_fn=limit)
-    assert (done.code, done.error) == (2, f"{tmp_path}/knn.onnx: cannot be written: File too large")
+    assert (done.returncode, done.error) == (2, f"{tmp_path}/knn.onnx: cannot be written: File too large")
     assert contents(tmp_path) == before
 
 
@@ -132,14 +107,14 @@ def test_converts_files_and_folders(small):
     for name in ("one.json", "two.json", "ignored.txt", "below/ignored.json"):
         Path("folder", name).write_bytes(encoded(KMEANS))
     done = small("convert", "knn.json", "folder", "svm.json", "knn.json", "--output", "new/out")
-    assert (done.code, done.err) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "")
     assert contents("new/out") == {
         "knn.onnx": converted(KNN),
         "one.onnx": converted(KMEANS),
         "svm.onnx": converted(SVM),
         "two.onnx": converted(KMEANS),
     }
-    rows = [line.split("│") for line in done.out.splitlines() if ".json" in line]
+    rows = [line.split("│") for line in done.stdout.splitlines() if ".json" in line]
     assert [[row[i].strip() for i in (1, 2, 3, 4, 5, 6, -2)] for row in rows] == [
         ["knn.json", "knn", "native/1", "4", "2", "3", "200 of 200"],
         ["one.json", "kmeans", "native/1", "2", "2", "2", "200 of 200"],
@@ -154,22 +129,22 @@ def test_converts_files_and_folders(small):
 )
 def test_converts_with_as_many_samples_as_asked(small, name, options, verified):
     done = small("convert", f"{name}.json", "-o", "out", *options)
-    assert (done.code, done.err) == (0, "")
-    assert f"│ {verified} " in done.out
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"│ {verified} " in done.stdout
     assert contents("out") == {f"{name}.onnx": converted(SMALL[name])}
 
 
 @pytest.mark.parametrize("search", ["auto", "plain", "quantised"])
 def test_converts_with_the_search_asked_for(modelpick, search):
     done = modelpick("convert", MODELS / "knn.json", "-o", "out", "--exact-search", search)
-    assert (done.code, done.err) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "")
     expected = to_artifact(load_estimator(MODELS / "knn.json"), exact_search=search)
     assert Path("out/knn.onnx").read_bytes() == expected
 
 
 def test_reports_what_passed(small):
     done = small("convert", "knn.json", "svm.json", "-o", "out", "--report", "new/r.json", "--junit", "new/j.xml")
-    assert (done.code, done.err) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "")
     reports = json.loads(Path("new/r.json").read_bytes())
     assert [(r["artifact"], r["source"], r["algorithm"], r["queries"], r["agreed"], r["worst"]) for r in reports] == [
         ("out/knn.onnx", "knn.json", "knn", 200, 200, None),
@@ -211,7 +186,7 @@ def test_refuses_sources(modelpick, sources, message):
         Path(name).write_bytes(encoded(KNN))
     before = contents()
     done = modelpick("convert", *sources, "-o", "out")
-    assert (done.code, done.error) == (2, message)
+    assert (done.returncode, done.error) == (2, message)
     assert contents() == before
 
 
@@ -228,7 +203,7 @@ def test_refuses_targets(small, output, message):
     Path("taken").write_bytes(b"")
     before = contents()
     done = small("convert", "knn.json", "-o", output)
-    assert (done.code, done.error) == (2, message)
+    assert (done.returncode, done.error) == (2, message)
     assert contents() == before
 
 
@@ -279,7 +254,7 @@ def test_refuses_documents(modelpick, data, message):
     before = contents()
     for arguments in (["convert", "bad.json", "-o", "out"], ["verify", "good.onnx", "--against", "bad.json"]):
         done = modelpick(*arguments)
-        assert done.code == 2
+        assert done.returncode == 2
         assert done.error.startswith(f"bad.json: {message}")
         assert contents() == before
 
@@ -287,14 +262,14 @@ def test_refuses_documents(modelpick, data, message):
 def test_a_refused_document_leaves_no_reports(modelpick):
     Path("bad.json").write_bytes(encoded(KNN | {"k": 0}))
     done = modelpick("convert", "bad.json", "-o", "out", "--report", "r.json", "--junit", "j.xml")
-    assert (done.code, done.error) == (2, "bad.json: $.k: expected `int` >= 1")
+    assert (done.returncode, done.error) == (2, "bad.json: $.k: expected `int` >= 1")
     assert list(contents()) == ["bad.json"]
 
 
 def test_a_refused_document_keeps_its_artifact(small):
     Path("knn.json").write_bytes(encoded(KNN | {"k": 0}))
     before = contents()
-    assert small("convert", "knn.json", "-o", ".").code == 2
+    assert small("convert", "knn.json", "-o", ".").returncode == 2
     assert contents() == before
 
 
@@ -328,8 +303,8 @@ def test_warns(modelpick, model, messages):
     Path("a.json").write_bytes(encoded(model))
     Path("b.json").write_bytes(encoded(model))
     done = modelpick("convert", "a.json", "b.json", "-o", "out")
-    assert done.code == 0
-    assert done.err == "".join(f"warning: {file}.json: {message}\n" for file in "ab" for message in messages)
+    assert done.returncode == 0
+    assert done.stderr == "".join(f"warning: {file}.json: {message}\n" for file in "ab" for message in messages)
     assert sorted(contents("out")) == ["a.onnx", "b.onnx"]
 
 
@@ -338,12 +313,12 @@ def test_takes_any_file_name(modelpick, name):
     Path("in").mkdir()
     Path(f"in/{name}.json").write_bytes(encoded(KNN | {"k": 9}))
     done = modelpick("convert", "in", "-o", "out", "--report", "r.json", "--junit", "j.xml")
-    assert done.code == 0
-    assert len(done.err.splitlines()) == 1
-    assert done.err.startswith("warning: in/")
+    assert done.returncode == 0
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("warning: in/")
     assert contents("out").keys() == {f"{name}.onnx"}
     if name.isprintable():
-        assert f"│ {name}.json " in done.out
+        assert f"│ {name}.json " in done.stdout
         assert json.loads(Path("r.json").read_bytes())[0]["source"] == f"in/{name}.json"
     (case,) = ElementTree.parse("j.xml").getroot()
     assert case.get("name").startswith("in/")
@@ -378,8 +353,8 @@ def test_selects(small, name, data, queries, stdin):
     with Selector.load(f"{name}.onnx") as selector:
         expected = [selector.explain(query) for query in queries]
     assert plain == (0, "".join(f"{why['model']}\n" for why in expected), "")
-    assert (as_json.code, as_json.err) == (0, "")
-    assert [json.loads(line) for line in as_json.out.splitlines()] == expected
+    assert (as_json.returncode, as_json.stderr) == (0, "")
+    assert [json.loads(line) for line in as_json.stdout.splitlines()] == expected
 
 
 @pytest.mark.parametrize(("data", "queries"), QUERY_FILES.values(), ids=QUERY_FILES)
@@ -387,11 +362,14 @@ def test_commands_read_the_same_queries(small, data, queries):
     Path("q.jsonl").write_bytes(data)
     with Selector.load("knn.onnx") as knn, Selector.load("mlp.onnx") as mlp:
         expected, others = ([selector.select(query) for query in queries] for selector in (knn, mlp))
-    assert small("select", "knn.onnx", "--input", "q.jsonl", "--output", "picks.jsonl").code == 0
+    assert small("select", "knn.onnx", "--input", "q.jsonl", "--output", "picks.jsonl").returncode == 0
     assert [json.loads(line)["model"] for line in Path("picks.jsonl").read_text().splitlines()] == expected
-    assert small("verify", "knn.onnx", "--against", "knn.json", "--queries", "q.jsonl", "--report", "r.json").code == 0
+    assert (
+        small("verify", "knn.onnx", "--against", "knn.json", "--queries", "q.jsonl", "--report", "r.json").returncode
+        == 0
+    )
     assert json.loads(Path("r.json").read_bytes())[0]["queries"] == len(queries)
-    found = json.loads(small("diff", "knn.onnx", "mlp.onnx", "--queries", "q.jsonl", "--json").out)
+    found = json.loads(small("diff", "knn.onnx", "mlp.onnx", "--queries", "q.jsonl", "--json").stdout)
     assert found["queries"] == len(queries)
     assert [(pick["a"], pick["b"]) for pick in found["picks"]] == [
         (a, b) for a, b in zip(expected, others, strict=True) if a != b
@@ -450,8 +428,8 @@ def test_refuses_queries(small, data, place, message, options):
         ("q.jsonl", small("select", "knn.onnx", "q.jsonl", *options)),
         ("<stdin>", small("select", "knn.onnx", *options, stdin=data)),
     ):
-        assert done.code == 2
-        assert done._replace(out="").error.startswith(f"{name}{place}: {message}")
+        assert done.returncode == 2
+        assert done._replace(stdout="").error.startswith(f"{name}{place}: {message}")
 
 
 @pytest.mark.parametrize(("data", "place", "message"), BAD_QUERIES.values(), ids=BAD_QUERIES)
@@ -459,7 +437,7 @@ def test_refuses_to_verify_on_bad_queries(small, data, place, message):
     Path("q.jsonl").write_bytes(data)
     before = contents()
     done = small("verify", "knn.onnx", "--against", "knn.json", "--queries", "q.jsonl", "--report", "r.json")
-    assert done.code == 2
+    assert done.returncode == 2
     assert done.error.startswith(f"q.jsonl{place}: {message}")
     assert contents() == before
     assert small("diff", "knn.onnx", "knn.onnx", "--queries", "q.jsonl").error == done.error
@@ -469,7 +447,7 @@ def test_refuses_to_verify_on_bad_queries(small, data, place, message):
 def test_refuses_unreadable_queries(small, path, reason):
     for arguments in (["select", "knn.onnx"], ["verify", "knn.onnx", "--against", "knn.json", "--queries"]):
         done = small(*arguments, path)
-        assert done.code == 2
+        assert done.returncode == 2
         assert done.error.startswith(f"{path}: cannot be read: {reason}")
 
 
@@ -498,7 +476,7 @@ def test_refuses_artifacts(small, arguments, data, message):
         Path("bad.onnx").write_bytes(data)
     before = contents()
     done = small(*arguments)
-    assert done.code == 2
+    assert done.returncode == 2
     assert done.error.startswith(f"bad.onnx: {message}")
     assert contents() == before
 
@@ -520,7 +498,7 @@ def check_failure(done, modelpick, artifact, source):
     wrong = report["queries"] - report["agreed"]
     worst = f"such as {report['worst']['artifact']} instead of {report['worst']['estimator']}"
     message = f"{artifact}.onnx: expected the selections of {source}, got {wrong} others in 200 queries, {worst}"
-    assert (done.code, done.error) == (1, message)
+    assert (done.returncode, done.error) == (1, message)
     assert wrong > 0
     suite = ElementTree.parse("j.xml").getroot()
     assert suite.get("failures") == "1"
@@ -528,15 +506,15 @@ def check_failure(done, modelpick, artifact, source):
     worst = json.loads(Path(f"{artifact}.worst.json").read_bytes())
     assert worst == report["worst"]["query"]
     replayed = modelpick("select", f"{artifact}.onnx", f"{artifact}.worst.json", "--json")
-    assert replayed.code == 0
-    return report["worst"], json.loads(replayed.out)
+    assert replayed.returncode == 0
+    return report["worst"], json.loads(replayed.stdout)
 
 
 def test_verify_agrees(small):
     for name in SMALL:
         done = small("verify", f"{name}.onnx", "--against", f"{name}.json", "--samples", "13", *REPORTS)
-        assert (done.code, done.err) == (0, "")
-        assert [cell.strip() for cell in done.out.splitlines()[3].split("│")[1:3]] == ["13", "13"]
+        assert (done.returncode, done.stderr) == (0, "")
+        assert [cell.strip() for cell in done.stdout.splitlines()[3].split("│")[1:3]] == ["13", "13"]
         (report,) = json.loads(Path("r.json").read_bytes())
         assert (report["queries"], report["agreed"], report["worst"]) == (13, 13, None)
         assert ElementTree.parse("j.xml").getroot().get("tests") == "1"
@@ -546,7 +524,7 @@ def test_verify_agrees(small):
 def test_verify_takes_queries(small):
     Path("q.jsonl").write_text("\n".join(map(json.dumps, QUERIES)))
     done = small("verify", "knn.onnx", "--against", "knn.json", "--queries", "q.jsonl", *REPORTS)
-    assert (done.code, done.err) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "")
     (report,) = json.loads(Path("r.json").read_bytes())
     assert (report["queries"], report["agreed"]) == (4, 4)
 
@@ -562,7 +540,7 @@ def test_verify_refuses_an_artifact_of_another_model(small):
     Path("other.json").write_bytes(encoded(KNN | {"k": 1}))
     before = contents()
     done = small("verify", "knn.onnx", "--against", "other.json", *REPORTS)
-    assert done.code == 2
+    assert done.returncode == 2
     assert done.error.startswith("knn.onnx: expected the JSON model that it was made from, a knn of SHA-256 ")
     assert contents() == before
 
@@ -575,13 +553,13 @@ def test_convert_publishes_what_agrees_alone(small, monkeypatch):
     monkeypatch.setattr(sys.modules["modelpick.converter.conversion"], "to_artifact", broken)
     before = contents()
     done = small("convert", "kmeans.json", "knn.json", "-o", ".", *REPORTS)
-    assert "kmeans.json" in done.out
-    check_failure(done._replace(out=""), small, "knn", "knn.json")
+    assert "kmeans.json" in done.stdout
+    check_failure(done._replace(stdout=""), small, "knn", "knn.json")
     assert contents().keys() - before.keys() == {"r.json", "j.xml", "knn.worst.json"}
     assert Path("knn.onnx").read_bytes() == before["knn.onnx"]
 
     done = small("convert", "kmeans.json", "knn.json", "-o", "out", *REPORTS)
-    assert done.code == 1
+    assert done.returncode == 1
     assert sorted(contents("out")) == ["kmeans.onnx", "knn.worst.json"]
     assert [report["source"] for report in json.loads(Path("r.json").read_bytes())] == ["kmeans.json", "knn.json"]
 
@@ -589,45 +567,45 @@ def test_convert_publishes_what_agrees_alone(small, monkeypatch):
 @pytest.mark.parametrize("name", SMALL)
 def test_restores(small, name):
     done = small("restore", f"{name}.onnx")
-    assert (done.code, done.err) == (0, "")
-    assert json.loads(done.out) == SMALL[name]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == SMALL[name]
     assert small("restore", f"{name}.onnx", "-o", "new/restored.json") == (0, "", "")
     assert json.loads(Path("new/restored.json").read_bytes()) == SMALL[name]
-    assert small("convert", "new/restored.json", "-o", "again").code == 0
+    assert small("convert", "new/restored.json", "-o", "again").returncode == 0
 
 
 def test_refuses_to_restore_what_was_no_json(small):
     Path("bare.onnx").write_bytes(to_artifact(load_estimator("knn.json"), restorable=False))
     for arguments in ([], ["-o", "restored.json"]):
         done = small("restore", "bare.onnx", *arguments)
-        assert (done.code, done.error) == (2, "bare.onnx: expected an artifact converted from a JSON model")
+        assert (done.returncode, done.error) == (2, "bare.onnx: expected an artifact converted from a JSON model")
     assert not Path("restored.json").exists()
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_inspects(small, name):
     done = small("inspect", f"{name}.onnx", "--json")
-    assert (done.code, done.err) == (0, "")
-    entries = json.loads(done.out)
+    assert (done.returncode, done.stderr) == (0, "")
+    entries = json.loads(done.stdout)
     with Selector.load(f"{name}.onnx") as selector:
         assert entries == selector.metadata.raw
     assert list(entries) == sorted(entries)
-    assert len(done.out.splitlines()) == 1
+    assert len(done.stdout.splitlines()) == 1
 
     table = small("inspect", f"{name}.onnx")
-    assert (table.code, table.err) == (0, "")
-    shown = [[cell.strip() for cell in line.split("│")[1:3]] for line in table.out.splitlines() if "│" in line]
+    assert (table.returncode, table.stderr) == (0, "")
+    shown = [[cell.strip() for cell in line.split("│")[1:3]] for line in table.stdout.splitlines() if "│" in line]
     values = [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in entries.values()]
     assert [key for key, _ in shown if key] == list(entries)
-    assert all(value in table.out for value in values if len(value) < 60)
+    assert all(value in table.stdout for value in values if len(value) < 60)
 
 
 @pytest.mark.parametrize("name", ["[red]a", "a[/b]", "a[b]", ":smile:", "a │ b", "\\[a]"])
 def test_inspect_shows_names_as_they_are(modelpick, name):
     Path("model.onnx").write_bytes(converted(KMEANS | {"cluster_models": [name, "b"]}))
     done = modelpick("inspect", "model.onnx")
-    assert (done.code, done.err) == (0, "")
-    assert done.out.count(json.dumps([name, "b"], ensure_ascii=False)) == 2
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count(json.dumps([name, "b"], ensure_ascii=False)) == 2
 
 
 @pytest.mark.parametrize("arguments", [["select", "m.onnx", "q"], ["inspect", "m.onnx"], ["restore", "m.onnx"]])
@@ -635,7 +613,7 @@ def test_prints_names_that_the_terminal_cannot(modelpick, monkeypatch, arguments
     Path("m.onnx").write_bytes(converted(KMEANS | {"cluster_models": ["模型", "模型"]}))
     Path("q").write_bytes(b"[1, 2]")
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
-    assert modelpick(*arguments).code in (0, 2)
+    assert modelpick(*arguments).returncode in (0, 2)
 
 
 USAGE = {
@@ -655,16 +633,16 @@ USAGE = {
 def test_refuses_usage(small, arguments):
     before = contents()
     done = small(*arguments)
-    assert (done.code, done.out) == (2, "")
-    assert "modelpick" in done.err
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "modelpick" in done.stderr
     assert contents() == before
 
 
 @pytest.mark.parametrize("command", [[], ["convert"], ["verify"], ["restore"], ["select"], ["inspect"]])
 def test_helps(modelpick, command):
     done = modelpick(*command, "--help")
-    assert (done.code, done.err) == (0, "")
-    assert " ".join(["modelpick", *command]) in done.out
+    assert (done.returncode, done.stderr) == (0, "")
+    assert " ".join(["modelpick", *command]) in done.stdout
 
 
 def test_names_its_version(modelpick):
@@ -704,18 +682,18 @@ def test_select_picks_by_operating_points(modelpick):
     model |= {"operating_points": {"queries": 9, "folds": 3, "best_single": single, "points": points}}
     Path("r.json").write_text(json.dumps(model))
     Path("q.jsonl").write_text("[1.0, 2.0]\n")
-    assert modelpick("convert", "r.json", "-o", ".").code == 0
+    assert modelpick("convert", "r.json", "-o", ".").returncode == 0
     for options, picked in (
         ((), "a"),
         (("--keep", "0.95"), "b"),
         (("--keep", "1"), "a"),
         (("--cost-weight", "1"), "b"),
     ):
-        assert modelpick("select", "r.onnx", "q.jsonl", *options).out == f"{picked}\n"
-        assert modelpick("select", "r.onnx", "--input", "q.jsonl", "--output", "p.jsonl", *options).code == 0
+        assert modelpick("select", "r.onnx", "q.jsonl", *options).stdout == f"{picked}\n"
+        assert modelpick("select", "r.onnx", "--input", "q.jsonl", "--output", "p.jsonl", *options).returncode == 0
         assert json.loads(Path("p.jsonl").read_text())["model"] == picked
     done = modelpick("select", "r.onnx", "q.jsonl", "--keep", "1.5")
-    assert (done.code, done.err) == (
+    assert (done.returncode, done.stderr) == (
         2,
         "error: --keep: expected a share that an operating point kept, up to 1.000, got 1.5\n",
     )
