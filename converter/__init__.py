@@ -1,6 +1,6 @@
 """Offline: JSON model -> scikit-learn estimator -> ONNX artifact.
 
-What is named here is imported when it is first used: scikit-learn and skl2onnx take seconds.
+Public names are imported on first use, since scikit-learn and skl2onnx take seconds to import.
 """
 
 from importlib import import_module

@@ -1,6 +1,6 @@
-"""The classifier of categories, from top to bottom: what predicts the category of an embedding, so that text suffices.
+"""The classifier of categories, from top to bottom: it predicts the category of an embedding, so that text suffices.
 
-Multinomial logistic regression: trained, read from the JSON models that hold it, exported, and verified.
+A multinomial logistic regression, which is trained, read from JSON models, exported, and verified here.
 """
 
 import base64
@@ -33,31 +33,31 @@ from .formats.decoding import Name, check_length, refuse
 from .formats.source import Source
 from .statistics.folds import splits
 
-# Field of any JSON model that holds it; ours alone have it.
+# Field of the JSON models that hold a classifier; only modelpick writes it.
 FIELD = "category_classifier"
 # Inverse of the penalty, for embeddings of unit length.
 C = 4.0
 ITERATIONS = 1_000
 DIGITS = 6
-# No larger ones, so that no sum of products with float32 overflows.
+# The largest coefficients, so that no sum of products with float32 overflows.
 Coefficient = Annotated[float, Meta(ge=-1e100, le=1e100)]
 
 
 class CategoryClassifier(Struct, frozen=True, eq=False):
-    """Coefficients as scikit-learn's LogisticRegression has them; for e columns of an embedding."""
+    """Coefficients as in scikit-learn's LogisticRegression, for e columns of an embedding."""
 
     classes: Annotated[list[Name], Meta(min_length=2)]
     """Categories, n of them."""
     coef: list[list[Coefficient]]
-    """Shape (n, e); of two classes (1, e), and the second is picked above 0."""
+    """Shape (n, e); for two classes (1, e), where a score above 0 picks the second class."""
     intercept: list[Coefficient]
     """A value for each row of ``coef``."""
     accuracy: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
-    """Share of the training queries that it was right on, in cross-validation."""
+    """Accuracy in cross-validation over the training queries."""
 
 
 def check_classifier(classifier: CategoryClassifier, path: str = f"$.{FIELD}") -> None:
-    """Refuse a classifier whose parts disagree, or of categories that vectors have no column for."""
+    """Refuse a classifier whose parts disagree, or whose categories have no column in feature vectors."""
     for index, name in enumerate(classifier.classes):
         if name not in CATEGORIES:
             refuse(f"{path}.classes[{index}]", f"expected one of {', '.join(CATEGORIES)}, got {name!r}")
@@ -76,21 +76,21 @@ def check_classifier(classifier: CategoryClassifier, path: str = f"$.{FIELD}") -
 
 
 def train_classifier(embeddings: Matrix, categories: Sequence[str], seed: int = 0) -> dict[str, Any] | None:
-    """Train a classifier of categories, and measure it by cross-validation; the same each time.
+    """Train a classifier of categories, and measure it by cross-validation; deterministic.
 
     Parameters
     ----------
     embeddings
         Float64, shape (n, e).
     categories
-        Of each embedding; unknown ones count as "other", as in features.
+        Category of each embedding; unknown categories count as "other", as in features.
     seed
         Seed of the folds.
 
     Returns
     -------
-    The field of the JSON model, see `CategoryClassifier`; None where there are fewer than two categories, or distinct
-    embeddings: there is nothing to learn.
+    The field of the JSON model, see `CategoryClassifier`; None where there is nothing to learn: with fewer than two
+    categories, or fewer than two distinct embeddings.
     """
     labels = np.array([category if category in CATEGORIES else OTHER for category in categories])
     if len(np.unique(labels)) < 2 or len(np.unique(embeddings, axis=0)) < 2:
@@ -107,7 +107,7 @@ def train_classifier(embeddings: Matrix, categories: Sequence[str], seed: int = 
 
 
 def _fitted(embeddings: Matrix, labels: npt.NDArray[np.str_]) -> LogisticRegression | DummyClassifier:
-    """Fit a classifier; of one category alone it is that."""
+    """Fit a classifier; with a single category, it always predicts this category."""
     estimator = LogisticRegression(C=C, max_iter=ITERATIONS) if len(np.unique(labels)) > 1 else DummyClassifier()
     return estimator.fit(embeddings, labels)
 
@@ -125,7 +125,7 @@ def _rounded(values: npt.NDArray[np.float64]) -> list[float]:
 
 
 def load_classifier(source: Source | None) -> LogisticRegression | None:
-    """Rebuild the fitted estimator that a JSON model holds, if it holds one; ``predict`` returns categories."""
+    """Rebuild the fitted estimator of a JSON model, if it holds one; ``predict`` returns categories."""
     field = source and source.fields.get(FIELD)
     if not field:
         return None
@@ -137,12 +137,12 @@ def load_classifier(source: Source | None) -> LogisticRegression | None:
 
 
 def classifier_entries(source: Source, n_features_in: int, target_opset: int) -> Mapping[str, str]:
-    """Return the metadata entries of an artifact with a classifier: what it says, as JSON, and its graph, in base64.
+    """Return the metadata entries of a classifier: its description, as JSON, and its graph, in base64.
 
     Raises
     ------
     DocumentError
-        When its embeddings, with the one-hot of a category, are not as wide as the artifact's vectors.
+        When the classifier's embeddings, with the one-hot of a category, are not as wide as the artifact's vectors.
     """
     estimator = load_classifier(source)
     if estimator is None:
@@ -180,7 +180,7 @@ def to_graph(estimator: LogisticRegression, target_opset: int) -> bytes:
 
 
 def differing_categories(metadata: Metadata, source: Source | None, queries: Matrix) -> dict[int, tuple[str, str]]:
-    """Return the queries whose embeddings get another category: row -> (the artifact's, the estimator's), in words.
+    """Return the queries whose categories differ: row -> (the artifact's, the estimator's), in words.
 
     Where float64's rounding decides between two categories, either counts as the estimator's.
     """

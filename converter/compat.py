@@ -1,4 +1,4 @@
-"""The original library's selector classes, for those who move over: JSON in, a selector out."""
+"""The original library's selector classes, for users who migrate: each makes a selector from JSON."""
 
 from typing import Any, ClassVar, Self
 
@@ -9,7 +9,7 @@ from .load import load_estimator
 
 
 class _JSONSelector(Selector):
-    """A `modelpick.runtime.Selector` made straight from a JSON model, without an artifact file."""
+    """A `modelpick.runtime.Selector` made directly from a JSON model, without an artifact file."""
 
     _expected: ClassVar[str]
     _json: str
@@ -21,8 +21,7 @@ class _JSONSelector(Selector):
         Raises
         ------
         DocumentError
-            When the JSON is refused, see `modelpick.converter.load_estimator`, or is of another
-            algorithm.
+            When the JSON is refused, see `modelpick.converter.load_estimator`, or has another algorithm.
         """
         selector = cls.load(to_artifact(load_estimator(text.encode("utf-8", "surrogatepass"))))
         if selector.algorithm != cls._expected:
@@ -69,6 +68,6 @@ class MLPSelector(_JSONSelector):
 
 
 class HierShrinkSelector(_JSONSelector):
-    """Model of the highest mean quality in the query's clusters, shrunk toward that of all its records."""
+    """Model of the highest mean quality in the query's clusters, shrunk toward the mean of all its records."""
 
     _expected = "hiershrink"

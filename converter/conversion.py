@@ -29,7 +29,7 @@ def convert(
     embedding_dim: int | None = None,
     done: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
-    """Convert a JSON model to an artifact file, verified and atomically.
+    """Convert a JSON model to a verified artifact file, which is written atomically.
 
     Parameters
     ----------
@@ -38,8 +38,7 @@ def convert(
     target
         Path of the artifact; replaced if it exists, untouched on any error.
     samples
-        Number of queries on which the artifact is held against its estimator, see `compare`; 0 trusts
-        it.
+        Number of queries on which the artifact is compared with its estimator, see `compare`; 0 skips the comparison.
     exact_search
         See `to_artifact`.
     semantics
@@ -49,7 +48,7 @@ def convert(
     embedding_model, embedding_dim
         See `to_artifact`.
     done
-        Called after each query that was compared with how many are done, and of how many.
+        Called after each compared query with the number of finished queries and of all queries.
 
     Raises
     ------

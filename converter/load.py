@@ -27,7 +27,7 @@ from .formats.source import ENCODER, JSON_FORMATS, VECTOR, EncoderRecord, Source
 
 
 class _Header(Struct):
-    """The fields that say how to read the others."""
+    """The fields that determine how to read the others."""
 
     algorithm: Raw
     format_version: int | None = None
@@ -35,7 +35,7 @@ class _Header(Struct):
     category_classifier: CategoryClassifier | None = None
     training_questions: str | None = None
     version: Any = None
-    """Of the router's earliest files alone."""
+    """Only in the router's earliest files."""
     training: Raw | UnsetType = UNSET
 
 
@@ -47,7 +47,7 @@ class _Trained(Struct):
     trained: bool
 
 
-# The first files that the router wrote, of KNN, KMeans and SVM: "version" 1.0, and the records in place of a model.
+# The router's first files of KNN, KMeans and SVM have "version" 1.0, and records instead of a model.
 EARLIEST = (
     "expected a trained model: this is a file of the router's earliest form, with records of answers, which today's "
     "router does not pick by either; train one on these records"
@@ -55,7 +55,7 @@ EARLIEST = (
 
 
 def is_other_json(source: str | Path) -> bool:
-    """Return whether a file is JSON that names no algorithm, such as a report: no model, and no attempt at one."""
+    """Return whether a file is JSON that names no algorithm, such as a report: it is not meant to be a model."""
     try:
         _, data = read_contents(source, DocumentError)
         return msgspec.json.decode(data, type=_Named).algorithm is UNSET
@@ -84,19 +84,19 @@ def load_estimator(
     source
         Path of a JSON file, or its bytes.
     semantics
-        How the model shall pick: one of `Semantics`, or one with its version, such as "native/1". Without a version,
-        "native" follows the file's ``format_version``, and others mean the newest.
+        How the model picks: one of `Semantics`, or one with its version, such as "native/1". Without a version,
+        "native" follows the file's ``format_version``, and the other semantics mean the newest version.
     k
         Number of neighbours of a KNN model, instead of the file's.
     shrinkage
-        How many queries the mean of a model counts for, for the semantics ``queries`` of a KNN model.
+        How many queries the mean of a model counts for; only for the semantics ``queries`` of a KNN model.
 
     Raises
     ------
     DocumentError
         When the file cannot be read, is not JSON of a known algorithm, is not trained, or its parts disagree: the
         message names the file, the JSON path and what was expected, in one line. When ``k`` or ``shrinkage`` is out of
-        range, or not for this model.
+        range, or the model does not take it.
     """
     given = {name: value for name, value in {"k": k, "shrinkage": shrinkage}.items() if value is not None}
 

@@ -1,6 +1,6 @@
-"""The table: every algorithm with each of its semantics, a row each; `modelpick.runtime.algorithms` holds its twin.
+"""The table: a row for each algorithm and each of its semantics; `modelpick.runtime.algorithms` has its twin.
 
-A module of this folder is an algorithm from top to bottom and ends in its rows.
+A package of this folder is a family of algorithms: its forms, estimators, graphs and rows.
 """
 
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ TABLE: Mapping[tuple[str, str], AnyRow] = MappingProxyType(
 )
 ALGORITHMS = tuple(dict.fromkeys(row.algorithm for row in TABLE.values()))
 OPTIONS: Mapping[str, Option] = {option.name: option for row in TABLE.values() for option in row.options}
-# What a caller may request: semantics, and each with its version.
+# The semantics that a caller may request, without and with versions.
 SEMANTICS = tuple(dict.fromkeys([*Semantics, *sorted(row.semantics for row in TABLE.values())]))
-# The trainer predicts as the original does where it has no row of its own.
+# Where ``trainer`` has no row of its own, the trainer predicts as the original does.
 FALLBACKS: Mapping[str, str] = {Semantics.trainer: Semantics.native}
 
 for _row in TABLE.values():
@@ -31,19 +31,20 @@ for _row in TABLE.values():
 
 
 def resolve(algorithm: str, semantics: str, format_version: int = 1) -> AnyRow:
-    """Return the row of an algorithm, of `ALGORITHMS`, with the semantics that are requested.
+    """Return the row of an algorithm, one of `ALGORITHMS`, with the requested semantics.
 
     Parameters
     ----------
     semantics
-        With a version, ``native/1``; or without: ``native`` means the version of the file, others mean the newest.
+        With a version, ``native/1``; or without: ``native`` means the version of the file, and others the newest
+        version.
     format_version
         Version of the file.
 
     Raises
     ------
     Refusal
-        When the algorithm has no such row.
+        When the algorithm does not have these semantics.
     """
     if (algorithm, semantics) in TABLE:
         return TABLE[algorithm, semantics]

@@ -1,4 +1,4 @@
-"""What every estimator has, and how it checks features."""
+"""The base of all estimators, and the check of features."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
@@ -18,7 +18,7 @@ Matrix = npt.NDArray[np.float64]
 
 
 class Estimator:
-    """What the estimators have in common: fitted in scikit-learn's way, they pick language models.
+    """Base of the estimators: fitted in scikit-learn's way, they pick language models.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Estimator:
     """
 
     rows: ClassVar[Mapping[str, "AnyRow"]] = {}
-    """Semantics -> row of the table; the table fills it in."""
+    """Semantics -> row of the table; the table fills in the rows."""
     semantics: str = "native/1"
     classes_: Names
     n_features_in_: int

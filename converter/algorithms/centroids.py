@@ -1,4 +1,4 @@
-"""What the algorithms share that pick by the nearest centroid."""
+"""Shared by the algorithms that pick by the nearest centroid."""
 
 from collections.abc import Iterator
 
@@ -15,21 +15,21 @@ from .row import Held, WholeGraph
 
 
 def distances_to(queries: Matrix, centroids: Matrix) -> Matrix:
-    """Measure queries, (b, d), to centroids, (c, d), from the difference of the vectors: (b, c)."""
+    """Return distances of queries, (b, d), to centroids, (c, d), from the difference of the vectors: (b, c)."""
     distances: Matrix = cdist(queries, centroids)
     return distances
 
 
 def near_clusters(distances: Matrix, chosen: int) -> tuple[Indices, int]:
-    """Return the nearest clusters by distances, (c,), within float64's roundings; and the one that counts.
+    """Return the clusters that are the nearest within float64's rounding, by distances, (c,), and the one that counts.
 
-    That is the one which an artifact chose where roundings decide, or else the nearest.
+    Where rounding decides, the artifact's choice counts; otherwise the nearest cluster does.
     """
     return np.flatnonzero(near_best(-distances)), int(followed(-distances[None], np.array([chosen]))[0])
 
 
 def hold_clusters(estimator: KMeans, queries: Matrix, ask: WholeGraph) -> Iterator[Held]:
-    """Hold the outputs of the whole graph to the estimator, see `Row.hold`."""
+    """Compare the outputs of the whole graph with the estimator, see `Row.hold`."""
     found, cluster = ask((Output.DISTANCE, Output.CLUSTER), queries)
     distances = estimator.transform(queries)
     yield Held(Output.DISTANCE, found, distances)
@@ -37,13 +37,13 @@ def hold_clusters(estimator: KMeans, queries: Matrix, ask: WholeGraph) -> Iterat
 
 
 def distances_between(centroids: Matrix) -> Matrix:
-    """Measure centroids, (c, d), to each other, infinite to themselves: (c, c)."""
+    """Return distances between centroids, (c, d), infinite from each to itself: (c, c)."""
     distances = distances_to(centroids, centroids)
     np.fill_diagonal(distances, np.inf)
     return distances
 
 
 def fit_clusters(training: Training, clusters: int) -> KMeans:
-    """Cluster the distinct queries of the training data; fewer than there are clusters are one cluster each."""
+    """Cluster the distinct queries of the training data; where there are fewer queries than clusters, each is one."""
     clusters = min(clusters, len(np.unique(training.features, axis=0)))
     return KMeans(clusters, n_init=10, random_state=training.settings.seed).fit(training.features)

@@ -1,4 +1,4 @@
-"""What the estimators share that pick the best of some choices: of clusters, of classifiers, or of classes."""
+"""Shared by the estimators that pick the best of several choices: clusters, classifiers, or classes."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ class ChoiceSelector(Estimator):
     choice_models_ : ndarray of str, shape (n_choices,)
         Model of each choice, in file order.
     classes_ : ndarray of str, shape (n_models,)
-        Language models. Those that the file names come first, then those that only choices name. A model without a
+        Language models: first the models that the file names, then the models that only choices name. A model without a
         choice is never picked.
     """
 
@@ -57,7 +57,7 @@ class ChoiceSelector(Estimator):
 
 
 def describe_choices(estimator: ChoiceSelector, rows: int, tie_rule: str, values_per_query: int) -> dict[str, Any]:
-    """Return the metadata entries of an estimator that chooses."""
+    """Return the metadata entries of an estimator with choices."""
     return {
         Entry.CHOICES: list(estimator.choice_models_),
         Entry.ROWS: rows,
@@ -68,7 +68,7 @@ def describe_choices(estimator: ChoiceSelector, rows: int, tie_rule: str, values
 
 
 def near_best(scores: Matrix) -> Mask:
-    """Return which scores, (..., n), are the highest within float64's roundings, of the same shape."""
+    """Return which scores, (..., n), are the highest within float64's rounding, in the same shape."""
     best = scores.max(axis=-1, keepdims=True)
     with np.errstate(invalid="ignore"):
         near: Mask = (scores == best) | (best - scores <= TOLERANCE * np.maximum(1.0, np.abs(best)))
@@ -76,26 +76,26 @@ def near_best(scores: Matrix) -> Mask:
 
 
 def followed(scores: Matrix, chosen: Indices) -> Indices:
-    """Return the best by scores, (b, n), or what the artifact chose, (b,), where roundings decide: (b,)."""
+    """Return the best choice by scores, (b, n), or, where rounding decides, the artifact's, (b,): (b,)."""
     is_chosen = np.arange(scores.shape[1]) == chosen[:, None]
     return np.where((near_best(scores) & is_chosen).any(axis=1), chosen, scores.argmax(axis=1))
 
 
 class Choice(NamedTuple):
-    """What an estimator chooses for a query; where roundings decide, what the artifact chose."""
+    """An estimator's choice for a query; where rounding decides, the artifact's choice."""
 
     models: set[str]
-    """Models of the choices whose scores are the highest within roundings."""
+    """Models of the choices whose scores are the highest within rounding."""
     scores: Matrix
-    """Of the models, shape (n_models,)."""
+    """Scores of the models, shape (n_models,)."""
     best: float
     """Score of the choice."""
     tied: bool
-    """Whether roundings decide."""
+    """Whether rounding decides."""
 
 
 def choices(estimator: ChoiceSelector, queries: Matrix, chosen: Sequence[int]) -> Iterator[Choice]:
-    """Yield what an estimator chooses for queries, (b, d), for which the artifact chose ``chosen``, length b."""
+    """Yield an estimator's choices for queries, (b, d); the artifact's choices are ``chosen``, length b."""
     scores = estimator.choice_scores(queries)
     decided = scores[np.arange(len(scores)), followed(scores, np.array(chosen))]
     for near, of_models, best in zip(near_best(scores), estimator.best_per_model(scores), decided, strict=True):
@@ -105,7 +105,7 @@ def choices(estimator: ChoiceSelector, queries: Matrix, chosen: Sequence[int]) -
 def expect_classifiers(
     estimator: ChoiceSelector, queries: Matrix, explained: Sequence[Explanation]
 ) -> Iterator[Expected]:
-    """Yield what an estimator whose choices are classifiers expects, see `Row.expect`."""
+    """Yield the expectations of an estimator whose choices are classifiers, see `Row.expect`."""
     nothing = np.empty(0)
     chosen = choices(estimator, queries, [why["classifier"] for why in explained])
     for why, choice in zip(explained, chosen, strict=True):
@@ -114,7 +114,7 @@ def expect_classifiers(
 
 
 def hold_classifiers(estimator: ChoiceSelector, queries: Matrix, ask: WholeGraph) -> Iterator[Held]:
-    """Hold the outputs of the whole graph of an estimator whose choices are classifiers, see `Row.hold`."""
+    """Compare the outputs of the whole graph with an estimator whose choices are classifiers, see `Row.hold`."""
     scores, chosen = ask((Output.SCORE, Output.CLASSIFIER), queries)
     expected = estimator.choice_scores(queries)
     yield Held(Output.SCORE, scores, expected)

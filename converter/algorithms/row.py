@@ -17,7 +17,7 @@ from ..formats.outcomes import Settings, Training
 from ..graphs.builder import Graph
 from .base import Estimator, Matrix
 
-# Scores and distances are float64 sums in another order: more than this, relative to 1 or more, is wrong.
+# Scores and distances are float64 sums in different orders: they may differ by this, relative to 1 or more.
 TOLERANCE = 1e-9
 # What `modelpick.runtime.Selector.explain` returns for a query.
 Explanation = Mapping[str, Any]
@@ -33,40 +33,40 @@ class Semantics(StrEnum):
     queries = "queries"
     """KNN: the neighbours are the nearest queries, each with the outcomes of all its models."""
     trainer = "trainer"
-    """As the Python code that trains the models predicts: KNN by cosine distance, SVM by the SVC in the file."""
+    """As the original's training code predicts: KNN by cosine distance, SVM by the SVC in the file."""
 
 
 class Option(NamedTuple):
-    """A choice of the user about how an estimator is built; artifacts record it under its name."""
+    """An option of the user for building an estimator; artifacts record it under its name."""
 
     name: str
     expected: str
-    """What values it takes, of which models."""
+    """The values that it takes, and for which models, in words."""
     is_valid: Callable[[Any], bool]
 
 
 class Probes(NamedTuple):
-    """Vectors of a model, of which `modelpick.converter.verification.probes.made_queries` makes queries."""
+    """Vectors of a model, from which `modelpick.converter.verification.probes.made_queries` makes queries."""
 
     vectors: Matrix
     """Float64, shape (n, d)."""
     owners: npt.NDArray[Any]
-    """What each vector speaks for, shape (n,): queries between vectors of different owners are the hardest."""
+    """The owner of each vector, such as its model, shape (n,): queries between different owners are the hardest."""
 
 
 class Answer(NamedTuple):
-    """What one side computes for a query."""
+    """The scores and distances that one side computes for a query."""
 
     scores: Matrix
-    """Shape (n_models,), in the estimator's order of models; minus infinity where there is none."""
+    """Scores, shape (n_models,), in the estimator's order of models; minus infinity for models without a score."""
     distances: Matrix
-    """To the neighbours or to the centroid, shape (k,) or (1,); empty where there are none."""
+    """Distances to the neighbours or to the centroid, shape (k,) or (1,); empty where there are none."""
 
 
 class Expected(NamedTuple):
-    """A query as the artifact explains it, and what the estimator expects.
+    """The artifact's explanation of a query, and the estimator's expectation.
 
-    Where float64's roundings decide, the estimator follows the artifact.
+    Where float64's rounding decides, the estimator follows the artifact.
     """
 
     explained: Answer
@@ -74,7 +74,7 @@ class Expected(NamedTuple):
     models: set[str]
     """Models that may be picked: their scores are the highest within float64's roundings."""
     tied: bool
-    """Whether roundings decide."""
+    """Whether rounding decides."""
 
 
 class WholeGraph(Protocol):
@@ -85,9 +85,9 @@ class WholeGraph(Protocol):
 
 
 class Held(NamedTuple):
-    """An output of the whole graph for some queries, and what the estimator expects of it.
+    """An output of the whole graph for some queries, and the estimator's expectation.
 
-    Where float64's roundings decide, the estimator follows the artifact.
+    Where float64's rounding decides, the estimator follows the artifact.
     """
 
     output: str
@@ -98,15 +98,15 @@ class Held(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """A setting that tuning tries, and how it picks for the held-out queries."""
+    """A setting that tuning tries, and its picks for the held-out queries."""
 
     settings: Settings
     pick: Callable[[Objective], npt.NDArray[np.int64]]
-    """Takes an objective, which only predicted outcomes answer to: models of the benchmark, (n_held_out,)."""
+    """Takes an objective, which matters only where outcomes are predicted; returns indices of models, (n_held_out,)."""
 
 
 def fixed(settings: Settings, picked: npt.NDArray[np.int64]) -> Trial:
-    """Return a trial whose picks answer to no objective."""
+    """Return a trial whose picks do not depend on the objective."""
     return Trial(settings, lambda objective: picked)
 
 
@@ -115,14 +115,14 @@ class Row(Generic[F, E]):
     """An algorithm with one version of one of its semantics."""
 
     algorithm: str
-    """As the JSON names it."""
+    """Name of the algorithm in the JSON."""
     semantics: str
     """One of `Semantics` and its version, ``native/1``."""
     form: type[F]
-    """Mirrors the JSON."""
+    """The form that mirrors the JSON."""
     load: Callable[..., E]
-    """Takes a form, what it was made from (`Source`), the `Reader` of its vectors, and the options that were set, by
-    name: checks the form, and returns the fitted estimator. May edit `Source.fields`, which hold the form's."""
+    """Checks a form, and returns the fitted estimator. Takes the form, its `Source`, the `Reader` of its vectors, and
+    the given options by name. May edit `Source.fields`, which hold the form's fields."""
     estimator: type[E]
     """Class of the estimator; its ``semantics`` name this row."""
     outputs: Mapping[str, str] | Callable[[E], Mapping[str, str]]
@@ -135,23 +135,23 @@ class Row(Generic[F, E]):
     stored_rows: Callable[[E], list[int]]
     """Returns the row of each feature vector of the JSON in the initializers of `Stored`, one below the other."""
     probes: Callable[[E], Probes]
-    """Returns vectors to make queries of."""
+    """Returns vectors to make queries from."""
     expect: Callable[[E, Matrix, Sequence[Explanation]], Iterator[Expected]]
     """Yields what the estimator expects of queries, float64, (b, d), with what the explanations say of each."""
     hold: Callable[[E, Matrix, WholeGraph], Iterator[Held]]
-    """Yields each output that `docs/artifact.md` promises, for queries, float64, (b, d)."""
+    """Yields each output that docs/artifact.md promises, for queries, float64, (b, d)."""
     distances: Callable[[E], Matrix] | None = None
-    """Returns distances of some vectors to all others, infinite to itself, shape (s, n): what drift is ranked among."""
+    """Returns distances from some vectors to all, infinite to themselves, shape (s, n); drift is ranked by them."""
     fit: Callable[[Training], E] | None = None
-    """Trains: returns the fitted estimator, the same as loading the file of `write` gives. None: cannot be trained."""
+    """Returns the fitted estimator, equal to the one that the file of `write` gives; None if it cannot be trained."""
     write: Callable[[E, Training], dict[str, Any]] | None = None
-    """Returns the fields of the JSON model of a trained estimator, without the fields that all algorithms have."""
+    """Returns the fields of a trained estimator's JSON model that not all algorithms have."""
     settings: frozenset[str] = frozenset()
     """Fields of `Settings` that training reads. The seed and the weights of outcomes are not listed."""
     grid: Callable[[Settings], list[Settings]] | None = None
     """Returns the settings that tuning tries, in order of preference among equals."""
     shared_trials: Callable[[Training, Matrix, Sequence[Settings]], Iterator[Trial]] | None = None
-    """Does what `trials` does where settings share work."""
+    """Replaces `trials` where settings share work."""
     predicts: bool = False
     """Whether outcomes are predicted, so that trials answer to objectives and operating points are recorded."""
     by_direction: bool = False
@@ -171,7 +171,7 @@ class Row(Generic[F, E]):
         return self.semantics.partition("/")[0]
 
     def trials(self, training: Training, held_out: Matrix, grid: Sequence[Settings]) -> Iterator[Trial]:
-        """Fit by each of some settings, in any order, and let the estimators pick for queries, (n_held_out, d)."""
+        """Fit an estimator by each setting, in any order, and let it pick for queries, (n_held_out, d)."""
         if self.shared_trials is not None:
             yield from self.shared_trials(training, held_out, grid)
             return
@@ -186,7 +186,7 @@ AnyRow = Row[Any, Any]
 
 
 def explained_scores(explanation: Explanation, names: Names) -> Matrix:
-    """Return the scores of models in an explanation, shape (n_models,); minus infinity of those without one."""
+    """Return the scores of models in an explanation, shape (n_models,); minus infinity for models without a score."""
     return np.array([explanation["scores"].get(name, -np.inf) for name in names])
 
 

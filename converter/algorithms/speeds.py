@@ -1,9 +1,9 @@
-"""Speeds of answers, by their latencies."""
+"""Speeds of answers, computed from their latencies."""
 
 import numpy as np
 import numpy.typing as npt
 
-# Milliseconds at which the decaying speed is a half, in nanoseconds.
+# Latency at which the decaying speed is a half, in nanoseconds.
 HALF_SPEED = 1e10
 
 
@@ -19,5 +19,5 @@ def relative_speeds(latencies: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]
 
 
 def decaying_speeds(latencies: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Map latencies in nanoseconds to speeds, ``1 / (1 + milliseconds / 10000)``, float64; negative ones count as 0."""
+    """Map latencies in nanoseconds to speeds, ``1 / (1 + milliseconds / 10000)``, float64; below 0 they count as 0."""
     return 1.0 / (1.0 + np.maximum(latencies, 0) / HALF_SPEED)

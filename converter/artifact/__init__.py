@@ -1,1 +1,1 @@
-"""A graph as a sealed artifact, and the JSON model back from it."""
+"""From a graph to a sealed artifact, and from an artifact back to its JSON model."""

@@ -1,4 +1,4 @@
-"""How far the rows of a model lie apart: what queries are ranked among, see `modelpick.runtime.Selector.drift`."""
+"""Distances between the rows of a model, among which queries are ranked, see `modelpick.runtime.Selector.drift`."""
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -9,11 +9,11 @@ QUANTILES = 100
 
 
 def recorded_distances(estimator: Estimator) -> list[float]:
-    """Return quantiles, evenly spaced, of the distance from a row, or centroid, to the nearest other; of some rows."""
+    """Return evenly spaced quantiles of the distance from a row, or centroid, to the nearest other, over some rows."""
     measure = estimator.row.distances
     if measure is None:
         return []
-    # On one thread BLAS adds in one order, so that the artifact is the same each time.
+    # BLAS adds in a fixed order on one thread, so that the artifact is the same each time.
     with np.errstate(over="ignore", invalid="ignore"), threadpool_limits(1):
         distances = measure(estimator)
     nearest = distances.min(axis=1)

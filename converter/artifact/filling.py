@@ -1,4 +1,4 @@
-"""The bytes of a model whose graph only names its large tensors, with their values in it."""
+"""The bytes of a model with the values of large tensors, which its graph only names."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -13,8 +13,8 @@ from ..graphs.tensors import LARGEST_FILE, Values
 def filled(model: bytes, tensors: dict[str, Values]) -> Iterator[bytes | memoryview]:
     """Yield the bytes of a serialized ModelProto in parts, with the values of the tensors that it only names.
 
-    The bytes are the same as if the whole were serialized. Each tensor is taken out of the dict, and freed once it is
-    written.
+    The bytes are the same as if the whole model were serialized at once. Each tensor is taken out of the dict, and
+    freed once it is written.
 
     Raises
     ------

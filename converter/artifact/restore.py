@@ -1,8 +1,8 @@
-"""The JSON model, given back by its artifact.
+"""Restores the JSON model from its artifact.
 
 An artifact keeps two metadata entries for this: `Entry.DOCUMENT`, the JSON with `VECTOR` in place of each feature
-vector, and `Entry.VECTORS`, the row of each of those vectors, in the document's order, in the stored matrices. The
-layers of an MLP are not stored as they were, and stand in the former.
+vector, and `Entry.VECTORS`, the row of each feature vector in the stored matrices, in the document's order. The layers
+of an MLP are not stored in their original form, and therefore stay in the document.
 """
 
 import json
@@ -25,7 +25,7 @@ from ..files.io import write_atomically
 from ..formats.source import VECTOR
 
 Matrix = npt.NDArray[np.float64]
-# How JSON writes it where it is a value: not within another string, nor as a key.
+# `VECTOR` as a value in JSON: not within another string, nor as a key.
 _VECTOR = re.compile(rb'(?<!\\)"\\u0000"(?!:)')
 assert _VECTOR.fullmatch(msgspec.json.encode(VECTOR))
 
@@ -33,8 +33,8 @@ assert _VECTOR.fullmatch(msgspec.json.encode(VECTOR))
 def to_json(artifact: str | Path | bytes) -> str:
     """Return the JSON model that an artifact was converted from.
 
-    Equal to it field by field and value by value, as far as a selector reads it: other fields, white space and
-    the spelling of numbers are not kept.
+    It equals the original in all fields that a selector reads. Other fields, white space and the spelling of numbers
+    are not kept.
 
     Raises
     ------
@@ -45,14 +45,14 @@ def to_json(artifact: str | Path | bytes) -> str:
 
 
 def restore(artifact: str | Path | bytes, target: str | Path) -> None:
-    """Write the JSON model of an artifact to a file, atomically; raises as `to_json` does."""
+    """Write the JSON model of an artifact to a file, atomically; raises the errors of `to_json`."""
     write_atomically(Path(target), _parts(artifact))
 
 
 def stored_points(artifact: str | Path | bytes) -> Matrix | None:
-    """Return the vectors of an artifact that lie where queries lie, float64, (n, d): rows, centroids, support vectors.
+    """Return the vectors of an artifact in the space of queries, float64, (n, d): rows, centroids, support vectors.
 
-    None where it has none: an MLP, or an SVM of linear classifiers alone.
+    None where it has none, as an MLP, or an SVM with only linear classifiers.
 
     Raises
     ------
@@ -86,7 +86,8 @@ def _stored(contents: Contents) -> dict[str, Matrix]:
 
 
 def _parts(artifact: str | Path | bytes) -> Iterable[bytes]:
-    """Return the JSON model in parts, each made when it is read: the first, then a vector and what follows it."""
+    """Return the JSON model in parts, made as they are read: the text before the first vector, then each vector with
+    the text behind it."""
     name, contents = _read(artifact)
     texts = contents.model.properties
     if PREFIX + Entry.DOCUMENT not in texts:

@@ -1,4 +1,4 @@
-"""The artifact: one self-contained ONNX file with everything the runtime needs in its metadata."""
+"""The artifact: one self-contained ONNX file, whose metadata hold everything that the runtime needs."""
 
 import json
 from copy import copy
@@ -45,22 +45,23 @@ def to_artifact(
     estimator
         Fitted, as `load_estimator` returns it.
     restorable
-        Whether the JSON model that the estimator was loaded from is kept, if it was loaded from one: with it go its
-        digest, its encoder and its classifier of categories.
+        Whether the artifact keeps the JSON model that the estimator was loaded from, if there is one, with its digest,
+        its encoder and its classifier of categories.
     exact_search
         How a KNN graph finds candidates: "plain" in float32, "quantised" in 8-bit integers, which is faster for many
         rows, or "auto". The answers are the same.
     target_opset
         ONNX opset of the graph, 17 to 21.
     embedding_model, embedding_dim
-        What the model was trained with: recorded for `modelpick.runtime.Requirements` and `FeatureBuilder`.
+        The embeddings that the model was trained with, recorded for `modelpick.runtime.Requirements` and
+        `FeatureBuilder`.
 
     Raises
     ------
     DocumentError
-        When embeddings of that width, alone or with the one-hot of a category, are not as wide as the model's vectors;
-        when embeddings of the document's category classifier are not, with it; when the graph is larger than a file may
-        be.
+        When embeddings of this width, alone or with the one-hot of a category, are not as wide as the model's vectors;
+        when embeddings of its classifier of categories, with the one-hot, are not; or when the graph is larger than a
+        file may be.
     """
     source, large = estimator.source_ if restorable else None, dict[str, Values]()
     model = _exported(estimator, large, ExactSearch(exact_search), target_opset)
@@ -79,7 +80,7 @@ def to_artifact(
 def _exported(
     estimator: Estimator, large: dict[str, Values], exact_search: ExactSearch, target_opset: int
 ) -> ModelProto:
-    """Export the graph, without the values of large tensors: these are put into the dict."""
+    """Export the graph without the values of large tensors, which are put into the dict."""
     options = {LARGE_TENSORS: large, "exact_search": exact_search}
     exported = copy(estimator)
     model: ModelProto = to_onnx(
@@ -96,7 +97,7 @@ def _exported(
 
 
 def _described(estimator: Estimator, source: Source | None) -> dict[str, Any]:
-    """Return the entries that say what the estimator is."""
+    """Return the entries that describe the estimator."""
     return {
         Entry.FORMAT_VERSION: ARTIFACT_FORMAT,
         Entry.ALGORITHM: estimator.row.algorithm,
@@ -110,7 +111,7 @@ def _described(estimator: Estimator, source: Source | None) -> dict[str, Any]:
 
 
 def _embeddings(n_features_in: int, model: str | None, dim: int | None) -> dict[str, Any]:
-    """Return the entries that say which embeddings the model was trained with, as far as that is known."""
+    """Return the entries on the embeddings that the model was trained with, as far as they are known."""
     if dim is not None and (dim < 1 or n_features_in not in (dim, dim + len(CATEGORIES))):
         raise DocumentError(
             f"embedding_dim: expected {n_features_in} features, or {len(CATEGORIES)} fewer with categories, got {dim}"
@@ -120,7 +121,7 @@ def _embeddings(n_features_in: int, model: str | None, dim: int | None) -> dict[
 
 
 def _open_inputs(model: ModelProto) -> None:
-    """Let a caller override what a graph looks at, by initializers that are inputs as well."""
+    """Let callers override initializers of a graph by making them inputs too."""
     for tensor in model.graph.initializer:
         if tensor.name in _OVERRIDABLE:
             dims = [dim or None for dim in tensor.dims]
