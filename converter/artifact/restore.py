@@ -86,8 +86,7 @@ def _stored(contents: Contents) -> dict[str, Matrix]:
 
 
 def _parts(artifact: str | Path | bytes) -> Iterable[bytes]:
-    """Return the JSON model in parts, made as they are read: the text before the first vector, then each vector with
-    the text behind it."""
+    """Yield the JSON model in parts: the text before the first vector, then each vector with the text behind it."""
     name, contents = _read(artifact)
     texts = contents.model.properties
     if PREFIX + Entry.DOCUMENT not in texts:

@@ -1,1 +1,1 @@
-"""What graphs of several algorithms share; each algorithm writes its own, see `modelpick.converter.algorithms`."""
+"""Parts that graphs of several families share; families write their graphs in `modelpick.converter.algorithms`."""

@@ -1,7 +1,7 @@
 """The one builder of ONNX graphs: nodes and constants, branches and their outputs.
 
-It appends to a list of nodes and a list of initializers, and leaves to others what these become: skl2onnx makes a graph
-of those of an estimator, see `exporting`, and those of an encoder stand around the graph of its folder.
+It appends to a list of nodes and a list of initializers. For an estimator, skl2onnx makes a graph from the lists, see
+`exporting`; for an encoder, the lists belong to the graph of its folder.
 """
 
 from collections.abc import Mapping, MutableSequence, Sequence
@@ -18,9 +18,9 @@ from .tensors import LARGE, Values, are_single, in_type
 
 FLOAT, DOUBLE = TensorProto.FLOAT, TensorProto.DOUBLE
 UINT8, INT64, BOOL = TensorProto.UINT8, TensorProto.INT64, TensorProto.BOOL
-# Option of every estimator: a dict that takes the values of large tensors, by name, which the graph then lacks.
+# Option of all estimators: a dict that takes the values of large tensors by name, instead of the graph.
 LARGE_TENSORS = "large_tensors"
-# Opset from which on axes are an input instead of an attribute.
+# The opset from which on axes are an input instead of an attribute.
 _AXES_ARE_INPUTS = {"ReduceSum": 13, "ReduceL2": 18, "ReduceMax": 18}
 
 
@@ -42,7 +42,7 @@ KINDS = {
 
 
 class Names(Protocol):
-    """Makes names that nothing else in a graph has."""
+    """Makes unique names in a graph."""
 
     def constant(self, hint: str) -> str:
         """Name an initializer."""
@@ -55,18 +55,18 @@ class Names(Protocol):
 
 
 class Graph:
-    """Appends nodes and initializers to those of a graph; a node is called like a function.
+    """Appends nodes and initializers to a graph; a node is added like a call of a function.
 
     Parameters
     ----------
     nodes, initializers
-        What is appended to.
+        Lists to append to.
     opset
         Version of the operators.
     names
-        What names them.
+        Makes names of nodes and values.
     options
-        What a caller of the exporter may set for an estimator, by name.
+        Options that a caller of the exporter set for an estimator, by name.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Graph:
         self._large: dict[str, Values] | None = options.get(LARGE_TENSORS)
 
     def initializer(self, name: str, value: npt.NDArray[Any], dtype: npt.DTypeLike | None = None) -> str:
-        """Add an initializer of a name that nothing else has, of the value's type or another, and return the name."""
+        """Add an initializer under exactly this name, with the value's type or another, and return the name."""
         values = Values(value, np.dtype(value.dtype if dtype is None else dtype))
         if self._large is not None and len(values) >= LARGE:
             self._large[name] = values
@@ -93,29 +93,30 @@ class Graph:
         return name
 
     def constant(self, hint: str, value: npt.NDArray[Any], dtype: npt.DTypeLike | None = None) -> str:
-        """Add an initializer, of the value's type or another, and return its name: the hint, where that is free.
+        """Add an initializer, with the value's type or another, and return its name: the hint, where it is free.
 
-        Past ``add_initializer`` of skl2onnx, which would make one of equal ones: some are read or overridden by name.
+        This does not use ``add_initializer`` of skl2onnx, which merges equal initializers: some initializers are read
+        or overridden by name.
         """
         return self.initializer(self._names.constant(hint), value, dtype)
 
     def nodes(self, op_type: str, inputs: Sequence[str], outputs: int, *names: str, **attributes: Any) -> list[str]:
-        """Add a node of several outputs and return their names, of which the first may be given."""
+        """Add a node with several outputs and return their names; the first name may be given."""
         found = [*names, *(self._names.output(op_type) for _ in range(outputs - len(names)))]
         node = helper.make_node(op_type, inputs, found, self._names.node(op_type, found[0]), **attributes)
         self.proto_nodes.append(node)
         return found
 
     def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node of one output and return its name."""
+        """Add a node with one output and return the output's name."""
         return self.nodes(op_type, inputs, 1, **attributes)[0]
 
     def output(self, name: str, op_type: str, *inputs: str, **attributes: Any) -> None:
-        """Add a node of one output, of a name that nothing else has."""
+        """Add a node with one output of the given name."""
         self.nodes(op_type, inputs, 1, name, **attributes)
 
     def branch(self) -> "Graph":
-        """Start the graph of a branch of an ``If``: it sees this graph's names, and adds constants to it."""
+        """Start the graph of a branch of an ``If``, which reads this graph's values, and adds its constants to it."""
         return Graph([], self._initializers, self._opset, self._names, self._options)
 
     def choose(
@@ -160,7 +161,7 @@ class Graph:
         outputs, kinds
             Output names -> their full names, and their types.
         branch, results
-            The branch, and output names -> its results; without it, these outputs are empty.
+            The branch, and output names -> its results. Where the branch is not run, these outputs are empty.
         """
         empty = self.branch()
         of_results = [kinds[name] for name in results]
@@ -178,16 +179,16 @@ class Graph:
         return self.constant("empty", np.empty((0,) * kind.rank, helper.tensor_dtype_to_np_dtype(kind.element_type)))
 
     def argmax_with_margin(self, scores: str, count: int, largest: int, margin: str, outputs: dict[str, str]) -> None:
-        """Output the best of scores, (b, count), as `Output.CANDIDATE`; whether it is proven, as `Output.CERTAIN`.
+        """Output the best of scores, (b, count), as `Output.CANDIDATE`, and whether it is proven, as `Output.CERTAIN`.
 
         Parameters
         ----------
         scores, count
-            Their name, and how many there are for a query.
+            Name of the scores, and their number for a query.
         largest
             1 where the largest score is the best, 0 where the lowest is.
         margin
-            Name of how far the best must be from the second to be proven, float64, (b,).
+            Name of the margin by which the best must differ from the second to be proven, float64, (b,).
         """
         if count == 1:
             self.output(outputs[Output.CANDIDATE], "ArgMax", scores, axis=1, keepdims=0)
@@ -206,11 +207,11 @@ class Graph:
         return str(self._options.get(name, default))
 
     def stored_exactly(self, name: str, values: npt.NDArray[np.float64]) -> str:
-        """Add an initializer of float32 where that holds every value exactly, else of float64."""
+        """Add an initializer of float32 where float32 holds each value exactly, else of float64."""
         return self.constant(name, values, np.float32 if are_single(values) else np.float64)
 
     def in_float32(self, name: str, values: npt.NDArray[Any]) -> str:
-        """Add an initializer of float32 that holds the values rounded, or infinity where they overflow."""
+        """Add an initializer of float32 with the values rounded, or infinity where they overflow."""
         return self.constant(name, values, np.float32)
 
     def single_number(self, value: float) -> str:

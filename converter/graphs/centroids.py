@@ -1,4 +1,4 @@
-"""The nearest centroid: a float32 search that mostly proves it, and distances in float64."""
+"""The nearest centroid: a search in float32 that usually proves it, and distances in float64."""
 
 from typing import NamedTuple
 
@@ -13,25 +13,26 @@ from .margins import Margin, needed_margin
 
 Matrix = npt.NDArray[np.float64]
 OUTPUTS = {Output.DISTANCE: "double", Output.CLUSTER: "index", Output.ESTIMATE: "float"}
-# Queries more than `FARTHEST` times as long as the longest centroid are not searched for: float64 rounds distances too.
+# Queries more than `FARTHEST` times as long as the longest centroid are not searched for: their distances are rounded
+# in float64 too.
 FARTHEST = 2.0**10
 # Centroids are moved where that makes the longest more than `FAR` times shorter.
 FAR = 1.5
 
 
 class Nearest(NamedTuple):
-    """Names of what `add_nearest` computes in the refined branch."""
+    """Names of the results of `add_nearest` in the refined branch."""
 
     distances: str
     """Float64, (b, c)."""
     cluster: str
-    """The nearest centroid by them, int64, (b,)."""
+    """The nearest centroid by these distances, int64, (b,)."""
 
 
 def add_nearest(
     graph: Graph, refined: Graph, features: str, centroids: Matrix, stored_as: str, estimate: str, margin_as: str
 ) -> Nearest:
-    """Write a float32 search that mostly proves the nearest centroid, and distances to all centroids in float64.
+    """Write a search in float32 that usually proves the nearest centroid, and distances to all centroids in float64.
 
     ::
 
@@ -43,7 +44,7 @@ def add_nearest(
     ``distance_j = sqrt(sum_i (q_i - c_ji)^2)``; the difference gives equidistant centroids equal distances. ArgMin
     takes the first. The estimate is the expanded square with its sign reversed, without the terms that all centroids
     share: ``2 q.(c_j - m) - (|c_j|^2 - |m|^2)``, where m is zero, or the mean of centroids that lie far from zero for
-    their spread. Queries that the margin does not prove are for the caller to refine.
+    their spread. The caller refines queries that the margin does not prove.
 
     Parameters
     ----------
@@ -54,11 +55,11 @@ def add_nearest(
     centroids, stored_as
         Shape (c, d), and the initializer that holds them.
     estimate, margin_as
-        Full name of the output of estimates, and the initializer of the margin that they need.
+        Full name of the output of estimates, and the initializer of their margin.
     """
     values = np.asarray(centroids, dtype=np.float64)
     stored = graph.stored_exactly(stored_as, values)
-    # Sums of the same squares may differ in their last bits: identical centroids are measured once.
+    # Sums of the same squares may differ in their last bits. Therefore identical centroids are measured once.
     groups = row_groups(values)
     first = np.unique(groups, return_index=True)[1]
     distinct = refined.node("Gather", stored, refined.constant("distinct", first), axis=0)
@@ -76,7 +77,7 @@ def add_nearest(
 
 
 def _searched(centroids: Matrix) -> tuple[Matrix, Matrix]:
-    """Move centroids that lie far from zero: what products are taken with, (c, d), and what is added to these, (c,)."""
+    """Move centroids that lie far from zero; returns the factors of products, (c, d), and the terms to add, (c,)."""
     mean = centroids.mean(axis=0)
     moved = centroids - mean
     with np.errstate(over="ignore"):
@@ -91,7 +92,7 @@ def _longest(vectors: Matrix) -> float:
 
 
 def _margin(centroids: Matrix, searched: Matrix, bias: Matrix) -> Margin:
-    """Bound the margin, to which the error of squares in float64 is added: a share of ``(|q| + longest)^2``."""
+    """Return the margin plus the error of squares in float64, which is a share of ``(|q| + longest)^2``."""
     with np.errstate(over="ignore", invalid="ignore"):
         needed, longest = needed_margin([(2.0 * searched, bias)]), _longest(centroids)
         share = (centroids.shape[1] + 16) * 2.0**-50

@@ -1,8 +1,8 @@
 """Searches for the nearest of the distinct rows: approximate scores, with a proven bound on their error.
 
 A search ranks rows by ``s_j ~ f^2 (|x_j - c|^2 - 2 (q - c).(x_j - c))``. The centre c is zero unless the rows lie far
-from zero for their spread, and the factor f is 1 unless they are too large to square in float32. Below, x and q stand
-for rows and queries so moved and scaled, ``L = max |x_j|``, ``u = 2^-24`` and ``gamma_n = n u / (1 - n u)``.
+from zero for their spread, and the factor f is 1 unless they are too large to square in float32. Below, x and q are the
+moved and scaled rows and queries, ``L = max |x_j|``, ``u = 2^-24`` and ``gamma_n = n u / (1 - n u)``.
 
 *Plain*, in float32: Gemm and TopK. Whatever the order of summation, the error of ``s_j`` is at most
 ``gamma_n (2 |q| |x_j| + |x_j|^2)``, where n is the number of roundings on the longest path (N. Higham, Accuracy and
@@ -10,12 +10,12 @@ Stability of Numerical Algorithms, 2nd ed., section 3.1, with Cauchy-Schwarz for
 ``2 |q| L <= |q|^2 + L^2``, that is at most ``E = gamma_n (|q|^2 + 2 L^2)``.
 
 *Quantised*, in 8-bit integers, for one query, see `integer_search`. Many queries share one reading of the rows, and are
-searched for as above, except that rows are the first factor of the product: onnxruntime then reads them where they are,
-instead of packing a copy of them. At most `TOGETHER` queries are searched for in one run. Where no cache holds the
-rows, more than `MANY` queries take less time as the first factor, though the session then packs rows anew for each run.
+searched for in float32, with the rows as the first factor of the product: onnxruntime then reads the rows in place
+instead of packing a copy. At most `TOGETHER` queries are searched for in one run. Where no cache holds the rows, more
+than `MANY` queries take less time as the first factor, though the session then packs rows anew for each run.
 
-A query so long that its scores could overflow is clipped; ``gamma_n |q|^2`` alone exceeds every score then, so that
-nothing is proven for it.
+A query whose scores could overflow is clipped. Then ``gamma_n |q|^2`` alone exceeds every score, so that nothing is
+proven for the query.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from .builder import FLOAT, Graph
 from .integer_search import add_integer_search, plan
 from .rows import Rows
 
-# More rows than wanted, so that the scores separate those near the last.
+# Additional candidates, so that the scores separate the rows near the last wanted one.
 SPARE = 4
 LARGEST_SCORE = 1e37
 # At most `SINGLES` queries take about as long one by one in integers as together in float32. At most `TOGETHER` queries
@@ -41,7 +41,7 @@ SINGLES, TOGETHER, MANY, BEYOND_CACHES = 5, 32, 64, 2**25
 
 
 class ExactSearch(StrEnum):
-    """How candidates are found; "auto" takes what is likely to be faster."""
+    """How candidates are found; "auto" takes the way that is likely to be faster."""
 
     auto = "auto"
     plain = "plain"
@@ -52,7 +52,7 @@ class Search(NamedTuple):
     """Names in the graph."""
 
     scores: str
-    """Float32, (b, c), ascending; no row but the candidates scores below the last."""
+    """Scores, float32, (b, c), ascending; rows that are no candidates score at least as high as the last."""
     candidates: str
     """Distinct rows, int64, (b, c)."""
 
@@ -102,28 +102,28 @@ def add_search(
 
 
 class Product(NamedTuple):
-    """What scores are made of."""
+    """The operands of scores."""
 
     query: str
     """Name of the queries, float32, (b, d)."""
     rows: Rows
     searched: str
-    """Name of the rows as they are searched, see `Rows.searched`."""
+    """Name of the searched rows, see `Rows.searched`."""
     norms: str
-    """Name of their squared norms, float32, (u,)."""
+    """Name of the rows' squared norms, float32, (u,)."""
     size: str
-    """Name of how many candidates are wanted."""
+    """Name of the number of wanted candidates."""
 
 
 def _queries_first(graph: Graph, product: Product, found: Sequence[str] = ()) -> list[str]:
-    """Return the lowest scores in float32, ascending, (b, c), and their rows; under the names of outputs, if given."""
+    """Return the lowest scores in float32, ascending, (b, c), and their rows, under the names of outputs if given."""
     query, rows, searched, norms, size = product
     scores = graph.node("Gemm", query, rows.single(graph, searched), norms, alpha=-2.0, transB=1)
     return graph.nodes("TopK", [scores, size], 2, *found, axis=1, largest=0, sorted=1)
 
 
 def _rows_first(graph: Graph, product: Product, found: Sequence[str] = ()) -> list[str]:
-    """Return the same by a product that has the rows as its first factor."""
+    """Return the lowest scores and their rows by a product whose first factor is the rows."""
     query, rows, searched, norms, size = product
     column = graph.node("Unsqueeze", norms, graph.constant("column_axis", np.array([1])))
     scores = graph.node("Gemm", rows.single(graph, searched), query, column, alpha=-2.0, transB=1)

@@ -1,4 +1,4 @@
-"""What is between the builder and skl2onnx, which exports estimators: registration, names, and the order of nodes."""
+"""The link between the builder and skl2onnx, which exports estimators: registration, names, and the order of nodes."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ _VARIABLES: Mapping[int, Any] = {
     INT64: Int64TensorType,
     BOOL: BooleanTensorType,
 }
-# Makes a choice wait for a value that only nodes of its branches read.
+# An operator that makes an ``If`` wait for a value that only nodes of its branches read.
 _WAIT = "CastLike"
 
 
@@ -91,7 +91,7 @@ def register(
 
 
 def _waiting(nodes: Iterable[NodeProto], names: _ScopeNames) -> list[NodeProto]:
-    """Let choices wait for what their branches read: skl2onnx sorts nodes by their inputs, and looks into no branch."""
+    """Let each ``If`` wait for the values that its branches read: skl2onnx sorts nodes by their own inputs only."""
     waiting = Graph([], [], 0, names)
     made: set[str] = set()
     for node in nodes:
@@ -115,9 +115,9 @@ def _read_in(graph: GraphProto) -> set[str]:
 
 
 def drop_waiting(graph: GraphProto) -> None:
-    """Let choices read their conditions directly, once nodes are in order.
+    """Let each ``If`` read its condition directly, once nodes are in order.
 
-    Where a condition is constant, onnxruntime then puts the branch in place of the choice.
+    Where a condition is constant, onnxruntime then replaces the ``If`` by its branch.
     """
     conditions: dict[str, str] = {}
     kept = []

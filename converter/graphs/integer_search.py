@@ -1,6 +1,6 @@
-"""A search in 8-bit integers for the candidates of one query, and the bound on what the integers add to the error.
+"""A search in 8-bit integers for the candidates of one query, and the bound on the error that integers add.
 
-`modelpick.runtime.search.integers` scores the best of what it finds in float32::
+`modelpick.runtime.search.integers` scores the best candidates in float32::
 
     query ─┬─ Gather heavy columns ─ Gemm ──────────────────────────────────────┐
            └─ Mul light ─ Div s ─┬─ Round ───────────┬─ MatMulInteger ─ MatMul ─ Add ─ TopK ─ integer_score,
@@ -8,11 +8,11 @@
 
 A row's light columns are ``x^ = a_j w_j`` with integers ``|w| <= 127``; a query's are ``q^ = s (v + v' / 126)`` with
 integers ``|v|, |v'| <= 63``, shifted by 64 to be unsigned: products of two neighbours then add up within 16 bits, in
-which processors without VNNI instructions sum them. Few heavy columns, such as one-hot categories behind an embedding,
-would take up the range of all others: they stay in float32. From ``q.x = q^.x^ + q.(x - x^) + (q - q^).x^``,
-Cauchy-Schwarz, and at most half a level between a number and what stands for it, the integers add at most
-``2 (|q| max |x_j - x^_j| + s sqrt(d) / 252 max |x^_j|)`` to the error, over the light columns. The scale s is a 63rd of
-the query's largest number, and so at most of its length.
+which processors without VNNI instructions sum them. A few heavy columns, such as one-hot categories behind an
+embedding, would use up the range of all others. Therefore they stay in float32. From ``q.x = q^.x^ + q.(x - x^) + (q -
+q^).x^``, Cauchy-Schwarz, and a rounding of at most half a level, it follows that the integers add at most ``2 (|q| max
+|x_j - x^_j| + s sqrt(d) / 252 max |x^_j|)`` to the error, over the light columns. The scale s is a 63rd of the query's
+largest number, and so at most of its length.
 """
 
 from collections.abc import Mapping
@@ -32,11 +32,11 @@ INTEGER_OUTPUTS: Mapping[str, str] = {Output.INTEGER_SCORE: "float", Output.INTE
 ROW_LEVELS, QUERY_LEVELS, REST_LEVELS, ZERO_POINT = 127, 63, 126, 64
 # A column is heavy where its largest value exceeds the median column's more than `HEAVY` times.
 HEAVY = 4.0
-# Bounds are raised by this share, which is far above the roundings of levels and scales in float32.
+# Bounds are raised by this share, which is far above the rounding of levels and scales in float32.
 SLACK = 1e-3
-# Rows that are quantised at once: they fit the processor's caches.
+# Number of rows that are quantised at once: they fit the processor's caches.
 QUANTISED_AT_ONCE = 128
-# Candidates are counted on `SAMPLE` rows, so that they suffice for `SAMPLE_SHARE` of them.
+# The number of candidates is chosen on `SAMPLE` rows, so that it suffices for the share `SAMPLE_SHARE` of them.
 SAMPLE, SAMPLE_SHARE, SAMPLE_MARGIN, CANDIDATE_STEP = 64, 0.99, 1.2, 16
 # Microseconds that a search takes: per byte of all rows, where they fit caches of `CACHE` bytes and where they do not;
 # per byte of a candidate; and for all else in integers. Measured, see benchmarks/README.md.
@@ -47,23 +47,23 @@ class Quantised(NamedTuple):
     """Rows as integers: ``light * row ~ scale * integers``."""
 
     light: npt.NDArray[np.bool_]
-    """Which columns are not heavy, shape (d,)."""
+    """Mask of the columns that are not heavy, shape (d,)."""
     integers: npt.NDArray[np.int8]
     """Shape (u, d)."""
     scales: Matrix
     """Shape (u,)."""
     row_error: float
-    """Length of the longest difference between a row's light columns and what the integers stand for."""
+    """Largest distance between a row's light columns and their value in integers."""
     row_norm: float
-    """Length of the longest row that the integers stand for."""
+    """Length of the longest row in integers."""
 
     @property
     def heavy(self) -> npt.NDArray[np.int64]:
-        """The other columns, int64, (heavy,)."""
+        """The heavy columns, int64, (heavy,)."""
         return np.flatnonzero(~self.light)
 
     def error_slope(self) -> float:
-        """Bound what integers add to a score's error, as a multiple of ``|q|``."""
+        """Return a bound on the error that integers add to a score, as a multiple of ``|q|``."""
         of_query = np.sqrt(len(self.light)) / (2 * REST_LEVELS * QUERY_LEVELS) * self.row_norm
         return float(2.0 * (1.0 + SLACK) * (self.row_error + of_query))
 
@@ -73,9 +73,9 @@ class Integers(NamedTuple):
 
     parts: Quantised
     slope: float
-    """It adds at most ``slope * |q|`` to the error of a score, over the light columns of q."""
+    """The search adds at most ``slope * |q|`` to the error of a score, over the light columns of q."""
     candidates: int
-    """Number of candidates that it finds."""
+    """Number of candidates that the search finds."""
 
 
 def plan(rows: Rows, wanted: int, kept: int, if_faster: bool) -> Integers | None:
@@ -86,9 +86,9 @@ def plan(rows: Rows, wanted: int, kept: int, if_faster: bool) -> Integers | None
     rows
         Distinct rows.
     wanted, kept
-        How many of them are wanted, and how many candidates the search in float32 keeps.
+        Number of wanted rows, and number of candidates that the search in float32 keeps.
     if_faster
-        Whether there is none where float32 is likely to be faster.
+        Whether to plan a search only where it is likely to be faster than float32.
     """
     if kept >= rows.count:
         return None
@@ -101,7 +101,7 @@ def plan(rows: Rows, wanted: int, kept: int, if_faster: bool) -> Integers | None
 
 
 def needed_candidates(rows: Rows, parts: Quantised, slope: float, wanted: int) -> int:
-    """Count how many of the lowest integer scores prove nearly every query.
+    """Return how many of the lowest integer scores are needed to prove nearly all queries.
 
     Some rows of the model serve as queries. For each of them, the candidates are the other rows that the bound cannot
     exclude.
@@ -139,7 +139,7 @@ def add_integer_search(
     query, norms
         Names of the query in float32, and of the squared norms of the rows.
     rows, integers
-        Distinct rows, and what is planned.
+        Distinct rows, and the planned search.
     outputs
         Outputs -> their full names.
     """
@@ -164,7 +164,7 @@ def _lowest(graph: Graph, query: str, norms: str, rows: Rows, integers: Integers
     whole = graph.node("Round", levels)
     rest = graph.node("Mul", graph.node("Sub", levels, whole), graph.single_number(REST_LEVELS))
     both = graph.node("Concat", whole, rest, axis=1)
-    # The cast rounds down, and what is added makes of that rounding to the nearest.
+    # The cast rounds down; the added half turns this into rounding to the nearest.
     unsigned = graph.node("Cast", graph.node("Add", both, graph.single_number(ZERO_POINT + 0.5)), to=UINT8)
     weights = graph.constant("search_integers", parts.integers.T)
     zero_point = graph.constant("search_zero_point", np.array(ZERO_POINT, dtype=np.uint8))
@@ -196,7 +196,7 @@ def quantise(rows: Matrix) -> Quantised:
     for start in range(0, len(rows), QUANTISED_AT_ONCE):
         block = slice(start, start + QUANTISED_AT_ONCE)
         kept = rows[block] * light
-        # Float32, as in the graph: what the integers stand for must be the same in both.
+        # Float32, as in the graph: integers must have the same values in both.
         scales[block] = in_type(np.abs(kept).max(axis=1) / ROW_LEVELS, np.float32)
         levels = kept / np.where(scales[block] > 0, scales[block], 1.0)[:, None]
         integers[block] = np.clip(np.rint(levels), -ROW_LEVELS, ROW_LEVELS)

@@ -1,9 +1,9 @@
 """The Gaussian kernel of queries and support vectors, ``exp(-gamma |x - sv|^2)``, in a graph.
 
-``|x - sv|^2 = |x|^2 + |sv|^2 - 2 x.sv`` costs one Gemm; where cancellation in that could be seen, the square is taken
-of the differences. The products are most of the work: summed in float32 each is off by at most ``gamma_n |x| |sv|``,
-see `exact_search`, so that a bound e on the error of the square makes the kernel's value K wrong by at most
-``K (exp(gamma e) - 1)``, from where a machine's score is bounded.
+``|x - sv|^2 = |x|^2 + |sv|^2 - 2 x.sv`` costs one Gemm. Where cancellation in this sum could be seen, the square is
+computed from the differences. The products are most of the work. Summed in float32, the error of each is at most
+``gamma_n |x| |sv|``, see `exact_search`. A bound e on the error of the square bounds the error of the kernel's value K
+by ``K (exp(gamma e) - 1)``, which bounds the error of a machine's score.
 """
 
 from typing import NamedTuple
@@ -18,16 +18,17 @@ from .rows import roundings
 from .unit_length import Scaled
 
 Matrix = npt.NDArray[np.float64]
-# A square expanded, of lengths up to L, is off by a few 2^-53 L^2: below, kernels are by less than 1e-10.
+# The error of an expanded square of lengths up to L is a few 2^-53 L^2. Below this value of gamma L^2, the error of
+# kernels is less than 1e-10.
 STEEP = 1e5
-# Longer support vectors overflow float32.
+# Longer support vectors than this overflow float32.
 LONGEST = 1e15
-# Bounds on errors are raised by this share, far above the roundings in their own computation.
+# Bounds on errors are raised by this share, far above the rounding in their own computation.
 BOUND_SLACK = 1e-6
 
 
 class SupportVectors(NamedTuple):
-    """Names of what the kernels of some support vectors are computed from."""
+    """Names of the values from which kernels are computed."""
 
     vectors: str
     """Initializer `Stored.SUPPORT_VECTORS`, (s, d)."""
@@ -38,7 +39,7 @@ class SupportVectors(NamedTuple):
 
 
 def stored_support_vectors(graph: Graph, vectors: Matrix, gammas: Matrix) -> SupportVectors:
-    """Add support vectors, (s, d), with a gamma each, (s,)."""
+    """Add support vectors, (s, d), each with a gamma, (s,)."""
     return SupportVectors(
         vectors=graph.stored_exactly(Stored.SUPPORT_VECTORS, vectors),
         norms=graph.constant("support_norms", np.einsum("ij,ij->i", vectors, vectors)),
@@ -64,7 +65,7 @@ def can_expand(gamma: float, longest: float) -> bool:
     Parameters
     ----------
     gamma
-        The largest one.
+        The largest gamma.
     longest
         Norm of the longest support vector.
     """
@@ -90,19 +91,20 @@ def _kernel(graph: Graph, squares: str, support: SupportVectors) -> str:
 
 
 def without_vanished(graph: Graph, kernels: str) -> str:
-    """Set kernels to 0, float64, (b, s), that are below the lowest normal number.
+    """Set kernels, float64, (b, s), to 0 where they are below the lowest normal number.
 
-    The exponential of older onnxruntime ends there instead of at 0, which the sign of a sum of nothing else would show.
+    The exponential of older onnxruntime never falls below that number, which would give a wrong sign to a sum of such
+    kernels alone.
     """
     lowest = graph.constant("lowest_normal", np.array(2.0 * np.finfo(np.float64).tiny))
     return graph.node("Where", graph.node("Greater", kernels, lowest), kernels, graph.constant("zero", np.array(0.0)))
 
 
 def error_shares(vectors: Matrix, gammas: Matrix) -> Matrix:
-    """Bound the error of each kernel by products in float32, as a share of its value, for queries of unit length: (s,).
+    """Return bounds on the relative error of kernels by products in float32, for queries of unit length: (s,).
 
-    The product with a support vector is off by at most ``e = gamma_n |sv|``, its square by 2 e, and the kernel by
-    ``exp(2 gamma e) - 1`` of its value.
+    The error of the product with a support vector is at most ``e = gamma_n |sv|``, that of the square 2 e, and the
+    relative error of the kernel ``exp(2 gamma e) - 1``.
     """
     lengths = np.linalg.norm(vectors, axis=1)
     relative, absolute = roundings(vectors.shape[1])

@@ -1,13 +1,13 @@
-"""By how much the best of some choices must exceed the second, by scores of dense layers in float32, to be proven.
+"""The margin by which the best choice must exceed the second to be proven, by scores of dense layers in float32.
 
-A chain of dense layers with a ReLU between each two maps a query q to a score for each choice; of centroids or linear
-classifiers it is a single layer. In float32 a sum of products and a bias, in whatever order it is taken, is off by at
-most ``gamma (|w| |h| + |b|)``, see `modelpick.converter.graphs.exact_search`, where h is what the layer is given. For
-the layer's whole output that is ``gamma (F |h| + |b|)`` in length, F being the Frobenius norm of its weights. What the
-layer is given is itself off, by e, which the layer passes on as ``N e`` at most, N being its spectral norm; a ReLU
-makes no difference of two vectors longer. As ``|h|`` is at most ``N |h'| + |b|``, h' being what the layer before was
-given, all of these are bounded by straight lines of ``|q|``. Two scores that differ by more than they may be off by,
-``|w_i - w_j| e`` and twice the last layer's own error, are in the order of the true ones.
+A chain of dense layers with a ReLU between each two maps a query q to a score for each choice; centroids and linear
+classifiers are a single layer. Let h be the input of a layer. In float32 the error of a sum of products and a bias, in
+any order, is at most ``gamma (|w| |h| + |b|)``, see `modelpick.converter.graphs.exact_search`. The length of the error
+of the layer's whole output is at most ``gamma (F |h| + |b|)``, F being the Frobenius norm of its weights. An error e of
+the input adds at most ``N e`` to the output, N being the spectral norm; a ReLU does not lengthen differences. As
+``|h|`` is at most ``N |h'| + |b|``, h' being the input of the layer before, all of these bounds are straight lines of
+``|q|``. Two scores have the order of the true scores if they differ by more than ``|w_i - w_j| e`` plus twice the last
+layer's own error.
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ from scipy.spatial.distance import pdist
 from .rows import roundings
 
 Matrix = npt.NDArray[np.float64]
-# Sums of products up to this do not overflow float32.
+# Sums of products up to this value do not overflow float32.
 LARGEST = 1e37
-# Bounds are raised by this share, far above the roundings in their own computation, and above those of the same layers
-# in float64, which decide what is right.
+# Bounds are raised by this share, far above the rounding in their own computation, and above the rounding of the same
+# layers in float64, which are the reference.
 SLACK = 1e-6
 
 
@@ -43,7 +43,7 @@ class Line(NamedTuple):
 
 
 class Margin(NamedTuple):
-    """The best of some choices is proven where it exceeds the second by more than ``slope * |q| + constant``."""
+    """The best choice is proven where it exceeds the second by more than ``slope * |q| + constant``."""
 
     slope: float
     constant: float
@@ -54,12 +54,12 @@ class Margin(NamedTuple):
 
 
 def needed_margin(layers: Sequence[tuple[Matrix, Matrix]]) -> Margin:
-    """Bound how far float32 scores of two choices can be apart while their true scores are in the other order.
+    """Return the largest difference of two float32 scores whose true scores may be in the other order.
 
     Parameters
     ----------
     layers
-        Weights, (out, in), and bias, (out,), of each layer. Where float32 cannot hold them, nothing is ever proven.
+        Weights, (out, in), and bias, (out,), of each layer. Where float32 cannot hold them, nothing is proven.
     """
     values, error, longest = Line(1.0, 0.0), Line(0.0, 0.0), LARGEST
     with np.errstate(over="ignore", invalid="ignore"):
@@ -67,7 +67,7 @@ def needed_margin(layers: Sequence[tuple[Matrix, Matrix]]) -> Margin:
             given = values.plus(error)
             rows, biases = np.linalg.norm(weights, axis=1), np.abs(bias)
             reach = _reach(given.times(float(rows.max())), float(biases.max()))
-            longest = float(np.minimum(longest, reach))  # NaN where these overflow: nothing is below it
+            longest = float(np.minimum(longest, reach))  # NaN where norms overflow: nothing is below it
             relative, absolute = roundings(weights.shape[1])
             own = _own(given, relative, absolute, float(rows.max()), float(biases.max()), 1.0)
             apart = float(pdist(weights).max(initial=0.0))
@@ -81,17 +81,17 @@ def needed_margin(layers: Sequence[tuple[Matrix, Matrix]]) -> Margin:
 
 
 def _moved(bound: float, share: float) -> float:
-    """Move a bound by a share, to a number of few digits: processors and threads add up in other orders."""
+    """Raise a bound by a share, and round it to few digits: processors and threads add up in different orders."""
     return float(f"{bound * (1.0 + share):.7e}") * (1.0 + share)
 
 
 def _own(given: Line, relative: float, absolute: float, weights: float, bias: float, outputs: float) -> Line:
-    """Bound the error of a layer's own sums, of weights and a bias of such norms, see `roundings`."""
+    """Return a bound on the error of a layer's own sums, given the norms of its weights and bias, see `roundings`."""
     constant = Line(0.0, relative * bias + absolute * outputs * (1.0 + weights))
     return given.times(relative * weights + absolute * outputs).plus(constant)
 
 
 def _reach(products: Line, bias: float) -> float:
-    """Return the length up to which sums of such products and a bias stay below `LARGEST`."""
+    """Return the length of inputs up to which the layer's sums stay below `LARGEST`."""
     room = LARGEST - bias - products.constant
     return room / products.slope if products.slope > 0.0 else LARGEST * (room > 0.0)

@@ -9,23 +9,23 @@
                          │                                                         │
                    sum of squares ─ TopK ─ neighbours (b, k) ─ k-th distance ─ certified (b, 1)
 
-Identical embeddings are searched once and expanded to their rows afterwards: ``members`` lists those rows of each
+Identical embeddings are searched once and expanded to their rows afterwards: ``members`` lists the rows of each
 distinct embedding that may count. Candidates are put in ascending order of row before the stable TopK by distance, so
-equal distances go to the lower row.
+that equal distances go to the lower row.
 
-`exact_search` ranks by an approximation of ``|x_j|^2 - 2 q.x_j = |q - x_j|^2 - |q|^2`` whose error is at most E, such
-that no row outside the candidates scores below the last of them. Queries and rows are moved alike if they lie far from
-zero, see `Rows`. Such a row's squared distance is therefore at least ``s_c - E + |q|^2``: where that exceeds the k-th
-exact one, no such row belongs to the k, and ``certified`` is true.
+`exact_search` ranks by an approximation of ``|x_j|^2 - 2 q.x_j = |q - x_j|^2 - |q|^2`` with an error of at most E, and
+no row outside the candidates scores below the last candidate. Queries and rows are moved alike if they lie far from
+zero, see `Rows`. Therefore the squared distance of a row outside is at least ``s_c - E + |q|^2``. Where this exceeds
+the k-th exact distance, no row outside belongs to the k nearest, and ``certified`` is true.
 
-What a caller may override, by initializers that are inputs as well:
+A caller may override these initializers, which are inputs too:
 
-- ``refine`` (bool): false leaves it at the search, and the neighbours are empty. The scores alone prove which rows are
-  the k nearest wherever two that follow one another are more than 2 E apart.
-- ``k`` (int64, shape (1,)): how many neighbours; of padding, beyond the last row, the distance is infinite.
+- ``refine`` (bool): false runs the search alone, and the neighbours are empty. The scores alone prove which rows are
+  the k nearest wherever two consecutive scores are more than 2 E apart.
+- ``k`` (int64, shape (1,)): number of neighbours; the distance of padding, beyond the last row, is infinite.
 - ``candidates`` (int64, shape (1,)): where ``certified`` is false, a caller asks for more, up to all distinct rows.
-- ``integers`` (bool): true searches in 8-bit integers as well, where there are any: see `exact_search`. All else leaves
-  that alone.
+- ``integers`` (bool): true also searches in 8-bit integers, where there are any, see `exact_search`. All other outputs
+  stay the same.
 """
 
 from collections.abc import Mapping
@@ -58,13 +58,13 @@ OPTIONS: Mapping[str, list[str]] = {"exact_search": list(ExactSearch)}
 def check_size(values: npt.NDArray[np.float64], metric: str = Metric.EUCLIDEAN) -> None:
     """Refuse distinct rows, (u, d), that no file can hold, before any work on them.
 
-    They are stored once, in float32 where that is exact; again, in float32, where the search needs them scaled to unit
-    length; and in 8-bit integers.
+    Rows are stored once, in float32 where float32 is exact; again, in float32, where the search needs them scaled to
+    unit length; and in 8-bit integers.
 
     Raises
     ------
     DocumentError
-        When they take more bytes than a file may have.
+        When the rows take more bytes than a file may have.
     """
     each = (4 if are_single(values) else 8) + (4 if metric != Metric.EUCLIDEAN else 0) + 1
     if values.size * each > LARGEST_FILE:
@@ -76,7 +76,7 @@ def check_size(values: npt.NDArray[np.float64], metric: str = Metric.EUCLIDEAN) 
 
 
 class Column(NamedTuple):
-    """Values of all rows, of which an output gives those of the neighbours."""
+    """Values of all rows; an output gives the values of the neighbours."""
 
     table: str
     """Name of the initializer."""
@@ -109,9 +109,9 @@ def add_neighbours(
     members
         Rows of each distinct row, see `group_members`.
     n_rows, k
-        Number of rows, and how many of them are wanted.
+        Number of rows, and number of neighbours.
     columns
-        Outputs that describe each neighbour -> what they are taken from.
+        Outputs that describe each neighbour -> the columns that they are taken from.
     """
     stored = graph.stored_exactly(Stored.ROWS, rows.values)
     query = add_directions(graph, features).product(graph) if rows.unit else features
@@ -145,8 +145,8 @@ def group_members(
 ) -> npt.NDArray[np.int64]:
     """List the rows of each group: int64, shape (n_groups, g).
 
-    Ascending: the first k rows of the group, of which no more can be among the k nearest, and the first row of each
-    model. Shorter lists are padded with the number of rows.
+    In ascending order: the first k rows of the group, since no more of its rows can be among the k nearest, and the
+    first row of each model. Shorter lists are padded with the number of rows.
     """
     order = np.argsort(groups, kind="stable")
     sizes = np.bincount(groups)
@@ -176,7 +176,7 @@ def _expand(
     """Expand groups to rows, in ascending order of row: squared distances and rows, (b, c * g)."""
     flat = graph.constant("flat", np.array([0, -1]))
     rows = graph.node("Gather", graph.constant(Table.MEMBERS, members), candidates, axis=0)
-    # A row whose distance overflows must still come before padding, which sorts after every row.
+    # Rows whose distance overflows must still come before padding, which sorts behind all rows.
     padding = graph.node("Equal", rows, graph.constant("no_row", np.array(n_rows)))
     distances = graph.node(
         "Where",
@@ -191,11 +191,11 @@ def _expand(
 
 
 def _certified(graph: Graph, moved: str, search: Search, nearest: str, rows: Rows) -> str:
-    """Prove per query, (b, 1), that no row outside the candidates belongs to the k nearest; moved as the rows are."""
+    """Return for each query, (b, 1), whether no row outside the candidates belongs to the k nearest."""
     last = graph.constant("last_column", np.array([-1]))
     outside = graph.node("Cast", graph.node("Gather", search.scores, last, axis=1), to=DOUBLE)
     farthest = graph.node("Gather", nearest, last, axis=1)
-    # Float64's own roundings, of at most d * 2^-53 each, are covered four times over.
+    # Float64's own rounding errors, of at most d * 2^-53 each, are covered four times over.
     slack = rows.width * 2.0**-51
     square = rows.factor**2
     q2, down = graph.squared_norm(moved), graph.constant("down", np.array(square * (1 - slack)))

@@ -1,4 +1,4 @@
-"""Distinct rows as a search needs them, and the bound on what float32 makes of their scores; see `exact_search`."""
+"""Distinct rows as a search needs them, and the bound on the error of their scores in float32; see `exact_search`."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,25 +11,25 @@ from .tensors import are_single
 
 Matrix = npt.NDArray[np.float64]
 UNIT = 2.0**-24
-# Roundings other than those of products and their sums: of both vectors, the norm, scales and the last additions.
+# Number of roundings except in products and their sums: of both vectors, the norm, scales and the last additions.
 EXTRA_ROUNDINGS = 16
-# Rows whose values are smaller need no factor.
+# Rows with smaller values than this need no factor.
 LARGEST_VALUE = 1e12
 # Rows are moved where that makes their largest squared norm more than `FAR` times smaller.
 FAR = 2.0
-# Squares of shorter vectors, and of differences between them, do not overflow float64.
+# Squares of vectors shorter than this, and of their differences, do not overflow float64.
 LONGEST = 1e153
 
 
 def roundings(products: int) -> tuple[float, float]:
-    """Bound the error of a sum ``x.y`` of products in float32: ``relative * |x| |y| + absolute * (1 + |y|)``."""
+    """Return the bound on the error of ``x.y`` in float32, ``relative * |x| |y| + absolute * (1 + |y|)``."""
     n = products + EXTRA_ROUNDINGS
-    # Products below float32's normal range lose absolute, not relative, accuracy.
+    # Products below float32's normal range have an absolute, not a relative, error.
     return n * UNIT / (1 - n * UNIT), n * 2.0**-124
 
 
 class Rows:
-    """Distinct rows, and the same moved and scaled so that float32 holds their squares well.
+    """Distinct rows, and the rows moved and scaled so that float32 holds their squares well.
 
     Parameters
     ----------
@@ -63,13 +63,13 @@ class Rows:
         self._are_single = self.scaled is not self.values or are_single(values)
 
     def moved(self, graph: Graph, features: str) -> str:
-        """Move float64 queries as the rows were moved; where rows were scaled to unit length, queries are already."""
+        """Move float64 queries as the rows were moved; queries are already scaled to unit length if rows were."""
         return (
             features if self.center is None else graph.node("Sub", features, graph.constant(Table.CENTER, self.center))
         )
 
     def searched(self, graph: Graph, stored: str) -> str:
-        """Return the name of the initializer that is searched: the stored one, unless rows were moved or scaled."""
+        """Return the name of the searched initializer: the stored rows, unless rows were moved or scaled."""
         return stored if self.scaled is self.values else graph.in_float32(Table.SEARCH_ROWS, self.scaled)
 
     def single(self, graph: Graph, searched: str) -> str:
@@ -77,16 +77,16 @@ class Rows:
         return searched if self._are_single else graph.node("Cast", searched, to=FLOAT)
 
     def error(self) -> tuple[float, float]:
-        """Bound the error of float32 scores, ``slope * |q|^2 + constant`` with q moved, not scaled: slope, constant."""
+        """Return slope and constant of the scores' error, ``slope * |q|^2 + constant`` with q moved, not scaled."""
         gamma, absolute = roundings(self.width)
         constant = 2 * gamma * self.longest**2 + absolute * (1 + self.longest)
-        # Distances that overflow float64 are equal in it, whatever the search finds.
+        # Distances that overflow float64 are equal in float64, whatever the search finds.
         return gamma * self.factor**2, constant if self.longest < LONGEST * self.factor else np.inf
 
     def integer_constant(self, heavy: int) -> float:
-        """Bound the constant of the error of scores in integers, and of the float32 scores that rank their candidates.
+        """Return the constant of the bound on scores in integers, and on the float32 scores that rank their candidates.
 
-        Norms are added to the products of the heavy columns in any order, and to those of all columns last.
+        Norms are added in any order to the products of heavy columns, and last to the products of all columns.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Large tensors, which a graph only names: their values go into the file as it is written, without a copy before."""
+"""Large tensors, which a graph only names: their values are written into the file directly, without a copy."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from onnx import TensorProto, helper
 
 # Bytes of the largest protocol buffer, which an ONNX file is.
 LARGEST_FILE = 2**31 - 1
-# Bytes of a tensor from which it is large.
+# Number of bytes from which on a tensor is large.
 LARGE = 2**16
-# Bytes of rows that are worked on at once.
+# Number of bytes of rows that are processed at once.
 BLOCK = 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What a tensor holds: an array, of any strides, and the type that its values are stored in."""
+    """The values of a tensor: an array, of any strides, and the type in which they are stored."""
 
     array: npt.NDArray[Any]
     dtype: np.dtype[Any]
 
     def __len__(self) -> int:
-        """Return the size of the values as they are stored, in bytes."""
+        """Return the size of the stored values, in bytes."""
         return self.array.size * self.dtype.itemsize
 
     def named(self, name: str) -> TensorProto:
@@ -33,19 +33,19 @@ class Values:
         return TensorProto(name=name, data_type=element_type, dims=self.array.shape)
 
     def stored(self) -> Iterator[memoryview]:
-        """Yield the bytes of the values as they are stored, some at a time."""
+        """Yield the bytes of the stored values in chunks."""
         for rows in blocks(self.array):
             yield in_type(rows, self.dtype.newbyteorder("<")).data.cast("B")
 
 
 def blocks(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
-    """Yield some rows of an array at a time, in order."""
+    """Yield the rows of an array in chunks, in order."""
     count = max(1, BLOCK * len(array) // max(array.nbytes, 1))
     return (array[start : start + count] for start in range(0, len(array), count))
 
 
 def in_type(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return values as an array of a type, contiguous; infinity where they overflow it."""
+    """Return values as a contiguous array of a type; infinity where they overflow."""
     with np.errstate(over="ignore"):
         return np.asarray(values, dtype, order="C")
 

@@ -1,7 +1,7 @@
 """Scaling to unit length in a graph, by the steps of `modelpick.runtime.search.distances.directions`.
 
-A vector is first divided by its largest absolute value, so that its square neither overflows nor vanishes. Vectors of
-a norm up to ``min_norm`` stay as they are; by default only zeros do.
+A vector is first divided by its largest absolute value, so that its square neither overflows nor vanishes. Vectors with
+a norm of at most ``min_norm`` are not scaled; by default this applies only to zeros.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from .builder import Graph
 
 
 class Scaled(NamedTuple):
-    """Names in a graph of vectors of unit length, ``shrunk * factor``: products with them need only scale once."""
+    """Names in a graph of vectors of unit length, ``shrunk * factor``: a product with them is scaled only once."""
 
     shrunk: str
     """The vectors divided by their largest absolute value, float64, (..., d)."""
