@@ -146,7 +146,8 @@ class PreferenceChecks:
         for name, _ in preferences.objective.weights:
             if name in self._metadata.outcomes:
                 continue
-            lacking = np.isnan(preferences.given.get(name, np.full(len(self._names), np.nan)))
+            given = preferences.given.get(name)
+            lacking = np.full(len(self._names), True) if given is None else np.isnan(given)
             if preferences.allowed is not None:
                 lacking &= preferences.allowed
             if lacking.any():

@@ -18,7 +18,6 @@ from .record import Answer, Record
 Matrix = npt.NDArray[np.float64]
 # Models answer within minutes: a larger median, in seconds, is more likely in milliseconds.
 LIKELY_MILLISECONDS = 600.0
-MEAN_TAKEN = ", and training takes the model's mean"
 NAMES_SHOWN = 5
 SHOWN_CHARACTERS = 60
 # Embeddings of one text by one encoder differ by rounding, in float16 by up to 5e-4 of their length.
@@ -167,30 +166,27 @@ def _matrix(embeddings: Sequence[list[float] | None]) -> Matrix | None:
 
 def _oddities(records: Sequence[Record], outcomes: Matrix, repeated: int) -> dict[str, int]:
     """Count unusual records: what is unusual, and how they are read -> their number."""
-    unknown = np.isnan(outcomes).sum(axis=0)
     return {
         f"have no category: they count as {OTHER}{_tasks(records)}": sum(not record.category for record in records),
-        **{
-            f"have {other} instead of {first}: it is read as {kind.name}": sum(
-                getattr(record, first) is None and getattr(record, other) is not None for record in records
-            )
-            for kind in KINDS
-            for first, *others in [kind.fields]
-            for other in others
-        },
-        # Records without any cost, or any propensity, are the usual kind.
-        **{
-            f"have no {kind.noun}: it stays unknown{MEAN_TAKEN if kind.is_usual else ''}": lacking
-            if kind.is_usual
-            else lacking % len(records)
-            for kind, lacking in zip(KINDS, unknown.tolist(), strict=True)
-            if kind.weight
-        },
+        **dict(_missing(records, outcomes)),
         "have no propensity, as the others do": sum(record.propensity is None for record in records) % len(records),
         "are failed answers: their quality counts as 0": sum(record.failed for record in records),
         "have a quality outside 0 to 1: it counts as it is": int(((outcomes[:, 0] < 0) | (outcomes[:, 0] > 1)).sum()),
         "repeat a query and model: the mean counts": repeated,
     }
+
+
+def _missing(records: Sequence[Record], outcomes: Matrix) -> Iterator[tuple[str, int]]:
+    """Yield how records without an outcome, or its usual field, are read, and their number."""
+    for kind, lacking in zip(KINDS, np.isnan(outcomes).sum(axis=0).tolist(), strict=True):
+        usual, *others = kind.fields
+        for other in others:
+            instead = (getattr(record, usual) is None and getattr(record, other) is not None for record in records)
+            yield f"have {other} instead of {usual}: it is read as {kind.name}", sum(instead)
+        if kind.is_usual:
+            yield f"have no {kind.noun}: it stays unknown, and training takes the model's mean", lacking
+        elif kind.weight:  # records without any are common
+            yield f"have no {kind.noun}: it stays unknown", lacking % len(records)
 
 
 def _tasks(records: Sequence[Record]) -> str:
