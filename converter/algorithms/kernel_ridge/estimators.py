@@ -1,6 +1,7 @@
 """Kernel ridge regression in scikit-learn: one kernel predicts the outcomes of every model."""
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -13,13 +14,11 @@ from modelpick.runtime.decision.outcomes import COST, QUALITY, n_held
 from modelpick.runtime.search.distances import directions
 
 from ...formats.distinct import Names, name_array
-from ..base import Estimator, Matrix, checked_features
-
-# Semantics -> the least cost and time that are predicted.
-LEAST_PRICES = {"native/1": -np.inf, "native/2": 0.0}
+from ..base import Matrix, checked_features
+from ..outcomes import OutcomeSelector
 
 
-class KernelRidgeModelSelector(Estimator, ClassifierMixin, BaseEstimator):
+class KernelRidgeModelSelector(OutcomeSelector, ClassifierMixin, BaseEstimator):
     """Picks the model of the highest predicted quality, or utility.
 
     ``outcome = intercept + sum_i dual_coef_i exp(-gamma |x - sv_i|^2)``, x scaled to unit length.
@@ -40,19 +39,14 @@ class KernelRidgeModelSelector(Estimator, ClassifierMixin, BaseEstimator):
         Mean outcomes; NaN for kinds that are not predicted.
     classes_ : ndarray of str, shape (n_models,)
     default_ : str
-        Model that is best on average.
     operating_points_ : dict or None
-        See `modelpick.converter.formats.operating_points`.
     """
+
+    least_prices = MappingProxyType({"native/1": -np.inf, "native/2": 0.0})
 
     def __init__(self, gamma: float = 1.0, semantics: str = "native/2") -> None:
         self.gamma = gamma
         self.semantics = semantics
-
-    @property
-    def least_price(self) -> float:
-        """The least cost and time that are predicted."""
-        return LEAST_PRICES[self.semantics]
 
     def fit(
         self,
@@ -80,10 +74,6 @@ class KernelRidgeModelSelector(Estimator, ClassifierMixin, BaseEstimator):
         kernels = rbf_kernel(directions(checked_features(self, X)), self.support_vectors_, self.gamma)
         predicted = kernels @ self.dual_coef_.reshape(len(self.dual_coef_), -1)
         return floored(predicted.reshape(-1, *self.intercept_.shape) + self.intercept_, self.least_price)
-
-    def decision_function(self, X: npt.ArrayLike) -> Matrix:
-        """Predicted quality, float64, shape (b, n_models)."""
-        return utilities(self.predict_outcomes(X), Objective())
 
     def predict(self, X: npt.ArrayLike) -> Names:
         """Names of the picked models, shape (b,): the highest quality; of equal ones the cheaper, then the first."""

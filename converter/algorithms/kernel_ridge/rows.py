@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from modelpick.runtime import DocumentError
-from modelpick.runtime.decision.objective import Objective, choose, floored, known_kinds, utilities
-from modelpick.runtime.decision.outcomes import COST, PLACES, QUALITY
+from modelpick.runtime.decision.objective import Objective, choose, floored, utilities
+from modelpick.runtime.decision.outcomes import COST, QUALITY
 from modelpick.runtime.schema import Entry, Output
 
 from ...formats.outcomes import Settings, Training
 from ..base import Matrix
+from ..outcomes import describe_outcomes, known_outcomes
 from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Probes, Row, Trial, WholeGraph
 from .estimators import KernelRidgeModelSelector
 from .forms import KernelRidgeForm, load, outcome_fields
@@ -30,20 +31,14 @@ GAMMAS, RIDGES = (0.5, 1.0, 2.0, 4.0), (1.0, 2.0, 4.0, 8.0, 16.0)
 
 def _describe(estimator: KernelRidgeModelSelector) -> dict[str, Any]:
     count, width = estimator.support_vectors_.shape
-    entries: dict[str, Any] = {
+    return {
         Entry.CHOICES: list(estimator.classes_),
         Entry.ROWS: count,
         Entry.K: 0,
         Entry.TIE_RULE: "utility, then cost, then model",
         Entry.VALUES_PER_QUERY: count + width if expands(estimator) else count * width,
-        Entry.OUTCOMES: known_kinds(estimator.intercept_),
-        Entry.DEFAULT: estimator.default_,
+        **describe_outcomes(estimator, estimator.intercept_),
     }
-    if np.isfinite(estimator.least_price):
-        entries[Entry.LEAST_PRICE] = estimator.least_price
-    if estimator.operating_points_ is not None:
-        entries[Entry.OPERATING_POINTS] = estimator.operating_points_
-    return entries
 
 
 def _expect(
@@ -51,12 +46,9 @@ def _expect(
 ) -> Iterator[Expected]:
     names, nothing = estimator.classes_, np.empty(0)
     for why, outcomes in zip(explained, estimator.predict_outcomes(queries), strict=True):
-        known = known_kinds(outcomes)
-        found = [[why["outcomes"][name].get(kind, np.nan) for name in names] for kind in known]
+        found, expected = known_outcomes(why, names, outcomes)
         close = outcomes[QUALITY] >= outcomes[QUALITY].max() - TOLERANCE
-        answer = Answer(np.array(found).ravel(), nothing)
-        expected = Answer(outcomes[[PLACES[kind] for kind in known]].ravel(), nothing)
-        yield Expected(answer, expected, set(names[close]), bool(close.sum() > 1))
+        yield Expected(Answer(found, nothing), Answer(expected, nothing), set(names[close]), bool(close.sum() > 1))
 
 
 def _hold(estimator: KernelRidgeModelSelector, queries: Matrix, ask: WholeGraph) -> Iterator[Held]:

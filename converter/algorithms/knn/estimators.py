@@ -9,6 +9,7 @@ distance between directions: the semantics ``queries``. See `modelpick.runtime.d
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -23,6 +24,7 @@ from modelpick.runtime.schema import Metric
 
 from ...formats.distinct import Names, indexed, row_groups, taken
 from ..base import Matrix
+from ..outcomes import OutcomeSelector
 from ..speeds import decaying_speeds, relative_speeds
 from .neighbours import ExactNeighbors
 
@@ -32,8 +34,6 @@ DEFAULT_QUALITY = 0.5
 NATIVE_1 = Weights(quality=0.9, speed=0.1, min_quality=0.01)
 # The second generation has no floor.
 NATIVE_2 = Weights(quality=0.9, speed=0.1, min_quality=None)
-# Semantics -> what no predicted cost or time is below.
-LEAST_PRICES = {"queries/2": -np.inf, "queries/3": 0.0}
 # How many neighbours without a deviation the means of neighbours count with, unless the user says otherwise.
 DEFAULT_SHRINKAGE = 3.0
 
@@ -142,7 +142,7 @@ class KNNModelSelector(ExactNeighbors):
         return vote_many(self.model_indices_[rows], weights, len(self.classes_), preferred=preferred)
 
 
-class OutcomeModelSelector(ExactNeighbors):
+class OutcomeModelSelector(OutcomeSelector, ExactNeighbors):
     """Picks the model of the highest quality that the k nearest queries predict.
 
     Parameters
@@ -150,9 +150,9 @@ class OutcomeModelSelector(ExactNeighbors):
     n_neighbors : int, default=50
         Queries that count; more than there are means all.
     shrinkage : float, default=3.0
-        How many neighbours without a deviation from a model's mean count beside them.
+        Neighbours without a deviation from the mean of a model that are added to the mean over neighbours.
     evidence : float, default=0.0
-        Standard errors over the neighbours by which another model must lead the one that is best on average.
+        Standard errors over the neighbours by which another model must exceed the model that is best on average.
     semantics : {"queries/2", "queries/3"}, default="queries/3"
 
     Attributes
@@ -168,6 +168,7 @@ class OutcomeModelSelector(ExactNeighbors):
     operating_points_ : dict or None
     """
 
+    least_prices = MappingProxyType({"queries/2": -np.inf, "queries/3": 0.0})
     classes_: Names
     row_groups_: npt.NDArray[np.int64]
 
@@ -180,11 +181,6 @@ class OutcomeModelSelector(ExactNeighbors):
     ) -> None:
         super().__init__(n_neighbors=n_neighbors, algorithm="brute")
         self.shrinkage, self.evidence, self.semantics = shrinkage, evidence, semantics
-
-    @property
-    def least_price(self) -> float:
-        """What no predicted cost or time is below."""
-        return LEAST_PRICES[self.semantics]
 
     @property
     def ranking(self) -> str:
@@ -243,7 +239,7 @@ class OutcomeModelSelector(ExactNeighbors):
         return self.outcomes(self.kneighbors(X, return_distance=False))
 
     def t_statistics(self, rows: npt.NDArray[np.int64], objective: Objective) -> Matrix:
-        """Return by how many standard errors each model leads the default one on neighbours, int64, (b, k).
+        """Return by how many standard errors each model exceeds the default model on neighbours, int64, (b, k).
 
         Returns
         -------
@@ -255,10 +251,6 @@ class OutcomeModelSelector(ExactNeighbors):
         neighbours = self.outcomes_[rows]
         observed = utilities(neighbours.reshape(-1, *neighbours.shape[2:]), objective)
         return t_statistics(observed.reshape(*neighbours.shape[:2], -1), np.repeat(default, len(rows)))
-
-    def decision_function(self, X: npt.ArrayLike) -> Matrix:
-        """Predicted quality, float64, shape (b, n_models)."""
-        return utilities(self.predict_outcomes(X), Objective())
 
     def predict(self, X: npt.ArrayLike) -> Names:
         """Names of the picked models, shape (b,): the highest quality among those with the evidence."""

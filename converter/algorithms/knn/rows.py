@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from modelpick.runtime import Objective
-from modelpick.runtime.decision.objective import known_kinds
 from modelpick.runtime.decision.outcomes import PLACES, PRICES, QUALITY
 from modelpick.runtime.decision.shrinkage import model_means
 from modelpick.runtime.schema import Entry, Output
@@ -18,6 +17,7 @@ from modelpick.runtime.schema import Entry, Output
 from ...formats.outcomes import NANOSECONDS, Indices, Settings, Training
 from ...graphs import neighbours as graph_of
 from ..base import Matrix
+from ..outcomes import describe_outcomes, known_outcomes
 from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Option, Probes, Row, Trial, WholeGraph, fixed
 from .estimators import VOTINGS, KNNModelSelector, OutcomeModelSelector
 from .expectations import found_neighbours, hold_neighbours
@@ -76,7 +76,7 @@ def _hold_rows(estimator: KNNModelSelector, queries: Matrix, ask: WholeGraph) ->
 def _describe_queries(estimator: OutcomeModelSelector) -> dict[str, Any]:
     distinct = estimator.n_samples_fit_
     k = min(estimator.n_neighbors, distinct)
-    entries: dict[str, Any] = {
+    return {
         Entry.CHOICES: list(estimator.classes_),
         Entry.ROWS: len(estimator.row_groups_),
         Entry.K: k,
@@ -85,15 +85,9 @@ def _describe_queries(estimator: OutcomeModelSelector) -> dict[str, Any]:
         Entry.TIE_RULE: "distance, then row; utility, then cost, then model",
         Entry.DISTINCT: distinct,
         Entry.VALUES_PER_QUERY: distinct + estimator.n_features_in_ + k * estimator.outcomes_[0].size,
-        Entry.OUTCOMES: known_kinds(estimator.outcomes_),
-        Entry.DEFAULT: estimator.default_,
         Entry.EVIDENCE: estimator.evidence,
+        **describe_outcomes(estimator, estimator.outcomes_),
     }
-    if np.isfinite(estimator.least_price):
-        entries[Entry.LEAST_PRICE] = estimator.least_price
-    if estimator.operating_points_ is not None:
-        entries[Entry.OPERATING_POINTS] = estimator.operating_points_
-    return entries
 
 
 def _expect_queries(
@@ -103,13 +97,12 @@ def _expect_queries(
     pairs = found_neighbours(estimator, queries, explained, np.arange(estimator.n_samples_fit_), numbers)
     for found, why in zip(pairs, explained, strict=True):
         outcomes = estimator.outcomes(found.rows[None])[0]
-        known = known_kinds(outcomes)
-        values = [[why["outcomes"][name].get(kind, np.nan) for name in names] for kind in known]
+        shown, expected = known_outcomes(why, names, outcomes)
         sure, possible = _with_evidence(estimator, found.rows)
         close = possible & (outcomes[QUALITY] >= outcomes[QUALITY][sure].max() - TOLERANCE)
-        answer = Answer(np.array(values).ravel(), found.explained.distances)
-        expected = Answer(outcomes[[PLACES[kind] for kind in known]].ravel(), found.distances)
-        yield Expected(answer, expected, set(names[close]), bool(found.rounded or close.sum() > 1))
+        answer = Answer(shown, found.explained.distances)
+        tied = bool(found.rounded or close.sum() > 1)
+        yield Expected(answer, Answer(expected, found.distances), set(names[close]), tied)
 
 
 def _hold_queries(estimator: OutcomeModelSelector, queries: Matrix, ask: WholeGraph) -> Iterator[Held]:
