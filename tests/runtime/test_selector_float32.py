@@ -7,7 +7,7 @@ from modelpick.runtime import FeatureError
 from modelpick.runtime.features import FeatureBuilder
 from modelpick.runtime.queries import QueryChecks
 from support.artifacts import loaded
-from support.catalogue import dense, kmeans, knn, linear_classifier, mlp, svm
+from support.catalogue import dense, kmeans, knn, linear_classifier, mlp, rbf_classifier, svm
 
 D, NAMES = 40, ["a", "b", "c", "d"]
 RNG = np.random.default_rng(0)
@@ -17,6 +17,9 @@ MODELS = {
     "few clusters": kmeans(CENTROIDS[:4], NAMES),
     "mlp": mlp(dense(CENTROIDS[:4], [0.0, 0.1, -0.1, 0.2]), names=NAMES),
     "svm": svm([linear_classifier(name, row) for name, row in zip(NAMES, CENTROIDS, strict=False)]),
+    "svm of kernels": svm(
+        rbf=[rbf_classifier(name, [row], [1.0]) for name, row in zip(NAMES, CENTROIDS, strict=False)]
+    ),
     "knn": knn(CENTROIDS, NAMES),
 }
 MIDPOINTS = (CENTROIDS[:20] + CENTROIDS[20:40]) / 2
