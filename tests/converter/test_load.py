@@ -587,7 +587,7 @@ WARNED = [
     (SAMPLES, "k", 3, "$.k: 3 neighbours asked of 2 rows: all rows vote"),
     (KNN, "qualities", [0, 0.01, -1], "$: 2 qualities below 0.01 count as 0.01"),
     (SAMPLES, "samples.0.quality", 0.009, "$: 1 qualities below 0.01 count as 0.01"),
-    (KNN, "samples", SAMPLES["samples"], "$.samples: ignored beside $.embeddings"),
+    (KNN, "samples", SAMPLES["samples"], "$.samples: ignored, since there are $.embeddings"),
     (SVM, "kernel_type", "Linear", "$.kernel_type: 'Linear' disagrees with the classifiers, which are scored"),
     (SVM, "kernel_type", "Poly", "$.kernel_type: 'Poly' disagrees with the classifiers, which are scored"),
     (LINEAR, "kernel_type", "Rbf", "$.kernel_type: 'Rbf' disagrees with the classifiers, which are scored"),

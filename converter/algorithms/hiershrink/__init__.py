@@ -1,4 +1,4 @@
-"""HierShrink: means of a fine cluster, shrunk to a coarse one."""
+"""HierShrink: means of a fine cluster, shrunk to the means of a coarse one."""
 
 from .rows import ROWS
 

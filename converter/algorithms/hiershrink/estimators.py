@@ -12,14 +12,15 @@ from ...formats.distinct import Names, indexed, row_groups
 from ..base import Estimator, Matrix, checked_features
 from ..centroids import distances_to
 
-# How many records a model's mean one level up counts for: the original's lambda.
+# How many records the more general mean of a model counts for: the original's lambda.
 SHRINKAGE = 24.0
 
 
 class HierShrinkSelector(Estimator, ClassifierMixin, BaseEstimator):
     """Picks the model of the highest shrunk mean quality, less its relative latency, among records of similar queries.
 
-    With ``lambda`` of 24, a model's records in a cluster count beside so many of its mean one level up:
+    The mean of a model's records in a cluster is drawn toward its more general mean, which counts for ``lambda``, 24,
+    records:
 
     ``coarse = (coarse_sum + lambda * overall) / (coarse_count + lambda)``,
     ``fine = (fine_sum + lambda * coarse) / (fine_count + lambda)``,
@@ -43,7 +44,7 @@ class HierShrinkSelector(Estimator, ClassifierMixin, BaseEstimator):
     queries_ : ndarray of float64, shape (n_queries, d)
         Distinct queries of the records.
     row_groups_ : ndarray of int64, shape (n,)
-        Number of each record's query among them.
+        Index of each record's query among ``queries_``.
     """
 
     semantics = "native/1"

@@ -21,7 +21,7 @@ class RecordForm(Struct):
 
 
 class HierShrinkForm(Struct):
-    """Centroids on two levels, and the records of which clusters hold the means."""
+    """Centroids on two levels, and records, whose means clusters hold."""
 
     coarse_centroids: list[Raw]
     fine_centroids: list[Raw]

@@ -11,7 +11,7 @@ OUTPUTS = {Output.COARSE_ESTIMATE: "float", Output.COARSE_CLUSTER: "index", **CE
 
 
 def add_graph(graph: Graph, estimator: HierShrinkSelector, features: str, outputs: dict[str, str]) -> None:
-    """Write the search of `modelpick.converter.graphs.centroids` for each level; the tables stand beside it."""
+    """Write the search of `modelpick.converter.graphs.centroids` for each level, and store the tables."""
     refined = graph.branch()
     fine, coarse = (
         add_nearest(graph, refined, features, centroids, stored_as, outputs[estimate], margin_as)

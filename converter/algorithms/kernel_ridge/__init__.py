@@ -1,4 +1,4 @@
-"""Kernel ridge regression: outcomes that a kernel predicts."""
+"""Kernel ridge regression: one kernel predicts the outcomes of all models."""
 
 from .rows import ROWS
 

@@ -27,7 +27,7 @@ class KernelRidgeModelSelector(OutcomeSelector, ClassifierMixin, BaseEstimator):
     ----------
     gamma : float, default=1.0
     semantics : {"native/1", "native/2"}, default="native/2"
-        By the second, predicted costs and seconds are not below 0.
+        By ``native/2``, predicted costs and seconds are not below 0.
 
     Attributes
     ----------
@@ -57,9 +57,10 @@ class KernelRidgeModelSelector(OutcomeSelector, ClassifierMixin, BaseEstimator):
         default: str | None = None,
         operating_points: dict[str, Any] | None = None,
     ) -> Self:
-        """Take what was trained elsewhere, in the shapes of the attributes; kinds behind the last predicted one go.
+        """Take parameters that were trained elsewhere, in the shapes of the attributes.
 
-        The default is the model of the highest mean quality, where none is given.
+        Kinds behind the last predicted one are left out. Without ``default``, it is the model of the highest mean
+        quality.
         """
         self.support_vectors_, self.n_features_in_ = support_vectors, support_vectors.shape[1]
         held = n_held(known_kinds(intercept))
@@ -76,7 +77,7 @@ class KernelRidgeModelSelector(OutcomeSelector, ClassifierMixin, BaseEstimator):
         return floored(predicted.reshape(-1, *self.intercept_.shape) + self.intercept_, self.least_price)
 
     def predict(self, X: npt.ArrayLike) -> Names:
-        """Names of the picked models, shape (b,): the highest quality; of equal ones the cheaper, then the first."""
+        """Names of the picked models, shape (b,), of the highest quality; of equal ones the cheaper, then the first."""
         outcomes = self.predict_outcomes(X)
         picked = choose(utilities(outcomes, Objective()), outcomes[:, COST])
         names: Names = self.classes_[picked]

@@ -23,7 +23,7 @@ class OutcomeForm(Struct):
 
 
 class KernelRidgeForm(Struct):
-    """Support vectors once, and coefficients for each kind of outcome."""
+    """Support vectors, which all models share, and coefficients for each kind of outcome."""
 
     model_names: Annotated[list[Name], Meta(min_length=1)]
     gamma: Annotated[float, Meta(ge=0)]
@@ -63,7 +63,7 @@ def load(form: KernelRidgeForm, source: Source, reader: Reader) -> KernelRidgeMo
 
 
 def outcome_fields(estimator: KernelRidgeModelSelector) -> dict[str, Any]:
-    """Return the ``outcomes`` of a `KernelRidgeForm`, those that are predicted."""
+    """Return the ``outcomes`` of a `KernelRidgeForm`, without kinds that are not predicted."""
     return {
         kind: {
             "dual_coef": estimator.dual_coef_[:, PLACES[kind]].tolist(),

@@ -1,4 +1,4 @@
-"""The graph of kernel ridge regression: in float32 where that decides, else in float64."""
+"""The graph of kernel ridge regression: in float32 if that decides, else in float64."""
 
 import numpy as np
 
@@ -21,10 +21,10 @@ def add_graph(graph: Graph, estimator: KernelRidgeModelSelector, features: str, 
         (b, d)          │  support vectors                     └─ MatMul bounds ─ prediction_error (b, n_kinds)
                         └─ If refine: the same in float64 ─────── Gemm dual_coef ─ outcome (b, n_kinds m)
 
-    The products with the support vectors are taken in float32 first. Each kernel is off by a share of its value, see
-    `modelpick.converter.graphs.kernel`, a prediction by the sum of these, weighed with the largest ``|dual_coef|`` of
-    any model. Where gamma is so large that cancellation in the expanded square could be seen, all is computed in
-    float64 from the differences, and there is no error.
+    The products with the support vectors are first computed in float32. The error of each kernel is a share of its
+    value, see `modelpick.converter.graphs.kernel`; the error of a prediction is the sum of these errors, weighted by
+    the largest ``|dual_coef|`` of any model. Where gamma is so large that cancellation in the expanded square could be
+    seen, everything is computed in float64 from the differences, and the bound on the error is 0.
     """
     query, vectors = add_directions(graph, features), estimator.support_vectors_
     gammas = np.full(len(vectors), float(estimator.gamma))
@@ -48,5 +48,5 @@ def add_graph(graph: Graph, estimator: KernelRidgeModelSelector, features: str, 
 
 
 def expands(estimator: KernelRidgeModelSelector) -> bool:
-    """Return whether squares are expanded: cancellation in them cannot be seen in the predictions."""
+    """Return whether squares are expanded, as they are if cancellation cannot be seen in the predictions."""
     return can_expand(float(estimator.gamma), float(np.linalg.norm(estimator.support_vectors_, axis=1).max()))

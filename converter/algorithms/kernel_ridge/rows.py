@@ -1,6 +1,6 @@
 """The rows of kernel ridge regression: one kernel predicts the outcomes of every model, and the best utility wins.
 
-All models share the support vectors, which are queries of the training data, or some of these, landmarks.
+All models share the support vectors: the training queries, or a sample of them, the landmarks.
 """
 
 from collections.abc import Iterator, Sequence
@@ -85,8 +85,8 @@ def _write(estimator: KernelRidgeModelSelector, training: Training) -> dict[str,
 def _check_digits(estimator: KernelRidgeModelSelector, ridge: float) -> None:
     """Refuse a penalty whose predictions float64 does not hold.
 
-    Of queries that are nearly alike the kernel is nearly singular: by a small penalty large coefficients cancel. A sum
-    of kernels, 1 at most each, is off by a few units in the last place of ``sum |dual_coef|``.
+    The kernel of nearly equal queries is nearly singular: with a small penalty, large coefficients cancel. The error of
+    a sum of kernels, each at most 1, is a few units in the last place of ``sum |dual_coef|``.
     """
     error = np.abs(estimator.dual_coef_).sum(axis=0) * 2.0**-50 / np.fmax(np.abs(estimator.intercept_), 1.0)
     if error.max() > TOLERANCE:
@@ -136,7 +136,7 @@ _NEWEST = Row(
     predicts=True,
     by_direction=True,
 )
-# The semantics of earlier versions answer as they did; nothing is trained by them any more.
+# Rows of earlier semantics answer as before, but are not trained any more.
 ROWS = (
     replace(_NEWEST, semantics="native/1", fit=None, write=None, grid=None, shared_trials=None),
     _NEWEST,

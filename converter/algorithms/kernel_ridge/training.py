@@ -1,4 +1,4 @@
-"""Training of kernel ridge models: what they share on a query, and what each has of its own.
+"""Training of kernel ridge: the part that models share on a query, and the part of each model.
 
 scikit-learn's `KernelRidge` solves; with landmarks its solution equals `Nystroem` followed by ``Ridge``.
 """
@@ -22,12 +22,12 @@ Mask = npt.NDArray[np.bool_]
 
 
 def fit_ridges(training: Training, ridges: Sequence[float]) -> list[KernelRidgeModelSelector]:
-    """Fit all kinds of outcomes that are recorded, by each of some ridges; the kernel is evaluated once.
+    """Fit all recorded kinds of outcomes by each ridge; the kernel is evaluated once.
 
-    ``f_m = b_m + S(a) + S_m(own_m)``: the mean of a model, what the models share on a query, and what each has of its
-    own, see `modelpick.runtime.decision.shrinkage`; each S is a kernel ridge regression on the queries that it is known
-    for. Smoothers are linear: what is known of the same queries takes one solve, and without missing outcomes that is
-    one regression of ``y - b`` for all models.
+    ``f_m = b_m + S(a) + S_m(own_m)``: the mean of a model, the part that models share on a query, and the model's own
+    part, see `modelpick.runtime.decision.shrinkage`. Each S is a kernel ridge regression on the queries with known
+    outcomes. Since S is linear, all targets on the same queries take one solve; without missing outcomes, this is one
+    regression of ``y - b`` for all models.
     """
     smooth = _Smoother(directions(training.features), training.settings)
     outcomes = training.benchmark.outcomes()
@@ -54,7 +54,7 @@ def fit_ridges(training: Training, ridges: Sequence[float]) -> list[KernelRidgeM
 
 
 def _targets(split: Deviations) -> Iterator[tuple[Mask, Matrix, slice]]:
-    """Yield what is solved for: the queries where it is known, (n,), the values, (n,), and the models that it is of."""
+    """Yield each target: the mask of queries where it is known, (n,), its values, (n,), and its models."""
     complete = split.known.all()
     of_any = np.asarray(split.known.any(axis=1))
     if not complete and of_any.any():
@@ -66,11 +66,11 @@ def _targets(split: Deviations) -> Iterator[tuple[Mask, Matrix, slice]]:
 
 
 class _Smoother:
-    """Kernel ridge regression of any targets on some of the queries; coefficients of the same support vectors.
+    """Kernel ridge regression of any targets on some queries; all coefficients belong to the same support vectors.
 
-    The support vectors are all queries. Of more than `Settings.landmarks` distinct queries only this number is drawn at
-    random: Nystroem approximates the kernel, and a Ridge follows. Source: C. Williams, M. Seeger, Using the Nyström
-    Method to Speed Up Kernel Machines, NIPS 2000.
+    The support vectors are all queries. If there are more than `Settings.landmarks` distinct queries, this number of
+    them is drawn at random; Nystroem approximates the kernel, and a Ridge follows. Source: C. Williams, M. Seeger,
+    Using the Nyström Method to Speed Up Kernel Machines, NIPS 2000.
     """
 
     def __init__(self, features: Matrix, settings: Settings) -> None:
@@ -84,7 +84,7 @@ class _Smoother:
             self._mapped = nystroem.transform(features)
 
     def __call__(self, known: Mask, targets: Matrix, ridges: Sequence[float]) -> Matrix:
-        """Fit targets, (n, t), of which the known queries', (n,), count: coefficients, (n_ridges, s, t)."""
+        """Fit targets, (n, t), on a mask of known queries, (n,): coefficients, (n_ridges, s, t)."""
         if self._normalization is None:
             dual_coef = np.zeros((len(ridges), len(known), targets.shape[1]))
             dual_coef[:, known] = _solutions(self._kernel[np.ix_(known, known)], targets[known], ridges)
@@ -96,7 +96,7 @@ class _Smoother:
 
 
 def _landmarks(features: Matrix, settings: Settings) -> Matrix | None:
-    """Draw `Settings.landmarks` distinct queries; None where there are not more."""
+    """Draw `Settings.landmarks` distinct queries; None where there are no more than that."""
     distinct = np.sort(np.unique(features, axis=0, return_index=True)[1])
     if len(distinct) <= settings.landmarks:
         return None
@@ -108,7 +108,7 @@ def _landmarks(features: Matrix, settings: Settings) -> Matrix | None:
 def _solutions(matrix: Matrix, targets: Matrix, ridges: Sequence[float]) -> Matrix:
     """Solve ``(matrix + ridge I) x = targets``, (s, s) and (s, t), for each ridge: (n_ridges, s, t).
 
-    Kernel ridge regression where the matrix is a kernel; a Ridge where it holds the products of its features.
+    This is kernel ridge regression if the matrix is a kernel, and Ridge if it holds the products of its features.
     """
     solver = KernelRidge(kernel="precomputed")
     return np.stack([solver.set_params(alpha=ridge).fit(matrix, targets).dual_coef_ for ridge in ridges])

@@ -1,4 +1,4 @@
-"""KMeans: the model of the nearest centroid, or the one that scores highest there."""
+"""KMeans: the model of the nearest centroid, or the model that scores highest in its cluster."""
 
 from .rows import ROWS
 

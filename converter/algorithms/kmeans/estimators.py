@@ -1,4 +1,4 @@
-"""KMeans in scikit-learn: the model of the nearest centroid, or the one that scores highest in its cluster."""
+"""KMeans in scikit-learn: the model of the nearest centroid, or the model that scores highest in its cluster."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -24,7 +24,7 @@ class KMeansModelSelector(ChoiceSelector, KMeans):
     """
 
     def fit(self, X: Matrix, y: Sequence[str], model_names: Sequence[str] = ()) -> Self:
-        """Take over centroids, (c, d), the model of each, and the models that are known: some may have no centroid."""
+        """Take centroids, (c, d), the model of each, and the known models, some of which may have no centroid."""
         self.cluster_centers_, self.n_features_in_ = X, X.shape[1]
         self.set_choices(y, model_names)
         return self
@@ -45,15 +45,15 @@ class ClusterScoreSelector(Estimator, KMeans):
     ----------
     cluster_centers_ : ndarray of float64, shape (c, d)
     cluster_sizes_ : ndarray of int64, shape (c,)
-        Training queries in each cluster.
+        Number of training queries in each cluster.
     scores_ : ndarray of float64, shape (c, n_models)
-        Of each model in each cluster.
+        Score of each model in each cluster.
     support_ : ndarray of int64, shape (c, n_models)
-        Records behind each score.
+        Number of records behind each score.
     global_scores_ : ndarray of float64, shape (n_models,)
         Scores over all queries.
     global_support_ : ndarray of int64, shape (n_models,)
-        Records behind each of the global scores.
+        Number of records behind each global score.
     classes_ : ndarray of str, shape (n_models,)
     """
 
@@ -69,7 +69,7 @@ class ClusterScoreSelector(Estimator, KMeans):
         global_scores: Matrix,
         global_support: Counts,
     ) -> Self:
-        """Take over centroids, (c, d), the names of the models, and the tables of the attributes."""
+        """Take centroids, (c, d), the names of the models, and the tables of the attributes."""
         self.cluster_centers_, self.n_features_in_ = X, X.shape[1]
         self.classes_: Names = name_array(y)
         self.scores_, self.support_, self.cluster_sizes_ = scores, support, cluster_sizes

@@ -13,7 +13,7 @@ from ...formats.reader import Reader
 from ...formats.source import Source
 from .estimators import ClusterScoreSelector, KMeansModelSelector
 
-# JSON path -> the only value that is known.
+# JSON path -> the only known value.
 CONSTANTS = {
     "format_version": 2,
     "target_contract": "selector.model-choice/v1",
@@ -30,7 +30,7 @@ Support = Annotated[int, Meta(ge=0, le=INT64[1])]
 class KMeansForm(Struct):
     """Centroids; ``cluster_models`` is an object with the cluster's number as key in an old spelling.
 
-    A trainer of the original wrote the number of clusters that was asked for, and as many models, where fewer
+    A trainer of the original wrote the requested number of clusters, and this number of models, even where fewer
     centroids were fitted.
     """
 
@@ -65,7 +65,7 @@ def load_nearest(form: KMeansForm, source: Source, reader: Reader) -> KMeansMode
 
 
 class Weights(Struct):
-    """What quality, latency and cost are worth."""
+    """The weights of quality, latency and cost."""
 
     quality: Weight
     latency: Weight
@@ -73,7 +73,7 @@ class Weights(Struct):
 
 
 class Objective(Struct):
-    """What the scores are means of."""
+    """The objective whose means are the scores."""
 
     id: str
     version: int
@@ -82,7 +82,7 @@ class Objective(Struct):
     cost_scale: Scale
 
     def digest(self) -> str:
-        """Return the ``id`` that it should have."""
+        """Return the ``id`` that matches the content."""
         weights = self.weights
         numbers = {"q": weights.quality, "l": weights.latency, "c": weights.cost}
         numbers |= {"ls": self.latency_scale_ms, "cs": self.cost_scale}
@@ -97,7 +97,7 @@ class CandidateSet(Struct):
 
 
 class Feature(Struct):
-    """What feature vectors are."""
+    """The layout of feature vectors."""
 
     dim: int
     normalization: str
@@ -105,7 +105,7 @@ class Feature(Struct):
 
 
 class Clustering(Struct):
-    """How the centroids were found: but for the numbers of clusters, only kept."""
+    """How the centroids were found. Only the numbers of clusters are checked; the rest is kept as it is."""
 
     requested_k: int
     effective_k: int
@@ -121,7 +121,7 @@ class Clustering(Struct):
 
 
 class Fallback(Struct):
-    """Scores over all queries: they stand in the cells that few records support."""
+    """Scores over all queries, which replace scores that few records support."""
 
     min_support: Count
     global_scores: list[float]
@@ -129,7 +129,7 @@ class Fallback(Struct):
 
 
 class KMeansScoresForm(Struct):
-    """Centroids, and a table of scores: a row for each, a column for each model of ``candidate_set``."""
+    """Centroids, and a table of scores: a row for each centroid, a column for each model of ``candidate_set``."""
 
     format_version: int
     target_contract: str
@@ -162,7 +162,7 @@ def load_scores(form: KMeansScoresForm, source: Source, reader: Reader) -> Clust
         refuse("$.candidate_set.models", "expected each name once, in ascending order")
     _check_equal(form.candidate_set.id, digest(models), "$.candidate_set.id")
     if form.model_names is not UNSET and form.model_names != models:
-        refuse("$.model_names", "expected those of $.candidate_set.models")
+        refuse("$.model_names", "expected the names in $.candidate_set.models")
     centroids = reader.matrix(form.centroids, "$.centroids")
     clusters, width = centroids.shape
     _check_equal(form.num_clusters, clusters, "$.num_clusters")

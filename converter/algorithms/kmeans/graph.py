@@ -19,7 +19,7 @@ def add_graph(graph: Graph, estimator: KMeans, features: str, outputs: dict[str,
 
 
 def add_scores(graph: Graph, estimator: ClusterScoreSelector, features: str, outputs: dict[str, str]) -> None:
-    """Write the same search; the scores stand beside it."""
+    """Write the search of `add_nearest`, and store the scores."""
     add_graph(graph, estimator, features, outputs)
     graph.constant(Table.SCORES, estimator.scores_)
     graph.constant(Table.SUPPORT, estimator.support_)

@@ -1,4 +1,4 @@
-"""KMeans: the model of the nearest centroid (``native/1``), or the one that scores highest there (``native/2``)."""
+"""KMeans: the model of the nearest centroid (``native/1``), or the highest-scoring model there (``native/2``)."""
 
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -117,7 +117,7 @@ def _fit_scores(training: Training) -> ClusterScoreSelector:
     Raises
     ------
     DocumentError
-        When the objective is none, or weighs costs that no record has.
+        When the objective is invalid, or weighs costs that no record has.
     """
     benchmark, names = training.benchmark, sorted(training.benchmark.model_names)
     order = [benchmark.model_names.index(name) for name in names]
@@ -185,7 +185,7 @@ def _write_scores(estimator: ClusterScoreSelector, training: Training) -> dict[s
 
 
 def _objective(settings: Settings) -> Objective:
-    """Return the user's objective, checked as one that is read."""
+    """Return the user's objective, checked like one that is read from a file."""
     fields = {
         "id": "",
         "version": CONSTANTS["objective.version"],
@@ -206,9 +206,9 @@ def _objective(settings: Settings) -> Objective:
 
 
 def _utility(benchmark: Benchmark, objective: Objective) -> Matrix:
-    """Return the original's utility of each outcome, version 1, float64, (n_queries, n_models); NaN if unknown.
+    """Return the original's utility, version 1, of each answer, float64, (n_queries, n_models); NaN if unknown.
 
-    ``q * quality + l / (1 + latency / latency_scale) + c / (1 + cost / cost_scale)``; an answer that failed has 0.
+    ``q * quality + l / (1 + latency / latency_scale) + c / (1 + cost / cost_scale)``; it is 0 for failed answers.
     """
     weights = objective.weights
     speed = 1.0 / (1.0 + benchmark.filled_seconds() * MILLISECONDS / objective.latency_scale_ms)

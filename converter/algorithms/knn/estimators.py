@@ -1,7 +1,7 @@
 """KNN in scikit-learn: the nearest rows vote, or the nearest questions predict outcomes.
 
 The vote: each row is a recorded answer, and votes for its model with a weight of its quality and speed. ``native/1``
-ranks rows by Euclidean distance, ``native/2`` by that between directions, ``trainer/1`` by cosine distance. See
+ranks rows by Euclidean distance, ``native/2`` by the distance between directions, ``trainer/1`` by cosine distance. See
 `modelpick.runtime.decision.voting.vote_many`.
 
 Outcomes: rows of one embedding are one question, with the outcomes of all its models, and questions are ranked by the
@@ -28,26 +28,26 @@ from ..outcomes import OutcomeSelector
 from ..speeds import decaying_speeds, relative_speeds
 from .neighbours import ExactNeighbors
 
-# Quality of a row that has none.
+# Quality of a row without one.
 DEFAULT_QUALITY = 0.5
-# Of the original library's KNN selector; distance does not weigh.
+# Weights of the original library's KNN selector; the distance has no influence.
 NATIVE_1 = Weights(quality=0.9, speed=0.1, min_quality=0.01)
-# The second generation has no floor.
+# The second generation has no least quality.
 NATIVE_2 = Weights(quality=0.9, speed=0.1, min_quality=None)
-# How many neighbours without a deviation the means of neighbours count with, unless the user says otherwise.
+# Default number of neighbours with deviation 0 that are added to the neighbours.
 DEFAULT_SHRINKAGE = 3.0
 
 
 class Voting(NamedTuple):
-    """How rows are ranked, and vote."""
+    """How rows are ranked, and how they vote."""
 
     ranking: str
     """Metric of the distance to the query."""
     speeds: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float64]]
-    """Of latencies in nanoseconds, shape (n,)."""
+    """Computes speeds from latencies in nanoseconds, shape (n,)."""
     weights: Weights
     ties_by_name: bool = False
-    """Whether equal sums go to the first name, instead of the model of the best-ranked neighbour."""
+    """Whether equal sums go to the first name, instead of the model of the nearest neighbour."""
 
 
 VOTINGS: Mapping[str, Voting] = {
@@ -63,7 +63,7 @@ class KNNModelSelector(ExactNeighbors):
     Parameters
     ----------
     n_neighbors : int, default=5
-        Neighbours that vote; more than there are rows means all rows.
+        Number of neighbours that vote; at most all rows.
     semantics : {"native/1", "native/2", "trainer/1"}, default="native/1"
         Distance, speeds, weights and how ties are broken, as `VOTINGS` lists them.
 
@@ -74,9 +74,9 @@ class KNNModelSelector(ExactNeighbors):
     model_indices_ : ndarray of int64, shape (n,)
         Index into ``classes_`` of each row.
     qualities_, speeds_ : ndarray of float64, shape (n,)
-        What each row's vote weighs, see `modelpick.runtime.decision.voting.vote_weights`.
+        The parts of each vote's weight, see `modelpick.runtime.decision.voting.vote_weights`.
     row_groups_ : ndarray of int64, shape (n,)
-        Number of each row among the distinct rows, which count in order of their first appearance.
+        Index of each row among the distinct rows, in order of their first appearance.
     """
 
     classes_: Names
@@ -114,7 +114,7 @@ class KNNModelSelector(ExactNeighbors):
         qualities
             Quality of each row, shape (n,); 0.5 by default.
         latencies
-            Latency of each row in nanoseconds, int64, shape (n,); without them every speed is 1.
+            Latency of each row in nanoseconds, int64, shape (n,); without latencies each speed is 1.
         """
         self.keep(X)
         self.classes_, self.model_indices_ = indexed(y)
@@ -148,7 +148,7 @@ class OutcomeModelSelector(OutcomeSelector, ExactNeighbors):
     Parameters
     ----------
     n_neighbors : int, default=50
-        Queries that count; more than there are means all.
+        Number of queries that count; at most all.
     shrinkage : float, default=3.0
         Neighbours without a deviation from the mean of a model that are added to the mean over neighbours.
     evidence : float, default=0.0
@@ -160,9 +160,9 @@ class OutcomeModelSelector(OutcomeSelector, ExactNeighbors):
     classes_ : ndarray of str, shape (n_models,)
         Language models, in order of their first row.
     outcomes_ : ndarray of float64, shape (n_queries, n_kinds, n_models)
-        Outcomes of each model on each query, means of its rows; NaN where they are not known.
+        Mean outcomes of each model's rows on each query; NaN where they are not known.
     row_groups_ : ndarray of int64, shape (n,)
-        Query of each row; queries count in order of their first row.
+        Index of each row's query; queries are in order of their first row.
     first_row_ : ndarray of int64, shape (n_queries,)
     default_ : str
     operating_points_ : dict or None
@@ -206,7 +206,7 @@ class OutcomeModelSelector(OutcomeSelector, ExactNeighbors):
         outcomes
             Outcomes of each row, float64, shape (n, n_kinds); NaN where they are not known.
         default
-            Model that is best on average; by default the one of the highest mean quality.
+            Model that is best on average; by default the model of the highest mean quality.
         operating_points
             See `modelpick.converter.formats.operating_points`.
         """
@@ -253,16 +253,16 @@ class OutcomeModelSelector(OutcomeSelector, ExactNeighbors):
         return t_statistics(observed.reshape(*neighbours.shape[:2], -1), np.repeat(default, len(rows)))
 
     def predict(self, X: npt.ArrayLike) -> Names:
-        """Names of the picked models, shape (b,): the highest quality among those with the evidence."""
+        """Names of the picked models, shape (b,): the highest quality among models with the evidence."""
         names: Names = self.classes_[self.pick(self.kneighbors(X, return_distance=False), Objective())]
         return names
 
     def pick(self, rows: npt.NDArray[np.int64], objective: Objective) -> npt.NDArray[np.int64]:
-        """Pick by neighbours, int64, (b, k): models of the highest utility among those with the evidence, (b,)."""
+        """Pick by neighbours, int64, (b, k): the highest utility among models with the evidence, (b,)."""
         statistics = self.t_statistics(rows, objective) if self.evidence else None
         return self.choose(self.outcomes(rows), objective, statistics)
 
     def choose(self, outcomes: Matrix, objective: Objective, statistics: Matrix | None) -> npt.NDArray[np.int64]:
-        """Pick by predicted outcomes, and by `t_statistics` where evidence is asked for: models, (b,)."""
+        """Pick by predicted outcomes, and by `t_statistics` where evidence is required: models, (b,)."""
         allowed = None if statistics is None else statistics > self.evidence
         return choose(utilities(outcomes, objective), outcomes[:, COST], allowed)

@@ -1,4 +1,4 @@
-"""What verification expects of neighbours, where roundings decide as well."""
+"""What verification expects of neighbours, also where rounding decides."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,15 +14,15 @@ from .neighbours import ExactNeighbors, Rows
 
 
 class Found(NamedTuple):
-    """The neighbours of a query: those that the artifact explains, and those that the estimator finds."""
+    """The neighbours of a query, as the artifact explains them, and as the estimator finds them."""
 
     explained: Answer
     distances: Matrix
-    """By the estimator, ascending, shape (k,)."""
+    """Distances by the estimator, ascending, shape (k,)."""
     rows: Rows
-    """By the estimator; or those of the artifact where roundings decide; shape (k,)."""
+    """Rows by the estimator, or, where rounding decides, by the artifact; shape (k,)."""
     rounded: bool
-    """Whether they do."""
+    """Whether rounding decides."""
 
 
 def found_neighbours(
@@ -37,9 +37,9 @@ def found_neighbours(
     Parameters
     ----------
     groups
-        Number of each of the estimator's rows among the distinct ones, shape (n,).
+        Index of each of the estimator's rows among the distinct rows, shape (n,).
     numbers
-        Row in the JSON model -> the estimator's.
+        Row in the JSON model -> the estimator's row.
     """
     chosen = np.array([[numbers.get(one["row"], -1) for one in why["neighbours"]] for why in explained])
     for why, nearest, rows, rounded in zip(explained, *followed(estimator, queries, chosen, groups), strict=True):
@@ -49,7 +49,7 @@ def found_neighbours(
 
 
 class Followed(NamedTuple):
-    """See `Found`, whose columns these are."""
+    """Columns of `Found`, one for each query."""
 
     distances: Matrix
     rows: Rows
@@ -57,7 +57,7 @@ class Followed(NamedTuple):
 
 
 def followed(estimator: ExactNeighbors, queries: Matrix, chosen: Rows, groups: Rows) -> Followed:
-    """Find the neighbours of queries, (b, d), and follow those that were chosen, (b, k), where roundings decide."""
+    """Find the neighbours of queries, (b, d); where rounding decides, follow the artifact's choice, (b, k)."""
     distances, rows = estimator.kneighbors(queries)
     rounded = np.full(len(queries), False)
     if chosen.shape != rows.shape:
@@ -68,7 +68,7 @@ def followed(estimator: ExactNeighbors, queries: Matrix, chosen: Rows, groups: R
 
 
 def _are_as_near(estimator: ExactNeighbors, query: Matrix, chosen: Rows, nearest: Matrix, groups: Rows) -> bool:
-    """Return whether rows, each once, are as near but for roundings as the nearest, of identical rows the lowest."""
+    """Return whether rows are distinct, as near as the nearest within rounding, and the lowest of identical rows."""
     if len(np.unique(chosen)) != len(nearest) or chosen.min() < 0 or chosen.max() >= estimator.n_samples_fit_:
         return False
     for group in np.unique(groups[chosen]):
@@ -81,17 +81,17 @@ def _are_as_near(estimator: ExactNeighbors, query: Matrix, chosen: Rows, nearest
 def hold_neighbours(
     estimator: ExactNeighbors, queries: Matrix, ask: WholeGraph, groups: Rows, columns: Mapping[str, npt.NDArray[Any]]
 ) -> Iterator[Held]:
-    """Hold the outputs of the whole graph to the estimator, see `Row.hold`, as a client asks for them.
+    """Compare the outputs of the whole graph, as a client asks for them, with the estimator; see `Row.hold`.
 
-    Where neighbours are not certified, a client asks again with all distinct rows as candidates. With one candidate for
-    one neighbour, another row may always be as near: a graph that certifies it certifies anything.
+    Where neighbours are not certified, a client asks again with all distinct rows as candidates. A graph must not
+    certify one neighbour among one candidate, since another row may always be as near.
 
     Parameters
     ----------
     groups
         See `found_neighbours`.
     columns
-        Output -> the values of all rows, of which it gives those of the neighbours.
+        Output -> the values of all rows; the output holds the values of the neighbours.
     """
     names = (Output.ROW, Output.DISTANCE, *columns)
     certified, *found = ask((Output.CERTIFIED, *names), queries)

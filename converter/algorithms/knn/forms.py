@@ -56,7 +56,7 @@ class KNNForm2(Struct):
 
 
 class KNNOutcomesForm(KNNForm):
-    """The original's columns, and ours beside them, which it ignores."""
+    """The original's columns, and modelpick's, which the original ignores."""
 
     costs: list[float | None] | UnsetType | None = UNSET
     seconds: list[float | None] | UnsetType | None = UNSET
@@ -79,7 +79,7 @@ class _Rows(NamedTuple):
 
 
 def load_rows(form: KNNForm, source: Source, reader: Reader, k: int | None = None) -> KNNModelSelector:
-    """Check a form whose low qualities count as more, and return the estimator."""
+    """Check a form whose low qualities are raised to the least one, and return the estimator."""
     rows = _rows(form, source, reader)
     low = int((NATIVE_1.floored(rows.qualities) > rows.qualities).sum())
     if low:
@@ -144,7 +144,7 @@ def _rows(form: KNNForm, source: Source, reader: Reader) -> _Rows:
         qualities = form.qualities or [DEFAULT_QUALITY] * len(embeddings)
         latencies = form.latencies or []
     if form.samples and form.embeddings:
-        reader.warn("$.samples", "ignored beside $.embeddings")
+        reader.warn("$.samples", "ignored, since there are $.embeddings")
         del source.fields["samples"]
     return _checked(form, embeddings, labels, qualities, latencies, reader)
 

@@ -1,4 +1,4 @@
-"""KNN in ONNX: the search for the nearest rows, and what stands by each."""
+"""KNN in ONNX: the search for the nearest rows, and the columns of each."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ OUTPUTS = graph_of.OUTPUTS | {Output.MODEL: "int64", Output.QUALITY: "double", O
 
 
 def add_rows(graph: Graph, estimator: KNNModelSelector, features: str, outputs: dict[str, str]) -> None:
-    """Write the graph of `modelpick.converter.graphs.neighbours`, and what each neighbour votes.
+    """Write the graph of `modelpick.converter.graphs.neighbours`, and the vote of each neighbour.
 
     ::
 
@@ -36,7 +36,7 @@ def add_rows(graph: Graph, estimator: KNNModelSelector, features: str, outputs: 
 
 
 def add_queries(graph: Graph, estimator: OutcomeModelSelector, features: str, outputs: dict[str, str]) -> None:
-    """Write the graph of `modelpick.converter.graphs.neighbours`; the queries' outcomes stand beside it."""
+    """Write the graph of `modelpick.converter.graphs.neighbours`, and store the queries' outcomes."""
     count = estimator.n_samples_fit_
     k = min(estimator.n_neighbors, count)
     graph_of.check_size(estimator.embeddings_, estimator.ranking)

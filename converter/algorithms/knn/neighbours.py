@@ -13,19 +13,19 @@ from modelpick.runtime.search.distances import directions
 from ..base import Estimator, Matrix, checked_features
 
 Rows = npt.NDArray[np.int64]
-# Distances from one chunk of queries to every row: 8 MiB of float64.
+# Distances from one chunk of queries to all rows take 8 MiB of float64.
 CHUNK_VALUES = 2**20
-# Rows of a model whose distances to the others are recorded.
+# Most rows of a model whose distances to the others are recorded.
 MOST_ROWS = 128
 
 
 class ExactNeighbors(Estimator, NearestNeighbors):
-    """Finds the nearest rows by (distance, row); each distance is computed from the difference of two vectors."""
+    """Finds the nearest rows by (distance, row). Each distance is computed from the difference of two vectors."""
 
     embeddings_: Matrix
-    """Rows that are searched, float64, shape (n, d)."""
+    """Rows to search, float64, shape (n, d)."""
     row_groups_: Rows
-    """Number of each row of the JSON among the distinct rows."""
+    """Index of each row of the JSON among the distinct rows."""
     n_neighbors: int
     n_samples_fit_: int
 
@@ -35,7 +35,7 @@ class ExactNeighbors(Estimator, NearestNeighbors):
         return Metric.EUCLIDEAN
 
     def keep(self, rows: Matrix) -> None:
-        """Keep the rows that are searched, float64, shape (n, d)."""
+        """Keep the rows to search, float64, shape (n, d)."""
         super().fit(rows)
         self.embeddings_ = rows
 
@@ -61,7 +61,7 @@ class ExactNeighbors(Estimator, NearestNeighbors):
         return self._distances(features, self.ranked_rows())
 
     def ranked_rows(self) -> Matrix:
-        """Return the rows as distances are measured to them: their directions, unless distances are Euclidean."""
+        """Return the vectors to which distances are measured: the directions of rows, or for Euclidean distances rows."""
         return self.embeddings_ if self.ranking == Metric.EUCLIDEAN else directions(self.embeddings_)
 
     def _distances(self, features: Matrix, ranked: Matrix) -> Matrix:
@@ -69,7 +69,7 @@ class ExactNeighbors(Estimator, NearestNeighbors):
             distances: Matrix = cdist(features, ranked)
             return distances
         chords: Matrix = cdist(directions(features), ranked)
-        # Queries of zeros have no direction: unit vectors are equally far, whatever their last digits.
+        # Queries of zeros have no direction: all unit vectors are equally far, whatever their last digits.
         chords[~features.any(axis=1)] = ranked.any(axis=1)
         # Half the squared distance of unit vectors, 2 - 2 a.b: it keeps its digits where they are close.
         return chords**2 / 2 if self.ranking == Metric.COSINE else chords
@@ -86,12 +86,12 @@ def _nearest(distances: Matrix, k: int) -> tuple[Matrix, Rows]:
 
 
 def distances_between(estimator: ExactNeighbors, groups: Rows) -> Matrix:
-    """Return the distances from some of an estimator's rows to all; infinite within a group: (s, n)."""
+    """Return distances from some of an estimator's rows to all rows, infinite between equal rows: (s, n)."""
     first = np.unique(groups, return_index=True)[1]
     sample = first[np.linspace(0, len(first) - 1, min(MOST_ROWS, len(first))).astype(np.int64)]
     rows = estimator.ranked_rows()
     norms = np.einsum("ij,ij->i", rows, rows)
-    # The expanded square loses digits that a rank does not need, and is many times faster than the difference.
+    # The expanded square is many times faster than the difference, and loses only digits that a rank does not need.
     squares: Matrix = np.maximum(norms[sample][:, None] + norms - 2.0 * rows[sample] @ rows.T, 0.0)
     squares[groups[sample][:, None] == groups] = np.inf
     return squares / 2.0 if estimator.ranking == Metric.COSINE else np.sqrt(squares)

@@ -30,7 +30,7 @@ K = Option("k", "1 or more, for a KNN model", lambda k: k >= 1)
 SHRINKAGE = Option(
     "shrinkage", "a number, 0 or more, for the semantics queries", lambda shrinkage: 0.0 <= shrinkage < np.inf
 )
-# Values of k that tuning tries of rows, and of queries; and of evidence.
+# Values that tuning tries: k for rows, k for queries, and evidence.
 ROW_NEIGHBOURS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500)
 QUERY_NEIGHBOURS, EVIDENCES = (5, 10, 20, 30, 50, 75, 100, 150, 200, 300), (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 
@@ -112,7 +112,7 @@ def _hold_queries(estimator: OutcomeModelSelector, queries: Matrix, ask: WholeGr
 def _with_evidence(estimator: OutcomeModelSelector, rows: npt.NDArray[np.int64]) -> tuple[Mask, Mask]:
     """Return which models have the evidence on neighbours, (k,).
 
-    The first mask holds the models that have it whatever the roundings, the second adds those that roundings decide.
+    The first mask holds the models that have it independent of rounding; the second adds models where rounding decides.
     """
     if not estimator.evidence:
         everything = np.full(len(estimator.classes_), True)
@@ -122,24 +122,24 @@ def _with_evidence(estimator: OutcomeModelSelector, rows: npt.NDArray[np.int64])
 
 
 class _Records(NamedTuple):
-    """Each recorded answer, a row of a file."""
+    """Recorded answers, each a row of a file."""
 
     queries: Indices
-    """Of the benchmark, shape (n,)."""
+    """Indices of the benchmark's queries, shape (n,)."""
     models: Indices
     latencies: Indices
     """Nanoseconds."""
 
     @classmethod
     def of(cls, training: Training) -> "_Records":
-        """Take the answers whose quality is known."""
+        """Take the answers with a known quality."""
         benchmark = training.benchmark
         queries, models = np.nonzero(~np.isnan(benchmark.quality))
         latencies = np.rint(benchmark.filled_seconds()[queries, models] * NANOSECONDS).astype(np.int64)
         return cls(queries, models, latencies)
 
     def labels(self, training: Training) -> list[str]:
-        """Name the model of each."""
+        """Return the name of each answer's model."""
         return [training.benchmark.model_names[model] for model in self.models]
 
 
@@ -194,13 +194,13 @@ def _grid_queries(settings: Settings) -> list[Settings]:
 
 
 def _of_benchmark(estimator: ExactNeighbors, training: Training) -> Indices:
-    """Return the index among the benchmark's models of each of the estimator's, shape (n_models,)."""
+    """Return the index of each of the estimator's models among the benchmark's, shape (n_models,)."""
     index = {name: model for model, name in enumerate(training.benchmark.model_names)}
     return np.array([index[name] for name in estimator.classes_])
 
 
 def _with_most(training: Training, grid: Sequence[Settings]) -> Training:
-    """Return the training by the most neighbours of some settings: the nearest of them are those of the others."""
+    """Return the training by the largest k of the settings: its neighbours include the other settings' neighbours."""
     return training._replace(settings=training.settings._replace(k=max(settings.k for settings in grid)))
 
 
@@ -278,7 +278,7 @@ _QUERIES = Row(
     options=(K, SHRINKAGE),
     graph_options=graph_of.OPTIONS,
 )
-# Rows of earlier semantics answer as they did; nothing is trained by them any more.
+# Rows of earlier semantics answer as before, but are not trained any more.
 ROWS = (
     _ROWS,
     replace(

@@ -1,4 +1,4 @@
-"""MLP as scikit-learn has it: a chain of dense layers with a ReLU between each two, and a softmax."""
+"""MLP as in scikit-learn: a chain of dense layers with a ReLU between each two, and a softmax."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -15,7 +15,7 @@ from ..choices import ChoiceSelector
 
 
 class MLPModelSelector(ChoiceSelector, ClassifierMixin, BaseEstimator):
-    """Picks the model of the most probable class; each class is a choice. Of equal ones the last is picked.
+    """Picks the model of the most probable class; each class is a choice. Of equal probabilities the last is picked.
 
     Parameters
     ----------
@@ -25,16 +25,16 @@ class MLPModelSelector(ChoiceSelector, ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     coefs_ : list of ndarray of float64, shape (in, out)
-        Weights of each dense layer, as MLPClassifier has them.
+        Weights of each dense layer, as in MLPClassifier.
     intercepts_ : list of ndarray of float64, shape (out,)
-        What is added to each.
+        Intercepts of each dense layer.
     """
 
     def __init__(self, semantics: str = "native/2") -> None:
         self.semantics = semantics
 
     def fit(self, coefs: Sequence[Matrix], intercepts: Sequence[Vector], model_names: Sequence[str]) -> Self:
-        """Take layers, trained elsewhere, the last of which has an output for each model."""
+        """Take layers, trained elsewhere; the last layer has an output for each model."""
         self.coefs_ = [np.ascontiguousarray(coef) for coef in coefs]
         self.intercepts_ = list(intercepts)
         self.n_features_in_ = len(coefs[0])

@@ -1,4 +1,4 @@
-"""What the JSON of a neural network holds: layers, which are folded into dense ones with a ReLU between each two."""
+"""The JSON of a neural network: layers, which are folded into dense layers with a ReLU between each two."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -13,13 +13,13 @@ from ...formats.source import Source
 from ..base import Matrix
 from .estimators import MLPModelSelector
 
-# What stands for the fields of batch normalisation that are absent or null.
+# Defaults of the fields of batch normalisation that are absent or null.
 _BATCH_NORM = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}
 EPSILON = 1e-5
 
 
 class Scale(Struct, frozen=True, eq=False):
-    """``scale * x + shift``, what trained batch normalisation computes."""
+    """``scale * x + shift``, as trained batch normalisation computes."""
 
     scale: Vector
     """Float64, shape (in,)."""
@@ -48,7 +48,7 @@ class LayerForm(Protocol):
     """A layer of the file."""
 
     def checked(self, path: str, width: int) -> tuple[Layer | None, int]:
-        """Check the layer behind ``width`` values: return what it computes, if anything, and how many values."""
+        """Check the layer, whose input has ``width`` values; return its function, if any, and its number of outputs."""
 
 
 class DenseForm(Struct, tag_field="type", tag="linear"):
@@ -81,7 +81,7 @@ class ReluForm(Struct, tag_field="type", tag="relu"):
 
 
 class DropoutForm(Struct, tag_field="type", tag="dropout"):
-    """Nothing, once a network is trained."""
+    """No function after training."""
 
     p: float | UnsetType = UNSET
 
@@ -128,7 +128,7 @@ class _LayerHeader(Struct):
 
 
 class MLPForm(Struct):
-    """Layers, of which each says its type; ``dropout`` is what training used."""
+    """Layers, each with its type; ``dropout`` is the rate of training."""
 
     model_names: Annotated[list[Name], Meta(min_length=1)]
     feature_dim: Annotated[int, Meta(ge=1, le=2**31 - 1)]

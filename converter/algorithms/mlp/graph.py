@@ -1,4 +1,4 @@
-"""The graph of a neural network: in float32 where that decides, else in float64."""
+"""The graph of a neural network: in float32 if that decides, else in float64."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from ...graphs.builder import DOUBLE, FLOAT, Graph
 from ...graphs.margins import needed_margin
 from .estimators import MLPModelSelector
 
-# Softmax probabilities of values that differ by more differ in float64, too.
+# Values that differ by more than this have different softmax probabilities in float64.
 DISTINCT = 1e-12
 OUTPUTS = {Output.SCORE: "double", Output.CLASSIFIER: "index", Output.ESTIMATE: "float"}
 
@@ -24,9 +24,8 @@ def add_graph(graph: Graph, estimator: MLPModelSelector, features: str, outputs:
                                                                     └─ ArgMax ─ classifier (b,)
 
     ``softmax(W_n relu(... relu(W_1 x + b_1) ...) + b_n)``: batch normalisation was folded into the layers when the
-    file was read. ArgMax takes the last. The softmax keeps the order of what it is given, which is estimated in
-    float32: what the margin of the best does not prove, see `modelpick.converter.graphs.margins`, is for the caller to
-    refine.
+    file was read. ArgMax takes the last. The softmax keeps the order of its inputs, which are estimated in float32. The
+    caller refines queries that the margin of the best does not prove, see `modelpick.converter.graphs.margins`.
     """
     layers = list(zip(estimator.coefs_, estimator.intercepts_, strict=True))
     stored = [graph.stored_exactly("layer", weights) for weights in estimator.coefs_]

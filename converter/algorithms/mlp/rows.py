@@ -15,13 +15,13 @@ from .estimators import MLPModelSelector
 from .forms import MLPForm, layer_fields, load
 from .graph import OUTPUTS, add_graph
 
-# Chosen by cross-validation over queries; a validation split inside the fit would share queries with the rest.
+# Chosen by cross-validation over queries: a validation split inside the fit would share queries with the training part.
 STEPS, BATCH, DECAY = 150, 200, 1.0
 # Widths of the hidden layer that tuning tries.
 HIDDEN = (16, 32, 64, 128)
-# How far the output of a model that no query is labelled with stays below another's: e^-50 is no part of a softmax.
+# How far the output of a model that labels no query is below another's: e^-50 does not change a softmax.
 BELOW = 50.0
-# Semantics -> fields of the files; both generations pick alike.
+# Semantics -> version-specific fields of files; both generations pick alike.
 _VERSIONS: dict[str, dict[str, Any]] = {"native/1": {}, "native/2": {"format_version": 2}}
 
 
@@ -37,7 +37,7 @@ def _probes(estimator: MLPModelSelector) -> Probes:
 def _fit(semantics: str, training: Training) -> MLPModelSelector:
     """Train a network that labels queries with models.
 
-    Models that are no labels are candidates nevertheless: each follows the output of the first label, and never wins.
+    Models that label no query are candidates too: their outputs follow the output of the first label, and never win.
     """
     examples, settings, names = training.examples(), training.settings, training.benchmark.model_names
     present, labels = np.unique(examples.models, return_inverse=True)

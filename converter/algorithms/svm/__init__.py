@@ -1,4 +1,4 @@
-"""SVM: one classifier for each model, or a machine for each two models."""
+"""SVM: a classifier for each model, or a machine for each pair of models."""
 
 from .rows import ROWS
 

@@ -1,4 +1,4 @@
-"""Estimators of support vector machines: one classifier against the rest for each model, or one for each two models."""
+"""Estimators of support vector machines: a classifier for each model, or a machine for each pair of models."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Self
@@ -14,7 +14,7 @@ from ...formats.decoding import Vector
 from ..base import Matrix, checked_features
 from ..choices import ChoiceSelector
 
-# Queries of a norm up to this are not scaled to unit length.
+# Queries with at most this norm are not scaled to unit length.
 MIN_NORM = 1e-10
 
 
@@ -55,7 +55,7 @@ class OneVsRestModelSelector(ChoiceSelector, ClassifierMixin, BaseEstimator):
     coef_ : ndarray of float64, shape (n_linear, d)
         Weights of the linear classifiers.
     intercept_ : ndarray of float64, shape (n_linear,)
-        What is added to their products with the query.
+        Their intercepts.
     machines_ : tuple of KernelClassifier
         Classifiers with a Gaussian kernel.
     """
@@ -63,7 +63,7 @@ class OneVsRestModelSelector(ChoiceSelector, ClassifierMixin, BaseEstimator):
     def fit(
         self, linear: Sequence[LinearClassifier], machines: Sequence[KernelClassifier], model_names: Sequence[str] = ()
     ) -> Self:
-        """Take classifiers, trained elsewhere, and the names of models, of which some may have no classifier."""
+        """Take classifiers, trained elsewhere, and the names of models, some of which may have no classifier."""
         width = len(linear[0].coef) if linear else machines[0].support_vectors.shape[1]
         self.n_features_in_ = width
         self.coef_ = np.array([classifier.coef for classifier in linear]).reshape(-1, width)
@@ -83,7 +83,7 @@ class OneVsRestModelSelector(ChoiceSelector, ClassifierMixin, BaseEstimator):
 
 
 class OneVsOneModelSelector(ChoiceSelector, ClassifierMixin, BaseEstimator):
-    """Picks the model that wins most of the comparisons of each two models, as scikit-learn's SVC does.
+    """Picks the model that wins the most comparisons of pairs of models, as scikit-learn's SVC does.
 
     Each model is a choice. Each comparison is a machine; all machines share their support vectors.
 
@@ -97,9 +97,9 @@ class OneVsOneModelSelector(ChoiceSelector, ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     support_vectors_, n_support_, dual_coef_, intercept_ : ndarray
-        As SVC has them: the support vectors, shape (s, d), one model after another; how many each model has,
-        (n_models,); coefficients, (n_models - 1, s); and intercepts, (n_pairs,). Those of two models have the other
-        sign.
+        As in SVC: the support vectors, shape (s, d), one model after another; their number for each model, (n_models,);
+        coefficients, (n_models - 1, s); and intercepts, (n_pairs,). For two models, coefficients and intercept have the
+        opposite sign.
     pair_coef_ : ndarray of float64, shape (n_pairs, s)
         Coefficients of each machine for all support vectors.
     pair_intercept_ : ndarray of float64, shape (n_pairs,)

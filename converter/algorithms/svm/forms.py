@@ -53,7 +53,7 @@ class KernelForm(Struct):
 
 
 class OneVsRestForm(Struct):
-    """Classifiers; each of them says ``kernel_type`` and ``gamma`` again."""
+    """Classifiers, each of which repeats ``kernel_type`` and ``gamma``."""
 
     model_names: list[Name] | UnsetType | None = UNSET
     kernel_type: Name | UnsetType | None = UNSET
@@ -124,9 +124,9 @@ PARAMETERS = Parameters.__struct_fields__
 
 
 class OneVsOneForm(Struct):
-    """An SVC, in files of version 2, or at the top level of older ones.
+    """An SVC, in files of version 2, or at the top level of older files.
 
-    Some files also hold classifiers that stand in for the SVC; they are not read.
+    Some files also hold classifiers as a substitute for the SVC, which are not read.
     """
 
     model_names: Annotated[list[Name], Meta(min_length=2)]
@@ -143,7 +143,7 @@ class OneVsOneForm(Struct):
     n_support: list[Support] | UnsetType | None = UNSET
 
     def parameters(self, source: Source) -> tuple[Parameters, str]:
-        """Return the parameters, and their path; `Source.fields` keep these alone."""
+        """Return the parameters, and their path; `Source.fields` keep only the parameters."""
         if self.svc:
             for name in PARAMETERS:
                 source.fields.pop(name, None)
@@ -152,7 +152,7 @@ class OneVsOneForm(Struct):
 
 
 class TrainerForm(Struct):
-    """An SVC as the code that trains the models reads it."""
+    """An SVC as the original's training code reads it."""
 
     model_names: Annotated[list[Name], Meta(min_length=2)]
     kernel: Kernel
@@ -167,7 +167,7 @@ class TrainerForm(Struct):
 
 
 class _Found(Struct):
-    """Which parameters of an SVC a file holds, and where."""
+    """The fields that tell whether a file holds the parameters of an SVC, and where."""
 
     format_version: int | None = None
     svc: dict[str, Raw] | None = None

@@ -1,6 +1,6 @@
-"""Graphs of support vector machines: one classifier for each model, or a machine for each two models.
+"""Graphs of support vector machines: a classifier for each model, or a machine for each pair of models.
 
-Where float32 decides, a graph needs no more; what its bounds leave open is for the caller to refine in float64.
+Graphs search in float32; the caller refines in float64 what the bounds leave open.
 """
 
 from collections.abc import Sequence
@@ -32,14 +32,14 @@ from ...graphs.unit_length import Scaled, add_directions
 from ..base import Matrix
 from .estimators import MIN_NORM, KernelClassifier, OneVsOneModelSelector, OneVsRestModelSelector
 
-# Below this gamma the bound on the error does not see queries that overflow float32.
+# Below this gamma, the bound on the error does not cover queries that overflow float32.
 FLATTEST = 1e-30
-# Longer queries may overflow the products in float64: these count as that long, and their kernels are zero.
+# Longer queries may overflow the products in float64: they count as this long, and their kernels are zero.
 FARTHEST = 1e290
 
-# Outputs of the graph of one classifier for each model; more follow, by whether it has machines.
+# Outputs of the graph of one classifier for each model; further outputs depend on whether it has machines.
 _ONE_VS_REST = {Output.SCORE: "double", Output.CLASSIFIER: "index"}
-# Outputs of the graph of a machine for each two models.
+# Outputs of the graph of a machine for each pair of models.
 ONE_VS_ONE = {
     Output.SCORE: "double",
     Output.PAIR: "double",
@@ -50,14 +50,14 @@ ONE_VS_ONE = {
 
 
 def one_vs_rest_outputs(estimator: OneVsRestModelSelector) -> dict[str, str]:
-    """Return the outputs of its graph, and their types."""
+    """Return the outputs of an estimator's graph, and their types."""
     if not estimator.machines_:
         return _ONE_VS_REST | {Output.ESTIMATE: "float"}
     return _ONE_VS_REST | {Output.CANDIDATE: "index", Output.CERTAIN: "flag"}
 
 
 def add_one_vs_rest(graph: Graph, estimator: OneVsRestModelSelector, features: str, outputs: dict[str, str]) -> None:
-    """Write the classifiers by `_add_linear`, or with kernel machines among them by `_add_machines`."""
+    """Write the classifiers by `_add_linear`, or, if some are kernel machines, by `_add_machines`."""
     (_add_machines if estimator.machines_ else _add_linear)(graph, estimator, features, outputs)
 
 
@@ -71,8 +71,8 @@ def _add_linear(graph: Graph, estimator: OneVsRestModelSelector, features: str, 
                   └─ If refine: Div ─ Gemm weights ─ Mul ─ Add ─┬─ score (b, n_classifiers)
                                                                 └─ ArgMax ─ classifier (b,)
 
-    The estimates are of ``w.q``, which for a q of length above 1e-10 is in the order of ``|q| (score - intercept)``:
-    the caller adds `Table.OFFSETS`, times ``|q|``. What their margin does not prove is for the caller to refine.
+    The estimates are ``w.q``, which for a q of length above 1e-10 have the order of ``|q| (score - intercept)``: the
+    caller adds `Table.OFFSETS` times ``|q|``, and refines queries that the margin does not prove.
     """
     coef, intercept = estimator.coef_, estimator.intercept_
     weights = graph.stored_exactly(Stored.WEIGHTS, coef)
@@ -114,8 +114,8 @@ def _add_machines(graph: Graph, estimator: OneVsRestModelSelector, features: str
 
     The products with the support vectors are taken in float32 first: a score is off by at most the sum of the kernels'
     errors, see `modelpick.converter.graphs.kernel`, weighed with ``|alpha|``; here ``|x| <= 1``. Where the best score
-    exceeds the second by more than twice that, it is the ``candidate`` and ``certain``. What this leaves open is for
-    the caller to refine: the whole is repeated in float64, unless the initializer ``refine`` is overridden with false.
+    exceeds the second by more than twice this error, it is the ``candidate``, and ``certain``. The caller refines the
+    other queries: the whole graph is repeated in float64, unless the initializer ``refine`` is overridden with false.
     """
     query = add_directions(graph, features, MIN_NORM)
     linear = []
@@ -132,7 +132,7 @@ def _add_machines(graph: Graph, estimator: OneVsRestModelSelector, features: str
         scores = refined.node("Concat", *linear, exact, axis=1)
         kernel = of_directions(graph, query, support, FLOAT)
         candidates = graph.node("Concat", *linear, graph.node("Gemm", kernel, alphas, intercepts), axis=1)
-        # What each kernel adds to twice the bound on the error of the scores.
+        # The share of each kernel in twice the bound on the error of the scores.
         bounds = 2.0 * np.abs(shared.alphas).max(axis=1) * error_shares(shared.vectors, shared.gammas)
         error = graph.node("MatMul", kernel, graph.constant("alpha_error", bounds))
     else:
@@ -153,7 +153,7 @@ def expands_machines(estimator: OneVsRestModelSelector) -> bool:
 
 
 class SharedVectors(NamedTuple):
-    """The support vectors of several machines, each distinct one once."""
+    """The distinct support vectors of several machines."""
 
     vectors: Matrix
     """Shape (s, d)."""
@@ -162,7 +162,7 @@ class SharedVectors(NamedTuple):
     alphas: Matrix
     """Shape (s, n_machines)."""
     places: list[list[int]]
-    """Per machine, the row of each of its support vectors."""
+    """For each machine, the rows of its support vectors."""
 
 
 def shared_support_vectors(machines: Sequence[KernelClassifier]) -> SharedVectors:
@@ -180,7 +180,7 @@ def shared_support_vectors(machines: Sequence[KernelClassifier]) -> SharedVector
 
 
 def add_one_vs_one(graph: Graph, estimator: OneVsOneModelSelector, features: str, outputs: dict[str, str]) -> None:
-    """Write comparisons of each two models by a kernel machine: in float32 where that decides, else in float64.
+    """Write the comparison of each pair of models by a kernel machine: in float32 if that decides, else in float64.
 
     ::
 
@@ -192,10 +192,10 @@ def add_one_vs_one(graph: Graph, estimator: OneVsOneModelSelector, features: str
     Chang and C.-J. Lin, LIBSVM: A Library for Support Vector Machines, section 7, as scikit-learn's SVC.predict holds
     it.
 
-    Of a linear kernel a pair's machine is one vector, the sum of its support vectors weighed: onnxruntime adds it up
-    once, when it opens the graph. Gaussian kernels are of products in float32 first, whose errors are bounded, see
-    `_pair_error`. The ``candidate`` is ``certain`` where it wins whichever way the comparisons go that the bounds leave
-    open; the rest is for the caller to refine in float64.
+    For a linear kernel, the machine of a pair is one vector, the weighted sum of its support vectors, which onnxruntime
+    adds up once when it opens the graph. Gaussian kernels are first computed from products in float32, whose errors are
+    bounded, see `_pair_error`. The ``candidate`` is ``certain`` if it wins whichever way the open comparisons go; the
+    caller refines the other queries in float64.
     """
     coefficients = graph.constant("pair_coef", estimator.pair_coef_)
     intercepts = graph.constant("pair_intercept", estimator.pair_intercept_)
@@ -243,11 +243,11 @@ def _stored(graph: Graph, estimator: OneVsOneModelSelector) -> SupportVectors:
 
 
 def _pair_error(graph: Graph, estimator: OneVsOneModelSelector, kernel: str, squared: str) -> str:
-    """Bound the error of pairs whose products were summed in float32, float64, (b, n_pairs).
+    """Return a bound on the error of pairs whose products were summed in float32, float64, (b, n_pairs).
 
-    With ``L = max |sv|`` and ``2 |x| L <= |x|^2 + L^2``, the squared distances are off by at most ``slope |x|^2 +
-    constant``, to which adding them up in float64 is counted: their error grows with the query, which is not scaled.
-    A query that overflows float32 has an infinite bound.
+    With ``L = max |sv|`` and ``2 |x| L <= |x|^2 + L^2``, the error of the squared distances is at most ``slope |x|^2 +
+    constant``, including their sums in float64; it grows with the query, which is not scaled. A query that overflows
+    float32 has an infinite bound.
     """
     count, width = estimator.support_vectors_.shape
     longest = float(np.linalg.norm(estimator.support_vectors_, axis=1).max())
@@ -262,17 +262,18 @@ def _pair_error(graph: Graph, estimator: OneVsOneModelSelector, kernel: str, squ
     slack = BOUND_SLACK**2 + count * 2.0**-52
     shares = graph.node("Add", graph.node("Exp", exponents), graph.constant("minus_one", np.array(slack - 1.0)))
     weights = np.abs(estimator.pair_coef_) * (1.0 + BOUND_SLACK)
-    # A kernel that vanishes in float64 is below the lowest normal number, or anything there; shares are above slack.
+    # A kernel that underflows in float64 may be any number below the lowest normal one; shares are above slack.
     vanished = graph.constant("vanished", weights.sum(axis=1) * np.finfo(np.float64).tiny / slack)
     bounds = graph.node("Gemm", kernel, graph.constant("error_coef", weights), vanished, transB=1)
     return graph.node("Mul", bounds, shares)
 
 
 def _add_most_wins(graph: Graph, pairs: str, error: str, n: int, outputs: dict[str, str]) -> None:
-    """Output the model that wins most pairs, which are off by at most ``error``, and whether it surely does.
+    """Output the model that wins the most pairs, given a bound on their error, and whether it surely does.
 
-    Each model has comparisons that it surely wins, and some that it may win. The candidate may win the most, of equally
-    many the first; it is certain where it surely wins more than any other may. Fractions make equal counts differ.
+    Each model surely wins some comparisons, and may win others. The candidate is the first of the models that may win
+    the most. It is certain if it surely wins more comparisons than any other model may win. Fractions make equal counts
+    differ.
     """
     sure = graph.node("Greater", pairs, error), graph.node("Less", pairs, graph.node("Neg", error))
     decided = graph.node("Cast", graph.node("Concat", *sure, axis=1), to=DOUBLE)

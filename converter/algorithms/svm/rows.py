@@ -1,8 +1,8 @@
 """The rows of support vector machines.
 
-``native/1`` picks by one classifier for each model, as the original did. By ``native/2``, as the original does now, and
-by ``trainer/1``, as the code that trains the models predicts, an SVC compares each two models: most comparisons won
-wins. These two read other fields, and count comparisons among candidates differently.
+``native/1`` picks by one classifier for each model, as the original did. ``native/2``, as the original does now, and
+``trainer/1``, as its training code predicts, compare each pair of models by an SVC; the model with the most won
+comparisons is picked. The two read different fields, and count comparisons among candidates differently.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,7 +43,7 @@ from .graph import (
 )
 from .training import fit_one_vs_one, fit_one_vs_rest, of_all_models, trained_svc
 
-# Penalties and widths of the kernel that tuning tries.
+# Penalties, and widths of the kernel, that tuning tries.
 PENALTIES, GAMMAS = (0.25, 1.0, 4.0), (0.5, 1.0, 2.0)
 
 
@@ -75,7 +75,7 @@ def _probes_one_vs_one(estimator: OneVsOneModelSelector) -> Probes:
 
 
 def _expect(estimator: OneVsOneModelSelector, queries: Matrix, explained: Sequence[Explanation]) -> Iterator[Expected]:
-    """Yield what is expected: a comparison that roundings decide may go either way."""
+    """Yield the expectations; a comparison in which rounding decides may go either way."""
     nothing, choices = np.empty(0), estimator.choice_models_
     first, second = (choices[models] for models in estimator.pairs)
     expected_pairs = estimator.pair_scores(queries)
@@ -94,7 +94,7 @@ def _expect(estimator: OneVsOneModelSelector, queries: Matrix, explained: Sequen
 
 
 def _hold(estimator: OneVsOneModelSelector, queries: Matrix, ask: WholeGraph) -> Iterator[Held]:
-    """Hold comparisons to the estimator, and what is counted of them to the comparisons."""
+    """Compare the comparisons with the estimator's, and the counts with the comparisons."""
     found, scores, chosen = ask((Output.PAIR, Output.SCORE, Output.CLASSIFIER), queries)
     pairs = estimator.pair_scores(queries)
     if found.shape == pairs.shape:
@@ -106,7 +106,7 @@ def _hold(estimator: OneVsOneModelSelector, queries: Matrix, ask: WholeGraph) ->
 
 
 def _roundings(estimator: OneVsOneModelSelector, queries: Matrix) -> Matrix:
-    """Return how far off comparisons may be, (b, n_pairs): sums are off by a share of what they add up."""
+    """Return the possible error of comparisons, (b, n_pairs): a share of the magnitudes that they add up."""
     largest = np.ones(len(queries))
     if estimator.kernel == "linear":
         largest = np.abs(queries @ estimator.support_vectors_.T).max(axis=1)
@@ -115,7 +115,7 @@ def _roundings(estimator: OneVsOneModelSelector, queries: Matrix) -> Matrix:
 
 
 def _may_win(estimator: OneVsOneModelSelector, pairs: Matrix, close: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return which models may win where close comparisons go either way: bool, (n_models,)."""
+    """Return which models may win if close comparisons can go either way: bool, (n_models,)."""
     first, second = estimator.pairs
     models = np.arange(len(estimator.choice_models_))[:, None]
     surely = (((pairs > 0) & ~close & (first == models)) | ((pairs <= 0) & ~close & (second == models))).sum(axis=1)
@@ -125,7 +125,7 @@ def _may_win(estimator: OneVsOneModelSelector, pairs: Matrix, close: npt.NDArray
 
 
 def _write_one_vs_rest(estimator: OneVsRestModelSelector, training: Training) -> dict[str, Any]:
-    """Return the fields of a file of version 1: the classifiers, and an SVC by which other readers pick."""
+    """Return the fields of a file of version 1: the classifiers, and an SVC, which other readers use."""
     settings, names = training.settings, training.benchmark.model_names
     fields: dict[str, Any] = {
         "model_names": names,
@@ -141,7 +141,7 @@ def _write_one_vs_rest(estimator: OneVsRestModelSelector, training: Training) ->
         return fields
     fields |= svc_parameters(svc) | {"classes": labels.tolist()}
     if len(labels) < len(names):
-        # Today's router wants all models, and takes these parameters before the others.
+        # Today's router expects all models, and prefers these parameters to the others.
         fields["svc"] = svc_parameters(of_all_models(training, labels, svc))
     return fields
 
@@ -152,7 +152,7 @@ def _write_one_vs_one(estimator: OneVsOneModelSelector, training: Training) -> d
     Raises
     ------
     DocumentError
-        When all records are of one model, which is no choice.
+        When all records are of one model, so that there is nothing to compare.
     """
     settings, names = training.settings, training.benchmark.model_names
     if len(names) < 2:

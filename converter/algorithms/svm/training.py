@@ -16,9 +16,10 @@ from .estimators import KernelClassifier, LinearClassifier, OneVsOneModelSelecto
 def fit_one_vs_rest(training: Training) -> OneVsRestModelSelector:
     """Train one classifier for each model, on unit vectors as they are scored.
 
-    A classifier separates the queries on which its model exceeds the mean from the rest, each weighted by how far it is
-    from the mean: the cost of a mistake (B. Zadrozny, J. Langford, N. Abe, Cost-Sensitive Learning by
-    Cost-Proportionate Example Weighting, ICDM 2003). Where all queries are on one side, its score is a constant.
+    A classifier separates the queries on which its model exceeds the mean from the other queries. The weight of a query
+    is its model's distance from the mean, which is the cost of a mistake (B. Zadrozny, J. Langford, N. Abe,
+    Cost-Sensitive Learning by Cost-Proportionate Example Weighting, ICDM 2003). Where all queries are on one side, the
+    score is a constant.
     """
     features, settings, names = directions(training.features), training.settings, training.benchmark.model_names
     models = list(zip(names, training.advantages.T, strict=True))
@@ -54,7 +55,7 @@ def _constant(advantages: Vector) -> float:
 
 
 def trained_svc(training: Training) -> tuple[Indices, SVC | None]:
-    """Train an SVC that labels queries with models: the models that are labels, and it; None where there is one."""
+    """Train an SVC that labels queries with models; returns the labels, and the SVC, or None for a single label."""
     examples, settings = training.examples(), training.settings
     labels = np.unique(examples.models)
     if len(labels) < 2:
@@ -64,18 +65,18 @@ def trained_svc(training: Training) -> tuple[Indices, SVC | None]:
 
 
 def of_all_models(training: Training, labels: Indices, svc: SVC | None) -> OneVsOneModelSelector:
-    """Return the estimator of all models of the records; those that are labels always win against the others.
+    """Return the estimator of all models of the records; models that are labels always win against the others.
 
     Parameters
     ----------
     labels, svc
-        See `trained_svc`. Models that no query is labelled with have no support vectors.
+        See `trained_svc`. Models that label no query have no support vectors.
     """
     names, settings = training.benchmark.model_names, training.settings
     m = len(names)
     vectors, coefs, intercepts, counts = training.features[:1], np.zeros((0, 1)), np.zeros(0), np.ones(1, np.int64)
     if svc is not None:
-        # scikit-learn turns the sign of a single comparison, and so do files of two models.
+        # scikit-learn reverses the sign of a single comparison, and so do files of two models.
         sign = -1.0 if len(labels) == 2 else 1.0
         vectors, counts = svc.support_vectors_, svc.n_support_
         coefs, intercepts = sign * svc.dual_coef_, sign * svc.intercept_

@@ -67,7 +67,7 @@ REFUSED = [
     ("candidate_set.models", ["b", "a", "c", "d"], "$.candidate_set.models: expected each name once, in ascending"),
     ("candidate_set.models", ["a", "a", "c", "d"], "$.candidate_set.models: expected each name once, in ascending"),
     ("candidate_set.models", [], "$.candidate_set.models: expected `array` of length >= 1"),
-    ("model_names", ["a", "b"], "$.model_names: expected those of $.candidate_set.models"),
+    ("model_names", ["a", "b"], "$.model_names: expected the names in $.candidate_set.models"),
     ("num_clusters", C + 1, f"$.num_clusters: expected {C}, got {C + 1}"),
     ("clustering.effective_k", C - 1, f"$.clustering.effective_k: expected {C}, got {C - 1}"),
     ("clustering.requested_k", C - 1, f"$.clustering.requested_k: expected {C} or more, got {C - 1}"),
