@@ -1,4 +1,4 @@
-"""JSON models to measure beside KNN: SVM, KMeans and MLP of real widths, with random numbers."""
+"""JSON models to measure in addition to KNN: SVM, KMeans and MLP of real widths, with random numbers."""
 
 from itertools import pairwise
 from typing import Any

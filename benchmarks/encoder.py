@@ -1,4 +1,4 @@
-"""Measures a text encoder: what its file loses, what a pick for a prompt takes beside its bare parts, and its start.
+"""Measures a text encoder: what its file loses, what a pick for a prompt and its parts take, and its start.
 
 It needs a folder of a real encoder and its recorded embeddings: FOLDER, laid out as Hugging Face does, and a JSON file,
 gzipped, with ``cases`` of ``text`` and ``embedding``.
@@ -127,7 +127,7 @@ def quantiles(calls: dict[str, Callable[[], Any]], times: int) -> dict[str, Time
 def prompts(
     selector: TextSelector, peers: dict[str, Callable[[str], Any]], words: Sequence[str]
 ) -> dict[str, dict[str, Times]]:
-    """Time a pick for prompts of about some lengths, in tokens, beside its parts alone and others that do the same."""
+    """Time a pick for prompts of some lengths, in tokens, and its parts alone, and others that do the same."""
     measured = {}
     for length in LENGTHS:
         texts = [_prompt(selector.encoder, words[start:], length) for start in range(0, STEP * PROMPTS, STEP)]
@@ -143,7 +143,7 @@ def prompts(
 
 
 def _prompt(encoder: Encoder, words: Sequence[str], length: int) -> str:
-    """Return the fewest words that have so many tokens."""
+    """Return the fewest words that have this number of tokens."""
     counts = (n for n in range(1, length + 1) if encoder.tokens(" ".join(words[:n])).count >= length)
     return " ".join(words[: next(counts)])
 

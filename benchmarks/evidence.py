@@ -85,7 +85,7 @@ def joined(parts: Sequence[tuple[npt.NDArray[np.int64], Policy]], n_queries: int
 
 
 def crossvalidated(benchmark: Benchmark) -> dict[str, Any]:
-    """Hold out each fold once; the best single model beside it is the one in hindsight, which no service could know."""
+    """Hold out each fold once; the best single model is the best in hindsight, which no service could know."""
     training = training_data(benchmark)
     parts: dict[str, list[list[tuple[npt.NDArray[np.int64], Policy]]]] = {label: [] for label in CONTENDERS}
     settings: dict[str, list[Settings]] = {label: [] for label in CONTENDERS}

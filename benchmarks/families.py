@@ -29,7 +29,7 @@ class Family(NamedTuple):
     algorithm: str
     semantics: tuple[str, ...] = ()
     tuned: bool = True
-    """Whether settings are tuned: those of an SVM would take hours."""
+    """Whether settings are tuned: an SVM would take hours, and HierShrink has nothing to tune."""
     predicts: bool = False
     """Whether it predicts outcomes, so that it can keep the quality for less."""
 

@@ -1,4 +1,4 @@
-"""Measures what the gateway adds to a request beside its backend called directly; see README.md."""
+"""Measures what the gateway adds to a request, compared with its backend called directly; see README.md."""
 
 import asyncio
 import json
@@ -81,7 +81,7 @@ def free_port() -> int:
 
 
 async def load(port: int, body: bytes, callers: int, seconds: float) -> list[float]:
-    """Ask from so many connections, each again once it is answered; return the seconds of each request."""
+    """Ask from a number of connections, each again once it is answered; return the seconds of each request."""
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     taken: list[float] = []
     end = time.perf_counter() + seconds

@@ -1,4 +1,4 @@
-"""Measures modelpick beside other libraries, one thread each, and writes tables, JSON and a plot; see README.md."""
+"""Measures modelpick and other libraries, one thread each, and writes tables, JSON and a plot; see README.md."""
 
 import json
 import subprocess
@@ -107,7 +107,7 @@ def _certified(data: Data) -> float:
 
 
 def _overhead(selector: Selector, data: Data, plan: dict[str, Any]) -> dict[str, Any]:
-    """Microseconds of ``select`` but for the runs of the session within it, and the percentiles of ``select``."""
+    """Microseconds of ``select`` without the runs of its session, and the percentiles of ``select``."""
     queries = data.queries[:QUERIES_OF_CALLS].astype(np.float64)
     answers: list[Any] = []
     replays: list[Iterator[Any]] = []
@@ -136,7 +136,7 @@ def _overhead(selector: Selector, data: Data, plan: dict[str, Any]) -> dict[str,
 
 
 def measure_others(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    """Measure SVM, KMeans and MLP beside scikit-learn, skl2onnx's own graphs, plain layers and bare session calls."""
+    """Measure SVM, KMeans and MLP, scikit-learn, skl2onnx's own graphs, plain layers and bare session calls."""
     vectors = KINDS["clustered"](9 * 500, 64)
     layers = mlp_layers()
     measured = []

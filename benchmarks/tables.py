@@ -242,7 +242,7 @@ def encoder_losses() -> Iterator[Row]:
 
 
 def encoder_prompts() -> Iterator[Row]:
-    """Show what a pick for a prompt takes, beside the tokenizer alone, and it and a session: milliseconds."""
+    """Compare a pick for a prompt with the tokenizer alone, and with tokenizer and session: milliseconds."""
     parts = {"tokenizer": "tokenizer alone", "tokenizer and session": "with a session", "model2vec": "model2vec"}
     yield ("encoder", "tokens", "prompt to name: p50 (p90, p99)", *(f"{name} (ratio)" for name in parts.values()))
     for weights, by_length in _encoder()["prompts"].items():

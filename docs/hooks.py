@@ -1,4 +1,4 @@
-"""What mkdocs does for the site beside rendering the pages of docs/: `make docs`.
+"""What mkdocs does for the site in addition to rendering the pages of docs/: `make docs`.
 
 Pages and files that stand elsewhere in the repository get a place on the site, links between them and docs/ are
 rewritten, and the reference of the command is generated from its code.
@@ -72,7 +72,7 @@ def command_page() -> str:
 
     group = typer.main.get_group(app)
     root = typer.Context(group, info_name="modelpick", **group.context_settings)
-    sections = ["# The command", "Exit codes are [those of all commands](errors.md#exit-codes)."]
+    sections = ["# The command", "[Exit codes](errors.md#exit-codes) are the same for all commands."]
     sections += _described(group, root)
     for name, command in group.commands.items():
         sections += [f"## {name}", *_described(command, typer.Context(command, info_name=name, parent=root))]

@@ -1,7 +1,7 @@
 """Makes the small encoder of the folder `encoder`, as model2vec lays one out: a vector for each word, without training.
 
-Its words are those of benchmark.jsonl, and the pieces that others are made of. Vectors are random directions, the same
-each time: questions that share words are close, and words count by how rare they are.
+Its words are the words of benchmark.jsonl, and the pieces that other words consist of. Vectors are random directions,
+the same each time: questions that share words are close, and words count by how rare they are.
 """
 
 import json

@@ -55,7 +55,7 @@ LEAVES = {
     "runtime": {"decision": {"errors"}, "errors": set(), "schema": set()},
     "converter": {"files": set()},
 }
-# What units of the runtime may import beside the standard library, where that is not what all may.
+# What units of the runtime may import in addition to the standard library, where it is not what all may.
 RUNTIME_NEEDS = {"numpy", "onnxruntime"}
 EXCEPTIONS = {
     "decision": {"numpy"},

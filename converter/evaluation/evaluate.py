@@ -169,7 +169,7 @@ class _Scale(NamedTuple):
         return {
             name: got,
             f"{name} weight": weight,
-            f"{name} beside": got * base_known,
+            f"{name} paired": got * base_known,
             f"{name} base": weight * np.where(base_known, self.base, 0.0),
             f"{name} both": weight * base_known,
         }
@@ -345,13 +345,13 @@ def _columns(chances: Matrix, scales: Mapping[str, _Scale], best: Vector) -> dic
 
 def _estimates(found: Sums, axis: str, baseline: str, of_log: bool, lacking: str) -> dict[str, Any]:
     """Make the estimates of a policy from the sums of its `_columns`; an estimate without enough answers is unknown."""
-    gained = found["utility beside"] - found["utility base"]
+    gained = found["utility paired"] - found["utility base"]
 
     def mean(kind: str, of: Vector) -> Estimate:
         known = f"{kind} weight"
         return estimate(ratio(of, found[known]), found.counts[known], UNKNOWN_PICKS.format(kind))
 
-    def beside(kind: str, samples: Vector, reason: str = "") -> Estimate:
+    def compared(kind: str, samples: Vector, reason: str = "") -> Estimate:
         known, common = found.counts[f"{kind} weight"], found.counts[f"{kind} both"]
         lacking = NO_COMMON.format(baseline) if known else UNKNOWN_PICKS.format(kind)
         return estimate(samples, common, reason if common else lacking)
@@ -361,19 +361,19 @@ def _estimates(found: Sums, axis: str, baseline: str, of_log: bool, lacking: str
         return {"outcomes": dict.fromkeys(OUTCOMES, nothing), **dict.fromkeys(ESTIMATES, nothing)}
     unknown = dict.fromkeys(HINDSIGHT if of_log else (), Estimate(np.nan, np.nan, np.nan, NO_HINDSIGHT))
     no_part, no_gap = "the mean {} of {} is not surely above 0", f"the oracle is not surely better than {baseline}"
-    saved = 1 - share(found[f"{axis} beside"], found[f"{axis} base"])
+    saved = 1 - share(found[f"{axis} paired"], found[f"{axis} base"])
     return {
         "outcomes": {kind: mean(kind, found[kind]) for kind in OUTCOMES},
         "success": mean("success", found["success"]),
         "regret": mean("utility", found["lost"]),
         "best": mean("quality", found["highest"]),
         "best_share": mean("utility", found["best"]),
-        "gain": beside("utility", ratio(gained, found["utility both"])),
-        "kept": beside(
-            "quality", share(found["quality beside"], found["quality base"]), no_part.format("quality", baseline)
+        "gain": compared("utility", ratio(gained, found["utility both"])),
+        "kept": compared(
+            "quality", share(found["quality paired"], found["quality base"]), no_part.format("quality", baseline)
         ),
-        "saved": beside(axis, saved, no_part.format(axis, baseline)),
-        "gap_closed": beside("utility", share(gained, found["gap"]), no_gap),
+        "saved": compared(axis, saved, no_part.format(axis, baseline)),
+        "gap_closed": compared("utility", share(gained, found["gap"]), no_gap),
         **unknown,
     }
 

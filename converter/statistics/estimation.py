@@ -132,7 +132,7 @@ def _predicted(
     """Predict outcomes of each kind, (n, m), for each fold from the others; NaN where a kind was never recorded.
 
     One solve over records of the kernel ``k(x, x') (SHARED + (1 - SHARED) [same model])``, on what is left of the
-    outcomes beside their model's mean.
+    outcomes, relative to their model's mean.
     """
     predicted = [np.full(recorded.shape, np.nan) for _ in kinds]
     for number in range(int(fold.max()) + 1):

@@ -100,7 +100,7 @@ def frontiers_of(
 ) -> list[Frontier]:
     """Return the frontiers of the single models, and of each artifact's points with the cheapest model.
 
-    price, quality: (1 + BOOTSTRAPS, n_policies), the first row of all queries, which are so many. None where no price
+    price, quality: (1 + BOOTSTRAPS, n_policies), the first row over all queries. None where no price
     is known.
     """
     prices = np.where(of_single, price[0], np.nan)

@@ -59,7 +59,7 @@ def read_records(
         File of the queries' embeddings, see `load_embeddings`; those in the records do not count then.
     encoder
         What to embed the queries with, or its file; those in the records do not count then. Embeddings are kept in a
-        file beside the source.
+        file next to the source.
     embedder
         Name of a sentence-transformers model to embed the queries with, where one of them has no embedding.
     categories

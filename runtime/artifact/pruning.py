@@ -13,7 +13,7 @@ from .protobuf import encode
 
 # Smaller tensors stay: onnxruntime reads shapes and numbers of nodes when it opens a session.
 LARGE = 2**14
-_BESIDE = StringStringEntryProto("location", "beside")
+_OUTSIDE = StringStringEntryProto("location", "outside")
 
 
 class Pruned(NamedTuple):
@@ -93,7 +93,7 @@ def _beside(tensor: TensorProto, narrow: bool) -> tuple[ExternalTensorProto, Ten
         data_type = FLOAT
         with np.errstate(over="ignore"):
             values = values.astype(np.float32)
-    return ExternalTensorProto(tensor.dims, data_type, name=tensor.name, external_data=[_BESIDE]), values
+    return ExternalTensorProto(tensor.dims, data_type, name=tensor.name, external_data=[_OUTSIDE]), values
 
 
 def _single(entry: ValueInfoProto) -> ValueInfoProto:

@@ -637,7 +637,7 @@ OLD_FORMS = {
         edited(SAMPLES, ("samples.0.latency_ms", MISSING), ("samples.1.latency_ms", None)),
         {"embeddings": [[1.0, 2.0], [3.0, 4.0]], "labels": ["a", "b"], "qualities": [0.25, 0.5]},
     ),
-    "samples beside null": (
+    "samples with null": (
         edited(SAMPLES, ("embeddings", None)),
         {
             "embeddings": [[1.0, 2.0], [3.0, 4.0]],

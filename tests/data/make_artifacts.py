@@ -1,6 +1,6 @@
 """Makes the artifacts of this folder: each is made once, and loaded by every later version.
 
-There is one of every row of the table of algorithms, and those of rows of which no more are made. Run by hand when
+There is one of every row of the table of algorithms, also of rows by which no more are made. Run by hand when
 there is a new name below, or a new format version: PYTHONPATH=tests python tests/data/make_artifacts.py
 """
 

@@ -1,4 +1,4 @@
-"""A query gets one answer, whatever is asked beside it: also where distances or scores tie but for roundings."""
+"""A query gets one answer in any batch: also where distances or scores tie within rounding."""
 
 import asyncio
 

@@ -443,7 +443,7 @@ def _embedded(data: bytes) -> np.ndarray:
 def reading(before: ModelProto, after: ModelProto) -> list[set[str]] | None:
     """Read by numpy what tables of an artifact say of the queries: the models that are, or are as good as, the best.
 
-    The nearest rows and clusters are those of the artifact before. None where picks are read from none of `DECIDING`.
+    The nearest rows and clusters stay as before the edit. None where picks are read from none of `DECIDING`.
     """
     import json
 

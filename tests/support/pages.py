@@ -61,7 +61,7 @@ def steps(page):
 
 
 def run_page(page, folder, modelpick=None, python=None):
-    """Run all steps of a page in a folder, with the sample models and the examples beside, as in a checkout.
+    """Run all steps of a page in a folder that also holds the sample models and the examples, as a checkout does.
 
     ``modelpick`` takes the arguments of a command, and ``python`` a folder and a program; both return what
     `subprocess.run` does. Without them each step is a process of its own, which takes many times as long.

@@ -61,7 +61,7 @@ class ExactNeighbors(Estimator, NearestNeighbors):
         return self._distances(features, self.ranked_rows())
 
     def ranked_rows(self) -> Matrix:
-        """Return the vectors to which distances are measured: the directions of rows, or for Euclidean distances rows."""
+        """Return the vectors to measure to: the rows' directions, or the rows where distances are Euclidean."""
         return self.embeddings_ if self.ranking == Metric.EUCLIDEAN else directions(self.embeddings_)
 
     def _distances(self, features: Matrix, ranked: Matrix) -> Matrix:

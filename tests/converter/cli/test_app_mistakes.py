@@ -23,7 +23,7 @@ MISTAKES = {
         ["select", "text.onnx", *TEXT, "hi there", "--category", "maths"],
         "this artifact takes no category",
     ),
-    "a category beside a file": (
+    "a category with a file": (
         ["select", "mlp.onnx", "queries.jsonl", "--category", "math"],
         "files of queries hold",
     ),

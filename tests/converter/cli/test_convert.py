@@ -55,7 +55,7 @@ def artifact(name):
 
 @pytest.fixture
 def small(modelpick):
-    """JSON models and their artifacts, beside one another."""
+    """JSON models and their artifacts, in one folder."""
     for name, model in SMALL.items():
         Path(f"{name}.json").write_bytes(encoded(model))
         Path(f"{name}.onnx").write_bytes(artifact(name))

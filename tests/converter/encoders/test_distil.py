@@ -1,4 +1,4 @@
-"""Static vectors made of a transformer, and encoders beside one another."""
+"""Static vectors made of a transformer, and encoders compared."""
 
 import json
 import sys
@@ -63,7 +63,7 @@ def test_a_row_is_a_token_alone_in_principal_components_by_how_rare_it_is(tiny, 
         counts = {WORDS.index("a"): 3, WORDS.index("b"): 1, WORDS.index("c"): 1, 2: 2, 3: 2}
     wanted = np.array([mean(text, rows(3, counts)) for text in TEXTS])
     found = encoder.embed(TEXTS).astype(np.float64)
-    # Components are known but for their signs, so hold what does not depend on these.
+    # The signs of components are arbitrary, so compare what does not depend on them.
     np.testing.assert_allclose(found @ found.T, wanted @ wanted.T, atol=1e-5)
     assert (report.family, report.embedding_dim, report.passed) == ("distilled", 3, True)
     assert encoder.tokens("a b z") == Tokens(3, False)

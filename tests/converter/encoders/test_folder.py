@@ -313,7 +313,7 @@ def test_static_embedding_reads_what_its_tokenizer_lets_it(tmp_path, truncation)
 def test_model2vec_reads_what_its_configuration_says(tmp_path, longest, read):
     encoder = made(static(tmp_path / "static", config=longest))
     words = ["a"] * 16 + ["b"] * 1_984
-    # It also cuts characters, so many tokens of the median length, here 1: half as many letters, with their spaces.
+    # It also cuts characters: as many as the tokens have at the median length, here 1; half of them are spaces.
     seen = words[: read // 2 if longest.get("max_length", 1) else None]
     close(encoder.embed([" ".join(words)]), [mean(seen)])
     close(encoder.embed(["a ? b"]), [mean("ab")])

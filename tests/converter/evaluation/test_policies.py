@@ -1,4 +1,4 @@
-"""Policies that artifacts are held beside: single models, mixes, the oracle, operating points."""
+"""Policies that artifacts are compared with: single models, mixes, the oracle, operating points."""
 
 import json
 from types import SimpleNamespace
@@ -194,7 +194,7 @@ def test_each_operating_point_is_a_policy(pointed):
     half = by_name(evaluation)["one keep=0.5"]
     assert half.quality.value == 1
     assert half.saved.value == pytest.approx(1 - 2.5 / 4)
-    # Its hull goes from b by keep=0.5 to a, beside the line from b to a.
+    # Its hull goes from b by keep=0.5 to a, instead of straight from b to a.
     one = evaluation.frontiers[1]
     assert one.over_singles.value == pytest.approx((1 - 0.75) / 2)
     found = verdicts(evaluation)

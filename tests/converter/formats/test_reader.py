@@ -1,4 +1,4 @@
-"""Sizes and names that a file declares beside its numbers: what contradicts them is refused, or else warned of."""
+"""Sizes and names that a file declares: what contradicts its numbers is refused, or else warned of."""
 
 import copy
 import json
@@ -59,7 +59,7 @@ SAMPLES = {
     "num_samples": 1,
     "feature_dim": WIDTH,
 }
-# Whole numbers that are no sizes of what stands beside them.
+# Whole numbers that are not the sizes of the values next to them.
 FREE = {"k", "seed", "n_init", "max_iter", "min_support", "requested_k", "train_queries", "C", "format_version"} | {
     *("response_latency_ns", "timestamp"),
 }

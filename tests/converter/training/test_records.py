@@ -133,7 +133,7 @@ def test_training_takes_the_mean_for_unknown_response_times():
 
 @pytest.mark.parametrize("form", ["knn", "hiershrink"])
 def test_files_tell_failed_answers_no_faster_than_successful_ones(form):
-    """One failed in 0.1 s beside successes of 30 and 2 s; of the other question none succeeded."""
+    """One failed in 0.1 s where others succeeded in 30 and 2 s; of the other question none succeeded."""
     asked = {"embedding": [1.0, 0.0]}
     lines = [
         record(model_name="a", success=False, response_time=0.1, **asked),

@@ -17,7 +17,7 @@ ALWAYS = {"algorithm", "trained"}
 LINEAR = {"model_name", "weights", "rho"}
 RBF = {"model_name", "alpha", "support_vectors", "rho", "gamma"}
 # Algorithm and version of the files -> the place of an object, [] for each in a list -> fields without which the
-# readers, the router's or those of the code that trains, end with an error.
+# readers, the router's or its training code's, end with an error.
 REQUIRED = {
     ("knn", 1): {"": ALWAYS | {"k", "embeddings", "labels", "qualities", "latencies"}},
     ("knn", 2): {"": ALWAYS | {"format_version", "k", "embeddings", "labels", "qualities", "latencies"}},

@@ -28,7 +28,7 @@ def test_tuning_tries_what_each_algorithm_has():
 
 
 def test_tuning_sees_no_query_on_both_sides():
-    """Outcomes are those of the query alone: whoever knew the held-out ones would always be right."""
+    """Outcomes depend on the query alone: whoever knew the held-out ones would always be right."""
     rng = np.random.default_rng(0)
     data = encoded(
         *(

@@ -1,4 +1,4 @@
-"""Tokens that an encoder reads: those of the whole text, of which no more is tokenized than these need."""
+"""Tokens that an encoder reads: the first tokens of the whole text, of which only a part is tokenized."""
 
 import base64
 import json

@@ -62,7 +62,7 @@ STAND_INS = {
 
 
 def at_top_level(model, **fields):
-    """The same as files of version 1 hold it, beside classifiers that do not count."""
+    """The same as files of version 1 hold it, with classifiers that do not count."""
     rest = {name: value for name, value in model.items() if name not in ("svc", "format_version")}
     return rest | model["svc"] | fields
 
@@ -208,9 +208,9 @@ ACCEPTED = {
     "at top level": at_top_level(RBF),
     "at top level, without a width": {k: v for k, v in at_top_level(RBF).items() if k != "feature_dim"},
     "at top level, version 1": at_top_level(RBF, format_version=1),
-    "at top level, beside classifiers": at_top_level(RBF, **STAND_INS),
-    "in svc, beside classifiers": RBF | STAND_INS,
-    "in svc, beside others": RBF | at_top_level(LINEAR, kernel_type="Rbf", gamma=0.1, intercept=[9.0] * 3),
+    "at top level, with classifiers": at_top_level(RBF, **STAND_INS),
+    "in svc, with classifiers": RBF | STAND_INS,
+    "in svc, with others": RBF | at_top_level(LINEAR, kernel_type="Rbf", gamma=0.1, intercept=[9.0] * 3),
 }
 
 
