@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from modelpick.converter import convert
 from modelpick.converter.cli.app import app
-from support.markup import NAMES, artifact, records, rows
+from support.artifacts import converted
+from support.markup import NAMES, records, rows
 from support.recorded import DATA, ROOT
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
@@ -41,7 +42,7 @@ def reports(tmp_path_factory):
         convert(source, folder / f"shipped/{source.stem}.onnx", samples=0, semantics=semantics)
     convert(ROOT / "models/knn.json", folder / "before/knn.onnx", samples=0)
     for name, seed in (("old", 0), ("new", 5)):
-        (folder / f"{name}.onnx").write_bytes(artifact(rows(160, seed=seed)))
+        (folder / f"{name}.onnx").write_bytes(converted(rows(160, seed=seed)))
     (folder / "data.jsonl").write_text(records())
     for name, paths, data in (
         ("shipped", ("shipped", "--against", "before"), DATA),

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from msgspec import json
 
+from support.catalogue import knn
+
 STATUS = Path("/proc/self/status")
 # Converts in a process of its own and prints the bytes at its peak beyond what imports take.
 CONVERTED = f"""
@@ -29,13 +31,7 @@ CONSTANT = 20e6
 @pytest.mark.skipif(not STATUS.exists(), reason="needs /proc")
 def test_a_conversion_takes_three_times_the_floats(tmp_path):
     rows = np.random.default_rng(0).normal(size=(ROWS, WIDTH)).astype(np.float32)
-    model = {
-        "algorithm": "knn",
-        "trained": True,
-        "k": 5,
-        "embeddings": rows.tolist(),
-        "labels": ["a", "b", "c"] * (ROWS // 3),
-    }
+    model = knn(rows, k=5)
     (tmp_path / "knn.json").write_bytes(json.encode(model))
     command = [sys.executable, "-c", CONVERTED]
     done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)

@@ -1,7 +1,6 @@
 """What `load_estimator` refuses, accepts and warns about, and what becomes of what it accepts."""
 
 import codecs
-import copy
 import json
 import tempfile
 import warnings
@@ -20,55 +19,33 @@ from modelpick.converter.algorithms.base import Estimator
 from modelpick.converter.formats.decoding import Name
 from modelpick.runtime import DocumentError, ModelpickError, Selector
 from support import reference, strategies
+from support.artifacts import MISSING, edited
+from support.catalogue import kmeans, knn, linear_classifier, rbf_classifier, svm
 
 pytestmark = pytest.mark.filterwarnings("error", "ignore::modelpick.converter.DocumentWarning")
 
-KNN = {
-    "algorithm": "knn",
-    "trained": True,
-    "k": 2,
-    "embeddings": [[1.0, 2.0], [3.0, 4.0], [5.0, 6.5]],
-    "labels": ["a", "b", "a"],
-    "qualities": [0.25, 0.5, 0.75],
-    "latencies": [1, 2, 3],
-}
+KNN = knn([[1.0, 2.0], [3.0, 4.0], [5.0, 6.5]], ["a", "b"], k=2, qualities=[0.25, 0.5, 0.75], latencies=[1, 2, 3])
 SAMPLES = {
-    "algorithm": "knn",
-    "trained": True,
-    "k": 2,
+    **{"algorithm": "knn", "trained": True, "k": 2},
     "samples": [
         {"feature_vector": [1.0, 2.0], "model_name": "a", "quality": 0.25, "latency_ms": 5},
         {"feature_vector": [3.0, 4.0], "model_name": "b", "latency_ms": 0.0625},
     ],
 }
-KMEANS = {
-    "algorithm": "kmeans",
-    "trained": True,
-    "num_clusters": 2,
-    "centroids": [[1.0, 2.0], [3.0, 4.0]],
-    "cluster_models": ["a", "b"],
-}
+KMEANS = kmeans([[1.0, 2.0], [3.0, 4.0]])
 KMEANS_DICT = {**KMEANS, "cluster_models": {"0": "a", "1": "b"}}
-SVM = {
-    "algorithm": "svm",
-    "trained": True,
-    "model_names": ["a", "b"],
-    "kernel_type": "Rbf",
-    "gamma": 1.0,
-    "rbf_classifiers": [
-        {"model_name": "a", "alpha": [1.0, -1.0], "support_vectors": [[1.0, 2.0], [3, 4]], "rho": 0.1, "gamma": 1.0},
-        {"model_name": "b", "alpha": [1.0], "support_vectors": [[1.0, 2.0]], "rho": 0.1, "gamma": 2.0},
+SVM = svm(
+    rbf=[
+        rbf_classifier("a", [[1.0, 2.0], [3, 4]], [1.0, -1.0]),
+        rbf_classifier("b", [[1.0, 2.0]], [1.0], gamma=2.0),
     ],
-}
-LINEAR = {
-    "algorithm": "svm",
-    "trained": True,
-    "kernel_type": "Linear",
-    "linear_classifiers": [
-        {"model_name": "a", "weights": [1.0, 2.0], "rho": 0.5},
-        {"model_name": "b", "weights": [3.0, 4.0], "rho": 0.5},
-    ],
-}
+    model_names=["a", "b"],
+    kernel_type="Rbf",
+    gamma=1.0,
+)
+LINEAR = svm(
+    [linear_classifier("a", [1.0, 2.0], rho=0.5), linear_classifier("b", [3.0, 4.0], rho=0.5)], kernel_type="Linear"
+)
 MODELS = {
     "knn": KNN,
     "samples": SAMPLES,
@@ -77,7 +54,6 @@ MODELS = {
     "svm": SVM,
     "linear": LINEAR,
 }
-MISSING = object()
 NAMED = f"expected `str` matching regex {Name.__metadata__[0].pattern!r}"
 FULL = "expected at least one row"
 WIDE = "expected at least one number"
@@ -89,22 +65,6 @@ FINITE = "expected a finite number"
 # The library that decodes says the rest, in words of its own.
 NOT_JSON = "expected JSON: "
 BEYOND_PYTHON = b"9" * 5000  # more digits than int() takes
-
-
-def edited(model, *edits):
-    """Give a copy where each (dotted path, value) is put in place, added, or MISSING."""
-    model = copy.deepcopy(model)
-    for path, value in edits:
-        *parents, last = (int(step) if step.isdecimal() else step for step in path.split("."))
-        place = model
-        for step in parents:
-            place = place[step if isinstance(place, list) else str(step)]
-        last = last if isinstance(place, list) else str(last)
-        if value is MISSING:
-            del place[last]
-        else:
-            place[last] = value
-    return model
 
 
 def encoded(model, *edits):

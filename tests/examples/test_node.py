@@ -12,6 +12,8 @@ import pytest
 
 from modelpick.converter import load_estimator, to_artifact
 from modelpick.runtime import Selector
+from support.artifacts import converted
+from support.catalogue import knn, svc, svc_parameters
 
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("MODELPICK_SHARED", ROOT.parent / "shared"))
@@ -72,23 +74,8 @@ def test_picks_as_the_runtime(client, path, search, tmp_path):
 
 @pytest.mark.parametrize("kernel", ["Rbf", "Linear"])
 def test_compares_models_one_against_one(client, kernel, tmp_path):
-    parameters = {
-        "support_vectors": RNG.normal(size=(12, 4)).tolist(),
-        "dual_coef": RNG.normal(size=(2, 12)).tolist(),
-        "intercept": [0.1, 0.0, -0.1],
-        "n_support": [4, 4, 4],
-    }
-    fields = {
-        "algorithm": "svm",
-        "trained": True,
-        "format_version": 2,
-        "kernel_type": kernel,
-        "gamma": 0.5,
-        "feature_dim": 4,
-    }
-    model = fields | {"model_names": ["a", "b", "c"], "svc": parameters}
-    estimator = load_estimator(json.dumps(model).encode(), semantics="native/2")
-    (tmp_path / "model.onnx").write_bytes(to_artifact(estimator))
+    parameters = svc_parameters(RNG.normal(size=(12, 4)), RNG.normal(size=(2, 12)), [0.1, 0.0, -0.1], [4, 4, 4])
+    (tmp_path / "model.onnx").write_bytes(converted(svc(parameters, kernel=kernel, gamma=0.5), "native/2"))
     queries = RNG.normal(size=(20, 4)).tolist()
     with Selector.load(tmp_path / "model.onnx") as selector:
         picked = selector.select_batch(queries)
@@ -98,9 +85,7 @@ def test_compares_models_one_against_one(client, kernel, tmp_path):
 
 def test_looks_at_all_rows_where_nothing_is_certified(client, tmp_path):
     rows = 1.0 + 1e-9 * RNG.normal(size=(500, 4))
-    document = {"algorithm": "knn", "trained": True, "k": 5, "embeddings": rows.tolist()}
-    text = json.dumps(document | {"labels": [f"m{i % 7}" for i in range(500)]}).encode()
-    (tmp_path / "model.onnx").write_bytes(to_artifact(load_estimator(text)))
+    (tmp_path / "model.onnx").write_bytes(converted(knn(rows, [f"m{i}" for i in range(7)], k=5)))
     queries = (1.0 + 1e-9 * RNG.normal(size=(20, 4))).tolist()
     with Selector.load(tmp_path / "model.onnx") as selector:
         assert node(client, tmp_path / "model.onnx", queries).stdout.splitlines() == selector.select_batch(queries)

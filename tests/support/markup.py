@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from modelpick.converter import load_estimator, to_artifact
+from support.catalogue import knn
 
 MARKUP = [
     "<script>alert(1)</script>",
@@ -22,19 +22,12 @@ NAMES = [name[:80] for name in NAMES]
 WIDTH = 6
 
 
-def artifact(model, semantics="native/1"):
-    return to_artifact(
-        load_estimator(json.dumps({"algorithm": "knn", "trained": True} | model).encode(), semantics=semantics)
-    )
-
-
 def rows(n, names=NAMES, seed=0, one_hot=True):
     """KNN over as many rows, of each model in turn, with or without categories behind the embeddings."""
     embeddings = np.random.default_rng(seed).normal(size=(n, WIDTH)).round(4)
     if one_hot:
         embeddings = np.hstack([embeddings, np.eye(14)[np.arange(n) % 14]])
-    labels = [names[i % len(names)] for i in range(n)]
-    return {"k": 5, "embeddings": embeddings.tolist(), "labels": labels}
+    return knn(embeddings, names, k=5)
 
 
 def records(n=60, names=NAMES, seed=1):

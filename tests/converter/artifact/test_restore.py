@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from modelpick.converter import load_estimator, to_artifact, to_json
 from modelpick.runtime import ArtifactError
 from support import strategies
+from support.artifacts import encoded
 
 pytestmark = pytest.mark.filterwarnings("error", "ignore::modelpick.converter.DocumentWarning")
 
@@ -44,7 +45,7 @@ def test_gives_back_files(file):
 @settings(max_examples=200, deadline=None)
 @given(strategies.models)
 def test_gives_back_any_model(model):
-    assert restored(json.dumps(model).encode()) == model
+    assert restored(encoded(model)) == model
 
 
 KNN = {"algorithm": "knn", "trained": True, "k": 1}
@@ -100,13 +101,13 @@ SURVIVORS = {
 
 @pytest.mark.parametrize("model", SURVIVORS.values(), ids=SURVIVORS)
 def test_gives_back_what_could_get_lost(model):
-    assert restored(json.dumps(model).encode()) == model
+    assert restored(encoded(model)) == model
 
 
 @pytest.mark.parametrize(
     "model", [SURVIVORS["repeated rows"], SURVIVORS["a dict of models"], SVM | {"linear_classifiers": [LINEAR]}]
 )
 def test_refuses_an_artifact_without_a_document(model):
-    artifact = to_artifact(load_estimator(json.dumps(model).encode()), restorable=False)
+    artifact = to_artifact(load_estimator(encoded(model)), restorable=False)
     with pytest.raises(ArtifactError, match=r"^<bytes>: expected an artifact converted from a JSON model$"):
         to_json(artifact)

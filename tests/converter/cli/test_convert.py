@@ -19,7 +19,7 @@ from modelpick.runtime import Selector
 from support import command
 from support.artifacts import contents, converted, encoded
 from support.attacks import parsed, resealed
-from support.catalogue import dense, kmeans, knn, linear_classifier, mlp, rbf_classifier, svm
+from support.catalogue import dense, kernel_ridge, kmeans, knn, linear_classifier, mlp, rbf_classifier, svm
 
 ROOT = Path(__file__).parents[3]
 MODELS = ROOT / "models"
@@ -233,7 +233,7 @@ BAD_DOCUMENTS = {
     "latencies": (encoded(KNN | {"latencies": [1.5, 2, 3, 4]}), "$.latencies[0]: expected `int`"),
     "clusters": (encoded(KMEANS | {"num_clusters": 1}), "$.centroids: expected 1 rows or fewer"),
     "cluster models": (encoded(KMEANS | {"cluster_models": ["a"]}), "$.cluster_models: expected a model for each"),
-    "no classifiers": (encoded({"algorithm": "svm", "trained": True}), "$: expected at least one of"),
+    "no classifiers": (encoded(svm()), "$: expected at least one of"),
     "weights": (
         encoded(SVM | {"linear_classifiers": [LINEAR | {"weights": [1, 2, 3]}]}),
         "$.rbf_classifiers[0].support_vectors: expected 3 columns",
@@ -672,14 +672,10 @@ def test_select_picks_by_operating_points(modelpick):
         {**point, "cost_weight": 0.0, "cost": [9.0, 8.0, 10.0], "shares": {"a": 1.0}},
         {**point, "cost_weight": 1.0, "cost": [1.0, 0.5, 2.0], "kept": [0.96, 0.9, 1.0], "shares": {"b": 1.0}},
     ]
-    outcomes = {
-        "quality": {"dual_coef": [[0.0, 0.0]], "intercept": [0.9, 0.8]},
-        "cost": {"dual_coef": [[0.0, 0.0]], "intercept": [2.0, 0.5]},
-    }
+    outcomes = {"quality": ([[0.0, 0.0]], [0.9, 0.8]), "cost": ([[0.0, 0.0]], [2.0, 0.5])}
     single = {"model": "a", "quality": 0.9, "cost": 2.0, "seconds": None}
-    model = {"algorithm": "kernel_ridge", "trained": True, "model_names": ["a", "b"], "gamma": 1.0}
-    model |= {"support_vectors": [[1.0, 0.0]], "outcomes": outcomes}
-    model |= {"operating_points": {"queries": 9, "folds": 3, "best_single": single, "points": points}}
+    measured = {"queries": 9, "folds": 3, "best_single": single, "points": points}
+    model = kernel_ridge([[1.0, 0.0]], outcomes, ["a", "b"], operating_points=measured)
     Path("r.json").write_text(json.dumps(model))
     Path("q.jsonl").write_text("[1.0, 2.0]\n")
     assert modelpick("convert", "r.json", "-o", ".").returncode == 0

@@ -6,18 +6,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from modelpick.converter import load_estimator, to_artifact
+from modelpick.converter import to_artifact
 from modelpick.converter.cli.app import app
 from modelpick.runtime import ArtifactError
+from support.artifacts import built, converted
+from support.catalogue import kmeans, knn
 
 RUNNER = CliRunner()
-FIELDS = {"algorithm": "knn", "trained": True}
-# The second row has the direction of (0, 1), but the first is nearer.
-LONG = {"embeddings": [[1.0, 0.9], [0.0, 9.0]], "labels": ["a", "b"], "k": 1}
-
-
-def artifact(model, semantics):
-    return to_artifact(load_estimator(json.dumps(FIELDS | model).encode(), semantics=semantics))
 
 
 @pytest.fixture
@@ -25,10 +20,9 @@ def upgrade(tmp_path, monkeypatch):
     """Artifacts of one model by both rules, old.onnx and new.onnx."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
-    labels = [f"m{i % 3}" for i in range(60)]
-    model = {"embeddings": rng.normal(size=(60, 4)).tolist(), "labels": labels, "k": 5}
+    model = knn(rng.normal(size=(60, 4)), ["m0", "m1", "m2"], k=5)
     for name, semantics in (("old", "native/1"), ("new", "native/2")):
-        (tmp_path / f"{name}.onnx").write_bytes(artifact(model, semantics))
+        (tmp_path / f"{name}.onnx").write_bytes(converted(model, semantics))
     return tmp_path
 
 
@@ -50,7 +44,7 @@ def test_the_command_makes_queries_from_the_model(upgrade):
 def test_the_command_refuses_what_it_cannot_compare(upgrade):
     both = ["diff", "old.onnx", "new.onnx", "--queries", "q.jsonl", "--data", "d.jsonl"]
     assert "expected one of --queries and --data" in str(RUNNER.invoke(app, both).exception)
-    estimator = load_estimator(json.dumps(FIELDS | LONG).encode())
+    estimator = built(kmeans([[1.0, 2.0]]))
     (upgrade / "bare.onnx").write_bytes(to_artifact(estimator, restorable=False))
     refused = RUNNER.invoke(app, ["diff", "bare.onnx", "new.onnx"]).exception
     assert isinstance(refused, ArtifactError)

@@ -8,6 +8,7 @@ import pytest
 
 from modelpick.converter import load_estimator
 from modelpick.runtime import DocumentError
+from support.catalogue import rbf_classifier, svc_parameters, svm
 from support.command import modelpick
 
 MODELS = Path(__file__).parents[3] / "models"
@@ -28,19 +29,14 @@ def test_files_of_the_earliest_form_are_named_as_such(name):
         load_estimator(json.dumps(EARLIEST[name] | {"trained": True}).encode())
 
 
-EXACT = {
-    "algorithm": "svm",
-    "trained": True,
-    "model_names": ["a", "b"],
-    "kernel_type": "Rbf",
-    "gamma": 1.0,
-    "feature_dim": 2,
-    "support_vectors": [[0.0, 1.0], [1.0, 0.0]],
-    "dual_coef": [[1.0, -1.0]],
-    "intercept": [0.0],
-    "n_support": [1, 1],
-}
-STAND_IN = {"model_name": "a", "alpha": [1.0], "support_vectors": [[1.0]], "rho": 0.1, "gamma": 1.0}
+EXACT = svm(
+    model_names=["a", "b"],
+    kernel_type="Rbf",
+    gamma=1.0,
+    feature_dim=2,
+    **svc_parameters([[0.0, 1.0], [1.0, 0.0]], [[1.0, -1.0]], [0.0], [1, 1]),
+)
+STAND_IN = rbf_classifier("a", [[1.0]], [1.0])
 
 
 def test_an_svm_with_exact_parameters_alone_names_the_rules_that_read_it():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from modelpick.converter import convert, load_estimator, to_artifact
+from modelpick.converter import convert, to_artifact
 from modelpick.converter.cli.app import app
 from modelpick.converter.evaluation.evaluate import evaluate_policies
 from modelpick.converter.evaluation.policies import routed
@@ -21,8 +21,9 @@ from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.converter.verification.report import VerificationError
 from modelpick.runtime import DocumentError, ModelpickError, Selector
 from modelpick.runtime.errors import one_line
+from support.artifacts import built, converted
 from support.html_page import check, check_image
-from support.markup import MARKUP, NAMES, artifact, records, rows
+from support.markup import MARKUP, NAMES, records, rows
 from support.recorded import DATA, HELD_OUT, ROOT
 from support.recorded import routed as routed_records
 
@@ -46,8 +47,8 @@ def hostile(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("old").mkdir()
     Path("new").mkdir()
-    Path("old/knn.onnx").write_bytes(artifact(rows(160)))
-    Path("new/knn.onnx").write_bytes(artifact(rows(160, seed=5)))
+    Path("old/knn.onnx").write_bytes(converted(rows(160)))
+    Path("new/knn.onnx").write_bytes(converted(rows(160, seed=5)))
     Path("data.jsonl").write_text(records())
     return tmp_path
 
@@ -178,7 +179,7 @@ def test_a_page_is_found_whole_without_its_script(hostile):
 
 
 def test_many_rows_are_sampled(tmp_path):
-    (tmp_path / "knn.onnx").write_bytes(artifact(rows(20_000, one_hot=False)))
+    (tmp_path / "knn.onnx").write_bytes(converted(rows(20_000, one_hot=False)))
     (tmp_path / "data.jsonl").write_text(records(40, NAMES[:3]))
     run(tmp_path / "knn.onnx", "--data", tmp_path / "data.jsonl", "-o", tmp_path / "r.html", "--samples", 20)
     assert (tmp_path / "r.html").stat().st_size < 5e6
@@ -188,10 +189,7 @@ def test_many_rows_are_sampled(tmp_path):
 
 
 def test_a_disagreement_is_shown_and_exits_with_1(tmp_path):
-    models = [
-        load_estimator(json.dumps({"algorithm": "knn", "trained": True} | rows(40, names)).encode())
-        for names in (["a", "b"], ["b", "a"])
-    ]
+    models = [built(rows(40, names)) for names in (["a", "b"], ["b", "a"])]
     models[0].source_ = models[1].source_
     (tmp_path / "knn.onnx").write_bytes(to_artifact(models[0]))
     command = [sys.executable, "-m", "modelpick.converter", "report", "knn.onnx"]
@@ -209,7 +207,7 @@ def test_bad_input_leaves_no_file(hostile):
     Path("empty").mkdir()
     narrow = rows(20, NAMES[:2])
     narrow["embeddings"] = [row[:7] for row in narrow["embeddings"]]
-    Path("narrow.onnx").write_bytes(artifact(narrow))
+    Path("narrow.onnx").write_bytes(converted(narrow))
     Path("page.html").write_bytes(Path("new/knn.onnx").read_bytes())
     Path("data.md").write_bytes(Path("data.jsonl").read_bytes())
     Path("text.jsonl").write_text(re.sub(r', "embedding": [^\]]*\]', "", records(3)))
@@ -242,7 +240,7 @@ def test_artifacts_are_paired_by_name(hostile):
 
 
 def test_an_artifact_that_restores_nothing_is_not_verified(hostile):
-    estimator = load_estimator(json.dumps({"algorithm": "knn", "trained": True} | rows(40)).encode())
+    estimator = built(rows(40))
     Path("bare.onnx").write_bytes(to_artifact(estimator, restorable=False))
     facts = json.loads(run("bare.onnx", "--against", "bare.onnx", "--json"))
     assert facts["artifacts"][0]["verification"] is None

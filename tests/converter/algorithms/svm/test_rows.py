@@ -13,7 +13,8 @@ from sklearn.svm import SVC
 
 from modelpick.converter import DocumentWarning, load_estimator, to_artifact, to_json, verify
 from modelpick.runtime import DocumentError, Selector
-from support import reference
+from support import catalogue, reference
+from support.catalogue import linear_classifier, svc_parameters, svm
 from support.recorded import SHARED
 
 NAMES = ["b", "a", "d", "c", "e"]
@@ -34,23 +35,8 @@ def fitted(n_classes, kernel, gamma=0.1, C=1.0):
     rng = np.random.default_rng(n_classes)
     X, y = rng.normal(size=(120, D)), rng.integers(n_classes, size=120)
     svc = SVC(kernel=kernel.lower(), gamma=gamma, C=C).fit(X, y)
-    parameters = {
-        "support_vectors": svc.support_vectors_.tolist(),
-        "dual_coef": svc.dual_coef_.tolist(),
-        "intercept": svc.intercept_.tolist(),
-        "n_support": svc.n_support_.tolist(),
-    }
-    model = {
-        "algorithm": "svm",
-        "format_version": 2,
-        "trained": True,
-        "model_names": NAMES[:n_classes],
-        "kernel_type": kernel,
-        "gamma": gamma,
-        "feature_dim": D,
-        "input_normalization": "none",
-        "svc": parameters,
-    }
+    parameters = svc_parameters(svc.support_vectors_, svc.dual_coef_, svc.intercept_, svc.n_support_)
+    model = catalogue.svc(parameters, NAMES[:n_classes], kernel, gamma, input_normalization="none")
     return model, svc
 
 
@@ -72,8 +58,9 @@ def at_top_level(model, **fields):
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
 def test_picks_as_scikit_learn(n_classes, kernel, gamma, C):
     model, svc = fitted(n_classes, kernel, gamma, C)
+    read = reference.with_arrays(model)
     data, queries = artifact(model), np.vstack([QUERIES, svc.support_vectors_])
-    near = np.array([reference.svc(model, query)[1] for query in queries])
+    near = np.array([reference.svc(read, query)[1] for query in queries])
     expected = [NAMES[index] for index in svc.predict(queries[~near])]
     assert near.mean() < 0.05
     with Selector.load(data) as selector:
@@ -151,9 +138,8 @@ def small_models(draw):
         "intercept": draw(rows(1, n * (n - 1) // 2))[0],
         "n_support": n_support,
     }
-    fields = {"algorithm": "svm", "trained": True, "format_version": 2, "model_names": NAMES[:n], "svc": parameters}
-    fields["feature_dim"] = 3
-    fields |= {"kernel_type": draw(st.sampled_from(["Rbf", "Linear"])), "gamma": draw(st.sampled_from([0.5, 1e6]))}
+    kernel, gamma = draw(st.sampled_from(["Rbf", "Linear"])), draw(st.sampled_from([0.5, 1e6]))
+    fields = catalogue.svc(parameters, NAMES[:n], kernel, gamma)
     return fields, draw(rows(4, 3)), draw(st.sets(st.sampled_from(NAMES[:n]), min_size=1))
 
 
@@ -227,12 +213,7 @@ def test_reads_and_restores(name):
     assert json.loads(to_json(data)) == {field: value for field, value in model.items() if field not in ignored}
 
 
-ONE_AGAINST_REST = {
-    "algorithm": "svm",
-    "trained": True,
-    "kernel_type": "Linear",
-    "linear_classifiers": [{"model_name": "a", "weights": [1.0, 2.0], "rho": 0.5}],
-}
+ONE_AGAINST_REST = svm([linear_classifier("a", [1.0, 2.0], rho=0.5)], kernel_type="Linear")
 
 
 @pytest.mark.parametrize("fields", [{}, {"format_version": 1}, {"support_vectors": [], "dual_coef": None}])
