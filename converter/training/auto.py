@@ -14,17 +14,17 @@ AUTO = "auto"
 
 
 class Choice(NamedTuple):
-    """What to train, and why."""
+    """What to train, and the comparison that led to it."""
 
     row: AnyRow
     training: Training
-    """What to train it on."""
+    """The training data of the chosen row."""
     compared: list[Compared]
     """All algorithms, the best first."""
     best_single: str
     """The best single model, by the user's weights."""
     is_constant: bool
-    """Whether that is all that the trained model picks."""
+    """Whether the trained model picks only the best single model."""
 
     @property
     def pays(self) -> bool:
@@ -58,7 +58,7 @@ def choose(
     Raises
     ------
     DocumentError
-        As `compare` does.
+        See `compare`.
     ModelpickError
         When a setting is given that no algorithm reads.
     """

@@ -1,4 +1,4 @@
-"""Answers of models become a benchmark: queries with their categories and embeddings, mean outcomes, and warnings."""
+"""From answers of models to a benchmark: queries with their categories and embeddings, mean outcomes, and warnings."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from .embeddings import Embeddings
 from .record import Answer, Record
 
 Matrix = npt.NDArray[np.float64]
-# Models answer within minutes: a larger median, in seconds, is more likely in milliseconds.
+# Models answer within minutes: a larger median is more likely in milliseconds than in seconds.
 LIKELY_MILLISECONDS = 600.0
 NAMES_SHOWN = 5
 SHOWN_CHARACTERS = 60
@@ -91,8 +91,8 @@ def shown(query: str) -> str:
 def contradicted(records: Sequence[Record]) -> Iterable[tuple[str, float, int]]:
     """Yield models whose propensities are too small: the name, the sum of 1 / propensity, the number of all answers.
 
-    Where each question might have been given to the model, that sum has the number of all answers as its expectation,
-    and about the sum of (1 - propensity) / propensity^2 as its variance.
+    If each question could have been given to the model, the expectation of the sum is the number of all answers, and
+    its variance is about the sum of (1 - propensity) / propensity^2.
     """
     logged = [record for record in records if record.propensity is not None]
     for model in dict.fromkeys(record.model_name for record in logged):
@@ -106,7 +106,7 @@ def contradicted(records: Sequence[Record]) -> Iterable[tuple[str, float, int]]:
 def _agreed(
     answers: Sequence[Answer], queries: Sequence[int], field: str, same: Callable[[Any, Any], bool]
 ) -> list[Any]:
-    """Return the value of a field for each query, on which its records agree; None where none of them has one.
+    """Return the value of a field on which the records of each query agree; None where no record has one.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def _same_embedding(one: Any, other: Any) -> bool:
 
 
 def _means(cells: npt.NDArray[np.int64], values: Matrix, shape: tuple[int, int]) -> Matrix:
-    """Average the values of each cell of a matrix, NaN left out; NaN where there are none."""
+    """Return the mean of the values of each cell of a matrix, without NaN; NaN where there are no values."""
     known, n_cells = ~np.isnan(values), shape[0] * shape[1]
     counts = np.bincount(cells[known], minlength=n_cells)
     sums = np.bincount(cells[known], weights=values[known], minlength=n_cells)
@@ -165,7 +165,7 @@ def _matrix(embeddings: Sequence[list[float] | None]) -> Matrix | None:
 
 
 def _oddities(records: Sequence[Record], outcomes: Matrix, repeated: int) -> dict[str, int]:
-    """Count unusual records: what is unusual, and how they are read -> their number."""
+    """Count unusual records: description and how they are read -> number of records."""
     return {
         f"have no category: they count as {OTHER}{_tasks(records)}": sum(not record.category for record in records),
         **dict(_missing(records, outcomes)),
@@ -177,7 +177,7 @@ def _oddities(records: Sequence[Record], outcomes: Matrix, repeated: int) -> dic
 
 
 def _missing(records: Sequence[Record], outcomes: Matrix) -> Iterator[tuple[str, int]]:
-    """Yield how records without an outcome, or its usual field, are read, and their number."""
+    """Yield how records without an outcome, or without its usual field, are read, and their number."""
     for kind, lacking in zip(KINDS, np.isnan(outcomes).sum(axis=0).tolist(), strict=True):
         usual, *others = kind.fields
         for other in others:

@@ -1,4 +1,4 @@
-"""Cross-validation over queries: what models of each setting pick for queries that they were not trained on."""
+"""Cross-validation over queries: picks by models of each setting for queries that they were not trained on."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -14,14 +14,14 @@ from ..formats.outcomes import Benchmark, Matrix, Settings, Training
 from ..statistics.estimation import carried, estimated
 from ..statistics.folds import splits
 
-# Cost weights that are tried, in units of quality per mean cost of the best single model, so that neither currency nor
-# the length of prompts matters: quarters of an octave. Beyond the last, nearly all picks are the cheapest model.
+# Cost weights to try, a quarter of an octave apart, in units of quality per mean cost of the best single model, so that
+# neither the currency nor the length of prompts matters. Beyond the last, nearly all picks are the cheapest model.
 WEIGHTS = (0.0, *(2.0 ** (step / 4) for step in range(-28, 5)))
 Picks = npt.NDArray[np.int64]
 
 
 class Sweep(NamedTuple):
-    """Picks of one setting by each of some objectives."""
+    """Picks of one setting by each objective."""
 
     settings: Settings
     objectives: list[Objective]
@@ -30,16 +30,16 @@ class Sweep(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What picks for training queries are judged by."""
+    """The outcomes that picks for training queries are judged by."""
 
     benchmark: Benchmark
-    """The records, or of a log the estimates."""
+    """The records, or, for a log, the estimates."""
     singles: Benchmark
-    """The same, without the models of which a log holds too few answers."""
+    """The outcomes without models of which a log holds too few answers."""
 
 
 def judged(training: Training) -> Judged:
-    """Return what picks are judged by."""
+    """Return the outcomes that picks are judged by."""
     if not training.benchmark.is_log:
         return Judged(training.benchmark, training.benchmark)
     estimation = estimated(training.benchmark, training.settings.seed, training.features)
@@ -52,7 +52,7 @@ def objective_of(training: Training) -> Objective:
     Raises
     ------
     DocumentError
-        When it weighs what no record has.
+        When it weighs an outcome that no record has.
     """
     objective = training.settings.objective
     training.benchmark.known_utilities(objective)
@@ -66,7 +66,7 @@ def objectives_of(training: Training, row: AnyRow) -> list[Objective]:
 
 
 def weighted(training: Training) -> list[Objective]:
-    """Return objectives of `WEIGHTS` and the user's other weights; without costs of these alone."""
+    """Return objectives of each of `WEIGHTS` with the user's other weights; without costs, the user's weights alone."""
     given, benchmark = training.settings.objective.keywords(), training.benchmark
     costs = benchmark.cost[:, best_single(benchmark.quality)]
     unit = 0.0 if np.isnan(costs).all() else float(np.nanmean(costs))
@@ -89,9 +89,9 @@ def swept(
     objectives: Sequence[Objective],
     done: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Sweep]:
-    """Pick for each query by each setting, trained on the other folds: no query stands on both sides.
+    """Pick for each query by each setting, trained on the other folds: no query is on both sides.
 
-    ``done`` is called with how many trials are done, one for each setting and fold, and of how many.
+    ``done`` is called with the number of finished trials, one for each setting and fold, and of all trials.
     """
     n = len(training.features)
     parts = splits(training.features, training.settings.seed)

@@ -17,7 +17,7 @@ NAMES = {
     "bge": "BAAI/bge-base-en-v1.5",
     "minilm": "sentence-transformers/all-MiniLM-L12-v2",
 }
-# Texts that are embedded before progress is shown: enough for batches of like lengths.
+# Texts that are embedded between two reports of progress: enough for batches of similar lengths.
 STEP = 1_024
 
 
@@ -29,11 +29,11 @@ def embed(
     Parameters
     ----------
     texts
-        What to embed.
+        Texts to embed.
     model
         Name of a model, a folder that holds one, or one of `NAMES`.
     done
-        Called after each step with how many texts are embedded, and of how many.
+        Called after each step with the number of embedded texts and of all texts.
 
     Raises
     ------

@@ -1,9 +1,10 @@
 """Embeddings of queries in a file of their own, for records that hold text alone.
 
-The file is ``.npz`` with two arrays: ``embedding``, shape (n, e), of any real type; and ``key``, shape (n,), strings,
-the first 16 hex digits of the SHA-1 of each query's UTF-8, or instead ``embedding_id``, shape (n,), what records call
-theirs. Or it is ``.pt``, as LLMRouter writes it: a dictionary of tensors by ``embedding_id``, or a tensor of one a row;
-or the cache of the original's training code, see `modelpick.converter.training.trainer_cache`.
+The file is ``.npz`` with two arrays: ``embedding``, shape (n, e), of any real type; and either ``key``, shape (n,),
+strings, the first 16 hex digits of the SHA-1 of each query's UTF-8, or ``embedding_id``, shape (n,), the ids in
+records. Or it is ``.pt``, as LLMRouter writes it: a dictionary of tensors by ``embedding_id``, or a tensor with an
+embedding in each row. Or it is the cache of the original's training code, see
+`modelpick.converter.training.trainer_cache`.
 """
 
 import hashlib
@@ -29,20 +30,20 @@ KEYS = ("key", "embedding_id")
 
 
 class Embeddings(NamedTuple):
-    """Embeddings, and what they are looked up by."""
+    """Embeddings, and the keys by which they are looked up."""
 
     rows: dict[str, int]
     """Key or id -> row."""
     matrix: npt.NDArray[Any]
     by_id: bool
-    """Whether that is what records call theirs, instead of the key of the query."""
+    """Whether embeddings are looked up by the records' ids, instead of the keys of queries."""
 
     def of(self, queries: Iterable[str]) -> npt.NDArray[np.float64]:
         """Look up the embeddings of queries, float64, shape (n_queries, e); rows of NaN where there is none."""
         return self._found(embedding_key(query) for query in queries)
 
     def of_ids(self, ids: Iterable[int | float | str | None]) -> npt.NDArray[np.float64]:
-        """Look up embeddings by their ids likewise; a whole number is the same as integer, float or string."""
+        """Look up embeddings by their ids; a whole number may be an integer, a float or a string."""
         return self._found(None if one is None else _id(one) for one in ids)
 
     def _found(self, keys: Iterable[str | None]) -> npt.NDArray[np.float64]:
@@ -63,7 +64,7 @@ def read_embeddings(path: Path, queries: Sequence[str]) -> npt.NDArray[np.float6
     Raises
     ------
     DocumentError
-        As `load_embeddings` does, or when the file has ids instead of keys.
+        See `load_embeddings`; or when the file has ids instead of keys.
     """
     embeddings = load_embeddings(path)
     if embeddings.by_id:
@@ -77,7 +78,7 @@ def load_embeddings(path: Path) -> Embeddings:
     Raises
     ------
     DocumentError
-        When the file cannot be read, is laid out otherwise, or holds NaN or infinity; or is ``.pt``, and torch is
+        When the file cannot be read, has another layout, or holds NaN or infinity; or when it is ``.pt`` and torch is
         missing.
     """
     keys, matrix, by = _tensors(path) if path.suffix == TENSORS else _arrays(path)
@@ -130,12 +131,12 @@ def _arrays(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any], str]:
 
 
 def _array(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
-    """Read an array of ``.npz``, of which nothing is made before its bytes are there: a shape may lie.
+    """Read an array of ``.npz``. No memory is allocated before its bytes are read, since the declared shape may lie.
 
     Raises
     ------
     ValueError
-        When its shape is another than its bytes', or it holds Python objects.
+        When its shape does not match its bytes, or it holds Python objects.
     """
     file, (shape, is_fortran, dtype) = open_array(archive, name)
     if dtype.hasobject or min(shape, default=0) < 0:
@@ -145,7 +146,7 @@ def _array(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
 
 
 def _tensors(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any], str]:
-    """Read ``.pt`` likewise: tensors and nothing else, so that no code of the file runs."""
+    """Read ``.pt``: tensors and nothing else, so that no code of the file runs."""
     try:
         import torch
     except ModuleNotFoundError:

@@ -15,7 +15,7 @@ from ..formats.decoding import DocumentWarning
 from ..formats.outcomes import Benchmark, Matrix
 from .embeddings import ARRAYS, embedding_key, read_embeddings
 
-# Texts that are embedded before progress is shown.
+# Texts that are embedded between two reports of progress.
 STEP = 256
 DIGITS = 12
 
@@ -26,18 +26,18 @@ def encode(
     data: Path | None,
     done: Callable[[int, int], None] = lambda done, total: None,
 ) -> Benchmark:
-    """Embed the queries of records, each once: the records, with embeddings and the encoder's name and digest.
+    """Embed each query of records once; returns the records with embeddings and the encoder's name and digest.
 
-    What was embedded by this encoder before is read from DATA.DIGEST.npz, laid out as `read_embeddings` reads it, and
-    what is new is added there, or a `DocumentWarning` says why it cannot be. Beside standard input and pipes, nothing
-    is kept.
+    Earlier embeddings by this encoder are read from DATA.DIGEST.npz, in the layout of `read_embeddings`. New embeddings
+    are added to the file, or a `DocumentWarning` says why they cannot be. For standard input and pipes, no embeddings
+    are kept.
 
     Parameters
     ----------
     data
         File of the records; None where they were not read from one.
     done
-        Called after each step with how many texts are embedded, and of how many.
+        Called after each step with the number of embedded texts and of all texts.
     """
     kept = _kept(data, encoder)
     embeddings = _read(kept, benchmark, encoder.embedding_dim)
@@ -52,7 +52,7 @@ def encode(
 
 
 def _kept(data: Path | None, encoder: Encoder) -> Path | None:
-    """Return the file for embeddings; None where standard input, a pipe or no file holds the records."""
+    """Return the file for embeddings; None where the records come from standard input, a pipe, or no file."""
     if data is None or str(data) == STDIN or not (data.is_file() or data.is_dir()):
         return None
     whole = data.absolute()  # "." has no name
@@ -60,7 +60,7 @@ def _kept(data: Path | None, encoder: Encoder) -> Path | None:
 
 
 def _read(kept: Path | None, benchmark: Benchmark, width: int) -> Matrix:
-    """Read what is kept, rows of NaN where nothing is; a broken file counts as none."""
+    """Read the kept embeddings, rows of NaN where there are none; a broken file counts as empty."""
     unknown = np.full((len(benchmark.queries), width), np.nan)
     if kept is None or not kept.exists():
         return unknown

@@ -1,6 +1,6 @@
 """Forms of benchmark records, also of other routers' tools, each a row of a table.
 
-A form is recognised by the columns of a file, and by nothing else. Its function makes the fields of records from a row.
+A form is recognised only by the columns of a file. Its function makes the fields of records from a row.
 """
 
 import ast
@@ -17,11 +17,11 @@ from ..formats.decoding import refuse
 
 Fields = dict[str, Any]
 
-# Characters of what is wrong that are shown.
+# Most characters of a wrong value that are shown.
 MOST_SHOWN = 200
 COST = "|total_cost"
 RESPONSE = "_response"
-# What pandas calls the column of row numbers that it writes by default.
+# The name of the column of row numbers that pandas writes by default.
 _INDEX = re.compile(r"(Unnamed: \d+)?")
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 # LLMRouter counts tokens by these names until its last step renames them.
@@ -41,11 +41,11 @@ class Form(NamedTuple):
     answers: Callable[[Fields, Sequence[str]], Iterator[Fields]]
     """A row and the columns of models -> the fields of a record each."""
     models: Callable[[Collection[str]], list[str]] = _no_models
-    """All columns -> those that hold a model's scores."""
+    """All columns -> the columns that hold a model's scores."""
     by_models: str = ""
-    """What such columns are, where the form needs one."""
+    """Description of these columns, where the form needs one."""
     is_of_a_task: bool = False
-    """Whether a file is of one task, by which it is called."""
+    """Whether a file is of one task, which names it."""
 
     def fits(self, columns: Collection[str]) -> bool:
         """Whether a file with these columns is of this form."""
@@ -53,12 +53,12 @@ class Form(NamedTuple):
 
     @property
     def recognised_by(self) -> str:
-        """What the form is recognised by, in words."""
+        """The columns by which the form is recognised, in words."""
         return ", ".join([*sorted(self.needs), *filter(None, [self.by_models])])
 
 
 def recognise(name: str, columns: Collection[str]) -> Form:
-    """Return the form of a file. Of two that fit, one that needs all that the other needs is meant.
+    """Return the form of a file. Of two that fit, the one that needs all columns of the other is meant.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def _with_tokens(row: Fields, models: Sequence[str]) -> Iterator[Fields]:
 
 
 def _by_scores(row: Fields, models: Sequence[str]) -> Iterator[Fields]:
-    """Make a record of each score of an object of them."""
+    """Make a record of each score of an object of scores."""
     scores = row.get("model_scores")
     if not isinstance(scores, dict) or not scores:
         refuse("model_scores", "expected an object, a score for each model")
@@ -118,7 +118,7 @@ def _raw(row: Fields, models: Sequence[str]) -> Iterator[Fields]:
 
 
 def _prompt(row: Fields) -> str:
-    """Return a prompt. One of RouterBench is a list of texts, or the text that Python writes for a list."""
+    """Return a prompt. RouterBench's prompts may be lists of texts, or the text that Python writes for a list."""
     prompt = row.get("prompt")
     texts: Any = prompt
     if isinstance(prompt, str) and prompt.startswith("[") and prompt.endswith("]"):
@@ -140,7 +140,7 @@ def _number(column: str, value: Any) -> float:
 
 
 def _scored(columns: Collection[str]) -> list[str]:
-    """Return the columns of models: all but prompt and category; none where a column belongs to another form."""
+    """Return the columns of models: all except prompt and category; none where a column belongs to another form."""
     others = [column for column in columns if column not in ("prompt", "category") and not _INDEX.fullmatch(column)]
     if any(column in OTHERS or "|" in column for column in others):
         return []

@@ -1,4 +1,4 @@
-"""What records or decisions hold, and what they can support; and the join of decisions with their outcomes."""
+"""What records or decisions hold and can support, and the join of decisions with their outcomes."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -19,26 +19,26 @@ DECISION = "decision_id"
 
 
 class Understood(Struct):
-    """What was understood of a file."""
+    """The content of a file, as it was understood."""
 
     form: str
     answers: int
     bad: int
-    """Rows that cannot be read."""
+    """Number of rows that cannot be read."""
     questions: int
     models: dict[str, int]
-    """Answers of each."""
+    """Number of answers of each model."""
     models_a_question: dict[int, int]
     """Number of models that answered a question -> number of such questions."""
     duplicates: int
-    """Answers that repeat a question and model."""
+    """Number of answers that repeat a question and model."""
     known: dict[str, int]
-    """Kind of outcome -> answers of which it is known."""
+    """Kind of outcome -> number of answers of which it is known."""
     failed: int
     embedded: int
-    """Questions with an embedding in the file."""
+    """Number of questions with an embedding in the file."""
     propensities: int
-    """Answers that have one."""
+    """Number of answers with a propensity."""
     least_propensity: float | None
     policies: dict[str, int]
     sessions: int
@@ -127,18 +127,19 @@ class Joined(NamedTuple):
 
     records: list[dict[str, Any]]
     without_outcome: int
-    """Decisions that are left out."""
+    """Number of decisions that are left out."""
     without_decision: int
-    """Outcomes that are left out."""
+    """Number of outcomes that are left out."""
 
 
 def join(decisions: Rows, outcomes: Rows) -> Joined:
-    """Join rows by ``decision_id``; of a field that both have, the outcome's counts.
+    """Join rows by ``decision_id``; where both have a field, the outcome's value counts.
 
     Raises
     ------
     DocumentError
-        When a row cannot be read or has no id, two rows of a file have the same, or no outcome is of a decision.
+        When a row cannot be read or has no id, two rows of a file have the same id, or no outcome belongs to a
+        decision.
     """
     made, later = _by_decision(decisions), _by_decision(outcomes)
     joined = [row | later[decision] for decision, row in made.items() if decision in later]

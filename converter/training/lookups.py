@@ -1,4 +1,4 @@
-"""Categories of tasks and prices of tokens, which a user gives where records lack them. Both files are JSON."""
+"""Categories of tasks and prices of tokens, which a user gives for records that lack them. Both files are JSON."""
 
 from pathlib import Path
 from typing import Annotated, NamedTuple, TypeVar
@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 
 class Price(Struct):
-    """What a million tokens of a model cost."""
+    """Prices of a million tokens of a model."""
 
     input_price: _Price
     output_price: _Price
@@ -35,20 +35,20 @@ class Price(Struct):
 
 
 class Given(NamedTuple):
-    """What is given with the records: a record's own category and cost count before it."""
+    """Categories and prices that are given with the records; a record's own category and cost take precedence."""
 
     categories: dict[str, str] | None
-    """Of tasks."""
+    """Categories of tasks."""
     prices: dict[str, Price] | None
-    """Of models."""
+    """Prices of models."""
 
     def complete(self, record: Record) -> Record:
-        """Set the category and the cost of a record that has none.
+        """Set the category and the cost of a record that lacks them.
 
         Raises
         ------
         Refusal
-            When prices are given, but not its model's.
+            When prices are given, but not for its model.
         """
         task = record.task_name
         if not record.category and task is not None:
@@ -75,7 +75,7 @@ def read_categories(path: Path) -> dict[str, str]:
     Raises
     ------
     DocumentError
-        When it is none, or names a category that is unknown.
+        When the file is not such an object, or names an unknown category.
     """
     tasks = _read(path, dict[str, str])
     for task, category in tasks.items():
@@ -92,7 +92,7 @@ def read_prices(path: Path) -> dict[str, Price]:
     Raises
     ------
     DocumentError
-        When it is none.
+        When the file is not such an object.
     """
     return _read(path, dict[str, Price])
 

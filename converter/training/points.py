@@ -1,4 +1,4 @@
-"""Operating points: what a selector achieves by each objective, in cross-validation over the training queries."""
+"""Operating points: what a selector achieves by each objective in cross-validation over the training queries."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,16 +20,16 @@ Vector = npt.NDArray[np.float64]
 
 
 def operating_points(training: Training, row: AnyRow, by: Judged) -> dict[str, Any]:
-    """Return the field ``operating_points`` of a selector that predicts outcomes; nothing where none is known.
+    """Return the field ``operating_points`` of a selector that predicts outcomes; empty where no point is known.
 
-    See `modelpick.converter.formats.operating_points` for what it holds. Points that another surpasses in quality for
-    no more money are left out.
+    See `modelpick.converter.formats.operating_points` for its content. Points are left out if another point has a
+    higher quality and costs no more.
     """
     if len(np.unique(training.features, axis=0)) < 2:
         return {}
     (sweep,) = swept(training, row, [training.settings], weighted(training))
     benchmark, best = by.benchmark, best_single(by.singles.quality)
-    # Of sparse records, perhaps no pick has an outcome.
+    # In sparse records, perhaps no pick has an outcome.
     points = list(_points(sweep, benchmark, best, training.settings.seed))
     if not points:
         return {}
@@ -49,7 +49,7 @@ def _kinds(benchmark: Benchmark) -> dict[str, Matrix]:
 
 
 def _points(sweep: Sweep, benchmark: Benchmark, best: int, seed: int) -> Iterator[OperatingPoint]:
-    """Yield the point of each objective of which some pick has a known quality."""
+    """Yield the point of each objective with at least one pick of known quality."""
     kinds = _kinds(benchmark)
     tables = []
     for picks in sweep.picks:
