@@ -1,0 +1,69 @@
+"""What holds for the whole command: usage, help, version, one line of an error."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from modelpick import __version__
+from support import command
+from support.artifacts import contents, encoded
+from support.narrow import KNN
+
+COMMAND = Path(sys.executable).with_name("modelpick")
+
+
+def real(*arguments, **options):
+    """Run the command as a user does."""
+    done = subprocess.run([COMMAND, *arguments], capture_output=True, timeout=60, **options)
+    return command.Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def test_the_command_ends_with_one_line(tmp_path):
+    (tmp_path / "bad.json").write_bytes(encoded(KNN | {"k": 0}))
+    done = real("convert", "bad.json", "-o", "out", cwd=tmp_path)
+    assert (done.returncode, done.error) == (2, "bad.json: $.k: expected `int` >= 1")
+    assert list(contents(tmp_path)) == ["bad.json"]
+
+
+def test_forced_colours_leave_one_line(modelpick, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    Path("bad.json").write_bytes(encoded(KNN | {"k": 0}))
+    assert modelpick("convert", "bad.json", "-o", "out").error == "bad.json: $.k: expected `int` >= 1"
+
+
+USAGE = {
+    "unknown command": ["transmogrify"],
+    "unknown option": ["convert", "knn.json", "-o", "out", "--bogus"],
+    "no arguments": ["convert"],
+    "no output": ["convert", "knn.json"],
+    "no samples": ["convert", "knn.json", "-o", "out", "--samples", "0"],
+    "samples of another type": ["convert", "knn.json", "-o", "out", "--samples", "many"],
+    "unknown search": ["convert", "knn.json", "-o", "out", "--exact-search", "fast"],
+    "nothing to verify against": ["verify", "knn.onnx"],
+    "no artifact": ["select"],
+}
+
+
+@pytest.mark.parametrize("arguments", USAGE.values(), ids=USAGE)
+def test_refuses_usage(small, arguments):
+    before = contents()
+    done = small(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "modelpick" in done.stderr
+    assert contents() == before
+
+
+@pytest.mark.parametrize("command", [[], ["convert"], ["verify"], ["restore"], ["select"], ["inspect"]])
+def test_helps(modelpick, command):
+    done = modelpick(*command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert " ".join(["modelpick", *command]) in done.stdout
+
+
+def test_names_its_version(modelpick):
+    assert modelpick("--version") == (0, f"modelpick {__version__}\n", "")
+    assert modelpick("-h") == modelpick("--help")
+    done = subprocess.run([sys.executable, "-m", "modelpick", "--version"], capture_output=True, timeout=60, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"modelpick {__version__}\n", "")
