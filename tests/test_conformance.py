@@ -14,7 +14,7 @@ from support import reference
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("MODELPICK_SHARED", ROOT.parent / "shared"))
-FOLDERS = (ROOT / "tests/data/conformance", SHARED / "real")  # the latter lies beside a checkout, or not
+FOLDERS = (ROOT / "tests/data/conformance", SHARED / "real")  # the latter is next to a checkout, or absent
 SETS = [folder for parent in FOLDERS for folder in sorted(parent.glob("*-*")) if folder.is_dir()]
 
 

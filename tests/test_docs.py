@@ -153,5 +153,5 @@ def test_the_client_in_javascript_knows_no_other_names():
     used |= {word for words in re.findall(r"const \{([\w, ]+)\} =", client) for word in re.findall(r"\w+", words)}
     names = set().union(*map(schema.names, (schema.Entry, schema.Input, schema.Output, schema.Table)))
     assert {"quality_weight", "certified", "distinct"} <= used & names
-    # Beside them: names of version 1 alone, and words of JavaScript.
+    # The others are names of version 1, and words of JavaScript.
     assert used - names == {"contract", "kept", "float64", "hex", "int64", "utf8"}

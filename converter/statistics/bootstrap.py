@@ -1,4 +1,4 @@
-"""Paired bootstrap intervals: every column of outcomes is resampled over the same queries."""
+"""Paired bootstrap intervals: all columns of outcomes are resampled over the same queries."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -12,9 +12,9 @@ Vector = npt.NDArray[np.float64]
 BOOTSTRAPS, CONFIDENCE = 2_000, 0.95
 # One query says nothing about how others differ from it.
 FEWEST = 2
-# About as many tell large differences from chance.
+# About this number of queries tells large differences from chance.
 WANTED = 30
-# What is written in the place of a number that the data do not carry.
+# Written instead of a number that the data do not support.
 UNKNOWN = "—"
 # Queries are drawn for as many samples at once as stay below this number of values.
 BLOCK_VALUES = 2**20
@@ -26,7 +26,7 @@ class Sums(dict[str, Vector]):
     def __init__(self, sums: Mapping[str, Vector], counts: Mapping[str, int]) -> None:
         super().__init__(sums)
         self.counts = counts
-        """In how many queries a column is not 0."""
+        """Number of queries in which a column is not 0."""
 
 
 def resampled(tables: Iterable[Mapping[str, Vector]], seed: int) -> list[Sums]:
@@ -78,7 +78,7 @@ def estimated_mean(sums: Sums, name: str) -> "Estimate":
 
 
 def drawn(n: int, seed: int) -> Iterator[Matrix]:
-    """Draw samples, in blocks: how often each holds each query, float64, (b, n)."""
+    """Draw samples, in blocks: the number of times that each sample holds each query, float64, (b, n)."""
     rng = np.random.default_rng(seed)
     block = max(1, BLOCK_VALUES // n)
     for start in range(0, BOOTSTRAPS, block):
@@ -96,8 +96,8 @@ def ratio(upper: Vector, lower: Vector) -> Vector:
 def share(part: Vector, whole: Vector) -> Vector:
     """Divide samples of a part by samples of a whole; all are NaN where the whole is not surely above 0.
 
-    What may be 0 or less has no parts: its share would change sign with the sample. Source: E. Fieller, Some Problems
-    in Interval Estimation, Journal of the Royal Statistical Society B 16, 1954.
+    A whole that may be 0 or less has no shares, since their sign would change with the sample. Source: E. Fieller, Some
+    Problems in Interval Estimation, Journal of the Royal Statistical Society B 16, 1954.
     """
     if not (whole[0] > 0 and np.quantile(whole[1:], (1 - CONFIDENCE) / 2) > 0):
         return np.full(np.shape(whole), np.nan)
@@ -105,7 +105,7 @@ def share(part: Vector, whole: Vector) -> Vector:
 
 
 class Estimate(Struct, frozen=True, omit_defaults=True):
-    """A statistic and its 95 % interval; NaN where the data do not carry it."""
+    """A statistic and its 95 % interval; NaN where the data do not support it."""
 
     value: float
     low: float
@@ -125,7 +125,7 @@ def estimate(samples: Vector, queries: int, reason: str = "") -> Estimate:
     samples
         Shape (1 + BOOTSTRAPS,).
     queries
-        How many the statistic is of; fewer than two have no interval.
+        Number of queries of the statistic; fewer than two have no interval.
     reason
         Why the statistic is undefined, if it is.
     """
@@ -140,7 +140,7 @@ def estimate(samples: Vector, queries: int, reason: str = "") -> Estimate:
 
 
 def written(estimate: Estimate, style: str, factor: float = 1.0, unit: str = "") -> str:
-    """Write an estimate and its interval, or a dash for what is not known of it."""
+    """Write an estimate and its interval, with a dash for each unknown number."""
     value, low, high = (f"{factor * number:{style}}" for number in (estimate.value, estimate.low, estimate.high))
     if np.isnan(estimate.value):
         return UNKNOWN

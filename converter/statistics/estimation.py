@@ -1,10 +1,11 @@
 """What policies would have achieved, from the log of another: doubly robust estimates, cross-fitted. Pure numpy.
 
-A log holds one answer a question, of the model that some policy picked, with the probability that it had. Means over
-such records are wrong where the policy looked at the question. The outcome r of a model on a question is estimated by
-``q + [recorded] / propensity * (r - q)``, q being a prediction from other questions: the mean of that over questions is
-right if either the propensities or the predictions are. Source: M. Dudík, J. Langford, L. Li, Doubly Robust Policy
-Evaluation and Learning, ICML 2011; cross-fitting: V. Chernozhukov et al., Double/debiased machine learning, 2018.
+A log holds one answer a question, of the model that a policy picked, with the probability of this pick. Means over the
+records of a log are wrong where the pick depended on the question. The outcome r of a model on a question is estimated
+by ``q + [recorded] / propensity * (r - q)``, q being a prediction from other questions. The mean of the estimates over
+questions is right if either the propensities or the predictions are right. Source: M. Dudík, J. Langford, L. Li, Doubly
+Robust Policy Evaluation and Learning, ICML 2011; cross-fitting: V. Chernozhukov et al., Double/debiased machine
+learning, 2018.
 """
 
 from collections.abc import Sequence
@@ -21,19 +22,19 @@ GIVEN = "doubly robust, with the propensities of the log"
 GUESSED = "doubly robust, with propensities that were estimated from the questions: hidden causes are not corrected"
 # Kernel ridge of the predictions: the width of its kernel on directions, its penalty, and what the models share.
 GAMMA, RIDGE, SHARED = 1.0, 4.0, 0.5
-# Records that predictions are learned from at most: the time is cubic in these, and more sharpen an estimate little.
+# Most records that predictions are learned from: the time is cubic in them, and more records sharpen estimates little.
 MOST = 3_000
 # Least estimated propensity: it bounds the weight of an answer. Given propensities are taken as they are.
 CLIPPED = 0.02
 
 
 class Estimation(NamedTuple):
-    """A log, made complete: of each cell nothing is known, but means of cells over many questions are right."""
+    """A completed log: a single cell tells nothing, but means of cells over many questions are right."""
 
     benchmark: Benchmark
-    """With an estimate of every outcome that the log has, of each model on each question."""
+    """Records with an estimate of each kind of outcome in the log, for each model and question."""
     weights: Matrix
-    """How many answers a recorded one stands for, 1 / propensity; 0 where none is, shape (n_queries, n_models)."""
+    """Number of answers that a recorded one stands for, 1 / propensity; 0 without one, shape (n_queries, n_models)."""
     estimator: str
     """In words."""
 
@@ -41,7 +42,7 @@ class Estimation(NamedTuple):
 def estimated(benchmark: Benchmark, seed: int = 0, features: Matrix | None = None) -> Estimation:
     """Estimate the outcome of every model on every question of a log, or of any records.
 
-    Complete records come back as they are, to the last digit.
+    Complete records are returned unchanged, to the last digit.
 
     Parameters
     ----------
@@ -49,9 +50,9 @@ def estimated(benchmark: Benchmark, seed: int = 0, features: Matrix | None = Non
         Records. Of answers without a propensity it is estimated: by kernel ridge of which model was recorded on the
         embeddings of other questions, not below `CLIPPED`; 1 where all models were recorded.
     seed
-        Of the folds.
+        Seed of the folds.
     features
-        What to predict outcomes from, shape (n_queries, d); the embeddings by default.
+        Features to predict outcomes from, shape (n_queries, d); the embeddings by default.
     """
     recorded = ~np.isnan(benchmark.quality)
     features = _directions(benchmark.embeddings if features is None else features, len(recorded))
@@ -73,16 +74,16 @@ def estimated(benchmark: Benchmark, seed: int = 0, features: Matrix | None = Non
 
 
 def doubly_robust(values: Matrix, weights: Matrix, predicted: Matrix) -> Matrix:
-    """Correct predictions by what was recorded: (n_queries, n_models) each.
+    """Correct predictions by recorded outcomes: (n_queries, n_models) each.
 
     Parameters
     ----------
     values
         Outcomes of one kind, NaN where unknown.
     weights
-        Of recorded answers, 1 / propensity.
+        1 / propensity of recorded answers.
     predicted
-        Outcomes as they are predicted without the question's own.
+        Outcomes predicted from other questions.
     """
     known = ~np.isnan(values)
     corrected = predicted + np.where(known, weights * (np.where(known, values, 0.0) - predicted), 0.0)
@@ -100,7 +101,7 @@ def effective_sample(chances: Matrix, weights: Matrix) -> tuple[float, float]:
 
 
 def lacking_answers(effective: float, answers: int) -> str:
-    """Say why a log does not carry an estimate; nothing where it does."""
+    """Return the reason why a log does not support an estimate; empty where it does."""
     if effective >= WANTED:
         return ""
     if effective == 0:
@@ -110,7 +111,7 @@ def lacking_answers(effective: float, answers: int) -> str:
 
 
 def carried(estimation: Estimation) -> Benchmark:
-    """Leave out the models of which a log holds too few answers to say what they achieve; none where all are so few."""
+    """Leave out models with too few answers in a log; none is left out where all models have too few."""
     benchmark, m = estimation.benchmark, len(estimation.benchmark.model_names)
     few = np.array([effective_sample(np.eye(m)[[model]], estimation.weights)[0] < WANTED for model in range(m)])
     if few.all():
@@ -119,7 +120,7 @@ def carried(estimation: Estimation) -> Benchmark:
 
 
 def _directions(embeddings: Matrix | None, n: int) -> Matrix:
-    """Scale embeddings to unit length; without any, all of the n questions are alike."""
+    """Scale embeddings to unit length; without embeddings, all n questions are equal."""
     if embeddings is None or np.isnan(embeddings).any():
         return np.ones((n, 1))
     norms = np.linalg.norm(embeddings, axis=1, keepdims=True)

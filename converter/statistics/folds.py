@@ -1,4 +1,4 @@
-"""Folds of a cross-validation over queries: no query stands on both sides of one."""
+"""Folds of a cross-validation over queries: no query is on both sides of a fold."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ Indices = npt.NDArray[np.int64]
 
 
 def folds(features: npt.NDArray[np.float64], seed: int) -> Indices:
-    """Return the fold of each query, int64, shape (n_queries,), drawn at random; equal vectors are in one fold.
+    """Return the fold of each query, int64, shape (n_queries,), drawn at random; equal vectors share a fold.
 
     Raises
     ------
@@ -29,5 +29,5 @@ def folds(features: npt.NDArray[np.float64], seed: int) -> Indices:
 
 
 def splits(features: npt.NDArray[np.float64], seed: int) -> list[tuple[Indices, Indices]]:
-    """Return for each of `folds` the queries outside of it, to learn from, and those in it, which are held out."""
+    """Return for each of `folds` the queries to learn from, outside of it, and the held-out queries in it."""
     return list(PredefinedSplit(folds(features, seed)).split())

@@ -1,7 +1,7 @@
-"""What mixing ways of picking can reach: concave hulls of quality over price, and the areas under them.
+"""What mixtures of policies can reach: concave hulls of quality over price, and the areas under them.
 
-A price is a mean cost; without recorded costs it is a mean response time. Sending a share of the queries to one way of
-picking and the rest to another reaches every point on the line between the two.
+A price is a mean cost; without recorded costs it is a mean response time. Sending a share of the queries to one policy
+and the rest to another reaches every point on the line between the two.
 """
 
 from collections.abc import Sequence
@@ -53,9 +53,9 @@ def heights(price: Matrix, quality: Matrix, at: Matrix) -> Matrix:
 
 
 def static_mix(price: Vector, quality: Vector, at: float) -> Vector:
-    """Mix two points at most for the highest quality at a mean price: their shares, shape (k,), which sum to 1.
+    """Mix at most two points for the highest quality at a mean price: their shares, shape (k,), which sum to 1.
 
-    Outside the hull's prices, the cheapest or the dearest corner alone.
+    Outside the hull's prices, the cheapest or the dearest corner has the share 1.
     """
     corners = hull(price, quality)
     shares = np.zeros(len(price))
@@ -88,9 +88,9 @@ class Frontier(Struct):
 
     name: str
     aiq: Estimate
-    """Its mean between the prices of the cheapest and the strongest single model."""
+    """Mean of the quality between the prices of the cheapest and the strongest single model."""
     over_singles: Estimate
-    """That over the one of the single models."""
+    """This mean minus the single models'."""
     price: list[float]
     quality: list[Estimate]
 

@@ -1,4 +1,4 @@
-"""A record: one answer of a language model, made and checked from the fields of a row."""
+"""A record: one answer of a language model, made from the fields of a row and checked."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from modelpick.runtime.decision.outcomes import KINDS, QUALITY, Kind
 from ..formats.decoding import Name, decode, refuse
 from .forms import Fields
 
-# What the benchmarks of the original and of LLMRouter write where there was no response.
+# Prefixes of responses by which the benchmarks of the original and of LLMRouter mark failures.
 FAILURES = ("Error: ", "ERROR: ", "API Error: ")
 FINITE = (
     *(field for kind in KINDS for field in kind.fields),
@@ -39,7 +39,7 @@ class Record(Struct):
     embedding: list[float] | None = None
     task_name: str | None = None
     embedding_id: _Id | None = None
-    """Key of the embedding, where these lie in a file of their own."""
+    """Key of the embedding, where embeddings are in a file of their own."""
     input_tokens: _Tokens | None = None
     output_tokens: _Tokens | None = None
     token_num: _Tokens | None = None
@@ -55,7 +55,7 @@ class Record(Struct):
 
     @property
     def failed(self) -> bool:
-        """Whether there was no answer."""
+        """Whether the answer failed."""
         if self.success is not None:
             return not self.success
         return not self.performance and (self.response or "").startswith(FAILURES)
@@ -78,17 +78,17 @@ def _outcome(record: Record, kind: Kind) -> float | None:
 
 
 class Answer(NamedTuple):
-    """A record, and where it stands."""
+    """A record, and its place."""
 
     row: int
-    """Of all rows that were read, from 1."""
+    """Number of the row among all rows that were read, from 1."""
     place: str
     """File and line."""
     record: Record
 
 
 def make_record(fields: Fields, is_text: bool, odd: Counter[str]) -> Record:
-    """Make a record of its fields, and count what is odd.
+    """Make a record from its fields, and count oddities.
 
     Parameters
     ----------
@@ -98,14 +98,14 @@ def make_record(fields: Fields, is_text: bool, odd: Counter[str]) -> Record:
     Raises
     ------
     Refusal
-        When a field is bad; its name is said.
+        When a field is bad; the message names it.
     """
     if is_text:
         fields = _typed(fields)
     try:
         record = msgspec.convert(fields, Record, strict=not is_text)
     except msgspec.ValidationError:
-        # JSON, of which a refusal is made, has no words for what is not finite.
+        # Refusals are made from JSON, which cannot express infinity and NaN.
         _check_finite((field, fields.get(field)) for field in FINITE)
         record = decode(msgspec.json.encode(fields), Record, strict=False)
         odd["have numbers that are strings: they are read as numbers"] += not is_text

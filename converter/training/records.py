@@ -34,7 +34,7 @@ from .lookups import read_given
 from .record import Answer, Record, make_record
 
 Matrix = npt.NDArray[np.float64]
-# A larger share of bad rows stops the reading.
+# A larger share of bad rows is an error.
 MOST_BAD = 0.01
 
 
@@ -50,16 +50,16 @@ def read_records(
 ) -> Benchmark:
     """Read benchmark records: JSON lines or an array, CSV, each gzipped or not, or Parquet, of one of `FORMS`.
 
-    File and form are recognised by their content. Of a folder, all files are read, which are of one form. A query's
-    category and embedding may stand in any of its records. Bad rows are left out.
+    Kind and form of a file are recognised by its content. In a folder, all files are read, and must have one form. Any
+    record of a query may have its category and embedding. Bad rows are left out.
 
     Parameters
     ----------
     embeddings
-        File of the queries' embeddings, see `load_embeddings`; those in the records do not count then.
+        File of the queries' embeddings, see `load_embeddings`, which replace the records' own.
     encoder
-        What to embed the queries with, or its file; those in the records do not count then. Embeddings are kept in a
-        file next to the source.
+        Encoder to embed the queries with, or its file; its embeddings replace the records' own. They are kept in a file
+        next to the source.
     embedder
         Name of a sentence-transformers model to embed the queries with, where one of them has no embedding.
     categories
@@ -68,14 +68,14 @@ def read_records(
     prices
         File of the prices of tokens, see `read_prices`; a record's own cost counts before it.
     done
-        Called with how many queries are embedded, and of how many.
+        Called with the number of embedded queries and of all queries.
 
     Raises
     ------
     DocumentError
-        When a file cannot be read, is of no form or of another than the first, has no good row, or more than 1 % bad
-        ones; when a query has two categories or embeddings, in which nothing says which is right; or when categories or
-        prices are given, and no record has a task or tokens; or when a decision has two answers.
+        When a file cannot be read, has an unknown form or another form than the first file, has no good row, or more
+        than 1 % bad rows; when a query has two categories or embeddings; when categories or prices are given, and no
+        record has a task or tokens; or when a decision has two answers.
     ArtifactError
         When the encoder is refused.
     ModelpickError
@@ -95,16 +95,16 @@ def read_records(
 
 
 class Read(NamedTuple):
-    """What was read of a file, or of a folder of them."""
+    """The content of a file, or of a folder of files."""
 
     name: str
     form: Form
     answers: list[Answer]
-    """One at least."""
+    """Answers, at least one."""
     bad: list[str]
     """The error of each row that was left out, with its place."""
     odd: Counter[str]
-    """What is unusual about records, and how they are read -> their number."""
+    """Description of unusual records, and how they are read -> their number."""
 
 
 def read_answers(
@@ -114,12 +114,12 @@ def read_answers(
     prices: str | Path | None = None,
     known: bool = True,
 ) -> Read:
-    """Read records one by one, as `read_records` does, and raise what it raises.
+    """Read records one by one, as `read_records` does, with the same errors.
 
     Parameters
     ----------
     known
-        Whether a row without the quality of its answer is bad. A decision has none.
+        Whether a row without the quality of its answer is bad; decisions have no quality.
     """
     given = read_given(categories, prices)
     files = [read_rows(part, DocumentError) for part in _parts(source)]
@@ -171,7 +171,7 @@ def required_embeddings(benchmark: Benchmark) -> Matrix:
     Raises
     ------
     DocumentError
-        When a query has none; the first of them is named.
+        When a query has none; the message names the first such query.
     """
     if benchmark.embeddings is None:
         lacking = np.arange(len(benchmark.queries))
@@ -192,7 +192,7 @@ def fitting_embeddings(benchmark: Benchmark, name: str, metadata: Metadata) -> M
     Raises
     ------
     ArtifactError
-        When they are of another encoder than the artifact was trained with, or of another width.
+        When the embeddings are of another encoder than the artifact was trained with, or have another width.
     """
     embeddings = required_embeddings(benchmark)
     width = embeddings.shape[1]
@@ -206,7 +206,7 @@ def fitting_embeddings(benchmark: Benchmark, name: str, metadata: Metadata) -> M
 
 
 def _parts(source: str | Path | bytes) -> Sequence[str | Path | bytes]:
-    """Return the source; of a folder, its files in order of their names, without hidden ones and embeddings."""
+    """Return the source, or the files of a folder in order of their names, without hidden files and embeddings."""
     if isinstance(source, bytes) or not Path(source).is_dir():
         return [source]
     try:
@@ -235,7 +235,7 @@ def _records(row: Row, form: Form, models: Sequence[str], file: Rows, odd: Count
     Raises
     ------
     Refusal
-        When it is bad.
+        When the row is bad.
     """
     if row.error is not None:
         raise Refusal("$", row.error)
@@ -245,7 +245,7 @@ def _records(row: Row, form: Form, models: Sequence[str], file: Rows, odd: Count
 
 
 def _of_one_width(answers: Sequence[Answer], bad: dict[int, str]) -> list[Answer]:
-    """Leave out the answers whose embedding has another width than most, and note their rows as bad."""
+    """Leave out answers whose embedding has another width than most embeddings, and note their rows as bad."""
     widths = Counter(len(answer.record.embedding) for answer in answers if answer.record.embedding is not None)
     usual = widths.most_common(1)[0][0] if widths else 0
     good = []

@@ -23,7 +23,7 @@ from .records import required_embeddings
 
 # Algorithms that can be trained, in the order of the table.
 TRAINED = tuple(dict.fromkeys(row.algorithm for row in TABLE.values() if row.fit))
-# Version of the files that is written unless the user says otherwise.
+# Default version of the files that are written.
 JSON_FORMAT = JSON_FORMATS[-1]
 
 
@@ -36,7 +36,7 @@ def training_data(benchmark: Benchmark, settings: Settings | None = None, *, one
     Parameters
     ----------
     settings
-        What the user chooses; the defaults if None.
+        Settings of the user; the defaults if None.
     one_hot
         Whether the one-hot of the category stands behind the embedding.
 
@@ -69,7 +69,7 @@ def trainer(algorithm: str, format_version: int = JSON_FORMAT, semantics: str = 
     Parameters
     ----------
     format_version
-        Version of the original's files; ours have one.
+        Version of the original's files; modelpick's own files have one version.
     semantics
         "native", or "queries" for KNN.
 
@@ -121,16 +121,16 @@ def file_name(algorithm: str) -> str:
 
 
 def row_of(algorithm: str | AnyRow) -> AnyRow:
-    """Return a row as it is, or what `trainer` does for the name of an algorithm."""
+    """Return a row unchanged, or the `trainer` of the name of an algorithm."""
     return trainer(algorithm) if isinstance(algorithm, str) else algorithm
 
 
 def train(training: Training, algorithm: str | AnyRow, *, digests: bool = True) -> dict[str, object]:
-    """Train a selector: the JSON model, as the original library writes it, or of our own.
+    """Train a selector; returns the JSON model, as the original library writes it, or as only modelpick does.
 
     Deterministic: the same records and settings give the same model. A selector that predicts outcomes records its
-    operating points, by cross-validation; of a log, these and its default are by the estimates of
-    `modelpick.converter.statistics.estimation`.
+    operating points, from cross-validation. Trained on a log, its operating points and its default come from the
+    estimates of `modelpick.converter.statistics.estimation`.
 
     Parameters
     ----------

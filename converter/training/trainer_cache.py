@@ -1,7 +1,7 @@
 """The cache of embeddings that the original's training code keeps: ``.npz`` of one pickled dictionary, query -> vector.
 
-No code of the file runs: what a pickle would call is read as data, as far as it makes strings, a dictionary and arrays
-of numbers, and anything else is refused.
+No code of the file runs: the calls of a pickle are read as data if they make strings, a dictionary and arrays of
+numbers; anything else is refused.
 """
 
 import io
@@ -24,7 +24,7 @@ ARRAY = "embeddings"
 
 
 class _Array:
-    """What a pickle says of an array."""
+    """An array as a pickle describes it."""
 
     def __init__(self, *arguments: Any) -> None:
         self.values: Any = None
@@ -42,7 +42,7 @@ class _Array:
 
 
 class _Type:
-    """What a pickle says of the type of an array's values."""
+    """The type of an array's values as a pickle describes it."""
 
     def __init__(self, code: str, *arguments: Any) -> None:
         self.code, self.order = code, "<"
@@ -51,12 +51,12 @@ class _Type:
         self.order = ">" if state[1] == ">" else "<"
 
 
-# Names that numpy writes for arrays, and what they are read as.
+# Names that numpy writes for arrays -> the classes that read them.
 _KNOWN = {"_reconstruct": _Array, "ndarray": _Array, "dtype": _Type}
 
 
 class _Data(pickle.Unpickler):
-    """Knows no names but those."""
+    """An unpickler that only knows these names."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module.split(".")[0] != "numpy" or name not in _KNOWN:
@@ -65,12 +65,12 @@ class _Data(pickle.Unpickler):
 
 
 def open_array(archive: zipfile.ZipFile, name: str) -> tuple[io.BytesIO, tuple[tuple[int, ...], bool, np.dtype[Any]]]:
-    """Return an array of ``.npz``, of which nothing is made yet; and its shape, whether it is Fortran's, and its type.
+    """Open an array of ``.npz`` without reading it; returns it, its shape, whether it is Fortran-ordered, and its type.
 
     Raises
     ------
     KeyError, ValueError
-        When there is none of that name, or it has another header than numpy writes for numbers.
+        When there is no array of this name, or its header is not one that numpy writes for numbers.
     """
     info = archive.getinfo(f"{name}.npy")
     check_unpacked(info.file_size, info.compress_size)
@@ -79,7 +79,7 @@ def open_array(archive: zipfile.ZipFile, name: str) -> tuple[io.BytesIO, tuple[t
 
 
 def read_cache(path: Path) -> dict[str, npt.NDArray[Any]] | None:
-    """Read the embeddings of queries, one vector each; None where the file is laid out otherwise.
+    """Read the embeddings of queries, one vector each; None where the file has another layout.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def read_cache(path: Path) -> dict[str, npt.NDArray[Any]] | None:
         found = _Data(file).load().values
     except OSError:
         raise
-    except Exception:  # a malformed file fails in any way
+    except Exception:  # a malformed file may fail in any way
         return None
     if not isinstance(found, dict) or not all(isinstance(query, str) for query in found):
         return None

@@ -25,7 +25,7 @@ class Tried(NamedTuple):
 
     settings: Settings
     score: float
-    """What is maximised: see `tune`."""
+    """The score to maximise, see `tune`."""
     quality: float
     """Mean quality of the picks by the first objective: without a weight of cost, or by the user's weights."""
     is_best: bool
@@ -34,19 +34,19 @@ class Tried(NamedTuple):
 def tune(
     training: Training, algorithm: str | AnyRow, done: Callable[[int, int], None] = lambda done, total: None
 ) -> list[Tried]:
-    """Cross-validate all settings that an algorithm has, over queries: no query stands on both sides of a fold.
+    """Cross-validate all settings of an algorithm over queries: no query is on both sides of a fold.
 
-    The score is the area under the cost-quality frontier, RouterBench's AIQ, between the costs of the cheapest and of
-    the best single model, where outcomes are predicted, costs are recorded and the user chose no weights; else the mean
-    utility by the user's weights, which is the quality without any. Where the score is a mean and evidence is among the
-    settings, the one of the most evidence is chosen whose score is within a paired standard error of the highest: the
-    one-SE rule of L. Breiman et al., Classification and Regression Trees, 1984. Deterministic. ``done`` is called as by
-    `swept`.
+    Where outcomes are predicted, costs are recorded and the user gave no weights, the score is the area under the
+    cost-quality frontier, RouterBench's AIQ, between the costs of the cheapest and of the best single model. Otherwise
+    it is the mean utility by the user's weights, which is the quality without weights. Where the score is a mean and
+    evidence is among the settings, the setting of the most evidence is chosen whose score is within a paired standard
+    error of the highest: the one-SE rule of L. Breiman et al., Classification and Regression Trees, 1984.
+    Deterministic. ``done`` is called as by `swept`.
 
     Raises
     ------
     DocumentError
-        When there are fewer than two queries, or the weights are of what no record has.
+        When there are fewer than two queries, or a weighted outcome is in no record.
     """
     row = row_of(algorithm)
     assert row.grid is not None
@@ -126,7 +126,7 @@ class Compared(NamedTuple):
 
 
 def _tuned(training: Training, row: AnyRow) -> Settings:
-    """Return the best settings; where the grid has one, that, untried."""
+    """Return the best settings; the only setting of a grid is not tried."""
     assert row.grid is not None
     grid = row.grid(training.settings)
     return grid[0] if len(grid) == 1 else best_settings(tune(training, row))
@@ -139,7 +139,7 @@ def compare(
 ) -> list[Compared]:
     """Compare algorithms by nested cross-validation, by utility, the best first.
 
-    ``done`` is called with how many are tuned, each algorithm once a fold, and of how many.
+    ``done`` is called with the number of finished tunings, one for each algorithm and fold, and of all tunings.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def compare(
     Raises
     ------
     DocumentError
-        When there are fewer than three queries, or the weights are of what no record has.
+        When there are fewer than three queries, or a weighted outcome is in no record.
     """
     candidates = [row_of(algorithm) for algorithm in algorithms]
     n, benchmark, objective = len(training.features), judged(training).benchmark, objective_of(training)
