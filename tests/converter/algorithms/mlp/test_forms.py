@@ -48,7 +48,7 @@ def models(draw):
         outputs = draw(st.integers(1, 5))
         layers.append(linear(rng, width, outputs))
         width = outputs
-        for kind in draw(st.permutations(["relu", "batch_norm", "dropout", None])):
+        for kind in draw(st.permutations(["relu", "batch_norm", "batch_norm", "dropout", None])):
             if kind == "batch_norm":
                 layers.append(batch_norm(rng, width))
             elif kind:
