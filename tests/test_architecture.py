@@ -204,7 +204,6 @@ AS_A_WHOLE = {
     "runtime/algorithms": "runtime/test_selector_one_answer.py",
     "runtime/algorithms/knn": "runtime/test_selector_candidates.py",
     "runtime/artifact": "runtime/artifact/test_metadata.py",
-    "runtime/decision": "runtime/test_selector_candidates.py",
     "runtime/search": "runtime/search/test_exact.py",
     "runtime/text": "runtime/text/test_encoder.py",
 }

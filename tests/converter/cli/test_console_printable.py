@@ -13,7 +13,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from modelpick.converter.report.markdown import escaped
 from modelpick.runtime import ArtifactError, Selector
 from modelpick.runtime.errors import one_line
 from modelpick.runtime.events import logger
@@ -155,20 +154,6 @@ def test_no_line_of_the_log_is_forged(folder, caplog):
         assert not bad(record.getMessage()) and "\n" not in record.getMessage()
     assert caplog.records[-2].args == ("a\\u000ab", 3)
     assert not bad(caplog.text)
-
-
-MARKDOWN = {
-    "Solve $2x=4$ and $y^2$": "Solve &#36;2x=4&#36; and &#36;y^2&#36;",
-    ":tada: 12:30:45": ":\u200btada: 12:\u200b30:45",
-    "ftp://a.b http://c": "ftp:\u200b//a.b http:\u200b//c",
-    "GH-12 #12 @user": "GH-\u200b12 \\#\u200b12 \\@\u200buser",
-    "\u202ex\x1b": "\\u202ex\\u001b",
-}
-
-
-@pytest.mark.parametrize(("text", "shown"), MARKDOWN.items())
-def test_markdown_shows_text_as_it_is(text, shown):
-    assert escaped(text).replace("\\\\", "\\").replace("\\_", "_") == shown
 
 
 def test_texts_of_standard_input_leave_nothing(folder, made):

@@ -11,7 +11,7 @@ from modelpick.converter.artifact.restore import to_json
 from modelpick.runtime import ArtifactError, Selector
 from support import reference
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[3] / "data"
 ARTIFACTS = [DATA / "contract-1/knn_queries.onnx", DATA / "format-2/knn_queries.onnx"]
 QUERIES = np.random.default_rng(0).normal(size=(60, 12))
 pytestmark = pytest.mark.parametrize("artifact", ARTIFACTS, ids=lambda path: path.parent.name)
