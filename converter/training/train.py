@@ -130,7 +130,7 @@ def train(training: Training, algorithm: str | AnyRow, *, digests: bool = True) 
 
     Deterministic: the same records and settings give the same model. A selector that predicts outcomes records its
     operating points, from cross-validation. Trained on a log, its operating points and its default come from the
-    estimates of `modelpick.converter.statistics.estimation`.
+    estimates of `modelpick.converter.evaluation.estimation`.
 
     Parameters
     ----------

@@ -1,0 +1,25 @@
+"""Estimates from logs, under their public name: training judges by them too, so that they stand below both."""
+
+from ..statistics.estimation import (
+    CLIPPED,
+    GIVEN,
+    GUESSED,
+    Estimation,
+    carried,
+    doubly_robust,
+    effective_sample,
+    estimated,
+    lacking_answers,
+)
+
+__all__ = (
+    "CLIPPED",
+    "GIVEN",
+    "GUESSED",
+    "Estimation",
+    "carried",
+    "doubly_robust",
+    "effective_sample",
+    "estimated",
+    "lacking_answers",
+)
