@@ -6,7 +6,6 @@ import tempfile
 import warnings
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -19,7 +18,7 @@ from modelpick.converter.algorithms.base import Estimator
 from modelpick.converter.formats.decoding import Name
 from modelpick.runtime import DocumentError, ModelpickError, Selector
 from support import reference, strategies
-from support.artifacts import MISSING, edited
+from support.artifacts import MISSING, edited, encoded
 from support.catalogue import kmeans, knn, linear_classifier, rbf_classifier, svm
 
 pytestmark = pytest.mark.filterwarnings("error", "ignore::modelpick.converter.DocumentWarning")
@@ -65,10 +64,6 @@ FINITE = "expected a finite number"
 # The library that decodes says the rest, in words of its own.
 NOT_JSON = "expected JSON: "
 BEYOND_PYTHON = b"9" * 5000  # more digits than int() takes
-
-
-def encoded(model, *edits):
-    return msgspec.json.encode(edited(model, *edits))
 
 
 def replaced(model, old, new):

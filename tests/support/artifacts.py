@@ -11,8 +11,8 @@ from modelpick.runtime import Selector
 MISSING = object()
 
 
-def encoded(value):
-    return msgspec.json.encode(value)
+def encoded(value, *edits):
+    return msgspec.json.encode(edited(value, *edits) if edits else value)
 
 
 def edited(model, *edits):

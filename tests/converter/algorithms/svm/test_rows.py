@@ -14,20 +14,13 @@ from sklearn.svm import SVC
 from modelpick.converter import DocumentWarning, load_estimator, to_artifact, to_json, verify
 from modelpick.runtime import DocumentError, Selector
 from support import catalogue, reference
+from support.artifacts import built, converted, encoded, loaded
 from support.catalogue import linear_classifier, svc_parameters, svm
 from support.recorded import SHARED
 
 NAMES = ["b", "a", "d", "c", "e"]
 D = 12
 QUERIES = np.random.default_rng(9).normal(size=(300, D))
-
-
-def encoded(model):
-    return json.dumps(model).encode()
-
-
-def artifact(model):
-    return to_artifact(load_estimator(encoded(model), semantics="native/2"))
 
 
 def fitted(n_classes, kernel, gamma=0.1, C=1.0):
@@ -59,7 +52,7 @@ def at_top_level(model, **fields):
 def test_picks_as_scikit_learn(n_classes, kernel, gamma, C):
     model, svc = fitted(n_classes, kernel, gamma, C)
     read = reference.with_arrays(model)
-    data, queries = artifact(model), np.vstack([QUERIES, svc.support_vectors_])
+    data, queries = converted(model, "native/2"), np.vstack([QUERIES, svc.support_vectors_])
     near = np.array([reference.svc(read, query)[1] for query in queries])
     expected = [NAMES[index] for index in svc.predict(queries[~near])]
     assert near.mean() < 0.05
@@ -67,7 +60,7 @@ def test_picks_as_scikit_learn(n_classes, kernel, gamma, C):
         assert selector.select_batch(queries[~near]) == expected
         assert [selector.select(query) for query in queries[~near]] == expected
         assert sum(selector.scores(queries[0]).values()) == n_classes * (n_classes - 1) / 2
-    estimator = load_estimator(encoded(model), semantics="native/2")
+    estimator = built(model, "native/2")
     assert list(estimator.predict(queries[~near])) == expected
     assert verify(data, encoded(model), samples=60).passed
 
@@ -85,7 +78,7 @@ FAR = {"rbf": RBF, "linear": LINEAR, "two": fitted(2, "Rbf")[0], "long": scaled(
 @pytest.mark.parametrize("name", FAR)
 @pytest.mark.parametrize("scale", [1e-300, 1e-6, 1e3, 1e6, 1e16, 1e25, 1e200, 1e307])
 def test_queries_are_picked_for_at_any_distance(name, scale):
-    with Selector.load(artifact(FAR[name])) as selector:
+    with loaded(FAR[name], "native/2") as selector:
         picked = selector.select_batch(QUERIES[:40] * scale)
         for query, batch_pick in zip(QUERIES[:40] * scale, picked, strict=True):
             expected, near = reference.svc(FAR[name], query)
@@ -99,7 +92,7 @@ def test_queries_at_the_boundary_are_refined(n_classes, gamma, reach):
     model, _ = fitted(n_classes, "Rbf", gamma)
     model["svc"]["intercept"] = [0.0] * len(model["svc"]["intercept"])
     seen = set()
-    with Selector.load(artifact(model)) as selector:
+    with loaded(model, "native/2") as selector:
         for left, right in zip(QUERIES[:60:2] * reach, QUERIES[1:60:2] * reach, strict=True):
             picks = [reference.svc(model, query)[0] for query in (left, right)]
             for _ in range(44 if picks[0] != picks[1] else 0):
@@ -113,7 +106,7 @@ def test_queries_at_the_boundary_are_refined(n_classes, gamma, reach):
 
 @pytest.mark.parametrize("model", [RBF, LINEAR, fitted(5, "Rbf")[0]], ids=["rbf", "linear", "five"])
 def test_the_search_settles_most_queries(model):
-    session = onnxruntime.InferenceSession(artifact(model), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(converted(model, "native/2"), providers=["CPUExecutionProvider"])
     feed = {"features": QUERIES, "refine": np.array(False)}
     candidate, certain, pair = session.run(["candidate", "certain", "pair"], feed)
     (exact,) = session.run(["classifier"], {"features": QUERIES})
@@ -147,7 +140,7 @@ def small_models(draw):
 @given(small_models())
 def test_picks_as_the_reference(drawn):
     model, queries, candidates = drawn
-    data = artifact(model)
+    data = converted(model, "native/2")
     assert json.loads(to_json(data)) == model
     assert verify(data, encoded(model), samples=12).passed
     with Selector.load(data) as selector:
@@ -163,7 +156,7 @@ def test_picks_as_the_reference(drawn):
 def test_candidates_are_compared_with_each_other_alone(model):
     among = model["model_names"][1:4]
     differ = 0
-    with Selector.load(artifact(model)) as selector:
+    with loaded(model, "native/2") as selector:
         everything = selector.select_batch(QUERIES[:60])
         for query, pick in zip(QUERIES[:60], everything, strict=True):
             expected, near = reference.svc(model, query, among)
@@ -176,7 +169,7 @@ def test_candidates_are_compared_with_each_other_alone(model):
 
 
 def test_is_explained_by_comparisons_won():
-    with Selector.load(artifact(RBF)) as selector:
+    with loaded(RBF, "native/2") as selector:
         explained = selector.explain(QUERIES[0])
         values, _ = reference.svc_pairs(RBF, QUERIES[0])
         winners = [i if values[i, j] > 0 else j for i, j in values]
@@ -205,8 +198,8 @@ def test_reads_and_restores(name):
     model = ACCEPTED[name]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        data = artifact(model)
-    with Selector.load(data) as selector, Selector.load(artifact(RBF)) as other:
+        data = converted(model, "native/2")
+    with Selector.load(data) as selector, loaded(RBF, "native/2") as other:
         assert selector.metadata.semantics == "native/2"
         assert selector.select_batch(QUERIES) == other.select_batch(QUERIES)
     ignored = {*STAND_INS} | ({"support_vectors", "dual_coef", "intercept", "n_support"} if "svc" in model else set())
@@ -312,7 +305,7 @@ def recorded():
 @pytest.mark.parametrize(("model", "queries", "expected", "near"), list(recorded()) if SHARED.exists() else [])
 def test_picks_as_the_original(model, queries, expected, near):
     counted = ~np.array(near if near is not None else [False] * len(queries))
-    with Selector.load(artifact(model)) as selector:
+    with loaded(model, "native/2") as selector:
         picked = np.array(selector.select_batch(queries))
         assert [selector.select(query) for query in queries] == list(picked)
     np.testing.assert_array_equal(picked[counted], np.array(expected)[counted])
