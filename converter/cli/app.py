@@ -16,7 +16,7 @@ from ..verification.report import DisagreementError
 from .console import Stream, emit, fail, occupy_descriptors, open_null, warn
 from .names import Unparsable
 
-# Command -> its module, which is imported where the command is run: most need neither scikit-learn nor skl2onnx.
+# Command -> its module, which is imported when the command is run: most need neither scikit-learn nor skl2onnx.
 COMMANDS = {
     "convert": "convert",
     "verify": "convert",
@@ -76,7 +76,7 @@ def modelpick(
 def main() -> None:
     """Run the command: exit 0; 1 for an artifact that fails verification, 2 for bad input, each with one line.
 
-    Streams that are closed or full change nothing of this, except that lost output is an error.
+    Closed or full streams do not change this, except that lost output is an error.
     """
     np.seterr(all="ignore")
     warnings.simplefilter("always", DocumentWarning)

@@ -1,7 +1,7 @@
-"""What the command prints: tables, lines and progress, on a terminal, in a log, or to nobody.
+"""What the command prints: tables, lines and progress, on a terminal, in a log, or to a closed stream.
 
-All that users named, models and files, is printed as it is: nothing of it is markup, and what no terminal should get is
-escaped. Nothing else prints.
+Names of models and files are printed literally: they are never markup, and characters that control terminals are
+escaped. Only this module prints.
 """
 
 import os
@@ -33,9 +33,9 @@ from ..files.io import reason
 
 WIDE = 200
 STDERR = 2
-# Characters that the frame takes of a column, and of the table.
+# Characters of the frame of a column, and of the table.
 FRAME, EDGE = 3, 1
-# A column of words may be made as narrow as this before another one goes below.
+# A column of words may be narrowed to this width before another column goes below.
 NARROW = 24
 # Seconds from which on a step gets a line in a log.
 LONG = 10.0
@@ -56,7 +56,7 @@ def show(table: Table) -> None:
 
 
 def _printable(table: Table) -> Table:
-    """Copy a table, with what it names made printable, and long cells that fold."""
+    """Copy a table, with printable names, and long cells that fold."""
     columns = [Column(one_line(str(column.header)), overflow="fold") for column in table.columns]
     copy = Table(*columns, title=None if table.title is None else one_line(str(table.title)))
     for row, *cells in zip(table.rows, *(column.cells for column in table.columns), strict=True):
@@ -65,7 +65,7 @@ def _printable(table: Table) -> Table:
 
 
 def _blocks(table: Table, target: Console) -> Iterator[Table]:
-    """Split a table into ones of as many columns as fit, each behind the first column."""
+    """Split a table into tables of as many columns as fit, each with the first column."""
     first, *others = [(column, _width(column, target) + FRAME) for column in table.columns]
     chosen, taken = [first[0]], EDGE + first[1]
     for column, width in others:
@@ -78,7 +78,7 @@ def _blocks(table: Table, target: Console) -> Iterator[Table]:
 
 
 def _width(column: Column, target: Console) -> int:
-    """Return the room that a column needs: that of its longest word, but no more than half of all."""
+    """Return the width that a column needs: that of its longest word, and at most half of the whole width."""
     measured = [target.measure(cell) for cell in (column.header, *column.cells)]
     words, lines = max(one.minimum for one in measured), max(one.maximum for one in measured)
     return min(max(words, min(lines, NARROW)), target.width // 2)
@@ -93,20 +93,20 @@ def _block(table: Table, columns: list[Column]) -> Table:
 
 @contextmanager
 def progress(step: str, unit: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Show on standard error how far a step is: on a terminal with rate and time left; in a log a line if it took long.
+    """Show the progress of a step on standard error: with rate and time left on a terminal, as one line in a log.
 
-    Steps may stand in one another.
+    Steps may be nested.
 
     Parameters
     ----------
     step
-        What is done, such as "Verifying knn.json".
+        Name of the step, such as "Verifying knn.json".
     unit
-        What is counted, such as "queries".
+        Name of what is counted, such as "queries".
 
     Yields
     ------
-    A function to call with how many are done, and of how many; None where that is unknown.
+    A function to call with the number of finished units and of all units, or None where the latter is unknown.
     """
     target, start, counted = console(stderr=True), time.monotonic(), 0
     is_shown = sys.stderr.isatty() and not target.is_dumb_terminal
@@ -134,14 +134,14 @@ def progress(step: str, unit: str) -> Iterator[Callable[[int, int | None], None]
 
 
 def rate(speed: float) -> str:
-    """Write how many are done in a second, or how long one takes."""
+    """Write the number of units per second, or the seconds per unit."""
     if speed <= 0:
         return "0/s"
     return f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:,.1f} s each"
 
 
 class _Count(ProgressColumn):
-    """How many are done, and of how many."""
+    """The number of finished units, and of all."""
 
     def __init__(self, unit: str) -> None:
         super().__init__(Column(no_wrap=True))
@@ -153,7 +153,7 @@ class _Count(ProgressColumn):
 
 
 class _Rate(ProgressColumn):
-    """How fast, and the time left, or where that is unknown, gone by."""
+    """The rate, and the time left, or, where it is unknown, the time elapsed."""
 
     def __init__(self) -> None:
         super().__init__(Column(no_wrap=True))
@@ -165,12 +165,12 @@ class _Rate(ProgressColumn):
 
 
 def emit(line: str) -> None:
-    """Print a line of output, text or JSON, which may be one of very many; stop where nobody reads it.
+    """Print a line of output, text or JSON, which may be one of very many; stop when nobody reads it.
 
     Raises
     ------
     typer.Exit
-        When it cannot be written.
+        When the line cannot be written.
     """
     print(one_line(line))
     if isinstance(sys.stdout, Stream) and sys.stdout.failure is not None:
@@ -193,9 +193,9 @@ def fail(text: object) -> None:
 
 
 class Stream(TextIOBase):
-    """A standard stream that outlives its reader: what cannot be written is dropped, and the first failure kept.
+    """A standard stream that outlives its reader: output that cannot be written is dropped, and the first error kept.
 
-    So work is done, and its exit code is right, also where the stream is closed or its device is full.
+    Therefore the work is done, and the exit code is right, even where the stream is closed or its device is full.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -241,7 +241,7 @@ class Stream(TextIOBase):
             self.failure = failure
 
     def finish(self) -> str | None:
-        """Flush for the last time: why something could not be written, if it matters. A reader may leave early."""
+        """Flush for the last time; returns why output could not be written, unless the reader left early."""
         self.flush()
         if self.failure is None:
             return None

@@ -52,15 +52,15 @@ class Conversion(NamedTuple):
     semantics: Annotated[
         AnySemantics,
         typer.Option(
-            help="Pick as the original does, by the rules of the file's version; by the outcomes of the nearest "
-            "queries (KNN); or as the Python code that trains the models. With a version: by just these rules.",
+            help="How models pick: as the original does, by the file's version; by the outcomes of the nearest "
+            "queries (KNN); or as the original's training code predicts. With a version: exactly these rules.",
             case_sensitive=False,
         ),
     ] = NATIVE
     k: Annotated[int | None, typer.Option("--k", min=1, help="Neighbours, instead of the KNN model's.")] = None
     shrinkage: Annotated[
         float | None,
-        typer.Option(help="Queries that a model's mean counts for, by queries; 3 by default."),
+        typer.Option(help="With --semantics queries: number of queries that a model's mean counts for; 3 by default."),
     ] = None
     embedding_model: Annotated[
         str | None, typer.Option(help="Record the model whose embeddings the selectors were trained with.")
@@ -77,20 +77,21 @@ def convert(
             "--output", "-o", help="Folder for the artifacts; or of one source, a file.onnx.", parser=to_fill(".onnx")
         ),
     ],
-    verify: Annotated[bool, typer.Option(help="Hold each artifact against its estimator first.")] = True,
+    verify: Annotated[bool, typer.Option(help="Compare each artifact with its estimator first.")] = True,
     samples: Samples = SAMPLES,
     *,
     conversion: Annotated[Conversion, get_type_hints(Conversion, include_extras=True)],
     report: ReportFile = None,
     junit: JUnitFile = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse JSON in a folder that is no model, instead of passing over it.")
+        bool, typer.Option("--strict", help="Refuse JSON in a folder that is not a model, instead of skipping it.")
     ] = False,
 ) -> None:
     """Convert JSON models to artifacts, one .onnx file each, and verify them.
 
-    An artifact that disagrees with its estimator is not written; the worst query is, as NAME.worst.json. What cannot
-    be converted is listed, and the rest is. Exit codes: 1 where an artifact disagrees, 2 for bad input.
+    An artifact that disagrees with its estimator is not written; its worst query is written as NAME.worst.json. Models
+    that cannot be converted are listed, and the others are converted. Exit codes: 1 where an artifact disagrees, 2 for
+    bad input.
     """
     described = ("source", "algorithm", "semantics", "rows", "width", "models", "JSON", "artifact")
     table = Table(*described, "seconds", "verified")
@@ -127,7 +128,7 @@ def convert(
 
 
 def _models(source: Path, strict: bool) -> list[Path]:
-    """Return a JSON model, or those in a folder, where JSON that is none is passed over unless ``strict``."""
+    """Return a JSON model, or those of a folder, where other JSON is skipped unless ``strict``."""
     files = files_in(source, ".json")
     if strict or not source.is_dir():
         return files
@@ -178,7 +179,7 @@ def verify(
     report: ReportFile = None,
     junit: JUnitFile = None,
 ) -> None:
-    """Hold an artifact, run in onnxruntime, against the scikit-learn estimator of its JSON model.
+    """Compare an artifact, run in onnxruntime, with the scikit-learn estimator of its JSON model.
 
     Exit codes: 1 where they disagree on a query that is not tied, 2 for bad input. The worst query is written next to
     the artifact, as NAME.worst.json.

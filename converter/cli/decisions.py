@@ -37,13 +37,13 @@ def records(
         typer.Option(
             "--output",
             "-o",
-            help="Of --outcomes, or a gateway: file for the records, .parquet or JSON lines.",
+            help="With --outcomes, or for a gateway: file for the records, .parquet or JSON lines.",
             parser=to_write(SUFFIX, ".jsonl", ".json"),
         ),
     ] = None,
     signal: Annotated[
         str | None,
-        typer.Option(help="Of a gateway: name of the outcome that is the quality, instead of the mean of all."),
+        typer.Option(help="For a gateway: name of the signal that is the quality, instead of the mean of all signals."),
     ] = None,
     categories: Categories = None,
     prices: Prices = None,
@@ -51,8 +51,9 @@ def records(
 ) -> None:
     """Show what is understood of records, and what they can and cannot support; or join decisions with outcomes.
 
-    Outcomes have decision_id and what became known later: performance, success, response_time, cost, tokens. What both
-    files have, the outcome says. Decisions and outcomes that have no counterpart are counted and left out.
+    Outcomes have decision_id and what became known later: performance, success, response_time, cost, tokens. Where both
+    files have a field, the outcome's value counts. Decisions and outcomes without a counterpart are counted and left
+    out.
     """
     is_gateway = "://" in file
     if is_gateway and (outcomes is not None or output is None):

@@ -39,8 +39,8 @@ def diff(
 ) -> None:
     """Show on which queries two artifacts pick differently, from which model to which, and why.
 
-    Queries are made from the model of OLD where none are given. Reasons are: a tie, which the two break otherwise;
-    other neighbours; other weights of the same neighbours; or else other scores.
+    Where no queries are given, they are made from the model of OLD. Reasons are: a tie, which the two break
+    differently; other neighbours; other weights of the same neighbours; otherwise other scores.
     """
     encoder = None if reading.encoder is None else Encoder.load(reading.encoder)
     given = _queries([old, new], queries, data, reading, encoder)

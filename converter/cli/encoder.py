@@ -44,14 +44,17 @@ def encoder(
         int | None, typer.Option(min=1, help="Cut texts after this number of tokens, if the folder allows more.")
     ] = None,
     pooling: Annotated[
-        Pooling | None, typer.Option(help="How one vector is made of the tokens', where the folder does not say.")
+        Pooling | None, typer.Option(help="How the vectors of tokens are pooled, where the folder does not say.")
     ] = None,
     distill: Annotated[
-        bool, typer.Option("--distill", help="Make static vectors of a transformer: every token embedded alone.")
+        bool, typer.Option("--distill", help="Make static vectors from a transformer: each token is embedded alone.")
     ] = False,
     components: Annotated[int, typer.Option(min=1, help="Columns of static vectors.")] = COMPONENTS,
     weights: Annotated[
-        str, typer.Option(help="How frequent tokens are, which weigh less: zipf, or records whose questions say it.")
+        str,
+        typer.Option(
+            help="Frequencies of tokens, by which frequent ones weigh less: zipf, or records to count them in."
+        ),
     ] = ZIPF,
     data: Annotated[
         Path | None,
@@ -108,8 +111,8 @@ def compare_encoders(
 ) -> None:
     """Compare encoders by what picks are worth by their embeddings, and by their speed, and recommend one.
 
-    Kernel ridge is cross-validated on each encoder's embeddings of the same records. Recommended is the fastest encoder
-    whose picks are not surely worse than those by the best.
+    Kernel ridge is cross-validated on each encoder's embeddings of the same records. The fastest encoder whose picks
+    are not surely worse than the best encoder's is recommended.
     """
     candidates = []
     for file in encoders:

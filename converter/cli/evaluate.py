@@ -33,8 +33,8 @@ def evaluate(
     train_data: Annotated[
         Path | None,
         typer.Option(
-            help="Records that the artifacts were trained on: the best single model is learned there, else it is what "
-            "the artifacts record.",
+            help="Records that the artifacts were trained on, which determine the best single model; by default "
+            "the artifacts' metadata do.",
             parser=to_read,
         ),
     ] = None,
@@ -45,7 +45,7 @@ def evaluate(
     keep: Annotated[
         list[float] | None,
         typer.Option(
-            min=0, help="Evaluate this operating point too: the part of the best single model's quality to keep."
+            min=0, help="Evaluate this operating point too: the share of the best single model's quality to keep."
         ),
     ] = None,
     objective: Annotated[Objective, WEIGHTS],
@@ -56,12 +56,12 @@ def evaluate(
     candidates: Annotated[
         list[str] | None,
         typer.Option(
-            help="A model that may be picked, once for each; by default those that a question has records of."
+            help="A model that may be picked; repeatable. By default the models that a question has records of."
         ),
     ] = None,
     strong_share: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Of --pair: find the objective that sends this share of calls to STRONG."),
+        typer.Option(min=0, max=1, help="With --pair: find the objective that sends this share of calls to STRONG."),
     ] = None,
     as_json: AsJson = False,
     plot_file: Annotated[
@@ -81,10 +81,10 @@ def evaluate(
 ) -> None:
     """Measure artifacts on benchmark records that they were not trained on, and say whether they pay.
 
-    Artifacts that predict what the weights are of pick by them; all are judged by them, or by quality alone.
-    They are held against the best choice in hindsight (oracle), every single model, chance, and the best mix of two
-    models at the same mean cost. Of each artifact, every --keep must pay for --fail-unless-pays; without one, what it
-    picks unasked must.
+    Artifacts that predict the weighted outcomes pick by the weights; all artifacts are judged by them, or by quality
+    alone. They are compared with the best choice in hindsight (oracle), every single model, chance, and the best mix of
+    two models at the same mean cost. With --fail-unless-pays, each --keep of each artifact must pay; without --keep,
+    its default picks must.
     """
     artifacts = artifacts_in(artifacts)
     read = [*artifacts, *reading.files, *filter(None, (data, train_data))]

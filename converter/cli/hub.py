@@ -19,7 +19,7 @@ def pull(
     ],
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
 ) -> None:
-    """Download the JSON models and artifacts of a repository on the Hugging Face hub; list what came."""
+    """Download the JSON models and artifacts of a repository on the Hugging Face hub, and list them."""
     pulled = pull_folder(repository, output.path, revision=revision)
     for file in pulled.files:
         emit(str(file))

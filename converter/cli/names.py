@@ -1,6 +1,6 @@
-"""Names of files and folders that commands are given: a suffix, or a slash at the end, says what is meant.
+"""Names of files and folders that commands are given: a suffix, or a slash at the end, tells files from folders.
 
-A name that says something else than what the command would make of it is refused before anything is read.
+A name that does not fit its use is refused before anything is read.
 """
 
 import os
@@ -20,7 +20,7 @@ SLASHES = tuple(filter(None, (os.sep, os.altsep)))
 
 
 class Unparsable(Exception):  # noqa: N818
-    """An argument that means nothing; no `ValueError`, of which typer would make several lines."""
+    """A meaningless argument; not a `ValueError`, which typer would print in several lines."""
 
 
 class Output(NamedTuple):
@@ -30,12 +30,12 @@ class Output(NamedTuple):
     is_file: bool
 
     def file(self, name: str) -> Path:
-        """Return the path of a file that has such a name in the folder; or the one file."""
+        """Return the path of a file of this name in the folder; or the one file."""
         return self.path if self.is_file else self.path / name
 
 
 def suffix(name: str | Path) -> str:
-    """Return what says of which kind a file is, in lower case; empty where nothing does."""
+    """Return the suffix that tells the kind of a file, in lower case; empty where there is none."""
     found = SUFFIX.search(Path(name).name)
     return found[0].lower() if found else ""
 
@@ -52,7 +52,7 @@ def looks_like_a_path(text: str) -> bool:
 
 
 def files_in(path: Path, kind: str) -> list[Path]:
-    """Return the files of a kind, recognised by their suffix, in a folder; or what is no folder, as it is.
+    """Return the files of a kind, recognised by their suffix, in a folder; other paths are returned unchanged.
 
     Raises
     ------
@@ -66,12 +66,12 @@ def files_in(path: Path, kind: str) -> list[Path]:
 
 
 def artifacts_in(paths: Iterable[Path]) -> list[Path]:
-    """Replace folders by the artifacts in them; each is taken once."""
+    """Replace folders by the artifacts in them, without repeats."""
     return list(dict.fromkeys(file for path in paths for file in files_in(path, ".onnx")))
 
 
 def to_read(name: str | Path) -> Path:
-    """Parse the name of a file or folder that is read."""
+    """Parse the name of a file or folder to read."""
     text = _given(name)
     if text.endswith(SLASHES) and Path(text).exists() and not Path(text).is_dir():
         raise Unparsable(f"{text}: expected a folder, got a file")
@@ -79,7 +79,7 @@ def to_read(name: str | Path) -> Path:
 
 
 def to_write(*suffixes: str, stdout: bool = False) -> Callable[[str | Path], Path]:
-    """Return the parser of a file's name, which ends in one of these suffixes, or in none; perhaps in "-"."""
+    """Return the parser of a file's name, which ends in one of these suffixes, or has none; perhaps it may be "-"."""
 
     def parse(name: str | Path) -> Path:
         text = _given(name)
@@ -97,7 +97,7 @@ def to_write(*suffixes: str, stdout: bool = False) -> Callable[[str | Path], Pat
 def to_fill(*suffixes: str) -> Callable[[str | Path | Output], Output]:
     """Return the parser of a folder's name; or of one file's, which ends in one of these suffixes.
 
-    A folder that exists may be named as it likes; so may a new one whose name ends in a slash.
+    An existing folder may have any name; so may a new one, if its name ends in a slash.
     """
 
     def parse(name: str | Path | Output) -> Output:

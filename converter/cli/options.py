@@ -66,7 +66,7 @@ R = TypeVar("R")
 
 
 class Reading(NamedTuple):
-    """Where records take what their rows lack."""
+    """Where the values come from that rows of records lack."""
 
     embedder: Embedder = None
     embeddings: Embeddings = None
@@ -76,11 +76,11 @@ class Reading(NamedTuple):
 
     @property
     def files(self) -> list[Path]:
-        """The files that are read for it."""
+        """The files that are read."""
         return [given for given in self if isinstance(given, Path)]
 
     def without_embeddings(self) -> "Reading":
-        """Return it for records whose embeddings are not needed."""
+        """Return the reading for records whose embeddings are not needed."""
         return Reading(categories=self.categories, prices=self.prices)
 
 
@@ -90,7 +90,7 @@ RecordOptions = Annotated[Reading, get_type_hints(Reading, include_extras=True)]
 def expanded(command: Callable[..., R]) -> Callable[..., R]:
     """Give a command an option for each field of its parameters that are ``Annotated[Class, {field: annotation}]``.
 
-    Fields are annotated as parameters of a command are. One that is not named is no option, and has its default.
+    Fields are annotated like parameters of a command. A field that is not listed is no option, and keeps its default.
     """
     parameters: list[Parameter] = []
     groups: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {}

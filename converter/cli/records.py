@@ -16,9 +16,9 @@ MOST_SHOWN = 20
 
 
 def load_records(data: Path, reading: Reading = NOTHING, encoder: Encoder | None = None) -> Benchmark:
-    """Read records with their embeddings; what is odd about them goes to standard error, and what form they are of.
+    """Read records with their embeddings; oddities and the form of the records go to standard error.
 
-    An encoder that is given counts before the file of `reading`, of which it was loaded.
+    A given encoder takes precedence over the file of ``reading``, from which it was loaded.
     """
     with progress(f"Reading {data}", "embeddings") as done:
         benchmark = read_records(

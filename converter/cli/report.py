@@ -1,4 +1,4 @@
-"""The command that writes what a reviewer reads: report."""
+"""The command that writes a page for reviewers: report."""
 
 from pathlib import Path
 from typing import Annotated
@@ -41,7 +41,7 @@ def report(
         list[float] | None,
         typer.Option(
             min=0,
-            help="Evaluate this operating point: the part of the best single model's quality to keep. By default 0.9, "
+            help="Evaluate this operating point: the share of the best single model's quality to keep. By default 0.9, "
             "0.95 and 1 where an artifact has such points.",
         ),
     ] = None,

@@ -21,7 +21,7 @@ from .console import emit, note, progress
 from .names import looks_like_a_path, to_read, to_write
 from .options import WEIGHTS, Artifact, AsJson, EncoderFile, expanded
 
-# What the library calls what these options ask for.
+# Keywords of the library -> the options that set them.
 OPTIONS = {
     "objective": ", ".join(f"--{weight.replace('_', '-')}" for weight in WEIGHTS),
     "keep": "--keep",
@@ -34,11 +34,11 @@ def select(
     artifact: Artifact,
     queries: Annotated[
         str | None,
-        typer.Argument(help="File of queries, or with --encoder a prompt; - or none is standard input."),
+        typer.Argument(help="File of queries, or with --encoder a prompt; - or nothing means standard input."),
     ] = None,
     encoder: EncoderFile = None,
     prompt: Annotated[
-        str | None, typer.Option(help="With --encoder, a prompt, also one that looks like the name of a file.")
+        str | None, typer.Option(help="With --encoder, a prompt, even one that looks like the name of a file.")
     ] = None,
     category: Annotated[str | None, typer.Option(help="Category of the prompt, where the artifact needs one.")] = None,
     message: Annotated[
@@ -74,7 +74,7 @@ def select(
 
     A query is a JSON array of numbers, or an object with features, or with embedding and category; with --encoder, a
     string, or an object with query or messages, and perhaps category. With --input and --output, a file of any size is
-    answered; run again, the command continues where it was interrupted. Exit code 1 where rows were bad.
+    answered; when run again, the command continues where it was interrupted. Exit code 1 where rows were bad.
     """
     given = Given(keep=keep, evidence=evidence, objective=None if objective == Objective() else objective)
     if source is not None and target is not None:
@@ -103,7 +103,7 @@ def _loaded(artifact: Path, encoder: Path | None, message: Which, given: Given) 
 
 @contextmanager
 def _options_named() -> Iterator[None]:
-    """Name the options of the command where an error names the keywords of the library."""
+    """Replace the keywords of the library in an error by the options of the command."""
     try:
         yield
     except FeatureError as error:
@@ -116,7 +116,7 @@ def _options_named() -> Iterator[None]:
 def _queries(
     given: str | None, prompt: str | None, category: str | None, selector: Selector | TextSelector
 ) -> Iterable[Query]:
-    """Read a file or standard input; or take a prompt that is no file."""
+    """Read a file or standard input, or take a prompt."""
     is_text = isinstance(selector, TextSelector)
     if prompt is None and given is not None and given != STDIN and not _exists(given):
         if looks_like_a_path(given):

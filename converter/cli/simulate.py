@@ -29,15 +29,15 @@ def simulate(
         ),
     ] = UNIFORM,
     explore: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the questions whose model is drawn from all instead.")
+        float, typer.Option(min=0, max=1, help="Share of the questions whose model is drawn from all models instead.")
     ] = 0.1,
     propensities: Annotated[
-        bool, typer.Option("--propensities/--no-propensities", help="Write how likely each pick was.")
+        bool, typer.Option("--propensities/--no-propensities", help="Write the probability of each pick.")
     ] = True,
     reading: RecordOptions,
     seed: Seed = 0,
 ) -> None:
-    """Draw a log from complete records: of each question the answer of the one model that a policy picks.
+    """Draw a log from complete records: for each question, the answer of the model that a policy picks.
 
     Evaluate or train on the log, and compare the figures with the complete records' figures.
     """

@@ -26,7 +26,7 @@ from .options import WEIGHTS, Data, RecordOptions, Seed, expanded
 from .records import load_records
 
 Algorithm = StrEnum("Algorithm", {name: name for name in (*TRAINED, AUTO)})  # type: ignore[misc]
-# Fewer queries are warned of.
+# With fewer queries, there is a warning.
 FEW = 20
 
 
@@ -56,10 +56,12 @@ SETTINGS = {
     "k": _count("Neighbours of KNN.", "--k"),
     "evidence": _number("Standard errors by which a model must exceed KNN's default model, by queries."),
     "clusters": _count("Clusters of KMeans."),
-    "min_support": _count("Records below which a model's score in a cluster of KMeans is that of all queries."),
+    "min_support": _count(
+        "Least records of a model in a cluster of KMeans; below it, its score over all queries counts there."
+    ),
     "gamma": _number("Width of the kernel of SVM and kernel ridge."),
     "ridge": _number("Penalty of kernel ridge."),
-    "landmarks": _count("Support vectors of kernel ridge at most; of more queries, this number is drawn."),
+    "landmarks": _count("Most support vectors of kernel ridge; of more queries, this number is drawn."),
     "C": Annotated[float, typer.Option("--C", min=1e-9, help="Penalty of SVM.")],
     "kernel": Annotated[Literal["rbf", "linear"], typer.Option(help="Kernel of SVM.", case_sensitive=False)],
     "hidden": Annotated[
@@ -73,16 +75,16 @@ SETTINGS = {
         typer.Option(
             min=0,
             max=1,
-            help="Share of quality in what KMeans of version 1, SVM and MLP learn as the best model, the rest is "
-            "speed's; 0.9 by default.",
+            help="Share of quality in what KMeans of version 1, SVM and MLP learn as the best model; speed has "
+            "the rest; 0.9 by default.",
         ),
     ],
-    "latency_weight": _number("Quality that the greatest mean latency is worth to HierShrink."),
-    "objective_quality": _number("The original's objective, of KMeans of version 2: weight of quality."),
-    "objective_latency": _number("The same: weight of 1 / (1 + latency / scale)."),
-    "objective_cost": _number("The same: weight of 1 / (1 + cost / scale)."),
-    "latency_scale_ms": _number("The same: milliseconds at which speed is a half.", least=None),
-    "cost_scale": _number("The same: cost at which the weighed part of it is a half.", least=None),
+    "latency_weight": _number("Quality that the greatest mean latency is worth in HierShrink."),
+    "objective_quality": _number("Weight of quality in the original's objective, by which KMeans of version 2 scores."),
+    "objective_latency": _number("Weight of 1 / (1 + latency / scale) in this objective."),
+    "objective_cost": _number("Weight of 1 / (1 + cost / scale) in this objective."),
+    "latency_scale_ms": _number("The scale of latency in this objective, in milliseconds.", least=None),
+    "cost_scale": _number("The scale of cost in this objective.", least=None),
     "seed": Seed,
 }
 
@@ -112,7 +114,7 @@ def train(
     semantics: Annotated[
         Semantics,
         typer.Option(
-            help="Rules of KNN; by queries, the file also holds costs and operating points.", case_sensitive=False
+            help="Semantics of KNN; with queries, the file also holds costs and operating points.", case_sensitive=False
         ),
     ] = Semantics.native,
     format_version: Annotated[
@@ -130,7 +132,7 @@ def train(
         bool,
         typer.Option(
             "--digests/--no-digests",
-            help="Record 8 bytes of a hash of each question, by which evaluation knows what it was trained on.",
+            help="Record 8 bytes of a hash of each question, by which evaluation recognises training questions.",
         ),
     ] = True,
 ) -> None:
@@ -169,7 +171,7 @@ def train(
 def _write(
     training: Training, trained: list[AnyRow], output: Output, tune: bool, digests: bool, all_must: bool
 ) -> None:
-    """Train, then write. Unless all must be, what cannot be trained on these records is left out with a warning."""
+    """Train, then write. Algorithms that cannot be trained are left out with a warning, unless all must be trained."""
     table = Table("algorithm", "semantics", "file", "MB", "seconds")
     documents: dict[Path, bytes] = {}
     for row in trained:
