@@ -128,7 +128,7 @@ def convert(
 
 
 def _models(source: Path, strict: bool) -> list[Path]:
-    """Return a JSON model, or those of a folder, where other JSON is skipped unless ``strict``."""
+    """Return a JSON model, or all of a folder, where other JSON is skipped unless ``strict``."""
     files = files_in(source, ".json")
     if strict or not source.is_dir():
         return files
