@@ -17,6 +17,7 @@ from sklearn.svm import SVR
 
 from modelpick.converter import to_artifact
 from modelpick.converter.algorithms.knn.estimators import KNNModelSelector
+from modelpick.converter.algorithms.svm.estimators import KernelClassifier
 from modelpick.runtime import Selector
 
 K = 5
@@ -143,11 +144,28 @@ def stock_kmeans(model: KMeans) -> Call:
     return lambda queries: run(None, {"X": queries})
 
 
-def stock_machines(machines: list[SVR]) -> Call:
-    """Make skl2onnx's own graphs of the kernel machines, one after another."""
-    sample = np.zeros((1, WIDTH), np.float32)
+def stock_machines(classifiers: Sequence[KernelClassifier]) -> dict[str, Call]:
+    """Make scikit-learn's own kernel machines, and skl2onnx's own graphs of them, which answer one after another."""
+    machines, sample = [_stock_machine(classifier) for classifier in classifiers], np.zeros((1, WIDTH), np.float32)
     runs = [session(to_onnx(machine, sample, target_opset=OPSET).SerializeToString()).run for machine in machines]
-    return lambda queries: [run(None, {"X": queries}) for run in runs]
+    return {
+        "scikit-learn": lambda queries: [machine.predict(queries) for machine in machines],
+        "skl2onnx": lambda queries: [run(None, {"X": queries}) for run in runs],
+    }
+
+
+def _stock_machine(classifier: KernelClassifier) -> SVR:
+    """Make the SVR that scores as a classifier of ours; scikit-learn takes coefficients by private names alone."""
+    count, width = classifier.support_vectors.shape
+    machine = SVR(kernel="rbf", gamma=classifier.gamma)
+    machine.support_, machine.support_vectors_ = np.arange(count, dtype=np.int32), classifier.support_vectors
+    machine._n_support = np.array([count, count], dtype=np.int32)
+    machine.dual_coef_ = machine._dual_coef_ = classifier.dual_coef[None, :]
+    machine.intercept_ = machine._intercept_ = np.array([classifier.intercept])
+    machine._probA = machine._probB = np.empty(0)
+    machine._gamma, machine._sparse = classifier.gamma, False
+    machine.shape_fit_, machine.n_features_in_, machine.fit_status_ = (count, width), width, 0
+    return machine
 
 
 def bare_call(queries: npt.NDArray[np.float64]) -> Callable[[], Any]:

@@ -143,8 +143,8 @@ def measure_others(plan: dict[str, Any]) -> list[dict[str, Any]]:
     for name, document in documents(layers).items():
         built = load_estimator(json.dumps({"trained": True, **document}).encode())
         calls = {"modelpick": select(Selector.load(to_artifact(built))), "scikit-learn": built.predict}
-        if machines := getattr(built, "machines_", None):
-            calls["skl2onnx"] = stock_machines(machines)
+        if classifiers := getattr(built, "machines_", None):
+            calls |= stock_machines(classifiers)
         elif hasattr(built, "cluster_centers_"):
             calls["skl2onnx"] = stock_kmeans(_stock(built.cluster_centers_))
         elif document["algorithm"] == "mlp":
