@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ def kill_a_worker(killed, done):
                 os.kill(int(process.name), signal.SIGKILL)
                 killed.append(command)
                 return
+        time.sleep(0.02)  # a core is what Ray starts its workers with
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
