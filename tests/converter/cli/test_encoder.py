@@ -1,28 +1,8 @@
 """The command `modelpick encoder`, and what inspect shows of its files."""
 
 import json
-import sys
 
-import pytest
-
-from modelpick.converter.cli.app import main
 from support.folders import SMALL, transformer
-
-
-@pytest.fixture
-def modelpick(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["modelpick", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        return code, *capsys.readouterr()
-
-    return run
 
 
 def test_writes_a_file_and_a_report_and_shows_both(modelpick, tmp_path):

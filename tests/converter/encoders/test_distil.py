@@ -1,14 +1,12 @@
 """Static vectors made of a transformer, and encoders compared."""
 
 import json
-import sys
 
 import msgspec
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from modelpick.converter.cli.app import main
 from modelpick.converter.encoders import distil
 from modelpick.converter.encoders.compare import similarity
 from modelpick.converter.encoders.distil import Distillation
@@ -19,6 +17,7 @@ from modelpick.runtime import DocumentError
 from modelpick.runtime.artifact.tokenizer import check_tokenizer
 from modelpick.runtime.session import CPU
 from modelpick.runtime.text import Encoder, Tokens
+from support import command
 from support.folders import SMALL, WORDS, expected, token_ids, transformer
 from support.recorded import DATA
 
@@ -135,19 +134,9 @@ def test_similarities_correlate():
 
 
 @pytest.fixture
-def modelpick(monkeypatch, capsys, tmp_path):
+def modelpick(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["modelpick", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        return code, *capsys.readouterr()
-
-    return run
+    return command.modelpick
 
 
 def test_the_command_distils_and_says_what_is_lost(modelpick, tiny, tmp_path):

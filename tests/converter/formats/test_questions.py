@@ -13,26 +13,13 @@ from modelpick.converter.formats.questions import digests, from_field, to_field
 from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime import DocumentError
-from support.recorded import encoded, routed
-
-RECORDS = [json.loads(line) for line in routed(120).splitlines()]
+from support.recorded import routed
 
 
-def asked(first, last, **changed):
-    """Records of some of the questions."""
-    return [one | changed for one in RECORDS if first <= int(one["query"][1:]) < last]
-
-
-@pytest.fixture(scope="module")
-def artifact(tmp_path_factory):
-    """Trained on the first 80 questions."""
-    target = tmp_path_factory.mktemp("seen") / "a.onnx"
-    document = train(training_data(read_records(encoded(*asked(0, 80)))), trainer("kernel_ridge"))
-    convert(json.dumps(document).encode(), target, samples=0)
-    return target
-
-
-def test_digests_are_restored_with_the_model_and_checked(artifact):
+def test_digests_are_restored_with_the_model_and_checked(tmp_path):
+    artifact = tmp_path / "a.onnx"
+    document = train(training_data(read_records(routed(80))), trainer("kernel_ridge"))
+    convert(json.dumps(document).encode(), artifact, samples=0)
     restored = json.loads(to_json(artifact))
     assert set(from_field(restored["training_questions"])) == set(digests(f"q{i}" for i in range(80)))
     for broken in ("?", "AAAA"):
