@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from prometheus_client import Counter, Histogram
 
-from modelpick.runtime import ArtifactError, Objective
+from modelpick.runtime import ArtifactError, FeatureError, Objective
 from modelpick.runtime.decision.operating_points import cheapest
 from modelpick.runtime.decision.outcomes import OUTCOMES
 from modelpick.runtime.events import Event, Refusal, Swap
@@ -130,7 +130,10 @@ class Rankings(TextStore):
         given, cost_weight = _given(selector, prefer, costs)
         given["candidates"] = [backend.name for backend in able]
         messages: Any = body.get("messages")
-        explained = selector.explain(messages=messages, **given)
+        try:
+            explained = selector.explain(messages=messages, **given)
+        except FeatureError as error:
+            raise _named(error) from None
         scores, outcomes = explained["scores"], explained.get("outcomes", {})
         priced = {name: {"cost": cost} for name, cost in costs.items()}
         choices = [
@@ -138,8 +141,6 @@ class Rankings(TextStore):
             for name, score in scores.items()
         ]
         choices.sort(key=lambda one: (one.backend.name == explained["model"], one.score), reverse=True)
-        if prefer.quality is not None:
-            choices = _good_enough(choices, prefer.quality)
         metadata = selector.metadata
         digests = metadata.source_sha256, selector.encoder.digest
         return Ranking(choices, excluded, needs, cost_weight, *digests, explained.get("category"), prefer.quality)
@@ -152,6 +153,8 @@ def _given(selector: TextSelector, prefer: Preference, costs: Mapping[str, float
         given["keep"] = prefer.keep
         if selector.selector.points:
             objective = cheapest(selector.selector.points, prefer.keep).objective
+    elif prefer.quality is not None:
+        given["at_least"] = prefer.quality
     elif prefer.weights:
         given["objective"] = objective = Objective(**prefer.weights)
     if not selector.metadata.outcomes:
@@ -167,22 +170,10 @@ def _costs(backends: Iterable[Backend], needs: Needs) -> dict[str, float]:
     return {name: cost for name, cost in costs.items() if cost is not None}
 
 
-def _good_enough(choices: list[Choice], quality: float) -> list[Choice]:
-    """Put first the cheapest backend whose predicted quality is high enough, then the others by quality.
-
-    Raises
-    ------
-    RefusedError
-        When no quality is predicted, or a backend of high enough quality has no cost.
-    """
-    if any(choice.quality is None for choice in choices):
-        raise RefusedError(400, "quality: expected a selector that predicts it", param="quality")
-    ranked = sorted(choices, key=lambda one: -(one.quality or 0.0))
-    enough = [choice for choice in ranked if (choice.quality or 0.0) >= quality]
-    if len(enough) > 1 and any(choice.cost is None for choice in enough):
-        raise RefusedError(400, "quality: expected costs, of the records or by price, of all that reach it")
-    enough.sort(key=lambda one: one.cost or 0.0)
-    return enough + [choice for choice in ranked if choice not in enough]
+def _named(error: FeatureError) -> FeatureError:
+    """Name the preference of a client in an error, instead of the keyword of the selector."""
+    keyword, _, rest = str(error).partition(": ")
+    return FeatureError(f"quality: {rest}") if keyword == "at_least" else error
 
 
 def _none_can(excluded: Mapping[str, str]) -> RefusedError:

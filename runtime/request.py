@@ -37,6 +37,9 @@ class Given(TypedDict, total=False):
     keep: float | None
     """Instead of an objective: pick by the objective of the cheapest operating point that kept this share of the best
     single model's quality in cross-validation."""
+    at_least: float | None
+    """Instead of an objective: pick the cheapest model whose predicted quality reaches this number, or, where no model
+    reaches it, the model of the highest predicted quality."""
     costs: Mapping[str, float] | None
     """Cost of an answer by model, instead of the predicted cost."""
     seconds: Mapping[str, float] | None
@@ -69,6 +72,8 @@ class Preferences(NamedTuple):
     """Indices of the models that may win, in the order of the candidates."""
     objective: Objective = Objective()
     """Weights of the outcomes in the utility."""
+    at_least: float | None = None
+    """Predicted quality that is good enough: the cheapest model that reaches it is picked."""
     given: GivenOutcomes = NOTHING_GIVEN
     """Outcomes that count in the place of predictions."""
     evidence: float = 0.0
@@ -136,14 +141,18 @@ class PreferenceChecks:
                 if name not in self._takes:
                     raise FeatureError(f"{name}: expected an algorithm that takes it, {self._takers(name)}")
                 preferences = check(self, preferences, value)
-        if given.get("objective") is not None and given.get("keep") is not None:
-            raise FeatureError("keep: expected it without an objective, which it would choose")
+        ways = [name for name in _WAYS if given.get(name) is not None]
+        if len(ways) > 1:
+            raise FeatureError(f"{ways[1]}: expected it without {ways[0]}: each says by what to pick")
         self._check_outcomes(preferences)
         return preferences
 
     def _check_outcomes(self, preferences: Preferences) -> None:
-        """Refuse a weight of an outcome that is neither predicted nor given."""
-        for name, _ in preferences.objective.weights:
+        """Refuse to count an outcome that is neither predicted nor given."""
+        counting = [("objective", name) for name, _ in preferences.objective.weights]
+        if preferences.at_least is not None:
+            counting.append(("at_least", "cost"))  # it picks the cheapest
+        for asked, name in counting:
             if name in self._metadata.outcomes:
                 continue
             given = preferences.given.get(name)
@@ -153,7 +162,7 @@ class PreferenceChecks:
             if lacking.any():
                 model = self._names[int(lacking.argmax())]
                 option = KINDS[PLACES[name]].given
-                raise FeatureError(f"objective: expected {option} of {model}: the artifact predicts no {name}")
+                raise FeatureError(f"{asked}: expected {option} of {model}: the artifact predicts no {name}")
 
     def _with_quality(self, preferences: Preferences, quality_weight: object) -> Preferences:
         weight = _number(quality_weight, most=1.0)
@@ -165,13 +174,19 @@ class PreferenceChecks:
     def _with_objective(self, preferences: Preferences, objective: object) -> Preferences:
         if not isinstance(objective, Objective):
             raise FeatureError(f"objective: expected an Objective, got {objective!r}")
-        return preferences._replace(objective=objective)
+        return preferences._replace(objective=objective, at_least=None)
 
     def _with_keep(self, preferences: Preferences, keep: object) -> Preferences:
         share = _number(keep)
         if not share:
             raise FeatureError(f"keep: expected a positive number, got {keep!r}")
-        return preferences._replace(objective=cheapest(self._metadata.points, share).objective)
+        return preferences._replace(objective=cheapest(self._metadata.points, share).objective, at_least=None)
+
+    def _with_at_least(self, preferences: Preferences, at_least: object) -> Preferences:
+        quality = _number(at_least)
+        if quality is None:
+            raise FeatureError(f"at_least: expected a number, 0 or more, got {at_least!r}")
+        return preferences._replace(objective=Objective(), at_least=quality)
 
     def _with_outcomes(self, preferences: Preferences, given: object, *, kind: Kind) -> Preferences:
         if not isinstance(given, Mapping):
@@ -227,6 +242,8 @@ def lasting(given: _Given) -> _Given:
     return given
 
 
+# Keys of `Given` that say by what to pick; each replaces another one that was given at load.
+_WAYS = ("objective", "keep", "at_least")
 # How each key of `Given` is checked.
 _CHECKS: Mapping[str, Callable[[PreferenceChecks, Preferences, object], Preferences]] = {
     "quality_weight": PreferenceChecks._with_quality,
@@ -234,6 +251,7 @@ _CHECKS: Mapping[str, Callable[[PreferenceChecks, Preferences, object], Preferen
     "evidence": PreferenceChecks._with_evidence,
     "objective": PreferenceChecks._with_objective,
     "keep": PreferenceChecks._with_keep,
+    "at_least": PreferenceChecks._with_at_least,
     **{kind.given: partial(PreferenceChecks._with_outcomes, kind=kind) for kind in PRICES},
 }
 

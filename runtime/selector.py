@@ -85,8 +85,8 @@ class Selector:
         observer
             Called with an `events.Selection` for each call that picks. It must not block.
         **given
-            ``candidates``, ``quality_weight``, ``objective``, ``keep``, ``costs``, ``seconds`` and ``evidence`` for all
-            calls that do not give their own: see `modelpick.runtime.request.Given`.
+            ``candidates``, ``quality_weight``, ``objective``, ``keep``, ``at_least``, ``costs``, ``seconds`` and
+            ``evidence`` for all calls that do not give their own: see `modelpick.runtime.request.Given`.
 
         Raises
         ------
@@ -176,8 +176,8 @@ class Selector:
             Shape (d,): a list of numbers, or an array of any real type; computed in float64. Give either this, or
             ``embedding`` and ``category``.
         **request
-            ``embedding``, ``category``, ``candidates``, ``quality_weight``, ``objective``, ``keep``, ``costs``,
-            ``seconds`` and ``evidence``: see `modelpick.runtime.request.Request`.
+            ``embedding``, ``category``, ``candidates``, ``quality_weight``, ``objective``, ``keep``, ``at_least``,
+            ``costs``, ``seconds`` and ``evidence``: see `modelpick.runtime.request.Request`.
 
         Raises
         ------

@@ -25,6 +25,7 @@ from .options import WEIGHTS, Artifact, AsJson, EncoderFile, expanded
 OPTIONS = {
     "objective": ", ".join(f"--{weight.replace('_', '-')}" for weight in WEIGHTS),
     "keep": "--keep",
+    "at_least": "--at-least",
     "evidence": "--evidence",
 }
 
@@ -63,6 +64,10 @@ def select(
         float | None,
         typer.Option(help="Pick by the cheapest operating point that kept this share of the best model's quality."),
     ] = None,
+    at_least: Annotated[
+        float | None,
+        typer.Option(help="Pick the cheapest model whose predicted quality reaches this number, else the best."),
+    ] = None,
     *,
     objective: Annotated[Objective, WEIGHTS],
     evidence: Annotated[
@@ -76,7 +81,8 @@ def select(
     string, or an object with query or messages, and perhaps category. With --input and --output, a file of any size is
     answered; when run again, the command continues where it was interrupted. Exit code 1 where rows were bad.
     """
-    given = Given(keep=keep, evidence=evidence, objective=None if objective == Objective() else objective)
+    weighed = None if objective == Objective() else objective
+    given = Given(objective=weighed, keep=keep, at_least=at_least, evidence=evidence)
     if source is not None and target is not None:
         with _options_named(), progress("Picking", "rows") as done:
             found = select_file(

@@ -71,7 +71,7 @@ CANDIDATES: Final = frozenset({"candidates"})
 # A vote of qualities and speeds.
 VOTES: Final = CANDIDATES | {"quality_weight"}
 # A prediction of outcomes, which an objective weighs.
-PREDICTS: Final = CANDIDATES | {"objective", "keep"} | {kind.given for kind in PRICES}
+PREDICTS: Final = CANDIDATES | {"objective", "keep", "at_least"} | {kind.given for kind in PRICES}
 
 
 class Row(NamedTuple):

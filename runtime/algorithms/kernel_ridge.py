@@ -8,15 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..artifact.tables import DOUBLES, FLOATS, Spec, Specs, optional
-from ..decision.objective import floored, utility_errors
-from ..decision.voting import are_close
+from ..decision.objective import floored
 from ..errors import ArtifactError
 from ..queries import Queries, Query, Vectors
 from ..request import Preferences
 from ..schema import Input, Output, Stored, Table
 from ..session import Subgraph
 from .base import PREDICTS, Artifact, Explanation, Row, Rows
-from .outcomes import explanation, pick
+from .outcomes import explanation, is_close, is_proven, pick
 
 _SEARCH_OUTPUTS = (Output.PREDICTION, Output.PREDICTION_ERROR)
 _EXACT_OUTPUTS = (Output.OUTCOME,)
@@ -53,17 +52,19 @@ class KernelRidge:
         if not self._searches:
             return self._pick_exactly(vectors, preferences)
         predicted, errors = self._run(_SEARCH_OUTPUTS, {Input.FEATURES: vectors})
-        picks, utility = pick(self._shaped(predicted), preferences)
-        left = np.flatnonzero(~self._proven(utility, picks, errors, preferences))
+        outcomes = self._shaped(predicted)
+        picks, utility = pick(outcomes, preferences)
+        left = np.flatnonzero(~is_proven(outcomes, utility, errors, preferences))
         if left.size:
             picks[left] = self._pick_exactly(vectors[left], preferences)
         return picks
 
     def _pick_exactly(self, vectors: Vectors, preferences: Preferences) -> npt.NDArray[np.int64]:
         """Pick by predictions in float64, one by one where rounding could decide: see `Algorithm`."""
-        picks, utility = pick(self._predicted(vectors), preferences)
+        outcomes = self._predicted(vectors)
+        picks, utility = pick(outcomes, preferences)
         if len(vectors) > 1:
-            for place in np.flatnonzero(are_close(utility, preferences.allowed)):
+            for place in np.flatnonzero(is_close(outcomes, utility, preferences)):
                 picks[place] = self._pick_exactly(vectors[place : place + 1], preferences)[0]
         return picks
 
@@ -74,20 +75,6 @@ class KernelRidge:
 
     def _shaped(self, predicted: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return floored(predicted.reshape(-1, *self._base.shape), self._least_price)
-
-    def _proven(
-        self,
-        utility: npt.NDArray[np.float64],
-        picks: npt.NDArray[np.int64],
-        errors: npt.NDArray[np.float64],
-        preferences: Preferences,
-    ) -> npt.NDArray[np.bool_]:
-        """Whether each pick exceeds all others by more than the errors of two predictions, (b, n_kinds)."""
-        bound = 2.0 * utility_errors(errors, preferences.objective)
-        others = utility if preferences.allowed is None else np.where(preferences.allowed, utility, -np.inf)
-        best = others[np.arange(len(others)), picks]
-        proven: npt.NDArray[np.bool_] = (others >= (best - bound)[:, None]).sum(axis=1) == 1
-        return proven
 
     def distance(self, query: Query) -> float:
         """See `Algorithm`: not recorded for kernel ridge."""

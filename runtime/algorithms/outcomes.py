@@ -3,14 +3,17 @@
 import numpy as np
 import numpy.typing as npt
 
-from ..decision.objective import choose, effective, utilities
-from ..decision.outcomes import KINDS
+from ..decision.good_enough import cheapest_of, is_certain, reaching
+from ..decision.objective import choose, effective, utilities, utility_errors
+from ..decision.outcomes import COST, KINDS, QUALITY
+from ..decision.voting import CLOSE, are_close
 from ..request import Preferences
 from .base import Explanation
 
 Array = npt.NDArray[np.float64]
 Picks = npt.NDArray[np.int64]
 Allowed = npt.NDArray[np.bool_]
+Proven = npt.NDArray[np.bool_]
 
 
 def utility_of(outcomes: Array, preferences: Preferences) -> Array:
@@ -21,6 +24,8 @@ def utility_of(outcomes: Array, preferences: Preferences) -> Array:
 def pick(outcomes: Array, preferences: Preferences, allowed: Allowed | None = None) -> tuple[Picks, Array]:
     """Pick the candidate of the highest utility; of equal utilities the cheaper model, then the first.
 
+    With ``at_least``, the cheapest candidate that reaches it is picked instead, where there is one.
+
     Parameters
     ----------
     outcomes
@@ -28,7 +33,7 @@ def pick(outcomes: Array, preferences: Preferences, allowed: Allowed | None = No
     preferences
         Preferences of the call.
     allowed
-        Which models may win, (b, n_models), where other limits than the candidates apply.
+        Which models may win by their utility, (b, n_models), where other limits than the candidates apply.
 
     Returns
     -------
@@ -36,12 +41,55 @@ def pick(outcomes: Array, preferences: Preferences, allowed: Allowed | None = No
     """
     utility = utility_of(outcomes, preferences)
     allowed = preferences.allowed if allowed is None else allowed
-    return choose(utility, effective(outcomes, "cost", preferences.given), allowed), utility
+    cost = effective(outcomes, "cost", preferences.given)
+    picks = choose(utility, cost, allowed)
+    if preferences.at_least is not None:
+        quality = outcomes[:, QUALITY]
+        reached = reaching(quality, preferences.at_least, preferences.allowed)
+        picks = np.where(reached.any(axis=1), cheapest_of(reached, quality, cost), picks)
+    return picks, utility
+
+
+def is_proven(outcomes: Array, utility: Array, errors: Array, preferences: Preferences) -> Proven:
+    """Whether the errors of predictions leave each pick as it is: (b,).
+
+    Parameters
+    ----------
+    outcomes, utility
+        See `pick`.
+    errors
+        Bounds on the errors of predictions, float64, (b, n_kinds).
+    preferences
+        Preferences of the call.
+    """
+    bound = 2.0 * utility_errors(errors, preferences.objective)
+    others = utility if preferences.allowed is None else np.where(preferences.allowed, utility, -np.inf)
+    proven: Proven = (others >= (others.max(axis=1) - bound)[:, None]).sum(axis=1) == 1
+    if preferences.at_least is None:
+        return proven
+    certain, any_reaches = _certain(outcomes, (errors[:, QUALITY], errors[:, COST]), preferences)
+    return certain & (any_reaches | proven)
+
+
+def is_close(outcomes: Array, utility: Array, preferences: Preferences) -> Proven:
+    """Whether rounding in float64 could change each pick: (b,); see `is_proven`."""
+    close = are_close(utility, preferences.allowed)
+    if preferences.at_least is None:
+        return close
+    rounding = np.full(len(outcomes), CLOSE)
+    certain, any_reaches = _certain(outcomes, (rounding, rounding), preferences)
+    return ~certain | (~any_reaches & close)
+
+
+def _certain(outcomes: Array, errors: tuple[Array, Array], preferences: Preferences) -> tuple[Proven, Proven]:
+    assert preferences.at_least is not None
+    cost = effective(outcomes, "cost", preferences.given)
+    return is_certain(outcomes[:, QUALITY], cost, preferences.at_least, errors, preferences.allowed)
 
 
 def default_of(base: Array, preferences: Preferences) -> int:
     """Return the candidate that is best on average, given mean outcomes, (n_kinds, n_models)."""
-    picks, _ = pick(base[None], preferences)
+    picks, _ = pick(base[None], preferences._replace(at_least=None))
     return int(picks[0])
 
 
@@ -80,10 +128,15 @@ def explanation(
     """
     picks, utility = pick(outcomes, preferences, allowed)
     best, default = int(picks[0]), default_of(base, preferences)
-    if best == default:
+    enough = preferences.at_least
+    if enough is not None and outcomes[0, QUALITY, best] >= enough:
+        why = f"{names[best]} is the cheapest model whose predicted quality reaches {enough:g}"
+    elif best == default:
         why = kept or f"no model exceeds the utility of {names[default]}, which is best on average"
     else:
         margin = utility[0, best] - utility[0, default]
         why = f"{names[best]} exceeds {names[default]}, which is best on average, by {margin:.4f} in utility"
+    if enough is not None and outcomes[0, QUALITY, best] < enough:
+        why = f"no model's predicted quality reaches {enough:g}: {why}"
     details = {"outcomes": explained(outcomes[0], names, preferences), "default": names[default], "reason": why}
     return Explanation(best, utility[0], details)

@@ -110,8 +110,8 @@ class TextSelector:
         text
             The prompt; or instead of it ``messages``.
         **request
-            ``messages`` and ``category``; ``candidates``, ``quality_weight``, ``objective``, ``keep``, ``costs``,
-            ``seconds`` and ``evidence``: see `modelpick.runtime.request.Given`.
+            ``messages`` and ``category``; ``candidates``, ``quality_weight``, ``objective``, ``keep``, ``at_least``,
+            ``costs``, ``seconds`` and ``evidence``: see `modelpick.runtime.request.Given`.
 
         Raises
         ------

@@ -223,15 +223,29 @@ def split(quality):
     return base, common, quality - base - common[:, None]
 
 
+def nearest_directions(vectors, query, k):
+    """The rows of the nearest directions."""
+    directions = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.argsort(((directions - query / np.linalg.norm(query)) ** 2).sum(axis=1), kind="stable")[:k]
+
+
+def knn_predicted(vectors, outcome, query, k, shrinkage):
+    """The outcome of each model that the nearest queries predict."""
+    base, common, own = split(outcome)
+    nearest = nearest_directions(vectors, query, k)
+    predicted = base + common[nearest].sum() / (k + shrinkage)
+    for model in range(len(base)):
+        known = [row for row in nearest if not np.isnan(outcome[row, model])]
+        predicted[model] += own[known, model].sum() / (len(known) + shrinkage)
+    return predicted
+
+
 def knn_outcomes(vectors, quality, query, k, shrinkage, evidence):
     """The index of the model of the highest predicted quality, among those that lead the default by the evidence."""
-    base, common, own = split(quality)
-    directions = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    nearest = np.argsort(((directions - query / np.linalg.norm(query)) ** 2).sum(axis=1), kind="stable")[:k]
-    predicted, default = base + common[nearest].sum() / (k + shrinkage), int(base.argmax())
-    for model in range(len(base)):
+    default, nearest = int(split(quality)[0].argmax()), nearest_directions(vectors, query, k)
+    predicted = knn_predicted(vectors, quality, query, k, shrinkage)
+    for model in range(len(predicted)):
         known = [row for row in nearest if not np.isnan(quality[row, model])]
-        predicted[model] += own[known, model].sum() / (len(known) + shrinkage)
         both = [quality[row, model] - quality[row, default] for row in known if not np.isnan(quality[row, default])]
         if evidence and model != default:
             statistic = np.mean(both) / (np.std(both, ddof=1) / np.sqrt(len(both))) if len(both) > 1 else -np.inf
