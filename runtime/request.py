@@ -35,8 +35,8 @@ class Given(TypedDict, total=False):
     objective: Objective | None
     """What a unit of quality is worth, where outcomes are predicted; by default quality alone counts."""
     keep: float | None
-    """Instead of an objective: pick by the objective of the cheapest operating point that kept this share of the best
-    single model's quality in cross-validation."""
+    """Instead of an objective: pick by the objective of the cheapest operating point that promises this share of the
+    best single model's quality, see `modelpick.runtime.OperatingPoint.promised`."""
     at_least: float | None
     """Instead of an objective: pick the cheapest model whose predicted quality reaches this number, or, where no model
     reaches it, the model of the highest predicted quality."""

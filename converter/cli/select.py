@@ -62,7 +62,7 @@ def select(
     column: Annotated[str, typer.Option(help="Features in --input; else embedding and category.")] = FEATURES,
     keep: Annotated[
         float | None,
-        typer.Option(help="Pick by the cheapest operating point that kept this share of the best model's quality."),
+        typer.Option(help="Pick by the cheapest operating point that promises this share of the best model's quality."),
     ] = None,
     at_least: Annotated[
         float | None,

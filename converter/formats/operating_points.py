@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct, defstruct
+from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 
 from modelpick.runtime.decision.outcomes import OUTCOMES, PRICES, QUALITY
 
@@ -21,6 +21,7 @@ Point = defstruct(
         (OUTCOMES[QUALITY], Interval),
         *((kind.name, Interval | None, None) for kind in PRICES),
         ("kept", Interval),
+        ("promised", float | UnsetType, UNSET),
         ("saved", Interval | None, None),
         ("shares", dict[str, float]),
     ],

@@ -8,7 +8,7 @@ from ..statistics.bootstrap import UNKNOWN, Estimate
 from .facts import Facts, Worth
 from .layout import Section
 from .pictures import frontier_plot, isolated
-from .tables import Cell, Table, change, count, interval, number, part
+from .tables import Cell, Number, Table, change, count, interval, number, part
 
 
 def does_it_pay(facts: Facts) -> Section | None:
@@ -16,13 +16,21 @@ def does_it_pay(facts: Facts) -> Section | None:
     recorded = [(name, point) for name, one in facts.named() for point in one.points]
     points = Table(
         "Operating points, as training recorded them in cross-validation",
-        ("artifact", *(kind.weight.replace("_", " ") for kind in PRICES), *OUTCOMES, "quality kept", "cost saved"),
+        (
+            "artifact",
+            *(kind.weight.replace("_", " ") for kind in PRICES),
+            *OUTCOMES,
+            "quality kept",
+            "promised",
+            "cost saved",
+        ),
         [
             [
                 name,
                 *map(number, point.objective.keywords().values()),
                 *(interval(_known(point.outcomes.get(kind))) for kind in OUTCOMES),
                 part(_known(point.kept)),
+                Number(f"{point.promised:.1%}", point.promised),
                 part(_known(point.saved)),
             ]
             for name, point in recorded

@@ -78,7 +78,7 @@ class Request(NamedTuple):
     data: Path | None = None
     """File of the records, which names them in the report."""
     keeps: Sequence[float] = ()
-    """Operating points to evaluate; by default all of `KEEPS` that an artifact reached in cross-validation."""
+    """Operating points to evaluate; by default all of `KEEPS` that an artifact promises."""
     samples: int = SAMPLES
     """Queries to make from each model; 0 verifies nothing."""
     seed: int = 0
@@ -229,15 +229,15 @@ def _worth(
     labelled = [*((one.name, one) for one in new), *((BEFORE.format(one.name), one) for one in old)]
     policies: list[Policy] = []
     for label, one in labelled:
-        policies += artifact_policies(one.path, records, label=label, keeps=request.keeps or _reached(one.selector))
+        policies += artifact_policies(one.path, records, label=label, keeps=request.keeps or _promised(one.selector))
     evaluation = evaluate_policies(policies, records, seed=request.seed)
     evaluation.seen = seen
     return Worth(evaluation, verdicts(evaluation))
 
 
-def _reached(selector: Selector) -> list[float]:
-    kept = [point.kept.mean for point in selector.points if point.cost is not None]
-    return [keep for keep in KEEPS if keep <= max(kept, default=0.0)]
+def _promised(selector: Selector) -> list[float]:
+    promised = [point.promised for point in selector.points if point.cost is not None]
+    return [keep for keep in KEEPS if keep <= max(promised, default=0.0)]
 
 
 def _maps(artifacts: Sequence[_Loaded], records: Benchmark | None) -> list[Map]:

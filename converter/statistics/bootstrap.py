@@ -139,6 +139,11 @@ def estimate(samples: Vector, queries: int, reason: str = "") -> Estimate:
     return Estimate(float(samples[0]), float(low), float(high))
 
 
+def lower_bound(samples: Vector, confidence: float) -> float:
+    """Return the lower end of the one-sided percentile interval of bootstrap samples, as `estimate` takes them."""
+    return float(np.nanpercentile(samples[1:], 100 * (1 - confidence)))
+
+
 def written(estimate: Estimate, style: str, factor: float = 1.0, unit: str = "") -> str:
     """Write an estimate and its interval, with a dash for each unknown number."""
     value, low, high = (f"{factor * number:{style}}" for number in (estimate.value, estimate.low, estimate.high))

@@ -12,11 +12,13 @@ from modelpick.runtime.decision.outcomes import OUTCOMES
 
 from ..algorithms.row import AnyRow
 from ..formats.outcomes import Benchmark, Matrix, Training, mean
-from ..statistics.bootstrap import estimate, mean_of, resampled, share, with_known
+from ..statistics.bootstrap import estimate, lower_bound, mean_of, resampled, share, with_known
 from ..statistics.folds import FOLDS
 from .crossvalidation import Judged, Sweep, best_single, outcomes_of, swept, weighted
 
 Vector = npt.NDArray[np.float64]
+# Confidence of what a point promises to keep, one-sided: of selectors trained again and again, this share keeps it.
+PROMISED = 0.8
 
 
 def operating_points(training: Training, row: AnyRow, by: Judged) -> dict[str, Any]:
@@ -61,7 +63,8 @@ def _points(sweep: Sweep, benchmark: Benchmark, best: int, seed: int) -> Iterato
         outcomes = {
             kind: found for kind, samples in picked.items() if (found := _interval(samples, counts[kind])) is not None
         }
-        kept = _interval(_kept(picked["quality"], single["quality"]), counts["quality"])
+        shares_kept = _kept(picked["quality"], single["quality"])
+        kept = _interval(shares_kept, counts["quality"])
         shares = np.bincount(picks, minlength=len(benchmark.model_names)) / len(picks)
         if "quality" in outcomes and kept is not None:
             yield OperatingPoint(
@@ -70,6 +73,7 @@ def _points(sweep: Sweep, benchmark: Benchmark, best: int, seed: int) -> Iterato
                 kept,
                 _interval(1.0 - share(picked["cost"], single["cost"]), counts["cost"]),
                 dict(zip(benchmark.model_names, shares.tolist(), strict=True)),
+                lower_bound(shares_kept, PROMISED),
             )
 
 

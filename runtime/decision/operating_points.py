@@ -31,6 +31,9 @@ class OperatingPoint:
     """Share of the best single model's cost that is not spent; None where no cost was recorded."""
     shares: Mapping[str, float]
     """Share of the queries that each model is picked for."""
+    promised: float
+    """Share of the best single model's quality that ``keep`` is held to: the lower 80 % bound of `kept`, one-sided.
+    Earlier releases recorded no bound: there it is the mean of `kept`."""
 
     @property
     def quality(self) -> Estimate:
@@ -73,22 +76,22 @@ class Single:
 
 
 def cheapest(points: Sequence[OperatingPoint], keep: float) -> OperatingPoint:
-    """Return the cheapest operating point that kept a share of the best single model's quality.
+    """Return the cheapest operating point that promises a share of the best single model's quality.
 
     Raises
     ------
     FeatureError
-        When no point kept that share, or no point has a cost.
+        When no point promises that share, or no point has a cost.
     """
     priced = [(point.cost.mean, point) for point in points if point.cost is not None]
     if not priced:
         raise FeatureError(
             "keep: expected operating points with costs, as `modelpick train` records them from records with costs"
         )
-    enough = [(cost, point) for cost, point in priced if point.kept.mean >= keep]
+    enough = [(cost, point) for cost, point in priced if point.promised >= keep]
     if not enough:
-        most = max(point.kept.mean for _, point in priced)
-        raise FeatureError(f"keep: expected a share that an operating point kept, up to {most:.3f}, got {keep}")
+        most = max(point.promised for _, point in priced)
+        raise FeatureError(f"keep: expected a share that an operating point promises, up to {most:.3f}, got {keep}")
     return min(enough, key=lambda pair: pair[0])[1]
 
 
@@ -105,7 +108,9 @@ def read_point(entry: Mapping[str, Any]) -> OperatingPoint:
     weights = {kind.weight: entry[kind.weight] for kind in PRICES if kind.weight in entry}
     outcomes = {kind.name: known[kind.name] for kind in KINDS if kind.name in known}
     outcomes["quality"]  # without it there is no point
-    return OperatingPoint(Objective(**weights), outcomes, known["kept"], known.get("saved"), entry["shares"])
+    kept = known["kept"]
+    (promised,) = _numbers([entry.get("promised", kept.mean)])
+    return OperatingPoint(Objective(**weights), outcomes, kept, known.get("saved"), entry["shares"], promised)
 
 
 def written_point(point: OperatingPoint) -> dict[str, Any]:
@@ -114,6 +119,7 @@ def written_point(point: OperatingPoint) -> dict[str, Any]:
         **point.objective.keywords(),
         **{kind.name: _listed(point.outcomes.get(kind.name)) for kind in KINDS},
         "kept": _listed(point.kept),
+        "promised": point.promised,
         "saved": _listed(point.saved),
         "shares": dict(point.shares),
     }

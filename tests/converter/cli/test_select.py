@@ -185,5 +185,5 @@ def test_select_picks_by_operating_points(modelpick):
     done = modelpick("select", "r.onnx", "q.jsonl", "--keep", "1.5")
     assert (done.returncode, done.stderr) == (
         2,
-        "error: --keep: expected a share that an operating point kept, up to 1.000, got 1.5\n",
+        "error: --keep: expected a share that an operating point promises, up to 1.000, got 1.5\n",
     )

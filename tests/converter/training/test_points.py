@@ -28,13 +28,14 @@ def test_operating_points_tell_what_is_kept_for_less_money(name):
         assert selector.default == "dear"
         costs = [point.cost.mean for point in selector.points]
         assert costs == sorted(costs, reverse=True)
+        assert all(point.kept.low < point.promised < point.kept.mean for point in selector.points)
         assert all(sum(point.shares.values()) == pytest.approx(1) for point in selector.points)
         fresh = training_data(read_records(routed(seed=1))).features
         plain, cheap = selector.select_batch(fresh), selector.select_batch(fresh, keep=0.95)
         assert plain.count("cheap") <= cheap.count("cheap") > 40
         assert selector.select_batch(fresh, objective=Objective(cost_weight=1e6)) == ["cheap"] * len(fresh)
         assert selector.select_batch(fresh, costs={"cheap": 99.0}, objective=Objective(0.1)).count("cheap") == 0
-        point = min((p for p in selector.points if p.kept.mean >= 0.95), key=lambda p: p.cost.mean)
+        point = min((p for p in selector.points if p.promised >= 0.95), key=lambda p: p.cost.mean)
         assert cheap == selector.select_batch(fresh, objective=point.objective)
         assert [selector.select(row, keep=0.95) for row in fresh[:40]] == cheap[:40]
 
