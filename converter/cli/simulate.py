@@ -29,7 +29,7 @@ def simulate(
         ),
     ] = UNIFORM,
     explore: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the questions whose model is drawn from all models instead.")
+        float, typer.Option(min=0, max=1, help="Probability with which another model than the policy's pick is drawn.")
     ] = 0.1,
     propensities: Annotated[
         bool, typer.Option("--propensities/--no-propensities", help="Write the probability of each pick.")

@@ -30,7 +30,8 @@ def chances_of(benchmark: Benchmark, policy: str, explore: float) -> Matrix:
         "uniform"; "hard", which sends questions of a mean quality below the median to the best model, and all other
         questions to the other models; the name of a model; or the path of an artifact, which ends in ".onnx".
     explore
-        Share of the questions whose model is drawn from all models instead, with equal probabilities.
+        Total probability of the models that the policy does not pick, as in `modelpick.runtime.Selector`: another
+        model is drawn, each with equal probability.
 
     Raises
     ------
@@ -40,9 +41,8 @@ def chances_of(benchmark: Benchmark, policy: str, explore: float) -> Matrix:
         When an artifact is refused, or does not fit the records.
     """
     n, m = benchmark.quality.shape
-    even = np.full((n, m), 1 / m)
     if policy == UNIFORM:
-        return even
+        return np.full((n, m), 1 / m)
     if is_artifact(policy):
         (found,) = artifact_policies(policy, benchmark, label=policy)
         picks = found.chances
@@ -56,7 +56,13 @@ def chances_of(benchmark: Benchmark, policy: str, explore: float) -> Matrix:
     else:
         known = ", ".join((UNIFORM, HARD, *benchmark.model_names))
         raise DocumentError(f"policy: expected an artifact or one of {known}, got {policy}")
-    return np.asarray((1 - explore) * picks + explore * even)
+    return explored(picks, explore)
+
+
+def explored(picks: Matrix, explore: float) -> Matrix:
+    """Return the chances of each model where, with the probability ``explore``, another one than the pick is drawn."""
+    m = picks.shape[1]
+    return picks if m == 1 else np.asarray((1 - explore) * picks + explore * (1 - picks) / (m - 1))
 
 
 def simulated(benchmark: Benchmark, chances: Matrix, seed: int = 0) -> Benchmark:

@@ -1,0 +1,205 @@
+"""Measures what evaluation says of a selector from logs, beside what complete records of the same questions say.
+
+A selector is trained on some questions. The answers to the others become logs of one answer a question, drawn by three
+policies. From each log the selector's gain and savings are estimated, and compared with what all answers say.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from modelpick.converter import convert, evaluate, read_records, train, training_data
+from modelpick.converter.evaluation.judge import Judgement
+from modelpick.converter.evaluation.simulation import HARD, UNIFORM, chances_of, simulated
+from modelpick.converter.formats.outcomes import Benchmark, Matrix
+from modelpick.converter.statistics.bootstrap import Estimate
+
+Results = dict[str, Any]
+ROOT = Path(__file__).parents[1]
+# Questions whose answers become logs; the selector is trained on the others.
+HELD_OUT, SPLIT = 2_489, 0
+SEEDS = 20
+KEEP = 0.95
+# Probability with which logs of one pick a question hold another model's answer.
+EXPLORED = 0.3
+JUDGED = ("gain", "saved")
+# Evaluations of complete records in turns with those of another commit, of which the fastest counts.
+TURNS = 5
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+# What a process of either commit runs: an evaluation of complete records, its numbers and its seconds.
+COMPLETE = """
+import json, sys, time
+from modelpick.converter.evaluation.evaluate import evaluate_policies, to_fields
+from modelpick.converter.evaluation.policies import artifact_policies
+from modelpick.converter.training.records import read_records
+artifact, data, embeddings = sys.argv[1:]
+records = read_records(data, embeddings=embeddings)
+policies = artifact_policies(artifact, records, label="selector", keeps=[1.0, 0.95])
+start = time.perf_counter()
+found = evaluate_policies(policies, records)
+seconds = time.perf_counter() - start
+print(json.dumps({"seconds": seconds, "results": [
+    {name: [one.estimate(name).value, one.estimate(name).low, one.estimate(name).high]
+     for name in ("quality", "cost", "seconds", "success", "regret", "gain", "kept", "saved", "gap_closed", "over_mix")}
+    for one in found.results]}))
+"""
+
+
+def logs_of(records: Benchmark, best: str) -> dict[str, Matrix]:
+    """Return the chances of each logging policy, by its description."""
+    return {
+        "uniform": chances_of(records, UNIFORM, 0.0),
+        f"best single model in {1 - EXPLORED:.0%}": chances_of(records, best, EXPLORED),
+        "hard questions to the best single model": chances_of(records, HARD, EXPLORED),
+    }
+
+
+def told(found: Judgement) -> Results:
+    """Return what an evaluation says of the selector, unasked and at `KEEP`."""
+    policies = {
+        one.name: {kind: estimated(one.estimate(kind)) for kind in JUDGED}
+        | {
+            "effective_sample": one.effective_sample and round(one.effective_sample),
+            "largest_weight": one.largest_weight and round(one.largest_weight, 2),
+            "verdict": verdict.text,
+        }
+        for one, verdict in zip(found.evaluation.of("artifact"), found.verdicts, strict=True)
+    }
+    (single,) = (one for one in found.evaluation.of("single") if one.name == found.evaluation.baseline)
+    return {
+        "estimator": found.evaluation.estimator,
+        "best_single": estimated(single.quality),
+        "policies": policies,
+    }
+
+
+def estimated(found: Estimate) -> list[float]:
+    """Return the digits of an estimate and of its interval that are worth a line in logs.json."""
+    return [round(value, 6) for value in (found.value, found.low, found.high)]
+
+
+def plain(log: Benchmark, found: Judgement) -> dict[str, float]:
+    """Return plain means of a log's answers: of the best single model, and by how much the selector's exceed them."""
+    best = log.quality[:, log.model_names.index(found.evaluation.baseline)]
+    picked = log.quality[found.policies[0].chances > 0]
+    return {
+        "best_single": round(float(np.nanmean(best)), 6),
+        "gain": round(float(np.nanmean(picked) - np.nanmean(best)), 6),
+    }
+
+
+def drawn(artifact: Path, records: Benchmark, chances: Matrix, seed: int, *, with_propensities: bool) -> Results:
+    """Draw a log, and evaluate the selector on it."""
+    log = simulated(records, chances, seed)
+    log = log if with_propensities else log._replace(propensities=None)
+    found = evaluate([artifact], log, keeps=[KEEP], seed=seed)
+    return told(found) | {"plain": plain(log, found)}
+
+
+def summary(runs: list[Results], truth: Results) -> Results:
+    """Count the intervals of each policy that hold the truth, and average their half-widths."""
+    found: Results = {}
+    for name, true in truth["policies"].items():
+        for kind in JUDGED:
+            values, lows, highs = np.array([run["policies"][name][kind] for run in runs]).T
+            found.setdefault(name, {})[kind] = {
+                "held": int(((lows <= true[kind][0]) & (true[kind][0] <= highs)).sum()),
+                "of": len(runs),
+                "mean": round(float(values.mean()), 4),
+                "half_width": round(float((highs - lows).mean() / 2), 4),
+            }
+    return found
+
+
+def by_log(artifact: Path, records: Benchmark, truth: Results, best: str, seeds: int) -> Iterator[tuple[str, Results]]:
+    """Yield what is said from each kind of log; from the last also without propensities."""
+    chances = logs_of(records, best)
+    confounded = list(chances)[-1]
+    for name, policy, given in (
+        *((name, policy, True) for name, policy in chances.items()),
+        (f"{confounded}, without propensities", chances[confounded], False),
+    ):
+        runs = [drawn(artifact, records, policy, seed, with_propensities=given) for seed in range(seeds)]
+        found = summary(runs, truth)
+        print(f"{name}: {found}; {runs[0]}", flush=True)
+        yield name, {"summary": found, "runs": runs}
+
+
+def measure(folder: Path, seeds: int, other: str | None) -> Results:
+    """Train, draw logs, evaluate; ``other`` is a commit whose evaluation of complete records is compared."""
+    data, embeddings = folder / "llmrouter_train3000.jsonl.gz", folder / "embeddings.npz"
+    records = read_records(data, embeddings=embeddings)
+    order = np.random.default_rng(SPLIT).permutation(len(records.queries))
+    learned, held_out = (records.of(np.sort(part)) for part in (order[HELD_OUT:], order[:HELD_OUT]))
+    with TemporaryDirectory() as temporary:
+        artifact = Path(temporary) / "selector.onnx"
+        convert(msgspec.json.encode(train(training_data(learned), "kernel_ridge")), artifact)
+        complete = evaluate([artifact], held_out, keeps=[KEEP])
+        truth, best = told(complete), complete.evaluation.baseline
+        print(f"truth: {truth}", flush=True)
+        of_logs = dict(by_log(artifact, held_out, truth, best, seeds))
+        found = {
+            "questions": {"learned": len(learned.queries), "held_out": len(held_out.queries)},
+            "best_single_model": best,
+            "truth": truth,
+            "logs": of_logs,
+        }
+        if other is not None:
+            found["complete"] = compared(other, artifact, data, embeddings, Path(temporary))
+            print(found["complete"])
+        return found
+
+
+def compared(commit: str, artifact: Path, data: Path, embeddings: Path, temporary: Path) -> Results:
+    """Evaluate complete records by this checkout and by a commit, in turns: the ratio of seconds, and equal numbers."""
+    old = temporary / "old" / "modelpick"
+    old.mkdir(parents=True)
+    archive = subprocess.run(["git", "archive", commit], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
+    subprocess.run(["tar", "-x", "-C", old], input=archive, check=True)
+    sides: dict[str, dict[str, str]] = {"this": {}, "other": {"PYTHONPATH": str(old.parent)}}
+    seconds: dict[str, list[float]] = {side: [] for side in sides}
+    numbers: Results = {}
+    for _ in range(TURNS):
+        for side, variables in sides.items():
+            command = [sys.executable, "-c", COMPLETE, *map(str, (artifact, data, embeddings))]
+            environment = os.environ | ONE_THREAD | variables
+            done = subprocess.run(command, env=environment, cwd=temporary, stdout=subprocess.PIPE, check=True)
+            run = json.loads(done.stdout)
+            seconds[side].append(run["seconds"])
+            numbers[side] = run["results"]
+    least = {side: round(min(of), 3) for side, of in seconds.items()}
+    same = json.dumps(numbers["this"]) == json.dumps(numbers["other"])
+    return {"commit": commit, "seconds": least, "ratio": round(least["this"] / least["other"], 2), "same_numbers": same}
+
+
+def main() -> None:
+    """Measure, print, and write logs.json; without the records, nothing is measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="folder of the records with costs, and of their embeddings")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="logs of each kind")
+    parser.add_argument("--beside", metavar="COMMIT", help="compare evaluations of complete records by this commit too")
+    parser.add_argument("--output", type=Path, help="folder for logs.json")
+    arguments = parser.parse_args()
+    if not arguments.data.exists():
+        print(f"nothing is measured: there is no {arguments.data}")
+        return
+    start = time.perf_counter()
+    results = measure(arguments.data.resolve(), arguments.seeds, arguments.beside)
+    print(f"{time.perf_counter() - start:.0f} seconds")
+    if arguments.output is not None:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        (arguments.output / "logs.json").write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
