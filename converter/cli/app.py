@@ -29,6 +29,7 @@ COMMANDS = {
     "report": "report",
     "records": "decisions",
     "simulate": "simulate",
+    "power": "power",
     "encoder": "encoder",
     "compare-encoders": "encoder",
     "pull": "hub",

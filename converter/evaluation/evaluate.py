@@ -208,8 +208,8 @@ def evaluate_policies(
     if estimation is not None:
         benchmark, supported = estimation.benchmark, carried(estimation)
     utility = benchmark.known_utilities(objective)
-    roles_from, known_roles = _roles(policies, supported, objective, learned)
-    base = names.index(known_roles["best"])
+    roles_from, known = known_roles(policies, supported, objective, learned)
+    base = names.index(known["best"])
     outcomes = dict(zip(OUTCOMES, np.moveaxis(benchmark.answered, 1, 0), strict=True))
     axis = next((kind.name for kind in PRICES if not np.isnan(outcomes[kind.name]).all()), OUTCOMES[SECONDS])
     outcomes |= {"success": 1.0 - benchmark.failures, "utility": utility}
@@ -252,7 +252,7 @@ def evaluate_policies(
             name=policy.label,
             kind=kind,
             artifact=policy.artifact,
-            roles=[role for role, name in known_roles.items() if kind == "single" and name == policy.label],
+            roles=[role for role, name in known.items() if kind == "single" and name == policy.label],
             effective_sample=samples[place][0],
             largest_weight=samples[place][1],
             coverage=float(found["quality weight"][0] / n),
@@ -285,7 +285,7 @@ def evaluate_policies(
     )
 
 
-def _roles(
+def known_roles(
     policies: Sequence[Policy], benchmark: Benchmark, objective: Objective, learned: Benchmark | None
 ) -> tuple[Source, dict[str, str]]:
     """Name the strongest, the cheapest and the best model, and the source of these roles."""

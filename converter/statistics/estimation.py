@@ -35,6 +35,8 @@ class Estimation(NamedTuple):
     """Records with an estimate of each kind of outcome in the log, for each model and question."""
     weights: Matrix
     """Number of answers that a recorded one stands for, 1 / propensity; 0 without one, shape (n_queries, n_models)."""
+    predicted: Matrix
+    """Outcomes of each kind, predicted from other questions, shape (n_queries, n_kinds, n_models)."""
     estimator: str
     """In words."""
 
@@ -65,12 +67,12 @@ def estimated(benchmark: Benchmark, seed: int = 0, features: Matrix | None = Non
         propensity = np.where(lacking, chances, propensity)
     weights = np.where(recorded, 1.0 / propensity, 0.0)
     kinds = [*np.moveaxis(benchmark.outcomes(), 1, 0), benchmark.failures]
+    predicted = _predicted(features, fold, kinds, recorded)
     *outcomes, failures = (
-        doubly_robust(values, weights, guess)
-        for values, guess in zip(kinds, _predicted(features, fold, kinds, recorded), strict=True)
+        doubly_robust(values, weights, guess) for values, guess in zip(kinds, predicted, strict=True)
     )
     complete = benchmark._replace(recorded=np.stack(outcomes, axis=1), failures=failures)
-    return Estimation(complete, weights, GUESSED if lacking.any() else GIVEN)
+    return Estimation(complete, weights, np.stack(predicted[:-1], axis=1), GUESSED if lacking.any() else GIVEN)
 
 
 def doubly_robust(values: Matrix, weights: Matrix, predicted: Matrix) -> Matrix:

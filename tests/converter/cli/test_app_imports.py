@@ -26,6 +26,7 @@ NEEDED = {
     "diff": LEARNS,
     "report": LEARNS,
     "simulate": LEARNS,
+    "power": LEARNS,
     "encoder": LEARNS,
     "compare-encoders": LEARNS,
 }
