@@ -1,7 +1,7 @@
 """The nearest rows of a query: by a search alone, else by float64 distances, else by a search for more rows.
 
-The search runs in onnxruntime. Distances of the few candidates that it leaves open are computed here, from the rows in
-the artifact's bytes, which takes less time than another run.
+The search runs in onnxruntime; for one query among few rows, in numpy. Distances of the few candidates that it leaves
+open are computed here, from the rows in the artifact's bytes, which takes less time than another run.
 """
 
 from bisect import bisect_right
@@ -26,6 +26,7 @@ from ..session import Run, Subgraph
 from . import integers
 from .distances import StoredRows, squared_distances
 from .early_exit import Found, Ranked, apart_many, apart_one
+from .few import FewRows
 from .integers import IntegerSearch
 
 OUTPUTS = (Output.SCORE, Output.CANDIDATE)
@@ -116,9 +117,11 @@ class Nearest:
             int(tables[name][0]) if name in tables else default
             for name, default in ((Table.SINGLES, 0), (Table.TOGETHER, maxsize), (Table.MANY, maxsize))
         )
-        self._integers = None
+        self._of_one: IntegerSearch | FewRows | None = None
         if Table.INTEGERS in tables:
-            self._integers = IntegerSearch(run, tables, -(-k // min(k, int(self._sizes.min()))), self._unit)
+            self._of_one = IntegerSearch(run, tables, -(-k // min(k, int(self._sizes.min()))), self._unit)
+        elif FewRows.suits(tables):
+            self._of_one = FewRows(tables, self._unit)
         # The greatest length of a query of unit length after it is moved.
         self._most = (1.0 + (0.0 if self._center is None else sqrt(self._center2))) ** 2 * (1.0 + width * 2.0**-50)
 
@@ -139,7 +142,7 @@ class Nearest:
 
     def search_one(self, query: Query) -> Ranked:
         """Find candidates of one query without their exact distances."""
-        ranked = None if self._integers is None else self._integers.search(query)
+        ranked = None if self._of_one is None else self._of_one.search(query)
         return self._search(query, {}) if ranked is None else ranked
 
     def _search(self, query: Query, counts: dict[str, npt.NDArray[np.int64]]) -> Ranked:

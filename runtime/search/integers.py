@@ -15,11 +15,9 @@ from ..schema import Input, Output, Stored, Table
 from ..session import Run, Subgraph
 from .distances import StoredRows
 from .early_exit import Ranked
+from .moving import SHORTEST, Moving
 
 SUBGRAPH = Subgraph((Output.INTEGER_SCORE, Output.INTEGER_CANDIDATE), Table.INTEGERS, Input.INTEGERS)
-# Squared norms of queries: shorter queries lose digits in float32; products of longer queries with rows may overflow
-# it.
-SHORTEST, LONGEST = 1e-30, 1e30
 # Rows are scored if, by their integers, they may be nearer than the last wanted row. The error of integers is taken
 # `SPARE` times, since integers do not tell exactly which row is the last wanted one.
 SPARE = 1.15
@@ -39,35 +37,23 @@ class IntegerSearch:
     """
 
     def __init__(self, run: Run, tables: Mapping[str, Tensor], wanted: int, unit: bool) -> None:
-        self._run, self._wanted, self._kept, self._unit = run, wanted, int(tables[Table.CANDIDATES][0]), unit
-        rows = tables.get(Table.SEARCH_ROWS, tables[Stored.ROWS])
-        self._rows, self._norms = StoredRows(rows), tables[Table.SEARCH_NORMS]
-        self._center, self._heavy = tables.get(Table.CENTER), tables.get(Table.HEAVY)
-        self._factor = float(tables[Table.FACTOR]) if Table.FACTOR in tables else 1.0
+        self._run, self._wanted, self._kept = run, wanted, int(tables[Table.CANDIDATES][0])
         self._slope, constant = tables[Table.INTEGER_ERROR].tolist()
-        self._gap_slope, self._gap_constant = 2.0 * float(tables[Table.ERROR_SLOPE]), 2.0 * constant
-        # More than the rounding errors of a squared norm.
-        self._slack = 1.0 + rows.shape[1] * 2.0**-50
+        self._moved = Moving(tables, unit, constant)
+        self._rows = StoredRows(tables.get(Table.SEARCH_ROWS, tables[Stored.ROWS]))
+        self._norms, self._heavy = tables[Table.SEARCH_NORMS], tables.get(Table.HEAVY)
 
     def search(self, query: Query) -> Ranked | None:
         """Return candidates for one query.
 
         None where the query is too short or too long for this search, or where rows that were not scored may be wanted.
         """
-        vector, squared_norm = query.vector[0], query.squared_norm
-        if self._unit:
-            if squared_norm < SHORTEST:
-                return None
-            vector = vector / sqrt(squared_norm)
-        if self._center is not None:
-            vector = vector - self._center
-        if self._unit or self._center is not None:
-            squared_norm = float(np.vdot(vector, vector))
-        gap = self._gap_slope * squared_norm + self._gap_constant
-        if self._factor != 1.0:
-            vector, squared_norm = vector * self._factor, squared_norm * self._factor**2
+        moved = self._moved(query)
+        if moved is None:
+            return None
+        vector, squared_norm, gap = moved
         light = self._light(vector, squared_norm)
-        if not SHORTEST < light <= squared_norm * self._slack < LONGEST:
+        if not light > SHORTEST:
             return None
         lowest, found = self._run(SUBGRAPH.outputs, {Input.FEATURES: query.vector})
         error, estimates = self._slope * sqrt(light), lowest.tolist()[0]
@@ -88,7 +74,7 @@ class IntegerSearch:
 
     def _light(self, vector: Tensor, squared_norm: float) -> float:
         """Return a bound on the squared norm of the columns that integers stand for."""
-        light: float = squared_norm * self._slack
+        light: float = squared_norm * self._moved.slack
         if self._heavy is not None:
             heavy = vector[self._heavy]
             light -= float(np.vdot(heavy, heavy))
