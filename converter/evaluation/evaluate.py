@@ -19,6 +19,7 @@ from ..formats.outcomes import Benchmark, Matrix
 from ..statistics.bootstrap import WANTED, Estimate, Sums, Vector, estimate, ratio, resampled, share
 from ..statistics.estimation import carried, effective_sample, estimated, lacking_answers
 from ..statistics.frontier import Frontier, frontiers_of, heights, static_mix
+from .drift import Drift
 from .policies import Policy, best_models, chosen, mixed, roles, single_models
 from .recovery import Recovery
 from .seen import Seen
@@ -55,6 +56,8 @@ class Result(Struct):
     kind: Kind
     artifact: str
     """For an artifact's policy, the artifact; its policies differ in their operating points."""
+    keep: float | None
+    """For an artifact's policy, its operating point; None is what the artifact does by the objective."""
     roles: list[str]
     """For a single model, which of these it is: the strongest, the cheapest, the best by the objective."""
     effective_sample: float | None
@@ -79,6 +82,8 @@ class Result(Struct):
     """Quality as a share of the best single model's, where the latter is surely above 0."""
     saved: Estimate
     """Share of the best single model's price that is saved."""
+    changes: dict[str, Estimate]
+    """Change of the mean of each price, as a share of the best single model's."""
     gap_closed: Estimate
     """Gain as a share of the oracle's gain."""
     over_mix: Estimate
@@ -127,6 +132,8 @@ class Evaluation(Struct):
     recoveries: list[Recovery] = []
     seen: list[Seen] = []
     """Artifacts that were trained on some of the records' questions."""
+    drifts: dict[str, Drift] = {}
+    """Artifacts that record distances -> how far the questions lie from their rows."""
 
     def of(self, kind: Kind) -> list[Result]:
         """Return the results of one kind."""
@@ -252,6 +259,7 @@ def evaluate_policies(
             name=policy.label,
             kind=kind,
             artifact=policy.artifact,
+            keep=policy.keep,
             roles=[role for role, name in known.items() if kind == "single" and name == policy.label],
             effective_sample=samples[place][0],
             largest_weight=samples[place][1],
@@ -282,6 +290,7 @@ def evaluate_policies(
         results=results,
         differences=_differences(pairs, differences),
         frontiers=frontiers_of(price, quality, of_single, [policy.artifact for _, policy in everything], n),
+        drifts={policy.artifact: policy.drift for policy in policies if policy.drift is not None},
     )
 
 
@@ -356,12 +365,14 @@ def _estimates(found: Sums, axis: str, baseline: str, of_log: bool, lacking: str
         lacking = NO_COMMON.format(baseline) if known else UNKNOWN_PICKS.format(kind)
         return estimate(samples, common, reason if common else lacking)
 
+    prices = [kind.name for kind in PRICES]
     if lacking:
         nothing = Estimate(np.nan, np.nan, np.nan, lacking)
-        return {"outcomes": dict.fromkeys(OUTCOMES, nothing), **dict.fromkeys(ESTIMATES, nothing)}
+        by_kind = {"outcomes": dict.fromkeys(OUTCOMES, nothing), "changes": dict.fromkeys(prices, nothing)}
+        return {**by_kind, **dict.fromkeys(ESTIMATES, nothing)}
     unknown = dict.fromkeys(HINDSIGHT if of_log else (), Estimate(np.nan, np.nan, np.nan, NO_HINDSIGHT))
     no_part, no_gap = "the mean {} of {} is not surely above 0", f"the oracle is not surely better than {baseline}"
-    saved = 1 - share(found[f"{axis} paired"], found[f"{axis} base"])
+    shares = {price: share(found[f"{price} paired"], found[f"{price} base"]) for price in prices}
     return {
         "outcomes": {kind: mean(kind, found[kind]) for kind in OUTCOMES},
         "success": mean("success", found["success"]),
@@ -372,7 +383,8 @@ def _estimates(found: Sums, axis: str, baseline: str, of_log: bool, lacking: str
         "kept": compared(
             "quality", share(found["quality paired"], found["quality base"]), no_part.format("quality", baseline)
         ),
-        "saved": compared(axis, saved, no_part.format(axis, baseline)),
+        "saved": compared(axis, 1 - shares[axis], no_part.format(axis, baseline)),
+        "changes": {kind: compared(kind, of - 1, no_part.format(kind, baseline)) for kind, of in shares.items()},
         "gap_closed": compared("utility", share(gained, found["gap"]), no_gap),
         **unknown,
     }

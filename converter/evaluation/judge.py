@@ -12,7 +12,7 @@ from .picks import Pick, picks_worst_first
 from .policies import Policy, Request, labels, routed
 from .recovery import preferences, recover
 from .seen import unseen
-from .verdict import Verdict, all_pay, verdicts
+from .verdict import Verdict, all_pay, headlines, verdicts
 
 
 class Judgement(NamedTuple):
@@ -20,16 +20,23 @@ class Judgement(NamedTuple):
 
     evaluation: Evaluation
     verdicts: list[Verdict]
-    """Recoveries of each policy of an artifact."""
+    """Whether each policy of each artifact is worth calling."""
     policies: list[Policy]
     """Policies of each artifact: its picks by the objective, then at each operating point."""
+    requested: Sequence[float]
+    """Operating points that were asked for."""
     records: Benchmark
     """The questions that were measured: those that no artifact was trained on, unless each was."""
 
     @property
     def all_pay(self) -> bool:
-        """Whether each requested operating point pays; without any, whether each artifact's default picks pay."""
-        return all_pay(self.policies, self.verdicts)
+        """Whether each requested operating point is worth calling; without any, whether each artifact is."""
+        return all_pay(self.policies, self.evaluation, self.requested)
+
+    @property
+    def headlines(self) -> list[Verdict]:
+        """Return whether each artifact is worth calling, by one of its policies."""
+        return headlines(self.evaluation)
 
     def picks(self) -> list[Pick]:
         """List all picks by regret, the highest first; picks of unknown regret come last."""
@@ -67,7 +74,8 @@ def evaluate(
     seed
         Seed of the bootstrap.
     **request
-        What each artifact picks by, see `modelpick.converter.evaluation.policies.Request`.
+        What each artifact picks by, see `modelpick.converter.evaluation.policies.Request`. By default the operating
+        points are all of `modelpick.converter.evaluation.policies.KEEPS` that an artifact promises.
 
     Raises
     ------
@@ -81,6 +89,7 @@ def evaluate(
     if strong_share is not None and pair is None:
         raise ModelpickError("--strong-share: expected --pair, which names the strong model")
     records, seen = unseen({name: path for path, name in labels(artifacts).items()}, records, learned)
+    keeps = request.setdefault("keeps", None)
     policies = routed(artifacts, records, **request)
     objective = request.get("objective", Objective())
     evaluation = evaluate_policies(policies, records, objective=objective, learned=learned, seed=seed)
@@ -88,4 +97,4 @@ def evaluate(
     if pair is not None:
         preferred = preferences(artifacts, records, *pair, predict_category=request.get("predict_category", False))
         evaluation.recoveries = recover(preferred, records, *pair, strong_share=strong_share, seed=seed)
-    return Judgement(evaluation, verdicts(evaluation), policies, records)
+    return Judgement(evaluation, verdicts(evaluation), policies, keeps or (), records)

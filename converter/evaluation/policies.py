@@ -10,17 +10,21 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from modelpick.runtime import ArtifactError, DocumentError, FeatureError, Objective, Selector
+from modelpick.runtime import ArtifactError, DocumentError, FeatureError, Objective, OperatingPoint, Selector
+from modelpick.runtime.decision.operating_points import cheapest
 from modelpick.runtime.decision.outcomes import QUALITY
 from modelpick.runtime.decision.shrinkage import model_means
 from modelpick.runtime.text.categories import CategoryPredictor
 
 from ..formats.outcomes import Benchmark, Matrix
 from ..training.records import fitting_embeddings
+from .drift import Drift, drift
 
 Indices = npt.NDArray[np.int64]
 # A weight of cost at which only the cost counts.
 PROHIBITIVE = 1e15
+# Shares of the best single model's quality at which artifacts with operating points are evaluated.
+KEEPS = (0.9, 0.95, 1.0)
 
 
 class Policy(NamedTuple):
@@ -38,6 +42,8 @@ class Policy(NamedTuple):
     """Operating point of the artifact; None is what it does by the objective, or by default where it takes none."""
     recorded: Mapping[str, str] = MappingProxyType({})
     """For an artifact, the roles in its metadata, see `roles`."""
+    drift: Drift | None = None
+    """For an artifact that records distances, how far the queries lie from its rows."""
 
 
 def best_models(benchmark: Benchmark, utility: Matrix) -> Indices:
@@ -83,7 +89,7 @@ class Request(TypedDict, total=False):
     """Preferences that artifacts pick by, see `artifact_policies`."""
 
     objective: Objective
-    keeps: Sequence[float]
+    keeps: Sequence[float] | None
     candidates: Sequence[str] | None
     predict_category: bool
 
@@ -108,7 +114,7 @@ def artifact_policies(
     *,
     label: str,
     objective: Objective = Objective(),  # noqa: B008 (immutable)
-    keeps: Sequence[float] = (),
+    keeps: Sequence[float] | None = (),
     candidates: Sequence[str] | None = None,
     predict_category: bool = False,
 ) -> list[Policy]:
@@ -119,7 +125,8 @@ def artifact_policies(
     objective
         What artifacts pick by that predict all that it weighs; the others pick as they do by default.
     keeps
-        Operating points: shares of the best single model's quality to keep.
+        Operating points: shares of the best single model's quality to keep; None for those of `KEEPS` that the artifact
+        promises.
     candidates
         Models that may win. By default these are the models that a query has records of, as a service picks from its
         pool; in a log, where most queries have one record, all models may win.
@@ -140,7 +147,8 @@ def artifact_policies(
     with loaded_for(artifact, benchmark, predict_category=predict_category) as (selector, features):
         recorded = recorded_roles(selector, objective)
         weighed = {"objective": objective} if _predicts(selector, objective) else {}
-        for keep in (None, *keeps):
+        drifted = drift(selector, features)
+        for keep in (None, *(_promised(selector) if keeps is None else keeps)):
             given: dict[str, Any] = weighed if keep is None else {"keep": keep}
             picks = _picked(selector, features, benchmark, candidates, given)
             models = np.array([names.get(pick, -1) for pick in picks], dtype=np.int64)
@@ -149,8 +157,20 @@ def artifact_policies(
                     f"{artifact}: expected picks among {', '.join(names)}, got {', '.join(sorted(set(picks)))}"
                 )
             point = label if keep is None else f"{label} keep={keep:g}"
-            policies.append(Policy(point, chosen(models, len(names)), picks, label, keep, recorded))
+            policies.append(Policy(point, chosen(models, len(names)), picks, label, keep, recorded, drifted))
     return policies
+
+
+def _promised(selector: Selector) -> list[float]:
+    return [keep for keep in KEEPS if _is_promised(selector.points, keep)]
+
+
+def _is_promised(points: Sequence[OperatingPoint], keep: float) -> bool:
+    try:
+        cheapest(points, keep)
+    except FeatureError:
+        return False
+    return True
 
 
 def _picked(

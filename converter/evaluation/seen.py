@@ -21,14 +21,19 @@ class Seen(Struct):
     measured: int
     """Number of questions that no artifact was trained on: they are measured; if there are none, all questions are."""
 
-    def __str__(self) -> str:
-        stand = f"{self.artifact}: {self.questions:,} of {self.of:,} questions stand in its training records"
+    @property
+    def told(self) -> str:
+        """What was seen, and what that means."""
+        stand = f"{self.questions:,} of {self.of:,} questions stand in its training records"
         others = (
             f"measured on the {self.measured:,} others"
             if self.measured
             else "its picks for other questions are unknown"
         )
         return f"{stand}: {others}"
+
+    def __str__(self) -> str:
+        return f"{self.artifact}: {self.told}"
 
 
 def unseen(

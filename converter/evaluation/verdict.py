@@ -1,6 +1,8 @@
-"""Verdicts: one line that says whether an artifact is worth calling."""
+"""Verdicts: whether an artifact is worth calling, in a sentence. Everything that says so says it by this module."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Literal, NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -8,78 +10,194 @@ from msgspec import Struct
 from modelpick.runtime import Objective
 from modelpick.runtime.decision.outcomes import KINDS, PLACES
 
-from ..statistics.bootstrap import Estimate, percent, signed
+from ..statistics.bootstrap import WANTED, Estimate, signed, whole, written
 from ..statistics.estimation import GUESSED
 from .evaluate import MIX_OF, Evaluation, Result
 from .policies import Policy
 
+Answer = Literal["worth calling", "not worth calling", "cannot tell"]
+# The answers, the best first, and the marks that they are shown by.
+MARKS: dict[Answer, str] = {"worth calling": "✓", "cannot tell": "?", "not worth calling": "✗"}
+WORTH, UNSURE, WORTHLESS = MARKS
 ROUNDING = 1e-9
+# A smaller gain than this share of the best single model's quality is not worth a selector.
+MATTERS = 0.01
+# Questions for a sure answer in four of five draws, relative to those whose interval would just be sure:
+# ((1.96 + 0.84) / 1.96)^2. Source: J. Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988.
+POWER = 2.04
+# In one of a hundred training questions, a distance exceeds 99 % of them; from this share on, the questions are others.
+DRIFTED = 0.05
+# A point of quality, where qualities lie between -1 and 1.
+POINT = 0.01
 
 
 class Verdict(Struct):
-    """Whether a policy is worth deploying, and the reason."""
+    """Whether a policy of an artifact is worth calling."""
 
     policy: str
-    pays: bool
+    """Name of the policy; or of the artifact, where the verdict is on all of its policies."""
+    answer: Answer
     text: str
+    """The answer and its reason, as a sentence."""
+    beware: list[str]
+    """What makes the answer less sure than it seems, a line each."""
+    pays: bool
+    """Whether it is worth calling."""
+
+    @property
+    def mark(self) -> str:
+        """A mark for the answer, which is a character wide."""
+        return MARKS[self.answer]
+
+
+class _Finding(NamedTuple):
+    """The answer on one policy."""
+
+    result: Result
+    answer: Answer
+    reason: str
+    """The reason, as the rest of a sentence behind the answer."""
+    short: str = ""
+    """The reason behind that of another policy of the artifact, for one that is worth calling."""
 
 
 def verdicts(evaluation: Evaluation) -> list[Verdict]:
-    """Judge the artifacts' policies.
+    """Judge each policy of each artifact.
 
-    A policy pays if its utility is surely higher than that of the best single model, or if it surely saves and its
-    quality is surely higher than that of any static mix of two models at the same price. No policy pays on questions
-    that it was trained on.
+    A policy is worth calling if its utility is surely higher than that of the best single model; or if it surely saves,
+    and its quality is surely higher than that of any static mix of two models at the same price. It is not, if a gain
+    that matters can be ruled out: 1 % of the best single model's quality. Else there are too few questions to tell, or
+    it was trained on all of them.
     """
+    return [_verdict(one.result.name, [one], evaluation) for one in _findings(evaluation)]
+
+
+def headlines(evaluation: Evaluation) -> list[Verdict]:
+    """Judge each artifact in one sentence: it is worth calling if one of its policies is.
+
+    The sentence names what the artifact picks by default, and of the operating points the one that keeps the most
+    quality, by its ``keep``, as far as these are worth calling.
+    """
+    found = groupby(_findings(evaluation), lambda one: one.result.artifact)
+    return [_verdict(name, list(of), evaluation) for name, of in found]
+
+
+def all_pay(policies: Sequence[Policy], evaluation: Evaluation, requested: Sequence[float]) -> bool:
+    """Return whether each requested operating point is worth calling; without any, whether each artifact is."""
+    if not requested:
+        return all(verdict.pays for verdict in headlines(evaluation))
+    pays = {verdict.policy: verdict.pays for verdict in verdicts(evaluation)}
+    return all(pays[policy.label] for policy in policies if policy.keep in requested)
+
+
+def _verdict(name: str, found: Sequence[_Finding], evaluation: Evaluation) -> Verdict:
+    answer = next(answer for answer in MARKS if any(one.answer == answer for one in found))
+    agreeing = [one for one in found if one.answer == answer]
+    if answer == WORTH:
+        most = max(one.result.keep or 0.0 for one in agreeing)
+        agreeing = [one for one in agreeing if one.result.keep in (None, most)]
+        text = "; or ".join([agreeing[0].reason, *(one.short for one in agreeing[1:])])
+    else:
+        text = agreeing[0].reason
+    beware = _beware(agreeing[0].result, evaluation)
+    return Verdict(name, answer, f"{answer.capitalize()}: {text}.", beware, answer == WORTH)
+
+
+def _findings(evaluation: Evaluation) -> Iterator[_Finding]:
     mixes = {mix.name: mix for mix in evaluation.of("mix")}
-    note = f" ({evaluation.estimator})" if evaluation.estimator == GUESSED else ""
-    known = {one.artifact: str(one) for one in evaluation.seen if not one.measured}
-    return [
-        Verdict(one.name, False, known[one.artifact].partition(": ")[2])
-        if one.artifact in known
-        else _verdict(one, mixes.get(MIX_OF.format(one.name)), evaluation, note)
-        for one in evaluation.of("artifact")
-    ]
+    unmeasured = {one.artifact: one.told for one in evaluation.seen if not one.measured}
+    for result in evaluation.of("artifact"):
+        if result.artifact in unmeasured:
+            yield _Finding(result, UNSURE, unmeasured[result.artifact])
+        else:
+            yield _judged(result, mixes.get(MIX_OF.format(result.name)), evaluation)
 
 
-def all_pay(policies: Sequence[Policy], found: Sequence[Verdict]) -> bool:
-    """Return whether each requested operating point pays; without any, whether the default picks pay."""
-    pays = {verdict.policy: verdict.pays for verdict in found}
-    pointed = {policy.artifact for policy in policies if policy.keep is not None}
-    return all(pays[p.label] for p in policies if p.keep is not None or p.artifact not in pointed)
-
-
-def _verdict(result: Result, mix: Result | None, evaluation: Evaluation, note: str) -> Verdict:
-    found = _judged(result, mix, evaluation)
-    return Verdict(found.policy, found.pays, f"{found.text}{note}")
-
-
-def _judged(result: Result, mix: Result | None, evaluation: Evaluation) -> Verdict:
-    single, noun = evaluation.baseline, KINDS[PLACES[evaluation.axis]].noun
-    unit = "" if evaluation.objective == Objective() else " utility"
-    saves = _surely(result.saved)
-    less = f"for {percent(result.saved)} less {noun}"
+def _judged(result: Result, mix: Result | None, evaluation: Evaluation) -> _Finding:
+    saves, less = _surely(result.saved), f"for {whole(result.saved)} less {KINDS[PLACES[evaluation.axis]].noun}"
+    rest = ("" if result.keep is None else f" with keep={result.keep:g}") + _but(result)
+    always = f"always calling {evaluation.baseline}"
+    noun = "quality" if evaluation.objective == Objective() else "utility"
     if _surely(result.gain):
-        text = f"{signed(result.gain)}{unit} over always calling {single}"
-        return Verdict(result.name, True, f"{text}, {less}" if saves else text)
+        gain, cheaper = _points(result.gain, noun, evaluation), f" {less}" if saves else ""
+        return _Finding(result, WORTH, f"{gain} over {always}{cheaper}{rest}", f"{gain}{cheaper}{rest}")
     if saves and _surely(result.over_mix):
-        return Verdict(result.name, True, f"{_kept(result, single, unit)} {less}")
+        kept, than = _kept(result, noun, evaluation)
+        return _Finding(result, WORTH, f"{kept} {than} {always} {less}{rest}", f"{kept} {less}{rest}")
     parts = sorted(((share, name) for name, share in mix.selections.items() if share), reverse=True) if mix else []
-    if np.isnan(result.gain.low):
-        gain = "unknown" if np.isnan(result.gain.value) else f"{signed(result.gain)}{unit}"
-        return Verdict(result.name, False, f"its gain over always calling {single} is {gain}: {result.gain.reason}")
     if saves and len(parts) > 1:
         mixture = " and ".join(f"{100 * share:.0f} % to {name}" for share, name in parts)
-        return Verdict(result.name, False, f"send {mixture} instead: {signed(result.over_mix)} over that for as much")
-    return Verdict(result.name, False, f"call {single} instead: {signed(result.gain)}{unit} over it")
+        return _unproved(result, result.over_mix, "quality", f"send {mixture}", f"sending {mixture}", evaluation)
+    return _unproved(result, result.gain, noun, f"call {evaluation.baseline}", always, evaluation)
 
 
-def _kept(result: Result, single: str, unit: str) -> str:
-    """Describe the quality compared with the best single model's: as a share of it, where its quality is above 0."""
+def _unproved(result: Result, gain: Estimate, noun: str, instead: str, than: str, evaluation: Evaluation) -> _Finding:
+    """Say what to do instead where a gain that matters is ruled out, or else how many questions would tell."""
+    if np.isnan(gain.low):
+        return _Finding(result, UNSURE, gain.reason)
+    amount = _points(gain, noun, evaluation)
+    matters = MATTERS * max(abs(quality) for quality in _qualities(evaluation))
+    if gain.high <= matters:
+        return _Finding(result, WORTHLESS, f"{instead} ({amount} over that)")
+    n = evaluation.queries
+    # The interval must leave out either 0 or what matters: the one that is farther from the value.
+    distance = max(gain.value, matters - gain.value)
+    stand = f"{n:,} question{'' if n == 1 else 's'}"
+    if distance > 0:
+        needed = POWER * n * ((gain.high - gain.low) / 2 / distance) ** 2
+        stand += f"; about {_rounded(needed):,} would do"
+    return _Finding(result, UNSURE, f"{stand} ({amount} over {than})")
+
+
+def _beware(result: Result, evaluation: Evaluation) -> list[str]:
+    """List what makes an answer less sure than it seems."""
+    n, drift = evaluation.queries, evaluation.drifts.get(result.artifact)
+    found = [one.told for one in evaluation.seen if one.artifact == result.artifact and one.measured]
+    if drift is not None and drift.far >= DRIFTED:
+        found.append(
+            f"{100 * drift.far:.0f} % of the questions lie farther out than 99 % of its training questions: "
+            "they are of another kind"
+        )
+    if evaluation.estimator == GUESSED:
+        found.append("the propensities of the log are estimated: what a hidden cause decided is not corrected")
+    if result.coverage < 1:
+        found.append(f"the quality of {100 * (1 - result.coverage):.1f} % of its calls is not known")
+    if n < WANTED:
+        found.append(f"intervals from fewer than {WANTED} questions are narrower than they should be")
+    return found
+
+
+def _but(result: Result) -> str:
+    """Name the prices that surely rise."""
+    risen = [f"{kind} {whole(one, '+')}" for kind, one in result.changes.items() if _surely(one)]
+    return f", but {', '.join(risen)}" if risen else ""
+
+
+def _kept(result: Result, noun: str, evaluation: Evaluation) -> tuple[str, str]:
+    """Describe a quality compared with another, where that is above 0 as a share of it; and the word behind it."""
     if np.isnan(result.kept.value):
-        return f"{signed(result.gain)}{unit} over {single}"
-    kept = percent(result.kept)
-    return f"{single}'s quality ({kept})" if round(result.kept.value, 2) >= 1 else f"{kept} of {single}'s quality"
+        return _points(result.gain, noun, evaluation), "over"
+    if round(result.kept.value, 2) >= 1:
+        return "the same quality", "as"
+    return f"{whole(result.kept)} of the quality", "of"
+
+
+def _points(gain: Estimate, noun: str, evaluation: Evaluation) -> str:
+    """Write a difference of qualities, in hundredths where qualities lie between -1 and 1."""
+    if max(abs(quality) for quality in _qualities(evaluation)) > 1:
+        return f"{signed(gain)} of {noun}"
+    return written(gain, "z.1f", 1 / POINT, f" points of {noun}", sign="+")
+
+
+def _qualities(evaluation: Evaluation) -> list[float]:
+    """Return the mean qualities of the single models."""
+    return [0.0, *(one.quality.value for one in evaluation.of("single") if not np.isnan(one.quality.value))]
+
+
+def _rounded(number: float) -> int:
+    """Round up to two significant digits."""
+    unit: int = 10 ** max(0, int(np.log10(max(number, 1.0))) - 1)
+    return int(np.ceil(number / unit)) * unit
 
 
 def _surely(estimate: Estimate) -> bool:

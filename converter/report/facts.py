@@ -8,6 +8,7 @@ from msgspec.structs import asdict
 from modelpick.runtime import OperatingPoint
 from modelpick.runtime.decision.operating_points import written_point
 
+from ..evaluation.drift import Drift
 from ..evaluation.evaluate import Evaluation
 from ..evaluation.evaluate import to_fields as evaluation_fields
 from ..evaluation.verdict import Verdict
@@ -41,20 +42,6 @@ class Latency(Struct):
     """Number of queries in the batch that was timed."""
     per_query: float
     """Time of the batch, divided by its number of queries."""
-
-
-class Drift(Struct):
-    """Distances of the records' queries, compared with the distances recorded at conversion."""
-
-    queries: int
-    far: float
-    """Share of the queries that lie farther out than 99 % of the model's own rows."""
-    recorded: list[float]
-    """Deciles of the recorded distances, from the least to the greatest: 11 values."""
-    found: list[float]
-    """Deciles of the queries' distances."""
-    tenths: list[float]
-    """Share of the queries whose distance lies in each tenth of the recorded distances; without drift, 0.1 each."""
 
 
 class Artifact(Struct):

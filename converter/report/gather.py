@@ -20,6 +20,7 @@ from modelpick.runtime.search.distances import directions
 from ..algorithms import TABLE
 from ..algorithms.base import Estimator
 from ..artifact.restore import stored_points
+from ..evaluation.drift import drift
 from ..evaluation.evaluate import evaluate_policies
 from ..evaluation.policies import Policy, artifact_policies, labels
 from ..evaluation.seen import Seen, unseen
@@ -34,7 +35,7 @@ from ..verification.restored import is_made, restored_estimator
 from .changes import compared_picks
 from .facts import BEFORE, Artifact, Comparison, Facts, Map, Mark, Worth
 from .map import FITTED, Axes, sample
-from .measure import drift, latency, machine
+from .measure import latency, machine
 
 Matrix = npt.NDArray[np.float64]
 # Larger models are not restored, since their JSON would take gigabytes.
@@ -46,8 +47,6 @@ ROWS_SHARE = 2 / 3
 LONGEST_LABEL = 80
 # Most queries whose distances are measured.
 DRIFTING = 2_000
-# Shares of the best single model's quality at which artifacts with operating points are evaluated.
-KEEPS = (0.9, 0.95, 1.0)
 
 
 class _Loaded(NamedTuple):
@@ -78,7 +77,7 @@ class Request(NamedTuple):
     data: Path | None = None
     """File of the records, which names them in the report."""
     keeps: Sequence[float] = ()
-    """Operating points to evaluate; by default all of `KEEPS` that an artifact promises."""
+    """Operating points to evaluate; by default those that `modelpick.converter.evaluate` takes."""
     samples: int = SAMPLES
     """Queries to make from each model; 0 verifies nothing."""
     seed: int = 0
@@ -229,15 +228,10 @@ def _worth(
     labelled = [*((one.name, one) for one in new), *((BEFORE.format(one.name), one) for one in old)]
     policies: list[Policy] = []
     for label, one in labelled:
-        policies += artifact_policies(one.path, records, label=label, keeps=request.keeps or _promised(one.selector))
+        policies += artifact_policies(one.path, records, label=label, keeps=request.keeps or None)
     evaluation = evaluate_policies(policies, records, seed=request.seed)
     evaluation.seen = seen
     return Worth(evaluation, verdicts(evaluation))
-
-
-def _promised(selector: Selector) -> list[float]:
-    promised = [point.promised for point in selector.points if point.cost is not None]
-    return [keep for keep in KEEPS if keep <= max(promised, default=0.0)]
 
 
 def _maps(artifacts: Sequence[_Loaded], records: Benchmark | None) -> list[Map]:

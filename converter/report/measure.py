@@ -1,4 +1,4 @@
-"""Measurements of an artifact on this machine: the time of picks, and the distances of records from its rows."""
+"""Measurements of an artifact on this machine: the time of picks."""
 
 import os
 import platform
@@ -10,15 +10,13 @@ import numpy.typing as npt
 import onnxruntime
 
 from modelpick.runtime import Selector
-from modelpick.runtime.serving.drift import FAR
 
-from .facts import Drift, Latency, Machine
+from .facts import Latency, Machine
 
 Matrix = npt.NDArray[np.float64]
 WARM, CALLS = 20, 300
 # Approximate seconds that measuring one artifact takes, whatever a pick takes.
 SECONDS = 0.5
-TENTHS = 10
 
 
 def machine() -> Machine:
@@ -52,21 +50,3 @@ def latency(selector: Selector, queries: Matrix) -> Latency:
     per_query = (perf_counter() - before) / len(batch)
     median, p90, p99 = np.quantile(times[WARM:], [0.5, 0.9, 0.99]).tolist()
     return Latency(len(times) - WARM, median, p90, p99, len(batch), per_query)
-
-
-def drift(selector: Selector, queries: Matrix) -> Drift | None:
-    """Measure queries, float64, shape (n, d); None where the artifact records no distances."""
-    recorded = selector.metadata.distances
-    if not recorded or not len(queries):
-        return None
-    found = [selector.drift(query) for query in queries]
-    ranks = np.array([one.rank for one in found])
-    tenths = np.bincount(np.minimum((ranks * TENTHS).astype(np.int64), TENTHS - 1), minlength=TENTHS)
-    deciles = np.linspace(0, 1, TENTHS + 1)
-    return Drift(
-        queries=len(found),
-        far=float((ranks >= FAR).mean()),
-        recorded=np.quantile(recorded, deciles).tolist(),
-        found=np.quantile([one.distance for one in found], deciles).tolist(),
-        tenths=(tenths / len(found)).tolist(),
-    )

@@ -8,9 +8,10 @@ from typing import Literal, NamedTuple
 
 from modelpick.runtime.errors import one_line
 
+from ..evaluation.drift import Drift
 from ..evaluation.evaluate import Evaluation
 from ..evaluation.plot import AXES, drawn, has_prices
-from .facts import Drift, Flow, Map
+from .facts import Flow, Map
 from .tables import Table
 
 WIDTH = 720.0

@@ -144,12 +144,13 @@ def lower_bound(samples: Vector, confidence: float) -> float:
     return float(np.nanpercentile(samples[1:], 100 * (1 - confidence)))
 
 
-def written(estimate: Estimate, style: str, factor: float = 1.0, unit: str = "") -> str:
-    """Write an estimate and its interval, with a dash for each unknown number."""
-    value, low, high = (f"{factor * number:{style}}" for number in (estimate.value, estimate.low, estimate.high))
+def written(estimate: Estimate, style: str, factor: float = 1.0, unit: str = "", sign: str = "") -> str:
+    """Write an estimate and its interval, with a dash for what is unknown; ``sign`` leads the style of the value."""
     if np.isnan(estimate.value):
         return UNKNOWN
-    return f"{value}{unit} [{UNKNOWN if np.isnan(estimate.low) else f'{low}, {high}'}]"
+    value, low, high = (factor * number for number in (estimate.value, estimate.low, estimate.high))
+    interval = UNKNOWN if np.isnan(low) else f"{low:{style}}, {high:{style}}"
+    return f"{value:{sign}{style}}{unit} [{interval}]"
 
 
 def signed(estimate: Estimate) -> str:
@@ -160,3 +161,8 @@ def signed(estimate: Estimate) -> str:
 def percent(estimate: Estimate) -> str:
     """Write an estimate and its interval in percent."""
     return written(estimate, "z.1f", 100.0, " %")
+
+
+def whole(estimate: Estimate, sign: str = "") -> str:
+    """Write an estimate and its interval in whole percents."""
+    return written(estimate, "z.0f", 100.0, " %", sign)

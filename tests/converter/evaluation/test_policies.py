@@ -1,6 +1,7 @@
 """Policies that artifacts are compared with: single models, mixes, the oracle, operating points."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -163,7 +164,8 @@ def pointed(monkeypatch):
 
     class Pointed:
         features = type("", (), {"build_batch": staticmethod(lambda embeddings, categories: np.asarray(embeddings))})
-        metadata, n_features_in_, model_names = SimpleNamespace(outcomes=(), encoder=None), 1, ("a", "b")
+        metadata = SimpleNamespace(outcomes=(), encoder=None, distances=())
+        n_features_in_, model_names = 1, ("a", "b")
 
         @classmethod
         def load(cls, path):
@@ -199,10 +201,16 @@ def test_each_operating_point_is_a_policy(pointed):
     assert one.over_singles.value == pytest.approx((1 - 0.75) / 2)
     found = verdicts(evaluation)
     assert [verdict.pays for verdict in found] == [False, True, True] * 2
-    assert found[0].text == "call a instead: +0.000 [+0.000, +0.000] over it"
-    assert found[1].text.startswith("a's quality (100.0 % [100.0, 100.0]) for 37.5 % [3")
-    assert found[2].text.startswith("75.0 % [6")
-    assert "] of a's quality for 56.2 % [5" in found[2].text
-    assert found[2].text.endswith("] less cost")
-    assert all_pay(points, found)
-    assert not all_pay(points[:1], found[:1])
+    assert found[0].text == "Not worth calling: call a (+0.0 points of quality [0.0, 0.0] over that)."
+    assert re.fullmatch(
+        r"Worth calling: the same quality as always calling a for 38 % \[3\d, 4\d\] less cost with keep=0\.5\.",
+        found[1].text,
+    )
+    assert re.fullmatch(
+        r"Worth calling: 75 % \[6\d, 8\d\] of the quality of always calling a for 56 % \[5\d, 6\d\] less cost with "
+        r"keep=0\.25\.",
+        found[2].text,
+    )
+    assert all_pay(points, evaluation, [0.5, 0.25])
+    assert all_pay(points, evaluation, ())
+    assert not all_pay(points[:1], evaluate_policies(points[:1], benchmark), ())

@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from modelpick.converter.report.facts import Drift, Flow, Map, Mark
+from modelpick.converter.evaluation.drift import Drift
+from modelpick.converter.report.facts import Flow, Map, Mark
 from modelpick.converter.report.pictures import (
     LABEL,
     MOST_MODELS,

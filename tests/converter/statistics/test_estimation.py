@@ -95,7 +95,7 @@ def test_propensities_that_were_guessed_are_told():
     evaluation = evaluate_policies([WORLD.policy], log._replace(propensities=None))
     assert "propensities that were estimated" in evaluation.estimator
     (verdict,) = verdicts(evaluation)
-    assert evaluation.estimator in verdict.text
+    assert verdict.beware == ["the propensities of the log are estimated: what a hidden cause decided is not corrected"]
     truth = by_name(evaluate_policies([WORLD.policy], WORLD.complete))["p"]
     found = by_name(evaluation)["p"]
     assert found.gain.low <= truth.gain.value <= found.gain.high
