@@ -103,6 +103,9 @@ class Trial(NamedTuple):
     settings: Settings
     pick: Callable[[Objective], npt.NDArray[np.int64]]
     """Takes an objective, which matters only where outcomes are predicted; returns indices of models, (n_held_out,)."""
+    predicted: Matrix | None = None
+    """Predicted outcomes of the benchmark's models, (n_held_out, n_kinds, n_models), NaN where unknown; None where
+    nothing is predicted."""
 
 
 def fixed(settings: Settings, picked: npt.NDArray[np.int64]) -> Trial:

@@ -2,6 +2,7 @@
 
 import time
 from enum import StrEnum
+from math import isnan
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,7 +15,7 @@ from modelpick.runtime import DocumentError, ModelpickError, Objective
 from ..algorithms.row import AnyRow, Semantics
 from ..files.io import check_distinct, write_atomically
 from ..formats.outcomes import Settings, Training
-from ..statistics.bootstrap import signed
+from ..statistics.bootstrap import UNKNOWN, signed
 from ..training.auto import AUTO, Choice, choose
 from ..training.train import JSON_FORMAT, TRAINED, check_settings, file_name, trainers, training_data
 from ..training.train import train as train_selector
@@ -201,10 +202,12 @@ def _tuned(training: Training, row: AnyRow) -> Settings:
     with progress(f"Tuning {row.algorithm}", "trials") as done:
         found = tune_settings(training, row, done)
     tried = [name for name in Settings._fields if len({getattr(one.settings, name) for one in found}) > 1]
-    table = Table(*tried, "score", "quality", title=f"{row.algorithm} {row.semantics}, on held-out queries")
+    predicts = {"error": "error of differences"} if row.predicts else {}
+    columns = {"score": "score", **predicts, "quality": "quality"}
+    table = Table(*tried, *columns.values(), "", title=f"{row.algorithm} {row.semantics}, on held-out queries")
     for one in found:
-        score = f"{one.score:.4f}{' *' if one.is_best else ''}"
-        table.add_row(*(_setting(getattr(one.settings, name)) for name in tried), score, f"{one.quality:.4f}")
+        numbers = (UNKNOWN if isnan(value := getattr(one, name)) else f"{value:.4f}" for name in columns)
+        table.add_row(*(_setting(getattr(one.settings, name)) for name in tried), *numbers, "*" if one.is_best else "")
     show(table)
     return best_settings(found)
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from modelpick.runtime import Objective
+from modelpick.runtime.decision.objective import utilities
 
 from ..algorithms.row import AnyRow
 from ..formats.outcomes import Benchmark, Matrix, Settings, Training
@@ -18,6 +19,7 @@ from ..statistics.folds import splits
 # neither the currency nor the length of prompts matters. Beyond the last, nearly all picks are the cheapest model.
 WEIGHTS = (0.0, *(2.0 ** (step / 4) for step in range(-28, 5)))
 Picks = npt.NDArray[np.int64]
+Vector = npt.NDArray[np.float64]
 
 
 class Sweep(NamedTuple):
@@ -27,6 +29,8 @@ class Sweep(NamedTuple):
     objectives: list[Objective]
     picks: Picks
     """Models of the benchmark, int64, shape (n_objectives, n_queries)."""
+    errors: Vector
+    """`difference_errors` by the first objective, shape (n_queries,); NaN where nothing is predicted or judged."""
 
 
 class Judged(NamedTuple):
@@ -88,14 +92,19 @@ def swept(
     grid: Sequence[Settings],
     objectives: Sequence[Objective],
     done: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    by: Benchmark | None = None,
 ) -> list[Sweep]:
     """Pick for each query by each setting, trained on the other folds: no query is on both sides.
 
-    ``done`` is called with the number of finished trials, one for each setting and fold, and of all trials.
+    ``done`` is called with the number of finished trials, one for each setting and fold, and of all trials. Predictions
+    are judged ``by`` outcomes of the queries.
     """
     n = len(training.features)
+    outcomes = None if by is None else by.outcomes()
     parts = splits(training.features, training.settings.seed)
     picks = np.zeros((len(grid), len(objectives), n), dtype=np.int64)
+    errors = np.full((len(grid), n), np.nan)
     places = {settings: place for place, settings in enumerate(grid)}
     with threadpool_limits(1):
         for number, (learned, held_out) in enumerate(parts):
@@ -103,8 +112,31 @@ def swept(
             for place, trial in enumerate(trials, 1):
                 for column, objective in enumerate(objectives):
                     picks[places[trial.settings], column, held_out] = trial.pick(objective)
+                if outcomes is not None and trial.predicted is not None:
+                    wrong = difference_errors(trial.predicted, outcomes[held_out], objectives[0])
+                    errors[places[trial.settings], held_out] = wrong
                 done(number * len(grid) + place, len(parts) * len(grid))
-    return [Sweep(settings, list(objectives), picks[place]) for place, settings in enumerate(grid)]
+    return [Sweep(settings, list(objectives), picks[place], errors[place]) for place, settings in enumerate(grid)]
+
+
+def difference_errors(predicted: Matrix, outcomes: Matrix, objective: Objective) -> Vector:
+    """Return the squared error of the predicted differences of utilities between models, (n_queries,).
+
+    A pick depends on differences alone: whether a query is hard for all models does not matter. The error of a query is
+    the variance of prediction minus outcome over the models whose utility is known; NaN where fewer than two are.
+
+    Parameters
+    ----------
+    predicted, outcomes
+        Float64, shape (n_queries, n_kinds, n_models), NaN where unknown.
+    """
+    residuals = utilities(predicted - outcomes, objective)
+    known = ~np.isnan(residuals)
+    counts = known.sum(axis=1, keepdims=True)
+    means = np.where(known, residuals, 0.0).sum(axis=1, keepdims=True) / np.maximum(counts, 1)
+    squares = np.where(known, residuals - means, 0.0) ** 2
+    errors: Vector = np.where(counts[:, 0] > 1, squares.sum(axis=1) / np.maximum(counts[:, 0], 1), np.nan)
+    return errors
 
 
 def outcomes_of(picks: Picks, values: Matrix) -> Matrix:

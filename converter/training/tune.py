@@ -10,10 +10,9 @@ from threadpoolctl import threadpool_limits
 from modelpick.runtime import DocumentError
 
 from ..algorithms.row import AnyRow
-from ..formats.outcomes import Benchmark, Settings, Training
-from ..statistics.bootstrap import FEWEST, Estimate, estimated_mean, resampled, with_known
+from ..formats.outcomes import Benchmark, Matrix, Settings, Training, mean
+from ..statistics.bootstrap import FEWEST, Estimate, estimated_mean, ratio, resampled, with_known
 from ..statistics.folds import splits
-from ..statistics.frontier import aiq
 from .crossvalidation import Sweep, best_single, judged, objective_of, objectives_of, outcomes_of, swept
 from .train import TRAINED, row_of
 
@@ -25,7 +24,10 @@ class Tried(NamedTuple):
 
     settings: Settings
     score: float
-    """The score to maximise, see `tune`."""
+    """Mean utility of the picks by the user's weights, or, without them, over the objectives of `objectives_of`."""
+    error: float
+    """Mean squared error of the predicted differences of utilities between models, see `difference_errors`; NaN where
+    outcomes are not predicted."""
     quality: float
     """Mean quality of the picks by the first objective: without a weight of cost, or by the user's weights."""
     is_best: bool
@@ -36,12 +38,12 @@ def tune(
 ) -> list[Tried]:
     """Cross-validate all settings of an algorithm over queries: no query is on both sides of a fold.
 
-    Where outcomes are predicted, costs are recorded and the user gave no weights, the score is the area under the
-    cost-quality frontier, RouterBench's AIQ, between the costs of the cheapest and of the best single model. Otherwise
-    it is the mean utility by the user's weights, which is the quality without weights. Where the score is a mean and
-    evidence is among the settings, the setting of the most evidence is chosen whose score is within a paired standard
-    error of the highest: the one-SE rule of L. Breiman et al., Classification and Regression Trees, 1984.
-    Deterministic. ``done`` is called as by `swept`.
+    The score is the mean utility of the picks: by the user's weights; or, where outcomes are predicted, costs are
+    recorded and there are no weights, the mean over many weights of cost, from none to those that pick the cheapest.
+    It is noisy, since a pick counts only where models differ. Of the settings that are within a paired standard error
+    of the highest score, the one is chosen that predicts the differences between models with the least squared error;
+    of equal ones, the one of the most evidence. What predicts nothing has the highest score. The one-SE rule is that of
+    L. Breiman et al., Classification and Regression Trees, 1984. Deterministic. ``done`` is called as by `swept`.
 
     Raises
     ------
@@ -53,15 +55,13 @@ def tune(
     benchmark = judged(training).benchmark
     least = min(len(learned) for learned, _ in splits(training.features, training.settings.seed))
     grid = [settings for settings in row.grid(training.settings) if _fits(settings, training.settings, least)]
-    objectives = objectives_of(training, row)
-    sweeps = swept(training, row, grid, objectives, done)
-    scores = [_score(sweep, benchmark) for sweep in sweeps]
-    best = int(np.argmax(scores))
-    if len(objectives) == 1:
-        best = _cautious(sweeps, benchmark, best)
+    sweeps = swept(training, row, grid, objectives_of(training, row), done, by=benchmark)
+    utility = _utilities(sweeps, benchmark)
+    scores, errors = [_mean(of_setting) for of_setting in utility], [mean(sweep.errors) for sweep in sweeps]
+    best = _chosen(grid, utility, errors)
     return [
-        Tried(sweep.settings, score, _mean(outcomes_of(sweep.picks[:1], benchmark.quality)[0]), place == best)
-        for place, (sweep, score) in enumerate(zip(sweeps, scores, strict=True))
+        Tried(sweep.settings, score, error, _mean(outcomes_of(sweep.picks[:1], benchmark.quality)[0]), place == best)
+        for place, (sweep, score, error) in enumerate(zip(sweeps, scores, errors, strict=True))
     ]
 
 
@@ -82,35 +82,28 @@ def _mean(values: Vector) -> float:
     return float(known.mean()) if known.size else -np.inf
 
 
-def _score(sweep: Sweep, benchmark: Benchmark) -> float:
-    if len(sweep.objectives) == 1:
-        return _mean(_utility(sweep, benchmark))
-    single, costs = best_single(benchmark.quality), [_mean(column) for column in benchmark.cost.T]
-    known = [cost for cost in costs if np.isfinite(cost)]
-    quality, cost = (outcomes_of(sweep.picks, values) for values in (benchmark.quality, benchmark.cost))
-    points = np.array([(_mean(c), _mean(q)) for c, q in zip(cost, quality, strict=True)])
-    area = aiq(points[:, 0], points[:, 1], min(known), costs[single])
-    return area if np.isfinite(area) else float(points[0, 1])
+def _utilities(sweeps: Sequence[Sweep], benchmark: Benchmark) -> Matrix:
+    """Return the mean utility of picks over the objectives, (n_settings, n_queries); NaN where none is known."""
+    total, counts = (np.zeros((len(sweeps), len(benchmark.queries))) for _ in range(2))
+    for column, objective in enumerate(sweeps[0].objectives):
+        utility = outcomes_of(np.stack([sweep.picks[column] for sweep in sweeps]), benchmark.utilities(objective))
+        total += np.nan_to_num(utility)
+        counts += ~np.isnan(utility)
+    return ratio(total, counts)
 
 
-def _utility(sweep: Sweep, benchmark: Benchmark) -> Vector:
-    (objective,) = sweep.objectives
-    (utility,) = outcomes_of(sweep.picks, benchmark.utilities(objective))
-    found: Vector = utility
-    return found
+def _chosen(grid: Sequence[Settings], utility: Matrix, errors: Sequence[float]) -> int:
+    """Return the place of the best setting, by `tune`: utilities are (n_settings, n_queries)."""
+    scores = [_mean(of_setting) for of_setting in utility]
+    best = int(np.argmax(scores))
+    near = [place for place, of_setting in enumerate(utility) if place == best or _is_near(utility[best] - of_setting)]
+    return min(near, key=lambda place: (np.nan_to_num(errors[place]), -grid[place].evidence, -scores[place]))
 
 
-def _cautious(sweeps: list[Sweep], benchmark: Benchmark, best: int) -> int:
-    """Return the setting of the most evidence, then the most neighbours, within a standard error of the best."""
-    if len({sweep.settings.evidence for sweep in sweeps}) == 1:
-        return best
-    highest, near = _utility(sweeps[best], benchmark), [best]
-    for place, sweep in enumerate(sweeps):
-        loss = highest - _utility(sweep, benchmark)
-        loss = loss[~np.isnan(loss)]
-        if len(loss) >= FEWEST and loss.mean() <= loss.std(ddof=1) / np.sqrt(len(loss)):
-            near.append(place)
-    return max(near, key=lambda place: (sweeps[place].settings.evidence, sweeps[place].settings.k))
+def _is_near(loss: Vector) -> bool:
+    """Whether a paired loss of utility, NaN where unknown, is within a standard error of 0."""
+    loss = loss[~np.isnan(loss)]
+    return len(loss) >= FEWEST and bool(loss.mean() <= loss.std(ddof=1) / np.sqrt(len(loss)))
 
 
 class Compared(NamedTuple):

@@ -108,7 +108,8 @@ def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> I
         tried = [settings for settings in grid if settings.gamma == gamma]
         estimators = fit_ridges(training._replace(settings=tried[0]), [settings.ridge for settings in tried])
         for settings, estimator in zip(tried, estimators, strict=True):
-            yield Trial(settings, partial(_pick, estimator.predict_outcomes(held_out)))
+            predicted = estimator.predict_outcomes(held_out)
+            yield Trial(settings, partial(_pick, predicted), predicted)
 
 
 def _pick(predicted: Matrix, objective: Objective) -> npt.NDArray[np.int64]:

@@ -217,6 +217,8 @@ def _trials_of_queries(training: Training, held_out: Matrix, grid: Sequence[Sett
     for k in dict.fromkeys(settings.k for settings in grid):
         neighbours = rows[:, :k]
         predicted, statistics = estimator.outcomes(neighbours), cache(partial(estimator.t_statistics, neighbours))
+        of_all = np.full((*predicted.shape[:2], len(training.benchmark.model_names)), np.nan)
+        of_all[..., models] = predicted
 
         def pick(
             objective: Objective, evidence: float, predicted: Matrix = predicted, statistics: Any = statistics
@@ -229,7 +231,7 @@ def _trials_of_queries(training: Training, held_out: Matrix, grid: Sequence[Sett
 
         for settings in grid:
             if settings.k == k:
-                yield Trial(settings, partial(pick, evidence=settings.evidence))
+                yield Trial(settings, partial(pick, evidence=settings.evidence), of_all)
 
 
 _ROWS: Row[Any, KNNModelSelector] = Row(

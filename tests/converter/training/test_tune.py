@@ -6,10 +6,12 @@ import pytest
 from modelpick.converter.algorithms import TABLE
 from modelpick.converter.cli import train as _train_command  # noqa: F401
 from modelpick.converter.formats.outcomes import Settings
+from modelpick.converter.training.crossvalidation import difference_errors
 from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import trainer, training_data
 from modelpick.converter.training.tune import tune
 from modelpick.runtime import Objective
+from modelpick.runtime.decision.outcomes import COST, QUALITY
 from support.recorded import encoded, record, routed
 
 pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")
@@ -54,3 +56,36 @@ def test_settings_that_share_a_kernel_pick_as_each_does_alone(landmarks):
         (alone,) = rules.trials(learned, held_out, [settings])
         for objective in (Objective(), Objective(cost_weight=0.05)):
             assert together[settings](objective).tolist() == alone.pick(objective).tolist()
+
+
+def test_the_setting_taken_predicts_differences_best_among_those_whose_score_may_be_the_highest():
+    """Three of four models are equal, so that the score is noisy and many settings are near the highest."""
+    rng = np.random.default_rng(8)
+    records = []
+    for i, x in enumerate(rng.normal(size=(120, 3))):
+        for place, model in enumerate("abcd"):
+            quality = float(rng.random() < 0.5 + 0.3 * (place == 0) * np.sign(x[0]))
+            records.append(record(query=f"q{i}", model_name=model, performance=quality, embedding=x.tolist()))
+    training = training_data(read_records(encoded(*records)), one_hot=False)
+    for semantics, name in (("native", "kernel_ridge"), ("queries", "knn")):
+        tried = tune(training, trainer(name, semantics=semantics))
+        (taken,) = (one for one in tried if one.is_best)
+        highest = max(tried, key=lambda one: one.score)
+        assert taken.error < highest.error
+        assert highest.score - 0.1 < taken.score < highest.score
+
+
+@pytest.mark.parametrize("objective", [Objective(), Objective(cost_weight=3.0)])
+def test_errors_of_differences_leave_out_what_all_models_share(objective):
+    rng = np.random.default_rng(0)
+    outcomes, predicted = rng.random((2, 6, 3, 4))
+    outcomes[0, 0, 1], outcomes[1, COST, :3] = np.nan, np.nan
+    predicted[2] += 7.0  # a question that is easy for every model
+    found = difference_errors(predicted, outcomes, objective)
+    for query, error in enumerate(found):
+        wrong = np.array([1.0, -objective.cost_weight]) @ (predicted - outcomes)[query, [QUALITY, COST]]
+        if not objective.cost_weight:
+            wrong = (predicted - outcomes)[query, QUALITY]
+        known = wrong[~np.isnan(wrong)]
+        expected = np.mean((known - known.mean()) ** 2) if len(known) > 1 else np.nan
+        assert error == pytest.approx(expected, nan_ok=True)
