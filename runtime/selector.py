@@ -5,24 +5,25 @@ from copy import copy
 from math import isnan
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple, Self, Unpack
+from typing import Any, NamedTuple, Self, Unpack, cast
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from .algorithms.base import Algorithm
+from .algorithms.base import Algorithm, Predictor
 from .artifact.metadata import Metadata
 from .artifact.requirements import Requirements
 from .artifact.seal import check_seal, read_sealed
 from .decision.operating_points import OperatingPoint
+from .decision.outcomes import KINDS
 from .errors import ArtifactError, FeatureError, ModelpickError
 from .events import UNKNOWN, Observer, Selection, notify
 from .features import FeatureBuilder
 from .keywords import refuse_unknown, spelled_out
 from .loading import Loading, Source, open_artifact
 from .notebook import Explained
-from .queries import FEATURES, Features, Query
+from .queries import FEATURES, BatchFeatures, Features, Query
 from .request import BatchRequest, Given, Preferences, Request, UnknownCandidates, lasting
 from .session import Providers, cannot_run
 
@@ -292,6 +293,36 @@ class Selector:
             scores = {model: scores[model] for model, may in zip(scores, preferences.allowed, strict=True) if may}
         scores = {model: score for model, score in scores.items() if not isnan(score)}
         return Explained({"model": self.model_names[explanation.pick], "scores": scores, **explanation.details})
+
+    @spelled_out
+    def predict_outcomes(
+        self, matrix: npt.ArrayLike | None = None, **given: Unpack[BatchFeatures]
+    ) -> npt.NDArray[np.float64]:
+        """Predict the outcomes of each model's answer to the query of each row; given and checked as in `select_batch`.
+
+        Returns
+        -------
+        ndarray of float64, shape (b, n_kinds, n_models)
+            The kinds in the order of `modelpick.runtime.decision.outcomes.KINDS`: quality, cost, seconds; NaN for kinds
+            that are not predicted.
+
+        Raises
+        ------
+        ArtifactError
+            When the artifact predicts no outcomes.
+        """
+        refuse_unknown(given, (*BatchFeatures.__annotations__, "matrix"))
+        if not self._metadata.outcomes:
+            raise ArtifactError(f"{self._source.name}: expected an artifact that predicts outcomes")
+        vectors = self._queries.batch(matrix, given)
+        algorithm = cast(Predictor, self._opened())
+        parts = []
+        for first in range(0, len(vectors), self._chunk):
+            try:
+                parts.append(algorithm.predict(self._queries.many(vectors[first : first + self._chunk], first)))
+            except Exception as cause:
+                raise self._failure(cause) from None
+        return np.concatenate(parts) if parts else np.empty((0, len(KINDS), len(self.model_names)))
 
     def only_candidate(self, given: Given) -> str | None:
         """Return the only candidate, which `select` picks for any query; None where there are several."""

@@ -23,6 +23,7 @@ from .console import emit, show, warn
 from .names import artifacts_in, to_read, to_write
 from .options import WEIGHTS, AsJson, Data, RecordOptions, Seed, expanded
 from .records import load_records
+from .reliability import reliability_tables
 
 
 @expanded
@@ -170,6 +171,8 @@ def _show(found: Judgement) -> None:
         table = Table("frontier", "AIQ", "over single models", title=f"mean quality over {evaluation.axis}")
         for frontier in evaluation.frontiers:
             table.add_row(frontier.name, written(frontier.aiq, ".4f"), signed(frontier.over_singles))
+        show(table)
+    for table in reliability_tables(evaluation.calibrations):
         show(table)
     if evaluation.recoveries:
         thresholds = evaluation.recoveries[0].call_shares

@@ -19,6 +19,7 @@ from ..formats.outcomes import Benchmark, Matrix
 from ..statistics.bootstrap import WANTED, Estimate, Sums, Vector, estimate, ratio, resampled, share
 from ..statistics.estimation import carried, effective_sample, estimated, lacking_answers
 from ..statistics.frontier import Frontier, frontiers_of, heights, static_mix
+from .calibration import Calibration
 from .drift import Drift
 from .policies import Policy, best_models, chosen, mixed, roles, single_models
 from .recovery import Recovery
@@ -130,6 +131,8 @@ class Evaluation(Struct):
     frontiers: list[Frontier]
     """Frontiers of the single models and of each artifact."""
     recoveries: list[Recovery] = []
+    calibrations: list[Calibration] = []
+    """Of the artifacts that predict quality."""
     seen: list[Seen] = []
     """Artifacts that were trained on some of the records' questions."""
     drifts: dict[str, Drift] = {}

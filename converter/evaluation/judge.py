@@ -7,6 +7,7 @@ from typing import NamedTuple, Unpack
 from modelpick.runtime import ModelpickError, Objective
 
 from ..formats.outcomes import Benchmark
+from .calibration import calibrations
 from .evaluate import Evaluation, evaluate_policies
 from .picks import Pick, picks_worst_first
 from .policies import Policy, Request, labels, routed
@@ -88,13 +89,16 @@ def evaluate(
     """
     if strong_share is not None and pair is None:
         raise ModelpickError("--strong-share: expected --pair, which names the strong model")
-    records, seen = unseen({name: path for path, name in labels(artifacts).items()}, records, learned)
+    named = {name: path for path, name in labels(artifacts).items()}
+    records, seen = unseen(named, records, learned)
     keeps = request.setdefault("keeps", None)
     policies = routed(artifacts, records, **request)
     objective = request.get("objective", Objective())
     evaluation = evaluate_policies(policies, records, objective=objective, learned=learned, seed=seed)
     evaluation.seen = seen
+    predict_category = request.get("predict_category", False)
+    evaluation.calibrations = calibrations(named, records, predict_category=predict_category, seed=seed)
     if pair is not None:
-        preferred = preferences(artifacts, records, *pair, predict_category=request.get("predict_category", False))
+        preferred = preferences(artifacts, records, *pair, predict_category=predict_category)
         evaluation.recoveries = recover(preferred, records, *pair, strong_share=strong_share, seed=seed)
     return Judgement(evaluation, verdicts(evaluation), policies, keeps or (), records)

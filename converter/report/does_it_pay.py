@@ -1,5 +1,7 @@
 """The section on what artifacts are worth: verdicts, the frontier, categories, operating points."""
 
+from collections.abc import Iterator
+
 from modelpick.runtime.decision.operating_points import Estimate as Recorded
 from modelpick.runtime.decision.outcomes import OUTCOMES, PRICES
 
@@ -49,7 +51,8 @@ def does_it_pay(facts: Facts) -> Section | None:
     ]
     policies = _policies(facts.worth)
     plot = frontier_plot(evaluation, policies)
-    tables = [_verdicts(facts.worth), *([policies] if plot is None else []), _slices(facts.worth), *tables]
+    tables = [_verdicts(facts.worth), *([policies] if plot is None else []), _slices(facts.worth)]
+    tables += [*_calibrated(facts.worth), *([points] if recorded else [])]
     return Section("Does it pay", words, [] if plot is None else [plot], tables)
 
 
@@ -93,3 +96,39 @@ def _slices(worth: Worth) -> Table:
         for category, slice_ in categories.items()
     ]
     return Table("Quality by category", ("category", "queries", *map(_named, shown)), rows)
+
+
+def _calibrated(worth: Worth) -> Iterator[Table]:
+    """Make the tables of predicted quality beside recorded quality."""
+    found = worth.evaluation.calibrations
+    if not found:
+        return
+    rows: list[list[Cell]] = [
+        [
+            one.name,
+            of.of,
+            count(of.answers),
+            change(of.excess),
+            number(of.error, ".3f"),
+            number(of.by_chance, ".3f"),
+            interval(of.brier, ".3f"),
+        ]
+        for one in found
+        for of in (one.all, one.highest, *one.categories)
+    ]
+    columns = (
+        "artifact",
+        "answers of",
+        "answers",
+        "predicted - recorded",
+        "calibration error",
+        "by chance",
+        "Brier score",
+    )
+    yield Table("Predicted quality, compared with the recorded one", columns, rows)
+    rows = [
+        [one.name, number(part.predicted, ".3f"), interval(part.recorded, ".3f"), count(part.answers)]
+        for one in found
+        for part in one.all.bins
+    ]
+    yield Table("Reliability", ("artifact", "predicted quality", "recorded quality", "answers"), rows, is_long=True)

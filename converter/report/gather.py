@@ -20,6 +20,7 @@ from modelpick.runtime.search.distances import directions
 from ..algorithms import TABLE
 from ..algorithms.base import Estimator
 from ..artifact.restore import stored_points
+from ..evaluation.calibration import calibrations
 from ..evaluation.drift import drift
 from ..evaluation.evaluate import evaluate_policies
 from ..evaluation.policies import Policy, artifact_policies, labels
@@ -231,6 +232,7 @@ def _worth(
         policies += artifact_policies(one.path, records, label=label, keeps=request.keeps or None)
     evaluation = evaluate_policies(policies, records, seed=request.seed)
     evaluation.seen = seen
+    evaluation.calibrations = calibrations({label: one.path for label, one in labelled}, records, seed=request.seed)
     return Worth(evaluation, verdicts(evaluation))
 
 

@@ -67,6 +67,13 @@ class Algorithm(Protocol):
         """Explain how the model for one query, in float64, is picked."""
 
 
+class Predictor(Algorithm, Protocol):
+    """An algorithm that predicts outcomes."""
+
+    def predict(self, queries: Queries) -> npt.NDArray[np.float64]:
+        """Predict the outcomes of each model's answer to queries in float64: (b, n_kinds, n_models)."""
+
+
 CANDIDATES: Final = frozenset({"candidates"})
 # A vote of qualities and speeds.
 VOTES: Final = CANDIDATES | {"quality_weight"}

@@ -48,6 +48,10 @@ class KernelRidge:
         """See `Algorithm`."""
         return self._pick(queries.vectors, preferences)
 
+    def predict(self, queries: Queries) -> npt.NDArray[np.float64]:
+        """See `Predictor`."""
+        return self._predicted(queries.vectors)
+
     def _pick(self, vectors: Vectors, preferences: Preferences) -> npt.NDArray[np.int64]:
         if not self._searches:
             return self._pick_exactly(vectors, preferences)

@@ -50,6 +50,10 @@ class KNNOutcomes:
         """See `Algorithm`."""
         return self._pick(self._nearest.set_many(queries), preferences)
 
+    def predict(self, queries: Queries) -> npt.NDArray[np.float64]:
+        """See `Predictor`."""
+        return self._predicted(self._nearest.set_many(queries))
+
     def _pick(self, rows: npt.NDArray[np.int64], preferences: Preferences) -> npt.NDArray[np.int64]:
         picks, _ = pick(self._predicted(rows), preferences, self._allowed(rows, preferences))
         return picks
