@@ -15,7 +15,7 @@ from ..request import Preferences
 from ..schema import Input, Output, Stored, Table
 from ..session import Subgraph
 from .base import PREDICTS, Artifact, Explanation, Row, Rows
-from .outcomes import explanation, is_close, is_proven, pick
+from .outcomes import clear_pick, explanation, is_close, is_proven, pick
 
 _SEARCH_OUTPUTS = (Output.PREDICTION, Output.PREDICTION_ERROR)
 _EXACT_OUTPUTS = (Output.OUTCOME,)
@@ -42,7 +42,11 @@ class KernelRidge:
 
     def pick_one(self, query: Query, preferences: Preferences) -> int:
         """See `Algorithm`."""
-        return int(self._pick(query.vector, preferences)[0])
+        if not self._searches or preferences.at_least is not None:
+            return int(self._pick(query.vector, preferences)[0])
+        predicted, errors = self._run(_SEARCH_OUTPUTS, {Input.FEATURES: query.vector})
+        best = clear_pick(self._shaped(predicted), errors, preferences)
+        return int(self._pick_exactly(query.vector, preferences)[0]) if best is None else best
 
     def pick_many(self, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""

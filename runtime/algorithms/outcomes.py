@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..decision.good_enough import cheapest_of, is_certain, reaching
-from ..decision.objective import choose, effective, utilities, utility_errors
+from ..decision.objective import choose, clear_choice, effective, utilities, utility_errors
 from ..decision.outcomes import COST, KINDS, QUALITY
 from ..decision.voting import CLOSE, are_close
 from ..request import Preferences
@@ -69,6 +69,21 @@ def is_proven(outcomes: Array, utility: Array, errors: Array, preferences: Prefe
         return proven
     certain, any_reaches = _certain(outcomes, (errors[:, QUALITY], errors[:, COST]), preferences)
     return certain & (any_reaches | proven)
+
+
+def clear_pick(outcomes: Array, errors: Array, preferences: Preferences) -> int | None:
+    """Pick for one query, without ``at_least``, where `is_proven` holds; else None. It takes a fifth of the time.
+
+    Parameters
+    ----------
+    outcomes, errors
+        Float64, shapes (1, n_kinds, n_models) and (1, n_kinds).
+    preferences
+        Preferences of the call.
+    """
+    utility = utility_of(outcomes, preferences)[0]
+    bound = 2.0 * utility_errors(errors, preferences.objective).item()
+    return clear_choice(utility, bound, preferences.allowed)
 
 
 def is_close(outcomes: Array, utility: Array, preferences: Preferences) -> Proven:

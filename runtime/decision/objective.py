@@ -156,3 +156,22 @@ def choose(utility: Array, cost: Array, allowed: npt.NDArray[np.bool_] | None = 
         costs = np.nan_to_num(np.broadcast_to(cost, utility.shape)[rows], nan=0.0)
         best[rows] = np.where(tied[rows], costs, np.inf).argmin(axis=1)
     return best
+
+
+def clear_choice(utility: Array, bound: float, allowed: npt.NDArray[np.bool_] | None = None) -> int | None:
+    """Pick the highest utility of one query where it exceeds all others by more than a bound; else None.
+
+    Parameters
+    ----------
+    utility
+        Of each model, float64, shape (n_models,).
+    bound
+        Utilities that differ by less may be equal.
+    allowed
+        Which models may win, bool, shape (n_models,); all by default.
+    """
+    if allowed is not None:
+        utility = np.where(allowed, utility, -np.inf)
+    best = int(utility.argmax())
+    near = utility >= utility[best] - max(bound, TIE)
+    return best if np.count_nonzero(near) == 1 else None

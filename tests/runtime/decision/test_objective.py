@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelpick.runtime import FeatureError, Objective
-from modelpick.runtime.decision.objective import choose, effective, floored, utilities, utility_errors
+from modelpick.runtime.decision.objective import choose, clear_choice, effective, floored, utilities, utility_errors
 from modelpick.runtime.decision.outcomes import KINDS, OUTCOMES, PRICES
 
 WEIGHT = st.floats(0, 1e3)
@@ -71,3 +71,14 @@ def test_of_equal_utilities_the_cheaper_wins_then_the_first():
     assert choose(utility, np.array([[2.0, 1.0, 1.0, 0.0]])).tolist() == [1]
     assert choose(utility, np.full((1, MODELS), np.nan)).tolist() == [0]
     assert choose(utility, np.zeros((1, MODELS)), np.array([False, False, True, True])).tolist() == [2]
+
+
+@given(st.lists(st.sampled_from([0.0, 0.5, 0.75, 1.0]), min_size=1, max_size=MODELS), st.sampled_from([0.0, 0.3]))
+def test_a_choice_is_clear_where_no_other_is_within_the_bound(values, bound):
+    utility, may = np.array(values), np.arange(len(values)) != 1
+    for allowed in (None, may):
+        left = [value for place, value in enumerate(values) if allowed is None or allowed[place]]
+        best = clear_choice(utility, bound, allowed)
+        assert (best is not None) == (sum(value >= max(left) - bound for value in left) == 1)
+        if best is not None:
+            assert [best] == choose(utility[None], np.zeros((1, len(values))), allowed).tolist()
