@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .deciding import Decision
 from .errors import one_line
 
 
@@ -39,6 +40,9 @@ class Selection:
     """The model picked for each query; `UNKNOWN` where the only candidate is no model of the artifact."""
     seconds: float
     """Duration of the call."""
+    decisions: tuple[Decision, ...] = ()
+    """The decision on each query, where `Selector.decide` or a similar method picked. A name in it may be any text of
+    any user where the only candidate is no model of the artifact."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,11 @@ _F = TypeVar("_F", bound=Callable[..., object])
 _GIVEN = tuple(kind.given for kind in PRICES)
 # How alike a keyword and a known one must be, from 0 to 1, for the keyword to be taken for a misspelling.
 ALIKE = 0.4
-# The weights of an objective are often passed as keywords.
-_ELSEWHERE = {kind.weight: f"objective=Objective({kind.weight}=...)" for kind in PRICES}
+# Keywords of others: the weights of an objective are often passed as keywords.
+_ELSEWHERE = {
+    **{kind.weight: f"objective=Objective({kind.weight}=...)" for kind in PRICES},
+    **{name: f"decide(..., {name}=...)" for name in ("key", "explore", "margin")},
+}
 
 
 def spelled_out(function: _F) -> _F:

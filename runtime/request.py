@@ -147,6 +147,18 @@ class PreferenceChecks:
         self._check_outcomes(preferences)
         return preferences
 
+    def check_exploring(self, key: object, explore: object, margin: object) -> None:
+        """Check what `modelpick.runtime.Selector.decide` takes in addition."""
+        if key is not None and not isinstance(key, str):
+            raise FeatureError(f"key: expected a text, got {key!r:.100}")
+        if explore and _number(explore, most=1.0) is None:
+            raise FeatureError(f"explore: expected a number from 0 to 1, got {explore!r:.100}")
+        if margin is not None:
+            if _number(margin) is None:
+                raise FeatureError(f"margin: expected a number, 0 or more, got {margin!r:.100}")
+            if "objective" not in self._takes:
+                raise FeatureError(f"margin: expected an algorithm that takes it, {self._takers('objective')}")
+
     def _check_outcomes(self, preferences: Preferences) -> None:
         """Refuse to count an outcome that is neither predicted nor given."""
         counting = [("objective", name) for name, _ in preferences.objective.weights]

@@ -1,10 +1,12 @@
 """Selector: loads an artifact and picks the language model for a query embedding."""
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from copy import copy
+from functools import partial
 from math import isnan
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any, NamedTuple, Self, Unpack, cast
 
 import numpy as np
@@ -15,6 +17,8 @@ from .algorithms.base import Algorithm, Predictor
 from .artifact.metadata import Metadata
 from .artifact.requirements import Requirements
 from .artifact.seal import check_seal, read_sealed
+from .deciding import Decision, Predicted, Prediction, new_id
+from .decision.exploring import draw
 from .decision.operating_points import OperatingPoint
 from .decision.outcomes import KINDS
 from .errors import ArtifactError, FeatureError, ModelpickError
@@ -123,9 +127,11 @@ class Selector:
         self._chunk = max(CHUNK_QUERIES, CHUNK_VALUES // self._metadata.values_per_query)
         anyone = self._preferences.default._replace(allowed=None, order=None, only=None)
         try:
-            self._explained(Query(np.zeros((1, self.n_features_in_)), 0.0), anyone)
+            found = self._explained(algorithm, Query(np.zeros((1, self.n_features_in_)), 0.0), anyone)
         except Exception as cause:  # an artifact that does not hold what its metadata say fails in any way
             raise cannot_run(source.name, cause) from None
+        # A model without a classifier or cluster has no score: no query can be answered by it.
+        self._pickable = tuple(found["scores"])
 
     @property
     def algorithm(self) -> str:
@@ -190,16 +196,19 @@ class Selector:
         """
         start = perf_counter() if self._observer else 0.0
         preferences = self._preferences.check(request)
-        query = self._queries.one(features, request, may_be_single=True)
-        algorithm, model = self._opened(), preferences.only
-        if model is None:
-            try:
-                model = self._metadata.model_names[algorithm.pick_one(query, preferences)]
-            except Exception as cause:
-                raise self._failure(cause) from None
+        model = self._picked(self._queries.one(features, request, may_be_single=True), preferences)
         if self._observer:
             self._tell(self._observer, (model,), preferences, start)
         return model
+
+    def _picked(self, query: Query, preferences: Preferences) -> str:
+        algorithm = self._algorithm or self._opened()
+        if preferences.only is not None:
+            return preferences.only
+        try:
+            return self._metadata.model_names[algorithm.pick_one(query, preferences)]
+        except Exception as cause:
+            raise self._failure(cause) from None
 
     @spelled_out
     async def aselect(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> str:
@@ -219,7 +228,14 @@ class Selector:
         """
         preferences = self._preferences.check(request)
         vectors = self._queries.batch(matrix, request)
-        algorithm, start = self._opened(), perf_counter()
+        start = perf_counter()
+        picked = self._picked_batch(vectors, preferences)
+        if self._observer:
+            self._tell(self._observer, tuple(picked), preferences, start)
+        return picked
+
+    def _picked_batch(self, vectors: npt.NDArray[Any], preferences: Preferences) -> list[str]:
+        algorithm = self._opened()
         picked: list[str] = []
         for first in range(0, len(vectors), self._chunk):
             queries = self._queries.many(vectors[first : first + self._chunk], first)
@@ -234,15 +250,146 @@ class Selector:
                 picked += self._names[picks].tolist()
             except Exception as cause:
                 raise self._failure(cause) from None
-        if self._observer:
-            self._tell(self._observer, tuple(picked), preferences, start)
         return picked
 
-    def _tell(self, observer: Observer, picked: tuple[str, ...], preferences: Preferences, start: float) -> None:
+    @spelled_out
+    def decide(
+        self,
+        features: npt.ArrayLike | None = None,
+        *,
+        key: str | None = None,
+        explore: float = 0.0,
+        margin: float | None = None,
+        **request: Unpack[Request],
+    ) -> Decision:
+        """Pick the model for one query as `select` does, or explore, and return what learning from it needs.
+
+        With the probability ``explore`` another candidate is drawn, each with equal probability. The propensity that the
+        decision states is exact, so that its outcome can be judged later.
+
+        Parameters
+        ----------
+        features
+            See `select`.
+        key
+            What the draw is hashed from, such as the name of a conversation: equal keys draw the same, in this process
+            or another. Without a key, each decision draws by its own id.
+        explore
+            Probability of exploring, from 0 to 1.
+        margin
+            Candidates are drawn only if their predicted utility is at most this much below that of the pick. By default
+            all candidates may be drawn. A margin needs the predictions at once, which takes the time of `explain`.
+        **request
+            See `select`.
+
+        Raises
+        ------
+        FeatureError
+            See `select`; and when ``explore`` is not a probability, the margin is negative, or the algorithm predicts
+            no utilities to which a margin applies.
+        ArtifactError
+            When the selector is closed.
+        """
+        start = perf_counter() if self._observer else 0.0
+        preferences = self._preferences.check(request)
+        self._preferences.check_exploring(key, explore, margin)
+        query = self._queries.one(features, request, may_be_single=True)
+        decision = self._decided(query.vector[0], self._picked(query, preferences), preferences, key, explore, margin)
+        if self._observer:
+            self._tell(self._observer, (decision.model,), preferences, start, (decision,))
+        return decision
+
+    @spelled_out
+    async def adecide(
+        self,
+        features: npt.ArrayLike | None = None,
+        *,
+        key: str | None = None,
+        explore: float = 0.0,
+        margin: float | None = None,
+        **request: Unpack[Request],
+    ) -> Decision:
+        """Decide in a thread, without blocking the event loop; see `decide` and `aselect`."""
+        import asyncio  # takes as long as all other imports here
+
+        return await asyncio.to_thread(self.decide, features, key=key, explore=explore, margin=margin, **request)
+
+    @spelled_out
+    def decide_batch(
+        self,
+        matrix: npt.ArrayLike | None = None,
+        *,
+        keys: Sequence[str | None] | None = None,
+        explore: float = 0.0,
+        margin: float | None = None,
+        **request: Unpack[BatchRequest],
+    ) -> list[Decision]:
+        """Decide on each row of ``matrix``, shape (b, d); see `decide`, and `select_batch` for other arguments.
+
+        ``keys`` has a key for each row; a row without a key draws by the id of its decision.
+        """
+        preferences = self._preferences.check(request)
+        vectors, start = self._queries.batch(matrix, request), perf_counter()
+        keys = [None] * len(vectors) if keys is None else keys
+        if isinstance(keys, str) or len(keys) != len(vectors):
+            raise FeatureError(f"keys: expected {len(vectors)}, one for each query, got {len(keys)}")
+        for key in keys:
+            self._preferences.check_exploring(key, explore, margin)
+        picked = self._picked_batch(vectors, preferences)
+        decisions = [
+            self._decided(vector, model, preferences, key, explore, margin)
+            for vector, model, key in zip(vectors, picked, keys, strict=True)
+        ]
+        if self._observer:
+            models = tuple(decision.model for decision in decisions)
+            self._tell(self._observer, models, preferences, start, tuple(decisions))
+        return decisions
+
+    def _decided(
+        self,
+        vector: npt.NDArray[Any],
+        default: str,
+        preferences: Preferences,
+        key: str | None,
+        explore: float,
+        margin: float | None,
+    ) -> Decision:
+        """Return the decision on a query whose pick is known."""
+        # The caller may change the vector before the predictions are asked for.
+        prediction = Prediction(partial(self._predicted, self._opened(), vector.copy(), preferences))
+        decision_id, model, propensity = new_id(), default, 1.0
+        if explore:
+            candidates = self._candidates(preferences)
+            if margin is not None:
+                utility = prediction().utility
+                candidates = [name for name in candidates if utility[name] >= utility[default] - margin]
+            model, propensity = draw(candidates, default, explore, decision_id if key is None else key)
+        return Decision(model, default, propensity, decision_id, time(), key, self._metadata.source_sha256, prediction)
+
+    def _candidates(self, preferences: Preferences) -> Sequence[str]:
+        """Return the models that may be drawn."""
+        if preferences.only is not None:
+            return (preferences.only,)
+        if preferences.order is None:
+            return self._pickable
+        return [name for name in map(self.model_names.__getitem__, preferences.order) if name in self._pickable]
+
+    def _predicted(self, algorithm: Algorithm, vector: npt.NDArray[Any], preferences: Preferences) -> Predicted:
+        explained = {} if preferences.order == () else self._explained(algorithm, self._queries.one(vector, {}), preferences)
+        return Predicted(explained["outcomes"], explained["scores"]) if "outcomes" in explained else Predicted({}, {})
+
+    def _tell(
+        self,
+        observer: Observer,
+        picked: tuple[str, ...],
+        preferences: Preferences,
+        start: float,
+        decisions: tuple[Decision, ...] = (),
+    ) -> None:
         """Tell the observer what was picked. A name that the artifact does not know may be any text of any user."""
         seconds = perf_counter() - start
         models = picked if preferences.order != () else (UNKNOWN,) * len(picked)
-        notify(observer, Selection(self._name, models, seconds))
+        notify(observer, Selection(self._name, models, seconds, decisions))
 
     @spelled_out
     def scores(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> dict[str, float]:
@@ -281,11 +428,11 @@ class Selector:
         query = self._queries.one(features, request)
         if preferences.only is not None and not preferences.order:
             raise FeatureError(f"candidates: expected one that the artifact knows, got {preferences.only!r}")
-        return self._explained(query, preferences)
+        return self._explained(self._opened(), query, preferences)
 
-    def _explained(self, query: Query, preferences: Preferences) -> dict[str, Any]:
+    def _explained(self, algorithm: Algorithm, query: Query, preferences: Preferences) -> dict[str, Any]:
         try:
-            explanation = self._opened().explain(query, preferences)
+            explanation = algorithm.explain(query, preferences)
         except Exception as cause:
             raise self._failure(cause) from None
         scores = dict(zip(self.model_names, explanation.scores.tolist(), strict=True))

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = {
     "runtime": [
         {"decision", "errors", "schema"},
-        {"artifact", "events", "features", "keywords", "notebook", "session"},
+        {"artifact", "deciding", "events", "features", "keywords", "notebook", "session"},
         {"queries"},
         {"request"},
         {"search"},

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import FeatureError
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 
 class Draw(NamedTuple):
@@ -42,13 +45,26 @@ def draw(candidates: Sequence[str], best: str, explore: float, key: str) -> Draw
         raise FeatureError(f"explore: expected a number from 0 to 1, got {explore!r}")
     if best not in candidates:
         raise FeatureError(f"expected the best among the candidates, got {best!r}")
-    others = [name for name in candidates if name != best]
-    if not others or _uniform(key) >= explore:
-        return Draw(best, 1.0 - explore if others else 1.0)
-    return Draw(max(others, key=lambda name: (_uniform(f"{key}\0{name}"), name)), explore / len(others))
+    n_others = len(candidates) - 1
+    if not n_others:
+        return Draw(best, 1.0)
+    hashed = sha256(_encoded(key))
+    if _uniform(hashed) >= explore:
+        return Draw(best, 1.0 - explore)
+    hashed.update(b"\0")
+
+    def place(name: str) -> tuple[float, str]:
+        of_both = hashed.copy()
+        of_both.update(_encoded(name))
+        return _uniform(of_both), name
+
+    return Draw(max((name for name in candidates if name != best), key=place), explore / n_others)
 
 
-def _uniform(text: str) -> float:
-    """Return a number from 0 to 1, exclusive, from the SHA-256 of a key."""
-    digest = sha256(text.encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:6]) / 2**48
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _uniform(hashed: "_Hash") -> float:
+    """Return a number from 0 to 1, exclusive, from a hash."""
+    return int.from_bytes(hashed.digest()[:6]) / 2**48

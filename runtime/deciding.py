@@ -1,0 +1,136 @@
+"""A decision: the model that `Selector.decide` picked for a query, with all that learning from its outcome needs."""
+
+import os
+from collections.abc import Callable, Mapping
+from itertools import count
+from time import time_ns
+from typing import Any, NamedTuple
+
+# Decisions that one process counts before it begins again: ids have one length.
+_COUNTED = 2**32
+
+
+class Ids:
+    """Makes ids of 32 hexadecimal digits, no id twice: the time, a random number of this maker, and a count from 0.
+
+    Ids sort by their times. The count shows a reader of a maker's ids which ones are missing. Any number of threads may
+    call it.
+    """
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Take another random number, as a forked process must."""
+        self.maker = os.urandom(4).hex()
+        self._count = count()
+
+    def __call__(self) -> str:
+        """Make an id."""
+        return f"{time_ns():016x}{self.maker}{next(self._count) % _COUNTED:08x}"
+
+
+class Predicted(NamedTuple):
+    """Predictions for a query."""
+
+    outcomes: Mapping[str, Mapping[str, float]]
+    """Model -> kind of outcome -> prediction; empty where the algorithm predicts none."""
+    utility: Mapping[str, float]
+    """Candidate -> predicted utility by the objective; empty where the algorithm predicts no outcomes."""
+
+
+class Prediction:
+    """Predictions that are computed when they are first asked for.
+
+    Parameters
+    ----------
+    predict
+        Computes them.
+    """
+
+    __slots__ = ("_predict", "_predicted")
+
+    def __init__(self, predict: Callable[[], Predicted]) -> None:
+        self._predict: Callable[[], Predicted] | None = predict
+        self._predicted = Predicted({}, {})
+
+    def __call__(self) -> Predicted:
+        """Return the predictions."""
+        predict = self._predict
+        if predict is not None:
+            self._predicted, self._predict = predict(), None
+        return self._predicted
+
+    def __eq__(self, other: object) -> bool:
+        return self() == other() if isinstance(other, Prediction) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _predicted, (self(),)
+
+
+def _predicted(known: Predicted) -> Prediction:
+    return Prediction(lambda: known)
+
+
+class Decision(NamedTuple):
+    """A model that was picked for a query, or drawn among the candidates.
+
+    Outcomes and utilities are computed when they are first asked for, in about the time of `Selector.explain`. Until
+    then the decision holds a copy of the query.
+    """
+
+    model: str
+    """The model to ask."""
+    default: str
+    """The pick without exploring."""
+    propensity: float
+    """Probability, over keys, with which the model is drawn; 1 without exploring."""
+    decision_id: str
+    """32 hexadecimal digits, unique; ids sort by time."""
+    timestamp: float
+    """Seconds since 1970."""
+    key: str | None
+    """The caller's key."""
+    artifact: str
+    """SHA-256 of the JSON model that the artifact was converted from."""
+    prediction: Prediction
+    """Computes the outcomes and utilities."""
+
+    @property
+    def outcomes(self) -> Mapping[str, Mapping[str, float]]:
+        """Model -> kind of outcome -> prediction; empty where the algorithm predicts none."""
+        return self.prediction().outcomes
+
+    @property
+    def utility(self) -> Mapping[str, float]:
+        """Candidate -> predicted utility by the objective; empty where the algorithm predicts no outcomes."""
+        return self.prediction().utility
+
+    @property
+    def explored(self) -> bool:
+        """Whether another model than the default was drawn."""
+        return self.model != self.default
+
+    def as_record(self) -> dict[str, Any]:
+        """Return the fields of a benchmark record that are known of a decision: the query and outcomes are missing."""
+        record = {
+            "decision_id": self.decision_id,
+            "timestamp": self.timestamp,
+            "model_name": self.model,
+            "default": self.default,
+            "propensity": self.propensity,
+            "policy": self.artifact,
+        }
+        return record if self.key is None else record | {"session": self.key}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return `as_record` and the predictions, which can be written as JSON."""
+        return self.as_record() | self.prediction()._asdict()
+
+
+new_id = Ids()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=new_id.renew)
