@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from .artifact.metadata import Metadata
 from .artifact.requirements import Requirements
+from .deciding import Decision, Exploring
 from .decision.objective import Objective
 from .decision.operating_points import OperatingPoint
 from .errors import ArtifactError, DocumentError, FeatureError, ModelpickError
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
 __all__ = [
     "ArtifactError",
     "BatchingSelector",
+    "Decision",
     "DocumentError",
     "Drift",
     "DriftMonitor",
+    "Exploring",
     "FeatureBuilder",
     "FeatureError",
     "Metadata",

@@ -30,6 +30,15 @@ class Ids:
         return f"{time_ns():016x}{self.maker}{next(self._count) % _COUNTED:08x}"
 
 
+class Exploring(NamedTuple):
+    """How the rows of a file or a dataset are decided on, see `modelpick.runtime.Selector.decide`."""
+
+    explore: float = 0.0
+    margin: float | None = None
+    key: str | None = None
+    """Name of the field or column that holds the key of each row."""
+
+
 class Predicted(NamedTuple):
     """Predictions for a query."""
 

@@ -264,8 +264,8 @@ class Selector:
     ) -> Decision:
         """Pick the model for one query as `select` does, or explore, and return what learning from it needs.
 
-        With the probability ``explore`` another candidate is drawn, each with equal probability. The propensity that the
-        decision states is exact, so that its outcome can be judged later.
+        With the probability ``explore`` another candidate is drawn, each with equal probability. The propensity in the
+        decision is exact: it is what an estimate from logs weighs the outcome by.
 
         Parameters
         ----------
@@ -292,7 +292,7 @@ class Selector:
         """
         start = perf_counter() if self._observer else 0.0
         preferences = self._preferences.check(request)
-        self._preferences.check_exploring(key, explore, margin)
+        self.check_exploring(key, explore, margin)
         query = self._queries.one(features, request, may_be_single=True)
         decision = self._decided(query.vector[0], self._picked(query, preferences), preferences, key, explore, margin)
         if self._observer:
@@ -334,7 +334,7 @@ class Selector:
         if isinstance(keys, str) or len(keys) != len(vectors):
             raise FeatureError(f"keys: expected {len(vectors)}, one for each query, got {len(keys)}")
         for key in keys:
-            self._preferences.check_exploring(key, explore, margin)
+            self.check_exploring(key, explore, margin)
         picked = self._picked_batch(vectors, preferences)
         decisions = [
             self._decided(vector, model, preferences, key, explore, margin)
@@ -344,6 +344,10 @@ class Selector:
             models = tuple(decision.model for decision in decisions)
             self._tell(self._observer, models, preferences, start, tuple(decisions))
         return decisions
+
+    def check_exploring(self, key: str | None, explore: float, margin: float | None) -> None:
+        """Check the keywords of `decide` that are not those of `select`, with its errors."""
+        self._preferences.check_exploring(key, explore, margin)
 
     def _decided(
         self,
@@ -375,7 +379,9 @@ class Selector:
         return [name for name in map(self.model_names.__getitem__, preferences.order) if name in self._pickable]
 
     def _predicted(self, algorithm: Algorithm, vector: npt.NDArray[Any], preferences: Preferences) -> Predicted:
-        explained = {} if preferences.order == () else self._explained(algorithm, self._queries.one(vector, {}), preferences)
+        explained = (
+            {} if preferences.order == () else self._explained(algorithm, self._queries.one(vector, {}), preferences)
+        )
         return Predicted(explained["outcomes"], explained["scores"]) if "outcomes" in explained else Predicted({}, {})
 
     def _tell(

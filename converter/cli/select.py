@@ -4,19 +4,21 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from modelpick.runtime import FeatureError, ModelpickError, Objective, Selector
+from modelpick.runtime.deciding import Exploring
 from modelpick.runtime.request import Given
 from modelpick.runtime.text import TextSelector
-from modelpick.runtime.text.messages import Which
+from modelpick.runtime.text.messages import Which, text_of
 
 from ..files.bulk import select_file
 from ..files.io import STDIN
-from ..files.queries import FEATURES, Query, ask, parse_prompt, parse_query, read_queries
+from ..files.queries import FEATURES, Query, ask, keyed, parse_prompt, parse_query, read_queries
 from .console import emit, note, progress
 from .names import looks_like_a_path, to_read, to_write
 from .options import WEIGHTS, Artifact, AsJson, EncoderFile, expanded
@@ -27,6 +29,18 @@ OPTIONS = {
     "keep": "--keep",
     "at_least": "--at-least",
     "evidence": "--evidence",
+    "explore": "--explore",
+    "margin": "--margin",
+}
+EXPLORING: dict[str, Any] = {
+    "explore": Annotated[float, typer.Option(help="With --decide, probability of drawing another candidate.")],
+    "margin": Annotated[
+        float | None,
+        typer.Option(help="With --decide, draw only candidates of at most this much less predicted utility."),
+    ],
+    "key": Annotated[
+        str | None, typer.Option(help="With --decide, name of the field of queries by whose hash is drawn.")
+    ],
 }
 
 
@@ -68,8 +82,12 @@ def select(
         float | None,
         typer.Option(help="Pick the cheapest model whose predicted quality reaches this number, else the best."),
     ] = None,
+    decide: Annotated[
+        bool, typer.Option("--decide", help="Write decisions: each pick with its propensity, JSON lines or --output.")
+    ] = False,
     *,
     objective: Annotated[Objective, WEIGHTS],
+    exploring: Annotated[Exploring, EXPLORING],
     evidence: Annotated[
         float | None,
         typer.Option(help="Standard errors by which a model must exceed the default model, for KNN by queries."),
@@ -80,24 +98,46 @@ def select(
     A query is a JSON array of numbers, or an object with features, or with embedding and category; with --encoder, a
     string, or an object with query or messages, and perhaps category. With --input and --output, a file of any size is
     answered; when run again, the command continues where it was interrupted. Exit code 1 where rows were bad.
+
+    Decisions and their later outcomes are joined by `modelpick records DECISIONS --outcomes OUTCOMES`.
     """
+    if not decide and exploring != Exploring():
+        raise ModelpickError("--explore, --margin and --key: expected them with --decide")
     weighed = None if objective == Objective() else objective
     given = Given(objective=weighed, keep=keep, at_least=at_least, evidence=evidence)
     if source is not None and target is not None:
         with _options_named(), progress("Picking", "rows") as done:
             found = select_file(
-                artifact, source, target, column=column, done=done, given=given, encoder=encoder, message=message
+                artifact,
+                source,
+                target,
+                column=column,
+                done=done,
+                given=given,
+                encoder=encoder,
+                message=message,
+                exploring=exploring if decide else None,
             )
         note(f"{found.rows} rows, {found.bad} bad, {found.resumed} from an earlier run")
         sys.exit(1 if found.bad else 0)
     if source is not None or target is not None:
         raise ModelpickError("expected --input and --output together")
     with _loaded(artifact, encoder, message, given) as selector:
-        for query in _queries(queries, prompt, category, selector):
-            if as_json:
+        for query in _queries(queries, prompt, category, selector, exploring.key):
+            if decide:
+                emit(json.dumps(_decided(selector, exploring, query, message), ensure_ascii=False))
+            elif as_json:
                 emit(json.dumps(ask(selector.explain, query), ensure_ascii=False))
             else:
                 emit(ask(selector.select, query))
+
+
+def _decided(selector: Selector | TextSelector, exploring: Exploring, query: Query, message: Which) -> dict[str, Any]:
+    with _options_named():
+        selector.check_exploring(query.key, exploring.explore, exploring.margin)
+    decide = partial(selector.decide, key=query.key, explore=exploring.explore, margin=exploring.margin)
+    prompt = {} if query.prompt is None else {"query": text_of(query.prompt, message)}
+    return prompt | ask(decide, query).as_dict()
 
 
 def _loaded(artifact: Path, encoder: Path | None, message: Which, given: Given) -> Selector | TextSelector:
@@ -120,7 +160,11 @@ def _options_named() -> Iterator[None]:
 
 
 def _queries(
-    given: str | None, prompt: str | None, category: str | None, selector: Selector | TextSelector
+    given: str | None,
+    prompt: str | None,
+    category: str | None,
+    selector: Selector | TextSelector,
+    key: str | None,
 ) -> Iterable[Query]:
     """Read a file or standard input, or take a prompt."""
     is_text = isinstance(selector, TextSelector)
@@ -137,7 +181,10 @@ def _queries(
     if prompt is None:
         if category is not None:
             raise ModelpickError("--category: expected it with one prompt; files of queries hold their own")
-        return read_queries(None if given is None else to_read(given), parse_prompt if is_text else parse_query)
+        parse = parse_prompt if is_text else parse_query
+        return read_queries(None if given is None else to_read(given), keyed(parse, key) if key else parse)
+    if key is not None:
+        raise ModelpickError("--key: expected it with a file of queries, whose field it names")
     if given is not None:
         raise ModelpickError("--prompt: expected it without a file of queries")
     if category is not None and isinstance(selector, TextSelector) and not selector.takes_category:

@@ -5,7 +5,7 @@ existing parts, if neither artifact nor source has changed. The last step joins 
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from itertools import islice
@@ -18,15 +18,16 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from modelpick.runtime import ArtifactError, FeatureError, ModelpickError, Selector
+from modelpick.runtime.deciding import Decision, Exploring
 from modelpick.runtime.errors import first_line
 from modelpick.runtime.request import Given
 from modelpick.runtime.text import Encoder, TextSelector
-from modelpick.runtime.text.messages import Which
+from modelpick.runtime.text.messages import Which, text_of
 
 from .io import check_distinct, new_file, open_bytes, read_bytes, reason, resolved
 from .parquet import PARQUET, ParquetWriter, as_matrix, as_objects, read_columns
 from .parts import Parts, open_parts
-from .queries import FEATURES, PROMPTS, Parse, Query, parse_file, parse_prompt, parse_query
+from .queries import FEATURES, PROMPTS, Parse, Query, keyed, parse_file, parse_prompt, parse_query
 
 CHUNK = 8_192
 NPY = b"\x93NUMPY"
@@ -45,8 +46,36 @@ class Pick(Struct, omit_defaults=True):
     error: str | None = None
 
 
-_PICK = msgspec.json.Decoder(Pick)
-Writer = Callable[[IO[bytes]], AbstractContextManager[Callable[[list[Pick]], None]]]
+class Decided(Struct, omit_defaults=True):
+    """The decision on a row, as `modelpick.runtime.deciding.Decision.as_record` has it, or the error of the row."""
+
+    row: int
+    model_name: str | None
+    error: str | None = None
+    query: str | None = None
+    """The prompt, if the row has one."""
+    decision_id: str | None = None
+    timestamp: float | None = None
+    default: str | None = None
+    propensity: float | None = None
+    policy: str | None = None
+    session: str | None = None
+
+
+class _Kind(NamedTuple):
+    """A kind of answers."""
+
+    row: type[Pick | Decided]
+    columns: Mapping[str, str]
+    """Its fields, with the types of their columns in Parquet."""
+
+
+_COLUMNS = {"row": "int64", "timestamp": "float64", "propensity": "float64"}
+_PICKS, _DECISIONS = (
+    _Kind(row, {name: _COLUMNS.get(name, "string") for name in row.__struct_fields__}) for row in (Pick, Decided)
+)
+Answers = Sequence[Pick | Decided]
+Writer = Callable[[IO[bytes], Mapping[str, str]], AbstractContextManager[Callable[[Any], None]]]
 
 
 class _Form(NamedTuple):
@@ -57,6 +86,10 @@ class _Form(NamedTuple):
     parse: Parse
     features: str | None = None
     """Column that alone is a query."""
+
+    def keyed(self, key: str | None) -> "_Form":
+        """Return the form with a key in each row."""
+        return self if key is None else _Form((*self.columns, key), keyed(self.parse, key))
 
 
 _PROMPTS = _Form(PROMPTS, parse_prompt)
@@ -86,8 +119,9 @@ def select_file(
     given: Given | None = None,
     encoder: Path | None = None,
     message: Which = "last_user",
+    exploring: Exploring | None = None,
 ) -> Outcome:
-    """Pick the model for each row of a file.
+    """Pick the model for each row of a file, or decide on each row.
 
     Parameters
     ----------
@@ -113,9 +147,13 @@ def select_file(
         Path of an encoder, where rows are prompts.
     message
         Which of ``messages`` count, see `modelpick.runtime.text.messages.prompt_of`.
+    exploring
+        How to decide; the target then has a row of `Decided` for each row. None to pick.
 
     Raises
     ------
+    FeatureError
+        When a preference is invalid.
     ModelpickError
         When a file cannot be read or written, or is of another kind.
     """
@@ -131,10 +169,11 @@ def select_file(
     _, data = read_bytes(artifact, ModelpickError)
     status, prompts = source.stat(), None if encoder is None else Encoder.load(encoder)
     form = _features(column) if prompts is None else _PROMPTS
+    kind = _PICKS if exploring is None else _DECISIONS
     times = [status.st_mtime_ns, status.st_ctime_ns]
     identity = [str(source.resolve()), status.st_size, status.st_ino, *times]
     read_by = [prompts.digest, message] if prompts else []
-    made_of = [hashlib.sha256(data).hexdigest(), read_by, identity, column, chunk, repr(given or {})]
+    made_of = [hashlib.sha256(data).hexdigest(), read_by, identity, column, chunk, repr(given or {}), repr(exploring)]
     folder = final.with_name(f".{final.name}.modelpick-parts")
     rows = resumed = 0
     try:
@@ -142,15 +181,19 @@ def select_file(
             _loaded(artifact, data, prompts, message, given or {}) as selector,
             open_parts(folder, msgspec.json.encode(made_of)) as parts,
         ):
+            if exploring is not None:
+                selector.check_exploring(None, exploring.explore, exploring.margin)
+            answers = partial(_answers, selector, exploring, message)
+            form = form.keyed(exploring.key if exploring else None)
             for number, (values, total) in enumerate(read(source, form, chunk)):
                 if parts.get(number) is None:
-                    picks = _picks(selector, values, rows)
-                    parts.put(number, b"".join(msgspec.json.encode(pick) + b"\n" for pick in picks))
+                    made = answers(values, rows)
+                    parts.put(number, b"".join(msgspec.json.encode(row) + b"\n" for row in made))
                 else:
                     resumed += len(values)
                 rows += len(values)
                 done(rows, total)
-            bad = _join(parts, rows, final, _WRITERS[suffix])
+            bad = _join(parts, rows, final, _WRITERS[suffix], kind)
             parts.clear()
     except OSError as cause:
         raise ModelpickError(f"{target}: cannot be written: {reason(cause)}") from None
@@ -169,31 +212,57 @@ def _loaded(
         raise ArtifactError(str(error).replace("<bytes>", str(artifact), 1)) from None
 
 
-def _picks(selector: Selector | TextSelector, values: Rows, first: int) -> list[Pick]:
-    """Pick for all rows at once, or, where that is refused, row by row."""
+def _answers(
+    selector: Selector | TextSelector, exploring: Exploring | None, message: Which, values: Rows, first: int
+) -> Answers:
+    """Answer all rows at once, or, where that is refused, row by row."""
+    queries = [Query("", row) for row in values] if isinstance(values, np.ndarray) else values
     try:
-        models = _batch(selector, values)
+        found: Sequence[Any] = _batch(selector, exploring, values)
     except FeatureError:
-        queries = [Query("", row) for row in values] if isinstance(values, np.ndarray) else values
-        return [_pick(selector, query, row) for row, query in enumerate(queries, first)]
-    return [Pick(first + place, model) for place, model in enumerate(models)]
+        found = [_one(selector, exploring, query) for query in queries]
+    if exploring is None:
+        return [_pick(row, answer) for row, answer in enumerate(found, first)]
+    return [
+        _decided(row, answer, query, message)
+        for row, (answer, query) in enumerate(zip(found, queries, strict=True), first)
+    ]
 
 
-def _batch(selector: Selector | TextSelector, values: Rows) -> list[str]:
-    """Pick for a matrix, or for prompts that are all valid; raises `FeatureError` for anything else."""
+def _batch(selector: Selector | TextSelector, exploring: Exploring | None, values: Rows) -> Sequence[str | Decision]:
+    """Answer a matrix, or prompts that are all valid; raises `FeatureError` for anything else."""
+    queries = [query for query in values if isinstance(query, Query)]
+    many: Callable[..., Sequence[str | Decision]] = selector.select_batch
+    if exploring is not None:
+        keys = [query.key for query in queries] or None
+        many = partial(selector.decide_batch, keys=keys, explore=exploring.explore, margin=exploring.margin)
     if isinstance(values, np.ndarray) and isinstance(selector, Selector):
-        return selector.select_batch(values)
-    prompts = [query.prompt for query in values if isinstance(query, Query) and query.prompt is not None]
+        return many(values)
+    prompts = [query.prompt for query in queries if query.prompt is not None]
     if isinstance(selector, Selector) or len(prompts) < len(values):
         raise FeatureError("expected prompts alone")
-    return selector.select_batch(prompts, [query.category for query in values if isinstance(query, Query)])
+    return many(prompts, [query.category for query in queries])
 
 
-def _pick(selector: Selector | TextSelector, query: Query, row: int) -> Pick:
+def _one(selector: Selector | TextSelector, exploring: Exploring | None, query: Query) -> str | Decision | FeatureError:
+    one: Callable[..., str | Decision] = selector.select
+    if exploring is not None:
+        one = partial(selector.decide, key=query.key, explore=exploring.explore, margin=exploring.margin)
     try:
-        return Pick(row, query.given_to(selector.select))
+        return query.given_to(one)
     except FeatureError as error:
-        return Pick(row, None, str(error))
+        return error
+
+
+def _pick(row: int, answer: str | FeatureError) -> Pick:
+    return Pick(row, answer) if isinstance(answer, str) else Pick(row, None, str(answer))
+
+
+def _decided(row: int, answer: Decision | FeatureError, query: Query, message: Which) -> Decided:
+    if isinstance(answer, FeatureError):
+        return Decided(row, None, str(answer))
+    prompt = None if query.prompt is None else text_of(query.prompt, message)
+    return Decided(row, query=prompt, **answer.as_record())
 
 
 def _reader(source: Path) -> Callable[[Path, _Form, int], Chunks]:
@@ -216,8 +285,10 @@ def _reader(source: Path) -> Callable[[Path, _Form, int], Chunks]:
 
 
 def _read_npy(source: Path, form: _Form, chunk: int) -> Chunks:
-    if form is _PROMPTS:
+    if form.columns[: len(PROMPTS)] == PROMPTS:
         raise ModelpickError(f"{source}: expected prompts, .jsonl or .parquet, with an encoder")
+    if form.features is None:
+        raise ModelpickError(f"{source}: expected rows with a key, .jsonl or .parquet")
     try:
         matrix = np.load(source, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, OverflowError, MemoryError) as cause:
@@ -254,25 +325,26 @@ def _read_parquet(source: Path, form: _Form, chunk: int) -> Chunks:
             yield [form.parse("", row) for row in rows], total
 
 
-def _join(parts: Parts, rows: int, target: Path, writer: Writer) -> int:
+def _join(parts: Parts, rows: int, target: Path, writer: Writer, kind: _Kind) -> int:
     """Write the target from parts that hold ``rows`` rows, and return the number of bad rows."""
     bad = joined = number = 0
-    with new_file(target) as file, writer(file) as put:
+    decoder = msgspec.json.Decoder(kind.row)
+    with new_file(target) as file, writer(file, kind.columns) as put:
         while joined < rows:
             part = parts.get(number)
             if part is None:
                 raise OSError("its parts were altered")
-            picks = [_PICK.decode(line) for line in part.splitlines()]
-            put(picks)
-            bad += sum(pick.error is not None for pick in picks)
-            joined, number = joined + len(picks), number + 1
+            answers = [decoder.decode(line) for line in part.splitlines()]
+            put(answers)
+            bad += sum(answer.error is not None for answer in answers)
+            joined, number = joined + len(answers), number + 1
     return bad
 
 
 @contextmanager
-def _json_lines(file: IO[bytes]) -> Iterator[Callable[[list[Pick]], None]]:
-    """Write picks as JSON lines."""
-    yield lambda picks: file.writelines(msgspec.json.encode(pick) + b"\n" for pick in picks)
+def _json_lines(file: IO[bytes], _: Mapping[str, str]) -> Iterator[Callable[[Answers], None]]:
+    """Write answers as JSON lines."""
+    yield lambda answers: file.writelines(msgspec.json.encode(answer) + b"\n" for answer in answers)
 
 
 _READERS: dict[bytes, Callable[[Path, _Form, int], Chunks]] = {NPY: _read_npy, PARQUET: _read_parquet}

@@ -1,7 +1,7 @@
 """Parquet files, where pyarrow is installed."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -138,12 +138,20 @@ def as_objects(values: Any) -> list[Any]:
 
 
 class ParquetWriter:
-    """Writes picks as a Parquet file."""
+    """Writes objects as a Parquet file.
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._arrow = pyarrow()
-        fields = {"row": self._arrow.int64(), "model": self._arrow.string(), "error": self._arrow.string()}
-        self._writer = self._arrow.parquet.ParquetWriter(file, self._arrow.schema(fields.items()))
+    Parameters
+    ----------
+    file
+        Where to write.
+    columns
+        Attribute of the objects -> type of its column, by pyarrow's name.
+    """
+
+    def __init__(self, file: IO[bytes], columns: Mapping[str, str]) -> None:
+        self._arrow, self._names = pyarrow(), tuple(columns)
+        schema = self._arrow.schema([(name, getattr(self._arrow, kind)()) for name, kind in columns.items()])
+        self._writer = self._arrow.parquet.ParquetWriter(file, schema)
 
     def __enter__(self) -> Callable[[list[Any]], None]:
         return self._put
@@ -151,6 +159,6 @@ class ParquetWriter:
     def __exit__(self, *_: object) -> None:
         self._writer.close()
 
-    def _put(self, picks: list[Any]) -> None:
-        columns = {name: [getattr(pick, name) for pick in picks] for name in ("row", "model", "error")}
+    def _put(self, rows: list[Any]) -> None:
+        columns = {name: [getattr(row, name) for row in rows] for name in self._names}
         self._writer.write_table(self._arrow.table(columns, schema=self._writer.schema))

@@ -41,6 +41,8 @@ class Query(Struct, frozen=True):
     category: str | None = None
     prompt: Prompt | None = None
     """A text, or messages."""
+    key: str | None = None
+    """The key of a decision."""
     error: str | None = None
 
     def given_to(self, method: Callable[..., Answer]) -> Answer:
@@ -107,6 +109,18 @@ def parse_prompt(place: str, value: Any) -> Query:
         return Query(place, error=f"expected one of {' and '.join(PROMPTS)}")
     fields = {"prompt": next(iter(given.values())), "category": value.get("category")}
     return _object(place, fields, tuple(fields), "a text or messages, and a category that is a string")
+
+
+def keyed(parse: Parse, field: str) -> Parse:
+    """Return what parses a query as another function does, and its key: a text or a number of a field."""
+
+    def parse_with_key(place: str, value: Any) -> Query:
+        query, key = parse(place, value), value.get(field) if isinstance(value, dict) else None
+        if query.error is None and (isinstance(key, (bool, float)) or not isinstance(key, (str, int))):
+            return Query(place, error=f"{field}: expected a key, a text or a whole number")
+        return msgspec.structs.replace(query, key=str(key))
+
+    return parse_with_key
 
 
 def _object(place: str, value: dict[str, Any], fields: Sequence[str], expected: str) -> Query:

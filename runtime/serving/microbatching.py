@@ -1,29 +1,42 @@
 """Merges concurrent requests of an event loop into one run."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple, Self, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
+from ..deciding import Decision
 from ..errors import ArtifactError
 from ..keywords import spelled_out
 from ..request import Given, Request
 from ..selector import Selector
 
 
+class _Exploring(NamedTuple):
+    explore: float
+    margin: float | None
+
+
+class _Shared(NamedTuple):
+    """What the requests of one run have in common."""
+
+    given: tuple[tuple[str, Any], ...]
+    """Preferences, with hashable values."""
+    exploring: _Exploring | None = None
+    """How the run explores; None where it selects."""
+
+
 class _Waiting(NamedTuple):
     features: npt.NDArray[np.float64]
-    answer: "asyncio.Future[str]"
-
-
-# What the requests of one run have in common, as `_shared` makes it.
-_Shared = tuple[tuple[str, Any], ...]
+    key: str | None
+    answer: "asyncio.Future[Any]"
 
 
 class BatchingSelector:
-    """Answers concurrent requests by one `Selector.select_batch`, in a thread.
+    """Answers concurrent requests by one `Selector.select_batch` or `decide_batch`, in a thread.
 
     For use within one event loop. A request waits only while a run is under way: until the run ends, until
     ``max_batch`` requests wait, or until the first of them has waited ``max_wait_us``. Then the next run begins, even
@@ -53,14 +66,34 @@ class BatchingSelector:
     @spelled_out
     async def select(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> str:
         """Pick the model for one query; see `Selector.select`. A bad request fails alone."""
+        model: str = await self._merged(_shared(request), features, request, None)
+        return model
+
+    @spelled_out
+    async def decide(
+        self,
+        features: npt.ArrayLike | None = None,
+        *,
+        key: str | None = None,
+        explore: float = 0.0,
+        margin: float | None = None,
+        **request: Unpack[Request],
+    ) -> Decision:
+        """Pick the model for one query, or explore; see `Selector.decide`. A bad request fails alone."""
+        self._selector.check_exploring(key, explore, margin)
+        shared = _shared(request)._replace(exploring=_Exploring(explore, margin))
+        decision: Decision = await self._merged(shared, features, request, key)
+        return decision
+
+    async def _merged(self, given: _Shared, features: npt.ArrayLike | None, request: Request, key: str | None) -> Any:
+        """Answer a request in a run with others."""
         if self._closed:
             raise ArtifactError("the selector is closed")
-        given = _shared(request)
-        checked = self._selector.checked(features, **{**request, **dict(given)})
+        checked = self._selector.checked(features, **{**request, **dict(given.given)})
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[str] = loop.create_future()
+        answer: asyncio.Future[Any] = loop.create_future()
         waiting = self._waiting.setdefault(given, [])
-        waiting.append(_Waiting(checked, answer))
+        waiting.append(_Waiting(checked, key, answer))
         if len(waiting) >= self._max_batch:
             self._start(given)
         elif len(waiting) == 1 and self._running:
@@ -81,10 +114,14 @@ class BatchingSelector:
         for given in list(self._waiting):
             self._start(given)
 
-    async def _answer(self, given: _Shared, waiting: list[_Waiting]) -> None:
-        matrix = np.array([one.features for one in waiting])
+    async def _answer(self, shared: _Shared, waiting: list[_Waiting]) -> None:
+        matrix, given = np.array([one.features for one in waiting]), dict(shared.given)
+        run: Callable[..., list[Any]] = self._selector.select_batch
+        if shared.exploring is not None:
+            keys = [one.key for one in waiting]
+            run = partial(self._selector.decide_batch, keys=keys, **shared.exploring._asdict())
         try:
-            picked = await asyncio.to_thread(self._selector.select_batch, matrix, **dict(given))
+            picked = await asyncio.to_thread(run, matrix, **given)
         except BaseException as error:
             for one in waiting:
                 if not one.answer.done():
@@ -116,9 +153,9 @@ class _Models(dict[str, float]):
 
 
 def _shared(request: Request) -> _Shared:
-    """Return the preferences of a request as keywords of `Selector.select_batch`, with hashable values."""
+    """Return what a request has in common with others: its preferences as keywords of `Selector.select_batch`."""
     given = ((name, request.get(name)) for name in sorted(Given.__annotations__))
-    return tuple((name, _hashable(value)) for name, value in given if value is not None)
+    return _Shared(tuple((name, _hashable(value)) for name, value in given if value is not None))
 
 
 def _hashable(value: Any) -> Any:

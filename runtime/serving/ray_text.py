@@ -1,7 +1,6 @@
 """Selections for prompts in a Ray dataset; needs ray and tokenizers, the extras ``ray`` and ``text``."""
 
 from pathlib import Path
-from typing import Any
 
 try:
     import pyarrow
@@ -11,10 +10,10 @@ except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(hint, name=missing.name) from None
 
 from ..artifact.seal import read_sealed
-from ..errors import FeatureError
+from ..deciding import Exploring
 from ..text import TextSelector
 from ..text.messages import Which
-from .ray import ERROR_SUFFIX, _Workers
+from .ray import _Workers, answers, check
 
 BATCH = 512
 
@@ -23,28 +22,27 @@ class _Worker:
     """Holds a selector and its encoder for as long as its process lives."""
 
     def __init__(
-        self, artifact: bytes, encoder: bytes, column: str, category: str | None, output: str, message: Which
+        self,
+        artifact: bytes,
+        encoder: bytes,
+        column: str,
+        category: str | None,
+        output: str,
+        message: Which,
+        exploring: Exploring | None,
     ) -> None:
         self._selector = TextSelector.load(artifact, encoder, message=message)
-        self._column, self._category, self._output = column, category, output
+        self._column, self._category, self._output, self._exploring = column, category, output, exploring
 
     def __call__(self, batch: pyarrow.Table) -> pyarrow.Table:
         prompts = batch.column(self._column).to_pylist()
         categories = batch.column(self._category).to_pylist() if self._category else [None] * len(prompts)
-        picks: list[tuple[str | None, str | None]]
-        try:
-            picks = [(model, None) for model in self._selector.select_batch(prompts, categories)]
-        except FeatureError:
-            picks = [self._pick(*row) for row in zip(prompts, categories, strict=True)]
-        for place, name in enumerate((self._output, self._output + ERROR_SUFFIX)):
-            batch = batch.append_column(name, pyarrow.array([pick[place] for pick in picks], pyarrow.string()))
+        key = None if self._exploring is None else self._exploring.key
+        keys = None if key is None else batch.column(key).to_pylist()
+        for name, values in answers(self._selector, self._exploring, self._output, keys, prompts, categories).items():
+            kind = pyarrow.float64() if name in ("timestamp", "propensity") else pyarrow.string()
+            batch = batch.append_column(name, pyarrow.array(values, kind))
         return batch
-
-    def _pick(self, prompt: Any, category: str | None) -> tuple[str | None, str | None]:
-        try:
-            return self._selector.select_batch([prompt], [category])[0], None
-        except FeatureError as error:
-            return None, str(error)
 
 
 def select_prompts(
@@ -58,8 +56,9 @@ def select_prompts(
     message: Which = "last_user",
     workers: int = 1,
     batch_size: int = BATCH,
+    exploring: Exploring | None = None,
 ) -> Dataset:
-    """Pick the model for each prompt of a Ray dataset, in processes that load both files once each.
+    """Pick the model for each prompt of a Ray dataset, or decide on it, in processes that load both files once each.
 
     Lazy, as Ray's datasets are. A row that cannot be answered gets null, and the reason in a second new column.
 
@@ -79,16 +78,21 @@ def select_prompts(
         Number of tasks at a time, of one CPU each.
     batch_size
         Rows in a call.
+    exploring
+        See `modelpick.runtime.serving.ray.select_dataset`.
 
     Raises
     ------
     ArtifactError
         When one of the files is refused, or they do not belong together.
+    FeatureError
+        When ``exploring`` is invalid.
     """
     contents = tuple(read_sealed(file)[1] for file in (artifact, encoder))
-    TextSelector.load(artifact, encoder, message=message).close()
+    with TextSelector.load(artifact, encoder, message=message) as selector:
+        check(selector, exploring)
     return dataset.map_batches(
-        _Workers(_Worker, contents, column, category, output, message),
+        _Workers(_Worker, contents, column, category, output, message, exploring),
         batch_size=batch_size,
         batch_format="pyarrow",
         compute=TaskPoolStrategy(size=workers),

@@ -48,6 +48,11 @@ def prompt_of(messages: Messages, which: Which = "last_user") -> str:
     return "\n".join(one.text for one in chosen)
 
 
+def text_of(prompt: str | Messages, which: Which = "last_user") -> str:
+    """Return the text of a prompt, which is a text or messages; see `prompt_of`."""
+    return prompt if isinstance(prompt, str) else prompt_of(prompt, which)
+
+
 def texts_of(messages: Messages) -> list[str]:
     """Return the text of each message, empty where it has none; raises `FeatureError` as `prompt_of` does."""
     return [one.text for one in _all_said(messages)]

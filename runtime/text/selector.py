@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..artifact.metadata import EncoderIdentity, Metadata
+from ..deciding import Decision
 from ..errors import ArtifactError, FeatureError
 from ..features import CATEGORIES
 from ..keywords import refuse_unknown, spelled_out
@@ -21,7 +22,7 @@ from ..request import Given, lasting
 from ..selector import Drift, Selector
 from .categories import CategoryPredictor
 from .encoder import Encoder
-from .messages import WHICH, Messages, Which, prompt_of
+from .messages import WHICH, Messages, Which, prompt_of, text_of
 
 
 class Prompt(TypedDict, total=False):
@@ -140,14 +141,73 @@ class TextSelector:
         **given: Unpack[Given],
     ) -> list[str]:
         """Pick the model for each prompt, a text or a conversation; raises the errors of `select`."""
+        texts, known = self._texts(prompts, categories, given)
+        given = lasting(given)
+        if self.selector.only_candidate(given) is not None:
+            return self.selector.select_batch(self._nothing(len(texts)), **given)
+        return self.selector.select_batch(self._embedded(texts, known), **given)
+
+    def _texts(
+        self,
+        prompts: Sequence[str | Messages],
+        categories: Sequence[str | None] | None,
+        given: Given,
+        *keywords: str,
+    ) -> tuple[list[str], Sequence[str | None]]:
+        """Return the texts and categories of prompts, checked with the keywords of the call."""
         if isinstance(prompts, str):
             raise FeatureError("expected a sequence of prompts, got one text")
         if categories is not None and len(categories) != len(prompts):
             raise FeatureError(f"categories: expected {len(prompts)}, one per prompt, got {len(categories)}")
-        refuse_unknown(given, (*Given.__annotations__, "prompts", "categories"))
-        texts = [prompt if isinstance(prompt, str) else prompt_of(prompt, self._message) for prompt in prompts]
-        known, given = [None] * len(texts) if categories is None else list(categories), lasting(given)
-        return self.selector.select_batch(self._features(texts, known, given), **given)
+        refuse_unknown(given, (*Given.__annotations__, "prompts", "categories", *keywords))
+        texts = [text_of(prompt, self._message) for prompt in prompts]
+        return texts, [None] * len(texts) if categories is None else list(categories)
+
+    @spelled_out
+    def decide(
+        self,
+        text: str | None = None,
+        *,
+        key: str | None = None,
+        explore: float = 0.0,
+        margin: float | None = None,
+        **request: Unpack[PromptRequest],
+    ) -> Decision:
+        """Pick the model for one prompt, or explore: see `Selector.decide`, and `select` for arguments and errors."""
+        given = _given(request)
+        query = self._query(self._text(text, request), request.get("category"))
+        return self.selector.decide(query, key=key, explore=explore, margin=margin, **given)
+
+    @spelled_out
+    async def adecide(
+        self,
+        text: str | None = None,
+        *,
+        key: str | None = None,
+        explore: float = 0.0,
+        margin: float | None = None,
+        **request: Unpack[PromptRequest],
+    ) -> Decision:
+        """Decide in a thread, without blocking the event loop; see `decide`."""
+        import asyncio  # takes as long as all other imports here
+
+        return await asyncio.to_thread(self.decide, text, key=key, explore=explore, margin=margin, **request)
+
+    @spelled_out
+    def decide_batch(
+        self,
+        prompts: Sequence[str | Messages],
+        categories: Sequence[str | None] | None = None,
+        *,
+        keys: Sequence[str | None] | None = None,
+        explore: float = 0.0,
+        margin: float | None = None,
+        **given: Unpack[Given],
+    ) -> list[Decision]:
+        """Decide on each prompt, see `Selector.decide_batch` and `select_batch`."""
+        texts, known = self._texts(prompts, categories, given, "keys", "explore", "margin")
+        vectors = self._embedded(texts, known)
+        return self.selector.decide_batch(vectors, keys=keys, explore=explore, margin=margin, **given)
 
     @spelled_out
     def scores(self, text: str | None = None, **request: Unpack[PromptRequest]) -> dict[str, float]:
@@ -207,6 +267,10 @@ class TextSelector:
         """Whether `close` was called."""
         return self.selector.closed
 
+    def check_exploring(self, key: str | None, explore: float, margin: float | None) -> None:
+        """Check the keywords of `decide` that are not those of `select`, with its errors."""
+        self.selector.check_exploring(key, explore, margin)
+
     def close(self) -> None:
         """Release all sessions, except the session of an encoder that the caller loaded. Calls in flight finish."""
         self.selector.close()
@@ -238,10 +302,8 @@ class TextSelector:
             raise FeatureError(f"expected a text, got {type(text).__name__}")
         return text
 
-    def _features(self, texts: Sequence[str], categories: Sequence[str | None], given: Given) -> npt.NDArray[Any]:
+    def _embedded(self, texts: Sequence[str], categories: Sequence[str | None]) -> npt.NDArray[Any]:
         """Return the feature vectors of texts, (n, d)."""
-        if self.selector.only_candidate(given) is not None:
-            return self._nothing(len(texts))
         embeddings = self.encoder.embed(texts)
         known = self._categories(embeddings, categories)
         if not self.takes_category:

@@ -23,6 +23,11 @@ SIGNATURES = {
     Selector.checked: {"features"} | set(Request.__annotations__),
     Selector.drift: {"features", "embedding", "category"},
     Selector.select_batch: {"matrix", "embedding", "category"} | GIVEN,
+    **{
+        getattr(Selector, name): {"features", "key", "explore", "margin"} | set(Request.__annotations__)
+        for name in ("decide", "adecide")
+    },
+    Selector.decide_batch: {"matrix", "embedding", "category", "keys", "explore", "margin"} | GIVEN,
     Selector.load: {"path"} | LOADING,
     **{
         getattr(TextSelector, name): {"text", "messages", "category"} | GIVEN
@@ -32,6 +37,12 @@ SIGNATURES = {
     TextSelector.drift: {"text", "messages", "category"},
     TextSelector.select_batch: {"prompts", "categories"} | GIVEN,
     TextSelector.load: {"artifact", "encoder", "message"} | LOADING,
+    **{
+        getattr(TextSelector, name): {"text", "messages", "category", "key", "explore", "margin"} | GIVEN
+        for name in ("decide", "adecide")
+    },
+    TextSelector.decide_batch: {"prompts", "categories", "keys", "explore", "margin"} | GIVEN,
+    BatchingSelector.decide: {"features", "key", "explore", "margin"} | set(Request.__annotations__),
     BatchingSelector.select: {"features"} | set(Request.__annotations__),
     SelectorStore: {"path"} | STORING,
     TextStore: {"path", "encoder", "message"} | STORING,

@@ -187,3 +187,29 @@ def test_select_picks_by_operating_points(modelpick):
         2,
         "error: --keep: expected a share that an operating point promises, up to 1.000, got 1.5\n",
     )
+
+
+def test_select_decides(small):
+    queries = [{"features": query, "user": number} for number, query in enumerate(QUERIES)]
+    data = b"".join(encoded(query) + b"\n" for query in queries)
+    options = ("--decide", "--explore", "0.5", "--key", "user")
+    done = small("select", "knn.onnx", *options, stdin=data)
+    assert done.returncode == 0, done.stderr
+    decided = [json.loads(line) for line in done.stdout.splitlines()]
+    with Selector.load("knn.onnx") as selector:
+        expected = [selector.decide(query["features"], key=str(query["user"]), explore=0.5) for query in queries]
+    assert [(one["model_name"], one["propensity"], one["session"]) for one in decided] == [
+        (one.model, one.propensity, one.key) for one in expected
+    ]
+    Path("q.jsonl").write_bytes(data)
+    assert small("select", "knn.onnx", "--input", "q.jsonl", "--output", "d.jsonl", *options).returncode == 0
+    rows = [json.loads(line) for line in Path("d.jsonl").read_text().splitlines()]
+    assert [row["model_name"] for row in rows] == [one["model_name"] for one in decided]
+    for wrong, message in (
+        (("--explore", "0.5"), "--explore, --margin and --key: expected them with --decide"),
+        (("--decide", "--explore", "1.5"), "--explore: expected a number from 0 to 1, got 1.5"),
+        (("--decide", "--margin", "0.1"), "--margin: expected an algorithm that takes it"),
+    ):
+        for way in (("q.jsonl",), ("--input", "q.jsonl", "--output", "w.jsonl")):
+            done = small("select", "knn.onnx", *way, *wrong)
+            assert (done.returncode, done.stdout, message in done.stderr) == (2, "", True), done.stderr

@@ -14,6 +14,7 @@ from pyarrow import parquet
 from modelpick.converter.files import queries
 from modelpick.converter.files.bulk import select_file
 from modelpick.runtime import ModelpickError, Selector
+from modelpick.runtime.deciding import Exploring
 from support.artifacts import converted
 from support.catalogue import kmeans
 from support.command import modelpick
@@ -228,3 +229,64 @@ print(max(sizes) - sizes[0])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert int(done.stdout) < 20_000, "kilobytes, of queries that are 32,000"
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("target", ["jsonl", "parquet"])
+@pytest.mark.parametrize("source", ["npy", "jsonl", "parquet"])
+def test_decides_on_every_row(artifact, picks, tmp_path, source, target):
+    write(tmp_path / f"queries.{source}", QUERIES[:300])
+    path = tmp_path / f"decisions.{target}"
+    assert select_file(artifact, tmp_path / f"queries.{source}", path, chunk=64, exploring=Exploring(0.3)) == (
+        300,
+        0,
+        0,
+    )
+    rows = parquet.read_table(path).to_pylist() if target == "parquet" else lines(path)
+    assert [row["row"] for row in rows] == list(range(300))
+    assert [row["default"] for row in rows] == picks[:300]
+    assert len({row["decision_id"] for row in rows}) == 300
+    assert {(row["model_name"] == row["default"], row["propensity"]) for row in rows} == {(True, 0.7), (False, 0.3 / 8)}
+    with Selector.load(artifact) as selector:
+        assert {row["policy"] for row in rows} == {selector.metadata.source_sha256}
+    assert {row.get("error") for row in rows} == {None}
+
+
+@pytest.mark.parametrize("source", ["jsonl", "parquet"])
+def test_keys_of_rows_decide_alike_again_and_bad_rows_keep_their_errors(artifact, tmp_path, source):
+    rows = [{"features": row.tolist(), "user": f"u{i % 5}"} for i, row in enumerate(QUERIES[:40])]
+    rows[7]["features"] = rows[7]["features"][:3]
+    rows[9]["user"] = None
+    path = tmp_path / f"queries.{source}"
+    if source == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    made = []
+    for name in ("first.jsonl", "again.jsonl"):
+        assert select_file(artifact, path, tmp_path / name, chunk=16, exploring=Exploring(0.5, key="user"))[:2] == (
+            40,
+            2,
+        )
+        made.append(lines(tmp_path / name))
+    assert made[0][7] == {"row": 7, "model_name": None, "error": "expected 20 numbers, got shape (3,)"}
+    assert made[0][9] == {"row": 9, "model_name": None, "error": "user: expected a key, a text or a whole number"}
+    first, again = ([(row["model_name"], row.get("session")) for row in rows] for rows in made)
+    assert first == again
+    with Selector.load(artifact) as selector:
+        assert first[3][0] == selector.decide(QUERIES[3], key="u3", explore=0.5).model
+
+
+def test_what_cannot_be_decided_on_is_refused_before_a_row_is_answered(artifact, tmp_path):
+    np.save(tmp_path / "queries.npy", QUERIES)
+    for exploring, message in (
+        (Exploring(1.5), "explore: expected a number from 0 to 1"),
+        (Exploring(0.1, margin=0.1), "margin: expected an algorithm that takes it"),
+        (Exploring(0.1, key="user"), "expected rows with a key, .jsonl or .parquet"),
+    ):
+        with pytest.raises(ModelpickError, match=message):
+            select_file(artifact, tmp_path / "queries.npy", tmp_path / "p.jsonl", exploring=exploring)
+        assert not (tmp_path / "p.jsonl").exists()

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 from modelpick.converter.files.parquet import read_parquet
+from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.logs import understand
 from modelpick.converter.training.records import read_answers, read_records
-from modelpick.runtime import DocumentError
+from modelpick.converter.training.train import train, trainer, training_data
+from modelpick.runtime import DocumentError, Selector
+from support.artifacts import converted
+from support.catalogue import kernel_ridge
 from support.command import modelpick
 from support.recorded import encoded, record
 
@@ -181,3 +185,31 @@ def test_the_command_shows_records(tmp_path):
         "cannot embed 50 questions",
     ):
         assert words in done.stdout
+
+
+def test_decisions_and_their_outcomes_are_records_that_train(tmp_path):
+    """A service decides and writes; outcomes come later; both together train the next selector."""
+    qualities, rng = np.array([0.9, 0.2]), np.random.default_rng(0)
+    trained = kernel_ridge(np.eye(3), {"quality": (np.zeros((3, 2)), qualities)}, ["a", "b"])
+    (tmp_path / "first.onnx").write_bytes(converted(trained))
+    decisions, outcomes = tmp_path / "decisions.jsonl", tmp_path / "outcomes.jsonl"
+    with Selector.load(tmp_path / "first.onnx") as selector, decisions.open("w") as made, outcomes.open("w") as later:
+        for number in range(120):
+            embedding = rng.normal(size=3)
+            decision = selector.decide(embedding, key=f"user {number}", explore=0.5)
+            asked = {"query": decision.decision_id, "embedding": embedding.tolist()}
+            print(json.dumps(asked | decision.as_dict()), file=made)
+            quality = {"a": float(embedding[0] < 0), "b": float(embedding[0] > 0)}[decision.model]
+            if number % 10:
+                print(json.dumps({"decision_id": decision.decision_id, "performance": quality}), file=later)
+    path = tmp_path / "records.jsonl"
+    done = modelpick("records", decisions, "--outcomes", outcomes, "-o", path, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["answers"], found["propensities"], found["sessions"]) == (108, 108, 108)
+    assert (found["models"].keys(), found["policies"].keys()) == ({"a", "b"}, {decision.artifact})
+    assert any(text.startswith("judge every policy that picks what the log picked") for text in found["can"])
+    model = train(training_data(read_records(path), Settings(), one_hot=False), trainer("kernel_ridge"))
+    (tmp_path / "next.onnx").write_bytes(converted(model))
+    with Selector.load(tmp_path / "next.onnx") as selector:
+        assert [selector.select([2.0 * sign, 0.0, 0.0]) for sign in (1, -1)] == ["b", "a"]

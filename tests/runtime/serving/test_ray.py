@@ -11,7 +11,8 @@ import pytest
 
 ray = pytest.importorskip("ray", reason="needs the extra ray")
 
-from modelpick.runtime import ArtifactError, Selector  # noqa: E402
+from modelpick.runtime import ArtifactError, FeatureError, Selector  # noqa: E402
+from modelpick.runtime.deciding import Exploring  # noqa: E402
 from modelpick.runtime.serving.ray import select_dataset  # noqa: E402
 
 
@@ -72,6 +73,29 @@ def test_a_bad_row_gets_an_error_and_the_others_their_picks(cluster, sample_arti
     rows = sorted(ragged.select_columns(["row", "model", "model_error"]).take_all(), key=lambda row: row["row"])
     assert rows[5] == {"row": 5, "model": None, "model_error": "expected 1038 numbers, got shape (7,)"}
     assert [row["model"] for row in rows if row["row"] != 5] == [*expected[:5], *expected[6:10]]
+
+
+def test_decides(cluster, sample_artifacts, sample_queries):
+    rows = [{"row": row, "user": row % 3, "features": query} for row, query in enumerate(sample_queries)]
+    rows[3]["features"] = np.full(1038, np.nan)
+    dataset, file = ray.data.from_items(rows), sample_artifacts / "knn.onnx"
+    found = select_dataset(dataset, file, exploring=Exploring(0.5, key="user")).take_all()
+    found.sort(key=lambda row: row["row"])
+    bad = found.pop(3)
+    assert (bad["model"], bad["decision_id"], bad["propensity"]) == (None, None, None)
+    assert bad["model_error"] == "expected finite numbers, got nan at [0]"
+    with Selector.load(file) as selector:
+        for row in found:
+            decision = selector.decide(rows[row["row"]]["features"], key=str(row["user"]), explore=0.5)
+            assert {name: row[name] for name in ("model", "default", "propensity", "policy")} == {
+                "model": decision.model,
+                "default": decision.default,
+                "propensity": decision.propensity,
+                "policy": decision.artifact,
+            }
+    assert len({row["decision_id"] for row in found}) == len(found)
+    with pytest.raises(FeatureError, match="explore"):
+        select_dataset(dataset, file, exploring=Exploring(7.0))
 
 
 def test_refuses_before_anything_runs(cluster):

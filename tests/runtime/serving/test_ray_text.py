@@ -5,6 +5,7 @@ import pytest
 ray = pytest.importorskip("ray", reason="needs the extra ray")
 
 from modelpick.runtime import ArtifactError  # noqa: E402
+from modelpick.runtime.deciding import Exploring  # noqa: E402
 from modelpick.runtime.serving.ray_text import select_prompts  # noqa: E402
 from modelpick.runtime.text import TextSelector  # noqa: E402
 
@@ -19,6 +20,23 @@ def test_picks_as_one_selector_and_sets_bad_rows_aside(cluster, files):
         assert picked[text] == (selector.select(text, category="math"), None)
     assert picked[None][0] is None
     assert picked[None][1].startswith("messages: expected a list")
+
+
+def test_decides(cluster, files):
+    rows = [{"query": text, "user": place} for place, text in enumerate(["Write a Python function", None] * 4)]
+    dataset = ray.data.from_items(rows)
+    found = select_prompts(dataset, files.selector, files.encoder, exploring=Exploring(0.5, key="user")).take_all()
+    selector = TextSelector.load(files.selector, files.encoder)
+    for row in found:
+        if row["query"] is None:
+            assert (row["model"], row["propensity"], row["model_error"]) == (
+                None,
+                None,
+                "messages: expected a list, got NoneType",
+            )
+        else:
+            decision = selector.decide(row["query"], key=str(row["user"]), explore=0.5)
+            assert (row["model"], row["propensity"]) == (decision.model, decision.propensity)
 
 
 def test_conversations(cluster, files):

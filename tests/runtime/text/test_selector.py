@@ -158,3 +158,29 @@ def test_a_keyword_that_nobody_knows_is_refused(files, keyword):
         for call in calls.values():
             with pytest.raises(TypeError, match=f"unexpected keyword argument '{keyword}'"):
                 call(selector, **{keyword: ["llama"]})
+
+
+def test_decides_as_the_selector_does_for_the_embedding(selector, files):
+    plain, texts = Selector.load(files.selector), [*KNOWN] * 8
+    keys = [f"conversation {number}" for number in range(len(texts))]
+    expected = [
+        plain.decide(selector.encoder.embed([text])[0], key=key, explore=0.5)
+        for text, key in zip(texts, keys, strict=True)
+    ]
+    asked = [*zip(texts, keys, strict=True)]
+    forms = [
+        [selector.decide(text, key=key, explore=0.5) for text, key in asked],
+        [selector.decide(messages=[{"role": "user", "content": text}], key=key, explore=0.5) for text, key in asked],
+        [asyncio.run(selector.adecide(text, key=key, explore=0.5)) for text, key in asked],
+        selector.decide_batch(texts, keys=keys, explore=0.5),
+    ]
+    for form in forms:
+        assert [(one.model, one.default, one.propensity) for one in form] == [
+            (one.model, one.default, one.propensity) for one in expected
+        ]
+    assert len({one.model for one in expected}) > len({one.default for one in expected[:1]})
+    assert selector.decide(MATH, candidates=["llama"], explore=0.5).model == "llama"
+    with pytest.raises(FeatureError, match="explore"):
+        selector.decide(MATH, explore=2.0)
+    with pytest.raises(TypeError, match=r"'explor': did you mean decide\(..., explore=...\)"):
+        selector.decide_batch([MATH], explor=0.1)
