@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import numpy as np
 import typer
 from rich.table import Table
 
@@ -15,7 +16,9 @@ from ..evaluation.evaluate import MEANS, ROLES_FROM, Result, to_fields
 from ..evaluation.judge import Judgement
 from ..evaluation.judge import evaluate as evaluate_artifacts
 from ..evaluation.plot import plot
+from ..evaluation.policies import Request
 from ..evaluation.recovery import Calibration
+from ..evaluation.slices import evaluate_slices
 from ..files.io import check_distinct
 from ..files.rows import write_rows
 from ..statistics.bootstrap import UNKNOWN, percent, signed, written
@@ -24,6 +27,7 @@ from .names import artifacts_in, to_read, to_write
 from .options import WEIGHTS, AsJson, Data, RecordOptions, Seed, expanded
 from .records import load_records
 from .reliability import reliability_tables
+from .slices import number_or_unit, show_slices
 
 
 @expanded
@@ -75,6 +79,13 @@ def evaluate(
         Path | None,
         typer.Option(help="Write every pick here as JSON lines, the worst first.", parser=to_write(".jsonl")),
     ] = None,
+    slices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER|day|week|month",
+            help="Measure quality and gain by time too: in this number of slices, or by this unit.",
+        ),
+    ] = None,
     fail_unless_pays: Annotated[
         bool, typer.Option("--fail-unless-pays", help="Exit with 1 unless each artifact is worth calling.")
     ] = False,
@@ -93,17 +104,14 @@ def evaluate(
         check_distinct(target, read)
     benchmark = load_records(data, reading)
     learned = None if train_data is None else load_records(train_data, reading.without_embeddings())
+    request = Request(objective=objective, keeps=keep or [], candidates=candidates, predict_category=predict_category)
     found = evaluate_artifacts(
-        artifacts,
-        benchmark,
-        learned=learned,
-        pair=pair,
-        strong_share=strong_share,
-        seed=seed,
-        objective=objective,
-        keeps=keep or [],
-        candidates=candidates,
-        predict_category=predict_category,
+        artifacts, benchmark, learned=learned, pair=pair, strong_share=strong_share, seed=seed, **request
+    )
+    by_time = (
+        None
+        if slices is None
+        else evaluate_slices(artifacts, benchmark, by=number_or_unit(slices), seed=seed, **request)
     )
     for one in found.evaluation.seen:
         warn(one)
@@ -113,9 +121,12 @@ def evaluate(
         write_rows(picks, found.picks())
     if as_json:
         fields = to_fields(found.evaluation) | {"verdicts": found.verdicts}
+        fields |= {} if by_time is None else {"slices": by_time}
         emit(msgspec.json.encode(fields).decode())
     else:
         _show(found)
+        if by_time is not None:
+            show_slices(by_time)
     if fail_unless_pays and not found.all_pay:
         sys.exit(1)
 
@@ -128,13 +139,15 @@ def _show(found: Judgement) -> None:
         for result in evaluation.of("artifact"):
             rests = f"rests on about {result.effective_sample:,.0f} answers"
             emit(f"{result.name}: {rests}, of which the weightiest stands for {result.largest_weight:,.1f}")
+        for offer in evaluation.offers:
+            emit(str(offer))
     title = f"{evaluation.queries:,} queries, means and 95 % intervals"
     shown = ("coverage", *OUTCOMES, "success", "regret", "best picks")
     table = Table("policy", *shown, title=title)
     for result in evaluation.results:
         outcomes = (written(result.outcomes[kind.name], kind.style) for kind in KINDS)
         coverage = f"{result.coverage:.1%}"
-        if result.coverage < 1:
+        if result.coverage < 1 and not np.isnan(result.best.value):
             coverage += f", where the best is {result.best.value:.4f}"
         regret, success, best = written(result.regret, "z.4f"), percent(result.success), percent(result.best_share)
         table.add_row(_name(result), coverage, *outcomes, success, regret, best)

@@ -19,6 +19,7 @@ from ..formats.outcomes import Benchmark, Matrix
 from ..statistics.bootstrap import WANTED, Estimate, Sums, Vector, estimate, ratio, resampled, share
 from ..statistics.estimation import carried, effective_sample, estimated, lacking_answers
 from ..statistics.frontier import Frontier, frontiers_of, heights, static_mix
+from ..statistics.offers import Period, periods
 from .calibration import Calibration
 from .drift import Drift
 from .policies import Policy, best_models, chosen, mixed, roles, single_models
@@ -137,6 +138,8 @@ class Evaluation(Struct):
     """Artifacts that were trained on some of the records' questions."""
     drifts: dict[str, Drift] = {}
     """Artifacts that record distances -> how far the questions lie from their rows."""
+    offers: list[Period] = []
+    """For a log, models that were on offer for a part of its questions: they are judged on this part alone."""
 
     def of(self, kind: Kind) -> list[Result]:
         """Return the results of one kind."""
@@ -215,6 +218,7 @@ def evaluate_policies(
     names, (n, m) = benchmark.model_names, benchmark.quality.shape
     n_answers, supported = int((~np.isnan(benchmark.quality)).sum()), benchmark
     estimation = estimated(benchmark, seed) if benchmark.is_log else None
+    offers = [] if estimation is None else periods(benchmark)
     if estimation is not None:
         benchmark, supported = estimation.benchmark, carried(estimation)
     utility = benchmark.known_utilities(objective)
@@ -294,6 +298,7 @@ def evaluate_policies(
         differences=_differences(pairs, differences),
         frontiers=frontiers_of(price, quality, of_single, [policy.artifact for _, policy in everything], n),
         drifts={policy.artifact: policy.drift for policy in policies if policy.drift is not None},
+        offers=offers,
     )
 
 

@@ -13,7 +13,7 @@ from modelpick.runtime import Objective
 from modelpick.runtime.decision.objective import utilities
 
 from ..formats.outcomes import Benchmark, Matrix
-from ..statistics.bootstrap import CONFIDENCE, WANTED
+from ..statistics.bootstrap import CONFIDENCE, FEWEST, WANTED
 from ..statistics.estimation import Estimation, carried, estimated
 from .evaluate import known_roles
 from .policies import Policy, Request, chosen, routed
@@ -126,8 +126,8 @@ class _Influence(NamedTuple):
 
     def variance(self, logged: Matrix) -> float:
         """Return the variance of the influence function; the mean of N questions has an N-th of it."""
-        parts = np.divide(self.squares, logged, out=np.zeros_like(logged), where=self.squares > 0)
-        return self.fixed + float(parts.sum(axis=1).mean())
+        parts = np.divide(self.squares, logged, out=np.zeros_like(logged), where=self.squares != 0)
+        return self.fixed + float(np.nanmean(parts.sum(axis=1)))
 
 
 def _influence(differs: Matrix, records: Benchmark, estimation: Estimation, objective: Objective) -> _Influence:
@@ -142,9 +142,12 @@ def _influence(differs: Matrix, records: Benchmark, estimation: Estimation, obje
     weights = np.where(np.isnan(residuals), 0.0, estimation.weights)
     residuals = np.nan_to_num(residuals)
     gains = np.where(differs != 0, differs * estimation.benchmark.utilities(objective), 0.0).sum(axis=1)
-    corrections = (weights * differs * residuals).sum(axis=1)
-    squares = weights * differs**2 * residuals**2
-    return _Influence(float(gains.var(ddof=1) - (corrections**2).mean()), squares, differs)
+    known = ~np.isnan(gains)
+    if known.sum() < FEWEST:
+        return _Influence(np.nan, np.zeros_like(weights), differs)
+    corrections = (weights * differs * residuals).sum(axis=1)[known]
+    squares = np.where(known[:, None], weights * differs**2 * residuals**2, np.nan)
+    return _Influence(float(gains[known].var(ddof=1) - (corrections**2).mean()), squares, differs)
 
 
 def _needed(influence: _Influence, policies: Sequence[Policy], logged: Matrix, gain: float) -> tuple[int | None, str]:

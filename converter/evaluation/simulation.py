@@ -93,6 +93,7 @@ def simulated(benchmark: Benchmark, chances: Matrix, seed: int = 0) -> Benchmark
         recorded=np.where(only[:, None], benchmark.recorded, np.nan),
         failures=np.where(only, benchmark.failures, np.nan),
         propensities=np.where(only, chances, np.nan),
+        times=None if benchmark.times is None else np.where(only, benchmark.times, np.nan),
     )
 
 
@@ -115,4 +116,6 @@ def to_records(log: Benchmark, policy: str, *, propensities: bool = True) -> Ite
             record["embedding"] = log.embeddings[query].tolist()
         if propensities:
             record["propensity"] = float(log.propensity[query, model])
+        if log.times is not None and not np.isnan(log.times[query, model]):
+            record["timestamp"] = float(log.times[query, model])
         yield record | {"decision_id": f"d{query}", "policy": policy}

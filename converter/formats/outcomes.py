@@ -1,6 +1,7 @@
 """Outcomes of language models on queries, and what training makes of them."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,6 +47,9 @@ class Benchmark(NamedTuple):
     propensities: Matrix | None = None
     """Probability with which the policy of a log picked the model, float64, shape (n_queries, n_models); None where no
     record has one."""
+    times: Matrix | None = None
+    """Seconds since 1970 of the answers, float64, shape (n_queries, n_models), NaN where unknown; None where no record
+    has a time."""
 
     @property
     def quality(self) -> Matrix:
@@ -66,6 +70,14 @@ class Benchmark(NamedTuple):
     def propensity(self) -> Matrix:
         """Likewise; all NaN where no record has one."""
         return np.full_like(self.quality, np.nan) if self.propensities is None else self.propensities
+
+    @property
+    def asked(self) -> Matrix:
+        """Seconds since 1970 of each query's first answer, shape (n_queries,); NaN where unknown."""
+        if self.times is None:
+            return np.full(len(self.queries), np.nan)
+        first = np.where(np.isnan(self.times), np.inf, self.times).min(axis=1)
+        return np.where(np.isfinite(first), first, np.nan)
 
     @property
     def is_log(self) -> bool:
@@ -228,6 +240,11 @@ class Training(NamedTuple):
         """Return the training of some of the queries."""
         part = self.benchmark._replace(embeddings=None).of(queries)
         return self._replace(benchmark=part, features=self.features[queries], weights=self.weights[queries])
+
+
+def iso(seconds: float) -> str:
+    """Write a time in seconds since 1970 as ISO 8601 does, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def mean(values: Matrix) -> float:

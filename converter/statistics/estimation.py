@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ..formats.outcomes import Benchmark, Matrix
 from .bootstrap import WANTED
 from .folds import folds
+from .offers import offered
 
 GIVEN = "doubly robust, with the propensities of the log"
 GUESSED = "doubly robust, with propensities that were estimated from the questions: hidden causes are not corrected"
@@ -44,7 +45,8 @@ class Estimation(NamedTuple):
 def estimated(benchmark: Benchmark, seed: int = 0, features: Matrix | None = None) -> Estimation:
     """Estimate the outcome of every model on every question of a log, or of any records.
 
-    Complete records are returned unchanged, to the last digit.
+    Complete records are returned unchanged, to the last digit. A model's outcomes are unknown, NaN, for questions at
+    which it was not on offer: it was added later, or retired before.
 
     Parameters
     ----------
@@ -59,17 +61,19 @@ def estimated(benchmark: Benchmark, seed: int = 0, features: Matrix | None = Non
     recorded = ~np.isnan(benchmark.quality)
     features = _directions(benchmark.embeddings if features is None else features, len(recorded))
     fold = folds(features, seed) if len(np.unique(features, axis=0)) > 1 else np.arange(len(features)) % 2
+    there = recorded | offered(benchmark)
     lacking = recorded & np.isnan(benchmark.propensity) & ~recorded.all(axis=1, keepdims=True)
     propensity = np.where(np.isnan(benchmark.propensity), 1.0, benchmark.propensity)
     if lacking.any():
-        chances = np.clip(_predicted(features, fold, [recorded.astype(np.float64)], recorded | True)[0], CLIPPED, 1.0)
+        chances = np.clip(_predicted(features, fold, [recorded.astype(np.float64)], there)[0], CLIPPED, 1.0) * there
         chances = np.clip(chances * recorded.sum() / len(recorded) / chances.sum(axis=1, keepdims=True), CLIPPED, 1.0)
         propensity = np.where(lacking, chances, propensity)
     weights = np.where(recorded, 1.0 / propensity, 0.0)
     kinds = [*np.moveaxis(benchmark.outcomes(), 1, 0), benchmark.failures]
     predicted = _predicted(features, fold, kinds, recorded)
     *outcomes, failures = (
-        doubly_robust(values, weights, guess) for values, guess in zip(kinds, predicted, strict=True)
+        np.where(there, doubly_robust(values, weights, guess), np.nan)
+        for values, guess in zip(kinds, predicted, strict=True)
     )
     complete = benchmark._replace(recorded=np.stack(outcomes, axis=1), failures=failures)
     return Estimation(complete, weights, np.stack(predicted[:-1], axis=1), GUESSED if lacking.any() else GIVEN)

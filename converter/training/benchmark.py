@@ -58,8 +58,7 @@ def benchmark_of(name: str, answers: Sequence[Answer], odd: Counter[str], embedd
         if not kind.counts_failures:
             answered = _means(cells, np.where(failed, np.nan, outcomes[:, place]), (n, m))
             recorded[:, place] = np.where(failures == 1, recorded[:, place], answered)
-    logged = np.array([record.propensity for record in records], dtype=np.float64)
-    propensities = None if np.isnan(logged).all() else _means(cells, logged, (n, m))
+    logged, times = np.array([(record.propensity, record.time) for record in records], dtype=np.float64).T
 
     categories = _agreed(answers, rows.tolist(), "category", str.__eq__)
     odd.update(_oddities(records, outcomes, len(records) - len(np.unique(cells))))
@@ -79,7 +78,8 @@ def benchmark_of(name: str, answers: Sequence[Answer], odd: Counter[str], embedd
         [],
         warnings,
         [answers[first].place for first in np.unique(rows, return_index=True)[1]],
-        propensities=propensities,
+        propensities=None if np.isnan(logged).all() else _means(cells, logged, (n, m)),
+        times=None if np.isnan(times).all() else _means(cells, times, (n, m)),
     )
 
 

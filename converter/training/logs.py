@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -11,6 +10,7 @@ from modelpick.runtime import DocumentError
 from modelpick.runtime.decision.outcomes import OUTCOMES
 
 from ..files.rows import Rows
+from ..formats.outcomes import iso
 from .benchmark import contradicted
 from .record import Record
 from .records import Read
@@ -56,7 +56,7 @@ def understand(read: Read) -> Understood:
     questions = Counter(query for query, _ in pairs)
     outcomes = [record.outcomes for record in records]
     propensities = [record.propensity for record in records if record.propensity is not None]
-    times = sorted(_time(record.timestamp) for record in records if record.timestamp is not None)
+    times = [record.time for record in records if record.time is not None]
     found = Understood(
         form=read.form.name,
         answers=len(records),
@@ -72,23 +72,14 @@ def understand(read: Read) -> Understood:
         least_propensity=min(propensities, default=None),
         policies=dict(Counter(record.policy for record in records if record.policy is not None)),
         sessions=len({record.session for record in records if record.session is not None}),
-        first=times[0].isoformat() if times else None,
-        last=times[-1].isoformat() if times else None,
+        first=iso(min(times)) if times else None,
+        last=iso(max(times)) if times else None,
         can=[],
         cannot=[],
     )
     for supported, text in _support(found, records):
         (found.can if supported else found.cannot).append(text)
     return found
-
-
-def _time(timestamp: float | datetime) -> datetime:
-    if isinstance(timestamp, datetime):
-        return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
-    try:
-        return datetime.fromtimestamp(timestamp, UTC)
-    except (OverflowError, OSError, ValueError):
-        raise DocumentError(f"timestamp: expected seconds since 1970, got {timestamp:g}") from None
 
 
 def _support(found: Understood, records: Sequence[Record]) -> Iterable[tuple[bool, str]]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from math import isfinite
 from typing import Annotated, Any, NamedTuple
 
@@ -20,6 +20,8 @@ FINITE = (
     *(field for kind in KINDS for field in kind.fields),
     *("input_tokens", "output_tokens", "token_num", "propensity", "timestamp"),
 )
+# The last second of the year 9999. Milliseconds of our days are beyond it.
+LAST_SECOND = 253_402_300_799
 _Tokens = Annotated[float, Meta(ge=0)]
 _Id = int | float | str
 
@@ -48,10 +50,17 @@ class Record(Struct):
     propensity: Annotated[float, Meta(gt=0, le=1)] | None = None
     """Probability with which the policy that logged the answer picked the model for the question."""
     decision_id: _Id | None = None
-    timestamp: float | datetime | None = None
+    timestamp: Annotated[float, Meta(ge=0, le=LAST_SECOND)] | datetime | None = None
     """Seconds since 1970, or as ISO 8601 writes it."""
     policy: str | None = None
     session: str | None = None
+
+    @property
+    def time(self) -> float | None:
+        """Seconds since 1970; a time without a zone is UTC."""
+        if isinstance(self.timestamp, datetime):
+            return (self.timestamp if self.timestamp.tzinfo else self.timestamp.replace(tzinfo=UTC)).timestamp()
+        return self.timestamp
 
     @property
     def failed(self) -> bool:
