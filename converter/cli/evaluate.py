@@ -163,8 +163,8 @@ def _show(found: Judgement) -> None:
     for reason in evaluation.reasons():
         emit(f"{UNKNOWN} {reason}")
 
-    counts = evaluation.results[0].categories
-    table = Table("policy", *(f"{name} ({counts[name].queries:,})" for name in counts), title="quality by category")
+    counted = [f"{name} ({count:,})" for name, count in evaluation.of_categories().items()]
+    table = Table("policy", *counted, title="quality by category")
     for result in evaluation.results:
         slices = result.categories.values()
         table.add_row(_name(result), *(UNKNOWN if one.quality is None else f"{one.quality:.4f}" for one in slices))

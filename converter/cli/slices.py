@@ -15,17 +15,18 @@ def number_or_unit(text: str) -> int | str:
 def show_slices(found: TimeSlices) -> None:
     """Print a table of quality, and one of gain, a row each slice; then whether the last slice differs."""
     titles = {"quality": "quality by time", "gain": f"gain over always calling {found.baseline}, by time"}
-    reasons: dict[str, None] = {}
     for kind, title in titles.items():
         table = Table("slice", "questions", "from", *(one.policy for one in found.slices[0].results), title=title)
         for part in found.slices:
             estimates = [getattr(one, kind) for one in part.results]
             cells = (signed(one) if kind == "gain" else written(one, ".4f") for one in estimates)
             table.add_row(part.name, f"{part.questions:,}", part.first, *cells)
-            reasons |= dict.fromkeys(one.reason for one in estimates if one.reason)
         show(table)
-    for reason in reasons:
-        emit(f"{UNKNOWN} {reason}")
+    judged = [one.policy for one in found.changes]
+    for part in found.slices:
+        for one in part.results:
+            if one.gain.reason and one.policy in judged:
+                emit(f"{UNKNOWN} {one.policy} in {part.name}: {one.gain.reason}")
     if found.untimed:
         emit(f"{found.untimed:,} questions have no timestamp, and stand in no slice")
     emit(found.sentence())

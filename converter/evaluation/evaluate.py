@@ -145,6 +145,10 @@ class Evaluation(Struct):
         """Return the results of one kind."""
         return [result for result in self.results if result.kind == kind]
 
+    def of_categories(self) -> dict[str, int]:
+        """Return the number of questions of each category with an outcome."""
+        return {name: max(one.categories[name].queries for one in self.results) for name in self.results[0].categories}
+
     def reasons(self) -> list[str]:
         """List the reasons for dashes, each reason once, with the estimates that are unknown for it."""
         kinds = {name: name for name in (*OUTCOMES, "regret", "gain")}

@@ -90,10 +90,9 @@ def _policies(worth: Worth) -> Table:
 
 def _slices(worth: Worth) -> Table:
     shown = [one for one in worth.evaluation.results if one.kind in ("artifact", "oracle") or "best" in one.roles]
-    categories = worth.evaluation.results[0].categories
     rows: list[list[Cell]] = [
-        [category, count(slice_.queries), *(number(one.categories[category].quality, ".4f") for one in shown)]
-        for category, slice_ in categories.items()
+        [category, count(questions), *(number(one.categories[category].quality, ".4f") for one in shown)]
+        for category, questions in worth.evaluation.of_categories().items()
     ]
     return Table("Quality by category", ("category", "queries", *map(_named, shown)), rows)
 

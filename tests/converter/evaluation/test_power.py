@@ -5,12 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from modelpick.converter import convert
 from modelpick.converter.evaluation.estimation import estimated
 from modelpick.converter.evaluation.policies import routed
 from modelpick.converter.evaluation.power import ERRORS, needed_questions
 from modelpick.converter.evaluation.simulation import chances_of, simulated, to_records
-from modelpick.converter.training.train import train, trainer, training_data
 from support.command import modelpick
 from support.recorded import encoded
 from support.world import WORLD
@@ -19,21 +17,10 @@ GAIN, EXPLORE, LOGS = 0.2, 0.5, 40
 FEW = WORLD.complete.of(np.arange(100))
 
 
-@pytest.fixture(scope="module")
-def artifact(tmp_path_factory):
-    path = tmp_path_factory.mktemp("power") / "a.onnx"
-    convert(
-        json.dumps(train(training_data(WORLD.complete), trainer("kernel_ridge"), digests=False)).encode(),
-        path,
-        samples=0,
-    )
-    return path
-
-
-def test_as_many_questions_as_are_said_show_the_gain(artifact):
+def test_as_many_questions_as_are_said_show_the_gain(of_world):
     """The standard error of gains from such logs is the gain, divided by what 80 % power takes."""
-    (said,) = needed_questions([artifact], WORLD.complete, gain=GAIN, explores=[EXPLORE], logged_by="strong")
-    (policy,) = routed([artifact], WORLD.complete)
+    (said,) = needed_questions([of_world], WORLD.complete, gain=GAIN, explores=[EXPLORE], logged_by="strong")
+    (policy,) = routed([of_world], WORLD.complete)
     best = WORLD.complete.model_names.index(said.baseline)
     rng, found = np.random.default_rng(0), []
     for seed in range(LOGS):
@@ -45,34 +32,34 @@ def test_as_many_questions_as_are_said_show_the_gain(artifact):
     assert np.std(found) * ERRORS == pytest.approx(GAIN, rel=0.3)  # three standard errors of a standard deviation
 
 
-def test_a_log_tells_about_the_same_as_complete_records(artifact):
+def test_a_log_tells_about_the_same_as_complete_records(of_world):
     log = simulated(WORLD.complete, chances_of(WORLD.complete, "uniform", 0.0), 1)
     (of_log,), (of_complete,) = (
-        needed_questions([artifact], of, gain=GAIN, logged_by="uniform") for of in (log, WORLD.complete)
+        needed_questions([of_world], of, gain=GAIN, logged_by="uniform") for of in (log, WORLD.complete)
     )
     assert of_log.questions == pytest.approx(of_complete.questions, rel=0.3)
     assert of_log.explore == pytest.approx(2 / 3)
 
 
-def test_less_exploration_and_smaller_gains_take_more(artifact):
-    some = needed_questions([artifact], FEW, gain=0.05, explores=[0.02, 0.2])
+def test_less_exploration_and_smaller_gains_take_more(of_world):
+    some = needed_questions([of_world], FEW, gain=0.05, explores=[0.02, 0.2])
     assert some[0].questions > 5 * some[1].questions
-    (half,) = needed_questions([artifact], FEW, gain=0.025, explores=[0.2])
+    (half,) = needed_questions([of_world], FEW, gain=0.025, explores=[0.2])
     assert half.questions == pytest.approx(4 * some[1].questions, rel=0.01)
     # Each estimate must rest on 30 answers, however large the gain is.
-    (least,) = needed_questions([artifact], FEW, gain=100, explores=[0.1])
+    (least,) = needed_questions([of_world], FEW, gain=100, explores=[0.1])
     assert least.questions >= 30
 
 
-def test_the_command_says_it(artifact, tmp_path):
+def test_the_command_says_it(of_world, tmp_path):
     records = tmp_path / "complete.jsonl"
     records.write_bytes(encoded(*(one | {"decision_id": None} for one in to_records(FEW, "", propensities=False))))
-    done = modelpick("power", artifact, "--data", records, "--gain", "0.05", "--explore", "0.05", "--explore", "0")
+    done = modelpick("power", of_world, "--data", records, "--gain", "0.05", "--explore", "0.05", "--explore", "0")
     seen, not_seen = done.stdout.splitlines()
     assert seen.startswith("a over always calling strong: to see a gain of 0.05 with 5 % exploration takes about ")
     assert not_seen == (
         "a over always calling strong: a gain of 0.05 is not seen with 0 % exploration: the log would hold no answer "
         "of strong to questions for which they differ: explore more"
     )
-    found = modelpick("power", artifact, "--data", records, "--explore", "0.05", "--json").stdout
+    found = modelpick("power", of_world, "--data", records, "--explore", "0.05", "--json").stdout
     assert json.loads(found)["questions"] > 1000

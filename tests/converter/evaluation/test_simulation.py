@@ -5,17 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from modelpick.converter import convert
 from modelpick.converter.evaluation.simulation import chances_of, simulated, to_records
 from modelpick.converter.training.records import read_records
-from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime import DocumentError
 from support.command import modelpick
 from support.recorded import encoded
 from support.world import WORLD
 
 
-def test_a_log_is_drawn_as_the_policy_picks_and_read_back(tmp_path):
+def test_a_log_is_drawn_as_the_policy_picks_and_read_back(of_world, tmp_path):
     chances = chances_of(WORLD.complete, "weak", 0.3)
     assert chances.sum(axis=1) == pytest.approx(np.ones(400))
     log = simulated(WORLD.complete, chances, 5)
@@ -35,9 +33,7 @@ def test_a_log_is_drawn_as_the_policy_picks_and_read_back(tmp_path):
     assert first["policy"] == "uniform"
     done = modelpick("simulate", "--data", tmp_path / "log.jsonl", "-o", tmp_path / "b.jsonl")
     assert (done.returncode, "expected records of every model for every question" in done.stderr) == (2, True)
-    document = json.dumps(train(training_data(WORLD.complete), trainer("kernel_ridge"), digests=False)).encode()
-    convert(document, tmp_path / "a.onnx", samples=0)
-    asked = (tmp_path / "a.onnx", "--data", tmp_path / "log.jsonl")
+    asked = (of_world, "--data", tmp_path / "log.jsonl")
     done = modelpick("report", *asked, "-o", tmp_path / "r.html", "--samples", "0", "--summary", "-")
     assert "A log: doubly robust, with the propensities of the log" in done.stdout
     done = modelpick("evaluate", *asked)
