@@ -7,8 +7,8 @@ from msgspec import Struct
 from ..formats.outcomes import Benchmark, iso
 
 Mask = npt.NDArray[np.bool_]
-# Answers to be expected of a model, by its usual share, in a stretch without any: by chance that happens once in 1,000.
-EXPECTED = 7.0
+# A model that is always on offer lacks answers at the beginning, or at the end, with this chance at most.
+BY_CHANCE = 1e-5
 
 
 class Period(Struct, frozen=True):
@@ -29,8 +29,9 @@ class Period(Struct, frozen=True):
 def offered(benchmark: Benchmark) -> Mask:
     """Return whether each model was on offer at each question of a log, (n_queries, n_models).
 
-    A model was not on offer before its first answer, or after its last one, where at least `EXPECTED` answers of it
-    should be there. Without times all models were on offer.
+    A model was not on offer before its first answer, or after its last one, if k answers at random times would leave
+    out this share s of the questions with a probability, ``(1 - s)^k``, below `BY_CHANCE`. Without times all
+    models were on offer.
     """
     asked, recorded = benchmark.asked, ~np.isnan(benchmark.quality)
     found = np.ones_like(recorded)
@@ -38,10 +39,8 @@ def offered(benchmark: Benchmark) -> Mask:
         if np.isnan(asked[own]).all():
             continue
         first, last = np.nanmin(asked[own]), np.nanmax(asked[own])
-        before, after = asked < first, asked > last
-        share = max(own.sum() - 1, 0) / max((~before & ~after).sum() - 1, 1)
-        for stretch in (before, after):
-            if stretch.sum() * share >= EXPECTED:
+        for stretch in (asked < first, asked > last):
+            if (1 - stretch.mean()) ** own.sum() < BY_CHANCE:
                 found[stretch, model] = False
     return found
 
