@@ -5,6 +5,7 @@ escaped. Only this module prints.
 """
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from io import TextIOBase, TextIOWrapper
 from pathlib import Path
+from textwrap import fill
 from typing import TextIO
 
 import typer
@@ -33,12 +35,16 @@ from ..files.io import reason
 
 WIDE = 200
 STDERR = 2
-# Characters of the frame of a column, and of the table.
-FRAME, EDGE = 3, 1
+# Characters of the frame of a column, and of the table; and those between columns without a frame.
+FRAME, EDGE, GAP = 3, 1, 2
 # A column of words may be narrowed to this width before another column goes below.
 NARROW = 24
 # Seconds from which on a step gets a line in a log.
 LONG = 10.0
+# What a cell of numbers starts with: a number, also one with its interval or unit, or the dash of an unknown one.
+NUMBER = re.compile(r"[-+]?\d|—")
+# Mark -> its colour.
+MARKS = {"✓": "green", "✗": "red", "?": "yellow"}
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -49,29 +55,62 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def show(table: Table) -> None:
-    """Print a table; columns without room go below, after the first column once more, and long cells fold."""
+    """Print a table; columns without room go below, after the first column once more, and long cells fold.
+
+    Columns of numbers are aligned at their right.
+    """
     target = console()
     for block in _blocks(_printable(table), target):
         target.print(block)
 
 
+def say(line: str) -> None:
+    """Print a line, of which a mark in front is coloured on a terminal; it is wrapped where tables are narrow."""
+    target, text = console(), one_line(line)
+    if target.width != WIDE:
+        indent = "  " if text[:1] in MARKS else ""
+        text = fill(text, target.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    target.print(_marked(text), soft_wrap=True)
+
+
+def plain(*columns: str) -> Table:
+    """Make a table without frames."""
+    return Table(*columns, box=None, pad_edge=False)
+
+
+def _marked(text: str) -> Text:
+    found = Text(text)
+    found.stylize(MARKS.get(text[:1], ""), 0, 1)
+    return found
+
+
 def _printable(table: Table) -> Table:
     """Copy a table, with printable names, and long cells that fold."""
-    columns = [Column(one_line(str(column.header)), overflow="fold") for column in table.columns]
-    copy = Table(*columns, title=None if table.title is None else one_line(str(table.title)))
+    columns = [
+        Column(one_line(str(column.header)), overflow="fold", justify="right" if _is_of_numbers(column) else "left")
+        for column in table.columns
+    ]
+    title = None if table.title is None else one_line(str(table.title))
+    copy = Table(*columns, title=title, box=table.box, pad_edge=table.pad_edge)
     for row, *cells in zip(table.rows, *(column.cells for column in table.columns), strict=True):
-        copy.add_row(*(one_line(str(cell)) for cell in cells), style=row.style)
+        copy.add_row(*(_marked(one_line(str(cell))) for cell in cells), style=row.style)
     return copy
+
+
+def _is_of_numbers(column: Column) -> bool:
+    cells = [str(cell) for cell in column.cells if cell]
+    return bool(cells) and all(NUMBER.match(cell) for cell in cells)
 
 
 def _blocks(table: Table, target: Console) -> Iterator[Table]:
     """Split a table into tables of as many columns as fit, each with the first column."""
-    first, *others = [(column, _width(column, target) + FRAME) for column in table.columns]
-    chosen, taken = [first[0]], EDGE + first[1]
+    frame, edge = (FRAME, EDGE) if table.box else (GAP, 0)
+    first, *others = [(column, _width(column, target) + frame) for column in table.columns]
+    chosen, taken = [first[0]], edge + first[1]
     for column, width in others:
         if len(chosen) > 1 and taken + width > target.width:
             yield _block(table, chosen)
-            table.title, chosen, taken = None, [first[0]], EDGE + first[1]
+            table.title, chosen, taken = None, [first[0]], edge + first[1]
         chosen.append(column)
         taken += width
     yield table if len(chosen) == len(table.columns) else _block(table, chosen)
@@ -85,7 +124,8 @@ def _width(column: Column, target: Console) -> int:
 
 
 def _block(table: Table, columns: list[Column]) -> Table:
-    block = Table(*(Column(column.header, overflow=column.overflow) for column in columns), title=table.title)
+    copies = (Column(column.header, overflow=column.overflow, justify=column.justify) for column in columns)
+    block = Table(*copies, title=table.title, box=table.box, pad_edge=table.pad_edge)
     for row, *cells in zip(table.rows, *(column.cells for column in columns), strict=True):
         block.add_row(*cells, style=row.style)
     return block

@@ -13,6 +13,7 @@ from modelpick.runtime import DocumentError, ModelpickError
 from ..files.io import check_distinct
 from ..files.parquet import SUFFIX
 from ..files.rows import read_rows, write_rows
+from ..statistics.bootstrap import in_percent
 from ..training.logs import Understood, join, understand
 from ..training.records import read_answers
 from .console import emit, note, show, warn
@@ -112,18 +113,18 @@ def _show(found: Understood, name: str) -> None:
         (found.propensities, found.answers, "with a propensity"),
         (found.sessions, None, "sessions"),
     ):
-        share = "" if of is None else f" ({count / of:.1%})"
+        share = "" if of is None else f" ({in_percent(count / of)})"
         table.add_row(what, f"{count:,}{share}")
     if found.first is not None:
         table.add_row("time", f"{found.first} to {found.last}")
     for policy, count in found.policies.items():
-        table.add_row(f"policy {policy}", f"{count:,} ({count / found.answers:.1%})")
+        table.add_row(f"policy {policy}", f"{count:,} ({in_percent(count / found.answers)})")
     for models, count in found.models_a_question.items():
-        table.add_row(f"questions with answers of {models}", f"{count:,} ({count / found.questions:.1%})")
+        table.add_row(f"questions with answers of {models}", f"{count:,} ({in_percent(count / found.questions)})")
     show(table)
     table = Table("model", "answers", "share")
     for model, count in found.models.items():
-        table.add_row(model, f"{count:,}", f"{count / found.answers:.1%}")
+        table.add_row(model, f"{count:,}", in_percent(count / found.answers))
     show(table)
     for text in found.can:
         emit(f"can {text}")

@@ -15,7 +15,7 @@ from modelpick.runtime import DocumentError, ModelpickError, Objective
 from ..algorithms.row import AnyRow, Semantics
 from ..files.io import check_distinct, write_atomically
 from ..formats.outcomes import Settings, Training
-from ..statistics.bootstrap import UNKNOWN, signed
+from ..statistics.bootstrap import UNKNOWN, in_percent, signed
 from ..training.auto import AUTO, Choice, choose
 from ..training.train import JSON_FORMAT, TRAINED, check_settings, file_name, trainers, training_data
 from ..training.train import train as train_selector
@@ -156,7 +156,7 @@ def train(
         )
     training = training_data(records, settings, one_hot=features == "both")
     if training.categories is not None:
-        accuracy = f"{training.categories['accuracy']:.1%} of the questions, in cross-validation"
+        accuracy = f"{in_percent(training.categories['accuracy'])} of the questions, in cross-validation"
         emit(f"a category classifier is right on {accuracy}: requests need no category")
     if AUTO in names:
         with progress("Comparing algorithms", "tuned") as done:

@@ -34,6 +34,12 @@ ROLES_FROM: dict[Source, str] = {
     "hindsight": "in hindsight",
 }
 """In words."""
+ROLES_MEAN: dict[Source, str] = {
+    "training records": "its mean is the highest over the training records that were given",
+    "artifacts": "its mean is the highest over the questions that the artifacts were trained on, which they record",
+    "hindsight": "its mean is the highest over these very questions, which no service could know beforehand",
+}
+"""What that means."""
 MIX_OF = "mix at {}"
 MEANS = "means of the records"
 HINDSIGHT = ("best", "best_share", "regret", "gap_closed")

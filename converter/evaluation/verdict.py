@@ -14,6 +14,7 @@ from ..statistics.bootstrap import WANTED, Estimate, signed, whole, written
 from ..statistics.estimation import GUESSED
 from .evaluate import MIX_OF, Evaluation, Result
 from .policies import Policy
+from .power import ENDS, ERRORS
 
 Answer = Literal["worth calling", "not worth calling", "cannot tell"]
 # The answers, the best first, and the marks that they are shown by.
@@ -22,13 +23,10 @@ WORTH, UNSURE, WORTHLESS = MARKS
 ROUNDING = 1e-9
 # A smaller gain than this share of the best single model's quality is not worth a selector.
 MATTERS = 0.01
-# Questions for a sure answer in four of five draws, relative to those whose interval would just be sure:
-# ((1.96 + 0.84) / 1.96)^2. Source: J. Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988.
-POWER = 2.04
 # In one of a hundred training questions, a distance exceeds 99 % of them; from this share on, the questions are others.
 DRIFTED = 0.05
 # A point of quality, where qualities lie between -1 and 1.
-POINT = 0.01
+POINT, QUALITY = 0.01, "points of quality"
 
 
 class Verdict(Struct):
@@ -117,25 +115,25 @@ def _judged(result: Result, mix: Result | None, evaluation: Evaluation) -> _Find
     saves, less = _surely(result.saved), f"for {whole(result.saved)} less {KINDS[PLACES[evaluation.axis]].noun}"
     rest = ("" if result.keep is None else f" with keep={result.keep:g}") + _but(result)
     always = f"always calling {evaluation.baseline}"
-    noun = "quality" if evaluation.objective == Objective() else "utility"
+    unit = QUALITY if evaluation.objective == Objective() else "points of utility"
     if _surely(result.gain):
-        gain, cheaper = _points(result.gain, noun, evaluation), f" {less}" if saves else ""
+        gain, cheaper = gained(result.gain, evaluation, unit), f" {less}" if saves else ""
         return _Finding(result, WORTH, f"{gain} over {always}{cheaper}{rest}", f"{gain}{cheaper}{rest}")
     if saves and _surely(result.over_mix):
-        kept, than = _kept(result, noun, evaluation)
+        kept, than = _kept(result, unit, evaluation)
         return _Finding(result, WORTH, f"{kept} {than} {always} {less}{rest}", f"{kept} {less}{rest}")
     parts = sorted(((share, name) for name, share in mix.selections.items() if share), reverse=True) if mix else []
     if saves and len(parts) > 1:
         mixture = " and ".join(f"{100 * share:.0f} % to {name}" for share, name in parts)
-        return _unproved(result, result.over_mix, "quality", f"send {mixture}", f"sending {mixture}", evaluation)
-    return _unproved(result, result.gain, noun, f"call {evaluation.baseline}", always, evaluation)
+        return _unproved(result, result.over_mix, QUALITY, f"send {mixture}", f"sending {mixture}", evaluation)
+    return _unproved(result, result.gain, unit, f"call {evaluation.baseline}", always, evaluation)
 
 
-def _unproved(result: Result, gain: Estimate, noun: str, instead: str, than: str, evaluation: Evaluation) -> _Finding:
+def _unproved(result: Result, gain: Estimate, unit: str, instead: str, than: str, evaluation: Evaluation) -> _Finding:
     """Say what to do instead where a gain that matters is ruled out, or else how many questions would tell."""
     if np.isnan(gain.low):
         return _Finding(result, UNSURE, gain.reason)
-    amount = _points(gain, noun, evaluation)
+    amount = gained(gain, evaluation, unit)
     matters = MATTERS * max(abs(quality) for quality in _qualities(evaluation))
     if gain.high <= matters:
         return _Finding(result, WORTHLESS, f"{instead} ({amount} over that)")
@@ -144,7 +142,7 @@ def _unproved(result: Result, gain: Estimate, noun: str, instead: str, than: str
     distance = max(gain.value, matters - gain.value)
     stand = f"{n:,} question{'' if n == 1 else 's'}"
     if distance > 0:
-        needed = POWER * n * ((gain.high - gain.low) / 2 / distance) ** 2
+        needed = n * (ERRORS / distance * (gain.high - gain.low) / (2 * ENDS)) ** 2
         stand += f"; about {_rounded(needed):,} would do"
     return _Finding(result, UNSURE, f"{stand} ({amount} over {than})")
 
@@ -173,20 +171,20 @@ def _but(result: Result) -> str:
     return f", but {', '.join(risen)}" if risen else ""
 
 
-def _kept(result: Result, noun: str, evaluation: Evaluation) -> tuple[str, str]:
+def _kept(result: Result, unit: str, evaluation: Evaluation) -> tuple[str, str]:
     """Describe a quality compared with another, where that is above 0 as a share of it; and the word behind it."""
     if np.isnan(result.kept.value):
-        return _points(result.gain, noun, evaluation), "over"
+        return gained(result.gain, evaluation, unit), "over"
     if round(result.kept.value, 2) >= 1:
         return "the same quality", "as"
     return f"{whole(result.kept)} of the quality", "of"
 
 
-def _points(gain: Estimate, noun: str, evaluation: Evaluation) -> str:
-    """Write a difference of qualities, in hundredths where qualities lie between -1 and 1."""
+def gained(gain: Estimate, evaluation: Evaluation, unit: str) -> str:
+    """Write a difference of qualities: in points of 0.01, with their unit, where qualities lie between -1 and 1."""
     if max(abs(quality) for quality in _qualities(evaluation)) > 1:
-        return f"{signed(gain)} of {noun}"
-    return written(gain, "z.1f", 1 / POINT, f" points of {noun}", sign="+")
+        return signed(gain)
+    return written(gain, "z.1f", 1 / POINT, f" {unit}", sign="+")
 
 
 def _qualities(evaluation: Evaluation) -> list[float]:

@@ -10,7 +10,7 @@ from ..statistics.bootstrap import UNKNOWN, Estimate
 from .facts import Facts, Worth
 from .layout import Section
 from .pictures import frontier_plot, isolated
-from .tables import Cell, Number, Table, change, count, interval, number, part
+from .tables import Cell, Table, change, count, interval, number, part, share
 
 
 def does_it_pay(facts: Facts) -> Section | None:
@@ -32,7 +32,7 @@ def does_it_pay(facts: Facts) -> Section | None:
                 *map(number, point.objective.keywords().values()),
                 *(interval(_known(point.outcomes.get(kind))) for kind in OUTCOMES),
                 part(_known(point.kept)),
-                Number(f"{point.promised:.1%}", point.promised),
+                share(point.promised),
                 part(_known(point.saved)),
             ]
             for name, point in recorded

@@ -3,7 +3,7 @@
 from math import isnan
 from typing import NamedTuple
 
-from ..statistics.bootstrap import UNKNOWN, Estimate, percent, signed, written
+from ..statistics.bootstrap import UNKNOWN, Estimate, in_percent, percent, signed, written
 
 
 class Number(NamedTuple):
@@ -33,7 +33,7 @@ def count(value: int) -> Number:
 
 def share(part: float, whole: float = 1.0) -> Number:
     """Write a share in percent."""
-    return Number(f"{100 * part / whole:.1f} %", part / whole) if whole else Number(UNKNOWN, 0.0)
+    return Number(in_percent(part / whole), part / whole) if whole else Number(UNKNOWN, 0.0)
 
 
 def size(octets: int) -> Number:

@@ -158,6 +158,11 @@ def signed(estimate: Estimate) -> str:
     return written(estimate, "+z.3f")
 
 
+def in_percent(share: float) -> str:
+    """Write a share in percent."""
+    return f"{100 * share:.1f} %"
+
+
 def percent(estimate: Estimate) -> str:
     """Write an estimate and its interval in percent."""
     return written(estimate, "z.1f", 100.0, " %")

@@ -17,7 +17,7 @@ import pytest
 from rich.table import Table
 
 from modelpick.converter.cli import console
-from modelpick.converter.cli.console import progress, rate, show
+from modelpick.converter.cli.console import progress, rate, say, show
 from support.command import modelpick
 
 MODELS = Path(__file__).parents[3] / "models"
@@ -86,6 +86,24 @@ def test_a_table_in_a_log_is_wide(capsys, monkeypatch):
     assert "x" * 150 in capsys.readouterr().out
 
 
+def test_numbers_are_aligned_at_their_right(capsys, monkeypatch):
+    table = Table("name", "share")
+    for name, share in (("a", "9.5 %"), ("b", "100.0 % [1, 2]"), ("c", "—"), ("d", "+1 MB")):
+        table.add_row(name, share)
+    out = printed(capsys, monkeypatch, table, 80)
+    assert all(line.endswith((" % │", "] │", "— │", "MB │")) for line in out.splitlines()[3:-1])
+
+
+def test_lines_are_wrapped_on_narrow_terminals_alone(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    say(f"✓ {'word ' * 9}[red]")
+    wrapped = capsys.readouterr().out.splitlines()
+    assert wrapped == ["✓ word word word", "  word word word", "  word word word", "  [red]"]
+    monkeypatch.delenv("COLUMNS")
+    say("word " * 90)
+    assert capsys.readouterr().out == "word " * 90 + "\n"
+
+
 def test_a_long_step_gets_one_line_in_a_log(capsys, monkeypatch):
     monkeypatch.setattr(console, "LONG", 0.0)
     with progress("Embedding", "queries") as done:
@@ -123,6 +141,13 @@ with progress("Converting", "files") as converted:
             print("warning: odd", file=sys.stderr)
         print(f"converted {file}")
         converted(file, 2)
+"""
+MARKED = """
+from modelpick.converter.cli.console import plain, say, show
+table = plain("")
+table.add_row("✗ no")
+show(table)
+say("✓ yes")
 """
 
 
@@ -183,6 +208,26 @@ def test_progress_without_colours(on_terminals):
     assert COLOUR.search(err) is None
 
 
+def test_marks_have_colours_on_a_terminal_unless_they_are_unwanted():
+    environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    running = []
+    for variables in ({}, {"NO_COLOR": "1"}):
+        terminal, end = pty.openpty()
+        streams = {"stdout": end, "stderr": subprocess.PIPE}
+        variables = {**environment, "TERM": "xterm-256color", **variables}
+        running.append((subprocess.Popen([sys.executable, "-c", MARKED], **streams, env=variables), terminal))
+        os.close(end)
+    for (process, terminal), colours in zip(running, (2, 0), strict=True):
+        seen = b""
+        with suppress(OSError), os.fdopen(terminal, "rb", buffering=0) as file:
+            while part := file.read(65_536):
+                seen += part
+        process.communicate(timeout=60)
+        assert len(COLOUR.findall(seen.decode())) == colours
+        shown = [line.strip() for line in ESCAPES.sub("", seen.decode()).splitlines()]
+        assert [line for line in shown if line] == ["✗ no", "✓ yes"]
+
+
 def test_a_terminal_that_cannot_move_its_cursor_is_a_log(on_terminals):
     assert on_terminals["no cursor"][1].split("\r\n") == ["warning: odd", "warning: odd", ""]
 
@@ -197,6 +242,5 @@ def test_the_tables_of_the_command_fit_a_terminal(tmp_path, monkeypatch):
     for command in commands:
         done = modelpick(*command)
         assert done.returncode == 0, done.stderr
-        framed = [line for line in done.stdout.splitlines() if line[0] in "┏┃┡│└"]
-        assert max(map(len, framed)) <= 80
+        assert max(map(len, done.stdout.splitlines())) <= 80
         assert "…" not in done.stdout

@@ -141,7 +141,7 @@ def test_the_command_measures_and_calibrates(tmp_path):
     pair = ["--pair", "weak", "strong", "--strong-share", "0.3"]
     done = modelpick(*asked, *pair)
     assert "of 10 quantiles" in done.stdout
-    assert "sends 30.0% of the calls to the strong model, and recovers " in done.stdout
+    assert "sends 30.0 % of the calls to the strong model, and recovers " in done.stdout
     (found,) = json.loads(modelpick(*asked, *pair, "--json").stdout)["recoveries"]
     assert found["calibration"]["share"] == pytest.approx(0.3)
     assert found["apgr"]["value"] > 0.7

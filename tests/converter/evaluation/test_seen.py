@@ -76,8 +76,9 @@ def test_the_commands_say_so(artifact, tmp_path):
     data.write_bytes(encoded(*asked(60, 120)))
     told = "20 of 60 questions stand in its training records: measured on the 40 others"
     done = modelpick("evaluate", artifact, "--data", data, "--json")
-    assert done.stderr == f"warning: a: {told}\n"
+    assert done.stderr == ""
     found = json.loads(done.stdout)
+    assert told in found["headlines"][0]["beware"]
     assert found["queries"] == 40
     assert found["seen"] == [{"artifact": "a", "questions": 20, "of": 60, "measured": 40}]
     done = modelpick("diff", artifact, artifact, "--data", data)

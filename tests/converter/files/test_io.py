@@ -287,7 +287,7 @@ def test_names_are_data(folder):
         ("select", "[red]/n.onnx", "q.jsonl"),
         ("train", "--data", "r.jsonl", "-o", "[red]", "--features", "embedding"),
         ("convert", "[red]", "-o", "[red]"),
-        ("evaluate", "[red]/kernel_ridge_model.onnx", "--data", "r.jsonl", "--plot", "p.svg"),
+        ("evaluate", "[red]/kernel_ridge_model.onnx", "--data", "r.jsonl", "--plot", "p.svg", "--full"),
     ):
         done = modelpick(*arguments)
         assert done.returncode == 0, done.stderr

@@ -112,7 +112,7 @@ def test_categories_are_predicted_where_vectors_have_them(trained, made):
     code, out, _ = trained(*both, "-o", "both")
     model = json.loads((made / "both/svm_model.json").read_text())["category_classifier"]
     assert (code, len(model["classes"]), len(model["coef"][0])) == (0, 14, 128)
-    assert out.startswith(f"a category classifier is right on {model['accuracy']:.1%} of the questions")
+    assert out.startswith(f"a category classifier is right on {100 * model['accuracy']:.1f} % of the questions")
     trained(*both, "-o", "again")
     assert (made / "both/svm_model.json").read_bytes() == (made / "again/svm_model.json").read_bytes()
     assert "category_classifier" not in json.loads((made / "svm_model.json").read_text())
