@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvicorn
@@ -52,9 +53,9 @@ def serve(file: Path, *, host: str = HOST, port: int = PORT, workers: int = 1, l
         )
 
 
-def arguments() -> argparse.ArgumentParser:
+def arguments(prog: str = f"python -m {__package__}") -> argparse.ArgumentParser:
     """Return the parser of the command's arguments."""
-    parser = argparse.ArgumentParser(prog="python -m modelpick.gateway", description="Serve a gateway's file.")
+    parser = argparse.ArgumentParser(prog=prog, description="Serve a gateway's file.")
     parser.add_argument("file", type=Path)
     parser.add_argument("--host", default=HOST)
     parser.add_argument("--port", type=int, default=PORT)
@@ -63,10 +64,10 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> None:
-    """Run the command: exit 2 for bad input, with one line."""
+def main(prog: str = f"python -m {__package__}", given: Sequence[str] | None = None) -> None:
+    """Run the command, by its name, with arguments, or those of the process: exit 2 for bad input, with one line."""
     try:
-        serve(**vars(arguments().parse_args()))
+        serve(**vars(arguments(prog).parse_args(given)))
     except ModelpickError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

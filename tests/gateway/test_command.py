@@ -1,9 +1,13 @@
 """What examples/gateway says of the gateway is true of it."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 from prometheus_client import REGISTRY
 
 from modelpick.gateway import app, command
@@ -11,6 +15,25 @@ from modelpick.gateway.config import Limits, read
 
 EXAMPLES = Path(__file__).parents[2] / "examples/gateway"
 PAGE = (EXAMPLES.parents[1] / "docs/gateway.md").read_text()
+
+
+@pytest.mark.parametrize("call", [["-m", "modelpick.gateway"], ["-m", "modelpick", "serve"]])
+def test_it_serves_without_the_converters_libraries(call, tmp_path):
+    missing = "import sys; sys.modules.update(dict.fromkeys(('typer', 'sklearn', 'onnx', 'skl2onnx', 'msgspec')))"
+    (tmp_path / "sitecustomize.py").write_text(missing)
+    (tmp_path / "bad.toml").write_text("artifacts = 1")
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+
+    def run(*arguments):
+        command, environment = [sys.executable, *call, *arguments], {**os.environ, "PYTHONPATH": path}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+    done = run(str(tmp_path / "bad.toml"), "--port", "0")
+    assert (done.returncode, done.stderr.startswith(f"error: {tmp_path}/bad.toml: artifacts: ")) == (2, True), (
+        done.stderr
+    )
+    name = {2: "python -m modelpick.gateway", 3: "modelpick serve"}[len(call)]
+    assert run("--help").stdout.startswith(f"usage: {name} ")
 
 
 def test_the_sample_is_read(monkeypatch):
