@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import httpx
 from prometheus_client import Counter, Histogram
 
 from . import failing_over
+from .bodies import Bodies
 from .breaker import Breaker
 from .config import Backend, Limits
 from .failing_over import LOOKED_AT, Verdict
@@ -56,6 +57,8 @@ class Answer(NamedTuple):
     rule: failing_over.Rule
     failures: tuple[Failure, ...] = ()
     """Why each backend that was asked before did not serve."""
+    hides_counts: bool = False
+    """Whether a stream ends in token counts for which the client did not ask."""
 
     @property
     def retry_after(self) -> float | None:
@@ -85,7 +88,7 @@ class Circuits(dict[str, Breaker]):
 async def first_answer(
     web: httpx.AsyncClient,
     ranked: Sequence[Backend],
-    body_for: Callable[[Backend], bytes],
+    bodies: Bodies,
     headers: Headers,
     limits: Limits,
     circuits: Mapping[str, Breaker],
@@ -107,7 +110,7 @@ async def first_answer(
         if backend.context_tokens is not None and backend.context_tokens <= too_short:
             continue
         breaker = circuits[backend.name]
-        answer = await _ask(web, backend, body_for(backend), to_backend(headers, backend.key), limits)
+        answer = await _answer(web, backend, bodies, to_backend(headers, backend.key), limits)
         if isinstance(answer, Failure):
             breaker.failed()
             failures.append(answer)
@@ -159,6 +162,20 @@ async def _whole(answer: Answer, limits: Limits) -> Answer:
 async def _nothing() -> AsyncIterator[bytes]:
     return
     yield b""
+
+
+async def _answer(
+    web: httpx.AsyncClient, backend: Backend, bodies: Bodies, headers: Headers, limits: Limits
+) -> Answer | Failure:
+    """Ask one backend; once more where it refuses to count the tokens of a stream."""
+    while True:
+        sent = bodies.of(backend)
+        answer = await _ask(web, backend, sent.body, headers, limits)
+        if isinstance(answer, Failure):
+            return answer
+        if not bodies.refused(backend, sent, answer.status, answer.first):
+            return answer._replace(hides_counts=sent.counts)
+        await answer.response.aclose()
 
 
 async def _ask(

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,13 +12,16 @@ from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
 from modelpick.runtime.errors import one_line
+from modelpick.runtime.events import logger
 
-from .config import Limits
+from .config import Backend, Limits
 from .decisions import QUALITY, SIGNALS, Outcome
 from .errors import RefusedError, invalid
 
 # Characters of a key that an error shows.
 SHOWN = 60
+# The option of a stream that ends in its token counts.
+OPTIONS, COUNTS = "stream_options", "include_usage"
 
 
 class Query(BaseModel):
@@ -112,11 +115,47 @@ def _refuse_repeated(keys: Iterable[str]) -> None:
         seen.add(key)
 
 
-def named(raw: bytes, body: Mapping[str, Any], model: str) -> bytes:
-    """Return a body for a model: unchanged where it names this model, else with the name replaced."""
-    if body["model"] == model:
-        return raw
-    try:
-        return json.dumps({**body, "model": model}, ensure_ascii=False, allow_nan=False).encode()
-    except ValueError:  # 1e400 is read as infinity
-        raise RefusedError(400, "expected finite numbers") from None
+class Sent(NamedTuple):
+    """A body for a backend."""
+
+    body: bytes
+    counts: bool = False
+    """Whether the gateway asks for the token counts of a stream, for which the client did not ask."""
+
+
+class Bodies:
+    """The bodies of a request for its backends.
+
+    Parameters
+    ----------
+    raw, body
+        The body of the client, as it came and decoded.
+    counts
+        Whether backends are asked for the token counts of streams.
+    uncounted
+        Names of backends that refused to be asked, which are not asked again.
+    """
+
+    def __init__(self, raw: bytes, body: Mapping[str, Any], counts: bool, uncounted: set[str]) -> None:
+        self._raw, self._body, self._counts, self._uncounted = raw, body, counts, uncounted
+
+    def of(self, backend: Backend) -> Sent:
+        """Return the body for a backend: unchanged where nothing is to be replaced."""
+        model, options = backend.model or backend.name, self._body.get(OPTIONS) or {}
+        asks = self._counts and backend.stream_usage and backend.name not in self._uncounted
+        counts = asks and self._body.get("stream") is True and isinstance(options, dict) and not options.get(COUNTS)
+        if self._body["model"] == model and not counts:
+            return Sent(self._raw)
+        new = {**self._body, "model": model} | ({OPTIONS: {**options, COUNTS: True}} if counts else {})
+        try:
+            return Sent(json.dumps(new, ensure_ascii=False, allow_nan=False).encode(), counts)
+        except ValueError:  # 1e400 is read as infinity
+            raise RefusedError(400, "expected finite numbers") from None
+
+    def refused(self, backend: Backend, sent: Sent, status: int, words: bytes) -> bool:
+        """Return whether a backend refused a body because of the token counts, for which it is not asked again."""
+        is_refused = sent.counts and status in (400, 422) and any(name.encode() in words for name in (OPTIONS, COUNTS))
+        if is_refused:
+            self._uncounted.add(backend.name)
+            logger.warning("%s refuses %s: say stream_usage = false", backend.name, OPTIONS)
+        return is_refused

@@ -61,6 +61,8 @@ class Backend(_Table):
     """Most tokens of prompt and answer together; None where unknown."""
     max_output_tokens: PositiveInt | None = None
     """Most tokens of an answer; None where unknown."""
+    stream_usage: bool = True
+    """Whether it is asked for the token counts of streams, by ``stream_options``."""
     accepts: tuple[Kind, ...] | None = None
     """What requests to the model may hold in addition to text; None where unknown: all requests are sent then."""
 

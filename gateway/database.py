@@ -47,6 +47,7 @@ ANSWERS = Table(
     Column("prompt_tokens", sqlalchemy.BigInteger),
     Column("completion_tokens", sqlalchemy.BigInteger),
     Column("cached_tokens", sqlalchemy.BigInteger),
+    Column("estimated", sqlalchemy.Boolean, nullable=False),
     Column("cost", Double),
     Column("failures", JSON, nullable=False),
 )

@@ -62,8 +62,10 @@ class Answered:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached_tokens: int | None = None
+    estimated: bool = False
+    """Whether the tokens are estimated, as the backend did not count them."""
     cost: float | None = None
-    """Price of the tokens that the backend counted."""
+    """Price of the tokens."""
     failures: Mapping[str, str] = field(default_factory=dict)
     """Backend that was asked before -> why it did not serve."""
 

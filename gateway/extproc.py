@@ -117,7 +117,7 @@ class Processor:
             told = pick.headers(backend)
         else:
             raise unknown_model(body["model"])
-        new = bodies.named(raw, body, backend.model or backend.name)
+        new = bodies.Bodies(raw, body, False, set()).of(backend).body
         if "content-length" in headers:  # Envoy refuses a body of another length
             told = [*told, (b"content-length", str(len(new)).encode())]
         changed = {

@@ -26,6 +26,11 @@ class Pick(NamedTuple):
     decision: Decision
 
     @property
+    def counts(self) -> bool:
+        """Whether the token counts of the answer are recorded."""
+        return True
+
+    @property
     def backends(self) -> list[Backend]:
         """The backends, in order."""
         return [choice.backend for choice in self.choices]

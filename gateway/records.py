@@ -65,6 +65,10 @@ def _record(recorded: Recorded, signal: str | None, encoder: str | None) -> dict
         "success": success,
         "propensity": decision.propensity,
         "category": decision.category,
+        "decision_id": decision.id,
+        "timestamp": decision.at,
+        "policy": decision.artifact,
+        "session": decision.conversation,
     }
     if success:
         record |= {"response_time": answer.seconds, "cost": answer.cost}

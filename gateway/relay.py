@@ -13,8 +13,8 @@ from starlette.types import Receive, Scope, Send
 
 from modelpick.runtime.events import logger
 
-from . import bodies
 from .backends import Answer, Circuits, NoBackendError, first_answer
+from .bodies import Bodies
 from .clients import Clients
 from .config import Backend, Limits
 from .decisions import LEFT
@@ -34,6 +34,9 @@ class Served:
     first_byte_seconds: float | None = None
     seconds: float = 0.0
     usage: Mapping[str, int] = field(default_factory=dict)
+    """Token counts of the backend, under the names of `Answered`."""
+    estimate: int = 0
+    """Estimated tokens of the answer."""
     failures: Mapping[str, str] = field(default_factory=dict)
     """Backend that was asked before -> why it did not serve."""
 
@@ -44,6 +47,10 @@ class Request(Protocol):
     @property
     def backends(self) -> Sequence[Backend]:
         """Backends in the order in which they are asked."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether the token counts of its answer are recorded."""
 
     def headers(self, backend: Backend) -> Headers:
         """Return the headers that tell the client about the backend that serves."""
@@ -80,6 +87,7 @@ class Relay:
 
     def __init__(self, clients: Clients, limits: Limits) -> None:
         self._clients, self._limits, self._circuits = clients, limits, Circuits(limits)
+        self._uncounted: set[str] = set()
 
     async def serve(
         self,
@@ -100,7 +108,7 @@ class Relay:
                 found = await first_answer(
                     web,
                     request.backends,
-                    lambda backend: bodies.named(raw, body, backend.model or backend.name),
+                    Bodies(raw, body, request.counts, self._uncounted),
                     headers,
                     self._limits,
                     self._circuits,
@@ -109,7 +117,7 @@ class Relay:
                 served.failures = {failure.backend.name: failure.reason for failure in found.failures}
                 served.first_byte_seconds = time.perf_counter() - start
                 async with aclosing(found.response):
-                    passing = Passing(found.streams)
+                    passing = Passing(found.streams, found.hides_counts)
                     await _pass_on(found, request.headers(found.backend), passing, send)
                     served.is_complete = True
         except NoBackendError as error:
@@ -130,17 +138,15 @@ class Relay:
             served.seconds = time.perf_counter() - start
             if passing is not None:
                 served.is_complete = served.is_complete or passing.is_done
-                served.usage = passing.usage()
+                served.usage, served.estimate = passing.usage(), passing.estimate
             done(served)
 
 
 async def _pass_on(answer: Answer, told: Headers, passing: Passing, send: Send) -> None:
-    """Send a backend's answer byte for byte, with more headers."""
+    """Send a backend's answer byte for byte, with more headers, and without token counts that are to be hidden."""
     headers = [*answer.headers, *told]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    passing.add(answer.first)
-    await send({"type": "http.response.body", "body": answer.first, "more_body": True})
+    await send({"type": "http.response.body", "body": passing.pass_on(answer.first), "more_body": True})
     async for chunk in answer.rest:
-        passing.add(chunk)
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+        await send({"type": "http.response.body", "body": passing.pass_on(chunk), "more_body": True})
+    await send({"type": "http.response.body", "body": passing.rest()})

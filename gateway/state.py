@@ -115,11 +115,14 @@ class State:
 
     def record_answer(self, pick: Pick, served: Served) -> None:
         """Queue the answer to a decision to be written."""
-        backend, usage = served.backend, served.usage
+        backend, usage = served.backend, dict(served.usage)
         if backend is not None and self.picker is not None:
             self.picker.served(pick.decision, backend.name)
         if self.recorder is None:
             return
+        is_estimated = backend is not None and "completion_tokens" not in usage and served.status < 400
+        if is_estimated:
+            usage = {"prompt_tokens": pick.decision.prompt_tokens} | usage | {"completion_tokens": served.estimate}
         row = Answered(
             decision_id=pick.decision.id,
             model=backend.name if backend else None,
@@ -127,6 +130,7 @@ class State:
             success=served.is_complete and served.status < 400,
             first_byte_seconds=served.first_byte_seconds,
             seconds=served.seconds,
+            estimated=is_estimated,
             cost=self._cost(backend, usage),
             failures=served.failures,
             **usage,

@@ -9,6 +9,8 @@ import httpx
 import numpy as np
 import openai
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 from sqlalchemy.exc import OperationalError
 
@@ -20,10 +22,9 @@ from modelpick.gateway.usage import Passing
 from modelpick.runtime.text import Encoder, TextSelector
 from support.command import modelpick
 from support.gateways import POEM, QUALITY, ask, client_of, made, make_pair, replace, served, until, write_gateway
-from support.stubs import completion
+from support.stubs import USAGE, WORDS, completion, events
 
 QUICK = "[decisions]\nbatch_seconds = 0.01\n"
-USAGE = {"prompt_tokens": 1000, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 400}}
 
 
 def rows(folder, table):
@@ -293,7 +294,9 @@ def test_a_signal_is_chosen_and_what_failed_has_quality_0(tmp_path):
     done = modelpick("records", url, "-o", str(file))
     first, *failed = map(json.loads, file.read_text().splitlines())
     expected = {"query": ids[0], "model_name": "m", "performance": 0.5, "success": True, "propensity": 1.0}
-    assert first == {**expected, "response_time": 0.2, "cost": 0.5}
+    of_decision = {"decision_id": ids[0], "timestamp": first["timestamp"], "policy": "a", "session": "c"}
+    assert first == {**expected, **of_decision, "response_time": 0.2, "cost": 0.5}
+    assert abs(first["timestamp"] - time.time()) < 60
     assert [(one["model_name"], one["performance"], one["success"]) for one in failed] == [("m", 0.0, False)] * 2
     assert "3 records, 1 decisions without an answer" in done.stderr
     modelpick("records", url, "-o", str(file), "--signal", "judge")
@@ -342,5 +345,61 @@ def test_records_of_what_is_no_database_are_refused_in_a_line(tmp_path, url):
 def test_usage_is_read_as_it_passes(stream, chunks, found):
     passing = Passing(stream)
     for chunk in chunks:
-        passing.add(chunk)
+        assert passing.pass_on(chunk) == chunk
     assert passing.usage() == found
+
+
+def streamed(url, model="auto", **more):
+    body = {"model": model, "messages": POEM, "stream": True, **more}
+    return httpx.post(f"{url}/v1/chat/completions", json=body).content
+
+
+def test_tokens_of_streams_are_counted_and_clients_see_what_they_asked_for(tmp_path, backends):
+    more = {"small": "input_price = 1\noutput_price = 100\n"}
+    with served(read(write_gateway(tmp_path, backends, QUICK, more))) as url:
+        plain, counted = (b"".join(events("small", counts)) for counts in (False, True))
+        hidden = b"".join(event for event in events("small", True) if b"1000" not in event)
+        assert streamed(url) == hidden
+        assert streamed(url, stream_options={"include_usage": False}) == hidden
+        assert streamed(url, stream_options={"include_usage": True}) == counted
+        assert streamed(url, "small") == plain  # it reaches the backend as it came
+        sent = [json.loads(body).get("stream_options") for _, body in backends["small"].seen]
+        assert sent == [{"include_usage": True}] * 3 + [None]
+        until(lambda: len(rows(tmp_path, "answers")) == 3)
+    for answer in rows(tmp_path, "answers"):
+        assert (answer["completion_tokens"], answer["cached_tokens"], answer["estimated"]) == (10, 400, 0)
+        assert answer["cost"] == pytest.approx((800 * 1 + 10 * 100) / 1e6)
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_tokens_that_a_backend_does_not_count_are_estimated(tmp_path, backends, told, caplog):
+    backends["small"].mode = "uncounted"
+    more = {"small": f"input_price = 1\noutput_price = 100\n{'stream_usage = false' if told else ''}\n"}
+    with served(read(write_gateway(tmp_path, backends, QUICK, more))) as url, client_of(url) as client:
+        for _ in range(2):
+            assert streamed(url) == b"".join(events("small"))
+        assert len(backends["small"].seen) == (2 if told else 3)  # once it refused, and is not asked again
+        assert ask(client, POEM)[1]["x-modelpick-model"] == "small"
+        until(lambda: len(rows(tmp_path, "answers")) == 3)
+    assert caplog.text.count("small refuses stream_options: say stream_usage = false") == (0 if told else 1)
+    prompt = rows(tmp_path, "decisions")[0]["prompt_tokens"]
+    for answer in rows(tmp_path, "answers"):
+        tokens = answer["completion_tokens"]
+        assert (answer["prompt_tokens"], answer["estimated"]) == (prompt, 1)
+        assert abs(tokens - len("".join(WORDS)) / 4) <= 2
+        assert answer["cost"] == pytest.approx((prompt + tokens * 100) / 1e6)
+
+
+@given(st.lists(st.integers(1, 40), max_size=60), st.booleans())
+def test_a_stream_is_cut_anywhere_and_loses_its_counts_alone(sizes, hides):
+    parts = events("m", True)
+    whole, passing, shown = b"".join(parts), Passing(True, hides), b""
+    place = 0
+    for size in [*sizes, len(whole)]:
+        shown += passing.pass_on(whole[place : place + size])
+        place += size
+    shown += passing.rest()
+    assert shown == b"".join(part for part in parts if not (hides and b"1000" in part))
+    assert passing.usage() == {"prompt_tokens": 1000, "completion_tokens": 10, "cached_tokens": 400}
+    assert passing.is_done
+    assert passing.estimate == round(sum(len(json.dumps(word)) - 2 for word in WORDS) / 4)

@@ -5,6 +5,7 @@ import json
 from contextlib import contextmanager, suppress
 from threading import Thread
 
+USAGE = {"prompt_tokens": 1000, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 400}}
 WORDS = ["Hel", "lo, ", "w\u00f6rld", "!"]
 
 
@@ -25,10 +26,12 @@ def completion(model):
     return {"id": "1", "object": "chat.completion", "created": 1, "model": model, "choices": [choice]}
 
 
-def events(model):
-    """Return the server-sent events of a streamed answer."""
+def events(model, counts=False):
+    """Return the server-sent events of a streamed answer, with token counts at the end if they are asked for."""
     base = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": model}
     chunks = [{**base, "choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]} for word in WORDS]
+    if counts:
+        chunks = [{**chunk, "usage": None} for chunk in chunks] + [{**base, "choices": [], "usage": USAGE}]
     return [f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks] + [b": comment\r\ndata: [DONE]\n\n"]
 
 
@@ -36,9 +39,9 @@ class Backend:
     """A backend on raw sockets: what it does next is its ``mode``.
 
     answer; drop (the connection, before the first byte); headers (then drop); hang (before the first byte); break and
-    stall (in the middle of a stream); slow (a quarter of a second, then answer); close once (on a
-    connection that was used before, then answer); a status, such as 503; or the bytes of a whole answer, behind which
-    the connection is closed.
+    stall (in the middle of a stream); slow (a quarter of a second, then answer); close once (on a connection that was
+    used before, then answer); uncounted (refuses stream_options); a status, such as 503; or the bytes of a whole
+    answer, behind which the connection is closed.
     """
 
     def __init__(self, name, run):
@@ -89,6 +92,13 @@ class Backend:
             writer.write(mode)
             await writer.drain()
             return False
+        counts = body.get("stream_options", {}).get("include_usage", False)
+        if mode == "uncounted" and counts:
+            refusal = b'{"error": {"message": "unknown field stream_options"}}'
+            head = b"HTTP/1.1 400 X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+            writer.write(head % len(refusal) + refusal)
+            await writer.drain()
+            return True
         if mode == "hang":
             return await self._abandoned(reader)
         if mode == "slow":
@@ -100,7 +110,7 @@ class Backend:
         if streams or mode == "headers":
             writer.write(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
             await writer.drain()
-            for number, event in enumerate(events(body["model"])):
+            for number, event in enumerate(events(body["model"], counts)):
                 if mode == "headers" or (mode == "break" and number == 2):
                     return False
                 if mode == "stall" and number == 2:
