@@ -22,7 +22,7 @@ from modelpick.gateway.config import ConfigError, read
 from modelpick.runtime import Selector
 from modelpick.runtime.text import TextSelector
 from support.gateways import CODE, COST, POEM, QUALITY, SENT, ask, client_of, make_pair, replace, served, until
-from support.stubs import WORDS, completion, events
+from support.stubs import WORDS, completion, shown
 
 ROOT = Path(__file__).parents[2]
 QUERIES = [json.loads(line) for line in (ROOT / "models/queries.jsonl").read_text().splitlines()]
@@ -168,7 +168,7 @@ def test_streams_pass_byte_for_byte_as_they_come(client, web):
     with web.stream("POST", "/v1/chat/completions", json=body) as stream:
         assert stream.headers["content-type"] == "text/event-stream"
         chunks = list(stream.iter_raw())
-    assert b"".join(chunks) == b"".join(events("small"))
+    assert b"".join(chunks) == b"".join(shown("small"))
     assert len(chunks) > 2
 
 
@@ -469,7 +469,7 @@ def test_workers_share_metrics_and_finish_what_they_began(folder, backends):
         until(lambda: len(backends["small"].seen) > before)
         process.send_signal(signal.SIGTERM)
         asking.join()
-        assert found[0].content == b"".join(events("small"))
+        assert found[0].content == b"".join(shown("small"))
         process.wait(timeout=10)
     finally:
         process.kill()

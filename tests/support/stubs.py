@@ -35,6 +35,11 @@ def events(model, counts=False):
     return [f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks] + [b": comment\r\ndata: [DONE]\n\n"]
 
 
+def shown(model):
+    """Return the events of a streamed answer whose token counts the gateway asked for, as the client sees it."""
+    return [event for event in events(model, True) if b'"choices": []' not in event]
+
+
 class Backend:
     """A backend on raw sockets: what it does next is its ``mode``.
 
