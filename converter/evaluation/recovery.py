@@ -17,6 +17,7 @@ from modelpick.runtime.decision.outcomes import COST, OUTCOMES, QUALITY
 
 from ..formats.outcomes import Benchmark, Matrix
 from ..statistics.bootstrap import Estimate, Vector, drawn, estimate, share
+from ..statistics.estimation import Estimation, effective_sample, estimated, lacking_answers
 from ..statistics.frontier import area
 from .policies import labels, loaded_for
 
@@ -100,10 +101,10 @@ def recover(
 ) -> list[Recovery]:
     """Measure how much of the gap between two models artifacts recover, and for how many calls to the strong one.
 
-    Only queries on which both models have an outcome count. The strong model is called where the preference exceeds a
-    threshold. APGR is the average of the recovered share of the gap over all shares of calls to the strong model; CPT
-    is the smallest share of calls that recovers a given share of the gap. An artifact that prefers the wrong model has
-    an APGR below 0.5.
+    Only queries on which both models have an outcome count; in a log, outcomes are estimated. The strong model is
+    called where the preference exceeds a threshold. APGR is the average of the recovered share of the gap over all
+    shares of calls to the strong model; CPT is the smallest share of calls that recovers a given share of the gap. An
+    artifact that prefers the wrong model has an APGR below 0.5.
 
     Parameters
     ----------
@@ -113,7 +114,8 @@ def recover(
     Raises
     ------
     DocumentError
-        When a model has no records, or the strong one is not better where both have.
+        When a model has no records, or the strong one is not better where both have. In a log, shares of a gap that
+        is not surely above 0 are unknown.
     ArtifactError
         When a share is requested of an artifact that predicts no quality, and so takes no objective.
     """
@@ -121,9 +123,15 @@ def recover(
         if name not in benchmark.model_names:
             raise DocumentError(f"expected some of {', '.join(benchmark.model_names)}, got {name}")
     pair = [benchmark.model_names.index(name) for name in (weak, strong)]
-    both = ~np.isnan(benchmark.quality[:, pair]).any(axis=1)
-    gap = benchmark.quality[both, pair[1]] - benchmark.quality[both, pair[0]]
-    if not gap.size or gap.mean() <= 0:
+    quality, no_gap = benchmark.quality, NO_GAP.format(strong, weak)
+    if benchmark.is_log:
+        estimation = estimated(benchmark, seed)
+        lacking = _lacking(estimation, pair)
+        quality = np.zeros_like(quality) if lacking else estimation.benchmark.quality  # a gap of 0 has no shares
+        no_gap = lacking or no_gap
+    both = ~np.isnan(quality[:, pair]).any(axis=1)
+    gap = quality[both, pair[1]] - quality[both, pair[0]]
+    if not benchmark.is_log and not (gap.size and gap.mean() > 0):
         raise DocumentError(f"expected records on which {strong} is better than {weak}")
     recoveries = []
     for one in preferences:
@@ -136,7 +144,6 @@ def recover(
                 )
             calibrated = calibrate(one.outcomes[both], weak, strong, strong_share)
         curve = _Curve(one.scores[both], gap, None if calibrated is None else calibrated.calls, seed)
-        no_gap = NO_GAP.format(strong, weak)
         recovery = Recovery(
             one.name,
             estimate(curve.areas, len(gap), no_gap),
@@ -150,6 +157,13 @@ def recover(
             )
         recoveries.append(recovery)
     return recoveries
+
+
+def _lacking(estimation: Estimation, pair: Sequence[int]) -> str:
+    """Return why a log does not tell the outcomes of both models; empty where it does."""
+    always = np.eye(estimation.weights.shape[1])
+    effective = min(effective_sample(always[[model]], estimation.weights)[0] for model in pair)
+    return lacking_answers(effective, int((estimation.weights > 0).sum()))
 
 
 class Calibrated(NamedTuple):

@@ -15,6 +15,7 @@ from ..evaluation.policies import Policy, chosen
 from ..files.queries import Query, ask
 from ..formats.outcomes import Benchmark
 from ..statistics.bootstrap import Estimate, Vector, resampled
+from ..statistics.estimation import Estimation, effective_sample, estimated, lacking_answers
 from ..verification.diff import Change, changes
 from .facts import CategoryChange, Flow, Picks, Score, Telling, Why
 
@@ -50,10 +51,12 @@ def compared_picks(
     quality = np.full((2, len(queries)), np.nan)
     effects: dict[str, Estimate] = {}
     categories: list[CategoryChange] = []
+    estimation = None
     if records is not None:
+        estimation = estimated(records, seed) if records.is_log else None
         old_policy, new_policy = _policy(before, records), _policy(after, records)
         quality = np.array([_qualities(policy, records) for policy in (old_policy, new_policy)])
-        effects, by_category = _effects(old_policy, new_policy, records, seed)
+        effects, by_category = _effects(old_policy, new_policy, records, estimation, seed)
         counts = Counter(records.categories), Counter(records.categories[change.query] for change in found)
         categories = [CategoryChange(name, counts[0][name], counts[1][name], by_category[name]) for name in by_category]
     rise = quality[1] - quality[0]
@@ -68,6 +71,7 @@ def compared_picks(
         worse=int((rise < 0).sum()),
         effects=effects,
         categories=categories,
+        estimator="" if estimation is None else estimation.estimator,
     )
 
 
@@ -84,10 +88,11 @@ def _qualities(policy: Policy, records: Benchmark) -> Vector:
 
 
 def _effects(
-    before: Policy, after: Policy, records: Benchmark, seed: int
+    before: Policy, after: Policy, records: Benchmark, estimation: Estimation | None, seed: int
 ) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
     """Return the change of the mean of each recorded outcome, and of the mean quality within each category."""
-    outcomes = dict(zip(OUTCOMES, np.moveaxis(records.answered, 1, 0), strict=True))
+    answered = (records if estimation is None else estimation.benchmark).answered
+    outcomes = dict(zip(OUTCOMES, np.moveaxis(answered, 1, 0), strict=True))
     tables = {
         kind: difference_columns(after, before, values)
         for kind, values in outcomes.items()
@@ -98,8 +103,22 @@ def _effects(
         {name: column * (categories == category) for name, column in tables["quality"].items()} for category in names
     ]
     sums = resampled([*tables.values(), *within], seed)
-    found = [difference(one) for one in sums]
+    masks = [*[np.ones(len(categories), np.bool_)] * len(tables), *(categories == category for category in names)]
+    lacking = [_lacking(before, after, estimation, mask) for mask in masks]
+    found = [
+        Estimate(np.nan, np.nan, np.nan, reason) if reason else difference(one)
+        for one, reason in zip(sums, lacking, strict=True)
+    ]
     return dict(zip(tables, found, strict=False)), dict(zip(names, found[len(tables) :], strict=True))
+
+
+def _lacking(before: Policy, after: Policy, estimation: Estimation | None, mask: npt.NDArray[np.bool_]) -> str:
+    """Return why a log does not tell what changes on some of the queries; empty where it does, or nothing changes."""
+    changed = mask & (before.chances != after.chances).any(axis=1)
+    if estimation is None or not changed.any():
+        return ""
+    effective = (effective_sample(one.chances[changed], estimation.weights[changed])[0] for one in (before, after))
+    return lacking_answers(min(effective), int((estimation.weights > 0).sum()))
 
 
 def _telling(

@@ -147,6 +147,8 @@ class Picks(Struct):
     effects: dict[str, Estimate]
     """Kind of outcome -> paired change of its mean, as far as the kind was recorded."""
     categories: list[CategoryChange]
+    estimator: str = ""
+    """For a log, how outcomes were estimated, in words."""
 
 
 class Comparison(Struct):

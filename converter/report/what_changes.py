@@ -26,7 +26,11 @@ def _picks(picks: Picks, colors: Mapping[str, int]) -> Section:
     title = f"On {picks.of}"
     part_of = share(picks.changed, picks.queries).text
     words = [f"{picks.changed:,} of {picks.queries:,} queries ({part_of}) are answered by another model."]
-    if picks.changed and picks.effects:
+    if picks.changed and picks.estimator:
+        words.append(f"A log: {picks.estimator}. It does not tell on which of these queries the quality rises.")
+        estimates = (*picks.effects.values(), *(one.quality for one in picks.categories))
+        words += [f"{UNKNOWN} {reason}." for reason in dict.fromkeys(one.reason for one in estimates) if reason]
+    elif picks.changed and picks.effects:
         same = picks.changed - picks.better - picks.worse
         words.append(
             f"Among these the recorded quality rises on {picks.better:,}, falls on {picks.worse:,}, and is the same or "

@@ -111,9 +111,10 @@ def lacking_answers(effective: float, answers: int) -> str:
     if effective >= WANTED:
         return ""
     if effective == 0:
-        return "no answer of the log is of its picks"
+        return "no answer of the log is of its picks: a log of a policy that explores would tell"
     more = answers * (WANTED / effective - 1)
-    return f"the log holds {effective:.0f} answers of its picks, by weight: about {more:,.0f} more of all are lacking"
+    stands = f"it rests on {effective:.0f} answers by weight, {WANTED} are needed"
+    return f"{stands}: about {more:,.0f} more in the log would do"
 
 
 def carried(estimation: Estimation) -> Benchmark:

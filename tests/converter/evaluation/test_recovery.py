@@ -8,12 +8,14 @@ import pytest
 
 from modelpick.converter import convert
 from modelpick.converter.evaluation.recovery import Preference, calibrate, preferences, recover
+from modelpick.converter.evaluation.simulation import chances_of, simulated
 from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime import DocumentError, Objective, Selector
 from support.command import modelpick
 from support.recorded import encoded, record
+from support.world import WORLD
 
 N = 40
 BENCHMARK = read_records(
@@ -55,6 +57,24 @@ def noisy(n=300, seed=0):
     ]
     gap = strong - weak
     return read_records(encoded(*lines)), gap, np.round(gap + 2 * rng.normal(size=n), 1)
+
+
+def test_a_log_tells_about_what_complete_records_say():
+    """Answers are estimated: no question of a log has answers of both models."""
+    pair = ("weak", "strong")
+    easy_to_weak = np.where(WORLD.complete.embeddings[:, :1] > 0, 1.0, -1.0).ravel()
+    preferred = [Preference("p", easy_to_weak + 0.1 * WORLD.complete.embeddings[:, 1], None)]
+    (truth,) = recover(preferred, WORLD.complete, *pair)
+    assert truth.apgr.low > 0.6
+    log = simulated(WORLD.complete, chances_of(WORLD.complete, "hard", 0.5), 1)
+    (found,) = recover(preferred, log, *pair)
+    for mine, true in ((found.apgr, truth.apgr), (found.call_shares["50%"], truth.call_shares["50%"])):
+        assert mine.low <= true.value <= mine.high
+        assert mine.high - mine.low > true.high - true.low
+    few = simulated(WORLD.complete, chances_of(WORLD.complete, "strong", 0.05), 1)
+    (dashed,) = recover(preferred, few, *pair)
+    assert np.isnan(dashed.apgr.value)
+    assert "more in the log would do" in dashed.apgr.reason
 
 
 def test_whoever_calls_the_strong_only_where_it_helps_recovers_all():
