@@ -184,6 +184,9 @@ class Config(_Table):
     """An artifact whose picks are recorded but not followed; they are made off the path of requests."""
     shadow_encoder: Path | None = None
     """The encoder of the artifact in the shadow, where it is another."""
+    far: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Share of the training questions: prompts that are farther from these than it is from one another get the default
+    model, see docs/outcomes.md."""
     explore: Share = 0.0
     """Probability with which a candidate other than the best is asked."""
     client_keys: tuple[Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")], ...] = ()

@@ -124,7 +124,8 @@ class Picker:
         choices, best = list(ranking.choices), ranking.choices[0]
         kept = next((one for one in choices if last is not None and one.backend.name == last.model), None)
         if kept is None or last is None or kept is best:
-            return choices, "picked" if kept is None else "kept"
+            picked = "far" if ranking.is_far else "picked"
+            return choices, picked if kept is None else "kept"
         if not in_tool_loop and self._is_left(kept, best, last, ranking):
             return choices, "changed"
         choices.sort(key=lambda one: one is not kept)

@@ -67,6 +67,8 @@ class Ranking(NamedTuple):
     encoder: str
     """Digest of the encoder."""
     category: str | None
+    is_far: bool
+    """Whether the prompt is far from the training questions, so that the default model is the pick."""
     good_enough: float | None
     """The least predicted quality that the request asks for, if it does."""
 
@@ -82,7 +84,7 @@ class Rankings(TextStore):
 
     def __init__(self, artifact: Path, encoder: Path, config: Config) -> None:
         self._backends = {backend.name: backend for backend in config.backends}
-        self._prefer = config.prefer
+        self._prefer, self._far = config.prefer, config.far
         candidates = list(self._backends)
         super().__init__(
             artifact, encoder, observer=count, poll_seconds=0.5, unknown_candidates="ignore", candidates=candidates
@@ -128,7 +130,7 @@ class Rankings(TextStore):
             raise _none_can(excluded)
         costs = _costs(able, needs)
         given, cost_weight = _given(selector, prefer, costs)
-        given["candidates"] = [backend.name for backend in able]
+        given["candidates"], given["far"] = [backend.name for backend in able], self._far
         messages: Any = body.get("messages")
         try:
             explained = selector.explain(messages=messages, **given)
@@ -143,7 +145,16 @@ class Rankings(TextStore):
         choices.sort(key=lambda one: (one.backend.name == explained["model"], one.score), reverse=True)
         metadata = selector.metadata
         digests = metadata.source_sha256, selector.encoder.digest
-        return Ranking(choices, excluded, needs, cost_weight, *digests, explained.get("category"), prefer.quality)
+        return Ranking(
+            choices,
+            excluded,
+            needs,
+            cost_weight,
+            *digests,
+            explained.get("category"),
+            explained.get("far", False),
+            prefer.quality,
+        )
 
 
 def _given(selector: TextSelector, prefer: Preference, costs: Mapping[str, float]) -> tuple[Given, float | None]:

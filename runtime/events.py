@@ -46,6 +46,15 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
+class Far:
+    """Queries that are far from the training questions got the default model, see `modelpick.runtime.request.Given`."""
+
+    selector: str
+    queries: int
+    """Number of them in a call."""
+
+
+@dataclass(frozen=True, slots=True)
 class Swap:
     """A store replaced a selector, or loaded the first one of a name."""
 
@@ -80,7 +89,7 @@ class Remembered:
         return True
 
 
-Event = Selection | Swap | Refusal
+Event = Selection | Far | Swap | Refusal
 Observer = Callable[[Event], None]
 
 

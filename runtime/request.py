@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from functools import partial
+from math import ceil
 from typing import Literal, NamedTuple, TypedDict, TypeVar
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from .artifact.entries import MOST
 from .artifact.metadata import Metadata
-from .decision.objective import NOTHING_GIVEN, GivenOutcomes, Objective
+from .decision.objective import NOTHING_GIVEN, TIE, GivenOutcomes, Objective
 from .decision.operating_points import cheapest
 from .decision.outcomes import KINDS, PLACES, PRICES, Kind
 from .decision.voting import Weights
@@ -40,6 +41,9 @@ class Given(TypedDict, total=False):
     at_least: float | None
     """Instead of an objective: pick the cheapest model whose predicted quality reaches this number, or, where no model
     reaches it, the model of the highest predicted quality."""
+    far: float | None
+    """Share of the recorded distances, above 0 and up to 1: a query whose nearest training question is farther away
+    than this share of them gets the default model, see `modelpick.runtime.Selector.drift`."""
     costs: Mapping[str, float] | None
     """Cost of an answer by model, instead of the predicted cost."""
     seconds: Mapping[str, float] | None
@@ -61,6 +65,15 @@ _Given = TypeVar("_Given", bound=Given)
 UnknownCandidates = Literal["error", "ignore"]
 
 
+class FarFrom(NamedTuple):
+    """From which distance on a query is far from the training questions."""
+
+    share: float
+    """Share of the recorded distances that are below this distance."""
+    distance: float
+    """A query is far if it is farther away than this."""
+
+
 class Preferences(NamedTuple):
     """Preferences, checked."""
 
@@ -74,6 +87,8 @@ class Preferences(NamedTuple):
     """Weights of the outcomes in the utility."""
     at_least: float | None = None
     """Predicted quality that is good enough: the cheapest model that reaches it is picked."""
+    far: FarFrom | None = None
+    """What is far; None where nothing is."""
     given: GivenOutcomes = NOTHING_GIVEN
     """Outcomes that count in the place of predictions."""
     evidence: float = 0.0
@@ -200,6 +215,15 @@ class PreferenceChecks:
             raise FeatureError(f"at_least: expected a number, 0 or more, got {at_least!r}")
         return preferences._replace(objective=Objective(), at_least=quality)
 
+    def _with_far(self, preferences: Preferences, far: object) -> Preferences:
+        share, distances = _number(far, most=1.0), self._metadata.distances
+        if not share:
+            raise FeatureError(f"far: expected a number above 0, up to 1, got {far!r}")
+        if not distances:
+            raise FeatureError("far: expected an artifact that records distances: convert its JSON model again")
+        # The rank of a distance is the share of the recorded distances below it.
+        return preferences._replace(far=FarFrom(share, distances[max(ceil(share * len(distances) - TIE), 1) - 1]))
+
     def _with_outcomes(self, preferences: Preferences, given: object, *, kind: Kind) -> Preferences:
         if not isinstance(given, Mapping):
             raise FeatureError(f"{kind.given}: expected a mapping of models to numbers, got {given!r}")
@@ -264,6 +288,7 @@ _CHECKS: Mapping[str, Callable[[PreferenceChecks, Preferences, object], Preferen
     "objective": PreferenceChecks._with_objective,
     "keep": PreferenceChecks._with_keep,
     "at_least": PreferenceChecks._with_at_least,
+    "far": PreferenceChecks._with_far,
     **{kind.given: partial(PreferenceChecks._with_outcomes, kind=kind) for kind in PRICES},
 }
 

@@ -22,13 +22,13 @@ from .decision.exploring import draw
 from .decision.operating_points import OperatingPoint
 from .decision.outcomes import KINDS
 from .errors import ArtifactError, FeatureError, ModelpickError
-from .events import UNKNOWN, Observer, Selection, notify
+from .events import UNKNOWN, Far, Observer, Selection, notify
 from .features import FeatureBuilder
 from .keywords import refuse_unknown, spelled_out
 from .loading import Loading, Source, open_artifact
 from .notebook import Explained
 from .queries import FEATURES, BatchFeatures, Features, Query
-from .request import BatchRequest, Given, Preferences, Request, UnknownCandidates, lasting
+from .request import BatchRequest, FarFrom, Given, Preferences, Request, UnknownCandidates, lasting
 from .session import Providers, cannot_run
 
 # A batch is split into runs that hold about this number of values at once, and that answer at least this number of
@@ -90,8 +90,9 @@ class Selector:
         observer
             Called with an `events.Selection` for each call that picks. It must not block.
         **given
-            ``candidates``, ``quality_weight``, ``objective``, ``keep``, ``at_least``, ``costs``, ``seconds`` and
-            ``evidence`` for all calls that do not give their own: see `modelpick.runtime.request.Given`.
+            ``candidates``, ``quality_weight``, ``objective``, ``keep``, ``at_least``, ``far``, ``costs``,
+            ``seconds`` and ``evidence`` for all calls that do not give their own: see
+            `modelpick.runtime.request.Given`.
 
         Raises
         ------
@@ -184,7 +185,7 @@ class Selector:
             ``embedding`` and ``category``.
         **request
             ``embedding``, ``category``, ``candidates``, ``quality_weight``, ``objective``, ``keep``, ``at_least``,
-            ``costs``, ``seconds`` and ``evidence``: see `modelpick.runtime.request.Request`.
+            ``far``, ``costs``, ``seconds`` and ``evidence``: see `modelpick.runtime.request.Request`.
 
         Raises
         ------
@@ -196,7 +197,8 @@ class Selector:
         """
         start = perf_counter() if self._observer else 0.0
         preferences = self._preferences.check(request)
-        model = self._picked(self._queries.one(features, request, may_be_single=True), preferences)
+        query = self._queries.one(features, request, may_be_single=preferences.far is None)
+        model = self._picked(query, preferences)
         if self._observer:
             self._tell(self._observer, (model,), preferences, start)
         return model
@@ -206,9 +208,20 @@ class Selector:
         if preferences.only is not None:
             return preferences.only
         try:
+            if preferences.far is not None and algorithm.distance(query) > preferences.far.distance:
+                self._tell_far(1)
+                return self._default_of(algorithm, preferences)
             return self._metadata.model_names[algorithm.pick_one(query, preferences)]
         except Exception as cause:
             raise self._failure(cause) from None
+
+    def _default_of(self, algorithm: Algorithm, preferences: Preferences) -> str:
+        """Return the default model, which the picks of an algorithm that takes ``far`` have."""
+        return self._metadata.model_names[cast(Predictor, algorithm).default(preferences)]
+
+    def _tell_far(self, queries: int) -> None:
+        if self._observer and queries:
+            notify(self._observer, Far(self._name, queries))
 
     @spelled_out
     async def aselect(self, features: npt.ArrayLike | None = None, **request: Unpack[Request]) -> str:
@@ -250,7 +263,19 @@ class Selector:
                 picked += self._names[picks].tolist()
             except Exception as cause:
                 raise self._failure(cause) from None
+        if preferences.far is not None and preferences.only is None:
+            # One by one, as in `select`: the last digits of a distance depend on how many are computed at once.
+            far = [place for place, vector in enumerate(vectors) if self._is_far(algorithm, vector, preferences.far)]
+            for place in far:
+                picked[place] = self._default_of(algorithm, preferences)
+            self._tell_far(len(far))
         return picked
+
+    def _is_far(self, algorithm: Algorithm, vector: npt.NDArray[Any], far: FarFrom) -> bool:
+        try:
+            return algorithm.distance(self._queries.one(vector, {})) > far.distance
+        except Exception as cause:
+            raise self._failure(cause) from None
 
     @spelled_out
     def decide(
@@ -293,7 +318,7 @@ class Selector:
         start = perf_counter() if self._observer else 0.0
         preferences = self._preferences.check(request)
         self.check_exploring(key, explore, margin)
-        query = self._queries.one(features, request, may_be_single=True)
+        query = self._queries.one(features, request, may_be_single=preferences.far is None)
         decision = self._decided(query.vector[0], self._picked(query, preferences), preferences, key, explore, margin)
         if self._observer:
             self._tell(self._observer, (decision.model,), preferences, start, (decision,))
@@ -428,7 +453,8 @@ class Selector:
             - HierShrink: ``cluster``, ``distance`` and ``coarse_cluster``;
             - SVM, MLP: ``classifiers``, each with model and score, and ``classifier``, the index of the best one;
             - where outcomes are predicted: each model's ``outcomes``, the ``default`` model, and the ``reason`` why
-              another model was picked or was not.
+              another model was picked or was not;
+            - with ``far``: the ``distance`` and ``rank`` of `drift`, and whether the query is ``far``.
         """
         preferences = self._preferences.check(request)
         query = self._queries.one(features, request)
@@ -445,7 +471,21 @@ class Selector:
         if preferences.allowed is not None:
             scores = {model: scores[model] for model, may in zip(scores, preferences.allowed, strict=True) if may}
         scores = {model: score for model, score in scores.items() if not isnan(score)}
-        return Explained({"model": self.model_names[explanation.pick], "scores": scores, **explanation.details})
+        found = Explained({"model": self.model_names[explanation.pick], "scores": scores, **explanation.details})
+        if preferences.far is not None:
+            found.update(self._distant(algorithm, query, preferences.far, preferences))
+        return found
+
+    def _distant(self, algorithm: Algorithm, query: Query, far: FarFrom, preferences: Preferences) -> dict[str, Any]:
+        """Return what an explanation says of a query's distance."""
+        drift = self._drift(algorithm, query)
+        is_far = drift.distance > far.distance
+        told: dict[str, Any] = {"distance": drift.distance, "rank": drift.rank, "far": is_far}
+        if is_far:
+            default = self._default_of(algorithm, preferences)
+            why = f"the query is farther from the training questions than {far.share:.4g} of them are from one another"
+            told |= {"model": default, "reason": f"{why}: {default} is best on average"}
+        return told
 
     @spelled_out
     def predict_outcomes(
@@ -493,8 +533,9 @@ class Selector:
         """Measure how far one query is from the rows or centroids of the model; it is given and checked as in `select`.
 
         KNN measures the distance to the nearest row, by the search in float32 alone; KMeans to the nearest centroid;
-        HierShrink to the nearest fine centroid. The distance is ranked among the distances recorded at conversion,
-        which are those from each row, or centroid, to its nearest neighbour.
+        HierShrink to the nearest fine centroid; kernel ridge to the nearest support vector, in float32. The
+        distance is ranked among the distances recorded at conversion, which are those from each of them to its nearest
+        neighbour.
 
         Raises
         ------
@@ -503,13 +544,16 @@ class Selector:
         """
         refuse_unknown(given, (*Features.__annotations__, FEATURES))
         query = self._queries.one(features, given)
-        distances = self._metadata.distances
-        if not distances:
+        if not self._metadata.distances:
             raise ArtifactError("expected an artifact that records distances: at least two rows or centroids")
+        return self._drift(self._opened(), query)
+
+    def _drift(self, algorithm: Algorithm, query: Query) -> Drift:
         try:
-            distance = self._opened().distance(query)
+            distance = algorithm.distance(query)
         except Exception as cause:
             raise self._failure(cause) from None
+        distances = self._metadata.distances
         return Drift(distance, bisect_left(distances, distance) / len(distances))
 
     def close(self) -> None:

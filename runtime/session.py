@@ -28,7 +28,7 @@ class Subgraph(NamedTuple):
     """A subgraph of an artifact that has a session of its own."""
 
     outputs: tuple[str, ...] = ()
-    """Its outputs, all by default; what only others need is not loaded."""
+    """Its outputs, all by default; what only others need is not loaded. An artifact without them does not have it."""
     needs: str | None = None
     """Initializer without which an artifact does not have it."""
     enables: str | None = None
@@ -67,7 +67,8 @@ def open_subgraphs(
     Subgraphs that the artifact does not have are left out. Where one takes queries in float32, all take
     them. See `open_session`.
     """
-    present = [subgraph for subgraph in subgraphs if subgraph.is_in(tables)]
+    outputs = {entry.name for entry in model.graph.output}
+    present = [subgraph for subgraph in subgraphs if subgraph.is_in(tables) and outputs.issuperset(subgraph.outputs)]
     runs = {one.outputs: runner(open_session(name, model, providers, sess_options, one, tables)) for one in present}
     first = runs[present[0].outputs]
     if len(runs) == 1:

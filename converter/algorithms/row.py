@@ -17,6 +17,8 @@ from ..formats.outcomes import Settings, Training
 from ..graphs.builder import Graph
 from .base import Estimator, Matrix
 
+# Distances between rows that are measured, to rank others among them, and the fewest rows that they are measured from.
+DISTANCES, FEWEST = 2**22, 128
 # Scores and distances are float64 sums in different orders: they may differ by this, relative to 1 or more.
 TOLERANCE = 1e-9
 # What `modelpick.runtime.Selector.explain` returns for a query.
@@ -186,6 +188,11 @@ class Row(Generic[F, E]):
 
 
 AnyRow = Row[Any, Any]
+
+
+def evenly_spaced(n_rows: int) -> npt.NDArray[np.int64]:
+    """Return the rows of a model whose distances to all rows are measured: at least `FEWEST` of them, if there are."""
+    return np.linspace(0, n_rows - 1, min(n_rows, max(FEWEST, DISTANCES // n_rows))).astype(np.int64)
 
 
 def explained_scores(explanation: Explanation, names: Names) -> Matrix:

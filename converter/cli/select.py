@@ -28,6 +28,7 @@ OPTIONS = {
     "objective": ", ".join(f"--{weight.replace('_', '-')}" for weight in WEIGHTS),
     "keep": "--keep",
     "at_least": "--at-least",
+    "far": "--far",
     "evidence": "--evidence",
     "explore": "--explore",
     "margin": "--margin",
@@ -82,6 +83,13 @@ def select(
         float | None,
         typer.Option(help="Pick the cheapest model whose predicted quality reaches this number, else the best."),
     ] = None,
+    far: Annotated[
+        float | None,
+        typer.Option(
+            help="Pick the default model where a query is farther from the training questions than this share of them "
+            "is from one another, such as 0.99."
+        ),
+    ] = None,
     decide: Annotated[
         bool, typer.Option("--decide", help="Write decisions: each pick with its propensity, JSON lines or --output.")
     ] = False,
@@ -104,7 +112,7 @@ def select(
     if not decide and exploring != Exploring():
         raise ModelpickError("--explore, --margin and --key: expected them with --decide")
     weighed = None if objective == Objective() else objective
-    given = Given(objective=weighed, keep=keep, at_least=at_least, evidence=evidence)
+    given = Given(objective=weighed, keep=keep, at_least=at_least, far=far, evidence=evidence)
     if source is not None and target is not None:
         with _options_named(), progress("Picking", "rows") as done:
             found = select_file(

@@ -55,8 +55,12 @@ def products(graph: Graph, queries: str, support: SupportVectors, element_type: 
 
 def expanded(graph: Graph, products: str, squared: str, support: SupportVectors) -> str:
     """Return kernels, float64, (b, s), from products, ``-2 x.sv``, and the queries' squared norms, (b, 1)."""
+    return graph.node("Exp", _expanded_exponents(graph, products, squared, support))
+
+
+def _expanded_exponents(graph: Graph, products: str, squared: str, support: SupportVectors) -> str:
     squares = graph.node("Add", products, graph.node("Add", support.norms, squared))
-    return _kernel(graph, graph.node("Max", squares, graph.constant("zero", np.array(0.0))), support)
+    return _exponents(graph, graph.node("Max", squares, graph.constant("zero", np.array(0.0))), support)
 
 
 def can_expand(gamma: float, longest: float) -> bool:
@@ -75,19 +79,35 @@ def can_expand(gamma: float, longest: float) -> bool:
 
 def of_directions(graph: Graph, query: Scaled, support: SupportVectors, element_type: int) -> str:
     """Return kernels, float64, (b, s), of queries of unit length, whose products are summed in FLOAT or DOUBLE."""
+    return graph.node("Exp", exponents_of_directions(graph, query, support, element_type))
+
+
+def exponents_of_directions(graph: Graph, query: Scaled, support: SupportVectors, element_type: int) -> str:
+    """Return the exponents of `of_directions`, ``-gamma |x - sv|^2``, float64, (b, s)."""
     found = graph.node("Mul", products(graph, query.shrunk, support, element_type), query.factor)
-    return expanded(graph, found, query.squared, support)
+    return _expanded_exponents(graph, found, query.squared, support)
 
 
 def by_differences(graph: Graph, queries: str, support: SupportVectors) -> str:
     """Return kernels, float64, (b, s), from the differences between queries and support vectors."""
+    return graph.node("Exp", exponents_by_differences(graph, queries, support))
+
+
+def exponents_by_differences(graph: Graph, queries: str, support: SupportVectors) -> str:
+    """Return the exponents of `by_differences`, float64, (b, s)."""
     column = graph.node("Unsqueeze", queries, graph.constant("vector_axis", np.array([1])))
     vectors = graph.node("Cast", support.vectors, to=DOUBLE)
-    return _kernel(graph, graph.squared_norm(graph.node("Sub", vectors, column), keepdims=0), support)
+    return _exponents(graph, graph.squared_norm(graph.node("Sub", vectors, column), keepdims=0), support)
 
 
-def _kernel(graph: Graph, squares: str, support: SupportVectors) -> str:
-    return graph.node("Exp", graph.node("Mul", squares, support.minus_gammas))
+def _exponents(graph: Graph, squares: str, support: SupportVectors) -> str:
+    return graph.node("Mul", squares, support.minus_gammas)
+
+
+def nearest_distance(graph: Graph, exponents: str, gamma: float) -> str:
+    """Return the distance to the nearest support vector, float64, (b, 1), from exponents of one gamma above 0."""
+    largest = graph.node("ReduceMax", exponents, axes=[1], keepdims=1)
+    return graph.node("Sqrt", graph.node("Div", largest, graph.constant("minus_one_gamma", np.array(-gamma))))
 
 
 def without_vanished(graph: Graph, kernels: str) -> str:
@@ -100,14 +120,21 @@ def without_vanished(graph: Graph, kernels: str) -> str:
     return graph.node("Where", graph.node("Greater", kernels, lowest), kernels, graph.constant("zero", np.array(0.0)))
 
 
-def error_shares(vectors: Matrix, gammas: Matrix) -> Matrix:
-    """Return bounds on the relative error of kernels by products in float32, for queries of unit length: (s,).
+def square_errors(vectors: Matrix) -> Matrix:
+    """Return bounds on the error of squared distances by products in float32, for queries of unit length: (s,).
 
-    The error of the product with a support vector is at most ``e = gamma_n |sv|``, that of the square 2 e, and the
-    relative error of the kernel ``exp(2 gamma e) - 1``.
+    The error of the product with a support vector is at most ``e = gamma_n |sv|``, that of the square 2 e.
     """
     lengths = np.linalg.norm(vectors, axis=1)
     relative, absolute = roundings(vectors.shape[1])
-    squares = 2.0 * (relative * lengths + absolute * (1.0 + lengths))
-    shares: Matrix = np.expm1(gammas * squares) * (1.0 + BOUND_SLACK) + BOUND_SLACK**2
+    squares: Matrix = 2.0 * (relative * lengths + absolute * (1.0 + lengths))
+    return squares
+
+
+def error_shares(vectors: Matrix, gammas: Matrix) -> Matrix:
+    """Return bounds on the relative error of kernels by products in float32, for queries of unit length: (s,).
+
+    An error e of the square changes the kernel by the share ``exp(gamma e) - 1``.
+    """
+    shares: Matrix = np.expm1(gammas * square_errors(vectors)) * (1.0 + BOUND_SLACK) + BOUND_SLACK**2
     return shares

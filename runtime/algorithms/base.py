@@ -61,7 +61,10 @@ class Algorithm(Protocol):
         """Pick the models for queries: their indices, (b,)."""
 
     def distance(self, query: Query) -> float:
-        """Return the distance of one query to the nearest row or centroid; only for artifacts that record distances."""
+        """Return the distance of one query to the nearest row, centroid or support vector.
+
+        Only for artifacts that record distances.
+        """
 
     def explain(self, query: Query, preferences: Preferences) -> Explanation:
         """Explain how the model for one query, in float64, is picked."""
@@ -73,12 +76,15 @@ class Predictor(Algorithm, Protocol):
     def predict(self, queries: Queries) -> npt.NDArray[np.float64]:
         """Predict the outcomes of each model's answer to queries in float64: (b, n_kinds, n_models)."""
 
+    def default(self, preferences: Preferences) -> int:
+        """Return the index of the candidate that is best on average."""
+
 
 CANDIDATES: Final = frozenset({"candidates"})
 # A vote of qualities and speeds.
 VOTES: Final = CANDIDATES | {"quality_weight"}
 # A prediction of outcomes, which an objective weighs.
-PREDICTS: Final = CANDIDATES | {"objective", "keep", "at_least"} | {kind.given for kind in PRICES}
+PREDICTS: Final = CANDIDATES | {"objective", "keep", "at_least", "far"} | {kind.given for kind in PRICES}
 
 
 class Row(NamedTuple):
@@ -103,7 +109,7 @@ Rows = Mapping[tuple[str, str], Row]
 
 
 def nearest_distance(run: Run, query: Query) -> float:
-    """Return the distance of one query to the nearest centroid."""
+    """Return the distance of one query to the nearest centroid, or support vector."""
     (distances,) = run((Output.DISTANCE,), {Input.FEATURES: query.vector})
     return float(distances.min())
 

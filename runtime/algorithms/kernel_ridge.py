@@ -9,13 +9,12 @@ import numpy.typing as npt
 
 from ..artifact.tables import DOUBLES, FLOATS, Spec, Specs, optional
 from ..decision.objective import floored
-from ..errors import ArtifactError
 from ..queries import Queries, Query, Vectors
 from ..request import Preferences
 from ..schema import Input, Output, Stored, Table
 from ..session import Subgraph
-from .base import PREDICTS, Artifact, Explanation, Row, Rows
-from .outcomes import clear_pick, explanation, is_close, is_proven, pick
+from .base import PREDICTS, Artifact, Explanation, Row, Rows, nearest_distance
+from .outcomes import clear_pick, default_of, explanation, is_close, is_proven, pick
 
 _SEARCH_OUTPUTS = (Output.PREDICTION, Output.PREDICTION_ERROR)
 _EXACT_OUTPUTS = (Output.OUTCOME,)
@@ -85,14 +84,18 @@ class KernelRidge:
         return floored(predicted.reshape(-1, *self._base.shape), self._least_price)
 
     def distance(self, query: Query) -> float:
-        """See `Algorithm`: not recorded for kernel ridge."""
-        raise ArtifactError("expected an artifact that records distances")
+        """See `Algorithm`: the distance of its direction to the nearest support vector."""
+        return nearest_distance(self._run, query)
+
+    def default(self, preferences: Preferences) -> int:
+        """See `Predictor`."""
+        return default_of(self._base, preferences)
 
     def explain(self, query: Query, preferences: Preferences) -> Explanation:
         """See `Algorithm`."""
         return explanation(self._predicted(query.vector), self._base, self._names, preferences)
 
 
-_SUBGRAPHS = (Subgraph(), Subgraph(_SEARCH_OUTPUTS, needs=Table.REFINE))
+_SUBGRAPHS = (Subgraph(), Subgraph(_SEARCH_OUTPUTS, needs=Table.REFINE), Subgraph((Output.DISTANCE,)))
 _ROW = Row(KernelRidge, PREDICTS, TABLES, _SUBGRAPHS)
 ROWS: Rows = {("kernel_ridge", "native/1"): _ROW, ("kernel_ridge", "native/2"): _ROW}

@@ -8,11 +8,11 @@ except ModuleNotFoundError as missing:
     hint = f"modelpick.runtime.serving.opentelemetry needs {missing.name}: pip install 'modelpick[opentelemetry]'"
     raise ModuleNotFoundError(hint, name=missing.name) from None
 
-from ..events import BUCKETS, Event, Selection, Swap
+from ..events import BUCKETS, Event, Far, Selection, Swap
 
 
 class OpenTelemetryObserver:
-    """Counts selections by model, calls by duration, and a store's swaps and refusals.
+    """Counts selections by model, calls by duration, far queries, and a store's swaps and refusals.
 
     Parameters
     ----------
@@ -26,6 +26,7 @@ class OpenTelemetryObserver:
         self._seconds = meter.create_histogram(
             "modelpick.call.duration", "s", "Duration of calls that pick.", explicit_bucket_boundaries_advisory=BUCKETS
         )
+        self._far = meter.create_counter("modelpick.far", "1", "Queries far from the training questions.")
         self._swaps = meter.create_counter("modelpick.swaps", "1", "New files of a store, by outcome.")
 
     def __call__(self, event: Event) -> None:
@@ -34,6 +35,8 @@ class OpenTelemetryObserver:
             self._seconds.record(event.seconds, {"selector": event.selector})
             for model, count in Counter(event.models).items():
                 self._selections.add(count, {"selector": event.selector, "model": model})
+        elif isinstance(event, Far):
+            self._far.add(event.queries, {"selector": event.selector})
         else:
             outcome = "swapped" if isinstance(event, Swap) else "refused"
             self._swaps.add(1, {"selector": event.selector, "outcome": outcome})

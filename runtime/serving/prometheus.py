@@ -12,13 +12,14 @@ except ModuleNotFoundError as missing:
     hint = f"modelpick.runtime.serving.prometheus needs {missing.name}: pip install 'modelpick[prometheus]'"
     raise ModuleNotFoundError(hint, name=missing.name) from None
 
-from ..events import BUCKETS, Event, Selection, Swap
+from ..events import BUCKETS, Event, Far, Selection, Swap
 
 
 class _Metrics(NamedTuple):
     selections: Counter
     seconds: Histogram
     swaps: Counter
+    far: Counter
 
 
 # A registry takes each name once.
@@ -37,12 +38,13 @@ def _metrics(registry: CollectorRegistry) -> _Metrics:
                     "modelpick_call_seconds", "Duration of calls that pick.", calls, buckets=BUCKETS, registry=registry
                 ),
                 Counter("modelpick_swaps", "New files of a store, by outcome.", files, registry=registry),
+                Counter("modelpick_far", "Queries far from the training questions.", calls, registry=registry),
             )
         return _REGISTERED[registry]
 
 
 class PrometheusObserver:
-    """Counts selections by model, calls by duration, and a store's swaps and refusals.
+    """Counts selections by model, calls by duration, far queries, and a store's swaps and refusals.
 
     Parameters
     ----------
@@ -59,6 +61,8 @@ class PrometheusObserver:
             self._metrics.seconds.labels(event.selector).observe(event.seconds)
             for model in event.models:
                 self._metrics.selections.labels(event.selector, model).inc()
+        elif isinstance(event, Far):
+            self._metrics.far.labels(event.selector).inc(event.queries)
         else:
             outcome = "swapped" if isinstance(event, Swap) else "refused"
             self._metrics.swaps.labels(event.selector, outcome).inc()

@@ -112,7 +112,7 @@ class TextSelector:
             The prompt; or instead of it ``messages``.
         **request
             ``messages`` and ``category``; ``candidates``, ``quality_weight``, ``objective``, ``keep``, ``at_least``,
-            ``costs``, ``seconds`` and ``evidence``: see `modelpick.runtime.request.Given`.
+            ``far``, ``costs``, ``seconds`` and ``evidence``: see `modelpick.runtime.request.Given`.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The selector that picks for prompts is swapped, whatever a load raises in between."""
+"""The selector that picks for prompts is swapped, whatever a load raises in between; and what it does far away."""
 
 import pytest
 from prometheus_client import REGISTRY
@@ -6,7 +6,7 @@ from prometheus_client import REGISTRY
 from modelpick.gateway import rankings
 from modelpick.gateway.config import read
 from modelpick.gateway.rankings import Rankings
-from support.gateways import QUALITY, make_pair, replace, until, write_gateway
+from support.gateways import POEM, QUALITY, ask, gateway, make_pair, replace, until, write_gateway
 
 TURNED = {topic: QUALITY[other] for topic, other in (("code", "poem"), ("poem", "code"))}
 
@@ -39,3 +39,11 @@ def test_the_watching_goes_on_whatever_a_load_raises(tmp_path, backends, monkeyp
         replace(artifact, make_pair(8, again)[0])
         until(lambda: held.current.select("poem please") == "large")
         until(lambda: swaps("swapped") - swapped == 1)
+
+
+def test_a_prompt_far_from_the_training_questions_gets_the_default_model(tmp_path, backends):
+    strange = [{"role": "user", "content": "unheard of"}]
+    with gateway(tmp_path, backends, "far = 0.99") as client:
+        asked = [ask(client, messages)[1] for messages in (POEM, strange)]
+    found = [(headers["x-modelpick-model"], headers["x-modelpick-reason"]) for headers in asked]
+    assert found == [("small", "picked"), ("large", "far")]

@@ -5,11 +5,24 @@ import numpy as np
 from modelpick.runtime.schema import Output, Table
 
 from ...graphs.builder import DOUBLE, FLOAT, Graph
-from ...graphs.kernel import by_differences, can_expand, error_shares, of_directions, stored_support_vectors
+from ...graphs.kernel import (
+    can_expand,
+    error_shares,
+    exponents_by_differences,
+    exponents_of_directions,
+    nearest_distance,
+    of_directions,
+    stored_support_vectors,
+)
 from ...graphs.unit_length import add_directions
 from .estimators import KernelRidgeModelSelector
 
-OUTPUTS = {Output.PREDICTION: "double", Output.PREDICTION_ERROR: "double", Output.OUTCOME: "double"}
+_OUTPUTS = {Output.PREDICTION: "double", Output.PREDICTION_ERROR: "double", Output.OUTCOME: "double"}
+
+
+def outputs_of(estimator: KernelRidgeModelSelector) -> dict[str, str]:
+    """Return the outputs of a graph, and their types; a kernel of gamma 0 tells no distance."""
+    return _OUTPUTS | ({Output.DISTANCE: "double"} if estimator.gamma > 0 else {})
 
 
 def add_graph(graph: Graph, estimator: KernelRidgeModelSelector, features: str, outputs: dict[str, str]) -> None:
@@ -17,9 +30,10 @@ def add_graph(graph: Graph, estimator: KernelRidgeModelSelector, features: str, 
 
     ::
 
-        features ─ Div ─┬─ Gemm f32 ─ Mul ─ Add ─ Max 0 ─ Exp ─┬─ Gemm dual_coef ─ prediction (b, n_kinds m)
-        (b, d)          │  support vectors                     └─ MatMul bounds ─ prediction_error (b, n_kinds)
-                        └─ If refine: the same in float64 ─────── Gemm dual_coef ─ outcome (b, n_kinds m)
+        features ─ Div ─┬─ Gemm f32 ─ Mul ─ Add ─ Max 0 ─┬─ Exp ─┬─ Gemm dual_coef ─ prediction (b, n_kinds m)
+        (b, d)          │  support vectors               │       └─ MatMul bounds ─ prediction_error (b, n_kinds)
+                        │                                └─ ReduceMax ─ distance (b, 1), to the nearest one
+                        └─ If refine: the same in float64 ───────── Gemm dual_coef ─ outcome (b, n_kinds m)
 
     The products with the support vectors are first computed in float32. The error of each kernel is a share of its
     value, see `modelpick.converter.graphs.kernel`; the error of a prediction is the sum of these errors, weighted by
@@ -34,16 +48,20 @@ def add_graph(graph: Graph, estimator: KernelRidgeModelSelector, features: str, 
     refined = graph.branch()
     largest = np.abs(estimator.dual_coef_).max(axis=2)
     if expands(estimator):
-        kernel = of_directions(graph, query, support, FLOAT)
+        exponents = exponents_of_directions(graph, query, support, FLOAT)
         exact = refined.node("Gemm", of_directions(refined, query, support, DOUBLE), dual_coef, intercept)
         bounds = largest * error_shares(vectors, gammas)[:, None]
     else:
-        kernel = by_differences(graph, query.product(graph), support)
+        exponents = exponents_by_differences(graph, query.product(graph), support)
         exact, bounds = "", np.zeros_like(largest)
+    kernel = graph.node("Exp", exponents)
+    if Output.DISTANCE in outputs:
+        nearest = nearest_distance(graph, exponents, float(estimator.gamma))
+        graph.output(outputs[Output.DISTANCE], "Identity", nearest)
     graph.output(outputs[Output.PREDICTION], "Gemm", kernel, dual_coef, intercept)
     graph.output(outputs[Output.PREDICTION_ERROR], "MatMul", kernel, graph.constant("dual_coef_error", bounds))
     exact = exact or refined.node("Identity", outputs[Output.PREDICTION])
-    graph.in_float64(outputs, OUTPUTS, refined, {Output.OUTCOME: exact})
+    graph.in_float64(outputs, _OUTPUTS, refined, {Output.OUTCOME: exact})
     graph.constant(Table.MEAN_OUTCOMES, estimator.intercept_)
 
 

@@ -10,19 +10,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics.pairwise import euclidean_distances
 
 from modelpick.runtime import DocumentError
 from modelpick.runtime.decision.objective import Objective, choose, floored, utilities
 from modelpick.runtime.decision.outcomes import COST, QUALITY
 from modelpick.runtime.schema import Entry, Output
+from modelpick.runtime.search.distances import directions
 
 from ...formats.outcomes import Settings, Training
+from ...graphs.kernel import square_errors
 from ..base import Matrix
 from ..outcomes import describe_outcomes, known_outcomes
-from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Probes, Row, Trial, WholeGraph
+from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Probes, Row, Trial, WholeGraph, evenly_spaced
 from .estimators import KernelRidgeModelSelector
 from .forms import KernelRidgeForm, load, outcome_fields
-from .graph import OUTPUTS, add_graph, expands
+from .graph import add_graph, expands, outputs_of
 from .training import fit_ridges
 
 # Widths of the kernel, and penalties, that tuning tries.
@@ -55,6 +58,20 @@ def _hold(estimator: KernelRidgeModelSelector, queries: Matrix, ask: WholeGraph)
     (found,) = ask((Output.OUTCOME,), queries)
     expected = estimator.predict_outcomes(queries)
     yield Held(Output.OUTCOME, floored(found.reshape(expected.shape), estimator.least_price), expected)
+    if estimator.gamma > 0:
+        (found,) = ask((Output.DISTANCE,), queries)
+        nearest = euclidean_distances(directions(queries), estimator.support_vectors_).min(axis=1, keepdims=True)
+        within = np.abs(found**2 - nearest**2) <= square_errors(estimator.support_vectors_).max() + TOLERANCE
+        yield Held(Output.DISTANCE, found, np.where(within, found, nearest))
+
+
+def _distances(estimator: KernelRidgeModelSelector) -> Matrix:
+    """Return distances from some distinct support vectors to all others, (s, n)."""
+    vectors = np.unique(estimator.support_vectors_, axis=0)
+    sample = evenly_spaced(len(vectors))
+    distances: Matrix = euclidean_distances(vectors[sample], vectors)
+    distances[np.arange(len(sample)), sample] = np.inf
+    return distances if estimator.gamma > 0 else np.full_like(distances, np.inf)
 
 
 def _fit(training: Training) -> KernelRidgeModelSelector:
@@ -122,13 +139,14 @@ _NEWEST = Row(
     form=KernelRidgeForm,
     load=load,
     estimator=KernelRidgeModelSelector,
-    outputs=OUTPUTS,
+    outputs=outputs_of,
     graph=add_graph,
     describe=_describe,
     stored_rows=lambda estimator: list(range(len(estimator.support_vectors_))),
     probes=lambda estimator: Probes(estimator.support_vectors_, np.arange(len(estimator.support_vectors_))),
     expect=_expect,
     hold=_hold,
+    distances=_distances,
     fit=_fit,
     write=_write,
     grid=_grid,

@@ -11,12 +11,11 @@ from modelpick.runtime.schema import Metric
 from modelpick.runtime.search.distances import directions
 
 from ..base import Estimator, Matrix, checked_features
+from ..row import evenly_spaced
 
 Rows = npt.NDArray[np.int64]
 # Distances from one chunk of queries to all rows take 8 MiB of float64.
 CHUNK_VALUES = 2**20
-# Most rows of a model whose distances to the others are recorded.
-MOST_ROWS = 128
 
 
 class ExactNeighbors(Estimator, NearestNeighbors):
@@ -88,7 +87,7 @@ def _nearest(distances: Matrix, k: int) -> tuple[Matrix, Rows]:
 def distances_between(estimator: ExactNeighbors, groups: Rows) -> Matrix:
     """Return distances from some of an estimator's rows to all rows, infinite between equal rows: (s, n)."""
     first = np.unique(groups, return_index=True)[1]
-    sample = first[np.linspace(0, len(first) - 1, min(MOST_ROWS, len(first))).astype(np.int64)]
+    sample = first[evenly_spaced(len(first))]
     rows = estimator.ranked_rows()
     norms = np.einsum("ij,ij->i", rows, rows)
     # The expanded square is many times faster than the difference, and loses only digits that a rank does not need.

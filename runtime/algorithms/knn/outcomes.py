@@ -77,6 +77,10 @@ class KNNOutcomes:
         """See `Algorithm`."""
         return self._nearest.distance(query)
 
+    def default(self, preferences: Preferences) -> int:
+        """See `Predictor`."""
+        return default_of(self._base, preferences)
+
     def explain(self, query: Query, preferences: Preferences) -> Explanation:
         """See `Algorithm`."""
         rows, distances = self._nearest.neighbours(query)

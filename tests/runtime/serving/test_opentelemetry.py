@@ -37,6 +37,7 @@ def test_opentelemetry_sees_every_event():
         ("modelpick.selections", ("a", "knn")): 3,
         ("modelpick.selections", ("b", "knn")): 1,
         ("modelpick.call.duration", ("knn",)): 2,
+        ("modelpick.far", ("knn",)): 2,
         ("modelpick.swaps", ("knn", "swapped")): 1,
         ("modelpick.swaps", ("knn", "refused")): 1,
         ("modelpick.swaps", ("refused", "svm")): 1,

@@ -23,6 +23,7 @@ def test_prometheus_sees_every_event():
         'modelpick_selections_total{model="b",selector="knn"} 1.0',
         'modelpick_call_seconds_bucket{le="5e-05",selector="knn"} 1.0',
         'modelpick_call_seconds_count{selector="knn"} 2.0',
+        'modelpick_far_total{selector="knn"} 2.0',
         'modelpick_swaps_total{outcome="swapped",selector="knn"} 1.0',
         'modelpick_swaps_total{outcome="refused",selector="svm"} 1.0',
     ):
