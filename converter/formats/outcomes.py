@@ -15,6 +15,8 @@ from modelpick.runtime.errors import DocumentError
 Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 NANOSECONDS = 1e9
+# Most answers a question, on average, of records that are sparse.
+SPARSE = 2.0
 
 
 class Benchmark(NamedTuple):
@@ -86,6 +88,12 @@ class Benchmark(NamedTuple):
         if (answers == models).all():
             return False
         return self.propensities is not None or bool(np.median(answers) <= 1)
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether models answered too few questions in common to compare their answers question by question."""
+        answers, models = (~np.isnan(self.quality)).sum(axis=1), self.quality.shape[1]
+        return bool(answers.mean() <= min(SPARSE, models / 2))
 
     @property
     def failed(self) -> npt.NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""What policies would have achieved, from the log of another: doubly robust estimates, cross-fitted. Pure numpy.
+"""What policies would have achieved, from the log of another: doubly robust estimates, cross-fitted.
 
 A log holds one answer a question, of the model that a policy picked, with the probability of this pick. Means over the
 records of a log are wrong where the pick depended on the question. The outcome r of a model on a question is estimated
@@ -8,7 +8,6 @@ Robust Policy Evaluation and Learning, ICML 2011; cross-fitting: V. Chernozhukov
 learning, 2018.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,14 +16,13 @@ import numpy.typing as npt
 from ..formats.outcomes import Benchmark, Matrix
 from .bootstrap import WANTED
 from .folds import folds
+from .landmarks import Landmarks, landmarks, regressed
 from .offers import offered
 
 GIVEN = "doubly robust, with the propensities of the log"
 GUESSED = "doubly robust, with propensities that were estimated from the questions: hidden causes are not corrected"
-# Kernel ridge of the predictions: the width of its kernel on directions, its penalty, and what the models share.
-GAMMA, RIDGE, SHARED = 1.0, 4.0, 0.5
-# Most records that predictions are learned from: the time is cubic in them, and more records sharpen estimates little.
-MOST = 3_000
+# Kernel ridge of the predictions: the width of its kernel on directions, its penalty, and its most landmarks.
+GAMMA, RIDGE, LANDMARKS = 1.0, 4.0, 500
 # Least estimated propensity: it bounds the weight of an answer. Given propensities are taken as they are.
 CLIPPED = 0.02
 
@@ -61,26 +59,25 @@ def estimated(benchmark: Benchmark, seed: int = 0, features: Matrix | None = Non
     recorded = ~np.isnan(benchmark.quality)
     features = _directions(benchmark.embeddings if features is None else features, len(recorded))
     fold = folds(features, seed) if len(np.unique(features, axis=0)) > 1 else np.arange(len(features)) % 2
+    mapped = Landmarks(landmarks(features, LANDMARKS, seed), GAMMA).mapped(features)
     there = recorded | offered(benchmark)
     lacking = recorded & np.isnan(benchmark.propensity) & ~recorded.all(axis=1, keepdims=True)
     propensity = np.where(np.isnan(benchmark.propensity), 1.0, benchmark.propensity)
     if lacking.any():
-        chances = np.clip(_predicted(features, fold, [recorded.astype(np.float64)], there)[0], CLIPPED, 1.0) * there
+        picked, unknown = np.where(there, recorded, np.nan)[:, None], np.full(recorded.shape, np.nan)
+        chances = np.clip(_predicted(mapped, fold, picked, unknown)[:, 0], CLIPPED, 1.0) * there
         chances = np.clip(chances * recorded.sum() / len(recorded) / chances.sum(axis=1, keepdims=True), CLIPPED, 1.0)
         propensity = np.where(lacking, chances, propensity)
     weights = np.where(recorded, 1.0 / propensity, 0.0)
-    kinds = [*np.moveaxis(benchmark.outcomes(), 1, 0), benchmark.failures]
-    predicted = _predicted(features, fold, kinds, recorded)
-    *outcomes, failures = (
-        np.where(there, doubly_robust(values, weights, guess), np.nan)
-        for values, guess in zip(kinds, predicted, strict=True)
-    )
-    complete = benchmark._replace(recorded=np.stack(outcomes, axis=1), failures=failures)
-    return Estimation(complete, weights, np.stack(predicted[:-1], axis=1), GUESSED if lacking.any() else GIVEN)
+    kinds = np.concatenate([benchmark.outcomes(), benchmark.failures[:, None]], axis=1)
+    predicted = _predicted(mapped, fold, kinds, propensity)
+    corrected = np.where(there[:, None], doubly_robust(kinds, weights[:, None], predicted), np.nan)
+    complete = benchmark._replace(recorded=corrected[:, :-1], failures=corrected[:, -1])
+    return Estimation(complete, weights, predicted[:, :-1], GUESSED if lacking.any() else GIVEN)
 
 
 def doubly_robust(values: Matrix, weights: Matrix, predicted: Matrix) -> Matrix:
-    """Correct predictions by recorded outcomes: (n_queries, n_models) each.
+    """Correct predictions by recorded outcomes: (n_queries, n_models) each, or (n_queries, n_kinds, n_models).
 
     Parameters
     ----------
@@ -134,63 +131,11 @@ def _directions(embeddings: Matrix | None, n: int) -> Matrix:
     return np.asarray(embeddings / np.where(norms > 0, norms, 1.0))
 
 
-def _predicted(
-    features: Matrix, fold: npt.NDArray[np.int64], kinds: Sequence[Matrix], recorded: npt.NDArray[np.bool_]
-) -> list[Matrix]:
-    """Predict outcomes of each kind, (n, m), for each fold from the others; NaN where a kind was never recorded.
-
-    One solve over records of the kernel ``k(x, x') (SHARED + (1 - SHARED) [same model])``, on what is left of the
-    outcomes, relative to their model's mean.
-    """
-    predicted = [np.full(recorded.shape, np.nan) for _ in kinds]
+def _predicted(mapped: Matrix, fold: npt.NDArray[np.int64], outcomes: Matrix, propensity: Matrix) -> Matrix:
+    """Predict outcomes, (n, n_kinds, m), of each fold from the others; NaN for unknown kinds."""
+    predicted = np.empty_like(outcomes)
     for number in range(int(fold.max()) + 1):
-        held_out = np.flatnonzero(fold == number)
-        masks: dict[bytes, list[int]] = {}
-        for place, values in enumerate(kinds):
-            known = recorded & ~np.isnan(values) & (fold != number)[:, None]
-            masks.setdefault(known.tobytes(), []).append(place)
-        for mask, places in masks.items():
-            rows, models = np.nonzero(np.frombuffer(mask, np.bool_).reshape(recorded.shape))
-            if not len(rows):
-                continue
-            if len(rows) > MOST:
-                chosen = np.sort(np.random.default_rng(number).permutation(len(rows))[:MOST])
-                rows, models = rows[chosen], models[chosen]
-            found = _Ridge(features, rows, models, np.column_stack([kinds[p][rows, models] for p in places]), held_out)
-            for column, place in enumerate(places):
-                predicted[place][held_out] = found(column, recorded.shape[1])
+        learned, held_out = fold != number, fold == number
+        found = regressed(mapped[learned], outcomes[learned], propensity[learned], RIDGE)
+        predicted[held_out] = found(mapped[held_out])
     return predicted
-
-
-class _Ridge:
-    """Kernel ridge regression over records, at some questions: predicts one target for each model."""
-
-    def __init__(
-        self,
-        features: Matrix,
-        rows: npt.NDArray[np.int64],
-        models: npt.NDArray[np.int64],
-        targets: Matrix,
-        held_out: npt.NDArray[np.int64],
-    ) -> None:
-        self.models, self.overall = models, targets.mean(axis=0)
-        self.means = {model: targets[models == model].mean(axis=0) for model in np.unique(models).tolist()}
-        rest = targets - np.array([self.means[model] for model in models.tolist()])
-        alike = SHARED + (1 - SHARED) * (models[:, None] == models)
-        matrix = _kernel(features[rows], features[rows]) * alike + RIDGE * np.eye(len(rows))
-        self.coefficients, self.kernel = np.linalg.solve(matrix, rest), _kernel(features[held_out], features[rows])
-
-    def __call__(self, column: int, n_models: int) -> Matrix:
-        weighed = self.kernel * self.coefficients[:, column]
-        common = weighed.sum(axis=1)
-        found = np.empty((len(weighed), n_models))
-        for model in range(n_models):
-            own = weighed[:, self.models == model].sum(axis=1)
-            mean = self.means.get(model, self.overall)[column]
-            found[:, model] = mean + SHARED * common + (1 - SHARED) * own
-        return found
-
-
-def _kernel(left: Matrix, right: Matrix) -> Matrix:
-    squares = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1) - 2 * left @ right.T
-    return np.asarray(np.exp(-GAMMA * np.maximum(squares, 0.0)))

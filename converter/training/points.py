@@ -1,6 +1,7 @@
 """Operating points: what a selector achieves by each objective in cross-validation over the training queries."""
 
 from collections.abc import Iterator
+from operator import ge
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def operating_points(training: Training, row: AnyRow, by: Judged) -> dict[str, A
     """Return the field ``operating_points`` of a selector that predicts outcomes; empty where no point is known.
 
     See `modelpick.converter.formats.operating_points` for its content. Points are left out if another point has a
-    higher quality and costs no more.
+    higher quality, promises more, and costs no more.
     """
     if len(np.unique(training.features, axis=0)) < 2:
         return {}
@@ -90,12 +91,12 @@ def _interval(samples: Vector, queries: int) -> Estimate | None:
 
 
 def _undominated(points: list[OperatingPoint]) -> list[OperatingPoint]:
-    """Leave out points that another surpasses in quality for no more money; without costs keep all."""
-    worths = [(point.quality.mean, point.cost.mean) for point in points if point.cost is not None]
+    """Leave out points that another surpasses in quality, in its promise too, for no more money; all without costs."""
+    worths = [(point.quality.mean, point.promised, -point.cost.mean) for point in points if point.cost is not None]
     if len(worths) < len(points):
         return points
-    kept: dict[tuple[float, float], OperatingPoint] = {}
+    kept: dict[tuple[float, float, float], OperatingPoint] = {}
     for worth, point in zip(worths, points, strict=True):
-        if not any(q >= worth[0] and c <= worth[1] and (q, c) != worth for q, c in worths):
+        if not any(other != worth and all(map(ge, other, worth)) for other in worths):
             kept.setdefault(worth, point)
     return list(kept.values())

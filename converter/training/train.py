@@ -1,11 +1,13 @@
 """Trains selectors on benchmark records: the JSON model of an algorithm, by the row of the table that trains it."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from modelpick.runtime import DocumentError, ModelpickError
+from modelpick.runtime.decision.shrinkage import OWN
 from modelpick.runtime.decision.voting import vote_weights
 from modelpick.runtime.features import CATEGORIES, FeatureBuilder
 
@@ -14,6 +16,7 @@ from ..algorithms.knn.estimators import NATIVE_1
 from ..algorithms.row import AnyRow, Semantics
 from ..algorithms.speeds import decaying_speeds
 from ..categories import FIELD, train_classifier
+from ..formats.decoding import DocumentWarning
 from ..formats.outcomes import NANOSECONDS, Benchmark, Settings, Training
 from ..formats.questions import TRAINING_QUESTIONS, to_field
 from ..formats.source import ENCODER, JSON_FORMATS
@@ -44,8 +47,15 @@ def training_data(benchmark: Benchmark, settings: Settings | None = None, *, one
     ------
     DocumentError
         When a query has no embedding.
+
+    Warns
+    -----
+    DocumentWarning
+        When a model has so few answers that its outcomes cannot be learned.
     """
     embeddings = required_embeddings(benchmark)
+    for line in unlearnable(benchmark):
+        warnings.warn(line, DocumentWarning, stacklevel=2)
     settings = settings or Settings()
     features, classifier = embeddings, None
     if one_hot:
@@ -61,6 +71,17 @@ def training_data(benchmark: Benchmark, settings: Settings | None = None, *, one
     least = np.where(known & ~benchmark.failed, weights, np.inf).min(axis=1, keepdims=True)
     weights = np.where(benchmark.failed, np.minimum(weights, least), weights)  # however fast it failed
     return Training(benchmark, features, np.where(known, weights, -np.inf), settings, classifier)
+
+
+def unlearnable(benchmark: Benchmark) -> list[str]:
+    """Say which models have too few answers: in a model's mean, `OWN` answers of all models count too."""
+    answers = (~np.isnan(benchmark.quality)).sum(axis=0).tolist()
+    few = [count < min(OWN, len(benchmark.queries)) for count in answers]
+    return [
+        f"{count} answer{'s' if count > 1 else ''} of {model}: its predictions are nearly the mean of all models"
+        for model, count, is_few in zip(benchmark.model_names, answers, few, strict=True)
+        if is_few and not all(few)
+    ]
 
 
 def trainer(algorithm: str, format_version: int = JSON_FORMAT, semantics: str = Semantics.native) -> AnyRow:

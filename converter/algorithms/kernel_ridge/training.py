@@ -1,13 +1,13 @@
 """Training of kernel ridge: the part that models share on a query, and the part of each model.
 
-scikit-learn's `KernelRidge` solves; with landmarks its solution equals `Nystroem` followed by ``Ridge``.
+scikit-learn's `KernelRidge` solves; with landmarks its solution equals `Nystroem` followed by ``Ridge``. Where most
+queries have one answer, both parts take one solve, see `modelpick.converter.statistics.landmarks`.
 """
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.kernel_approximation import Nystroem
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 
@@ -15,6 +15,7 @@ from modelpick.runtime.decision.shrinkage import Deviations, deviations
 from modelpick.runtime.search.distances import directions
 
 from ...formats.outcomes import Settings, Training
+from ...statistics.landmarks import Landmarks, landmarks, regressed
 from ..base import Matrix
 from .estimators import KernelRidgeModelSelector
 
@@ -29,6 +30,8 @@ def fit_ridges(training: Training, ridges: Sequence[float]) -> list[KernelRidgeM
     outcomes. Since S is linear, all targets on the same queries take one solve; without missing outcomes, this is one
     regression of ``y - b`` for all models.
     """
+    if training.benchmark.is_sparse:
+        return list(_of_answers(training, ridges))
     smooth = _Smoother(directions(training.features), training.settings)
     outcomes = training.benchmark.outcomes()
     n_kinds, n_models = outcomes.shape[1:]
@@ -53,6 +56,17 @@ def fit_ridges(training: Training, ridges: Sequence[float]) -> list[KernelRidgeM
     ]
 
 
+def _of_answers(training: Training, ridges: Sequence[float]) -> Iterator[KernelRidgeModelSelector]:
+    """Fit by each ridge, in one solve over answers."""
+    settings, benchmark, features = training.settings, training.benchmark, directions(training.features)
+    kernel = Landmarks(landmarks(features, settings.landmarks, settings.seed), settings.gamma)
+    mapped, outcomes = kernel.mapped(features), benchmark.outcomes()
+    for ridge in ridges:
+        intercept, coefficients = regressed(mapped, outcomes, benchmark.propensity, ridge)
+        dual_coef = kernel.of_kernels(coefficients.reshape(len(coefficients), -1)).reshape(coefficients.shape)
+        yield KernelRidgeModelSelector(settings.gamma).fit(kernel.rows, dual_coef, intercept, benchmark.model_names)
+
+
 def _targets(split: Deviations) -> Iterator[tuple[Mask, Matrix, slice]]:
     """Yield each target: the mask of queries where it is known, (n,), its values, (n,), and its models."""
     complete = split.known.all()
@@ -68,41 +82,26 @@ def _targets(split: Deviations) -> Iterator[tuple[Mask, Matrix, slice]]:
 class _Smoother:
     """Kernel ridge regression of any targets on some queries; all coefficients belong to the same support vectors.
 
-    The support vectors are all queries. If there are more than `Settings.landmarks` distinct queries, this number of
-    them is drawn at random; Nystroem approximates the kernel, and a Ridge follows. Source: C. Williams, M. Seeger,
-    Using the Nyström Method to Speed Up Kernel Machines, NIPS 2000.
+    The support vectors are all queries, or `Settings.landmarks` of them where more are distinct.
     """
 
     def __init__(self, features: Matrix, settings: Settings) -> None:
-        landmarks = _landmarks(features, settings)
-        if landmarks is None:
-            self.support_vectors, self._normalization = features, None
-            self._kernel = rbf_kernel(features, gamma=settings.gamma)
+        chosen = landmarks(features, settings.landmarks, settings.seed)
+        are_some = len(chosen) == settings.landmarks < len(features)
+        self._landmarks = Landmarks(chosen, settings.gamma) if are_some else None
+        if self._landmarks is None:
+            self.support_vectors, self._kernel = features, rbf_kernel(features, gamma=settings.gamma)
         else:
-            nystroem = Nystroem(gamma=settings.gamma, n_components=len(landmarks), random_state=0).fit(landmarks)
-            self.support_vectors, self._normalization = nystroem.components_, nystroem.normalization_
-            self._mapped = nystroem.transform(features)
+            self.support_vectors, self._mapped = self._landmarks.rows, self._landmarks.mapped(features)
 
     def __call__(self, known: Mask, targets: Matrix, ridges: Sequence[float]) -> Matrix:
         """Fit targets, (n, t), on a mask of known queries, (n,): coefficients, (n_ridges, s, t)."""
-        if self._normalization is None:
+        if self._landmarks is None:
             dual_coef = np.zeros((len(ridges), len(known), targets.shape[1]))
             dual_coef[:, known] = _solutions(self._kernel[np.ix_(known, known)], targets[known], ridges)
             return dual_coef
         mapped = self._mapped[known]
-        of_mapped = _solutions(mapped.T @ mapped, mapped.T @ targets[known], ridges)
-        of_landmarks: Matrix = self._normalization.T @ of_mapped
-        return of_landmarks
-
-
-def _landmarks(features: Matrix, settings: Settings) -> Matrix | None:
-    """Draw `Settings.landmarks` distinct queries; None where there are no more than that."""
-    distinct = np.sort(np.unique(features, axis=0, return_index=True)[1])
-    if len(distinct) <= settings.landmarks:
-        return None
-    drawn = np.random.default_rng(settings.seed).permutation(distinct)[: settings.landmarks]
-    landmarks: Matrix = features[np.sort(drawn)]
-    return landmarks
+        return self._landmarks.of_kernels(_solutions(mapped.T @ mapped, mapped.T @ targets[known], ridges))
 
 
 def _solutions(matrix: Matrix, targets: Matrix, ridges: Sequence[float]) -> Matrix:

@@ -1,0 +1,62 @@
+"""Training on logs, of which each question has the answer of one model."""
+
+import numpy as np
+import pytest
+
+from modelpick.converter.evaluation.simulation import chances_of, simulated
+from modelpick.converter.formats.decoding import DocumentWarning
+from modelpick.converter.formats.outcomes import Settings
+from modelpick.converter.training.auto import choose
+from modelpick.converter.training.train import train, trainer, training_data
+from modelpick.converter.training.tune import best_settings, tune
+from support.world import WORLD
+
+HARD = simulated(WORLD.complete, chances_of(WORLD.complete, "hard", 0.4), 2)
+STRONG = WORLD.complete.model_names.index("strong")
+HARD_QUESTIONS = WORLD.complete.embeddings[:, 0] > 0
+RIDGE = trainer("kernel_ridge")
+
+
+def predicted(row, training):
+    return row.fit(training).predict_outcomes(training.features)[:, 0]
+
+
+def test_hard_questions_of_the_strong_model_do_not_make_it_seem_bad():
+    """By plain means of the log it is not the best; its predictions are those for all questions."""
+    truth = WORLD.complete.quality.mean(axis=0)
+    assert truth.argmax() == STRONG != np.nanmean(HARD.quality, axis=0).argmax()
+    found = predicted(RIDGE, training_data(HARD))
+    assert found.mean(axis=0) == pytest.approx(truth, abs=0.07)
+    assert (found[HARD_QUESTIONS].mean(axis=0) - found[~HARD_QUESTIONS].mean(axis=0))[0] < -0.2  # as weak truly is
+
+
+def test_what_cannot_be_learned_is_said_and_drawn_to_the_mean():
+    few = HARD._replace(recorded=HARD.recorded.copy())
+    given = np.flatnonzero(~np.isnan(few.quality[:, STRONG]))
+    few.recorded[given[3:], :, STRONG] = np.nan
+    few = few.of(np.flatnonzero(~np.isnan(few.quality).all(axis=1)))
+    with pytest.warns(
+        DocumentWarning, match="^3 answers of strong: its predictions are nearly the mean of all models$"
+    ):
+        training = training_data(few)
+    others = np.delete(predicted(RIDGE, training), STRONG, axis=1)
+    assert others.min() - 0.1 < predicted(RIDGE, training)[:, STRONG].mean() < others.max() + 0.1
+
+
+def test_tuning_on_a_log_chooses_settings_that_pick_well():
+    training = training_data(HARD, Settings(landmarks=40))
+    found = tune(training, RIDGE)
+    assert len(found) == len(RIDGE.grid(training.settings))
+    chosen = training._replace(settings=best_settings(found))
+    picks = RIDGE.fit(chosen).predict(training.features)
+    right = np.array([picks == name for name in WORLD.complete.model_names]).T
+    singles = WORLD.complete.quality.mean(axis=0)
+    assert WORLD.complete.quality[right].mean() > singles.max() - 0.02
+
+
+def test_auto_on_a_log_compares_with_the_best_single_model_by_its_estimates(monkeypatch):
+    monkeypatch.setattr("modelpick.converter.training.auto.TRAINED", ("hiershrink",))
+    choice = choose(training_data(HARD), allow_constant=True)
+    assert choice.best_single == "strong"
+    assert not choice.pays
+    assert train(choice.training, choice.row)["cluster_models"] == ["strong"]
