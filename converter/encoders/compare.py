@@ -14,7 +14,7 @@ from modelpick.runtime.text import Encoder
 from ..algorithms.row import AnyRow
 from ..formats.outcomes import Benchmark, Settings
 from ..statistics.bootstrap import FEWEST, Estimate, estimate, estimated_mean, resampled, share, with_known
-from ..training.crossvalidation import Sweep, best_single, outcomes_of, swept, weighted
+from ..training.crossvalidation import Sweep, best_single, judged, outcomes_of, swept, weighted
 from ..training.train import trainer, training_data
 
 ALGORITHM = "kernel_ridge"
@@ -131,7 +131,7 @@ def _swept(benchmark: Benchmark, row: AnyRow, seed: int, number: int, total: int
         training,
         row,
         [training.settings],
-        weighted(training),
+        weighted(training, judged(training)),
         lambda trials, of: done(number * of + trials, total * of),
     )
     return sweep

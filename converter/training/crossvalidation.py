@@ -63,16 +63,16 @@ def objective_of(training: Training) -> Objective:
     return objective
 
 
-def objectives_of(training: Training, row: AnyRow) -> list[Objective]:
+def objectives_of(training: Training, row: AnyRow, by: Judged) -> list[Objective]:
     """Return the objectives that a setting is judged by: the user's, or without one all of `weighted`."""
     objective = objective_of(training)
-    return weighted(training) if row.predicts and objective == Objective() else [objective]
+    return weighted(training, by) if row.predicts and objective == Objective() else [objective]
 
 
-def weighted(training: Training) -> list[Objective]:
+def weighted(training: Training, by: Judged) -> list[Objective]:
     """Return objectives of each of `WEIGHTS` with the user's other weights; without costs, the user's weights alone."""
-    given, benchmark = training.settings.objective.keywords(), training.benchmark
-    costs = benchmark.cost[:, best_single(benchmark.quality)]
+    given = training.settings.objective.keywords()
+    costs = by.singles.cost[:, best_single(by.singles.quality)]
     unit = 0.0 if np.isnan(costs).all() else float(np.nanmean(costs))
     if not unit > 0:
         return [Objective(**given | {"cost_weight": 0.0})]

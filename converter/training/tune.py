@@ -52,10 +52,11 @@ def tune(
     """
     row = row_of(algorithm)
     assert row.grid is not None
-    benchmark = judged(training).benchmark
+    by = judged(training)
+    benchmark = by.benchmark
     least = min(len(learned) for learned, _ in splits(training.features, training.settings.seed))
     grid = [settings for settings in row.grid(training.settings) if _fits(settings, training.settings, least)]
-    sweeps = swept(training, row, grid, objectives_of(training, row), done, by=benchmark)
+    sweeps = swept(training, row, grid, objectives_of(training, row, by), done, by=benchmark)
     utility = _utilities(sweeps, benchmark)
     scores, errors = [_mean(of_setting) for of_setting in utility], [mean(sweep.errors) for sweep in sweeps]
     best = _chosen(grid, utility, errors)
@@ -145,15 +146,15 @@ def compare(
         When there are fewer than three queries, or a weighted outcome is in no record.
     """
     candidates = [row_of(algorithm) for algorithm in algorithms]
-    n, benchmark, objective = len(training.features), judged(training).benchmark, objective_of(training)
-    utility = benchmark.utilities(objective)
+    n, by, objective = len(training.features), judged(training), objective_of(training)
+    benchmark, utility, of_singles = by.benchmark, by.benchmark.utilities(objective), by.singles.utilities(objective)
     if n < 3:
         raise DocumentError(f"expected three queries or more to compare algorithms, got {n}")
     parts = splits(training.features, training.settings.seed)
     picks = np.zeros((1 + len(candidates), n), dtype=np.int64)
     for number, (learned, held_out) in enumerate(parts):
         inner = training.of(learned)
-        picks[0, held_out] = best_single(utility[learned])
+        picks[0, held_out] = best_single(of_singles[learned])
         for place, row in enumerate(candidates, 1):
             settings = _tuned(inner, row)
             with threadpool_limits(1):

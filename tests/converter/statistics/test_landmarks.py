@@ -21,7 +21,8 @@ def dense(matrix, queries, outcomes, propensity):
     rows, models = np.nonzero(known)
     values = outcomes[rows, models]
     shares = known.mean(axis=0)
-    weights = np.array([1 if np.isnan(p) else min(shares[m] / p, 10) for m, p in zip(models, propensity[known])])
+    chances = propensity[rows, models]
+    weights = np.where(np.isnan(chances), 1.0, np.minimum(shares[models] / chances, 10.0))
     overall = (weights * values).sum() / weights.sum()
     means = np.array(
         [
