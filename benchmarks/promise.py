@@ -55,12 +55,11 @@ def learned_from(records: Benchmark, seed: int) -> dict[str, Benchmark]:
     return {"all answers": records, **logs}
 
 
-def delivered(learned: Benchmark, held_out: Benchmark) -> Results:
-    """Train, and compare the picks by `KEEP` with the best single model of the held-out questions."""
+def delivered(learned: Benchmark, held_out: Benchmark, single: int) -> Results:
+    """Train, and compare the picks by `KEEP` with a single model on held-out questions."""
     start = time.perf_counter()
     document = train(training_data(learned), "kernel_ridge")
     seconds = time.perf_counter() - start
-    single = best_single(held_out.quality)
     with Selector.load(to_artifact(load_estimator(msgspec.json.encode(document)))) as selector:
         found: Results = {
             "seconds": round(seconds, 1),
@@ -96,11 +95,12 @@ def summary(runs: list[Results]) -> Results:
 def measure(records: Benchmark, seeds: int) -> Results:
     """Train by each seed, and print each result."""
     runs: dict[str, list[Results]] = {}
+    single = best_single(records.quality)
     for seed in range(seeds):
         order = np.random.default_rng(seed).permutation(len(records.queries))
         learned, held_out = (records.of(np.sort(part)) for part in (order[:LEARNED], order[LEARNED:]))
         for name, part in learned_from(learned, seed).items():
-            runs.setdefault(name, []).append(delivered(part, held_out))
+            runs.setdefault(name, []).append(delivered(part, held_out, single))
             print(f"seed {seed}, {name}: {runs[name][-1]}", flush=True)
     return {name: {"summary": summary(found), "runs": found} for name, found in runs.items()}
 

@@ -64,7 +64,8 @@ def choose(
     """
     check_settings(training.settings, [*TABLE.values()], tuned=True)
     compared = compare(training, trainers(TRAINED, format_version, Semantics.queries), done)
-    single = best_single(judged(training).singles.utilities(objective_of(training)))
+    by = judged(training)
+    single = best_single(by.singles.utilities(objective_of(training)), by.errors)
     name = training.benchmark.model_names[single]
     chosen = Choice(compared[0].row, training, compared, name, is_constant=False)
     if chosen.pays or not allow_constant:

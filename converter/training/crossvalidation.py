@@ -18,6 +18,8 @@ from ..statistics.folds import splits
 # Cost weights to try, a quarter of an octave apart, in units of quality per mean cost of the best single model, so that
 # neither the currency nor the length of prompts matters. Beyond the last, nearly all picks are the cheapest model.
 WEIGHTS = (0.0, *(2.0 ** (step / 4) for step in range(-28, 5)))
+# Standard errors below the mean of the lower end of a one-sided 80 % interval.
+SURE = 0.84
 Picks = npt.NDArray[np.int64]
 Vector = npt.NDArray[np.float64]
 
@@ -40,14 +42,16 @@ class Judged(NamedTuple):
     """The records, or, for a log, the estimates."""
     singles: Benchmark
     """The outcomes without models of which a log holds too few answers."""
+    errors: float
+    """Standard errors that the mean of a single model loses where the best is named, see `best_single`."""
 
 
 def judged(training: Training) -> Judged:
     """Return the outcomes that picks are judged by."""
     if not training.benchmark.is_log:
-        return Judged(training.benchmark, training.benchmark)
+        return Judged(training.benchmark, training.benchmark, 0.0)
     estimation = estimated(training.benchmark, training.settings.seed, training.features)
-    return Judged(estimation.benchmark, carried(estimation))
+    return Judged(estimation.benchmark, carried(estimation), SURE)
 
 
 def objective_of(training: Training) -> Objective:
@@ -72,17 +76,25 @@ def objectives_of(training: Training, row: AnyRow, by: Judged) -> list[Objective
 def weighted(training: Training, by: Judged) -> list[Objective]:
     """Return objectives of each of `WEIGHTS` with the user's other weights; without costs, the user's weights alone."""
     given = training.settings.objective.keywords()
-    costs = by.singles.cost[:, best_single(by.singles.quality)]
+    costs = by.singles.cost[:, best_single(by.singles.quality, by.errors)]
     unit = 0.0 if np.isnan(costs).all() else float(np.nanmean(costs))
     if not unit > 0:
         return [Objective(**given | {"cost_weight": 0.0})]
     return [Objective(**given | {"cost_weight": weight / unit}) for weight in WEIGHTS]
 
 
-def best_single(utility: Matrix) -> int:
-    """Return the model of the highest mean known quality, or utility, (n_queries, n_models)."""
+def best_single(utility: Matrix, errors: float = 0.0) -> int:
+    """Return the model of the highest mean known quality, or utility, (n_queries, n_models).
+
+    A log tells little of a model that it seldom asked: of several such models, the best seems better than it is. There
+    a mean counts less by some of its standard ``errors``.
+    """
     known = ~np.isnan(utility)
-    means = np.where(known, utility, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    counts = np.maximum(known.sum(axis=0), 1)
+    means = np.where(known, utility, 0.0).sum(axis=0) / counts
+    if errors:
+        squares = np.where(known, utility - means, 0.0) ** 2
+        means = means - errors * np.sqrt(squares.sum(axis=0)) / counts
     return int(np.where(known.any(axis=0), means, -np.inf).argmax())
 
 

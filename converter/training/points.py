@@ -31,7 +31,7 @@ def operating_points(training: Training, row: AnyRow, by: Judged) -> dict[str, A
     if len(np.unique(training.features, axis=0)) < 2:
         return {}
     (sweep,) = swept(training, row, [training.settings], weighted(training, by))
-    benchmark, best = by.benchmark, best_single(by.singles.quality)
+    benchmark, best = by.benchmark, best_single(by.singles.quality, by.errors)
     # In sparse records, perhaps no pick has an outcome.
     points = list(_points(sweep, benchmark, best, training.settings.seed))
     if not points:

@@ -183,7 +183,7 @@ def train(training: Training, algorithm: str | AnyRow, *, digests: bool = True) 
         if row.predicts:
             by = judged(training)
             if training.benchmark.is_log:
-                fields["default"] = training.benchmark.model_names[best_single(by.singles.quality)]
+                fields["default"] = training.benchmark.model_names[best_single(by.singles.quality, by.errors)]
             fields |= operating_points(training, row, by)
     encoder = training.benchmark.encoder
     made_with: dict[str, object] = {ENCODER: encoder._asdict()} if encoder else {}

@@ -154,7 +154,7 @@ def compare(
     picks = np.zeros((1 + len(candidates), n), dtype=np.int64)
     for number, (learned, held_out) in enumerate(parts):
         inner = training.of(learned)
-        picks[0, held_out] = best_single(of_singles[learned])
+        picks[0, held_out] = best_single(of_singles[learned], by.errors)
         for place, row in enumerate(candidates, 1):
             settings = _tuned(inner, row)
             with threadpool_limits(1):

@@ -7,6 +7,7 @@ from modelpick.converter.evaluation.simulation import chances_of, simulated
 from modelpick.converter.formats.decoding import DocumentWarning
 from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.auto import choose
+from modelpick.converter.training.crossvalidation import best_single
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.converter.training.tune import best_settings, tune
 from support.world import WORLD
@@ -58,3 +59,12 @@ def test_auto_on_a_log_compares_with_the_best_single_model_by_its_estimates(monk
     assert choice.best_single == "strong"
     assert not choice.pays
     assert train(choice.training, choice.row)["cluster_models"] == ["strong"]
+
+
+def test_the_best_single_model_is_one_that_the_log_knows():
+    """Of a model with few answers, a mean that seems better may be chance."""
+    known, seldom = np.zeros((2_000, 1)), np.full((2_000, 1), 0.02)
+    known[:1_200] = 1.0
+    seldom[:40:2], seldom[1:40:2] = 10.0, 50.0  # as estimates are: large where the log holds an answer
+    assert best_single(np.hstack([known, seldom])) == 1
+    assert best_single(np.hstack([known, seldom]), 0.84) == 0
