@@ -25,6 +25,7 @@ from .names import artifacts_in, to_read, to_write
 from .options import WEIGHTS, AsJson, Data, RecordOptions, Seed, expanded
 from .records import load_records
 from .slices import number_or_unit, show_slices
+from .unseen import Unseen, show_left_out
 
 
 class Picking(NamedTuple):
@@ -102,6 +103,7 @@ def evaluate(
     reading: RecordOptions,
     picking: Annotated[Picking, get_type_hints(Picking, include_extras=True)],
     objective: Annotated[Objective, WEIGHTS],
+    unseen: Annotated[Unseen, get_type_hints(Unseen, include_extras=True)],
     pair: Annotated[Pair, get_type_hints(Pair, include_extras=True)],
     output: Annotated[Output, get_type_hints(Output, include_extras=True)],
     fail_unless_pays: Annotated[
@@ -115,12 +117,18 @@ def evaluate(
     alone. They are compared with always calling the best single model; --full adds the best choice in hindsight
     (oracle), every single model, chance, and the best mix of two models at the same mean cost. With --fail-unless-pays,
     each --keep of each artifact must be worth calling; without --keep, each artifact by one of its operating points.
+
+    --leave-out measures something else: how selectors that are trained as the artifacts were pick for tasks that their
+    training did not see. The data are the training records then.
     """
     artifacts = artifacts_in(artifacts)
     read = [*artifacts, *reading.files, *filter(None, (data, train_data))]
     for target in filter(None, (output.plot, output.picks)):
         check_distinct(target, read)
     benchmark = load_records(data, reading)
+    if unseen.leave_out is not None:
+        show_left_out(artifacts, data, benchmark, unseen, seed, as_json=output.as_json)
+        return
     learned = None if train_data is None else load_records(train_data, reading.without_embeddings())
     request: Request = {
         "objective": objective,

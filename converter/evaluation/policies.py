@@ -150,7 +150,7 @@ def artifact_policies(
         drifted = drift(selector, features)
         for keep in (None, *(_promised(selector) if keeps is None else keeps)):
             given: dict[str, Any] = weighed if keep is None else {"keep": keep}
-            picks = _picked(selector, features, benchmark, candidates, given)
+            picks = picks_among(selector, features, benchmark, candidates, given)
             models = np.array([names.get(pick, -1) for pick in picks], dtype=np.int64)
             if (models < 0).all():
                 raise DocumentError(
@@ -173,7 +173,7 @@ def _is_promised(points: Sequence[OperatingPoint], keep: float) -> bool:
     return True
 
 
-def _picked(
+def picks_among(
     selector: Selector, features: Matrix, benchmark: Benchmark, candidates: Sequence[str] | None, given: dict[str, Any]
 ) -> list[str]:
     """Pick among the models that may win; the pick is "" where no model of the artifact has records of the query."""

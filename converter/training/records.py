@@ -205,6 +205,25 @@ def fitting_embeddings(benchmark: Benchmark, name: str, metadata: Metadata) -> M
     return embeddings
 
 
+def values_of(source: str | Path, field: str, records: Benchmark) -> list[str]:
+    """Return a field of the first record of each question, such as the set that it comes from.
+
+    Raises
+    ------
+    DocumentError
+        When a file cannot be read, or no record of a question has the field.
+    """
+    found: dict[str, str] = {}
+    for file in _parts(source):
+        for row in read_rows(file, DocumentError).rows:
+            if field in row.fields and isinstance(query := row.fields.get("query"), str):
+                found.setdefault(query, str(row.fields[field]))
+    for place, query in zip(records.places, records.queries, strict=True):
+        if query not in found:
+            raise DocumentError(f"{place}: expected a field {field!r} of each question, next to its query")
+    return [found[query] for query in records.queries]
+
+
 def _parts(source: str | Path | bytes) -> Sequence[str | Path | bytes]:
     """Return the source, or the files of a folder in order of their names, without hidden files and embeddings."""
     if isinstance(source, bytes) or not Path(source).is_dir():

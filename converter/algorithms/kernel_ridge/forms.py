@@ -30,6 +30,8 @@ class KernelRidgeForm(Struct):
     support_vectors: list[Raw]
     outcomes: dict[str, OutcomeForm]
     feature_dim: Size = UNSET
+    ridge: Annotated[float, Meta(ge=0)] | UnsetType | None = UNSET
+    """The penalty that it was trained with."""
     default: Name | UnsetType | None = UNSET
     operating_points: OperatingPoints | UnsetType | None = UNSET
 
