@@ -87,10 +87,9 @@ async def chat(request: Request, state: Gateway, client: Client) -> Response:
     prefer = preference_of(body["model"], request.headers, state.config.prefer)
     named = request.headers.get(state.config.conversations.header)
     try:
-        pick: Pick = await state.in_thread(state.picker.pick, body, prefer, named, client)
+        pick: Pick = await state.in_thread(state.pick, body, prefer, named, client)
     except FeatureError as error:
         raise RefusedError(400, str(error), param="messages") from None
-    state.record(pick, body)
     return UntilGone(lambda send: serve(pick, done=partial(state.record_answer, pick), send=send))
 
 

@@ -154,6 +154,8 @@ class Conversations(_Table):
     """Most conversations that a worker remembers."""
     cache_discount: Share = 0.5
     """Share of the price of a prompt's tokens that is saved where the backend has its prefix in the cache."""
+    cache_seconds: PositiveFloat = 300.0
+    """Seconds after which a backend has dropped the prefix from its cache."""
 
 
 class Decisions(_Table):
@@ -169,6 +171,9 @@ class Decisions(_Table):
     """Seconds between two writes."""
     waiting: PositiveInt = 10_000
     """Most rows that may wait to be written; further rows are dropped, and counted."""
+    counts: Path = Path("decisions.counts")
+    """Folder where each process keeps the number of its decisions, so that those that a killed process lost are known;
+    relative to the configuration file."""
 
 
 class Config(_Table):
@@ -232,9 +237,9 @@ def read(path: Path) -> Config:
         raise ConfigError(f"{path}: expected tables and lists that are not nested so deep") from None
     except (OSError, ValueError) as error:  # UnicodeDecodeError and TOMLDecodeError are ValueErrors
         raise ConfigError(f"{path}: {error}") from None
-    found = re.fullmatch(r"sqlite:///([^/:].*)", config.decisions.url)
-    if found:
-        url = f"sqlite:///{path.parent.resolve() / found[1]}"
-        config = config.model_copy(update={"decisions": config.decisions.model_copy(update={"url": url})})
+    decisions: dict[str, Path | str] = {"counts": path.parent / config.decisions.counts}
+    if found := re.fullmatch(r"sqlite:///([^/:].*)", config.decisions.url):
+        decisions["url"] = f"sqlite:///{path.parent.resolve() / found[1]}"
+    config = config.model_copy(update={"decisions": config.decisions.model_copy(update=decisions)})
     files = {name: getattr(config, name) for name in ("artifacts", "encoder", "shadow", "shadow_encoder")}
     return config.model_copy(update={name: path.parent / file for name, file in files.items() if file is not None})

@@ -59,6 +59,17 @@ OUTCOMES = Table(
     Column("quality", Double, nullable=False),
     Column("at", Double, nullable=False),
 )
+# Processes of the gateway, by the part of their decisions' ids that names them.
+PROCESSES = Table(
+    "modelpick_processes",
+    TABLES,
+    Column("process", String(8), primary_key=True),
+    Column("decided", sqlalchemy.BigInteger),
+    Column("ended", Double),
+    Column("forgotten", sqlalchemy.BigInteger, nullable=False),
+)
+# The parts of a decision's id.
+_PROCESS, _COUNT = sqlalchemy.func.substr(DECISIONS.c.id, 17, 8), sqlalchemy.func.substr(DECISIONS.c.id, 25, 8)
 _TABLE_OF = {Decision: DECISIONS, Answered: ANSWERS, Outcome: OUTCOMES}
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 DAY = 86_400.0
@@ -173,10 +184,49 @@ class Database:
             found = connection.execute(query).first()
         return None if found is None else Turn(*found)
 
+    def begin(self, process: str) -> None:
+        """Write that a process writes decisions: from then on those that it loses are counted."""
+        self._make()
+        with self._engine.begin() as connection:
+            statement = self._insert(PROCESSES).on_conflict_do_nothing()
+            connection.execute(statement, {"process": process, "forgotten": 0})
+
+    def end(self, process: str, decided: int) -> int:
+        """Write how many decisions a process made that has ended; return how many of them are lost."""
+        self._make()
+        with self._engine.begin() as connection:
+            values = {"decided": decided, "ended": time.time()}
+            statement = self._insert(PROCESSES).on_conflict_do_update(index_elements=["process"], set_=values)
+            connection.execute(statement, {"process": process, "forgotten": 0, **values})
+            return _lost(connection).get(process, 0)
+
+    def lost(self) -> dict[str, int]:
+        """Return the number of decisions that each process made and that were never written, without zeros.
+
+        Of a process that has not ended, or of which nobody knows how many it made, these are the gaps between those
+        that were written.
+
+        Raises
+        ------
+        ConfigError
+            When the database cannot be read.
+        """
+        try:
+            with self._engine.connect() as connection:
+                return _lost(connection)
+        except SQLAlchemyError as error:
+            raise ConfigError(f"decisions: cannot be read: {reason(error)}") from None
+
     def forget(self, days: float) -> int:
         """Delete decisions older than some days, with their answers and outcomes; return the number of decisions."""
-        old = select(DECISIONS.c.id).where(DECISIONS.c.at < time.time() - days * DAY)
+        since = time.time() - days * DAY
+        old = select(DECISIONS.c.id).where(DECISIONS.c.at < since)
+        last = select(_PROCESS, sqlalchemy.func.max(_COUNT)).where(DECISIONS.c.at < since).group_by(_PROCESS)
         with self._engine.begin() as connection:
+            connection.execute(PROCESSES.delete().where(PROCESSES.c.ended < since))
+            for process, count in connection.execute(last).all():
+                known = PROCESSES.update().where(PROCESSES.c.process == process)
+                connection.execute(known.values(forgotten=int(count, 16) + 1))
             for table in (ANSWERS, OUTCOMES):
                 connection.execute(table.delete().where(table.c.decision_id.in_(old)))
             return connection.execute(DECISIONS.delete().where(DECISIONS.c.id.in_(old))).rowcount
@@ -228,6 +278,16 @@ class Database:
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
+
+
+def _lost(connection: sqlalchemy.Connection) -> dict[str, int]:
+    counted = select(_PROCESS, sqlalchemy.func.count(), sqlalchemy.func.max(_COUNT)).group_by(_PROCESS)
+    written = {process: (count, int(last, 16) + 1) for process, count, last in connection.execute(counted)}
+    lost = {}
+    for one in connection.execute(select(PROCESSES)).all():
+        count, last = written.get(one.process, (0, one.forgotten))
+        lost[one.process] = (last if one.decided is None else one.decided) - one.forgotten - count
+    return {process: count for process, count in lost.items() if count > 0}
 
 
 def _those(table: Table, ids: Sequence[str]) -> Any:

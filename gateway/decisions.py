@@ -1,7 +1,5 @@
 """What is written of a request for ``auto``: the decision, its answer, and the outcomes that are reported later."""
 
-import secrets
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,16 +10,12 @@ LEFT = 499
 SIGNALS: Mapping[str, float] = {"thumbs_up": 1.0, "thumbs_down": 0.0, "accepted": 1.0, "regenerated": 0.0}
 
 
-def new_id() -> str:
-    """Return an id of 32 hexadecimal digits; later ones sort behind earlier ones."""
-    return f"{time.time_ns():016x}{secrets.token_hex(8)}"
-
-
 @dataclass(frozen=True, slots=True)
 class Decision:
     """A model was picked."""
 
     id: str
+    """See `modelpick.runtime.deciding.Ids`."""
     at: float
     """Seconds since 1970."""
     artifact: str

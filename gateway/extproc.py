@@ -111,8 +111,7 @@ class Processor:
             told = told_headers({"model": backend.name})
         elif state.picker is not None and is_auto(body["model"]):
             prefer = preference_of(body["model"], headers, state.config.prefer)
-            pick = state.picker.pick(body, prefer, headers.get(state.config.conversations.header), "")
-            state.record(pick, body)
+            pick = state.pick(body, prefer, headers.get(state.config.conversations.header), "")
             backend = pick.backends[0]
             told = pick.headers(backend)
         else:

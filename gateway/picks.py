@@ -7,12 +7,14 @@ from urllib.parse import quote
 
 from prometheus_client import Counter
 
+from modelpick.runtime.deciding import new_id
 from modelpick.runtime.decision.exploring import draw
 
+from .caches import Caches
 from .config import Backend, Config, Preference
 from .conversations import Conversations, is_begun, is_tool_loop, key_of
 from .database import Turn
-from .decisions import Decision, new_id
+from .decisions import Decision
 from .headers import OURS, Headers
 from .rankings import Choice, Ranking, Rankings
 
@@ -24,6 +26,8 @@ class Pick(NamedTuple):
 
     choices: list[Choice]
     decision: Decision
+    prefix_tokens: int = 0
+    """Estimated tokens at the beginning of the prompt that the picked model has answered before."""
 
     @property
     def counts(self) -> bool:
@@ -63,6 +67,7 @@ class Picker:
 
     def __init__(self, config: Config, rankings: Rankings, conversations: Conversations) -> None:
         self._config, self._rankings, self._conversations = config, rankings, conversations
+        self._caches = Caches()
 
     def pick(self, body: Mapping[str, Any], prefer: Preference, named: str | None, client: str) -> Pick:
         """Pick for a chat completion.
@@ -112,12 +117,16 @@ class Picker:
             prompt_tokens=ranking.needs.prompt_tokens,
             category=ranking.category,
         )
-        return Pick(choices, decision)
+        return Pick(choices, decision, 0 if last is None or last.model != model else self._prefix(last, ranking))
 
-    def served(self, decision: Decision, model: str) -> None:
-        """Remember that a model other than the pick answered: its cache is warm now."""
+    def served(self, pick: Pick, model: str, usage: Mapping[str, int]) -> None:
+        """Learn from the answer to a pick: which model's cache is warm now, and how much that found in its cache."""
+        decision = pick.decision
         if decision.model == decision.default != model:
             self._conversations.remember(decision.conversation, Turn(model, time.time(), decision.prompt_tokens))
+        if model == decision.model and pick.prefix_tokens and "cached_tokens" in usage:
+            prompt = usage.get("prompt_tokens", decision.prompt_tokens)  # by the backend's own tokenizer
+            self._caches.learn(model, usage["cached_tokens"], prompt * pick.prefix_tokens / decision.prompt_tokens)
 
     def _kept(self, ranking: Ranking, last: Turn | None, in_tool_loop: bool) -> tuple[list[Choice], str]:
         """Put the conversation's model first, unless another's utility exceeds it by more than its cache is worth."""
@@ -139,6 +148,11 @@ class Picker:
 
     def _worth(self, kept: Choice, last: Turn, ranking: Ranking) -> float:
         """Return what the warm cache of a conversation's model is worth, as a quality."""
-        prefix = min(last.prompt_tokens, ranking.needs.prompt_tokens)
-        saved = prefix * (kept.backend.input_price or 0.0) / 1e6 * self._config.conversations.cache_discount
+        found = self._prefix(last, ranking) * self._caches.share(kept.backend.name)
+        saved = found * (kept.backend.input_price or 0.0) / 1e6 * self._config.conversations.cache_discount
         return (ranking.cost_weight or 0.0) * saved
+
+    def _prefix(self, last: Turn, ranking: Ranking) -> int:
+        """Return the tokens that the cache of the last turn's model may still hold."""
+        is_cold = time.time() - last.at > self._config.conversations.cache_seconds
+        return 0 if is_cold else min(last.prompt_tokens, ranking.needs.prompt_tokens)

@@ -3,6 +3,8 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
 from threading import Event, Thread
 
 from prometheus_client import Counter
@@ -12,7 +14,8 @@ from modelpick.runtime.events import logger
 
 from .config import Decisions
 from .database import Database, reason
-from .decisions import Row
+from .decisions import Decision, Row
+from .processes import Process
 
 ROWS = Counter(
     "modelpick_gateway_rows", "Decisions, answers and outcomes, by what became of them.", ["kind", "outcome"]
@@ -26,11 +29,12 @@ class Recorder:
     """A thread that writes rows.
 
     While the database is down, a limited number of rows waits. Further rows, and rows that the database refuses, are
-    dropped and counted.
+    dropped and counted. Decisions have numbers, so that a reader of the database knows how many are lost.
     """
 
     def __init__(self, database: Database, settings: Decisions) -> None:
         self._database, self._settings = database, settings
+        self._process = Process(database, settings.counts)
         self._waiting: deque[tuple[str, Finish]] = deque()
         self._batch: list[tuple[str, Row]] = []
         self._stop = Event()
@@ -38,6 +42,21 @@ class Recorder:
         self._forgotten = 0.0
         self._thread = Thread(target=self._work, name="modelpick recorder", daemon=True)
         self._thread.start()
+
+    def decide(self, decision: Decision, finish: Callable[[Decision], Row]) -> Decision:
+        """Add a decision to the rows that wait, and return it with its id.
+
+        Parameters
+        ----------
+        decision
+            The decision, without an id.
+        finish
+            Makes the row, off the path of its request.
+        """
+        with self._process.numbering:
+            decision = replace(decision, id=self._process.number())
+            self.put("decision", partial(finish, decision))
+        return decision
 
     def put(self, kind: str, finish: Finish) -> bool:
         """Add a row to those that wait; return whether there was room."""
@@ -55,6 +74,10 @@ class Recorder:
         self._dropped(left)
         if left:
             logger.error("%d rows were not written before the end", len(left))
+        try:
+            self._process.end()
+        except SQLAlchemyError as error:
+            logger.warning("the database is not told how many decisions were made: %s", reason(error))
 
     def _work(self) -> None:
         while not self._stop.wait(0 if len(self._waiting) > BATCH else self._settings.batch_seconds):
@@ -91,6 +114,7 @@ class Recorder:
         if not rows:
             return []
         try:
+            self._process.begin()
             self._database.write([row for _, row in rows])
         except (OperationalError, InterfaceError) as error:
             if not self._said:

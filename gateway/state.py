@@ -16,7 +16,7 @@ from modelpick.runtime.serving.prometheus import PrometheusObserver
 from modelpick.runtime.text.messages import prompt_of
 
 from .clients import Clients
-from .config import Backend, Config, ConfigError
+from .config import Backend, Config, ConfigError, Preference
 from .conversations import Conversations
 from .database import Database
 from .decisions import Answered, Decision
@@ -89,15 +89,17 @@ class State:
         """Run a function in one of a few threads, without blocking the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, function, *arguments)
 
-    def record(self, pick: Pick, body: Mapping[str, Any]) -> None:
-        """Queue a decision to be written."""
+    def pick(self, body: Mapping[str, Any], prefer: Preference, named: str | None, client: str) -> Pick:
+        """Pick for a chat completion, and queue the decision to be written; see `Picker.pick`."""
+        assert self.picker is not None
+        pick = self.picker.pick(body, prefer, named, client)
         if self.recorder is None:
-            return
+            return pick
         wanted = self.files.shadow is not None or self.config.decisions.store != "nothing"
         prompt = prompt_of(body["messages"])[:PROMPT] if wanted else ""
-        self.recorder.put("decision", partial(self._finished, pick.decision, prompt))
+        return pick._replace(decision=self.recorder.decide(pick.decision, partial(self._finished, prompt)))
 
-    def _finished(self, decision: Decision, prompt: str) -> Decision:
+    def _finished(self, prompt: str, decision: Decision) -> Decision:
         """Complete a decision by the parts that take time."""
         assert self.files.rankings is not None
         store, shadow = self.config.decisions.store, self.files.shadow
@@ -117,7 +119,7 @@ class State:
         """Queue the answer to a decision to be written."""
         backend, usage = served.backend, dict(served.usage)
         if backend is not None and self.picker is not None:
-            self.picker.served(pick.decision, backend.name)
+            self.picker.served(pick, backend.name, usage)
         if self.recorder is None:
             return
         is_estimated = backend is not None and "completion_tokens" not in usage and served.status < 400

@@ -40,9 +40,10 @@ LAYERS = {
         {"__init__", "__main__"},
     ],
     "gateway": [
-        {"breaker", "config", "decisions", "errors", "failing_over", "headers", "usage"},
+        {"breaker", "caches", "config", "decisions", "errors", "failing_over", "headers", "usage"},
         {"backends", "bodies", "clients", "connections", "database", "needs", "preferences", "shadow"},
-        {"conversations", "rankings", "recorder", "records", "relay"},
+        {"conversations", "processes", "rankings", "records", "relay"},
+        {"recorder"},
         {"picks"},
         {"state"},
         {"app", "extproc"},

@@ -92,7 +92,10 @@ def _of_gateway(url: str, signal: str | None) -> list[dict[str, Any]]:
     except ModuleNotFoundError as error:
         raise ModelpickError(f"a gateway's decisions need {error.name}: pip install 'modelpick[gateway]'") from None
     skipped: Counter[str] = Counter()
-    found = list(read(Database(url, reads=True), signal, skipped))
+    database = Database(url, reads=True)
+    found = list(read(database, signal, skipped))
+    for process, count in database.lost().items():
+        warn(f"process {process} of the gateway lost {count:,} decisions: it ended before they were written")
     lacking = "".join(f", {count:,} decisions without {what}" for what, count in skipped.most_common())
     if not found:
         raise DocumentError(f"expected decisions that are records, got none{lacking}")

@@ -14,8 +14,9 @@ from modelpick.gateway.config import Conversations as Settings
 from modelpick.gateway.config import Decisions
 from modelpick.gateway.conversations import Conversations
 from modelpick.gateway.database import Database
-from modelpick.gateway.decisions import Answered, Outcome, new_id
+from modelpick.gateway.decisions import Answered, Outcome
 from modelpick.gateway.recorder import Recorder
+from modelpick.runtime.deciding import new_id
 from support.gateways import made, until
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -71,9 +72,12 @@ def test_replicas_write_each_row_once_and_share_conversations(server):
     assert Conversations(Settings(), databases[1]).last("shared").model == "m"
 
 
-def test_rows_wait_while_it_is_down(server):
+def test_rows_wait_while_it_is_down(server, tmp_path):
     url, start, stop = server
-    recorder, ids = Recorder(Database(url), Decisions(batch_seconds=0.01)), [new_id() for _ in range(50)]
+    recorder, ids = (
+        Recorder(Database(url), Decisions(batch_seconds=0.01, counts=tmp_path)),
+        [new_id() for _ in range(50)],
+    )
     recorder.put("decision", lambda: made(id=ids[0]))
     until(lambda: ids[0] in {one.decision.id for one in Database(url, reads=True).records()})
     stop()

@@ -16,9 +16,10 @@ from sqlalchemy.exc import OperationalError
 
 from modelpick.gateway.config import Decisions, read
 from modelpick.gateway.database import Database
-from modelpick.gateway.decisions import Answered, Outcome, new_id
+from modelpick.gateway.decisions import Answered, Outcome
 from modelpick.gateway.recorder import Recorder
 from modelpick.gateway.usage import Passing
+from modelpick.runtime.deciding import new_id
 from modelpick.runtime.text import Encoder, TextSelector
 from support.command import modelpick
 from support.gateways import POEM, QUALITY, ask, client_of, made, make_pair, replace, served, until, write_gateway
@@ -151,15 +152,20 @@ class Failing:
     def __init__(self):
         self.is_down, self.written, self.forget = True, [], lambda days: 0
 
-    def write(self, rows):
+    def begin(self, *_):
         if self.is_down:
             raise OperationalError("", {}, Exception("down"))
+
+    end = begin
+
+    def write(self, rows):
+        self.begin()
         self.written += rows
 
 
-def test_rows_wait_while_the_database_is_down_and_what_is_too_much_is_counted(caplog):
+def test_rows_wait_while_the_database_is_down_and_what_is_too_much_is_counted(caplog, tmp_path):
     database, before = Failing(), dropped("decision")
-    recorder = Recorder(database, Decisions(batch_seconds=0.01, waiting=10))
+    recorder = Recorder(database, Decisions(batch_seconds=0.01, waiting=10, counts=tmp_path))
     ids = [new_id() for _ in range(30)]
     put = [recorder.put("decision", lambda one=one: made(id=one)) for one in ids]
     until(lambda: "decisions wait" in caplog.text)
@@ -172,9 +178,9 @@ def test_rows_wait_while_the_database_is_down_and_what_is_too_much_is_counted(ca
     assert caplog.text.count("decisions wait") == 1
 
 
-def test_what_is_left_at_the_end_is_counted(caplog):
+def test_what_is_left_at_the_end_is_counted(caplog, tmp_path):
     database, before = Failing(), dropped("decision")
-    recorder = Recorder(database, Decisions(batch_seconds=0.01))
+    recorder = Recorder(database, Decisions(batch_seconds=0.01, counts=tmp_path / "counts"))
     for _ in range(3):
         recorder.put("decision", made)
     recorder.close(0.2)
@@ -185,7 +191,7 @@ def test_what_is_left_at_the_end_is_counted(caplog):
 
 def test_a_row_that_is_refused_is_no_others_matter(tmp_path):
     database, before = Database(f"sqlite:///{tmp_path}/decisions.sqlite"), dropped("decision")
-    recorder = Recorder(database, Decisions(batch_seconds=0.01))
+    recorder = Recorder(database, Decisions(batch_seconds=0.01, counts=tmp_path / "counts"))
     recorder.put("decision", lambda: made(id=None))
     recorder.put("decision", lambda: 1 / 0)
     recorder.put("decision", lambda: made(id="2" * 32))
@@ -202,7 +208,7 @@ def test_a_row_that_cannot_be_finished_does_not_end_the_writing(tmp_path):
         raise PanicException
 
     database = Database(f"sqlite:///{tmp_path}/decisions.sqlite")
-    recorder = Recorder(database, Decisions(batch_seconds=0.01))
+    recorder = Recorder(database, Decisions(batch_seconds=0.01, counts=tmp_path / "counts"))
     recorder.put("decision", panic)
     recorder.put("decision", made)
     until(lambda: rows(tmp_path, "decisions"))
