@@ -9,6 +9,7 @@ import sqlalchemy
 from sqlalchemy import JSON, Column, Double, Index, Integer, LargeBinary, MetaData, String, Table, Text, event, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from .config import ConfigError
 from .decisions import Answered, Decision, Outcome, Row
@@ -140,7 +141,10 @@ class Database:
             with self._engine.begin() as connection:
                 if not self.is_file:  # replicas that start at once would make them twice
                     connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(6180339)"))
-                TABLES.create_all(connection)
+                for table in TABLES.sorted_tables:
+                    connection.execute(CreateTable(table, if_not_exists=True))
+                    for index in table.indexes:
+                        connection.execute(CreateIndex(index, if_not_exists=True))
             self._is_made = True
 
     def write(self, rows: Sequence[Row]) -> None:

@@ -5,13 +5,17 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 from prometheus_client import REGISTRY
 
 from modelpick.gateway import app, command
 from modelpick.gateway.config import Limits, read
+from modelpick.gateway.database import Database
+from support.gateways import POEM, ask, client_of, free_port, until, write_gateway
 
 EXAMPLES = Path(__file__).parents[2] / "examples/gateway"
 PAGE = (EXAMPLES.parents[1] / "docs/gateway.md").read_text()
@@ -49,7 +53,8 @@ def test_the_file_on_the_page_is_read_and_shows_the_defaults(tmp_path, monkeypat
     for table in ("conversations", "decisions", "limits"):
         fields = type(getattr(shown, table)).model_fields
         assert getattr(shown, table).model_fields_set == set(fields)
-        defaults = {name: field.default for name, field in fields.items() if name != "url"}
+        files = {"url", "counts"}  # relative to the folder
+        defaults = {name: field.default for name, field in fields.items() if name not in files}
         assert {name: getattr(getattr(shown, table), name) for name in defaults} == defaults
 
 
@@ -63,6 +68,64 @@ def test_the_manifest_starts_probes_and_stops_it():
     assert set(re.findall(r"path: (/\w+)", manifest)) == {"/metrics", "/readyz", "/healthz"} <= paths
     grace = int(re.search(r"terminationGracePeriodSeconds: (\d+)", manifest)[1])
     assert grace > Limits().stop_seconds
+
+
+def test_two_replicas_start_and_share_as_the_compose_file_says(tmp_path, backends, monkeypatch):
+    """Without a container: the command and the file of the service, with paths and addresses of this machine."""
+    services = pytest.importorskip("yaml").safe_load((EXAMPLES / "compose.yaml").read_text())
+    service = services["services"]["gateway"]
+    program, *arguments = service["command"]
+    assert (program, service["deploy"], service["ports"]) == ("python", {"replicas": 2}, ["8000-8001:8000"])
+    assert int(service["stop_grace_period"].removesuffix("s")) > Limits().stop_seconds
+    folders = {target.partition(":")[0] for target in (volume.partition(":")[2] for volume in service["volumes"])}
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    text = services["configs"]["gateway"]["content"].replace("${POSTGRES_PASSWORD}", "secret")
+    (tmp_path / "as_it_is.toml").write_text(text)
+    given = read(tmp_path / "as_it_is.toml")
+    assert {str(given.artifacts.parent), str(given.encoder.parent), str(given.decisions.counts)} == {*folders}
+    assert given.decisions.url == "postgresql://gateway:secret@database/gateway"
+
+    write_gateway(tmp_path, {})
+    here = {
+        '"/models': f'"{tmp_path}',
+        '"/counts': f'"{tmp_path}/counts',
+        given.decisions.url: f"sqlite:///{tmp_path}/shared.sqlite",
+        **{one.name: name for one, name in zip(given.backends, ("large", "small"), strict=True)},
+        **{
+            str(one.base_url): f"http://127.0.0.1:{backend.port}/v1"
+            for one, backend in zip(given.backends, (backends["large"], backends["small"]), strict=True)
+        },
+    }
+    for there, place in here.items():
+        assert there in text
+        text = text.replace(there, place)
+    (tmp_path / "gateway.toml").write_text(text)
+    probe = re.search(r"127.0.0.1:8000(/\w+)", service["healthcheck"]["test"][-1])[1]
+    with ExitStack() as replicas:
+        urls = []
+        for _ in range(service["deploy"]["replicas"]):
+            port = free_port()
+            known = {"/config/gateway.toml": str(tmp_path / "gateway.toml"), "8000": str(port), "0.0.0.0": "127.0.0.1"}
+            process = subprocess.Popen([sys.executable, *(known.get(one, one) for one in arguments)])
+            replicas.callback(process.wait, 20)
+            replicas.callback(process.terminate)
+            urls.append(f"http://127.0.0.1:{port}")
+        for url in urls:
+            until(lambda url=url: _is_ready(url + probe), 30)
+        headers = {"x-conversation-id": "one"}
+        with client_of(urls[0]) as first, client_of(urls[1]) as second:
+            assert ask(first, POEM, extra_headers=headers)[1]["x-modelpick-reason"] == "picked"
+            database = Database(here[given.decisions.url])
+            until(lambda: list(database.records()))
+            found = ask(second, POEM, extra_headers=headers)[1]
+            assert (found["x-modelpick-reason"], found["x-modelpick-model"]) == ("kept", "small")
+    assert database.lost() == {}
+
+
+def _is_ready(url):
+    with suppress(httpx.HTTPError):
+        return httpx.get(url).status_code == 200
+    return False
 
 
 def test_dashboard_and_page_name_all_metrics():

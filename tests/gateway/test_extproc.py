@@ -12,18 +12,12 @@ import httpx
 import openai
 import pytest
 
-from support.gateways import CODE, POEM, ask, client_of, until, write_gateway
+from support.gateways import CODE, POEM, ask, client_of, free_port, until, write_gateway
 
 pytest.importorskip("grpc", reason="needs the extra extproc")
 ENVOY = shutil.which("envoy") or shutil.which("envoy", path=Path(sys.executable).parent)
 
 TYPE = "type.googleapis.com/envoy.extensions.filters"
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def cluster(name, port, **more):

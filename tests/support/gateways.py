@@ -1,6 +1,7 @@
 """Gateways for tests: a selector and an encoder of three words, a file, a server in a thread, and clients."""
 
 import json
+import socket
 import time
 from contextlib import contextmanager
 from functools import lru_cache
@@ -73,6 +74,13 @@ def until(happened, seconds=10):
     while not happened():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def free_port():
+    """Return a port that is free now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def replace(path, data):
