@@ -11,7 +11,6 @@ from modelpick.runtime import ModelpickError
 from ..files.io import check_distinct
 from ..report.facts import to_fields
 from ..report.markdown import to_markdown
-from ..report.sections import sections
 from ..report.write import write_report
 from ..verification.probes import SAMPLES
 from ..verification.report import VerificationError
@@ -51,7 +50,7 @@ def report(
     summary: Annotated[
         Path | None,
         typer.Option(
-            help="Write the same as Markdown here too, without pictures; - is standard output.",
+            help="Write what matters of it as Markdown here too, in at most 40 lines; - is standard output.",
             parser=to_write(".md", ".markdown", stdout=True),
         ),
     ] = None,
@@ -83,7 +82,7 @@ def report(
         seed=seed,
     )
     if to_stdout:
-        for line in to_markdown(sections(facts), version=facts.version).split("\n"):
+        for line in to_markdown(facts).split("\n"):
             emit(line)
     if as_json:
         emit(msgspec.json.encode(to_fields(facts)).decode())

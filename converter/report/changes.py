@@ -1,8 +1,8 @@
 """What changes from one artifact to another: picks, reasons, and outcomes on records."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -14,16 +14,16 @@ from ..evaluation.evaluate import difference, difference_columns
 from ..evaluation.policies import Policy, chosen
 from ..files.queries import Query, ask
 from ..formats.outcomes import Benchmark
-from ..statistics.bootstrap import Estimate, Vector, resampled
+from ..statistics.bootstrap import Estimate, Sums, Vector, estimate, ratio, resampled, share
 from ..statistics.estimation import Estimation, effective_sample, estimated, lacking_answers
-from ..verification.diff import Change, changes
-from .facts import CategoryChange, Flow, Picks, Score, Telling, Why
+from ..verification.diff import Change, are_of_one_model, changes
+from .facts import CategoryChange, Effect, Flow, Picks, Reason, Score, Telling, Why
+from .reasons import Explanation, margins, reason
 
-# Number of changes that are shown with both explanations, and number of changes that they are chosen from.
-TELLING, EXPLAINED = 20, 400
+# Number of changes that are shown with both explanations, and number of queries that are shown of a reason.
+TELLING, EXAMPLES = 20, 3
 SCORES, NEIGHBOURS = 3, 3
 LONGEST_QUERY = 240
-Explanation = Mapping[str, Any]
 
 
 def compared_picks(
@@ -49,7 +49,7 @@ def compared_picks(
     for change in found:
         after[change.query] = change.new
     quality = np.full((2, len(queries)), np.nan)
-    effects: dict[str, Estimate] = {}
+    effects: dict[str, Effect] = {}
     categories: list[CategoryChange] = []
     estimation = None
     if records is not None:
@@ -60,13 +60,14 @@ def compared_picks(
         counts = Counter(records.categories), Counter(records.categories[change.query] for change in found)
         categories = [CategoryChange(name, counts[0][name], counts[1][name], by_category[name]) for name in by_category]
     rise = quality[1] - quality[0]
+    telling = _told(old, new, queries, found, records, quality)
     return Picks(
-        of="made queries" if records is None else "queries of the records",
+        of="made queries" if records is None else "questions of the records",
         queries=len(queries),
         changed=len(found),
         flows=[Flow(*names, count) for names, count in Counter(zip(before, after, strict=True)).most_common()],
-        kinds={str(kind): count for kind, count in Counter(change.why for change in found).most_common()},
-        telling=_telling(old, new, queries, found, records, quality),
+        reasons=_reasons(telling),
+        telling=_distinct(telling)[:TELLING],
         better=int((rise > 0).sum()),
         worse=int((rise < 0).sum()),
         effects=effects,
@@ -89,27 +90,24 @@ def _qualities(policy: Policy, records: Benchmark) -> Vector:
 
 def _effects(
     before: Policy, after: Policy, records: Benchmark, estimation: Estimation | None, seed: int
-) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
-    """Return the change of the mean of each recorded outcome, and of the mean quality within each category."""
+) -> tuple[dict[str, Effect], dict[str, Estimate]]:
+    """Return what changes of each recorded outcome, and the change of the mean quality within each category."""
     answered = (records if estimation is None else estimation.benchmark).answered
     outcomes = dict(zip(OUTCOMES, np.moveaxis(answered, 1, 0), strict=True))
-    tables = {
-        kind: difference_columns(after, before, values)
-        for kind, values in outcomes.items()
-        if not np.isnan(values).all()
-    }
+    tables = {kind: _columns(before, after, values) for kind, values in outcomes.items() if not np.isnan(values).all()}
     names, categories = sorted(set(records.categories)), np.array(records.categories)
     within = [
         {name: column * (categories == category) for name, column in tables["quality"].items()} for category in names
     ]
     sums = resampled([*tables.values(), *within], seed)
-    masks = [*[np.ones(len(categories), np.bool_)] * len(tables), *(categories == category for category in names)]
-    lacking = [_lacking(before, after, estimation, mask) for mask in masks]
-    found = [
-        Estimate(np.nan, np.nan, np.nan, reason) if reason else difference(one)
-        for one, reason in zip(sums, lacking, strict=True)
+    everywhere = _lacking(before, after, estimation, np.ones(len(categories), np.bool_))
+    effects = {kind: _effect(found, everywhere) for kind, found in zip(tables, sums, strict=False)}
+    lacking = [_lacking(before, after, estimation, categories == name) for name in names]
+    within_each = [
+        Estimate(np.nan, np.nan, np.nan, reason) if reason else difference(found)
+        for found, reason in zip(sums[len(tables) :], lacking, strict=True)
     ]
-    return dict(zip(tables, found, strict=False)), dict(zip(names, found[len(tables) :], strict=True))
+    return effects, dict(zip(names, within_each, strict=True))
 
 
 def _lacking(before: Policy, after: Policy, estimation: Estimation | None, mask: npt.NDArray[np.bool_]) -> str:
@@ -121,7 +119,23 @@ def _lacking(before: Policy, after: Policy, estimation: Estimation | None, mask:
     return lacking_answers(min(effective), int((estimation.weights > 0).sum()))
 
 
-def _telling(
+def _columns(before: Policy, after: Policy, values: npt.NDArray[np.float64]) -> dict[str, Vector]:
+    """Return columns of the difference, and of the outcome of the former picks where that of both is known."""
+    known, filled = ~np.isnan(values), np.nan_to_num(values)
+    base = (before.chances * filled).sum(axis=1) * (after.chances * known).sum(axis=1)
+    return difference_columns(after, before, values) | {"base": base}
+
+
+def _effect(found: Sums, lacking: str) -> Effect:
+    if lacking:
+        unknown = Estimate(np.nan, np.nan, np.nan, lacking)
+        return Effect(np.nan, np.nan, unknown, unknown)
+    change, base = difference(found), float(ratio(found["base"], found["weight"])[0])
+    of_base = estimate(share(found["difference"], found["base"]), found.counts["weight"])
+    return Effect(base, base + change.value, change, of_base)
+
+
+def _told(
     old: Selector,
     new: Selector,
     queries: Sequence[Query],
@@ -129,41 +143,44 @@ def _telling(
     records: Benchmark | None,
     quality: npt.NDArray[np.float64],
 ) -> list[Telling]:
+    """Explain every change: the largest known changes of quality first, then the most clearly decided ones."""
     rise = np.abs(np.nan_to_num(quality[1] - quality[0]))
-    explained = [
-        (change, ask(old.explain, queries[change.query]), ask(new.explain, queries[change.query]))
-        for change in sorted(found, key=lambda change: -rise[change.query])[:EXPLAINED]
-    ]
-    explained.sort(key=lambda one: (-rise[one[0].query], -_decision(*one)))
-    distinct: dict[str, Telling] = {}  # made queries repeat themselves: equal explanations are given once
-    for change, *sides in explained:
-        before, after = map(_why, sides)
-        text = f"made query {change.query}" if records is None else records.queries[change.query][:LONGEST_QUERY]
-        one = Telling(
-            query=text,
-            category=None if records is None else records.categories[change.query],
-            kind=str(change.why),
-            before=before,
-            after=after,
-            quality_before=_known(quality[0, change.query]),
-            quality_after=_known(quality[1, change.query]),
+    rules = [(one.algorithm, one.metadata.semantics) for one in (old, new)]
+    told = []
+    for change in found:
+        query = change.query
+        sides = ask(old.explain, queries[query]), ask(new.explain, queries[query])
+        telling = Telling(
+            query=f"made query {query}" if records is None else records.queries[query][:LONGEST_QUERY],
+            category=None if records is None else records.categories[query],
+            reason=reason(*sides, is_one_model=are_of_one_model(old, new), is_one_rule=rules[0] == rules[1]),
+            before=_why(sides[0]),
+            after=_why(sides[1]),
+            quality_before=_known(quality[0, query]),
+            quality_after=_known(quality[1, query]),
         )
-        distinct.setdefault(f"{before} {after}" if records is None else f"{change.query}", one)
-    return list(distinct.values())[:TELLING]
+        told.append((-rise[query], -min(margins(*sides)), query, telling))
+    return [telling for *_, telling in sorted(told, key=itemgetter(0, 1, 2))]
+
+
+def _distinct(told: Sequence[Telling]) -> list[Telling]:
+    """Leave out made queries with the explanations of an earlier one: made queries repeat themselves."""
+    found: dict[str | int, Telling] = {}
+    for place, one in enumerate(told):
+        found.setdefault(f"{one.before} {one.after}" if one.category is None else place, one)
+    return list(found.values())
+
+
+def _reasons(told: Sequence[Telling]) -> list[Reason]:
+    queries: dict[str, list[str]] = {}
+    for one in told:
+        queries.setdefault(one.reason, []).append(one.query)
+    ordered = sorted(queries.items(), key=lambda pair: -len(pair[1]))
+    return [Reason(words, len(some), some[:EXAMPLES]) for words, some in ordered]
 
 
 def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-def _decision(change: Change, before: Explanation, after: Explanation) -> float:
-    """Return by how much both sides prefer their own pick to the other's, as a share of the range of scores."""
-    margins = []
-    for explanation, pick, other in ((before, change.old, change.new), (after, change.new, change.old)):
-        scores = explanation["scores"]
-        spread = max(scores.values()) - min(scores.values())
-        margins.append((scores[pick] - scores[other]) / spread if spread and {pick, other} <= set(scores) else 0.0)
-    return min(margins)
 
 
 def _why(explanation: Explanation) -> Why:

@@ -37,10 +37,11 @@ def does_it_pay(facts: Facts) -> Section | None:
             ]
             for name, point in recorded
         ],
+        is_long=True,
     )
     tables = [points] if recorded else []
     if facts.worth is None:
-        return Section("Does it pay", tables=tables) if tables else None
+        return Section("Is it worth calling", tables=tables) if tables else None
     evaluation = facts.worth.evaluation
     words = [
         f"{evaluation.queries:,} queries; means with 95 % intervals. The best single model is "
@@ -53,7 +54,7 @@ def does_it_pay(facts: Facts) -> Section | None:
     plot = frontier_plot(evaluation, policies)
     tables = [_verdicts(facts.worth), *([policies] if plot is None else []), _slices(facts.worth)]
     tables += [*_calibrated(facts.worth), *([points] if recorded else [])]
-    return Section("Does it pay", words, [] if plot is None else [plot], tables)
+    return Section("Is it worth calling", words=words, pictures=[] if plot is None else [plot], tables=tables)
 
 
 def _known(recorded: Recorded | None) -> Estimate | None:
@@ -61,8 +62,8 @@ def _known(recorded: Recorded | None) -> Estimate | None:
 
 
 def _verdicts(worth: Worth) -> Table:
-    rows: list[list[Cell]] = [[one.policy, "✓ yes" if one.pays else "✗ no", one.text] for one in worth.verdicts]
-    return Table("Verdicts", ("policy", "worth calling", "why"), rows)
+    rows: list[list[Cell]] = [[one.policy, one.mark, one.text] for one in worth.verdicts]
+    return Table("Verdicts", ("policy", "", "verdict"), rows)
 
 
 def _named(result: Result) -> str:
@@ -94,7 +95,7 @@ def _slices(worth: Worth) -> Table:
         [category, count(questions), *(number(one.categories[category].quality, ".4f") for one in shown)]
         for category, questions in worth.evaluation.of_categories().items()
     ]
-    return Table("Quality by category", ("category", "queries", *map(_named, shown)), rows)
+    return Table("Quality by category", ("category", "queries", *map(_named, shown)), rows, is_long=True)
 
 
 def _calibrated(worth: Worth) -> Iterator[Table]:

@@ -103,19 +103,39 @@ class Why(Struct):
     """What decided: neighbours, cluster or classifier, in words."""
 
 
+class Reason(Struct):
+    """A reason why picks changed."""
+
+    words: str
+    queries: int
+    """Number of queries whose picks changed for it."""
+    examples: list[str]
+    """Some of these queries: their texts, or the numbers of made queries."""
+
+
 class Telling(Struct):
     """One of the most telling changed queries."""
 
     query: str
     """Text of the query, or the number of the made query."""
     category: str | None
-    kind: str
-    """One of `modelpick.converter.verification.diff.Kind`."""
+    reason: str
+    """Why the pick changed, in words."""
     before: Why
     after: Why
     quality_before: float | None
     """Recorded quality of the former pick; None where it is unknown."""
     quality_after: float | None
+
+
+class Effect(Struct):
+    """The mean of an outcome on the queries where it is known of both picks."""
+
+    before: float
+    after: float
+    change: Estimate
+    share: Estimate
+    """The change as a share of the mean before; NaN where the latter is not surely above 0."""
 
 
 class CategoryChange(Struct):
@@ -137,15 +157,15 @@ class Picks(Struct):
     changed: int
     flows: list[Flow]
     """Flows, the most frequent first."""
-    kinds: dict[str, int]
-    """Reason why picks changed -> number of queries."""
+    reasons: list[Reason]
+    """Reasons why picks changed, the most frequent first."""
     telling: list[Telling]
     """Most telling changes: the largest known changes of quality first, then the most clearly decided ones."""
     better: int
     """Number of changed queries whose recorded quality rises."""
     worse: int
-    effects: dict[str, Estimate]
-    """Kind of outcome -> paired change of its mean, as far as the kind was recorded."""
+    effects: dict[str, Effect]
+    """Kind of outcome -> what changes of it, as far as the kind was recorded."""
     categories: list[CategoryChange]
     estimator: str = ""
     """For a log, how outcomes were estimated, in words."""
@@ -157,9 +177,16 @@ class Comparison(Struct):
     name: str
     """Name of the new artifact."""
     old: Artifact
+    nature: list[str]
+    """What kind of change it is, in sentences."""
     picks: list[Picks]
     omitted: str
     """Why there are no made queries."""
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether queries were compared, and all are answered by the same model as before."""
+        return bool(self.picks) and not any(one.changed for one in self.picks)
 
 
 class Mark(Struct):
@@ -194,7 +221,10 @@ class Worth(Struct):
     """What artifacts achieve on records; replaced artifacts are called NAME (before)."""
 
     evaluation: Evaluation
+    headlines: list[Verdict]
+    """Whether each artifact is worth calling, by one of its policies."""
     verdicts: list[Verdict]
+    """Whether each policy of each artifact is worth calling."""
 
 
 class Facts(Struct):
@@ -202,6 +232,8 @@ class Facts(Struct):
 
     version: str
     """Version of modelpick."""
+    made: str
+    """Day on which the report was made, such as 2026-05-31, in UTC."""
     machine: Machine
     artifacts: list[Artifact]
     added: list[str]
@@ -212,6 +244,8 @@ class Facts(Struct):
     data: str | None
     """File of the records."""
     worth: Worth | None
+    questions: int
+    """Number of questions of the records that were compared and evaluated."""
     maps: list[Map]
     samples: int
     """Number of queries made from each model."""
@@ -239,7 +273,8 @@ def to_fields(facts: Facts) -> dict[str, Any]:
     fields["artifacts"] = [_artifact_fields(one) for one in facts.artifacts]
     fields["comparisons"] = [asdict(one) | {"old": _artifact_fields(one.old)} for one in facts.comparisons]
     if facts.worth is not None:
-        fields["worth"] = {"evaluation": evaluation_fields(facts.worth.evaluation), "verdicts": facts.worth.verdicts}
+        worth = facts.worth
+        fields["worth"] = asdict(worth) | {"evaluation": evaluation_fields(worth.evaluation)}
     return fields
 
 

@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,15 +20,16 @@ from modelpick.runtime.search.distances import directions
 
 from ..algorithms import TABLE
 from ..algorithms.base import Estimator
-from ..artifact.restore import stored_points
+from ..artifact.restore import document_field, stored_points
 from ..evaluation.calibration import calibrations
 from ..evaluation.drift import drift
 from ..evaluation.evaluate import evaluate_policies
 from ..evaluation.policies import Policy, artifact_policies, labels
 from ..evaluation.seen import Seen, unseen
-from ..evaluation.verdict import verdicts
+from ..evaluation.verdict import headlines, verdicts
 from ..files.queries import Query
 from ..formats.outcomes import Benchmark
+from ..formats.questions import TRAINING_QUESTIONS, Digests, from_field
 from ..training.records import fitting_embeddings, required_embeddings
 from ..verification.compare import compare
 from ..verification.probes import SAMPLES, made_queries
@@ -37,6 +39,7 @@ from .changes import compared_picks
 from .facts import BEFORE, Artifact, Comparison, Facts, Map, Mark, Worth
 from .map import FITTED, Axes, sample
 from .measure import latency, machine
+from .nature import nature
 
 Matrix = npt.NDArray[np.float64]
 # Larger models are not restored, since their JSON would take gigabytes.
@@ -108,15 +111,18 @@ def gather(artifacts: Sequence[Path], request: Request) -> Facts:
         new = _loaded(stack, artifacts, request)
         old = _loaded(stack, replaced, request)
         compared = [(old[before], new[after]) for before, after in pairs]
+        described = {path: _described(one, samples) for path, one in (old | new).items()}
         return Facts(
             version=__version__,
+            made=datetime.now(UTC).date().isoformat(),
             machine=machine(),
-            artifacts=[_described(one, samples) for one in new.values()],
+            artifacts=[described[path] for path in new],
             added=[new[path].name for path in artifacts if against and path not in {after for _, after in pairs}],
             removed=[path.stem for path in against if path not in old],
-            comparisons=[_compared(*pair, request) for pair in compared],
+            comparisons=[_compared(*pair, described, request) for pair in compared],
             data=None if request.data is None else str(request.data),
             worth=None if records is None else _worth(new.values(), old.values(), records, request, seen),
+            questions=0 if records is None else len(records.queries),
             maps=_maps(list(new.values()), records),
             samples=samples,
         )
@@ -201,7 +207,7 @@ def _described(loaded: _Loaded, samples: int) -> Artifact:
     )
 
 
-def _compared(old: _Loaded, new: _Loaded, request: Request) -> Comparison:
+def _compared(old: _Loaded, new: _Loaded, described: Mapping[Path, Artifact], request: Request) -> Comparison:
     if old.selector.n_features_in_ != new.selector.n_features_in_:
         raise DocumentError(
             f"{new.path}: expected {old.selector.n_features_in_} features as {old.path} has, "
@@ -216,7 +222,15 @@ def _compared(old: _Loaded, new: _Loaded, request: Request) -> Comparison:
     made = [Query(f"{old.path}: made query {number}", row) for number, row in enumerate(old.made(request.samples))]
     if made:
         picks.append(compared_picks(old.selector, new.selector, made))
-    return Comparison(new.name, _described(old, request.samples), picks, "" if made else old.unverified)
+    replaced = described[old.path]
+    kind = nature(replaced, described[new.path], _learned(old.path), _learned(new.path))
+    return Comparison(new.name, replaced, kind, picks, "" if made else old.unverified)
+
+
+def _learned(path: Path) -> Digests | None:
+    """Return the digests of the questions that an artifact was trained on, if it has them."""
+    field = document_field(path, TRAINING_QUESTIONS)
+    return None if field is None else from_field(field)
 
 
 def _worth(
@@ -233,7 +247,7 @@ def _worth(
     evaluation = evaluate_policies(policies, records, seed=request.seed)
     evaluation.seen = seen
     evaluation.calibrations = calibrations({label: one.path for label, one in labelled}, records, seed=request.seed)
-    return Worth(evaluation, verdicts(evaluation))
+    return Worth(evaluation, headlines(evaluation), verdicts(evaluation))
 
 
 def _maps(artifacts: Sequence[_Loaded], records: Benchmark | None) -> list[Map]:

@@ -2,17 +2,21 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from modelpick.runtime import ModelpickError
 from modelpick.runtime.errors import one_line
 
-from .layout import Section, walk
+from .layout import Page, Section
 from .pictures import Picture
 
 # Each hue is the golden angle away from the previous one, which keeps any number of hues as far apart as possible.
 FIRST_HUE, GOLDEN_ANGLE = 210.0, 137.508
+
+# Spaces within an interval, and in front of a percent sign.
+_APART = re.compile(r"(?<=\d) (?=%)|(?<=[\d%],) (?=[-+]?\d[\d.,]*\])")
 
 
 def _printable(value: Any) -> Any:
@@ -22,7 +26,12 @@ def _printable(value: Any) -> Any:
     return "\n".join(map(one_line, value.split("\n")))
 
 
-def to_html(sections: Sequence[Section], *, version: str) -> str:
+def unbroken(text: str) -> str:
+    """Keep an interval, and a number and its percent sign, on one line."""
+    return _APART.sub("\u00a0", text)
+
+
+def to_html(page: Page, *, version: str) -> str:
     """Render a report; the version is modelpick's.
 
     Raises
@@ -42,14 +51,19 @@ def to_html(sections: Sequence[Section], *, version: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found = list(walk(sections))
-    pictures = [one for _, section in found for one in section.pictures if isinstance(one, Picture)]
-    colors = 1 + max((shape.color for picture in pictures for shape in picture.shapes), default=-1)
+    colors = 1 + max((shape.color for picture in _pictures(page.sections) for shape in picture.shapes), default=-1)
+    environment.filters["unbroken"] = unbroken
     script = environment.get_template("script.js").render()
     return environment.get_template("page.html.j2").render(
-        sections=[(level, f"s{place}", section) for place, (level, section) in enumerate(found)],
+        page=page,
         version=version,
         hues=[round((FIRST_HUE + GOLDEN_ANGLE * color) % 360, 1) for color in range(colors)],
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def _pictures(sections: Sequence[Section]) -> Iterator[Picture]:
+    for section in sections:
+        yield from (one for one in section.pictures if isinstance(one, Picture))
+        yield from _pictures(section.parts)

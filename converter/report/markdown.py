@@ -1,11 +1,13 @@
-"""The summary: the same sections in Markdown, for the summary of a workflow and for comments."""
+"""The summary: what a reader is told first, in Markdown, for the summary of a workflow and for comments."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from modelpick.runtime.errors import one_line
 
-from .layout import Section, walk
+from .answers import Answer, answers
+from .facts import Facts
+from .sections import overview, subject, title
 from .tables import Cell, Number, Table
 
 # Characters that begin or end markup, in words and in cells.
@@ -14,32 +16,41 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#|~!&@])")
 _BARE = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*:(?=[\\]?/)|\bwww\.|\bgh-(?=\d)|#(?=\d)|@(?=\w)|:(?=[\\\w+-]+:))")
 # The character that begins mathematics, even behind a backslash.
 _MATHEMATICS = {ord("$"): "&#36;"}
-# GitHub shows at most a megabyte.
-MOST_ROWS = 50
+LINES = 40
+"""Most lines of a summary."""
+MOST_ROWS = 20
+"""Most artifacts that it names."""
 
 
-def to_markdown(sections: Sequence[Section], *, version: str) -> str:
-    """Render a report as Markdown; tables of pictures are folded, and long ones are cut."""
-    lines = ["# modelpick report", ""]
-    for level, section in walk(sections):
-        lines += [f"{'#' * level} {escaped(section.title)}", ""]
-        for words in section.words:
+def to_markdown(facts: Facts) -> str:
+    """Write what matters of a report, in at most `LINES` lines of Markdown."""
+    told = answers(facts)
+    lines = [f"### {escaped(title(facts))}", "", *([escaped(subject(facts)), ""] if subject(facts) else [])]
+    if len(told) == 1:
+        lines += _alone(told[0])
+    else:
+        found = overview(facts, told)
+        for words in found.words:
             lines += [escaped(words), ""]
-        for table in section.tables:
-            lines += _folded(table) if table.is_long else [f"**{escaped(table.caption)}**", "", *_table(table), ""]
-        for picture in section.pictures:
-            lines += _folded(picture.table)
-    lines += [f"Made by modelpick {escaped(version)}.", ""]
-    return "\n".join(lines)
+        for table in found.tables:
+            lines += [*_table(table), ""]
+    return "\n".join([*lines, f"Made by modelpick {escaped(facts.version)}; the page of the report has the rest.", ""])
+
+
+def _alone(answer: Answer) -> Iterator[str]:
+    for mark, text in answer.leads:
+        yield from (f"{mark} **{escaped(text)}**", "")
+    for words in answer.nature:
+        yield from (escaped(words), "")
+    if answer.numbers is not None:
+        yield from (*_table(answer.numbers), "")
+    if answer.look:
+        yield from ("What to look at:", "", *(f"- {escaped(one)}" for one in answer.look), "")
 
 
 def escaped(text: str) -> str:
     """Write text so that Markdown shows it as it is, on one line."""
     return _BARE.sub("\\1\u200b", _MARKUP.sub(r"\\\1", one_line(text))).translate(_MATHEMATICS)
-
-
-def _folded(table: Table) -> list[str]:
-    return ["<details>", f"<summary>{escaped(table.caption)}</summary>", "", *_table(table), "", "</details>", ""]
 
 
 def _table(table: Table) -> Iterator[str]:

@@ -10,17 +10,20 @@ from modelpick.runtime.errors import one_line
 
 from ..evaluation.drift import Drift
 from ..evaluation.evaluate import Evaluation
-from ..evaluation.plot import AXES, drawn, has_prices
+from ..evaluation.plot import AXES, PAGE, PHONE, drawn, has_prices
 from .facts import Flow, Map
 from .tables import Table
 
-WIDTH = 720.0
-LABEL, CHARACTER, LINE = 24, 6.4, 15.0
-"""Most characters of a label; approximate width of a character, and height of a line."""
+WIDTH, NARROW = 720.0, 360.0
+"""Widths of pictures on a page and on a telephone."""
+CHARACTER, LINE = 6.4, 15.0
+"""Approximate width of a character, and height of a line."""
 OTHERS = "other models"
 MOST_MODELS = 12
 """Most models of a flow that are drawn; further models are drawn as one."""
 Kind = Literal["flow", "map", "drift"]
+# Media queries of the style sheet.
+PHONES, DARK = "screen and (max-width: 48rem)", "(prefers-color-scheme: dark)"
 # Isolate the writing direction of a name from its surroundings: Unicode's first strong isolate, and its end.
 ISOLATE, END = "\u2068", "\u2069"
 
@@ -50,22 +53,25 @@ class Picture(NamedTuple):
 
     kind: Kind
     label: str
+    width: float
     height: float
     shapes: list[Shape]
     texts: list[Text]
     legend: list[tuple[int, str]]
     """Colours, and the names that have them."""
     table: Table
+    narrow: "Picture | None" = None
+    """The same for a telephone, where it differs."""
 
 
 class Plot(NamedTuple):
-    """A picture drawn by a library in two inks, its description in words, and the table of its numbers."""
+    """A picture drawn by a library, its description in words, and the table of its numbers."""
 
     label: str
-    light: str
-    """SVG in base64, for a light page."""
-    dark: str
-    """The same for a dark one."""
+    image: str
+    """SVG in base64."""
+    others: list[tuple[str, str]]
+    """The same for other media: media query, SVG in base64."""
     table: Table
 
 
@@ -74,10 +80,10 @@ def isolated(name: str) -> str:
     return f"{ISOLATE}{one_line(name)}{END}"
 
 
-def short(name: str) -> str:
+def short(name: str, longest: int) -> str:
     """Shorten a name in its middle, and isolate it."""
-    half = (LABEL - 1) // 2
-    return isolated(name if len(name) <= LABEL else f"{name[:half]}…{name[-half:]}")
+    half = (longest - 1) // 2
+    return isolated(name if len(name) <= longest else f"{name[:half]}…{name[-half:]}")
 
 
 def _box(x: float, y: float, width: float, height: float) -> str:
@@ -94,6 +100,11 @@ def _line(points: Iterable[tuple[float, float]]) -> str:
 
 def flow_picture(flows: Sequence[Flow], colors: Mapping[str, int], table: Table) -> Picture:
     """Draw how many queries go from which model to which: two columns of bars, and bands between them."""
+    return _flow(flows, colors, table, WIDTH, 250.0)._replace(narrow=_flow(flows, colors, table, NARROW, 140.0))
+
+
+def _flow(flows: Sequence[Flow], colors: Mapping[str, int], table: Table, width: float, margin: float) -> Picture:
+    """Draw a flow with names in the margins on both sides."""
     volume = Counter[str]()
     for flow in flows:
         volume += Counter({flow.before: flow.queries}) | Counter({flow.after: flow.queries})
@@ -103,7 +114,8 @@ def flow_picture(flows: Sequence[Flow], colors: Mapping[str, int], table: Table)
     for flow in flows:
         before, after = (name if name in drawn else OTHERS for name in (flow.before, flow.after))
         moved[before, after] += flow.queries
-    left, right, bar, top = 190.0, WIDTH - 202.0, 12.0, 24.0
+    bar, top = 12.0, 24.0
+    left, right, longest = margin - bar, width - margin, int((margin - bar) / CHARACTER) - 6
     order = [*(name for name in shown if name in drawn), OTHERS]
     scale = 300.0 / max(sum(moved.values()), 1)
     shapes: list[Shape] = []
@@ -120,10 +132,10 @@ def flow_picture(flows: Sequence[Flow], colors: Mapping[str, int], table: Table)
             begins[side][name] = y
             title = f"{isolated(name)}: {queries:,} queries {('before', 'after')[side]}"
             shapes.append(Shape(_box(x, y, bar, max(queries * scale, 1)), colors.get(name, -1), title, "bar"))
-            middle = y + queries * scale / 2 + 4
+            middle = y + max(queries * scale, LINE) / 2 + 4
             place = (x - 6, "end") if side == 0 else (x + bar + 6, "start")
-            texts.append(Text(place[0], middle, f"{short(name)} {queries:,}", place[1], title))
-            y += max(queries * scale + 4, LINE)
+            texts.append(Text(place[0], middle, f"{short(name, longest)} {queries:,}", place[1], title))
+            y += max(queries * scale, LINE) + 4
         height = max(height, y)
     bands = []
     for before, after in ((a, b) for a in order for b in order if moved[a, b]):
@@ -139,7 +151,8 @@ def flow_picture(flows: Sequence[Flow], colors: Mapping[str, int], table: Table)
         title = f"{isolated(before)} → {isolated(after)}: {moved[before, after]:,} queries"
         bands.append(Shape(path, colors.get(after, -1), title, "kept" if before == after else "moved"))
     label = "Queries that each model answered before, on the left, and answers now, on the right"
-    return Picture("flow", label, height, [*bands, *shapes], texts, [], table)
+    legend = [(colors.get(name, -1), name) for name in order if any(name in side for side in begins)]
+    return Picture("flow", label, width, height, [*bands, *shapes], texts, legend, table)
 
 
 class _Scale(NamedTuple):
@@ -165,31 +178,53 @@ def frontier_plot(evaluation: Evaluation, table: Table) -> Plot | None:
     """Plot quality over price; None where no price is known."""
     if not has_prices(evaluation):
         return None
-    light, dark = (b64encode(drawn(evaluation, dark=dark)).decode() for dark in (False, True))
-    return Plot(f"Mean quality of every policy over its {AXES[evaluation.axis]}", light, dark, table)
+    images = {
+        media: b64encode(drawn(evaluation, dark=dark, inches=inches)).decode()
+        for media, dark, inches in (
+            ("", False, PAGE),
+            (f"{PHONES} and {DARK}", True, PHONE),
+            (PHONES, False, PHONE),
+            (f"screen and {DARK}", True, PAGE),
+        )
+    }
+    image = images.pop("")
+    label = f"Mean quality of every policy over its {AXES[evaluation.axis]}. Policies at one place share a label"
+    return Plot(label, image, list(images.items()), table)
 
 
 def map_picture(found: Map, colors: Mapping[str, int], table: Table) -> Picture:
     """Draw rows as squares and queries as discs, each in the colour of the model that is picked there."""
-    pad, height = 12.0, 480.0
+    left, right, top, bottom, height, gap = 76.0, WIDTH - 12, 12.0, 440.0, 500.0, 8.0
     xs, ys = [mark.x for mark in found.marks], [mark.y for mark in found.marks]
-    span = max((max(xs) - min(xs)) / (WIDTH - 2 * pad), (max(ys) - min(ys)) / (height - 2 * pad)) or 1.0
-    shapes = []
+    # One scale for both axes, so that distances can be seen.
+    span = max((max(xs) - min(xs)) / (right - left - 2 * gap), (max(ys) - min(ys)) / (bottom - top - 2 * gap)) or 1.0
+    middle = (max(xs) + min(xs)) / 2, (max(ys) + min(ys)) / 2
+    wide, high = span * (right - left) / 2, span * (bottom - top) / 2
+    x_of = _Scale(middle[0] - wide, middle[0] + wide, left, right)
+    y_of = _Scale(middle[1] - high, middle[1] + high, bottom, top)
+    shapes = [Shape(_line([(x_of(tick), top), (x_of(tick), bottom)]), -1, "", "grid") for tick in x_of.ticks()]
+    shapes += [Shape(_line([(left, y_of(tick)), (right, y_of(tick))]), -1, "", "grid") for tick in y_of.ticks()]
+    texts = [Text(x_of(tick), bottom + 20, f"{tick:z.3g}", "middle") for tick in x_of.ticks()]
+    texts += [Text(left - 6, y_of(tick) + 4, f"{tick:z.3g}", "end") for tick in y_of.ticks()]
     for mark in found.marks:
-        x = WIDTH / 2 + (mark.x - (max(xs) + min(xs)) / 2) / span
-        y = height / 2 - (mark.y - (max(ys) + min(ys)) / 2) / span
+        x, y = x_of(mark.x), y_of(mark.y)
         of = f"row {mark.row:,}" if mark.row is not None else isolated(mark.query or "")
         path = _box(x - 2, y - 2, 4, 4) if mark.row is not None else _disc(x, y, 3)
         role = "row" if mark.row is not None else "query"
         shapes.append(Shape(path, colors.get(mark.pick, -1), f"{of} → {isolated(mark.pick)}", role))
     legend = [(colors[name], name) for name in dict.fromkeys(mark.pick for mark in found.marks)]
-    label = f"Rows (squares) and queries (discs) of {isolated(found.artifact)} on their two principal components"
-    return Picture("map", label, height, shapes, [], sorted(legend), table)
+    first, second = (f"{100 * part:.1f} %" for part in found.explained)
+    texts.append(Text((left + right) / 2, height - 8, f"first principal component, {first} of the variance", "middle"))
+    label = (
+        f"Across, the first principal component, which holds {first} of the variance; upwards, the second, {second}. "
+        "■ is a row of the model, ● a query of the records; the colour is the model that is picked there"
+    )
+    return Picture("map", label, WIDTH, height, shapes, texts, sorted(legend), table)
 
 
 def drift_picture(found: Drift, table: Table) -> Picture:
     """Draw the share of the queries in each tenth of the recorded distances, and the tenth that is expected."""
-    left, right, top, bottom, height = 60.0, WIDTH - 20, 12.0, 176.0, 220.0
+    left, right, top, bottom, height = 76.0, WIDTH - 20, 16.0, 176.0, 228.0
     y = _Scale(0.0, max(*found.tenths, 0.2), bottom, top)
     wide = (right - left) / len(found.tenths)
     shapes = [Shape(_line([(left, y(tick)), (right, y(tick))]), -1, "", "grid") for tick in y.ticks()]
@@ -198,9 +233,9 @@ def drift_picture(found: Drift, table: Table) -> Picture:
         x = left + tenth * wide
         title = f"{100 * part:.1f} % of the queries"
         shapes.append(Shape(_box(x + 4, y(part), wide - 8, bottom - y(part)), 0, title, "bar"))
-        texts.append(Text(x + wide / 2, bottom + 16, f"{tenth + 1}", "middle"))
+        texts.append(Text(x + wide / 2, bottom + 20, f"{tenth + 1}", "middle"))
     expected = 1 / len(found.tenths)
     shapes.append(Shape(_line([(left, y(expected)), (right, y(expected))]), -1, "expected: 10 %", "singles"))
     texts.append(Text((left + right) / 2, height - 6, "tenth of the recorded distances, the nearest first", "middle"))
     label = "Share of the queries whose distance lies in each tenth of the recorded ones; the line is what is expected"
-    return Picture("drift", label, height, shapes, texts, [], table)
+    return Picture("drift", label, WIDTH, height, shapes, texts, [], table)

@@ -1,58 +1,100 @@
-"""From facts to sections: headings, words, tables and pictures. The summary leaves out the pictures."""
+"""From facts to sections: headings, words, tables and pictures."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from itertools import takewhile
+from pathlib import Path
 
 from ..statistics.bootstrap import UNKNOWN
+from .answers import Answer, answers
 from .does_it_pay import does_it_pay
 from .facts import Artifact, Facts, Map
-from .layout import Section
+from .layout import Page, Section
 from .pictures import drift_picture, isolated, map_picture
-from .tables import Cell, Table, change, count, microseconds, number, share, size
+from .tables import Cell, Table, count, microseconds, number, share, size
 from .what_changes import what_changes
 
+NAMED = 3
+"""Most artifacts that a title names."""
 
-def sections(facts: Facts) -> list[Section]:
+
+def page_of(facts: Facts) -> Page:
     """Write a report."""
-    colors = facts.model_colors()
+    colors, told = facts.model_colors(), answers(facts)
+    several = len(told) > 1
     found = [
-        _summary(facts),
-        _artifacts(facts),
-        _verification(facts),
+        *([_told(one) for one in told if not one.is_unchanged] if several else []),
         what_changes(facts, colors),
         does_it_pay(facts),
         _maps(facts, colors),
         _drift(facts),
-        _latency(facts),
+        Section(
+            "Where it comes from, verification, time of a pick",
+            parts=[_artifacts(facts), _verification(facts), _latency(facts)],
+            is_folded=True,
+        ),
     ]
-    return [section for section in found if section is not None]
+    first = overview(facts, told) if several else _told(told[0])
+    return Page(title(facts), subject(facts), first, [section for section in found if section is not None])
 
 
-def _summary(facts: Facts) -> Section:
-    compared = {one.name: one for one in facts.comparisons}
-    pays = {one.policy: one.pays for one in facts.worth.verdicts} if facts.worth else {}
-    rows: list[list[Cell]] = []
-    for artifact in facts.artifacts:
-        comparison = compared.get(artifact.name)
-        picks = comparison.picks[0] if comparison and comparison.picks else None
-        rows.append(
-            [
-                artifact.name,
-                _verified(artifact),
-                f"{picks.changed:,} of {picks.queries:,} {picks.of}" if picks else UNKNOWN,
-                change(picks.effects.get("quality")) if picks else UNKNOWN,
-                {True: "✓ yes", False: "✗ no", None: UNKNOWN}[pays.get(artifact.name)],
-            ]
-        )
-    words = [] if facts.data is None else [f"Records: {isolated(facts.data)}."]
-    words += [f"New, in addition to the old ones: {_listed(facts.added)}."] if facts.added else []
-    words += [f"No longer there: {_listed(facts.removed)}."] if facts.removed else []
-    columns = ("artifact", "verified", "picks that change", "change of quality", "worth calling")
-    return Section("Summary", words, tables=[Table("What to look at first", columns, rows)])
+def title(facts: Facts) -> str:
+    """Name the artifacts of a report, and its day."""
+    names = [isolated(one.name) for one in facts.artifacts]
+    more = [f"{len(names) - NAMED} more"] if len(names) > NAMED else []
+    return f"{_listed([*names[:NAMED], *more])}: report of {date.fromisoformat(facts.made):%-d %B %Y}"
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(isolated, names))
+def subject(facts: Facts) -> str:
+    """Say what was compared, and on what."""
+    words = []
+    if len(facts.artifacts) == len(facts.comparisons) == 1:
+        old, new = _apart(facts.comparisons[0].old.path, facts.artifacts[0].path)
+        words.append(f"{isolated(new)} replaces {isolated(old)}.")
+    if facts.data is not None:
+        words.append(f"Measured on {facts.questions:,} questions of {isolated(facts.data)}.")
+    return " ".join(words)
+
+
+def _apart(*paths: str) -> list[str]:
+    """Leave out the folders that paths share in front."""
+    folders = zip(*(Path(path).parts[:-1] for path in paths), strict=False)
+    shared = len(list(takewhile(lambda names: len(set(names)) == 1, folders)))
+    return [str(Path(*Path(path).parts[shared:])) for path in paths]
+
+
+def overview(facts: Facts, told: Sequence[Answer]) -> Section:
+    """Write a line for each artifact that is not unchanged, and one for all others."""
+    unchanged = [isolated(one.name) for one in told if one.is_unchanged]
+    words = [
+        *([f"Unchanged, all queries are answered by the same models: {_listed(unchanged)}."] if unchanged else []),
+        *([f"New, in addition to the old ones: {_listed(map(isolated, facts.added))}."] if facts.added else []),
+        *([f"No longer there: {_listed(map(isolated, facts.removed))}."] if facts.removed else []),
+    ]
+    rows: list[list[Cell]] = [
+        [one.name, "\n".join(f"{lead.mark} {lead.text}" for lead in one.leads)] for one in told if not one.is_unchanged
+    ]
+    return Section(
+        "In short",
+        words=words,
+        tables=[Table("What matters of each artifact", ("artifact", "", "in a sentence"), rows)] if rows else [],
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    *some, last = names
+    return f"{', '.join(some)} and {last}" if some else last
+
+
+def _told(answer: Answer) -> Section:
+    return Section(
+        answer.name,
+        leads=answer.leads,
+        words=answer.nature,
+        tables=[] if answer.numbers is None else [answer.numbers],
+        look=answer.look,
+    )
 
 
 def _verified(artifact: Artifact) -> str:
@@ -134,7 +176,9 @@ def _verification(facts: Facts) -> Section:
         "float64's rounding decides, a query is tied."
     ]
     columns = ("artifact", "agreed", "tied", "largest difference of scores", "of distances", "worst disagreement")
-    return Section("Verification", words, tables=[Table("Artifacts compared with their estimators", columns, rows)])
+    return Section(
+        "Verification", words=words, tables=[Table("Artifacts compared with their estimators", columns, rows)]
+    )
 
 
 def _maps(facts: Facts, colors: Mapping[str, int]) -> Section | None:
@@ -145,7 +189,7 @@ def _maps(facts: Facts, colors: Mapping[str, int]) -> Section | None:
         "are rows of the model, discs are queries of the records; the colour is the model that is picked there."
     ]
     widths = {one.name: one.width for one in facts.artifacts}
-    return Section("Map", words, parts=[_map(one, widths[one.artifact], colors) for one in facts.maps])
+    return Section("Map", words=words, parts=[_map(one, widths[one.artifact], colors) for one in facts.maps])
 
 
 def _map(found: Map, width: int, colors: Mapping[str, int]) -> Section:
@@ -162,7 +206,7 @@ def _map(found: Map, width: int, colors: Mapping[str, int]) -> Section:
     names = sorted(dict.fromkeys(mark.pick for mark in found.marks), key=lambda name: colors.get(name, -1))
     rows: list[list[Cell]] = [[name, count(picks[name, False]), count(picks[name, True])] for name in names]
     table = Table("Marks by the model that is picked", ("model", "rows", "queries"), rows)
-    return Section(found.artifact, words, [map_picture(found, colors, table)])
+    return Section(found.artifact, words=words, pictures=[map_picture(found, colors, table)])
 
 
 def _drift(facts: Facts) -> Section | None:
@@ -182,8 +226,9 @@ def _drift(facts: Facts) -> Section | None:
         ]
         columns = ("up to", "recorded distance", "queries' distance", "queries in this tenth of the recorded ones")
         far = f"{share(drift.far).text} of {drift.queries:,} queries are far."
-        parts.append(Section(name, [far], [drift_picture(drift, Table("Deciles of distances", columns, rows))]))
-    return Section("Drift", words, parts=parts)
+        picture = drift_picture(drift, Table("Deciles of distances", columns, rows))
+        parts.append(Section(name, words=[far], pictures=[picture]))
+    return Section("Drift", words=words, parts=parts)
 
 
 def _latency(facts: Facts) -> Section:
@@ -201,4 +246,4 @@ def _latency(facts: Facts) -> Section:
         for name, one in facts.named()
     ]
     columns = ("artifact", "median", "9 of 10", "99 of 100", "calls", "per query in a batch", "of")
-    return Section("Latency", words, tables=[Table("Time of a pick", columns, rows)])
+    return Section("Time of a pick", words=words, tables=[Table("Time of a pick", columns, rows)])

@@ -1,9 +1,13 @@
 """The tables that the page and the summary share, and the format of their cells."""
 
+from decimal import Decimal
 from math import isnan
 from typing import NamedTuple
 
-from ..statistics.bootstrap import UNKNOWN, Estimate, in_percent, percent, signed, written
+from modelpick.runtime.decision.outcomes import Kind
+
+from ..statistics.bootstrap import UNKNOWN, Estimate, in_percent, percent, signed, whole, written
+from .facts import Effect
 
 
 class Number(NamedTuple):
@@ -14,6 +18,8 @@ class Number(NamedTuple):
 
 
 Cell = str | Number
+# A longer cell takes the width of a telephone.
+LONG = 34
 
 
 class Table(NamedTuple):
@@ -24,6 +30,13 @@ class Table(NamedTuple):
     rows: list[list[Cell]]
     is_long: bool = False
     """Whether it is folded until a reader opens it."""
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether a telephone shows its cells below one another."""
+        return len(self.columns) > 4 or any(
+            isinstance(cell, str) and len(cell) > 28 for row in self.rows for cell in row
+        )
 
 
 def count(value: int) -> Number:
@@ -66,3 +79,14 @@ def change(estimate: Estimate | None) -> Number:
 def part(estimate: Estimate | None) -> Number:
     """Write an estimate in percent."""
     return number(None) if estimate is None or isnan(estimate.value) else Number(percent(estimate), estimate.value)
+
+
+def figure(value: float, kind: Kind) -> Number:
+    """Write the mean of an outcome: a quality with four places, a price with three digits and without an exponent."""
+    style = kind.style if kind.sign > 0 else ".2e"
+    return number(None) if isnan(value) else Number(f"{Decimal(f'{value:{style}}'):f}", value)
+
+
+def relative(effect: Effect) -> str:
+    """Write a change as a share of the mean before; where there is none, as it is."""
+    return written(effect.change, ".3g", sign="+") if isnan(effect.share.value) else whole(effect.share, "+")

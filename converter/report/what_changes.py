@@ -3,32 +3,45 @@
 from collections.abc import Mapping, Sequence
 
 from ..statistics.bootstrap import UNKNOWN
-from .facts import Comparison, Facts, Picks, Telling, Why
+from .facts import Comparison, Facts, Picks, Reason, Telling, Why
 from .layout import Section
 from .pictures import flow_picture, isolated
 from .tables import Cell, Table, change, count, number, share
 
+LONGEST_EXAMPLE = 120
+
 
 def what_changes(facts: Facts, colors: Mapping[str, int]) -> Section | None:
-    """Write the section, with a part for each pair of artifacts; None where there are none."""
-    if not facts.comparisons:
+    """Write the section, with a part for each pair of artifacts of which picks differ; None where there are none."""
+    changed = [one for one in facts.comparisons if not one.is_unchanged]
+    if not changed:
         return None
-    return Section("What changes", parts=[_comparison(one, colors) for one in facts.comparisons])
+    if len(facts.artifacts) == 1:
+        return Section("What changes", words=_omitted(changed[0]), parts=_parts(changed[0], colors))
+    return Section("What changes", parts=[_comparison(one, colors) for one in changed])
 
 
 def _comparison(found: Comparison, colors: Mapping[str, int]) -> Section:
-    words = [f"{isolated(found.name)} replaces {isolated(found.old.path)}."]
-    words += [f"No made queries: {found.omitted}."] if found.omitted else []
-    return Section(found.name, words, parts=[_picks(picks, colors) for picks in found.picks])
+    words = [f"{isolated(found.name)} replaces {isolated(found.old.path)}.", *_omitted(found)]
+    return Section(found.name, words=words, parts=_parts(found, colors))
+
+
+def _omitted(found: Comparison) -> list[str]:
+    return [f"No made queries: {found.omitted}."] if found.omitted else []
+
+
+def _parts(found: Comparison, colors: Mapping[str, int]) -> list[Section]:
+    parts = [_picks(picks, colors) for picks in found.picks]
+    return [*parts[:1], *(one._replace(is_folded=True) for one in parts[1:])]
 
 
 def _picks(picks: Picks, colors: Mapping[str, int]) -> Section:
     title = f"On {picks.of}"
     part_of = share(picks.changed, picks.queries).text
-    words = [f"{picks.changed:,} of {picks.queries:,} queries ({part_of}) are answered by another model."]
+    words = [f"{picks.changed:,} of {picks.queries:,} {picks.of} ({part_of}) are answered by another model."]
     if picks.changed and picks.estimator:
         words.append(f"A log: {picks.estimator}. It does not tell on which of these queries the quality rises.")
-        estimates = (*picks.effects.values(), *(one.quality for one in picks.categories))
+        estimates = (*(one.change for one in picks.effects.values()), *(one.quality for one in picks.categories))
         words += [f"{UNKNOWN} {reason}." for reason in dict.fromkeys(one.reason for one in estimates) if reason]
     elif picks.changed and picks.effects:
         same = picks.changed - picks.better - picks.worse
@@ -37,29 +50,33 @@ def _picks(picks: Picks, colors: Mapping[str, int]) -> Section:
             f"unknown on {same:,}."
         )
     if not picks.changed:
-        return Section(title, words)
+        return Section(title, words=words)
     flows = Table(
-        "Queries by the model that answered before, and the one that answers now",
+        "By the model that answered before, and the one that answers now",
         ("before", "now", "queries", "share"),
         [[flow.before, flow.after, count(flow.queries), share(flow.queries, picks.queries)] for flow in picks.flows],
     )
-    tables = [Table("Why picks change", ("why", "queries"), [[why, count(n)] for why, n in picks.kinds.items()])]
-    if picks.effects:
-        rows: list[list[Cell]] = [[kind, change(estimate)] for kind, estimate in picks.effects.items()]
-        caption = "Change of what an answer has on average, with 95 % intervals, paired by query"
-        tables.append(Table(caption, ("outcome", "change"), rows))
-        tables.append(
-            Table(
-                "Changes by category",
-                ("category", "queries", "changed", "change of quality"),
-                [
-                    [one.category, count(one.queries), count(one.changed), change(one.quality)]
-                    for one in picks.categories
-                ],
-            )
-        )
+    tables = [_reasons(picks.reasons, picks.changed)]
+    if picks.categories:
+        columns = ("category", "queries", "changed", "change of quality")
+        rows: list[list[Cell]] = [
+            [one.category, count(one.queries), count(one.changed), change(one.quality)] for one in picks.categories
+        ]
+        tables.append(Table("Changes by category, with 95 % intervals, paired by question", columns, rows))
     tables.append(_telling(picks.telling, picks.changed))
-    return Section(title, words, [flow_picture(picks.flows, colors, flows)], tables)
+    return Section(title, words=words, pictures=[flow_picture(picks.flows, colors, flows)], tables=tables)
+
+
+def _reasons(reasons: Sequence[Reason], changed: int) -> Table:
+    rows: list[list[Cell]] = [
+        [f"{one.queries:,} of {changed:,}", one.words, "\n".join(map(_quoted, one.examples))] for one in reasons
+    ]
+    return Table("Why picks change", ("queries", "why", "such as"), rows)
+
+
+def _quoted(text: str) -> str:
+    line = " ".join(text.split())
+    return f"“{line if len(line) <= LONGEST_EXAMPLE else f'{line[: LONGEST_EXAMPLE - 1]}…'}”"
 
 
 def _telling(found: Sequence[Telling], changed: int) -> Table:
@@ -67,20 +84,19 @@ def _telling(found: Sequence[Telling], changed: int) -> Table:
         [
             one.query,
             one.category or UNKNOWN,
-            one.kind,
-            _explained(one.before),
+            one.before.model,
             number(one.quality_before),
-            _explained(one.after),
+            one.after.model,
             number(one.quality_after),
+            f"{one.reason}.\nBefore: {_explained(one.before)}.\nNow: {_explained(one.after)}.",
         ]
         for one in found
     ]
-    columns = ("query", "category", "why", "before", "quality", "now", "quality now")
-    caption = f"The most telling {len(found)} of {changed:,} changed queries, with both explanations"
+    columns = ("query", "category", "before", "quality", "now", "quality now", "why")
+    caption = f"The most telling {len(found):,} of {changed:,} changes, with both explanations"
     return Table(caption, columns, rows, is_long=True)
 
 
 def _explained(why: Why) -> str:
     scores = ", ".join(f"{isolated(one.model)} {one.score:.4g}" for one in why.scores)
-    because = f"; {why.because}" if why.because else ""
-    return f"{isolated(why.model)}. Scores: {scores}{because}"
+    return f"scores {scores}; {why.because}" if why.because else f"scores {scores}"

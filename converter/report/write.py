@@ -10,7 +10,7 @@ from .facts import Facts
 from .gather import Request, gather
 from .html import to_html
 from .markdown import to_markdown
-from .sections import sections
+from .sections import page_of
 
 
 def write_report(
@@ -38,7 +38,7 @@ def write_report(
     against, records, data, keeps, samples, seed
         See `modelpick.converter.report.gather.Request`.
     summary
-        Path for the same as Markdown, without pictures.
+        Path for what matters of it in at most 40 lines of Markdown.
 
     Returns
     -------
@@ -55,8 +55,7 @@ def write_report(
     old = [Path(artifact) for artifact in against]
     request = Request(old, records, None if data is None else Path(data), keeps, samples, seed)
     facts = gather([Path(artifact) for artifact in artifacts], request)
-    found = sections(facts)
-    write_atomically(Path(target), to_html(found, version=facts.version).encode())
+    write_atomically(Path(target), to_html(page_of(facts), version=facts.version).encode())
     if summary is not None:
-        write_atomically(Path(summary), to_markdown(found, version=facts.version).encode())
+        write_atomically(Path(summary), to_markdown(facts).encode())
     return facts

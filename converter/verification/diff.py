@@ -110,12 +110,12 @@ def changes(old: Selector, new: Selector, queries: Sequence[Query]) -> list[Chan
     for number, query in enumerate(queries):
         before, after = ask(old.select, query), ask(new.select, query)
         if before != after:
-            why = _kind(ask(old.explain, query), ask(new.explain, query), _are_of_one_model(old, new))
+            why = _kind(ask(old.explain, query), ask(new.explain, query), are_of_one_model(old, new))
             found.append(Change(number, before, after, why))
     return found
 
 
-def _are_of_one_model(old: Selector, new: Selector) -> bool:
+def are_of_one_model(old: Selector, new: Selector) -> bool:
     """Whether the rows of both explanations can be compared."""
     return old.metadata.source_sha256 == new.metadata.source_sha256 != ""
 

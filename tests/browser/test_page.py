@@ -3,6 +3,7 @@
 Needs Chromium, as `make browser` installs it. Screenshots are left in build/screenshots.
 """
 
+import re
 import shutil
 
 import pytest
@@ -46,6 +47,7 @@ def reports(tmp_path_factory):
     (folder / "data.jsonl").write_text(records())
     for name, paths, data in (
         ("shipped", ("shipped", "--against", "before"), DATA),
+        ("one", ("shipped/knn.onnx", "--against", "before"), DATA),
         ("hostile", ("new.onnx", "--against", "old.onnx"), folder / "data.jsonl"),
     ):
         paths = [path if path.startswith("-") else str(folder / path) for path in paths]
@@ -81,32 +83,56 @@ def keep(page, name):
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 
-@pytest.mark.parametrize("name", ["shipped", "hostile"])
-@pytest.mark.parametrize(
-    ("form", "options"),
-    [
-        ("light", {"viewport": {"width": 1200, "height": 900}}),
-        ("dark", {"viewport": {"width": 1200, "height": 900}, "color_scheme": "dark"}),
-        ("phone", {"viewport": {"width": 390, "height": 844}}),
-        ("plain", {"java_script_enabled": False}),
-    ],
-)
-def test_opens_in_every_form(opened, name, form, options):
-    page = opened(name, **options)
-    keep(page, f"{name}-{form}")
-    assert page.title() == "modelpick report"
-    if form == "plain":
-        return
-    width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    assert width[0] <= width[1]
+SCREENS = {"phone": (390, 844), "tablet": (768, 1024), "page": (1280, 800)}
+# Boxes that hold more than they show, and names in pictures that lie outside of them.
+CUT = """[...document.querySelectorAll(".wide, h1, h2, p, li, td, th, figure")]
+  .filter((one) => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display !== "inline")
+  .map((one) => `${one.tagName} ${one.ariaLabel ?? one.textContent.slice(0, 80)}`)
+  .concat([...document.querySelectorAll("svg text")].filter((one) => {
+    const [inside, around] = [one, one.ownerSVGElement].map((box) => box.getBoundingClientRect());
+    return inside.width && (inside.left < around.left - 1 || inside.right > around.right + 1);
+  }).map((one) => one.textContent))"""
+
+
+@pytest.mark.parametrize("name", ["shipped", "one", "hostile"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("screen", SCREENS)
+def test_nothing_is_cut(opened, name, screen, scheme):
+    width, height = SCREENS[screen]
+    page = opened(name, viewport={"width": width, "height": height}, color_scheme=scheme)
+    keep(page, f"{name}-{screen}-{scheme}")
+    assert re.fullmatch(r".*: report of \d+ \w+ \d{4}", page.title())
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(CUT) == []
     light = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert light == (form != "dark")
+    assert light == (scheme == "light")
+
+
+@pytest.mark.parametrize("name", ["shipped", "hostile"])
+def test_is_whole_without_its_script(opened, name):
+    page = opened(name, java_script_enabled=False)
+    keep(page, f"{name}-plain")
+    assert page.locator("h2").count() > 3
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_the_first_screen_answers(opened, screen):
+    width, height = SCREENS[screen]
+    page = opened("one", viewport={"width": width, "height": height})
+    for words in (
+        "Cannot tell whether it is better",
+        "Kind of change: the same JSON model under other rules",
+        "What changes, on average",
+    ):
+        box = page.get_by_text(words).first.bounding_box()
+        assert box["y"] + box["height"] <= height, words
 
 
 def test_tables_sort_both_ways(opened):
-    page = opened("hostile")
+    page = opened("hostile", viewport={"width": 1280, "height": 800})
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
-    table = page.locator("table", has_text="Queries by the model that answered before").first
+    table = page.locator("table", has_text="By the model that answered before").first
     cells = "(table) => [...table.tBodies[0].rows].map((row) => Number(row.cells[2].dataset.value))"
     before = table.evaluate(cells)
     head = table.locator("th", has_text="queries").first
@@ -121,7 +147,7 @@ def test_tables_sort_both_ways(opened):
 def test_names_show_on_hover_as_they_are(opened):
     page = opened("hostile")
     shown = set()
-    for mark in page.locator("svg.flow path.bar").all()[:12]:
+    for mark in page.locator("svg.flow.page path.bar").all()[:12]:
         mark.hover()
         tip = page.locator("#tip")
         assert tip.is_visible()

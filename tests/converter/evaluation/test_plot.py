@@ -1,12 +1,13 @@
 """The drawing of the frontier: what it names, and in which inks."""
 
+import re
 from functools import cache
 from xml.etree import ElementTree
 
 import pytest
 
 from modelpick.converter.evaluation.evaluate import evaluate_policies
-from modelpick.converter.evaluation.plot import drawn, has_prices, plot
+from modelpick.converter.evaluation.plot import PAGE, PHONE, TOGETHER, drawn, has_prices, plot
 from modelpick.runtime import ModelpickError
 from support.policies import policy, recorded
 
@@ -22,12 +23,16 @@ def texts(image):
     return ["".join(one.itertext()) for one in ElementTree.fromstring(image).iter() if one.tag.endswith("}text")]
 
 
-def test_names_that_would_overlap_are_left_out():
+@pytest.mark.parametrize("inches", [PAGE, PHONE])
+def test_every_policy_is_named_also_where_several_lie_at_one_place(inches):
     evaluation = evaluated("one", "two")
-    named = texts(drawn(evaluation))
-    assert "one" in named
-    assert "two" not in named
-    assert {"a", "b", "c", "random", "oracle"} & set(named)
+    named = texts(drawn(evaluation, inches=inches))
+    assert {"one", "two", "a", "b", "c", "random", "oracle"} <= set(named)
+
+
+def test_of_many_policies_at_one_place_some_are_named_and_the_others_counted():
+    named = texts(drawn(evaluated(*map(str, range(TOGETHER + 3)))))
+    assert {"0", "1", "2", "3", "and 3 more"} <= set(named)
 
 
 @pytest.mark.filterwarnings("error")
@@ -44,8 +49,10 @@ def test_wide_prices_have_round_numbers_on_a_logarithmic_axis():
 def test_is_the_same_each_time_and_of_another_ink_in_the_dark():
     evaluation = evaluated("one")
     assert drawn(evaluation) == drawn(evaluation)
-    assert "fill: #ffffff" in drawn(evaluation, dark=True).decode()
-    assert "fill: #ffffff" not in drawn(evaluation).decode()
+    inks = [
+        re.search(r"<text style=[^>]*?fill: (#\w+)", drawn(evaluation, dark=dark).decode()) for dark in (True, False)
+    ]
+    assert [ink and ink[1] for ink in inks] == ["#ffffff", None]
 
 
 def test_without_prices_there_is_nothing_to_draw():

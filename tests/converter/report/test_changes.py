@@ -38,21 +38,21 @@ def compared(selectors, records):
 def told(picks):
     """The sentences of the section on these picks."""
     old = SimpleNamespace(path="b.onnx")
-    section = what_changes(SimpleNamespace(comparisons=[Comparison("a", old, [picks], "")]), {})
-    return " ".join(section.parts[0].parts[0].words)
+    section = what_changes(SimpleNamespace(artifacts=[None], comparisons=[Comparison("a", old, [], [picks], "")]), {})
+    return " ".join(section.parts[0].words)
 
 
 def test_effects_of_a_log_are_estimates_and_hold_what_complete_records_say(selectors):
     truth = compared(selectors, WORLD.complete)
-    assert truth.effects["quality"].low > 0
+    assert truth.effects["quality"].change.low > 0
     assert "the recorded quality rises on" in told(truth)
     log = simulated(WORLD.complete, np.tile([0.45, 0.45, 0.1], (len(WORLD.complete.queries), 1)))
     found = compared(selectors, log)
     assert (found.changed, found.flows) == (truth.changed, truth.flows)
     for kind in ("quality", "cost"):
-        one, true = found.effects[kind], truth.effects[kind]
+        one, true = (of.effects[kind].change for of in (found, truth))
         assert one.low <= true.value <= one.high
-    widths = [of.effects["quality"].high - of.effects["quality"].low for of in (found, truth)]
+    widths = [change.high - change.low for change in (of.effects["quality"].change for of in (found, truth))]
     assert widths[0] > 1.3 * widths[1]
     assert "A log: doubly robust, with the propensities of the log." in told(found)
 
@@ -60,7 +60,7 @@ def test_effects_of_a_log_are_estimates_and_hold_what_complete_records_say(selec
 def test_an_effect_that_a_log_does_not_tell_is_a_dash_with_its_reason(selectors):
     log = simulated(WORLD.complete, chances_of(WORLD.complete, "other", 0.02))
     found = compared(selectors, log)
-    for one in (found.effects["quality"], *(of.quality for of in found.categories)):
+    for one in (found.effects["quality"].change, *(of.quality for of in found.categories)):
         assert np.isnan([one.value, one.low, one.high]).all()
     assert "— it rests on " in told(found)
     assert "about " in told(found)

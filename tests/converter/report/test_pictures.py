@@ -8,8 +8,8 @@ import pytest
 from modelpick.converter.evaluation.drift import Drift
 from modelpick.converter.report.facts import Flow, Map, Mark
 from modelpick.converter.report.pictures import (
-    LABEL,
     MOST_MODELS,
+    NARROW,
     OTHERS,
     WIDTH,
     drift_picture,
@@ -34,9 +34,12 @@ def coordinates(picture):
 
 
 @pytest.mark.parametrize("n_models", [1, 2, 9, 40])
-def test_a_flow_draws_every_query_once_on_either_side(n_models):
+@pytest.mark.parametrize("is_narrow", [False, True])
+def test_a_flow_draws_every_query_once_on_either_side(n_models, is_narrow):
     found = flows(n_models)
     picture = flow_picture(found, {f"m{i}": i for i in range(n_models)}, TABLE)
+    picture = picture.narrow if is_narrow else picture
+    assert picture.width == (NARROW if is_narrow else WIDTH)
     queries = sum(flow.queries for flow in found)
     for side in ("before", "after"):
         titles = [shape.title for shape in picture.shapes if shape.title.endswith(f"queries {side}")]
@@ -45,7 +48,7 @@ def test_a_flow_draws_every_query_once_on_either_side(n_models):
     bands = [shape for shape in picture.shapes if shape.role in ("kept", "moved")]
     assert sum(int(re.search(r": ([\d,]+) queries", one.title)[1].replace(",", "")) for one in bands) == queries
     assert any(OTHERS in text.text for text in picture.texts) == (n_models > MOST_MODELS)
-    assert all(0 <= x <= WIDTH and 0 <= y <= picture.height for x, y in coordinates(picture))
+    assert all(0 <= x <= picture.width and 0 <= y <= picture.height for x, y in coordinates(picture))
     rows = [text.y for text in picture.texts if text.anchor == "end"]
     assert all(b - a > 7 for a, b in zip(sorted(rows), sorted(rows)[1:], strict=False))
 
@@ -54,9 +57,12 @@ def test_a_flow_draws_every_query_once_on_either_side(n_models):
 def test_a_map_lies_in_its_picture(places):
     marks = [Mark(x, y, "a", i, None) if i % 2 else Mark(x, y, "b", None, "q") for i, (x, y) in enumerate(places)]
     picture = map_picture(Map("m", 2, False, [0.5, 0.5], 1, 1, marks), {"a": 0, "b": 1}, TABLE)
-    assert all(0 <= x <= WIDTH and 0 <= y <= picture.height for x, y in coordinates(picture))
-    assert {shape.color for shape in picture.shapes} == {0, 1} if len(places) > 1 else {1}
-    assert picture.legend == sorted({(int(mark.pick == "b"), mark.pick) for mark in marks})
+    assert all(0 <= x <= picture.width and 0 <= y <= picture.height for x, y in coordinates(picture))
+    marks = [shape for shape in picture.shapes if shape.role in ("row", "query")]
+    assert {shape.color for shape in marks} == ({0, 1} if len(places) > 1 else {1})
+    assert any("first principal component, 50.0 %" in text.text for text in picture.texts)
+    assert {shape.role for shape in picture.shapes} >= {"grid"}
+    assert {name for _, name in picture.legend} <= {"a", "b"}
 
 
 def test_drift_bars_are_as_high_as_their_shares():
@@ -68,7 +74,7 @@ def test_drift_bars_are_as_high_as_their_shares():
 
 
 def test_long_names_are_shortened_and_keep_their_direction():
-    assert short("a") == "\u2068a\u2069"
-    assert short("a\u2069\u202eb") == "\u2068a\\u2069\\u202eb\u2069"
-    assert len(short("x" * 80)) == LABEL - 1 + 2
-    assert short("abc" * 20).endswith("abc\u2069")
+    assert short("a", 20) == "\u2068a\u2069"
+    assert short("a\u2069\u202eb", 20) == "\u2068a\\u2069\\u202eb\u2069"
+    assert len(short("x" * 80, 20)) == 20 - 1 + 2
+    assert short("abc" * 20, 20).endswith("abc\u2069")
