@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .conversion import convert as convert
     from .encoders.make import make_encoder as make_encoder
     from .evaluation.judge import evaluate as evaluate
+    from .fitting import fit as fit
     from .formats.decoding import DocumentWarning as DocumentWarning
     from .formats.outcomes import Settings as Settings
     from .load import load_estimator as load_estimator
@@ -50,6 +51,7 @@ _HOMES = {
     "compare": ".training.tune",
     "convert": ".conversion",
     "evaluate": ".evaluation.judge",
+    "fit": ".fitting",
     "load_estimator": ".load",
     "make_encoder": ".encoders.make",
     "read_records": ".training.records",

@@ -36,6 +36,7 @@ LAYERS = {
         {"artifact", "load", "training"},
         {"encoders", "evaluation", "verification"},
         {"conversion", "report"},
+        {"fitting"},
         {"cli", "compat"},
         {"__init__", "__main__"},
     ],

@@ -18,6 +18,7 @@ from .names import Unparsable
 
 # Command -> its module, which is imported when the command is run: most need neither scikit-learn nor skl2onnx.
 COMMANDS = {
+    "fit": "fit",
     "convert": "convert",
     "verify": "convert",
     "restore": "convert",

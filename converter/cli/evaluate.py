@@ -1,7 +1,6 @@
 """The command that judges artifacts: evaluate."""
 
 import sys
-from math import isnan
 from pathlib import Path
 from typing import Annotated, NamedTuple, get_type_hints
 
@@ -9,10 +8,8 @@ import msgspec
 import typer
 
 from modelpick.runtime import Objective
-from modelpick.runtime.decision.outcomes import KINDS
 
-from ..evaluation.evaluate import ROLES_FROM, ROLES_MEAN, to_fields
-from ..evaluation.judge import Judgement
+from ..evaluation.evaluate import to_fields
 from ..evaluation.judge import evaluate as evaluate_artifacts
 from ..evaluation.plot import plot
 from ..evaluation.policies import Request
@@ -20,7 +17,7 @@ from ..evaluation.slices import evaluate_slices
 from ..files.io import check_distinct
 from ..files.rows import write_rows
 from .console import emit, say
-from .evaluated import show_all, show_brief, show_estimator, show_pair, show_verdicts
+from .evaluated import show_judgement
 from .names import artifacts_in, to_read, to_write
 from .options import WEIGHTS, AsJson, Data, RecordOptions, Seed, expanded
 from .records import load_records
@@ -153,7 +150,7 @@ def evaluate(
         fields |= {} if by_time is None else {"slices": by_time}
         emit(msgspec.json.encode(fields).decode())
     else:
-        _show(found, full=output.full)
+        show_judgement(found, full=output.full)
         if by_time is not None:
             show_slices(by_time)
         for what, written in (("plot", output.plot), ("picks", output.picks)):
@@ -161,25 +158,3 @@ def evaluate(
                 say(f"{what}: {written}")
     if fail_unless_pays and not found.all_pay:
         sys.exit(1)
-
-
-def _show(found: Judgement, *, full: bool) -> None:
-    """Print what was compared, a row for each policy of the artifacts, or all tables, and the verdicts."""
-    evaluation = found.evaluation
-    (single,) = (one for one in evaluation.of("single") if one.name == evaluation.baseline)
-    achieved = ", ".join(
-        f"{kind.name} {one.value:{kind.style}}"
-        for kind in KINDS
-        if not isnan((one := single.outcomes[kind.name]).value)
-    )
-    say(
-        f"{evaluation.queries:,} questions, compared with always calling {evaluation.baseline} ({achieved}): the best "
-        f"single model {ROLES_FROM[evaluation.roles_from]}, that is {ROLES_MEAN[evaluation.roles_from]}."
-    )
-    show_estimator(evaluation)
-    if full:
-        show_all(evaluation)
-    else:
-        show_brief(evaluation, found.verdicts)
-    show_pair(evaluation)
-    show_verdicts(found.verdicts if found.requested else found.headlines)

@@ -8,7 +8,8 @@ from rich.table import Table
 from modelpick.runtime import Objective
 from modelpick.runtime.decision.outcomes import KINDS, OUTCOMES, PRICES
 
-from ..evaluation.evaluate import MEANS, ROLES_FROM, Evaluation, Result
+from ..evaluation.evaluate import MEANS, ROLES_FROM, ROLES_MEAN, Evaluation, Result
+from ..evaluation.judge import Judgement
 from ..evaluation.recovery import Calibration
 from ..evaluation.verdict import Verdict, gained
 from ..statistics.bootstrap import UNKNOWN, in_percent, percent, signed, whole, written
@@ -18,7 +19,29 @@ from .reliability import reliability_tables
 ROLES = "strongest: of the highest mean quality; cheapest: of the lowest mean cost; best: of the highest mean utility"
 
 
-def show_estimator(evaluation: Evaluation) -> None:
+def show_judgement(found: Judgement, *, full: bool = False) -> None:
+    """Print what was compared, a row for each policy of the artifacts, or all tables, and the verdicts."""
+    evaluation = found.evaluation
+    (single,) = (one for one in evaluation.of("single") if one.name == evaluation.baseline)
+    achieved = ", ".join(
+        f"{kind.name} {one.value:{kind.style}}"
+        for kind in KINDS
+        if not isnan((one := single.outcomes[kind.name]).value)
+    )
+    say(
+        f"{evaluation.queries:,} questions, compared with always calling {evaluation.baseline} ({achieved}): the best "
+        f"single model {ROLES_FROM[evaluation.roles_from]}, that is {ROLES_MEAN[evaluation.roles_from]}."
+    )
+    _estimator(evaluation)
+    if full:
+        _all(evaluation)
+    else:
+        _brief(evaluation, found.verdicts)
+    _pair(evaluation)
+    _verdicts(found.verdicts if found.requested else found.headlines)
+
+
+def _estimator(evaluation: Evaluation) -> None:
     """Print how outcomes of a log are estimated, and from how many answers."""
     if evaluation.estimator == MEANS:
         return
@@ -30,7 +53,7 @@ def show_estimator(evaluation: Evaluation) -> None:
         say(str(offer))
 
 
-def show_brief(evaluation: Evaluation, verdicts: Sequence[Verdict]) -> None:
+def _brief(evaluation: Evaluation, verdicts: Sequence[Verdict]) -> None:
     """Print a row for each policy of the artifacts, with what it changes."""
     marks = {verdict.policy: verdict.mark for verdict in verdicts}
     policies = evaluation.of("artifact")
@@ -44,7 +67,7 @@ def show_brief(evaluation: Evaluation, verdicts: Sequence[Verdict]) -> None:
     show(table)
 
 
-def show_verdicts(verdicts: Sequence[Verdict]) -> None:
+def _verdicts(verdicts: Sequence[Verdict]) -> None:
     """Print verdicts, then what makes them less sure than they seem, each warning once."""
     warned: dict[str, list[str]] = {}
     for verdict in verdicts:
@@ -55,7 +78,7 @@ def show_verdicts(verdicts: Sequence[Verdict]) -> None:
         say(f"! {line}" if len(policies) == len(verdicts) else f"! {', '.join(policies)}: {line}")
 
 
-def show_all(evaluation: Evaluation) -> None:
+def _all(evaluation: Evaluation) -> None:
     """Print every policy and measure."""
     title = "means and 95 % intervals"
     shown = ("coverage", *OUTCOMES, "success", "regret", "best picks")
@@ -107,7 +130,7 @@ def show_all(evaluation: Evaluation) -> None:
         show(table)
 
 
-def show_pair(evaluation: Evaluation) -> None:
+def _pair(evaluation: Evaluation) -> None:
     """Print how artifacts choose between two models, if that was asked."""
     if not evaluation.recoveries:
         return

@@ -68,8 +68,11 @@ def recognise(name: str, columns: Collection[str]) -> Form:
     fitting = [form for form in FORMS if form.fits(columns)]
     found = [form for form in fitting if not any(form.needs < other.needs for other in fitting)]
     if not found:
-        known = "; ".join(f"{form.name} ({form.recognised_by})" for form in FORMS)
-        raise DocumentError(f"{name}: expected the columns of one of these forms: {known}; got {', '.join(columns)}")
+        known = "; ".join(f"{form.name} ({form.recognised_by})" for form in FORMS[1:])
+        raise DocumentError(
+            f"{name}: expected the columns query, model_name and performance, or those of another form: {known}; "
+            f"got {', '.join(columns)}"
+        )
     if len(found) > 1:
         both = " or ".join(f"{form.name} ({form.recognised_by})" for form in found)
         raise DocumentError(f"{name}: expected the columns of one form, got columns of {both}")

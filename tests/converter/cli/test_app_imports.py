@@ -21,6 +21,7 @@ NEEDED = {
     "verify": LEARNS,
     "restore": LEARNS,
     "inspect": LEARNS,
+    "fit": LEARNS,
     "train": LEARNS,
     "evaluate": LEARNS,
     "diff": LEARNS,

@@ -285,7 +285,7 @@ BOTH = (
 REFUSED = {
     "no form": (
         b'{"question": "q", "model": "a"}',
-        "expected the columns of one of these forms: records (model_name, query); ",
+        "expected the columns query, model_name and performance, or those of another form: ",
     ),
     "no form, CSV": (b"question,a,b\nq,1,2\n", "got question, a, b"),
     "semicolons": (b"prompt;a;b\nq;1;2\n", "got prompt;a;b"),
@@ -294,7 +294,10 @@ REFUSED = {
     "a column twice": (b"prompt,a,a\nq,1,2\n", "<bytes>:1: expected each column once, got 'a' twice"),
     "an open quote": (b'prompt,a\nq,1\n"r,0\n', "<bytes>:3: expected CSV: "),
     "not UTF-8": (b"prompt,a\n\xff,1\n", "expected UTF-8, got byte 0xff at 9"),
-    "costs without scores": (b"prompt,eval_name,a|total_cost\nq,m,1\n", "expected the columns of one of these forms"),
+    "costs without scores": (
+        b"prompt,eval_name,a|total_cost\nq,m,1\n",
+        "expected the columns query, model_name and performance, or those of another form",
+    ),
     "a pickle": (pickle.dumps(ROUTERBENCH), "expected JSON lines, CSV or Parquet, got a pickle"),
     "an old pickle": (pickle.dumps(ROUTERBENCH, protocol=2), "expected JSON lines, CSV or Parquet, got a pickle"),
     "nothing": (b"", "got an empty file"),
