@@ -8,7 +8,7 @@ EDITABLE := --config-settings editable_mode=strict -e
 # Each worker takes tests that stand together, and makes once what they share.
 WORKERS := -n auto --dist worksteal
 
-.PHONY: browser demo fuzz lint test docs test-docs test-packages release-check lock bench bench-smoke bench-tables clean
+.PHONY: browser demo fuzz lint test docs test-docs test-packages release-check release-tag urls lock bench bench-smoke bench-tables clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python models/demo.py
@@ -62,6 +62,18 @@ release-check: $(VENV)/installed
 		(cd / && $(CURDIR)/.venv-release/bin/python $(CURDIR)/tests/support/pages.py $(CURDIR)/README.md); \
 		.venv-release/bin/modelpick --version; \
 	done
+
+# Addresses in the metadata: where the repository lives is known to whoever releases, not to the source.
+urls:
+	@test -n "$(REPOSITORY)" || { echo "expected REPOSITORY=https://..., got none"; exit 2; }
+	@printf '\n[project.urls]\nRepository = "%s"\nDocumentation = "%s/tree/HEAD/docs"\nChangelog = "%s/blob/HEAD/CHANGELOG.md"\nIssues = "%s/issues"\n' \
+		$(REPOSITORY) $(REPOSITORY) $(REPOSITORY) $(REPOSITORY) >> pyproject.toml
+
+# Whether TAG is the version of the package, which the changelog and the citation name too.
+release-tag:
+	@version=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' package/__init__.py); \
+	test "$(TAG)" = "v$$version" || { echo "expected the tag v$$version, got $(TAG)"; exit 2; }; \
+	grep -q "^## \[$$version\] - " CHANGELOG.md || { echo "CHANGELOG.md: expected a section of $$version"; exit 2; }
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/run.py --output benchmarks/results

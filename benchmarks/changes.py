@@ -1,4 +1,4 @@
-"""Makes the reports of a harmless, a good and a bad change of a selector, to judge what a report says first.
+"""Makes reports of a harmless, a good and a bad change, to judge what a report says first, and a frontier's picture.
 
 All is done by the command, as a user would. Harmless: the records of thirty more questions. Good: kernel ridge, trained
 on all questions, replaces KNN, which was trained on a hundred. Bad: in the records, the names of the best and of the
@@ -64,14 +64,15 @@ def main() -> None:
             ("swapped", "kernel_ridge", swapped(records)),
         )
     }
+    shared = ("--data", given.held_out, "--embeddings", given.embeddings)
     for name, before, after in (
         ("harmless", "earlier", "all"),
         ("good", "few", "all"),
         ("bad", "all", "swapped"),
     ):
-        shared = ("--data", given.held_out, "--embeddings", given.embeddings)
         written = ("-o", given.output / f"{name}.html", "--summary", given.output / f"{name}.md")
         modelpick("report", made[after], "--against", made[before], *shared, *written)
+    modelpick("evaluate", made["all"], *shared, "--plot", given.output / "frontier.svg")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from modelpick import __version__
 
 ROOT = Path(__file__).parents[1]
+MAKEFILE = (ROOT / "Makefile").read_text()
 LOCKED = (ROOT / "requirements.txt").read_text()
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 # Data alone, but a folder that Python could import: setuptools warns at length unless it is listed.
@@ -64,11 +65,45 @@ def test_every_module_is_in_the_wheel(tmp_path):
 
 def test_the_version_stands_in_one_place():
     assert version("modelpick") == __version__
-    known = {ROOT / "package/__init__.py", ROOT / "CHANGELOG.md"}
+    known = {ROOT / "package/__init__.py", ROOT / "CHANGELOG.md", ROOT / "CITATION.cff"}
     searched = [*ROOT.glob("[!.]*.*"), ROOT / "Makefile"]  # not docs/, whose measurements name what was measured
     searched += [file for folder in FOLDERS.values() for file in folder.rglob("*.py")]
     literal = re.compile(rf"(?<![\d.]){re.escape(__version__)}(?![\d.])")
     assert {file for file in searched if file.is_file() and literal.search(file.read_text())} <= known
+
+
+def test_the_citation_is_of_this_version():
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert re.search(rf"^version: {re.escape(__version__)}$", citation, re.MULTILINE)
+    released = re.search(
+        rf"^## \[{re.escape(__version__)}\] - (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
+    assert f"date-released: {released[1]}" in citation
+
+
+def test_what_releases_is_pinned_and_keeps_no_token():
+    workflow = (ROOT / ".github/workflows/release.yml").read_text()
+    assert len(re.findall(r"uses: [\w/-]+@[0-9a-f]{40} # v\d", workflow)) == workflow.count("uses:") > 4
+    assert "secrets." not in workflow
+    assert set(re.findall(r"make ([\w-]+)", workflow)) <= set(re.findall(r"^([\w-]+):", MAKEFILE, re.MULTILINE))
+
+
+def test_a_release_names_where_it_comes_from_and_has_the_tag_of_its_version(tmp_path):
+    for name in ("Makefile", "pyproject.toml", "CHANGELOG.md", "requirements.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "package", tmp_path / "package")
+
+    def make(*arguments):
+        return subprocess.run(["make", "-s", *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+    assert make("urls").returncode == 2
+    assert make("urls", "REPOSITORY=https://example.org/modelpick").returncode == 0
+    urls = tomllib.loads((tmp_path / "pyproject.toml").read_text())["project"]["urls"]
+    assert urls["Repository"] == "https://example.org/modelpick"
+    assert set(urls) == {"Repository", "Documentation", "Changelog", "Issues"}
+    assert make("release-tag", f"TAG=v{__version__}").returncode == 0
+    wrong = make("release-tag", "TAG=v9.9.9")
+    assert (wrong.returncode, wrong.stdout) == (2, f"expected the tag v{__version__}, got v9.9.9\n")
 
 
 KINDS = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
