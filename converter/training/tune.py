@@ -40,10 +40,11 @@ def tune(
 
     The score is the mean utility of the picks: by the user's weights; or, where outcomes are predicted, costs are
     recorded and there are no weights, the mean over many weights of cost, from none to those that pick the cheapest.
-    It is noisy, since a pick counts only where models differ. Of the settings that are within a paired standard error
-    of the highest score, the one is chosen that predicts the differences between models with the least squared error;
-    of equal ones, the one of the most evidence. What predicts nothing has the highest score. The one-SE rule is that of
-    L. Breiman et al., Classification and Regression Trees, 1984. Deterministic. ``done`` is called as by `swept`.
+    It is noisy, since a pick counts only where models differ. Of the settings whose score is within a standard error of
+    the highest, the one is chosen that predicts the differences between models with the least squared error; of those
+    that predict alike, the one of the most evidence whose score is within a paired standard error of the highest. What
+    predicts nothing has the highest score. The one-SE rule is that of L. Breiman et al., Classification and Regression
+    Trees, 1984. Deterministic. ``done`` is called as by `swept`.
 
     Raises
     ------
@@ -95,16 +96,24 @@ def _utilities(sweeps: Sequence[Sweep], benchmark: Benchmark) -> Matrix:
 
 def _chosen(grid: Sequence[Settings], utility: Matrix, errors: Sequence[float]) -> int:
     """Return the place of the best setting, by `tune`: utilities are (n_settings, n_queries)."""
-    scores = [_mean(of_setting) for of_setting in utility]
+    scores, wrong = [_mean(of_setting) for of_setting in utility], np.nan_to_num(errors).tolist()
     best = int(np.argmax(scores))
-    near = [place for place, of_setting in enumerate(utility) if place == best or _is_near(utility[best] - of_setting)]
-    return min(near, key=lambda place: (np.nan_to_num(errors[place]), -grid[place].evidence, -scores[place]))
+    lowest = scores[best] - _standard_error(utility[best])
+    near = [place for place, score in enumerate(scores) if place == best or score >= lowest]
+    least = min(wrong[place] for place in near)
+    equal = [place for place in near if wrong[place] == least]
+    first = max(equal, key=lambda place: scores[place])
+    losses = {place: utility[first] - utility[place] for place in equal}
+    sure = [
+        place for place in equal if place == first or -np.inf < _mean(losses[place]) <= _standard_error(losses[place])
+    ]
+    return max(sure, key=lambda place: (grid[place].evidence, scores[place]))
 
 
-def _is_near(loss: Vector) -> bool:
-    """Whether a paired loss of utility, NaN where unknown, is within a standard error of 0."""
-    loss = loss[~np.isnan(loss)]
-    return len(loss) >= FEWEST and bool(loss.mean() <= loss.std(ddof=1) / np.sqrt(len(loss)))
+def _standard_error(values: Vector) -> float:
+    """Return the standard error of a mean, NaN where unknown; 0 for fewer than two values."""
+    known = values[~np.isnan(values)]
+    return float(known.std(ddof=1) / np.sqrt(len(known))) if len(known) >= FEWEST else 0.0
 
 
 class Compared(NamedTuple):
