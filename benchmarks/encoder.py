@@ -1,4 +1,4 @@
-"""Measures a text encoder: what its file loses, what a pick for a prompt and its parts take, and its start.
+"""Measures a text encoder: what its file loses, what distilling, many texts and its start take.
 
 It needs a folder of a real encoder and its recorded embeddings: FOLDER, laid out as Hugging Face does, and a JSON file,
 gzipped, with ``cases`` of ``text`` and ``embedding``.
@@ -21,22 +21,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime
 from tokenizers import Tokenizer
 
-from modelpick.converter import convert
 from modelpick.converter.encoders.distil import Distillation
 from modelpick.converter.encoders.make import Quantisation, make_encoder
+from modelpick.converter.training.records import read_records
 from modelpick.runtime.artifact.encoder import read_encoder
-from modelpick.runtime.text import Encoder, TextSelector
+from modelpick.runtime.text import Encoder
 
-LENGTHS = (8, 24, 64, 256)
-CALLS, TOKENS, TURNS, STARTS, ROWS = 60, 4_000, 7, 5, 200
-# Prompts of each length, and how many words further each begins.
-PROMPTS, STEP = 16, 11
-QUANTILES = {"p50": 50, "p90": 90, "p99": 99}
+TURNS, STARTS = 7, 5
+# Texts of a run and their tokens.
+SHAPES = ((1, 256), (8, 64), (32, 16))
+# Questions that the whole encoder embeds, and static vectors.
+QUESTIONS, MANY = 2_000, 10_000
+PRODUCTS = ("MatMul", "Gemm")
 LIBRARIES = ("modelpick", "numpy", "onnxruntime", "tokenizers")
 Times = dict[str, float]
 
@@ -85,21 +85,6 @@ class Bare:
         self.tokenizer.no_padding()
 
 
-def knn(encoder: Encoder, texts: Sequence[str], target: Path) -> None:
-    """Write an artifact of a KNN selector with `ROWS` rows, of these texts over and over."""
-    rng = np.random.default_rng(0)
-    embeddings: npt.NDArray[np.float64] = np.resize(encoder.embed(texts), (ROWS, encoder.embedding_dim))
-    model = {
-        "algorithm": "knn",
-        "trained": True,
-        "k": 5,
-        "embeddings": (embeddings + rng.normal(0, 0.01, embeddings.shape)).tolist(),
-        "labels": [f"model-{number % 8}" for number in range(ROWS)],
-        "encoder": encoder.identity._asdict(),
-    }
-    convert(json.dumps(model).encode(), target, samples=0)
-
-
 def timed(calls: dict[str, Callable[[], Any]], times: int) -> dict[str, list[float]]:
     """Time calls, which take turns, first the one and then the other: name -> milliseconds of each."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
@@ -116,55 +101,58 @@ def medians(calls: dict[str, Callable[[], Any]], times: int) -> Times:
     return {name: statistics.median(values) for name, values in timed(calls, times).items()}
 
 
-def quantiles(calls: dict[str, Callable[[], Any]], times: int) -> dict[str, Times]:
-    """Time calls as `medians` does: name -> milliseconds at some quantiles."""
-    return {
-        name: {quantile: float(np.percentile(values, percent)) for quantile, percent in QUANTILES.items()}
-        for name, values in timed(calls, times).items()
-    }
-
-
-def prompts(
-    selector: TextSelector, peers: dict[str, Callable[[str], Any]], words: Sequence[str]
-) -> dict[str, dict[str, Times]]:
-    """Time a pick for prompts of some lengths, in tokens, and its parts alone, and others that do the same."""
-    measured = {}
-    for length in LENGTHS:
-        texts = [_prompt(selector.encoder, words[start:], length) for start in range(0, STEP * PROMPTS, STEP)]
-
-        def each(call: Callable[[str], Any], texts: list[str] = texts) -> Callable[[], Any]:
-            turns = cycle(texts)
-            return lambda: call(next(turns))
-
-        calls = {name: each(call) for name, call in {"prompt to name": selector.select, **peers}.items()}
-        quantiles(calls, PROMPTS)
-        measured[str(length)] = quantiles(calls, max(CALLS, TOKENS // length))
-    return measured
-
-
-def _prompt(encoder: Encoder, words: Sequence[str], length: int) -> str:
-    """Return the fewest words that have this number of tokens."""
-    counts = (n for n in range(1, length + 1) if encoder.tokens(" ".join(words[:n])).count >= length)
-    return " ".join(words[: next(counts)])
-
-
-def model2vec(path: Path, bare: Bare) -> dict[str, Callable[[str], Any]]:
-    """Return model2vec's own encoding by the static vectors of a file, where it is installed."""
-    try:
-        from model2vec import StaticModel
-    except ModuleNotFoundError:
-        return {}
-    tensors = {tensor.name: tensor for tensor in onnx.load(path).graph.initializer}
-    vectors = onnx.numpy_helper.to_array(tensors["vectors"])
-    model = StaticModel(vectors, bare.tokenizer, normalize=True)
-    return {"model2vec": lambda text: model.encode(text)}
-
-
 def batches(encoder: Encoder, bare: Bare, texts: Sequence[str]) -> Times:
     """Time many texts of mixed lengths: filled to the longest of their run, and all filled to the longest input."""
     calls = {"by length": lambda: encoder.embed(texts), "all filled": lambda: bare.embed_filled(texts, 32)}
     found = medians(calls, TURNS)
     return {"texts": len(texts), **found, "ratio": found["all filled"] / found["by length"]}
+
+
+def many(encoder: Encoder, static: Encoder, path: Path, texts: Sequence[str]) -> dict[str, float | None]:
+    """Time many questions of mixed lengths, compared with what no batch of them saves.
+
+    ``floor`` is the time of their tokens where the texts of a run are of one length, in the fastest of `SHAPES`;
+    ``products`` that of the products of their tokens with the graph's weights, at the speed of numpy's products.
+    """
+    tokens = [len(encoder.tokenizer.read(text)[0]) for text in texts]
+    per_token = min(
+        min(timed({"run": lambda ids=[[1] * length] * rows: encoder.embed_tokens(ids)}, TURNS)["run"]) / rows / length
+        for rows, length in SHAPES
+    )
+    graph = onnx.load(path).graph
+    factors = {name for node in graph.node if node.op_type in PRODUCTS for name in node.input}
+    weights = sum(int(np.prod(one.dims)) for one in graph.initializer if one.name in factors and len(one.dims) > 1)
+    rng = np.random.default_rng(0)
+    left, right = (rng.normal(size=shape).astype(np.float32) for shape in ((512, 384), (384, 1536)))
+    product = min(timed({"run": lambda: left @ right}, 10 * TURNS)["run"]) / left.size / right.shape[1]
+    taken: list[float] = []
+    many_texts = [text for text, _ in zip(cycle(texts), range(MANY), strict=False)]
+    return {
+        "texts": len(texts),
+        "tokens": sum(tokens),
+        "megabytes": grown(lambda: taken.extend(timed({"embed": lambda: encoder.embed(texts)}, 1)["embed"])),
+        "milliseconds": taken[0],
+        "floor": per_token * sum(tokens),
+        "products": product * weights * sum(tokens),
+        f"megabytes of {MANY:,} by static vectors": grown(lambda: static.embed(many_texts)),
+    }
+
+
+def grown(call: Callable[[], Any]) -> float | None:
+    """Return by how many MB a call raises what this process holds, at most; None where the system does not tell."""
+    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    if not reset.exists():
+        call()
+        return None
+    reset.write_text("5")  # the highest so far is now what is held
+
+    def highest() -> float:
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return float(line.split()[1]) / 1e3
+
+    before = highest()
+    call()
+    return highest() - before
 
 
 def starts(path: Path) -> dict[str, Times]:
@@ -194,23 +182,38 @@ def starts(path: Path) -> dict[str, Times]:
     return measured
 
 
+def machine() -> dict[str, Any]:
+    """Describe the machine and the versions."""
+    processors = {"processors": os.cpu_count(), "python": platform.python_version()}
+    return processors | {name: version(name) for name in LIBRARIES}
+
+
+def write(results: dict[str, Any], folder: Path | None, name: str) -> None:
+    """Print results, and write them to a folder, if there is one."""
+    text = json.dumps(results, indent=1)
+    print(text)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text + "\n")
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="folder of the encoder")
     parser.add_argument("expected", type=Path, help="its recorded embeddings")
+    parser.add_argument("--questions", type=Path, help="records, of whose questions many are embedded at once")
     parser.add_argument("--output", type=Path, help="folder for encoder.json")
     arguments = parser.parse_args()
     cases = json.loads(gzip.decompress(arguments.expected.read_bytes()))["cases"]
     texts = [case["text"] for case in cases]
     results: dict[str, Any] = {
-        "machine": {"processors": os.cpu_count(), "python": platform.python_version()}
-        | {name: version(name) for name in LIBRARIES},
+        "machine": machine(),
         "encoder": arguments.folder.name,
         "texts": len(texts),
     }
     with tempfile.TemporaryDirectory() as folder:
-        files = {name: Path(folder) / f"{name}.onnx" for name in ("float32", "int8", "static", "selector")}
+        files = {name: Path(folder) / f"{name}.onnx" for name in ("float32", "int8", "static")}
         results["losses"] = {
             "float32": losses(arguments.folder, cases, files["float32"], None),
             "int8": losses(arguments.folder, cases, files["int8"], Quantisation.int8),
@@ -221,21 +224,14 @@ def main() -> None:
             "seconds": time.perf_counter() - start,
             "megabytes": files["static"].stat().st_size / 1e6,
         }
-        words = " ".join(texts).split()
-        results["prompts"] = {}
-        for name in ("static", "int8", "float32"):
-            encoder, bare = Encoder.load(files[name]), Bare(files[name])
-            knn(encoder, texts, files["selector"])
-            peers = {"tokenizer": bare.tokenizer.encode, "tokenizer and session": bare.embed}
-            peers |= model2vec(files[name], bare) if name == "static" else {}
-            results["prompts"][name] = prompts(TextSelector.load(files["selector"], encoder), peers, words)
         results["batches"] = batches(Encoder.load(files["float32"]), Bare(files["float32"]), texts)
+        if arguments.questions is not None:
+            questions = read_records(arguments.questions).queries
+            drawn = np.random.default_rng(0).permutation(len(questions))[:QUESTIONS]
+            whole, static = (Encoder.load(files[name]) for name in ("float32", "static"))
+            results["many"] = many(whole, static, files["float32"], [questions[place] for place in drawn])
         results["starts"] = {name: starts(files[name]) for name in ("static", "float32", "int8")}
-    text = json.dumps(results, indent=1)
-    print(text)
-    if arguments.output is not None:
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        (arguments.output / "encoder.json").write_text(text + "\n")
+    write(results, arguments.output, "encoder.json")
 
 
 if __name__ == "__main__":

@@ -1,31 +1,34 @@
 """Measures what picks are worth by an encoder's static vectors, its 8-bit weights, and itself; see README.md.
 
-For each, kernel ridge is tuned and trained on embeddings alone, as the commands do it, converted, and picks for
-questions that it was not trained on: in 5 folds, and for records that were held out.
+For each, kernel ridge is trained on embeddings alone by its default settings, as the commands do it, converted, and
+picks for questions that it was not trained on: in 5 folds, and for records that were held out.
 """
 
 import argparse
 import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
-from evidence import joined, part_of, picked, rounded
+from evidence import KEEPS, joined, part_of, rounded
 
+from modelpick.converter import convert
 from modelpick.converter.encoders.distil import Distillation
 from modelpick.converter.encoders.make import Quantisation, make_encoder
 from modelpick.converter.evaluation.evaluate import evaluate_policies
-from modelpick.converter.evaluation.policies import Policy
+from modelpick.converter.evaluation.policies import Policy, artifact_policies
 from modelpick.converter.files.rows import read_rows
-from modelpick.converter.formats.outcomes import Benchmark
+from modelpick.converter.formats.outcomes import Benchmark, Training
 from modelpick.converter.statistics.bootstrap import Estimate, estimate, mean_of, resampled, with_known
 from modelpick.converter.statistics.folds import splits
 from modelpick.converter.training.crossvalidation import best_single
 from modelpick.converter.training.encoding import encode
 from modelpick.converter.training.records import read_records
-from modelpick.converter.training.train import training_data
+from modelpick.converter.training.train import train, training_data
 from modelpick.runtime import DocumentError
 from modelpick.runtime.text import Encoder
 
@@ -119,6 +122,14 @@ def report(
     return {"queries": len(of_single), "single": rounded(estimated(of_single, group)), "encoders": found}
 
 
+def picked(name: str, training: Training, data: Benchmark) -> list[Policy]:
+    """Train on some questions, convert, and let the artifact pick for others: unasked, and at each of `KEEPS`."""
+    with tempfile.TemporaryDirectory() as folder:
+        artifact = Path(folder) / "selector.onnx"
+        convert(msgspec.json.encode(train(training, ALGORITHM)), artifact, samples=0)
+        return artifact_policies(artifact, data, label=name, keeps=KEEPS)
+
+
 def crossvalidated(benchmarks: Benchmarks) -> dict[str, list[Policy]]:
     """Pick for each fold by artifacts that were trained on the others."""
     policies = {}
@@ -126,8 +137,8 @@ def crossvalidated(benchmarks: Benchmarks) -> dict[str, list[Policy]]:
         training = training_data(benchmark, one_hot=False)
         parts: list[list[tuple[npt.NDArray[np.int64], Policy]]] = []
         for learned, left in splits(training.features, SEED):
-            found = picked(ALGORITHM, training.of(learned), part_of(benchmark, training, left))
-            parts.append([(left, policy._replace(label=f"{name} {policy.keep}")) for policy in found.policies])
+            found = picked(name, training.of(learned), part_of(benchmark, training, left))
+            parts.append([(left, policy) for policy in found])
         policies[name] = [joined(of_point, len(training.features)) for of_point in zip(*parts, strict=True)]
     return policies
 
@@ -135,10 +146,7 @@ def crossvalidated(benchmarks: Benchmarks) -> dict[str, list[Policy]]:
 def held_out(benchmarks: Benchmarks, data: Benchmarks) -> dict[str, list[Policy]]:
     """Train on all records, and pick for others."""
     return {
-        name: [
-            policy._replace(label=f"{name} {policy.keep}")
-            for policy in picked(ALGORITHM, training_data(benchmark, one_hot=False), data[name]).policies
-        ]
+        name: picked(name, training_data(benchmark, one_hot=False), data[name])
         for name, benchmark in benchmarks.items()
     }
 

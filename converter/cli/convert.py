@@ -1,23 +1,18 @@
-"""Commands that make, check and take apart artifacts: convert, verify, restore, inspect."""
+"""Commands that make and check artifacts: convert, verify."""
 
-import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_type_hints
+from typing import Annotated, NamedTuple, get_type_hints
 
 import typer
 from rich.table import Table
 
 from modelpick.runtime import ModelpickError, Selector
-from modelpick.runtime.artifact.encoder import is_encoder, read_encoder
-from modelpick.runtime.artifact.seal import read_sealed
 
 from ..algorithms import SEMANTICS
 from ..algorithms.row import Semantics
-from ..artifact.restore import restore as restore_file
-from ..artifact.restore import to_json
 from ..conversion import convert as convert_file
 from ..files.io import STDIN, check_distinct
 from ..files.queries import ask, read_queries
@@ -26,9 +21,9 @@ from ..load import is_other_json
 from ..verification.compare import verify as verify_artifact
 from ..verification.probes import SAMPLES
 from ..verification.report import Report, VerificationError, write_reports
-from .console import emit, fail, note, progress, show
-from .names import STDOUT, Output, files_in, to_fill, to_read, to_write
-from .options import Artifact, AsJson, ReportFile, expanded
+from .console import fail, note, progress, show
+from .names import Output, files_in, to_fill, to_read, to_write
+from .options import Artifact, ReportFile, expanded
 
 Samples = Annotated[int, typer.Option(min=1, help="Queries to make from the model.")]
 JUnitFile = Annotated[
@@ -205,40 +200,3 @@ def verify(
         f"{found.seconds:.2f}",
     )
     show(table)
-
-
-def restore(
-    artifact: Artifact,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="JSON file; standard output if absent, or -.", parser=to_write(".json", stdout=True)
-        ),
-    ] = None,
-) -> None:
-    """Return the JSON model that an artifact was converted from."""
-    if output is None or str(output) == STDOUT:
-        emit(to_json(artifact))
-    else:
-        check_distinct(output, [artifact])
-        restore_file(artifact, output)
-
-
-def inspect(artifact: Artifact, as_json: AsJson = False) -> None:
-    """Show what an artifact holds, or an encoder."""
-    entries = dict(sorted(_entries(artifact).items()))
-    if as_json:
-        emit(json.dumps(entries, ensure_ascii=False))
-        return
-    table = Table("entry", "value", title=str(artifact))
-    for key, value in entries.items():
-        table.add_row(key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-    show(table)
-
-
-def _entries(artifact: Path) -> Mapping[str, Any]:
-    name, data = read_sealed(artifact)
-    if is_encoder(name, data):
-        return read_encoder(name, data)[0].raw
-    with Selector.load(artifact) as selector:
-        return selector.metadata.raw

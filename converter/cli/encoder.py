@@ -1,4 +1,4 @@
-"""The commands of encoders: encoder, compare-encoders."""
+"""The encoder command."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,20 +8,16 @@ import typer
 from rich.table import Table
 
 from modelpick.runtime import ModelpickError
-from modelpick.runtime.text import Encoder
 
-from ..encoders.compare import KEPT, Candidate, EncoderWorth
-from ..encoders.compare import compare_encoders as compare
 from ..encoders.distil import COMPONENTS, Distillation
-from ..encoders.make import Pooling, Quantisation, make_encoder
+from ..encoders.make import Pooling, Quantisation, make_encoder, measure_loss
 from ..encoders.verify import EncoderError, EncoderReport
 from ..files.io import check_distinct, write_atomically
-from ..statistics.bootstrap import percent, signed, written
 from ..training.records import read_records
 from .console import emit, progress, show
 from .names import to_read, to_write
-from .options import AsJson, Data, ReportFile, Seed
-from .records import load_records
+from .options import ReportFile
+from .worth import worth_table
 
 ZIPF = "zipf"
 
@@ -70,10 +66,12 @@ def encoder(
     """
     if not distill and (weights != ZIPF or components != COMPONENTS):
         raise ModelpickError("expected --distill with --components and --weights")
+    if data is not None and not distill and quantise is None:
+        raise ModelpickError("expected --distill or --quantise with --data, on which their loss is measured")
     for written_to in filter(None, (output, report)):
         check_distinct(written_to, [*folder.rglob("*"), *filter(None, (data,))])
     counted = None if weights == ZIPF else tuple(read_records(Path(weights)).queries)
-    questions = () if data is None else read_records(data).queries
+    records = None if data is None else read_records(data)
     try:
         with progress("Distilling", "tokens") as done:
             found = make_encoder(
@@ -85,57 +83,25 @@ def encoder(
                 pooling=pooling,
                 distil=Distillation(components, counted) if distill else None,
                 done=done,
-                questions=questions,
             )
     except EncoderError as error:
         _publish(error.report, report)
         raise
+    if records is not None:
+        with progress("Judging", "embeddings") as done:
+            found.loss = measure_loss(folder, output, records, max_tokens=max_tokens, pooling=pooling, done=done)
     _publish(found, report)
     size = output.stat().st_size / 1e6
     emit(
         f"{output}: {found.family}, {found.weights}, {size:,.2f} MB, {found.embedding_dim} columns, pooling "
-        f"{found.pooling}, {_limit(found.longest)}, digest {found.digest[:12]}"
+        f"{found.pooling}, {_limit(found.longest)}, digest {found.digest[:12]}, made in {found.seconds:.1f} s"
     )
-    if found.loss is not None:
-        emit(
-            f"similarities of {found.loss.texts:,} questions correlate by {found.loss.similarity:.3f} with those by "
-            "the whole encoder: `modelpick compare-encoders` says what picks are worth"
-        )
-
-
-def compare_encoders(
-    encoders: Annotated[list[Path], typer.Argument(help="Files written by `modelpick encoder`.", parser=to_read)],
-    data: Data,
-    seed: Seed = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Compare encoders by what picks are worth by their embeddings, and by their speed, and recommend one.
-
-    Kernel ridge is cross-validated on each encoder's embeddings of the same records. The fastest encoder whose picks
-    are not surely worse than the best encoder's is recommended.
-    """
-    candidates = []
-    for file in encoders:
-        loaded = Encoder.load(file)
-        records = load_records(data, encoder=loaded)
-        candidates.append(Candidate(str(file), loaded, records, file.stat().st_size / 1e6))
-    with progress("Comparing encoders", "trials") as done:
-        found = compare(candidates, seed, done)
-    if as_json:
-        emit(msgspec.json.encode(found).decode())
+    loss = found.loss
+    if loss is None:
         return
-    kept = [f"saved at {share:g}" for share in KEPT]
-    table = Table("encoder", "quality", "over the best single model", "over the best encoder", *kept, "ms", "MB")
-    for one in found:
-        table.add_row(*_cells(one), style="bold" if one.is_recommended else None)
-    show(table)
-    best = next(one for one in found if one.is_recommended)
-    emit(f"{best.file}: the fastest whose picks are not surely worse than those by the best encoder")
-
-
-def _cells(one: EncoderWorth) -> list[str]:
-    numbers = [written(one.quality, ".4f"), signed(one.over_single), signed(one.over_best)]
-    return [one.file, *numbers, *map(percent, one.saved.values()), f"{one.milliseconds:.2f}", f"{one.megabytes:,.1f}"]
+    emit(f"similarities of {loss.texts:,} questions correlate by {loss.similarity:.3f} with those by the whole encoder")
+    if loss.worth:
+        show(worth_table(loss.worth))
 
 
 def _limit(longest: int | None) -> str:

@@ -6,16 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
-from modelpick.runtime.search.distances import directions
 from modelpick.runtime.text import Encoder
 
 from ..algorithms.row import AnyRow
-from ..formats.outcomes import Benchmark, Settings
-from ..statistics.bootstrap import FEWEST, Estimate, estimate, estimated_mean, resampled, share, with_known
-from ..training.crossvalidation import Sweep, best_single, judged, outcomes_of, swept, weighted
+from ..formats.outcomes import Benchmark, Settings, Training
+from ..statistics.bootstrap import Estimate, estimate, estimated_mean, resampled, share, with_known
+from ..training.crossvalidation import Judged, Sweep, best_single, judged, outcomes_of, swept, weighted
 from ..training.train import trainer, training_data
+from .verify import EncoderWorth
 
 ALGORITHM = "kernel_ridge"
 KEPT = (1.0, 0.95)
@@ -36,32 +35,12 @@ class Candidate(NamedTuple):
     megabytes: float
 
 
-class EncoderWorth(Struct):
-    """The worth of picks by an encoder's embeddings, in cross-validation, and the time of an embedding."""
-
-    file: str
-    digest: str
-    quality: Estimate
-    """Mean quality of the picks."""
-    over_single: Estimate
-    """Mean quality minus the best single model's."""
-    over_best: Estimate
-    """Mean quality minus that of the best encoder."""
-    saved: dict[str, Estimate]
-    """Share of its quality to keep -> share of the best single model's cost that the cheapest such point saves."""
-    milliseconds: float
-    """Median time to embed a prompt."""
-    megabytes: float
-    is_recommended: bool = False
-    """Whether it is the fastest encoder that is not surely worse than the best; of equally fast ones, the better."""
-
-
 def compare_encoders(
     candidates: Sequence[Candidate], seed: int = 0, done: Done = lambda done, total: None
 ) -> list[EncoderWorth]:
     """Compare encoders on the same records: kernel ridge on embeddings alone, by 5-fold cross-validation.
 
-    All intervals are paired: they use the same samples of queries.
+    All intervals are paired: they use the same samples of queries. Of a log, its estimates by the first encoder count.
 
     Parameters
     ----------
@@ -76,12 +55,10 @@ def compare_encoders(
         When there are fewer than two queries.
     """
     row = trainer(ALGORITHM)
-    sweeps = [
-        _swept(candidate.benchmark, row, seed, number, len(candidates), done)
-        for number, candidate in enumerate(candidates)
-    ]
-    benchmark = candidates[0].benchmark
-    single = best_single(benchmark.quality)
+    trainings = [training_data(one.benchmark, Settings(seed=seed), one_hot=False) for one in candidates]
+    by = judged(trainings[0])
+    sweeps = [_swept(training, by, row, number, len(trainings), done) for number, training in enumerate(trainings)]
+    benchmark, single = by.benchmark, best_single(by.singles.quality)
     qualities = [outcomes_of(sweep.picks[:1], benchmark.quality)[0] for sweep in sweeps]
     best = int(np.argmax([np.nanmean(quality) for quality in qualities]))
     others = {"over single": benchmark.quality[:, single], "over best": qualities[best]}
@@ -110,28 +87,12 @@ def compare_encoders(
     return found
 
 
-def similarity(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:
-    """Return the correlation between the cosines of all pairs of texts by two embeddings, (n, e); NaN for one pair."""
-    pairs = np.triu_indices(len(one), 1)
-    if len(pairs[0]) < FEWEST:
-        return float("nan")
-    correlations: Vector = np.corrcoef([_cosines(embeddings)[pairs] for embeddings in (one, other)])
-    return float(correlations[0, 1])
-
-
-def _cosines(embeddings: npt.NDArray[np.float32]) -> Vector:
-    unit = directions(embeddings.astype(np.float64))
-    cosines: Vector = unit @ unit.T
-    return cosines
-
-
-def _swept(benchmark: Benchmark, row: AnyRow, seed: int, number: int, total: int, done: Done) -> Sweep:
-    training = training_data(benchmark, Settings(seed=seed), one_hot=False)
+def _swept(training: Training, by: Judged, row: AnyRow, number: int, total: int, done: Done) -> Sweep:
     (sweep,) = swept(
         training,
         row,
         [training.settings],
-        weighted(training, judged(training)),
+        weighted(training, by),
         lambda trials, of: done(number * of + trials, total * of),
     )
     return sweep

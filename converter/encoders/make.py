@@ -5,12 +5,13 @@ import hashlib
 import json
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from onnx import ModelProto, helper
 
 from modelpick.runtime import ArtifactError, DocumentError
@@ -20,18 +21,21 @@ from modelpick.runtime.session import CPU
 from modelpick.runtime.text import Encoder
 
 from ..files.io import write_atomically
+from ..formats.outcomes import Benchmark
+from ..statistics.bootstrap import WANTED
+from ..training.encoding import STEP
 from . import static, transformer
-from .compare import similarity
 from .distil import Distillation, distilled
 from .folder import INT8, QUANTISED, Source, Usage, tokenizer_of
 from .pooling import POOLINGS
 from .quantise import weights_type
-from .verify import EncoderError, EncoderReport, Loss, compare
+from .verify import EncoderError, EncoderReport, Loss, compare, similarity
 
 # A protocol buffer is smaller than 2 GiB, of which the tokenizer and the graph itself take a part.
 MOST_BYTES = 2**31 - 2**26
 # Most questions whose similarities are correlated.
 MOST_JUDGED = 1_000
+Done = Callable[[int, int], None]
 _TOOLS = ("modelpick", "onnx", "onnxruntime", "tokenizers")
 # The readers of folders; the first one that recognises a folder reads it.
 FAMILIES: Mapping[str, Callable[[Path, str | None], Source | None]] = {
@@ -53,8 +57,7 @@ def make_encoder(
     name: str | None = None,
     pooling: Pooling | None = None,
     distil: Distillation | None = None,
-    done: Callable[[int, int], None] = lambda done, total: None,
-    questions: Sequence[str] = (),
+    done: Done = lambda done, total: None,
 ) -> EncoderReport:
     """Convert an encoder's folder to one verified file, which is written atomically.
 
@@ -77,8 +80,6 @@ def make_encoder(
         Make static vectors from a transformer, see `modelpick.converter.encoders.distil`.
     done
         Called in distilling with the number of embedded tokens and of all tokens.
-    questions
-        Texts on whose first `MOST_JUDGED` the loss of distilling or quantising is measured.
 
     Raises
     ------
@@ -93,18 +94,65 @@ def make_encoder(
     source, name = _read(folder, max_tokens, pooling), name or folder.resolve().name
     if distil is not None and EncoderEntry.STATIC in source.entries:
         raise DocumentError(f"{folder}: expected a transformer to distil, got static vectors")
-    whole = None
-    if distil is not None or (questions and quantise is not None):
+    if distil is not None:
         whole = Encoder.load(_made(folder, source, name, None, str(target))[1])
-    if distil is not None and whole is not None:
         source = distilled(source, whole, distil, done)
     report, data = _made(folder, source, name, quantise, str(target))
-    if questions and whole is not None:
-        embeddings = (one.embed(questions[:MOST_JUDGED]) for one in (whole, Encoder.load(data)))
-        report.loss = Loss(len(questions), similarity(*embeddings))
     report.seconds = time.perf_counter() - start
     write_atomically(Path(target), data)
     return report
+
+
+def measure_loss(
+    folder: str | Path,
+    made: str | Path,
+    records: Benchmark,
+    *,
+    max_tokens: int | None = None,
+    pooling: Pooling | None = None,
+    done: Done = lambda done, total: None,
+) -> Loss:
+    """Measure what distilling or quantising lost: similarities, and picks.
+
+    Parameters
+    ----------
+    folder, max_tokens, pooling
+        See `make_encoder`.
+    made
+        The file that was made of the folder.
+    records
+        Records: similarities of their first `MOST_JUDGED` questions are compared, and the worth of picks by either
+        encoder.
+    done
+        Called with the number of embedded questions and of all questions, by both encoders.
+
+    Raises
+    ------
+    DocumentError, ArtifactError, ModelpickError
+        When the folder, or the file, is refused.
+    """
+    folder, made = Path(folder), Path(made)
+    files = {str(folder): _made(folder, _read(folder, max_tokens, pooling), folder.name, None, str(made))[1]}
+    files[str(made)] = made.read_bytes()
+    queries, encoders = records.queries, [Encoder.load(data) for data in files.values()]
+    embeddings = [np.empty((len(queries), encoder.embedding_dim), np.float32) for encoder in encoders]
+    for number, (encoder, matrix) in enumerate(zip(encoders, embeddings, strict=True)):
+        for first in range(0, len(queries), STEP):
+            matrix[first : first + STEP] = encoder.embed(queries[first : first + STEP])
+            done(number * len(queries) + min(first + STEP, len(queries)), len(encoders) * len(queries))
+    worth = []
+    if len(records.model_names) > 1 and len(queries) >= WANTED:
+        from .compare import Candidate, compare_encoders  # scikit-learn takes a second to import
+
+        parts = zip(files.items(), encoders, embeddings, strict=True)
+        worth = compare_encoders(
+            [
+                Candidate(file, one, records._replace(embeddings=matrix.astype(np.float64)), len(data) / 1e6)
+                for (file, data), one, matrix in parts
+            ]
+        )
+    judged = [matrix[:MOST_JUDGED] for matrix in embeddings]
+    return Loss(len(judged[0]), similarity(*judged), worth)
 
 
 def _made(

@@ -9,14 +9,17 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from modelpick.runtime.search.distances import directions
 from modelpick.runtime.text import Encoder
 
+from ..statistics.bootstrap import FEWEST, Estimate
 from ..verification.report import DisagreementError
 from .folder import Reference, Source, tokenizer_of
 
 # The largest difference, relative to a vector's length, that float32 sums in another order may cause. 8-bit weights
 # lose more.
 TOLERANCE = 1e-5
+Vector = npt.NDArray[np.float64]
 # Number of words of the longest probe where the longest input is unlimited.
 _MANY = 1_000
 
@@ -32,12 +35,36 @@ class Probe(Struct):
     """Lowest cosine between the two vectors; 1 where both are zero."""
 
 
+class EncoderWorth(Struct):
+    """The worth of picks by an encoder's embeddings, in cross-validation, and the time of an embedding."""
+
+    file: str
+    digest: str
+    quality: Estimate
+    """Mean quality of the picks."""
+    over_single: Estimate
+    """Mean quality minus the best single model's."""
+    over_best: Estimate
+    """Mean quality minus that of the best encoder."""
+    saved: dict[str, Estimate]
+    """Share of its quality to keep -> share of the best single model's cost that the cheapest such point saves."""
+    milliseconds: float
+    """Median time to embed a prompt."""
+    megabytes: float
+    is_recommended: bool = False
+    """Whether it is the fastest encoder that is not surely worse than the best; of equally fast ones, the better."""
+
+
 class Loss(Struct):
-    """The loss of an encoder compared with the encoder that it was made from, on given texts."""
+    """The loss of an encoder compared with the encoder that it was made from, on the questions of records."""
 
     texts: int
+    """Number of questions whose similarities were compared."""
     similarity: float
-    """Correlation between the cosines of all pairs of the texts by the two encoders."""
+    """Correlation between the cosines of all pairs of these questions by the two encoders."""
+    worth: list[EncoderWorth]
+    """What picks by either encoder are worth, the encoder that it was made from first; empty where the records are too
+    few to cross-validate, or of one model."""
 
 
 class EncoderReport(Struct):
@@ -152,3 +179,18 @@ def _cosine(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> float:
     one, other = one.astype(np.float64), other.astype(np.float64)
     norms = float(np.linalg.norm(one) * np.linalg.norm(other))
     return float(one @ other) / norms if norms else float(np.array_equal(one, other))
+
+
+def similarity(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:
+    """Return the correlation between the cosines of all pairs of texts by two embeddings, (n, e); NaN for one pair."""
+    pairs = np.triu_indices(len(one), 1)
+    if len(pairs[0]) < FEWEST:
+        return float("nan")
+    correlations: Vector = np.corrcoef([_cosines(embeddings)[pairs] for embeddings in (one, other)])
+    return float(correlations[0, 1])
+
+
+def _cosines(embeddings: npt.NDArray[np.float32]) -> Vector:
+    unit = directions(embeddings.astype(np.float64))
+    cosines: Vector = unit @ unit.T
+    return cosines

@@ -16,7 +16,7 @@ from ..formats.outcomes import Benchmark, Matrix
 from .embeddings import ARRAYS, embedding_key, read_embeddings
 
 # Texts that are embedded between two reports of progress.
-STEP = 256
+STEP = 1_024
 DIGITS = 12
 
 

@@ -8,11 +8,10 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from modelpick.converter.encoders import distil
-from modelpick.converter.encoders.compare import similarity
 from modelpick.converter.encoders.distil import Distillation
 from modelpick.converter.encoders.folder import Usage
 from modelpick.converter.encoders.make import make_encoder
-from modelpick.converter.encoders.verify import TOLERANCE
+from modelpick.converter.encoders.verify import TOLERANCE, similarity
 from modelpick.runtime import DocumentError
 from modelpick.runtime.artifact.tokenizer import check_tokenizer
 from modelpick.runtime.session import CPU
@@ -150,8 +149,20 @@ def test_the_command_distils_and_says_what_is_lost(modelpick, tiny, tmp_path):
     assert f"correlate by {report['loss']['similarity']:.3f}" in out
     code, _, err = modelpick("encoder", tiny, "-o", "e.onnx", "--components", 3)
     assert (code, err) == (2, "error: expected --distill with --components and --weights\n")
+    code, _, err = modelpick("encoder", tiny, "-o", "e.onnx", "--data", "r.jsonl")
+    assert (code, err[:60]) == (2, "error: expected --distill or --quantise with --data, on whic")
     code, _, err = modelpick("encoder", tiny, "-o", "r.jsonl", "--distill", "--data", "r.jsonl")
     assert code == 2
+
+
+def test_the_command_says_what_picks_are_worth_by_what_it_made(modelpick, tmp_path):
+    (tmp_path / "r.jsonl").write_bytes(DATA.read_bytes())
+    command = ("encoder", SMALL, "-o", "e.onnx", "--quantise", "int8", "--data", "r.jsonl")
+    code, out, err = modelpick(*command, "--report", "report.json")
+    assert (code, err) == (0, "")
+    loss = json.loads((tmp_path / "report.json").read_text())["loss"]
+    assert [one["file"] for one in loss["worth"]] == [str(SMALL), "e.onnx"]
+    assert all(f"{one['quality']['value']:.4f}" in out for one in loss["worth"])
 
 
 def test_the_command_compares(modelpick, tmp_path):
