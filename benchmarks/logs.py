@@ -6,9 +6,6 @@ policies. From each log the selector's gain and savings are estimated, and compa
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +22,6 @@ from modelpick.converter.formats.outcomes import Benchmark, Matrix
 from modelpick.converter.statistics.bootstrap import Estimate
 
 Results = dict[str, Any]
-ROOT = Path(__file__).parents[1]
 # Questions whose answers become logs; the selector is trained on the others.
 HELD_OUT, SPLIT = 2_489, 0
 SEEDS = 20
@@ -33,26 +29,6 @@ KEEP = 0.95
 # Probability with which logs of one pick a question hold another model's answer.
 EXPLORED = 0.3
 JUDGED = ("gain", "saved")
-# Evaluations of complete records in turns with those of another commit, of which the fastest counts.
-TURNS = 5
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-# What a process of either commit runs: an evaluation of complete records, its numbers and its seconds.
-COMPLETE = """
-import json, sys, time
-from modelpick.converter.evaluation.evaluate import evaluate_policies, to_fields
-from modelpick.converter.evaluation.policies import artifact_policies
-from modelpick.converter.training.records import read_records
-artifact, data, embeddings = sys.argv[1:]
-records = read_records(data, embeddings=embeddings)
-policies = artifact_policies(artifact, records, label="selector", keeps=[1.0, 0.95])
-start = time.perf_counter()
-found = evaluate_policies(policies, records)
-seconds = time.perf_counter() - start
-print(json.dumps({"seconds": seconds, "results": [
-    {name: [one.estimate(name).value, one.estimate(name).low, one.estimate(name).high]
-     for name in ("quality", "cost", "seconds", "success", "regret", "gain", "kept", "saved", "gap_closed", "over_mix")}
-    for one in found.results]}))
-"""
 
 
 def logs_of(records: Benchmark, best: str) -> dict[str, Matrix]:
@@ -135,8 +111,8 @@ def by_log(artifact: Path, records: Benchmark, truth: Results, best: str, seeds:
         yield name, {"summary": found, "runs": runs}
 
 
-def measure(folder: Path, seeds: int, other: str | None) -> Results:
-    """Train, draw logs, evaluate; ``other`` is a commit whose evaluation of complete records is compared."""
+def measure(folder: Path, seeds: int) -> Results:
+    """Train, draw logs, evaluate."""
     data, embeddings = folder / "llmrouter_train3000.jsonl.gz", folder / "embeddings.npz"
     records = read_records(data, embeddings=embeddings)
     order = np.random.default_rng(SPLIT).permutation(len(records.queries))
@@ -147,39 +123,12 @@ def measure(folder: Path, seeds: int, other: str | None) -> Results:
         complete = evaluate([artifact], held_out, keeps=[KEEP])
         truth, best = told(complete), complete.evaluation.baseline
         print(f"truth: {truth}", flush=True)
-        of_logs = dict(by_log(artifact, held_out, truth, best, seeds))
-        found = {
+        return {
             "questions": {"learned": len(learned.queries), "held_out": len(held_out.queries)},
             "best_single_model": best,
             "truth": truth,
-            "logs": of_logs,
+            "logs": dict(by_log(artifact, held_out, truth, best, seeds)),
         }
-        if other is not None:
-            found["complete"] = compared(other, artifact, data, embeddings, Path(temporary))
-            print(found["complete"])
-        return found
-
-
-def compared(commit: str, artifact: Path, data: Path, embeddings: Path, temporary: Path) -> Results:
-    """Evaluate complete records by this checkout and by a commit, in turns: the ratio of seconds, and equal numbers."""
-    old = temporary / "old" / "modelpick"
-    old.mkdir(parents=True)
-    archive = subprocess.run(["git", "archive", commit], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
-    subprocess.run(["tar", "-x", "-C", old], input=archive, check=True)
-    sides: dict[str, dict[str, str]] = {"this": {}, "other": {"PYTHONPATH": str(old.parent)}}
-    seconds: dict[str, list[float]] = {side: [] for side in sides}
-    numbers: Results = {}
-    for _ in range(TURNS):
-        for side, variables in sides.items():
-            command = [sys.executable, "-c", COMPLETE, *map(str, (artifact, data, embeddings))]
-            environment = os.environ | ONE_THREAD | variables
-            done = subprocess.run(command, env=environment, cwd=temporary, stdout=subprocess.PIPE, check=True)
-            run = json.loads(done.stdout)
-            seconds[side].append(run["seconds"])
-            numbers[side] = run["results"]
-    least = {side: round(min(of), 3) for side, of in seconds.items()}
-    same = json.dumps(numbers["this"]) == json.dumps(numbers["other"])
-    return {"commit": commit, "seconds": least, "ratio": round(least["this"] / least["other"], 2), "same_numbers": same}
 
 
 def main() -> None:
@@ -187,14 +136,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder of the records with costs, and of their embeddings")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="logs of each kind")
-    parser.add_argument("--beside", metavar="COMMIT", help="compare evaluations of complete records by this commit too")
     parser.add_argument("--output", type=Path, help="folder for logs.json")
     arguments = parser.parse_args()
     if not arguments.data.exists():
         print(f"nothing is measured: there is no {arguments.data}")
         return
     start = time.perf_counter()
-    results = measure(arguments.data.resolve(), arguments.seeds, arguments.beside)
+    results = measure(arguments.data.resolve(), arguments.seeds)
     print(f"{time.perf_counter() - start:.0f} seconds")
     if arguments.output is not None:
         arguments.output.mkdir(parents=True, exist_ok=True)
