@@ -15,9 +15,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from modelpick.converter import convert, evaluate, read_records, train, training_data
-from modelpick.converter.evaluation.judge import Judgement
+from modelpick.converter import convert, read_records, train, training_data
+from modelpick.converter.evaluation.evaluate import Evaluation, evaluate_policies
+from modelpick.converter.evaluation.policies import Policy, artifact_policies
 from modelpick.converter.evaluation.simulation import HARD, UNIFORM, chances_of, simulated
+from modelpick.converter.evaluation.verdict import verdicts
 from modelpick.converter.formats.outcomes import Benchmark, Matrix
 from modelpick.converter.statistics.bootstrap import Estimate
 
@@ -40,7 +42,7 @@ def logs_of(records: Benchmark, best: str) -> dict[str, Matrix]:
     }
 
 
-def told(found: Judgement) -> Results:
+def told(found: Evaluation) -> Results:
     """Return what an evaluation says of the selector, unasked and at `KEEP`."""
     policies = {
         one.name: {kind: estimated(one.estimate(kind)) for kind in JUDGED}
@@ -49,11 +51,11 @@ def told(found: Judgement) -> Results:
             "largest_weight": one.largest_weight and round(one.largest_weight, 2),
             "verdict": verdict.text,
         }
-        for one, verdict in zip(found.evaluation.of("artifact"), found.verdicts, strict=True)
+        for one, verdict in zip(found.of("artifact"), verdicts(found), strict=True)
     }
-    (single,) = (one for one in found.evaluation.of("single") if one.name == found.evaluation.baseline)
+    (single,) = (one for one in found.of("single") if one.name == found.baseline)
     return {
-        "estimator": found.evaluation.estimator,
+        "estimator": found.estimator,
         "best_single": estimated(single.quality),
         "policies": policies,
     }
@@ -64,22 +66,23 @@ def estimated(found: Estimate) -> list[float]:
     return [round(value, 6) for value in (found.value, found.low, found.high)]
 
 
-def plain(log: Benchmark, found: Judgement) -> dict[str, float]:
+def plain(log: Benchmark, picks: Matrix, single: str) -> dict[str, float]:
     """Return plain means of a log's answers: of the best single model, and by how much the selector's exceed them."""
-    best = log.quality[:, log.model_names.index(found.evaluation.baseline)]
-    picked = log.quality[found.policies[0].chances > 0]
+    best, picked = log.quality[:, log.model_names.index(single)], log.quality[picks > 0]
     return {
         "best_single": round(float(np.nanmean(best)), 6),
         "gain": round(float(np.nanmean(picked) - np.nanmean(best)), 6),
     }
 
 
-def drawn(artifact: Path, records: Benchmark, chances: Matrix, seed: int, *, with_propensities: bool) -> Results:
-    """Draw a log, and evaluate the selector on it."""
+def drawn(
+    policies: list[Policy], records: Benchmark, chances: Matrix, seed: int, *, with_propensities: bool
+) -> Results:
+    """Draw a log, and evaluate the selector's picks on it."""
     log = simulated(records, chances, seed)
     log = log if with_propensities else log._replace(propensities=None)
-    found = evaluate([artifact], log, keeps=[KEEP], seed=seed)
-    return told(found) | {"plain": plain(log, found)}
+    found = evaluate_policies(policies, log, seed=seed)
+    return told(found) | {"plain": plain(log, policies[0].chances, found.baseline)}
 
 
 def summary(runs: list[Results], truth: Results) -> Results:
@@ -97,7 +100,9 @@ def summary(runs: list[Results], truth: Results) -> Results:
     return found
 
 
-def by_log(artifact: Path, records: Benchmark, truth: Results, best: str, seeds: int) -> Iterator[tuple[str, Results]]:
+def by_log(
+    policies: list[Policy], records: Benchmark, truth: Results, best: str, seeds: int
+) -> Iterator[tuple[str, Results]]:
     """Yield what is said from each kind of log; from the last also without propensities."""
     chances = logs_of(records, best)
     confounded = list(chances)[-1]
@@ -105,7 +110,7 @@ def by_log(artifact: Path, records: Benchmark, truth: Results, best: str, seeds:
         *((name, policy, True) for name, policy in chances.items()),
         (f"{confounded}, without propensities", chances[confounded], False),
     ):
-        runs = [drawn(artifact, records, policy, seed, with_propensities=given) for seed in range(seeds)]
+        runs = [drawn(policies, records, policy, seed, with_propensities=given) for seed in range(seeds)]
         found = summary(runs, truth)
         print(f"{name}: {found}; {runs[0]}", flush=True)
         yield name, {"summary": found, "runs": runs}
@@ -120,14 +125,15 @@ def measure(folder: Path, seeds: int) -> Results:
     with TemporaryDirectory() as temporary:
         artifact = Path(temporary) / "selector.onnx"
         convert(msgspec.json.encode(train(training_data(learned), "kernel_ridge")), artifact)
-        complete = evaluate([artifact], held_out, keeps=[KEEP])
-        truth, best = told(complete), complete.evaluation.baseline
+        policies = artifact_policies(artifact, held_out, label="selector", keeps=[KEEP])
+        complete = evaluate_policies(policies, held_out)
+        truth, best = told(complete), complete.baseline
         print(f"truth: {truth}", flush=True)
         return {
             "questions": {"learned": len(learned.queries), "held_out": len(held_out.queries)},
             "best_single_model": best,
             "truth": truth,
-            "logs": dict(by_log(artifact, held_out, truth, best, seeds)),
+            "logs": dict(by_log(policies, held_out, truth, best, seeds)),
         }
 
 

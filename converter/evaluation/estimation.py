@@ -9,7 +9,7 @@ from ..statistics.estimation import (
     doubly_robust,
     effective_sample,
     estimated,
-    lacking_answers,
+    lacking,
 )
 
 __all__ = (
@@ -21,5 +21,5 @@ __all__ = (
     "doubly_robust",
     "effective_sample",
     "estimated",
-    "lacking_answers",
+    "lacking",
 )

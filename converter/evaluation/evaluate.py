@@ -9,6 +9,7 @@ from itertools import chain, combinations
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from msgspec import Struct
 from msgspec.structs import asdict
 
@@ -17,7 +18,7 @@ from modelpick.runtime.decision.outcomes import OUTCOMES, PRICES, SECONDS
 
 from ..formats.outcomes import Benchmark, Matrix
 from ..statistics.bootstrap import WANTED, Estimate, Sums, Vector, estimate, ratio, resampled, share
-from ..statistics.estimation import carried, effective_sample, estimated, lacking_answers
+from ..statistics.estimation import Estimation, carried, effective_sample, estimated, lacking
 from ..statistics.frontier import Frontier, frontiers_of, heights, static_mix
 from ..statistics.offers import Period, periods
 from .calibration import Calibration
@@ -26,6 +27,7 @@ from .policies import Policy, best_models, chosen, mixed, roles, single_models
 from .recovery import Recovery
 from .seen import Seen
 
+Mask = npt.NDArray[np.bool_]
 Kind = Literal["oracle", "artifact", "mix", "single", "random"]
 Source = Literal["training records", "artifacts", "hindsight"]
 ROLES_FROM: dict[Source, str] = {
@@ -226,7 +228,7 @@ def evaluate_policies(
         When no model of ``learned`` has records, or no utility is known.
     """
     names, (n, m) = benchmark.model_names, benchmark.quality.shape
-    n_answers, supported = int((~np.isnan(benchmark.quality)).sum()), benchmark
+    supported = benchmark
     estimation = estimated(benchmark, seed) if benchmark.is_log else None
     offers = [] if estimation is None else periods(benchmark)
     if estimation is not None:
@@ -254,7 +256,7 @@ def evaluate_policies(
     best = np.where(np.isfinite(best), best, 0.0)
     unasked = [policy for policy in policies if policy.keep is None]
     if estimation is not None:
-        unasked = [p for p in unasked if effective_sample(p.chances, estimation.weights)[0] >= WANTED]
+        unasked = [policy for policy in unasked if not lacking(estimation, policy.chances)]
     pairs = list(combinations(unasked, 2))
     tables = (_columns(policy.chances, scales, best) for _, policy in everything)
     differing = (difference_columns(first, second, benchmark.quality) for first, second in pairs)
@@ -264,10 +266,17 @@ def evaluate_policies(
     quality = np.column_stack([ratio(found["quality"], found["quality weight"]) for found in sums])
     price = np.column_stack([ratio(found[axis], found[f"{axis} weight"]) for found in sums])
     of_single = np.array([kind == "single" for kind, _ in everything])
-    weights = None if estimation is None else estimation.weights
-    samples = [(None, None) if weights is None else effective_sample(one.chances, weights) for _, one in everything]
-    lacking = ["" if found is None else lacking_answers(found, n_answers) for found, _ in samples]
-    without = np.array([bool(reason) for reason in lacking])
+    samples: list[tuple[float | None, float | None]] = [(None, None)] * len(everything)
+    reasons = [""] * len(everything)
+    if estimation is not None:
+        samples = [effective_sample(policy.chances, estimation.weights) for _, policy in everything]
+        reasons = [lacking(estimation, policy.chances) for _, policy in everything]
+    of_base = next(
+        reason
+        for (kind, policy), reason in zip(everything, reasons, strict=True)
+        if kind == "single" and policy.label == names[base]
+    )
+    without = np.array([bool(reason) for reason in reasons])
     quality[:, without], price[:, without] = np.nan, np.nan
     over = quality - heights(price[:, of_single], quality[:, of_single], price)
     categories = np.array(benchmark.categories)
@@ -281,17 +290,13 @@ def evaluate_policies(
             effective_sample=samples[place][0],
             largest_weight=samples[place][1],
             coverage=float(found["quality weight"][0] / n),
-            **_estimates(found, axis, names[base], estimation is not None, lacking[place]),
+            **_estimates(found, axis, names[base], estimation is not None, reasons[place], of_base),
             over_mix=estimate(
-                over[:, place], found.counts["quality weight"], lacking[place] or UNKNOWN_PICKS.format(axis)
+                over[:, place], found.counts["quality weight"], reasons[place] or UNKNOWN_PICKS.format(axis)
             ),
             selections=dict(zip(names, policy.chances.mean(axis=0).tolist(), strict=True)),
             categories={
-                name: _slice(
-                    policy.chances[categories == name],
-                    benchmark.quality[categories == name],
-                    None if weights is None else weights[categories == name],
-                )
+                name: _slice(policy.chances, benchmark.quality, categories == name, estimation)
                 for name in sorted(set(benchmark.categories))
             },
         )
@@ -370,8 +375,11 @@ def _columns(chances: Matrix, scales: Mapping[str, _Scale], best: Vector) -> dic
     return table
 
 
-def _estimates(found: Sums, axis: str, baseline: str, of_log: bool, lacking: str) -> dict[str, Any]:
-    """Make the estimates of a policy from the sums of its `_columns`; an estimate without enough answers is unknown."""
+def _estimates(found: Sums, axis: str, baseline: str, of_log: bool, lacking: str, base_lacking: str) -> dict[str, Any]:
+    """Make the estimates of a policy from the sums of its `_columns`.
+
+    What a log lacks for its estimates, or for those of the best single model, is the reason why they are unknown.
+    """
     gained = found["utility paired"] - found["utility base"]
 
     def mean(kind: str, of: Vector) -> Estimate:
@@ -379,9 +387,11 @@ def _estimates(found: Sums, axis: str, baseline: str, of_log: bool, lacking: str
         return estimate(ratio(of, found[known]), found.counts[known], UNKNOWN_PICKS.format(kind))
 
     def compared(kind: str, samples: Vector, reason: str = "") -> Estimate:
+        if base_lacking:
+            return Estimate(np.nan, np.nan, np.nan, f"{baseline}: {base_lacking}")
         known, common = found.counts[f"{kind} weight"], found.counts[f"{kind} both"]
-        lacking = NO_COMMON.format(baseline) if known else UNKNOWN_PICKS.format(kind)
-        return estimate(samples, common, reason if common else lacking)
+        without = NO_COMMON.format(baseline) if known else UNKNOWN_PICKS.format(kind)
+        return estimate(samples, common, reason if common else without)
 
     prices = [kind.name for kind in PRICES]
     if lacking:
@@ -408,11 +418,11 @@ def _estimates(found: Sums, axis: str, baseline: str, of_log: bool, lacking: str
     }
 
 
-def _slice(chances: Matrix, quality: Matrix, weights: Matrix | None) -> Slice:
-    mean = _mean(chances, quality)
-    covered = ((chances > 0) & ~np.isnan(quality)).any(axis=1)
-    few = weights is not None and effective_sample(chances, weights)[0] < WANTED
-    return Slice(None if few or np.isnan(mean) else mean, int(covered.sum()))
+def _slice(chances: Matrix, quality: Matrix, queries: Mask, estimation: Estimation | None) -> Slice:
+    covered = ((chances[queries] > 0) & ~np.isnan(quality[queries])).any(axis=1)
+    mean = _mean(chances[queries], quality[queries])
+    unknown = np.isnan(mean) or (estimation is not None and lacking(estimation, chances, queries))
+    return Slice(None if unknown else mean, int(covered.sum()))
 
 
 def difference_columns(first: Policy, second: Policy, quality: Matrix) -> dict[str, Vector]:

@@ -17,7 +17,7 @@ from modelpick.runtime.decision.outcomes import COST, OUTCOMES, QUALITY
 
 from ..formats.outcomes import Benchmark, Matrix
 from ..statistics.bootstrap import Estimate, Vector, drawn, estimate, share
-from ..statistics.estimation import Estimation, effective_sample, estimated, lacking_answers
+from ..statistics.estimation import estimated, lacking
 from ..statistics.frontier import area
 from .policies import labels, loaded_for
 
@@ -126,9 +126,10 @@ def recover(
     quality, no_gap = benchmark.quality, NO_GAP.format(strong, weak)
     if benchmark.is_log:
         estimation = estimated(benchmark, seed)
-        lacking = _lacking(estimation, pair)
-        quality = np.zeros_like(quality) if lacking else estimation.benchmark.quality  # a gap of 0 has no shares
-        no_gap = lacking or no_gap
+        always = [np.tile(np.arange(quality.shape[1]) == model, (len(quality), 1)).astype(np.float64) for model in pair]
+        unknown = next(filter(None, (lacking(estimation, chances) for chances in always)), "")
+        quality = np.zeros_like(quality) if unknown else estimation.benchmark.quality  # a gap of 0 has no shares
+        no_gap = unknown or no_gap
     both = ~np.isnan(quality[:, pair]).any(axis=1)
     gap = quality[both, pair[1]] - quality[both, pair[0]]
     if not benchmark.is_log and not (gap.size and gap.mean() > 0):
@@ -157,13 +158,6 @@ def recover(
             )
         recoveries.append(recovery)
     return recoveries
-
-
-def _lacking(estimation: Estimation, pair: Sequence[int]) -> str:
-    """Return why a log does not tell the outcomes of both models; empty where it does."""
-    always = np.eye(estimation.weights.shape[1])
-    effective = min(effective_sample(always[[model]], estimation.weights)[0] for model in pair)
-    return lacking_answers(effective, int((estimation.weights > 0).sum()))
 
 
 class Calibrated(NamedTuple):

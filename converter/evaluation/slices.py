@@ -24,7 +24,7 @@ from ..statistics.bootstrap import (
     signed,
     with_known,
 )
-from ..statistics.estimation import Estimation, carried, effective_sample, estimated, lacking_answers
+from ..statistics.estimation import Estimation, carried, estimated, lacking
 from .evaluate import MEANS, known_roles
 from .policies import Policy, Request, labels, routed, single_models
 from .seen import unseen
@@ -145,10 +145,10 @@ def evaluate_slices(
 
     def achieved(name: str) -> list[Achieved]:
         mask = masks[name]
-        lacking = [_lacking(one, estimation, mask) for one in everything]
+        reasons = [_lacking(one, estimation, mask) for one in everything]
         return [
             Achieved(one.label, *(_estimate(of, f"{name} {kind}", reason) for kind in ("quality", GAIN)))
-            for one, of, reason in zip(everything, sums, lacking, strict=True)
+            for one, of, reason in zip(everything, sums, reasons, strict=True)
         ]
 
     return TimeSlices(
@@ -212,18 +212,15 @@ def _columns(achieved: Mapping[str, Vector], masks: Mapping[str, Mask]) -> dict[
 
 def _lacking(policy: Policy, estimation: Estimation | None, mask: Mask) -> str:
     """Return why a log does not tell what a policy achieves on the questions of a slice; empty where it does."""
-    if estimation is None:
-        return ""
-    weights = estimation.weights[mask]
-    return lacking_answers(effective_sample(policy.chances[mask], weights)[0], int((weights > 0).sum()))
+    return "" if estimation is None else lacking(estimation, policy.chances, mask)
 
 
-def _estimate(of: Sums, name: str, lacking: str) -> Estimate:
-    return Estimate(np.nan, np.nan, np.nan, lacking) if lacking else estimated_mean(of, name)
+def _estimate(of: Sums, name: str, reason: str) -> Estimate:
+    return Estimate(np.nan, np.nan, np.nan, reason) if reason else estimated_mean(of, name)
 
 
-def _change(policy: Policy, of: Sums, last: str, kind: str, lacking: str) -> Change:
+def _change(policy: Policy, of: Sums, last: str, kind: str, reason: str) -> Change:
     change = mean_of(of, f"{last} {kind}") - mean_of(of, f"{BEFORE} {kind}")
     questions = min(of.counts[f"{name} {kind} known"] for name in (last, BEFORE))
-    unknown = Estimate(np.nan, np.nan, np.nan, lacking)
-    return Change(policy.label, kind, unknown if lacking else estimate(change, questions))
+    unknown = Estimate(np.nan, np.nan, np.nan, reason)
+    return Change(policy.label, kind, unknown if reason else estimate(change, questions))

@@ -15,7 +15,7 @@ from ..evaluation.policies import Policy, chosen
 from ..files.queries import Query, ask
 from ..formats.outcomes import Benchmark
 from ..statistics.bootstrap import Estimate, Sums, Vector, estimate, ratio, resampled, share
-from ..statistics.estimation import Estimation, effective_sample, estimated, lacking_answers
+from ..statistics.estimation import Estimation, estimated, lacking
 from ..verification.diff import Change, are_of_one_model, changes
 from .facts import CategoryChange, Effect, Flow, Picks, Reason, Score, Telling, Why
 from .reasons import Explanation, margins, reason
@@ -102,10 +102,10 @@ def _effects(
     sums = resampled([*tables.values(), *within], seed)
     everywhere = _lacking(before, after, estimation, np.ones(len(categories), np.bool_))
     effects = {kind: _effect(found, everywhere) for kind, found in zip(tables, sums, strict=False)}
-    lacking = [_lacking(before, after, estimation, categories == name) for name in names]
+    reasons = [_lacking(before, after, estimation, categories == name) for name in names]
     within_each = [
         Estimate(np.nan, np.nan, np.nan, reason) if reason else difference(found)
-        for found, reason in zip(sums[len(tables) :], lacking, strict=True)
+        for found, reason in zip(sums[len(tables) :], reasons, strict=True)
     ]
     return effects, dict(zip(names, within_each, strict=True))
 
@@ -115,8 +115,8 @@ def _lacking(before: Policy, after: Policy, estimation: Estimation | None, mask:
     changed = mask & (before.chances != after.chances).any(axis=1)
     if estimation is None or not changed.any():
         return ""
-    effective = (effective_sample(one.chances[changed], estimation.weights[changed])[0] for one in (before, after))
-    return lacking_answers(min(effective), int((estimation.weights > 0).sum()))
+    reasons = (lacking(estimation, one.chances, changed) for one in (before, after))
+    return next(filter(None, reasons), "")
 
 
 def _columns(before: Policy, after: Policy, values: npt.NDArray[np.float64]) -> dict[str, Vector]:
@@ -126,9 +126,9 @@ def _columns(before: Policy, after: Policy, values: npt.NDArray[np.float64]) -> 
     return difference_columns(after, before, values) | {"base": base}
 
 
-def _effect(found: Sums, lacking: str) -> Effect:
-    if lacking:
-        unknown = Estimate(np.nan, np.nan, np.nan, lacking)
+def _effect(found: Sums, reason: str) -> Effect:
+    if reason:
+        unknown = Estimate(np.nan, np.nan, np.nan, reason)
         return Effect(np.nan, np.nan, unknown, unknown)
     change, base = difference(found), float(ratio(found["base"], found["weight"])[0])
     of_base = estimate(share(found["difference"], found["base"]), found.counts["weight"])

@@ -25,6 +25,10 @@ GUESSED = "doubly robust, with propensities that were estimated from the questio
 GAMMA, RIDGE, LANDMARKS = 1.0, 4.0, 500
 # Least estimated propensity: it bounds the weight of an answer. Given propensities are taken as they are.
 CLIPPED = 0.02
+# Standard errors by which the answers of a policy's picks may stand for fewer than all picks, and the share of picks
+# that the log's policy may never make: they are predicted without a correction.
+MOST_ERRORS, TOLERATED = 4.0, 0.05
+Mask = npt.NDArray[np.bool_]
 
 
 class Estimation(NamedTuple):
@@ -61,19 +65,19 @@ def estimated(benchmark: Benchmark, seed: int = 0, features: Matrix | None = Non
     fold = folds(features, seed) if len(np.unique(features, axis=0)) > 1 else np.arange(len(features)) % 2
     mapped = Landmarks(landmarks(features, LANDMARKS, seed), GAMMA).mapped(features)
     there = recorded | offered(benchmark)
-    lacking = recorded & np.isnan(benchmark.propensity) & ~recorded.all(axis=1, keepdims=True)
+    unlogged = recorded & np.isnan(benchmark.propensity) & ~recorded.all(axis=1, keepdims=True)
     propensity = np.where(np.isnan(benchmark.propensity), 1.0, benchmark.propensity)
-    if lacking.any():
+    if unlogged.any():
         picked, unknown = np.where(there, recorded, np.nan)[:, None], np.full(recorded.shape, np.nan)
         chances = np.clip(_predicted(mapped, fold, picked, unknown)[:, 0], CLIPPED, 1.0) * there
         chances = np.clip(chances * recorded.sum() / len(recorded) / chances.sum(axis=1, keepdims=True), CLIPPED, 1.0)
-        propensity = np.where(lacking, chances, propensity)
+        propensity = np.where(unlogged, chances, propensity)
     weights = np.where(recorded, 1.0 / propensity, 0.0)
     kinds = np.concatenate([benchmark.outcomes(), benchmark.failures[:, None]], axis=1)
     predicted = _predicted(mapped, fold, kinds, propensity)
     corrected = np.where(there[:, None], doubly_robust(kinds, weights[:, None], predicted), np.nan)
     complete = benchmark._replace(recorded=corrected[:, :-1], failures=corrected[:, -1])
-    return Estimation(complete, weights, predicted[:, :-1], GUESSED if lacking.any() else GIVEN)
+    return Estimation(complete, weights, predicted[:, :-1], GUESSED if unlogged.any() else GIVEN)
 
 
 def doubly_robust(values: Matrix, weights: Matrix, predicted: Matrix) -> Matrix:
@@ -103,21 +107,48 @@ def effective_sample(chances: Matrix, weights: Matrix) -> tuple[float, float]:
     return (float(found.sum()) ** 2 / squares if squares else 0.0), float(found.max(initial=0.0))
 
 
-def lacking_answers(effective: float, answers: int) -> str:
-    """Return the reason why a log does not support an estimate; empty where it does."""
-    if effective >= WANTED:
-        return ""
+def lacking(estimation: Estimation, chances: Matrix, queries: Mask | None = None) -> str:
+    """Return the reason why a log does not support an estimate; empty where it does.
+
+    Parameters
+    ----------
+    estimation
+        The log.
+    chances
+        Probabilities with which a policy calls each model, shape (n_queries, n_models).
+    queries
+        Some of the queries, shape (n_queries,); all by default.
+    """
+    chances = chances if queries is None else np.where(queries[:, None], chances, 0.0)
+    effective, _ = effective_sample(chances, estimation.weights)
     if effective == 0:
         return "no answer of the log is of its picks: a log of a policy that explores would tell"
-    more = answers * (WANTED / effective - 1)
+    if estimation.estimator == GIVEN and (part := _without_chance(estimation, chances)):
+        return f"the policy of the log gave about {part:.0%} of its picks no chance: a log that explores would tell"
+    if effective >= WANTED:
+        return ""
+    answers = int((estimation.weights > 0).sum())
     stands = f"it rests on {effective:.0f} answers by weight, {WANTED} are needed"
-    return f"{stands}: about {more:,.0f} more in the log would do"
+    return f"{stands}: about {answers * (WANTED / effective - 1):,.0f} more in the log would do"
+
+
+def _without_chance(estimation: Estimation, chances: Matrix) -> float:
+    """Return which share of a policy's picks the log's policy surely never makes; 0 where all may be made.
+
+    If it gives all of them some chance, the weights of the answers add up to the number of picks, with a variance of
+    about the sum of ``(1 - propensity) / propensity^2``.
+    """
+    weights = estimation.weights
+    picks = float((chances * ~np.isnan(estimation.benchmark.quality)).sum())
+    found = float((chances * weights).sum())
+    error = float(np.sqrt((chances**2 * weights * (weights - 1.0)).clip(min=0.0).sum()))
+    return 1 - found / picks if found + MOST_ERRORS * error < (1 - TOLERATED) * picks else 0.0
 
 
 def carried(estimation: Estimation) -> Benchmark:
-    """Leave out models with too few answers in a log; none is left out where all models have too few."""
-    benchmark, m = estimation.benchmark, len(estimation.benchmark.model_names)
-    few = np.array([effective_sample(np.eye(m)[[model]], estimation.weights)[0] < WANTED for model in range(m)])
+    """Leave out models that a log does not support estimates of; none is left out where it supports none."""
+    benchmark, (n, m) = estimation.benchmark, estimation.weights.shape
+    few = np.array([bool(lacking(estimation, np.tile(always, (n, 1)))) for always in np.eye(m)])
     if few.all():
         return benchmark
     return benchmark._replace(recorded=np.where(few, np.nan, benchmark.recorded))

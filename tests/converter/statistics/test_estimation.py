@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from modelpick.converter.evaluation.evaluate import evaluate_policies
 from modelpick.converter.evaluation.simulation import chances_of, simulated
 from modelpick.converter.evaluation.verdict import verdicts
-from modelpick.converter.statistics.estimation import doubly_robust, effective_sample, estimated
+from modelpick.converter.statistics.estimation import (
+    GIVEN,
+    Estimation,
+    doubly_robust,
+    effective_sample,
+    estimated,
+    lacking,
+)
 from modelpick.converter.training.train import train, trainer, training_data
 from support.world import WORLD
 
@@ -115,3 +122,38 @@ def test_operating_points_of_a_log_are_what_complete_records_say():
     best = of_log["operating_points"]["points"][0]
     assert best["quality"][1] < expected["quality"] + 0.1
     assert best["quality"][2] - best["quality"][1] > 0.05  # as little as a log says
+
+
+@pytest.mark.parametrize("said", ["never explored", "too large"])
+def test_propensities_under_which_picks_had_no_chance_support_no_estimate(said):
+    """The log says of each answer that it was likely, so that other answers to these questions were not."""
+    log = simulated(WORLD.complete, chances_of(WORLD.complete, "hard", 0.4))
+    larger = np.ones_like(log.propensities) if said == "never explored" else np.minimum(3 * log.propensities, 1)
+    log = log._replace(propensities=np.where(np.isnan(log.quality), np.nan, larger))
+    evaluation = evaluate_policies([WORLD.policy], log)
+    for name in ("p", "weak", "strong"):
+        reason = by_name(evaluation)[name].gain.reason
+        assert "of its picks no chance: a log that explores would tell" in reason
+    (verdict,) = verdicts(evaluation)
+    assert "no chance" in verdict.text
+    assert not verdict.pays
+
+
+def test_a_log_that_never_explored_judges_the_policy_that_wrote_it_and_no_other():
+    chances = WORLD.policy.chances
+    log = simulated(WORLD.complete, chances)
+    results = by_name(evaluate_policies([WORLD.policy], log))
+    own = results["p"]
+    assert own.quality.value == pytest.approx((chances * WORLD.complete.quality).sum(axis=1).mean())
+    assert own.gain.reason.startswith("strong: the policy of the log gave about ")
+    assert np.isnan(results["weak"].quality.value)
+
+
+def test_estimates_that_a_log_supports_are_rarely_called_unsupported():
+    """Of a hundred logs each, none is: the sum of weights varies by chance."""
+    for seed in range(100):
+        log = simulated(WORLD.complete, chances_of(WORLD.complete, "hard", 0.4), seed)
+        weights = np.where(np.isnan(log.quality), 0.0, 1 / np.nan_to_num(log.propensities, nan=1.0))
+        estimation = Estimation(WORLD.complete, weights, np.empty(0), GIVEN)
+        for always in np.eye(3):
+            assert "no chance" not in lacking(estimation, np.tile(always, (len(weights), 1)))
