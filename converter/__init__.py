@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .formats.outcomes import Settings as Settings
     from .load import load_estimator as load_estimator
     from .report.write import write_report as write_report
+    from .training.adding import add_models as add_models
     from .training.auto import choose as choose
     from .training.records import read_records as read_records
     from .training.train import train as train
@@ -46,6 +47,7 @@ _HOMES = {
     "Semantics": ".algorithms.row",
     "Settings": ".formats.outcomes",
     "VerificationError": ".verification.report",
+    "add_models": ".training.adding",
     "best_settings": ".training.tune",
     "choose": ".training.auto",
     "compare": ".training.tune",

@@ -157,6 +157,9 @@ class Row(Generic[F, E]):
     """Returns the settings that tuning tries, in order of preference among equals."""
     shared_trials: Callable[[Training, Matrix, Sequence[Settings]], Iterator[Trial]] | None = None
     """Replaces `trials` where settings share work."""
+    add: Callable[[E, dict[str, Any], Training], dict[str, Any]] | None = None
+    """Adds a model to the fields of a file: takes the file's estimator and fields, and the training of the new model
+    alone. None if none can be added."""
     predicts: bool = False
     """Whether outcomes are predicted, so that trials answer to objectives and operating points are recorded."""
     by_direction: bool = False

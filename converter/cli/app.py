@@ -28,6 +28,7 @@ COMMANDS = {
     "evaluate": "evaluate",
     "diff": "diff",
     "report": "report",
+    "add": "add",
     "records": "decisions",
     "simulate": "simulate",
     "power": "power",

@@ -22,7 +22,7 @@ from .names import artifacts_in, to_read, to_write
 from .options import WEIGHTS, AsJson, Data, RecordOptions, Seed, expanded
 from .records import load_records
 from .slices import number_or_unit, show_slices
-from .unseen import Unseen, show_left_out
+from .unseen import Unseen, show_unseen
 
 
 class Picking(NamedTuple):
@@ -115,16 +115,16 @@ def evaluate(
     (oracle), every single model, chance, and the best mix of two models at the same mean cost. With --fail-unless-pays,
     each --keep of each artifact must be worth calling; without --keep, each artifact by one of its operating points.
 
-    --leave-out measures something else: how selectors that are trained as the artifacts were pick for tasks that their
-    training did not see. The data are the training records then.
+    --leave-out and --few measure something else: how selectors that are trained as the artifacts were pick for tasks,
+    or among models, that their training did not see. The data are the training records then.
     """
     artifacts = artifacts_in(artifacts)
     read = [*artifacts, *reading.files, *filter(None, (data, train_data))]
     for target in filter(None, (output.plot, output.picks)):
         check_distinct(target, read)
     benchmark = load_records(data, reading)
-    if unseen.leave_out is not None:
-        show_left_out(artifacts, data, benchmark, unseen, seed, as_json=output.as_json)
+    if unseen.is_asked:
+        show_unseen(artifacts, data, benchmark, unseen, seed, as_json=output.as_json)
         return
     learned = None if train_data is None else load_records(train_data, reading.without_embeddings())
     request: Request = {

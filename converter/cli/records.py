@@ -5,6 +5,7 @@ from pathlib import Path
 from modelpick.runtime.text import Encoder
 
 from ..formats.outcomes import Benchmark
+from ..training.benchmark import ONE_MODEL
 from ..training.embedder import NAMES
 from ..training.forms import FORMS
 from ..training.records import read_records
@@ -15,10 +16,13 @@ NOTHING = Reading()
 MOST_SHOWN = 20
 
 
-def load_records(data: Path, reading: Reading = NOTHING, encoder: Encoder | None = None) -> Benchmark:
+def load_records(
+    data: Path, reading: Reading = NOTHING, encoder: Encoder | None = None, *, adds: bool = False
+) -> Benchmark:
     """Read records with their embeddings; oddities and the form of the records go to standard error.
 
-    A given encoder takes precedence over the file of ``reading``, from which it was loaded.
+    A given encoder takes precedence over the file of ``reading``, from which it was loaded. Records that add to others
+    (``adds``) may well be of one model.
     """
     with progress(f"Reading {data}", "embeddings") as done:
         benchmark = read_records(
@@ -38,7 +42,8 @@ def load_records(data: Path, reading: Reading = NOTHING, encoder: Encoder | None
         models = ", ".join(benchmark.model_names)
         note(f"{data}: read as {benchmark.form}: {n:,} questions, {m} models: {models}")
     for warning in [*benchmark.warnings, *benchmark.bad[:MOST_SHOWN]]:
-        warn(warning)
+        if not (adds and ONE_MODEL in warning):
+            warn(warning)
     if benchmark.bad:
         warn(f"{len(benchmark.bad)} bad records are left out")
     return benchmark

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from modelpick.runtime import ArtifactError, Selector
 
 from ..algorithms import TABLE
@@ -24,6 +26,14 @@ class Recipe(NamedTuple):
     settings: Settings
     one_hot: bool
     """Whether the one-hot of the category stands behind the embedding."""
+
+    def document(self, records: Benchmark) -> bytes:
+        """Train a selector on records with embeddings: its JSON model; raises the errors of `trained`."""
+        assert self.row.fit is not None
+        assert self.row.write is not None
+        training = training_data(records._replace(encoder=None), self.settings, one_hot=self.one_hot)
+        fields = {"algorithm": self.row.algorithm, "trained": True}
+        return msgspec.json.encode(fields | self.row.write(self.row.fit(training), training))
 
     def trained(self, records: Benchmark) -> Selector:
         """Train a selector on records with embeddings, without operating points.

@@ -26,7 +26,12 @@ def digests(questions: Iterable[str]) -> Digests:
 
 def to_field(questions: Sequence[str]) -> str:
     """Write the digests of questions in ascending order, each in 8 little-endian bytes, in base64."""
-    return base64.b64encode(np.unique(digests(questions)).astype("<u8").tobytes()).decode()
+    return written(digests(questions))
+
+
+def written(found: Digests) -> str:
+    """Write digests as `to_field` writes them."""
+    return base64.b64encode(np.unique(found).astype("<u8").tobytes()).decode()
 
 
 def from_field(field: str) -> Digests:

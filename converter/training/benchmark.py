@@ -18,6 +18,8 @@ from .record import Answer, Record
 Matrix = npt.NDArray[np.float64]
 # Models answer within minutes: a larger median is more likely in milliseconds than in seconds.
 LIKELY_MILLISECONDS = 600.0
+# Begins a warning that does not matter where models are added to others.
+ONE_MODEL = "all records are of one model"
 NAMES_SHOWN = 5
 SHOWN_CHARACTERS = 60
 # Embeddings of one text by one encoder differ by rounding, in float16 by up to 5e-4 of their length.
@@ -209,7 +211,7 @@ def _notes(seconds: Matrix, models: list[str], n_queries: int, categories: list[
             "latency_ms"
         )
     if len(models) == 1:
-        yield f"all records are of one model, {models[0]}: nothing else can be picked"
+        yield f"{ONE_MODEL}, {models[0]}: nothing else can be picked"
     if n_queries == 1:
         yield "all records are of one query: nothing can be learned of others"
     names = Counter(category for category in categories if category and category not in CATEGORIES)

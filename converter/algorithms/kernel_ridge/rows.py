@@ -26,7 +26,7 @@ from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Probes, Row, T
 from .estimators import KernelRidgeModelSelector
 from .forms import KernelRidgeForm, load, outcome_fields
 from .graph import add_graph, expands, outputs_of
-from .training import fit_ridges
+from .training import fit_ridges, with_model
 
 # Widths of the kernel, and penalties, that tuning tries.
 GAMMAS, RIDGES = (0.5, 1.0, 2.0, 4.0), (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -99,6 +99,25 @@ def _write(estimator: KernelRidgeModelSelector, training: Training) -> dict[str,
     }
 
 
+def _add(estimator: KernelRidgeModelSelector, fields: dict[str, Any], training: Training) -> dict[str, Any]:
+    """Return the fields of a file with one more model.
+
+    Raises
+    ------
+    DocumentError
+        When the file predicts a kind of outcome that the new model has no records of, or float64 does not hold the
+        predictions.
+    """
+    ridge = float(fields.get("ridge") or Settings().ridge)
+    more = with_model(estimator, training, ridge)
+    _check_digits(more, ridge)
+    return fields | {
+        "model_names": list(more.classes_),
+        "outcomes": outcome_fields(more),
+        "default": more.default_,
+    }
+
+
 def _check_digits(estimator: KernelRidgeModelSelector, ridge: float) -> None:
     """Refuse a penalty whose predictions float64 does not hold.
 
@@ -149,6 +168,7 @@ _NEWEST = Row(
     distances=_distances,
     fit=_fit,
     write=_write,
+    add=_add,
     grid=_grid,
     shared_trials=_trials,
     settings=frozenset({"gamma", "ridge", "landmarks"}),
@@ -157,6 +177,6 @@ _NEWEST = Row(
 )
 # Rows of earlier semantics answer as before, but are not trained any more.
 ROWS = (
-    replace(_NEWEST, semantics="native/1", fit=None, write=None, grid=None, shared_trials=None),
+    replace(_NEWEST, semantics="native/1", fit=None, write=None, add=None, grid=None, shared_trials=None),
     _NEWEST,
 )

@@ -8,10 +8,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import cho_factor, cho_solve
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 
-from modelpick.runtime.decision.shrinkage import Deviations, deviations
+from modelpick.runtime import DocumentError
+from modelpick.runtime.decision.objective import known_kinds
+from modelpick.runtime.decision.outcomes import KINDS, PLACES, QUALITY
+from modelpick.runtime.decision.shrinkage import OWN, Deviations, deviations
 from modelpick.runtime.search.distances import directions
 
 from ...formats.outcomes import Settings, Training
@@ -20,6 +24,8 @@ from ..base import Matrix
 from .estimators import KernelRidgeModelSelector
 
 Mask = npt.NDArray[np.bool_]
+# Added to the diagonal of the support vectors' kernel, which is singular where two of them are equal.
+JITTER = 1e-6
 
 
 def fit_ridges(training: Training, ridges: Sequence[float]) -> list[KernelRidgeModelSelector]:
@@ -65,6 +71,74 @@ def _of_answers(training: Training, ridges: Sequence[float]) -> Iterator[KernelR
         intercept, coefficients = regressed(mapped, outcomes, benchmark.propensity, ridge)
         dual_coef = kernel.of_kernels(coefficients.reshape(len(coefficients), -1)).reshape(coefficients.shape)
         yield KernelRidgeModelSelector(settings.gamma).fit(kernel.rows, dual_coef, intercept, benchmark.model_names)
+
+
+def with_model(estimator: KernelRidgeModelSelector, training: Training, ridge: float) -> KernelRidgeModelSelector:
+    """Add a model to a trained selector, from the model's records alone.
+
+    The support vectors stay. The new model starts as the average model: the mean over the models of all means and
+    coefficients. Its mean and its own part are what its records exceed this by: the mean of the excess, shrunk as by
+    `modelpick.runtime.decision.shrinkage`, and kernel ridge regression of the rest in the span of the support vectors.
+
+    Parameters
+    ----------
+    estimator
+        What is added to.
+    training
+        Records of the new model alone, see `Training.only`.
+    ridge
+        Penalty of the regression.
+
+    Raises
+    ------
+    DocumentError
+        When the estimator predicts a kind of outcome that the new model has no records of.
+    """
+    (name,) = training.benchmark.model_names
+    outcomes = training.benchmark.outcomes()[:, :, 0]
+    solve = _Span(estimator, directions(training.features), ridge)
+    dual_coef, intercept = estimator.dual_coef_, estimator.intercept_
+    of_new, mean = np.zeros(dual_coef.shape[:2]), np.full(len(intercept), np.nan)
+    for kind in map(PLACES.__getitem__, known_kinds(intercept)):
+        known = ~np.isnan(outcomes[:, kind])
+        if not known.any():
+            raise DocumentError(f"expected the {KINDS[kind].noun} of answers of {name}, which the file predicts")
+        shared, average = dual_coef[:, kind].mean(axis=1), intercept[kind].mean()
+        excess = outcomes[known, kind] - average - solve.kernels[known] @ shared
+        own = excess.sum() / (len(excess) + OWN)
+        of_new[:, kind], mean[kind] = shared + solve(known, excess - own), average + own
+    names = [*estimator.classes_, name]
+    default = list(estimator.classes_).index(estimator.default_)
+    is_better = mean[QUALITY] > intercept[QUALITY, default]
+    return KernelRidgeModelSelector(estimator.gamma, estimator.semantics).fit(
+        estimator.support_vectors_,
+        np.concatenate([dual_coef, of_new[:, :, None]], axis=2),
+        np.concatenate([intercept, mean[:, None]], axis=1),
+        names,
+        name if is_better else estimator.default_,
+    )
+
+
+class _Span:
+    """Kernel ridge regression in the span of given support vectors.
+
+    It minimises ``|y - A a|^2 + ridge a' K a`` over the coefficients a, where A holds the kernels of queries and
+    support vectors, (n, s), and K those of the support vectors: ``a = K^-1 A' (A K^-1 A' + ridge I)^-1 y``.
+    """
+
+    def __init__(self, estimator: KernelRidgeModelSelector, features: Matrix, ridge: float) -> None:
+        vectors = estimator.support_vectors_
+        self.kernels = rbf_kernel(features, vectors, estimator.gamma)
+        self._ridge = ridge
+        # Equal support vectors share their part.
+        between = rbf_kernel(vectors, gamma=estimator.gamma) + JITTER * np.eye(len(vectors))
+        self._weights: Matrix = cho_solve(cho_factor(between), self.kernels.T)
+
+    def __call__(self, known: Mask, target: Matrix) -> Matrix:
+        """Fit a target, (k,), on a mask of known queries, (n,): coefficients, (s,)."""
+        weights = self._weights[:, known]
+        solved: Matrix = weights @ _solutions(self.kernels[known] @ weights, target[:, None], [self._ridge])[0, :, 0]
+        return solved
 
 
 def _targets(split: Deviations) -> Iterator[tuple[Mask, Matrix, slice]]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from modelpick.runtime import Objective
+from modelpick.runtime import DocumentError, Objective
 from modelpick.runtime.decision.outcomes import PLACES, PRICES, QUALITY
 from modelpick.runtime.decision.shrinkage import model_means
 from modelpick.runtime.schema import Entry, Output
@@ -19,7 +19,7 @@ from ...graphs import neighbours as graph_of
 from ..base import Matrix
 from ..outcomes import describe_outcomes, known_outcomes
 from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Option, Probes, Row, Trial, WholeGraph, fixed
-from .estimators import VOTINGS, KNNModelSelector, OutcomeModelSelector
+from .estimators import DEFAULT_QUALITY, VOTINGS, KNNModelSelector, OutcomeModelSelector
 from .expectations import found_neighbours, hold_neighbours
 from .forms import KNNForm, KNNForm2, KNNOutcomesForm, load_outcomes, load_rows, load_rows_2
 from .graph import OUTPUTS, add_queries, add_rows
@@ -185,6 +185,31 @@ def _write_queries(estimator: OutcomeModelSelector, training: Training) -> dict[
     return {**rows, **columns, "evidence": estimator.evidence, "default": estimator.default_}
 
 
+def _add(estimator: ExactNeighbors, fields: dict[str, Any], training: Training) -> dict[str, Any]:
+    """Return the fields of a file with the rows of one more model.
+
+    Raises
+    ------
+    DocumentError
+        When the rows are in the old spelling, ``samples``, or the new model has no records of a kind of outcome that
+        the file predicts.
+    """
+    if not fields.get("embeddings"):
+        raise DocumentError("expected a file with $.embeddings: train it again")
+    n, more = len(fields["embeddings"]), _write_queries(_fit_queries(training), training)
+    held = {"embeddings": [], "labels": [], "qualities": [DEFAULT_QUALITY] * n}
+    held |= {name: [] for name in ("latencies", *(kind.given for kind in PRICES)) if fields.get(name)}
+    if "latencies" in held and np.isnan(training.benchmark.seconds).all():
+        more["latencies"] = [round(np.mean(fields["latencies"]))] * len(more["labels"])
+    for kind in PRICES:
+        if kind.given in held and kind.given not in more:
+            (name,) = training.benchmark.model_names
+            raise DocumentError(f"expected the {kind.noun} of answers of {name}, which the file predicts")
+    added = {name: (fields.get(name) or without) + more[name] for name, without in held.items()}
+    names = {"model_names": sorted(dict.fromkeys(added["labels"]))} if "model_names" in fields else {}
+    return fields | added | names | {"num_samples": len(added["labels"])}
+
+
 def _grid_rows(settings: Settings) -> list[Settings]:
     return [settings._replace(k=k) for k in ROW_NEIGHBOURS]
 
@@ -250,6 +275,7 @@ _ROWS: Row[Any, KNNModelSelector] = Row(
     distances=lambda estimator: distances_between(estimator, estimator.row_groups_),
     fit=partial(_fit_rows, "native/1"),
     write=_write_rows,
+    add=_add,
     grid=_grid_rows,
     shared_trials=partial(_trials_of_rows, "native/1"),
     settings=frozenset({"k"}),
@@ -272,6 +298,7 @@ _QUERIES = Row(
     distances=lambda estimator: distances_between(estimator, np.arange(estimator.n_samples_fit_)),
     fit=_fit_queries,
     write=_write_queries,
+    add=_add,
     grid=_grid_queries,
     shared_trials=_trials_of_queries,
     settings=frozenset({"k", "evidence"}),
@@ -292,7 +319,9 @@ ROWS = (
         fit=partial(_fit_rows, "native/2"),
         shared_trials=partial(_trials_of_rows, "native/2"),
     ),
-    replace(_ROWS, semantics="trainer/1", by_direction=True, fit=None, write=None, grid=None, shared_trials=None),
-    replace(_QUERIES, semantics="queries/2", fit=None, write=None, grid=None, shared_trials=None),
+    replace(
+        _ROWS, semantics="trainer/1", by_direction=True, fit=None, write=None, add=None, grid=None, shared_trials=None
+    ),
+    replace(_QUERIES, semantics="queries/2", fit=None, write=None, add=None, grid=None, shared_trials=None),
     _QUERIES,
 )

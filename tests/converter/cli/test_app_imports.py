@@ -23,6 +23,7 @@ NEEDED = {
     "verify": LEARNS,
     "fit": LEARNS,
     "train": LEARNS,
+    "add": LEARNS,
     "evaluate": LEARNS,
     "diff": LEARNS,
     "report": LEARNS,
