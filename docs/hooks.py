@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 # What pages may link to outside docs/ -> its name on the site.
 HOMES = {
-    "README.md": "index.md",
     "CHANGELOG.md": "project/changelog.md",
     "CONTRIBUTING.md": "project/contributing.md",
     "SECURITY.md": "project/security.md",
@@ -35,6 +34,8 @@ HOMES = {
     "models/README.md": "project/models.md",
     **{str(page.relative_to(ROOT)): f"project/{page.parent.name}.md" for page in ROOT.glob("examples/*/README.md")},
 }
+# The README is for the repository; the site has a page of its own in its place.
+PLACES = HOMES | {"README.md": "index.md"}
 COMMAND = "reference/command.md"
 LINK = re.compile(r"(?<=\]\()(?!\w+:)([^)#\s]+)")
 
@@ -60,7 +61,7 @@ def with_links(markdown: str, home: str) -> str:
 
     def on_site(link: re.Match[str]) -> str:
         target = normpath(join(dirname(source), link[0]))
-        found = HOMES.get(target, target.removeprefix("docs/") if target.startswith("docs/") else None)
+        found = PLACES.get(target, target.removeprefix("docs/") if target.startswith("docs/") else None)
         return link[0] if found is None else relpath(found, dirname(home) or ".")
 
     return LINK.sub(on_site, markdown)

@@ -43,13 +43,18 @@ class Step(NamedTuple):
     language: str
     code: str
     printed: str | None = None
+    verdict: str | None = None
+    """A line of what it prints."""
 
 
 def steps(page):
     """Return the steps of a page in order: commands of sh blocks and of workflows, and Python snippets."""
     found = []
-    for language, code in re.findall(r"^```(\w+)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
-        if language == "sh":
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```|^> (\w[^\n]*)", page.read_text(), re.MULTILINE | re.DOTALL)
+    for language, code, verdict in blocks:
+        if verdict:
+            found[-1] = found[-1]._replace(verdict=verdict)
+        elif language == "sh":
             found += [Step("sh", line) for line in code.splitlines()]
         elif language == "yaml":
             found += [Step("sh", line) for line in re.findall(r"- run: (.*)", code)]
@@ -74,22 +79,27 @@ def run_page(page, folder, modelpick=None, python=None):
         for step in steps(page):
             if "import ray" in step.code and not find_spec("ray"):
                 continue
-            if step.code.endswith(" &"):
+            if step.code == "kill %1":
+                servers.close()
+            elif step.code.endswith(" &"):
                 servers.enter_context(_Server(step.code.removesuffix(" &").replace(PORT[1:], port), port, folder))
             else:
-                run(step._replace(code=step.code.replace(PORT, f":{port}")), folder, modelpick, python)
+                run(step._replace(code=step.code.replace(PORT, f":{port}")), folder, modelpick, python, page)
 
 
-def run(step, folder, modelpick, python):
+def run(step, folder, modelpick, python, page):
     """Run a step in a folder; what installs or makes is only checked to be there: `make test` itself runs this."""
-    if installed := re.fullmatch(r"pip install '?(?:\.|modelpick)(?:\[(.*)\])?'?", step.code):
-        return check_install(installed[1] or "")
+    if installed := re.fullmatch(r"pip install '?(\.|[\w-]+)(?:\[(.*)\])?'?", step.code):
+        return check_install(*installed.groups(default=""), page)
     if made := re.fullmatch(r"make ([\w-]+)", step.code):
         assert re.search(rf"^{made[1]}:", MAKEFILE, re.MULTILINE), step.code
         return None
     command = [sys.executable, "-c", step.code] if step.language == "python" else ["bash", "-c", step.code]
+    if shown := re.fullmatch(r"python -m webbrowser (\S+)", step.code):
+        assert (folder / shown[1]).is_file(), step.code
+        return None
     tool = step.code.split()[0]
-    assert step.language == "python" or tool in ("modelpick", "minisign"), f"how is this checked? {step.code}"
+    assert step.language == "python" or tool in ("modelpick", "minisign", "rm"), f"how is this checked? {step.code}"
     if tool == "minisign" and not shutil.which(tool):
         return None
     arguments, redirected = re.fullmatch(r"\w+ ([^$|<>;&*]*)(.*)", step.code, re.DOTALL).groups()
@@ -106,10 +116,16 @@ def run(step, folder, modelpick, python):
     assert done.returncode == 0, f"{step.code}\n{done.stderr}"
     if step.printed is not None:
         assert done.stdout == step.printed, f"{step.code}\n{done.stdout}"
+    if step.verdict is not None:
+        assert step.verdict in done.stdout, f"{step.code}\n{done.stdout}"
     return None
 
 
-def check_install(extras):
+def check_install(what, extras, page):
+    """Check what is installed: a checkout, by a dot; or by its name what an index has, which a page must say."""
+    if what != ".":
+        assert what == re.search(r'^name = "(.*)"', PYPROJECT, re.MULTILINE)[1]
+        assert re.search(r"once (modelpick|it) is published", page.read_text(), re.IGNORECASE), page
     known = re.findall(r"^([a-z]+) = \[", PYPROJECT.partition("[project.optional-dependencies]")[2], re.MULTILINE)
     assert set(re.findall(r"\w+", extras)) <= set(known)
 
