@@ -194,7 +194,7 @@ def frontier_plot(evaluation: Evaluation, table: Table) -> Plot | None:
 
 def map_picture(found: Map, colors: Mapping[str, int], table: Table) -> Picture:
     """Draw rows as squares and queries as discs, each in the colour of the model that is picked there."""
-    left, right, top, bottom, height, gap = 76.0, WIDTH - 12, 12.0, 440.0, 500.0, 8.0
+    left, right, top, bottom, height, gap = 76.0, WIDTH - 12, 32.0, 460.0, 520.0, 8.0
     xs, ys = [mark.x for mark in found.marks], [mark.y for mark in found.marks]
     # One scale for both axes, so that distances can be seen.
     span = max((max(xs) - min(xs)) / (right - left - 2 * gap), (max(ys) - min(ys)) / (bottom - top - 2 * gap)) or 1.0
@@ -215,6 +215,7 @@ def map_picture(found: Map, colors: Mapping[str, int], table: Table) -> Picture:
     legend = [(colors[name], name) for name in dict.fromkeys(mark.pick for mark in found.marks)]
     first, second = (f"{100 * part:.1f} %" for part in found.explained)
     texts.append(Text((left + right) / 2, height - 8, f"first principal component, {first} of the variance", "middle"))
+    texts.append(Text(8, 18, f"second principal component, {second} of the variance"))
     label = (
         f"Across, the first principal component, which holds {first} of the variance; upwards, the second, {second}. "
         "■ is a row of the model, ● a query of the records; the colour is the model that is picked there"

@@ -60,7 +60,8 @@ def test_a_map_lies_in_its_picture(places):
     assert all(0 <= x <= picture.width and 0 <= y <= picture.height for x, y in coordinates(picture))
     marks = [shape for shape in picture.shapes if shape.role in ("row", "query")]
     assert {shape.color for shape in marks} == ({0, 1} if len(places) > 1 else {1})
-    assert any("first principal component, 50.0 %" in text.text for text in picture.texts)
+    for axis in ("first", "second"):
+        assert any(f"{axis} principal component, 50.0 %" in text.text for text in picture.texts)
     assert {shape.role for shape in picture.shapes} >= {"grid"}
     assert {name for _, name in picture.legend} <= {"a", "b"}
 
