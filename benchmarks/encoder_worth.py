@@ -38,7 +38,6 @@ ENCODERS: dict[str, dict[str, Any]] = {
     WHOLE: {},
     "int8": {"quantise": Quantisation.int8},
     "static": {"distil": Distillation()},
-    "static, int8": {"distil": Distillation(), "quantise": Quantisation.int8},
 }
 Values = npt.NDArray[np.float64]
 Benchmarks = dict[str, Benchmark]
@@ -65,7 +64,7 @@ def encoders(folder: Path, work: Path) -> dict[str, Encoder]:
     """Make each of `ENCODERS`, unless it is there already."""
     made = {}
     for name, how in ENCODERS.items():
-        file = work / f"{name.replace(', ', '-')}.onnx"
+        file = work / f"{name}.onnx"
         if not file.exists():
             make_encoder(folder, file, **how)
         made[name] = Encoder.load(file)
@@ -114,7 +113,7 @@ def report(
             **{
                 f"saved at {policy.keep:g}": rounded(judged[policy.label].estimate("saved"))
                 for policy in policies[name]
-                if policy.keep is not None and not np.isnan(benchmark.cost).all()
+                if policy.keep is not None
             },
         }
         for name, values in quality.items()
@@ -127,7 +126,8 @@ def picked(name: str, training: Training, data: Benchmark) -> list[Policy]:
     with tempfile.TemporaryDirectory() as folder:
         artifact = Path(folder) / "selector.onnx"
         convert(msgspec.json.encode(train(training, ALGORITHM)), artifact, samples=0)
-        return artifact_policies(artifact, data, label=name, keeps=KEEPS)
+        keeps = () if np.isnan(data.cost).all() else KEEPS
+        return artifact_policies(artifact, data, label=name, keeps=keeps)
 
 
 def crossvalidated(benchmarks: Benchmarks) -> dict[str, list[Policy]]:
@@ -174,12 +174,13 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     by = encoders(arguments.folder, arguments.work)
-    results = {name: measure(records, arguments.records, by, arguments.work) for name, records in RECORDS.items()}
-    text = json.dumps({"encoder": arguments.folder.name, "records": results}, indent=1)
-    print(text)
+    results: dict[str, Any] = {"encoder": arguments.folder.name, "records": {}}
+    for name, records in RECORDS.items():
+        results["records"][name] = measure(records, arguments.records, by, arguments.work)
+        print(json.dumps(results, indent=1))
     if arguments.output is not None:
         arguments.output.mkdir(parents=True, exist_ok=True)
-        (arguments.output / "encoder_worth.json").write_text(text + "\n")
+        (arguments.output / "encoder_worth.json").write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -282,6 +282,10 @@ class Table:
     MARGIN: Final = "lead"
     """Slope, constant, shortest, longest, float64, (4,): the best `Output.ESTIMATE` is proven where it leads by more
     than ``slope * |q| + constant``, for queries whose length is above ``shortest`` and below ``longest``."""
+    LAYER: Final = "layer"
+    """MLP: weights of the first layer, (inputs, outputs); of the next, ``layer1`` and so on."""
+    BIAS: Final = "bias"
+    """MLP: bias of the first layer, float64, (outputs,); of the next, ``bias1`` and so on."""
     CENTROIDS: Final = Stored.CENTROIDS
     """KMeans: the centroids, to measure those that estimates do not tell apart."""
     COARSE_MARGIN: Final = "coarse_lead"

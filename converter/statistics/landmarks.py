@@ -16,6 +16,8 @@ from sklearn.kernel_approximation import Nystroem
 from modelpick.runtime.decision.shrinkage import OWN
 
 Matrix = npt.NDArray[np.float64]
+# Number of rows that are mapped at once.
+AT_ONCE = 8_192
 # Share of the kernel that models have in common. Of 0.3, 0.5, 0.6 and 0.9 it predicted logs best, see benchmarks.
 SHARED = 0.5
 # Least penalty: below it, answers to nearly equal questions contradict one another by roundings.
@@ -41,7 +43,9 @@ class Landmarks:
 
     def mapped(self, features: Matrix) -> Matrix:
         """Map features, (n, d), to (n, n_landmarks)."""
-        found: Matrix = self._nystroem.transform(features)
+        found: Matrix = np.empty((len(features), len(self.rows)))
+        for first in range(0, len(features), AT_ONCE):  # kernels of all rows would take as much memory again, and more
+            found[first : first + AT_ONCE] = self._nystroem.transform(features[first : first + AT_ONCE])
         return found
 
     def of_kernels(self, of_mapped: Matrix) -> Matrix:

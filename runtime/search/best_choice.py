@@ -16,6 +16,7 @@ from ..artifact.tables import DOUBLES, FLOATS, Spec, optional
 from ..queries import Queries, Query
 from ..schema import Input, Output, Table
 from ..session import Run, Subgraph
+from .layers import Layers
 from .margins import MARGIN_SPEC, Centroids, Found, Margin
 
 _ESTIMATE = (Output.ESTIMATE,)
@@ -49,6 +50,7 @@ class Estimated:
     def __init__(self, run: Run, tables: Mapping[str, Tensor]) -> None:
         self._run, self._margin = run, Margin(tables[Table.MARGIN], tables.get(Table.OFFSETS))
         self._centroids = Centroids(tables[Table.CENTROIDS]) if Table.CENTROIDS in tables else None
+        self._layers = Layers.of(tables)
         # The type of queries of this subgraph's session.
         self._kind = np.dtype(np.float32 if ESTIMATES.is_single(tables) else np.float64)
 
@@ -64,6 +66,8 @@ class Estimated:
         best = self._margin.best_one(estimates, norm, needed)
         if best is None and self._centroids is not None:
             return self._centroids.nearest(estimates[0], needed, vector[0], squared_norm)
+        if best is None and self._layers is not None:
+            return self._layers.best_one(vector[0], needed)
         return best
 
     def best_many(self, queries: Queries) -> Found:

@@ -174,7 +174,7 @@ class _Smoother:
             dual_coef = np.zeros((len(ridges), len(known), targets.shape[1]))
             dual_coef[:, known] = _solutions(self._kernel[np.ix_(known, known)], targets[known], ridges)
             return dual_coef
-        mapped = self._mapped[known]
+        mapped = self._mapped if known.all() else self._mapped[known]
         return self._landmarks.of_kernels(_solutions(mapped.T @ mapped, mapped.T @ targets[known], ridges))
 
 

@@ -28,7 +28,7 @@ def add_graph(graph: Graph, estimator: MLPModelSelector, features: str, outputs:
     caller refines queries that the margin of the best does not prove, see `modelpick.converter.graphs.margins`.
     """
     layers = list(zip(estimator.coefs_, estimator.intercepts_, strict=True))
-    stored = [graph.stored_exactly("layer", weights) for weights in estimator.coefs_]
+    stored = [graph.stored_exactly(Table.LAYER, weights) for weights in estimator.coefs_]
     narrow = graph.node("Cast", features, to=FLOAT)
     for index, (name, (_, bias)) in enumerate(zip(stored, layers, strict=True)):
         parts = narrow, graph.node("Cast", name, to=FLOAT), graph.in_float32("search_bias", bias)
@@ -44,7 +44,7 @@ def add_graph(graph: Graph, estimator: MLPModelSelector, features: str, outputs:
     for index, (name, (_, bias)) in enumerate(zip(stored, layers, strict=True)):
         if index:
             values = refined.node("Relu", values)
-        values = refined.node("Gemm", values, refined.node("Cast", name, to=DOUBLE), refined.constant("bias", bias))
+        values = refined.node("Gemm", values, refined.node("Cast", name, to=DOUBLE), refined.constant(Table.BIAS, bias))
     scores = refined.node("Softmax", values, axis=1)
     classifier = refined.node("ArgMax", scores, axis=1, keepdims=0, select_last_index=1)
     graph.in_float64(outputs, OUTPUTS, refined, {Output.SCORE: scores, Output.CLASSIFIER: classifier})
