@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from modelpick.runtime import Objective
 from modelpick.runtime.decision.objective import utilities
+from modelpick.runtime.decision.outcomes import QUALITY
 
 from ..algorithms.row import AnyRow
 from ..formats.outcomes import Benchmark, Matrix, Settings, Training
@@ -52,6 +53,23 @@ def judged(training: Training) -> Judged:
         return Judged(training.benchmark, training.benchmark, 0.0)
     estimation = estimated(training.benchmark, training.settings.seed, training.features)
     return Judged(estimation.benchmark, carried(estimation), SURE)
+
+
+def learnable(training: Training, row: AnyRow) -> Training:
+    """Estimate the worth of every answer to a question of a log, for rows that learn which model is best.
+
+    Of one answer a question, none is better than the others of its question. Source: M. Dudík, J. Langford, L. Li,
+    Doubly Robust Policy Evaluation and Learning, ICML 2011, section 3.
+    """
+    benchmark = training.benchmark
+    if row.predicts or not benchmark.is_log:
+        return training
+    known = np.isfinite(training.weights)
+    recorded = np.full_like(benchmark.recorded, np.nan)
+    recorded[:, QUALITY] = np.where(known, training.weights, np.nan)
+    log = benchmark._replace(recorded=recorded, failures=np.where(known, 0.0, np.nan))
+    worth = estimated(log, training.settings.seed, training.features).benchmark.quality
+    return training._replace(weights=np.where(np.isnan(worth), -np.inf, worth))
 
 
 def objective_of(training: Training) -> Objective:
@@ -120,7 +138,7 @@ def swept(
     places = {settings: place for place, settings in enumerate(grid)}
     with threadpool_limits(1):
         for number, (learned, held_out) in enumerate(parts):
-            trials = row.trials(training.of(learned), training.features[held_out], grid)
+            trials = row.trials(learnable(training.of(learned), row), training.features[held_out], grid)
             for place, trial in enumerate(trials, 1):
                 for column, objective in enumerate(objectives):
                     picks[places[trial.settings], column, held_out] = trial.pick(objective)

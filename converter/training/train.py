@@ -20,7 +20,7 @@ from ..formats.decoding import DocumentWarning
 from ..formats.outcomes import NANOSECONDS, Benchmark, Settings, Training
 from ..formats.questions import TRAINING_QUESTIONS, to_field
 from ..formats.source import ENCODER, JSON_FORMATS
-from .crossvalidation import best_single, judged
+from .crossvalidation import best_single, judged, learnable
 from .points import operating_points
 from .records import required_embeddings
 
@@ -178,7 +178,7 @@ def train(training: Training, algorithm: str | AnyRow, *, digests: bool = True) 
         fields: dict[str, object] = {
             "algorithm": row.algorithm,
             "trained": True,
-            **row.write(row.fit(training), training),
+            **row.write(row.fit(learnable(training, row)), training),
         }
         if row.predicts:
             by = judged(training)

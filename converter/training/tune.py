@@ -13,7 +13,16 @@ from ..algorithms.row import AnyRow
 from ..formats.outcomes import Benchmark, Matrix, Settings, Training, mean
 from ..statistics.bootstrap import FEWEST, Estimate, estimated_mean, ratio, resampled, with_known
 from ..statistics.folds import splits
-from .crossvalidation import Sweep, best_single, judged, objective_of, objectives_of, outcomes_of, swept
+from .crossvalidation import (
+    Sweep,
+    best_single,
+    judged,
+    learnable,
+    objective_of,
+    objectives_of,
+    outcomes_of,
+    swept,
+)
 from .train import TRAINED, row_of
 
 Vector = npt.NDArray[np.float64]
@@ -167,7 +176,7 @@ def compare(
         for place, row in enumerate(candidates, 1):
             settings = _tuned(inner, row)
             with threadpool_limits(1):
-                (trial,) = row.trials(inner, training.features[held_out], [settings])
+                (trial,) = row.trials(learnable(inner, row), training.features[held_out], [settings])
                 picks[place, held_out] = trial.pick(objective)
             done(number * len(candidates) + place, len(parts) * len(candidates))
     single, *found = outcomes_of(picks, utility)

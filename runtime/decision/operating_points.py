@@ -32,8 +32,9 @@ class OperatingPoint:
     shares: Mapping[str, float]
     """Share of the queries that each model is picked for."""
     promised: float
-    """Share of the best single model's quality that ``keep`` is held to: the lower 80 % bound of `kept`, one-sided.
-    Earlier releases recorded no bound: there it is the mean of `kept`."""
+    """Share of the best single model's quality that ``keep`` is held to: the lower 80 % bound of `kept`, one-sided, or
+    the least bound on the way from the point of the highest one. Earlier releases recorded no bound: there it is the
+    mean of `kept`."""
 
     @property
     def quality(self) -> Estimate:

@@ -1,8 +1,11 @@
 """Training on logs, of which each question has the answer of one model."""
 
+import json
+
 import numpy as np
 import pytest
 
+from modelpick.converter import load_estimator
 from modelpick.converter.evaluation.simulation import chances_of, simulated
 from modelpick.converter.formats.decoding import DocumentWarning
 from modelpick.converter.formats.outcomes import Settings
@@ -68,3 +71,13 @@ def test_the_best_single_model_is_one_that_the_log_knows():
     seldom[:40:2], seldom[1:40:2] = 10.0, 50.0  # as estimates are: large where the log holds an answer
     assert best_single(np.hstack([known, seldom])) == 1
     assert best_single(np.hstack([known, seldom]), 0.84) == 0
+
+
+@pytest.mark.parametrize("algorithm", ["svm", "mlp"])
+def test_what_learns_the_best_model_learns_it_from_estimates(algorithm):
+    """Of one answer a question, none is the best: the label of all questions would be the first model."""
+    training = training_data(HARD, Settings(hidden=(8,)))
+    document = json.dumps(train(training, algorithm)).encode()
+    picks = load_estimator(document).predict(training.features)
+    right = np.array([picks == name for name in WORLD.complete.model_names]).T
+    assert WORLD.complete.quality[right].mean() > WORLD.complete.quality[:, 0].mean() + 0.1
