@@ -29,7 +29,8 @@ def show_judgement(found: Judgement, *, full: bool = False) -> None:
         if not isnan((one := single.outcomes[kind.name]).value)
     )
     say(
-        f"{evaluation.queries:,} questions, compared with always calling {evaluation.baseline} ({achieved}): the best "
+        f"{evaluation.queries:,} questions, compared with always calling {evaluation.baseline} "
+        f"({achieved or f'{UNKNOWN} {single.quality.reason}'}): the best "
         f"single model {ROLES_FROM[evaluation.roles_from]}, that is {ROLES_MEAN[evaluation.roles_from]}."
     )
     _estimator(evaluation)

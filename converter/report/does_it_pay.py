@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from modelpick.runtime.decision.operating_points import Estimate as Recorded
 from modelpick.runtime.decision.outcomes import OUTCOMES, PRICES
 
-from ..evaluation.evaluate import MEANS, ROLES_FROM, Result
+from ..evaluation.evaluate import ROLES_FROM, Result
 from ..statistics.bootstrap import UNKNOWN, Estimate
 from .facts import Facts, Worth
 from .layout import Section
@@ -46,7 +46,6 @@ def does_it_pay(facts: Facts) -> Section | None:
     words = [
         f"{evaluation.queries:,} queries; means with 95 % intervals. The best single model is "
         f"{isolated(evaluation.baseline)}, {ROLES_FROM[evaluation.roles_from]}.",
-        *([] if evaluation.estimator == MEANS else [f"A log: {evaluation.estimator}."]),
         *(isolated(str(one)) for one in evaluation.seen),
         *(isolated(f"{UNKNOWN} {reason}") for reason in evaluation.reasons()),
     ]

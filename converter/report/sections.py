@@ -6,6 +6,7 @@ from datetime import date
 from itertools import takewhile
 from pathlib import Path
 
+from ..evaluation.evaluate import MEANS
 from ..statistics.bootstrap import UNKNOWN
 from .answers import Answer, answers
 from .does_it_pay import does_it_pay
@@ -54,6 +55,8 @@ def subject(facts: Facts) -> str:
         words.append(f"{isolated(new)} replaces {isolated(old)}.")
     if facts.data is not None:
         words.append(f"Measured on {facts.questions:,} questions of {isolated(facts.data)}.")
+    if facts.worth is not None and facts.worth.evaluation.estimator != MEANS:
+        words.append(f"A log: {facts.worth.evaluation.estimator}.")
     return " ".join(words)
 
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from modelpick.converter.evaluation.policies import routed
 from modelpick.converter.evaluation.simulation import chances_of, simulated, to_records
 from modelpick.converter.training.records import read_records
 from modelpick.runtime import DocumentError
@@ -43,3 +44,23 @@ def test_a_log_is_drawn_as_the_policy_picks_and_read_back(of_world, tmp_path):
     assert all(one["largest_weight"] == pytest.approx(3) for one in found["results"] if one["kind"] == "artifact")
     with pytest.raises(DocumentError, match="expected an artifact or one of uniform, hard, weak"):
         chances_of(WORLD.complete, "nobody", 0.1)
+
+
+def test_an_artifact_writes_the_log_and_explores(of_world, tmp_path):
+    """With the probability of exploring, one of the two other models answers, and the propensity says so."""
+    records, log = tmp_path / "complete.jsonl", tmp_path / "log.jsonl"
+    records.write_bytes(
+        encoded(*(one | {"decision_id": None} for one in to_records(WORLD.complete, "", propensities=False)))
+    )
+    done = modelpick("simulate", "--data", records, "-o", log, "--policy", of_world, "--explore", "0.3")
+    assert done.returncode == 0, done.stderr
+    (policy,) = routed([of_world], WORLD.complete)
+    explored = 0
+    for answer, pick in zip(map(json.loads, log.read_text().splitlines()), policy.picks, strict=True):
+        is_pick = answer["model_name"] == pick
+        assert answer["propensity"] == pytest.approx(0.7 if is_pick else 0.15)
+        explored += not is_pick
+    assert explored / len(policy.picks) == pytest.approx(0.3, abs=0.07)
+    assert len(set(policy.picks)) > 1
+    done = modelpick("simulate", "--data", records, "-o", log, "--policy", tmp_path / "absent.onnx")
+    assert done.error.startswith(f"{tmp_path / 'absent.onnx'}: ")
