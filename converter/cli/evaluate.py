@@ -12,7 +12,7 @@ from modelpick.runtime import Objective
 from ..evaluation.evaluate import to_fields
 from ..evaluation.judge import evaluate as evaluate_artifacts
 from ..evaluation.plot import plot
-from ..evaluation.policies import Request
+from ..evaluation.policies import Request, labels
 from ..evaluation.slices import evaluate_slices
 from ..files.io import check_distinct
 from ..files.rows import write_rows
@@ -21,6 +21,7 @@ from .evaluated import show_judgement
 from .names import artifacts_in, to_read, to_write
 from .options import WEIGHTS, AsJson, Data, RecordOptions, Seed, expanded
 from .records import load_records
+from .rewording import Reworded, show_flips
 from .slices import number_or_unit, show_slices
 from .unseen import Unseen, show_unseen
 
@@ -101,6 +102,7 @@ def evaluate(
     picking: Annotated[Picking, get_type_hints(Picking, include_extras=True)],
     objective: Annotated[Objective, WEIGHTS],
     unseen: Annotated[Unseen, get_type_hints(Unseen, include_extras=True)],
+    reworded: Reworded = None,
     pair: Annotated[Pair, get_type_hints(Pair, include_extras=True)],
     output: Annotated[Output, get_type_hints(Output, include_extras=True)],
     fail_unless_pays: Annotated[
@@ -116,7 +118,8 @@ def evaluate(
     each --keep of each artifact must be worth calling; without --keep, each artifact by one of its operating points.
 
     --leave-out and --few measure something else: how selectors that are trained as the artifacts were pick for tasks,
-    or among models, that their training did not see. The data are the training records then.
+    or among models, that their training did not see. The data are the training records then. --reworded counts how
+    often picks change where a question only says the same in other words.
     """
     artifacts = artifacts_in(artifacts)
     read = [*artifacts, *reading.files, *filter(None, (data, train_data))]
@@ -125,6 +128,10 @@ def evaluate(
     benchmark = load_records(data, reading)
     if unseen.is_asked:
         show_unseen(artifacts, data, benchmark, unseen, seed, as_json=output.as_json)
+        return
+    if reworded is not None:
+        named = {str(name): Path(path) for path, name in labels(artifacts).items()}
+        show_flips(named, reworded, reading.encoder, benchmark, seed, as_json=output.as_json)
         return
     learned = None if train_data is None else load_records(train_data, reading.without_embeddings())
     request: Request = {

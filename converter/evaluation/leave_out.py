@@ -8,9 +8,9 @@ from msgspec import Struct
 from modelpick.runtime import DocumentError
 
 from ..formats.outcomes import Benchmark
-from ..statistics.bootstrap import Estimate, Vector, estimated_mean, resampled, with_known
+from ..statistics.bootstrap import Estimate, estimated_mean, resampled, with_known
 from ..training.crossvalidation import best_single
-from .policies import picks_among
+from .policies import picks_among, quality_of
 from .retraining import Recipe
 
 FAR = 0.99
@@ -87,15 +87,8 @@ def _left_out(name: str, recipe: Recipe, learned: Benchmark, left: Benchmark, fa
         free, careful = (picks_among(selector, features, left, None, given) for given in ({}, {"far": far}))
         is_far = [selector.drift(query).rank >= far for query in features]
     table = {"default": left.quality[:, default]}
-    table |= {of: _quality(left, picks) - table["default"] for of, picks in (("free", free), ("careful", careful))}
+    table |= {of: quality_of(picks, left) - table["default"] for of, picks in (("free", free), ("careful", careful))}
     (sums,) = resampled([with_known(table)], seed)
     default_quality, gain, gain_with_far = (estimated_mean(sums, of) for of in ("default", "free", "careful"))
     share = float(np.mean(is_far))
     return LeftOut(name, len(left.queries), left.model_names[default], default_quality, gain, share, gain_with_far)
-
-
-def _quality(records: Benchmark, picks: Sequence[str]) -> Vector:
-    """Return the recorded quality of picks; NaN where there is none."""
-    index = {name: model for model, name in enumerate(records.model_names)}
-    models = np.array([index.get(pick, -1) for pick in picks])
-    return np.where(models < 0, np.nan, records.quality[np.arange(len(models)), models])

@@ -192,6 +192,14 @@ def picks_among(
     return picks.tolist()
 
 
+def quality_of(picks: Sequence[str], benchmark: Benchmark) -> npt.NDArray[np.float64]:
+    """Return the recorded quality of the pick of each query, (n_queries,); NaN where there is none."""
+    names = {name: model for model, name in enumerate(benchmark.model_names)}
+    models = np.array([names.get(pick, -1) for pick in picks], dtype=np.int64)
+    found: npt.NDArray[np.float64] = benchmark.quality[np.arange(len(models)), models]
+    return np.where(models < 0, np.nan, found)
+
+
 def _predicted(name: str, selector: Selector, embeddings: Matrix) -> Sequence[str]:
     """Return the categories that an artifact predicts."""
     classifier = selector.metadata.category_classifier

@@ -1,6 +1,8 @@
 """Paired bootstrap intervals: all columns of outcomes are resampled over the same queries."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from math import sqrt
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -142,6 +144,17 @@ def estimate(samples: Vector, queries: int, reason: str = "") -> Estimate:
 def lower_bound(samples: Vector, confidence: float) -> float:
     """Return the lower end of the one-sided percentile interval of bootstrap samples, as `estimate` takes them."""
     return float(np.nanpercentile(samples[1:], 100 * (1 - confidence)))
+
+
+def proportion(count: int, n: int) -> Estimate:
+    """Estimate a share of n independent cases by Wilson's interval, which has a width where the share is 0 or 1, too.
+
+    Source: E. Wilson, Probable Inference, the Law of Succession, and Statistical Inference, 1927.
+    """
+    share, z = count / n, NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    middle, scale = share + z**2 / (2 * n), 1 + z**2 / n
+    half = z * sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return Estimate(share, (middle - half) / scale, (middle + half) / scale)
 
 
 def written(estimate: Estimate, style: str, factor: float = 1.0, unit: str = "", sign: str = "") -> str:

@@ -41,3 +41,13 @@ def test_estimates_have_percentile_intervals():
     assert [found.value, found.low, found.high] == pytest.approx([7, *np.percentile(samples, [2.5, 97.5])])
     nothing = bootstrap.estimate(bootstrap.ratio(np.ones(9), np.zeros(9)), 2)
     assert np.isnan([nothing.value, nothing.low, nothing.high]).all()
+
+
+def test_a_proportion_has_wilsons_interval():
+    # Of the equation (p - s)^2 = z^2 p (1 - p) / n.
+    for count, n in ((0, 50), (7, 40), (40, 40)):
+        found, z = bootstrap.proportion(count, n), 1.959963984540054
+        for end in (found.low, found.high):
+            assert (end - count / n) ** 2 == pytest.approx(z**2 * end * (1 - end) / n, abs=1e-12)
+        assert found.value == count / n
+        assert found.high - found.low > 0.05
