@@ -21,7 +21,6 @@ from .training.auto import AUTO, choose
 from .training.records import required_embeddings
 from .training.train import train, trainer, training_data
 from .training.tune import best_settings, tune
-from .verification.probes import SAMPLES
 from .verification.report import Report
 
 # It predicts outcomes, and so has operating points; learns from complete records and logs; and what it achieves is
@@ -97,7 +96,8 @@ def fit(
     """
     target = Path(target)
     model = target.with_suffix(".json")
-    fold = folds(required_embeddings(records), seed)
+    embeddings = required_embeddings(records)
+    fold = folds(embeddings, seed)
     learned, held_out = records.of(np.flatnonzero(fold)), records.of(np.flatnonzero(fold == 0))
     one_hot = records.encoder is None and len(set(records.categories)) > 1
     training = training_data(learned, Settings(objective=objective, seed=seed), one_hot=one_hot)
@@ -105,7 +105,7 @@ def fit(
     document = msgspec.json.encode(train(training, row))
     with TemporaryDirectory() as folder:
         made = Path(folder, target.name)
-        report = convert(document, made, samples=SAMPLES, semantics=row.semantics)
+        report = convert(document, made, semantics=row.semantics, embedding_dim=embeddings.shape[1])
         judgement = evaluate([made], held_out, learned=learned, seed=seed, objective=objective)
         write_atomically(model, document)
         write_atomically(target, made.read_bytes())

@@ -15,6 +15,7 @@ ALIKE = 0.4
 _ELSEWHERE = {
     **{kind.weight: f"objective=Objective({kind.weight}=...)" for kind in PRICES},
     **{name: f"decide(..., {name}=...)" for name in ("key", "explore", "margin")},
+    "unknown_candidates": "load(..., unknown_candidates=...)",
 }
 
 

@@ -7,7 +7,9 @@ import onnxruntime
 
 from .algorithms import TABLE, format_1, takers
 from .algorithms.base import Algorithm, Artifact, Row
-from .artifact.metadata import Metadata, read_metadata
+from .artifact.encoder import EncoderMetadata, encoder_of
+from .artifact.entries import Entries, read_entries
+from .artifact.metadata import Metadata, metadata_of
 from .artifact.onnx_reader import Model, Tensor
 from .artifact.protobuf import MalformedError
 from .artifact.requirements import Requirements
@@ -104,8 +106,17 @@ def read_contents(name: str, data: bytes) -> Contents:
         When the file is malformed or holds a graph that must not be run, an entry or a table is missing or malformed,
         the algorithm is unknown, or the format version is newer than this runtime.
     """
+    found = read_either(name, data)
+    if isinstance(found, EncoderMetadata):
+        raise ArtifactError(f"{name}: expected a selector, got an encoder: see modelpick.runtime.text")
+    return found
+
+
+def read_either(name: str, data: bytes) -> Contents | EncoderMetadata:
+    """Read a selector, or the metadata of an encoder, whichever the file is; raises the errors of `read_contents`."""
     try:
-        return _contents(name, data)
+        entries = read_entries(name, data)
+        return encoder_of(entries)[0] if entries.is_encoder else _contents(name, entries)
     except ModelpickError:
         raise
     except MalformedError as cause:
@@ -114,8 +125,8 @@ def read_contents(name: str, data: bytes) -> Contents:
         raise ArtifactError(f"{name}: malformed: {cause!r:.200}") from None
 
 
-def _contents(name: str, data: bytes) -> Contents:
-    metadata, model = read_metadata(name, data)
+def _contents(name: str, entries: Entries) -> Contents:
+    metadata, model = metadata_of(entries), entries.model
     table = format_1.TABLE if metadata.format_version == 1 else TABLE
     if table is TABLE and format_1.KEPT in model.tensors:
         raise ArtifactError(f"{name}: expected format version 1 of an artifact with the input {format_1.KEPT}")
@@ -124,8 +135,8 @@ def _contents(name: str, data: bytes) -> Contents:
         rows = ", ".join(f"{algorithm} of {semantics}" for algorithm, semantics in table)
         raise ArtifactError(f"{name}: expected {rows}, got {metadata.algorithm} of {metadata.semantics}")
     if "quality_weight" in row.takes and metadata.weights is None:
-        entries = " and ".join(PREFIX + key for key in (Entry.QUALITY_WEIGHT, Entry.SPEED_WEIGHT))
-        raise ArtifactError(f"{name}: expected the metadata entries {entries}")
+        lacking = " and ".join(PREFIX + key for key in (Entry.QUALITY_WEIGHT, Entry.SPEED_WEIGHT))
+        raise ArtifactError(f"{name}: expected the metadata entries {lacking}")
     if row.metric and metadata.metric != row.metric:
         raise ArtifactError(f"{name}: {PREFIX}{Entry.METRIC}: expected {row.metric}, got {metadata.metric!r:.80}")
     lengths = {

@@ -147,15 +147,19 @@ class PreferenceChecks:
         preferences = self.default
         if not given:
             return preferences
-        for name, value in given.items():
-            check = _CHECKS.get(name)
-            if check is None:
-                if name not in _QUERY:
-                    refuse_unknown(given, (*Request.__annotations__, FEATURES))
-            elif value is not None:
-                if name not in self._takes:
-                    raise FeatureError(f"{name}: expected an algorithm that takes it, {self._takers(name)}")
-                preferences = check(self, preferences, value)
+        try:
+            for name, value in given.items():
+                check = _CHECKS.get(name)
+                if check is None:
+                    if name not in _QUERY:
+                        refuse_unknown(given, _KNOWN)
+                elif value is not None:
+                    if name not in self._takes:
+                        raise FeatureError(f"{name}: expected an algorithm that takes it, {self._takers(name)}")
+                    preferences = check(self, preferences, value)
+        except FeatureError:
+            refuse_unknown(given, _KNOWN)  # it may be what the caller relied on
+            raise
         ways = [name for name in _WAYS if given.get(name) is not None]
         if len(ways) > 1:
             raise FeatureError(f"{ways[1]}: expected it without {ways[0]}: each says by what to pick")
@@ -279,6 +283,8 @@ def lasting(given: _Given) -> _Given:
 
 
 # Keys of `Given` that say by what to pick; each replaces another one that was given at load.
+# Keywords of a call.
+_KNOWN = (*Request.__annotations__, FEATURES)
 _WAYS = ("objective", "keep", "at_least")
 # How each key of `Given` is checked.
 _CHECKS: Mapping[str, Callable[[PreferenceChecks, Preferences, object], Preferences]] = {

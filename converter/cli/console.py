@@ -91,7 +91,7 @@ def _printable(table: Table) -> Table:
         for column in table.columns
     ]
     title = None if table.title is None else one_line(str(table.title))
-    copy = Table(*columns, title=title, box=table.box, pad_edge=table.pad_edge)
+    copy = Table(*columns, title=title, box=table.box, pad_edge=table.pad_edge, show_header=table.show_header)
     for row, *cells in zip(table.rows, *(column.cells for column in table.columns), strict=True):
         copy.add_row(*(_marked(one_line(str(cell))) for cell in cells), style=row.style)
     return copy
@@ -125,7 +125,7 @@ def _width(column: Column, target: Console) -> int:
 
 def _block(table: Table, columns: list[Column]) -> Table:
     copies = (Column(column.header, overflow=column.overflow, justify=column.justify) for column in columns)
-    block = Table(*copies, title=table.title, box=table.box, pad_edge=table.pad_edge)
+    block = Table(*copies, title=table.title, box=table.box, pad_edge=table.pad_edge, show_header=table.show_header)
     for row, *cells in zip(table.rows, *(column.cells for column in columns), strict=True):
         block.add_row(*cells, style=row.style)
     return block

@@ -13,9 +13,8 @@ from msgspec import Struct
 
 from modelpick.runtime import ModelpickError
 from modelpick.runtime.algorithms import TABLE
-from modelpick.runtime.artifact.encoder import is_encoder, read_encoder
 from modelpick.runtime.artifact.seal import MOST_BYTES, read_sealed
-from modelpick.runtime.loading import read_contents
+from modelpick.runtime.loading import read_either
 
 from .io import read_bytes, write_atomically
 from .text import NOT_JSON
@@ -151,8 +150,7 @@ def is_ours(path: Path) -> bool:
     """Return whether a file is a JSON model of a known algorithm, or an artifact of a selector or an encoder."""
     try:
         if path.suffix == ".onnx":
-            name, data = read_sealed(path)
-            (read_encoder if is_encoder(name, data) else read_contents)(name, data)
+            read_either(*read_sealed(path))
         else:
             model = msgspec.json.decode(read_bytes(path, ModelpickError)[1], type=_Model)
             return model.algorithm in {algorithm for algorithm, _ in TABLE}

@@ -61,11 +61,6 @@ class EncoderMetadata:
     """Each metadata entry except the tokenizer, decoded, without the prefix ``modelpick.``."""
 
 
-def is_encoder(name: str, data: bytes) -> bool:
-    """Whether an artifact is an encoder; raises `ArtifactError` where it is malformed."""
-    return read_entries(name, data).is_encoder
-
-
 def read_encoder(name: str, data: bytes) -> tuple[EncoderMetadata, str, Model]:
     """Read an encoder and check all of it.
 
@@ -79,8 +74,16 @@ def read_encoder(name: str, data: bytes) -> tuple[EncoderMetadata, str, Model]:
         When the file is malformed, is not an encoder, or its version is newer than this runtime.
     """
     entries = read_entries(name, data)
+    return *encoder_of(entries), entries.model
+
+
+def encoder_of(entries: Entries) -> tuple[EncoderMetadata, str]:
+    """Check the entries of an encoder; returns its metadata and the JSON of its tokenizer.
+
+    Raises the errors of `read_encoder`.
+    """
     if not entries.is_encoder:
-        raise ArtifactError(f"{name}: expected an encoder, as `modelpick encoder` writes it")
+        raise ArtifactError(f"{entries.name}: expected an encoder, as `modelpick encoder` writes it")
     entries.version(EncoderEntry.VERSION, ENCODER_VERSION, "encoder version")
     metadata = EncoderMetadata(
         identity=EncoderIdentity(entries.required(EncoderEntry.NAME, str), entries.required(EncoderEntry.DIGEST, str)),
@@ -100,7 +103,7 @@ def read_encoder(name: str, data: bytes) -> tuple[EncoderMetadata, str, Model]:
         tokenizer = _unpacked(base64.b64decode(entries.texts[EncoderEntry.TOKENIZER], validate=True)).decode()
     except (KeyError, ValueError, zlib.error) as cause:
         raise entries.refusal(EncoderEntry.TOKENIZER, f"malformed: {cause}") from None
-    return metadata, tokenizer, entries.model
+    return metadata, tokenizer
 
 
 def static_table(name: str, metadata: EncoderMetadata, model: Model) -> StaticTable:

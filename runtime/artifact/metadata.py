@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 from ..decision.operating_points import OperatingPoint, Single, read_point, read_single
 from ..decision.outcomes import OUTCOMES
 from ..decision.voting import Weights
-from ..errors import ArtifactError
 from ..schema import ARTIFACT_FORMAT, PREFIX, Entry
-from .entries import Entries, read_entries
-from .onnx_reader import Model
+from .entries import Entries
 
 
 class EncoderIdentity(NamedTuple):
@@ -96,18 +94,15 @@ class Metadata:
     """Each metadata entry except those for restoring, decoded, without the prefix ``modelpick.``."""
 
 
-def read_metadata(name: str, data: bytes) -> tuple[Metadata, Model]:
-    """Read an artifact, and check its metadata.
+def metadata_of(entries: Entries) -> Metadata:
+    """Check the entries of a selector.
 
     Raises
     ------
     ArtifactError
-        When the file is malformed or holds a graph that must not be run, an entry is missing or malformed, or the
-        format version is newer than this runtime. Metadata of unexpected shapes may raise other errors.
+        When an entry is missing or malformed, or the format version is newer than this runtime.
+        Metadata of unexpected shapes may raise other errors.
     """
-    entries = read_entries(name, data)
-    if entries.is_encoder:
-        raise ArtifactError(f"{name}: expected a selector, got an encoder: see modelpick.runtime.text")
     version = entries.version(Entry.FORMAT_VERSION, ARTIFACT_FORMAT, "format version")
     model_names = entries.names(Entry.MODEL_NAMES)
     choices = entries.names(Entry.CHOICES)
@@ -125,7 +120,7 @@ def read_metadata(name: str, data: bytes) -> tuple[Metadata, Model]:
     values_per_query = entries.required(Entry.VALUES_PER_QUERY, int)
     if not values_per_query:
         raise entries.refusal(Entry.VALUES_PER_QUERY, "expected 1 or more, got 0")
-    metadata = Metadata(
+    return Metadata(
         format_version=version,
         algorithm=entries.required(Entry.ALGORITHM, str),
         semantics=entries.required(Entry.SEMANTICS, str),
@@ -153,7 +148,6 @@ def read_metadata(name: str, data: bytes) -> tuple[Metadata, Model]:
         distances=entries.numbers(Entry.DISTANCES),
         raw=entries.raw,
     )
-    return metadata, entries.model
 
 
 def _weights(entries: Entries) -> Weights | None:

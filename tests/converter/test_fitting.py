@@ -28,7 +28,7 @@ def test_fit_is_the_whole_way_by_hand(tmp_path):
     assert not set(learned.queries) & set(held_out.queries)
     document = json.dumps(train(training_data(learned, Settings(seed=3), one_hot=False), "kernel_ridge"))
     assert json.loads(found.model.read_bytes()) == json.loads(document)
-    convert(found.model, tmp_path / "hand.onnx", samples=0)
+    convert(found.model, tmp_path / "hand.onnx", samples=0, embedding_dim=6)
     assert found.artifact.read_bytes() == (tmp_path / "hand.onnx").read_bytes()
     by_hand = evaluate([found.artifact], held_out, learned=learned, seed=3)
     assert by_hand.headlines == found.judgement.headlines == [found.verdict]

@@ -106,6 +106,13 @@ def test_what_loads_refuses_them_before_it_reads(tmp_path):
             store(nowhere, poll=5)
 
 
+def test_a_keyword_of_load_is_named_before_the_candidate_that_relied_on_it(sample_artifacts):
+    with Selector.load(sample_artifacts / "knn.onnx") as selector:
+        for ask in (selector.select, selector.explain, selector.scores):
+            with pytest.raises(TypeError, match=r"'unknown_candidates': did you mean load\(\.\.\., unknown_candidates"):
+                ask(QUERY, candidates=["x"], unknown_candidates="ignore")
+
+
 def test_one_that_is_like_none_gets_them_all(sample_artifacts):
     with Selector.load(sample_artifacts / "knn.onnx") as selector:
         with pytest.raises(TypeError, match=r"'xyz': expected some of embedding, category, candidates, .*evidence"):

@@ -18,7 +18,7 @@ def test_writes_a_file_and_a_report_and_shows_both(modelpick, tmp_path):
     assert (entries["name"], entries["digest"], entries["longest"]) == ("small", report["digest"], 512)
     assert "tokenizer" not in entries
     code, out, err = modelpick("inspect", "out/e.onnx")
-    assert report["digest"] in out
+    assert f"small ({report['digest'][:12]})" in out
 
 
 def test_shows_the_loss_of_8_bit_weights(modelpick, tmp_path):
