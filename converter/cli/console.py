@@ -222,6 +222,12 @@ def note(text: str) -> None:
     print(one_line(text), file=sys.stderr)
 
 
+def wrote(*files: Path | None) -> None:
+    """Say which files were written; None stands for a file that was not asked for."""
+    for file in filter(None, files):
+        note(f"wrote {file}")
+
+
 def warn(text: object) -> None:
     """Print a warning."""
     note(f"warning: {text}")

@@ -23,7 +23,7 @@ from ..artifact.restore import to_json
 from ..files.io import check_distinct
 from ..statistics.bootstrap import UNKNOWN, in_percent, whole
 from ..statistics.bootstrap import Estimate as Interval
-from .console import emit, note, plain, say, show
+from .console import emit, plain, say, show, wrote
 from .names import STDOUT, to_write
 from .options import Artifact, AsJson
 
@@ -57,7 +57,7 @@ def restore(
     else:
         check_distinct(output, [artifact])
         restore_file(artifact, output)
-        note(f"wrote {output}")
+        wrote(output)
 
 
 def inspect(

@@ -21,7 +21,7 @@ from ..load import is_other_json
 from ..verification.compare import verify as verify_artifact
 from ..verification.probes import SAMPLES
 from ..verification.report import Report, VerificationError, write_reports
-from .console import fail, note, progress, show
+from .console import fail, note, progress, show, wrote
 from .names import Output, files_in, to_fill, to_read, to_write
 from .options import Artifact, ReportFile, expanded
 
@@ -120,6 +120,8 @@ def convert(
         fail(refusal)
     if refusals:
         raise refusals[-1]
+    if verify:
+        wrote(report, junit)
 
 
 def _models(source: Path, strict: bool) -> list[Path]:
@@ -200,3 +202,4 @@ def verify(
         f"{found.seconds:.2f}",
     )
     show(table)
+    wrote(report, junit)

@@ -16,7 +16,7 @@ from ..evaluation.policies import Request, labels
 from ..evaluation.slices import evaluate_slices
 from ..files.io import check_distinct
 from ..files.rows import write_rows
-from .console import emit, say
+from .console import emit, wrote
 from .evaluated import show_judgement
 from .names import artifacts_in, to_read, to_write
 from .options import WEIGHTS, AsJson, Data, RecordOptions, Seed, expanded
@@ -160,8 +160,6 @@ def evaluate(
         show_judgement(found, full=output.full)
         if by_time is not None:
             show_slices(by_time)
-        for what, written in (("plot", output.plot), ("picks", output.picks)):
-            if written is not None:
-                say(f"{what}: {written}")
+    wrote(output.plot, output.picks)
     if fail_unless_pays and not found.all_pay:
         sys.exit(1)

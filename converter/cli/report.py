@@ -14,7 +14,7 @@ from ..report.markdown import to_markdown
 from ..report.write import write_report
 from ..verification.probes import SAMPLES
 from ..verification.report import VerificationError
-from .console import emit
+from .console import emit, wrote
 from .names import STDOUT, artifacts_in, to_read, to_write
 from .options import RecordOptions, Seed, expanded
 from .records import load_records
@@ -88,3 +88,4 @@ def report(
         emit(msgspec.json.encode(to_fields(facts)).decode())
     if facts.failed is not None:
         raise VerificationError(facts.failed)
+    wrote(output, None if to_stdout else summary)

@@ -19,7 +19,7 @@ def test_the_commands_evaluate_and_compare(artifacts, tmp_path):
     picks = tmp_path / "picks.jsonl"
     shared = ["evaluate", *artifacts, "--data", DATA]
     done = modelpick(*shared, "--json", "--plot", tmp_path / "plot.svg", "--picks", picks, "--train-data", DATA)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, f"wrote {tmp_path / 'plot.svg'}\nwrote {picks}\n")
     found = json.loads(done.stdout)
     results = {result["name"]: result for result in found["results"]}
     assert results["knn"]["quality"]["value"] == pytest.approx(by_name(evaluated(artifacts))["knn"].quality.value)
@@ -62,7 +62,8 @@ def test_the_command_prints_a_row_a_policy_and_the_verdicts(artifacts, tmp_path,
         assert row.startswith(f"{marks[verdict['answer']]} {name} ")
         assert re.search(changed, row)
     (headline,) = found["headlines"]
-    assert rows[4:] == [f"✓ pointed: {headline['text']}", f"plot: {tmp_path / 'plot.svg'}"]
+    assert rows[4:] == [f"✓ pointed: {headline['text']}"]
+    assert done.stderr == f"wrote {tmp_path / 'plot.svg'}\n"
     assert "; or " in headline["text"]
     done = modelpick(*shared, "--keep", "0.95", "--fail-unless-pays")
     assert done.returncode == 1
