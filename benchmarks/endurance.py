@@ -28,12 +28,14 @@ import openai
 import sqlalchemy
 from overhead import BACKEND, free_port, make_pair, started
 
+from modelpick.gateway.database import Database
+
 CLIENTS, BACKENDS = 64, 4
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 # Decisions that a process holds for this long at most before it writes them are lost where it is killed.
 BATCH_SECONDS = 0.2
-# Seconds from the kill within which a client sees the last answers.
-NEAR = 2.0
+# The part of a decision's id that names its process.
+PROCESS = slice(16, 24)
 
 
 class Postgres:
@@ -127,7 +129,7 @@ async def client(number: int, urls: list[str], end: float, seen: dict[str, Any])
                 except openai.APIStatusError as error:
                     seen["failed"].append(f"{error.status_code} {error.message[:200]}")
                     break
-                seen["decisions"].append((raw.headers["x-modelpick-decision"], base, time.time()))
+                seen["decisions"].append(raw.headers["x-modelpick-decision"])
                 seen["seconds"].append(time.perf_counter() - start)
                 break
             else:
@@ -165,7 +167,6 @@ def disturb(replicas: list[Replica], database: Postgres, folder: Path, seconds: 
     at(0.2, "one replica is killed")
     replicas[1].process.send_signal(signal.SIGKILL)
     replicas[1].process.wait()
-    killed = time.time()
     at(0.3, "it is started again")
     replicas[1].start()
     at(0.45, "the database is stopped")
@@ -176,7 +177,6 @@ def disturb(replicas: list[Replica], database: Postgres, folder: Path, seconds: 
     (folder / "artifacts/new").write_bytes(artifact)
     (folder / "artifacts/new").rename(folder / "artifacts/router.onnx")
     at(0.95, "nearly done")
-    log.append(f"killed {killed}")
 
 
 def main() -> None:
@@ -229,9 +229,9 @@ def measure(replicas: list[Replica], database: Postgres, folder: Path, seconds: 
     with engine.connect() as connection:
         written = [row[0] for row in connection.execute(sqlalchemy.text("SELECT id FROM modelpick_decisions"))]
         answered = connection.execute(sqlalchemy.text("SELECT count(*) FROM modelpick_answers")).scalar()
-    killed = float(log.pop().split()[1])
-    missing = [one for one in seen["decisions"] if one[0] not in {*written}]
-    near = [one for one in missing if one[1] == urls[1] and abs(killed - one[2]) <= NEAR]
+    missing = [one for one in seen["decisions"] if one not in {*written}]
+    lost = Database(database.url, reads=True).lost()
+    uncounted = Counter(one[PROCESS] for one in missing) - Counter(lost)
     times = sorted(seen["seconds"])
     return {
         "seconds": seconds,
@@ -243,7 +243,8 @@ def measure(replicas: list[Replica], database: Postgres, folder: Path, seconds: 
         "written twice": len(written) - len({*written}),
         "answers written": answered,
         "served, and not written": len(missing),
-        "of these, of the killed replica within its last batch": len(near),
+        "lost, by process, as the database counts": lost,
+        "served, not written, and not counted as lost": uncounted.total(),
         "counted by the replicas that ended": counted,
         "taken at the end": taken,
         "log": log,
