@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ..errors import FeatureError
 
-if TYPE_CHECKING:
-    from hashlib import _Hash
+# Bytes of a digest that are read as a number: floats hold it exactly. And the least number above all of them.
+_BYTES = 6
+_ABOVE = 256**_BYTES
 
 
 class Draw(NamedTuple):
@@ -48,23 +49,15 @@ def draw(candidates: Sequence[str], best: str, explore: float, key: str) -> Draw
     n_others = len(candidates) - 1
     if not n_others:
         return Draw(best, 1.0)
-    hashed = sha256(_encoded(key))
-    if _uniform(hashed) >= explore:
+    hashed = key.encode("utf-8", "surrogatepass")
+    if int.from_bytes(_digest(hashed)) >= explore * _ABOVE:
         return Draw(best, 1.0 - explore)
-    hashed.update(b"\0")
-
-    def place(name: str) -> tuple[float, str]:
-        of_both = hashed.copy()
-        of_both.update(_encoded(name))
-        return _uniform(of_both), name
-
-    return Draw(max((name for name in candidates if name != best), key=place), explore / n_others)
+    hashed += b"\0"
+    others = (name for name in candidates if name != best)
+    _, model = max((_digest(hashed + name.encode("utf-8", "surrogatepass")), name) for name in others)
+    return Draw(model, explore / n_others)
 
 
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _uniform(hashed: "_Hash") -> float:
-    """Return a number from 0 to 1, exclusive, from a hash."""
-    return int.from_bytes(hashed.digest()[:6]) / 2**48
+def _digest(text: bytes) -> bytes:
+    """Return uniformly distributed bytes, which order as numbers do."""
+    return sha256(text).digest()[:_BYTES]
