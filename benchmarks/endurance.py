@@ -8,10 +8,8 @@ were written twice, or lost without being counted, and what replicas take of mem
 import argparse
 import asyncio
 import json
-import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,48 +24,16 @@ from urllib.request import urlopen
 
 import openai
 import sqlalchemy
-from overhead import BACKEND, free_port, make_pair, started
+from overhead import BACKEND, make_pair
+from servers import POSTGRES, Postgres, free_port, started
 
 from modelpick.gateway.database import Database
 
 CLIENTS, BACKENDS = 64, 4
-POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 # Decisions that a process holds for this long at most before it writes them are lost where it is killed.
 BATCH_SECONDS = 0.2
 # The part of a decision's id that names its process.
 PROCESS = slice(16, 24)
-
-
-class Postgres:
-    """A server of PostgreSQL in a folder of its own; it refuses to run as root."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self.port, self._bin = folder, free_port(), POSTGRES[-1]
-        self._as: list[str] = (
-            ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
-        )
-        if self._as:
-            shutil.chown(folder, "postgres", "postgres")
-            folder.parent.chmod(0o755)
-        self._run("initdb", "-D", folder / "data", "-U", "modelpick", "-A", "trust")
-
-    @property
-    def url(self) -> str:
-        """For SQLAlchemy."""
-        return f"postgresql://modelpick@127.0.0.1:{self.port}/postgres"
-
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
-        options = f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1 -c max_connections=50"
-        self._run("pg_ctl", "-D", self._folder / "data", "-w", "-l", self._folder / "log", "-o", options, "start")
-
-    def stop(self) -> None:
-        """Stop it at once, as far as its clients are concerned."""
-        self._run("pg_ctl", "-D", self._folder / "data", "-m", "fast", "-w", "stop")
-
-    def _run(self, command: str, *arguments: str | Path) -> None:
-        call: list[str] = [*self._as, str(self._bin / command), *map(str, arguments)]
-        subprocess.run(call, check=True, stdout=subprocess.DEVNULL, cwd=self._folder, timeout=60)
 
 
 class Replica:

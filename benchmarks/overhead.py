@@ -2,19 +2,16 @@
 
 import asyncio
 import json
-import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from script import Results, benchmark
+from servers import POSTGRES, ROOT, Postgres, free_port, started
 
 from modelpick.converter import load_estimator, to_artifact
 from modelpick.converter.encoders.make import make_encoder
@@ -22,7 +19,6 @@ from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime.text import Encoder
 
-ROOT = Path(__file__).parents[1]
 CALLERS = (1, 64)
 FULL = {"seconds": 3.0, "turns": 5}
 SMOKE = {"seconds": 1.0, "turns": 2}
@@ -56,28 +52,13 @@ def make_pair(folder: Path) -> list[str]:
     return list(training.benchmark.model_names)
 
 
-@contextmanager
-def started(*command: str | Path, port: int, cwd: Path = ROOT) -> Iterator[None]:
-    """Hold a server that listens on a port."""
-    process = subprocess.Popen([sys.executable, *command], cwd=cwd)
-    try:
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except ConnectionRefusedError:
-                time.sleep(0.05)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+def write_gateway(file: Path, models: list[str], backend: int, url: str) -> None:
+    """Write the file of a gateway whose models one backend serves, and which writes decisions to a database."""
+    text = 'artifacts = "artifacts"\nselector = "router"\nencoder = "encoder.onnx"\n'
+    text += f'[decisions]\nurl = "{url}"\n'
+    for model in models:
+        text += f'[[backends]]\nname = "{model}"\nbase_url = "http://127.0.0.1:{backend}/v1"\n'
+    file.write_text(text)
 
 
 async def load(port: int, body: bytes, callers: int, seconds: float) -> list[float]:
@@ -105,52 +86,48 @@ async def load(port: int, body: bytes, callers: int, seconds: float) -> list[flo
 def measure(plan: dict[str, Any]) -> dict[str, dict[int, dict[str, float]]]:
     """Measure the backend, and the gateway with a named and with a picked model: milliseconds, and requests a second.
 
-    They take turns; of several turns the one with the lowest median counts.
+    A picked model is measured by the database that decisions are written to. All take turns; of several turns the one
+    with the lowest median counts.
     """
-    with tempfile.TemporaryDirectory() as name:
-        folder, backend, gateway = Path(name), free_port(), free_port()
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder, backend = Path(name), free_port()
         models = make_pair(folder)
-        file = 'artifacts = "artifacts"\nselector = "router"\nencoder = "encoder.onnx"\n'
-        for model in models:
-            file += f'[[backends]]\nname = "{model}"\nbase_url = "http://127.0.0.1:{backend}/v1"\n'
-        (folder / "gateway.toml").write_text(file)
+        (folder / "backend.py").write_text(BACKEND)
+        stack.enter_context(started(folder / "backend.py", str(backend), port=backend))
+        databases = {"no database": "", "SQLite": "sqlite:///decisions.sqlite"}
+        if POSTGRES:
+            (folder / "postgres").mkdir()
+            postgres = Postgres(folder / "postgres")
+            postgres.start()
+            stack.callback(postgres.stop)
+            databases["PostgreSQL"] = postgres.url
+        gateways = {name: free_port() for name in databases}
+        for name, port in gateways.items():
+            file = folder / f"{name}.toml"
+            write_gateway(file, models, backend, databases[name])
+            serve: list[str | Path] = ["-m", "modelpick.gateway", file, "--port", str(port), "--log-level", "warning"]
+            stack.enter_context(started(*serve, port=port))
         prompt = json.loads((ROOT / "models/questions.jsonl").read_text().splitlines()[0])["query"]
-        bodies = {
-            model: json.dumps({"model": model, "messages": [{"role": "user", "content": prompt}]}).encode()
+        named, auto = (
+            json.dumps({"model": model, "messages": [{"role": "user", "content": prompt}]}).encode()
             for model in (models[0], "auto")
-        }
+        )
         asked = {
-            "backend": (backend, bodies[models[0]]),
-            "gateway, named": (gateway, bodies[models[0]]),
-            "gateway, auto": (gateway, bodies["auto"]),
+            "backend": (backend, named),
+            "gateway, named": (gateways["no database"], named),
+            **{f"gateway, auto, {name}": (port, auto) for name, port in gateways.items()},
         }
         measured: dict[str, dict[int, dict[str, float]]] = {name: {} for name in asked}
-        (folder / "backend.py").write_text(BACKEND)
-        serve: list[str | Path] = [
-            "-m",
-            "modelpick.gateway",
-            folder / "gateway.toml",
-            "--port",
-            str(gateway),
-            "--log-level",
-            "warning",
-        ]
-        with (
-            started(folder / "backend.py", str(backend), port=backend),
-            started(*serve, "--log-level", "warning", port=gateway),
-        ):
-            for callers in CALLERS:
-                for _ in range(plan["turns"]):
-                    for name, (port, body) in asked.items():
-                        taken = sorted(asyncio.run(load(port, body, callers, plan["seconds"])))
-                        found = {
-                            "p50": taken[len(taken) // 2] * 1e3,
-                            "p99": taken[len(taken) * 99 // 100] * 1e3,
-                            "per_second": len(taken) / plan["seconds"],
-                        }
-                        measured[name][callers] = min(
-                            found, measured[name].get(callers, found), key=lambda one: one["p50"]
-                        )
+        for callers in CALLERS:
+            for _ in range(plan["turns"]):
+                for name, (port, body) in asked.items():
+                    taken = sorted(asyncio.run(load(port, body, callers, plan["seconds"])))
+                    found = {
+                        "p50": taken[len(taken) // 2] * 1e3,
+                        "p99": taken[len(taken) * 99 // 100] * 1e3,
+                        "per_second": len(taken) / plan["seconds"],
+                    }
+                    measured[name][callers] = min(found, measured[name].get(callers, found), key=lambda one: one["p50"])
     return measured
 
 
