@@ -194,6 +194,8 @@ class Config(_Table):
     model, see docs/outcomes.md."""
     explore: Share = 0.0
     """Probability with which a candidate other than the best is asked."""
+    explore_margin: Weight | None = None
+    """Utility by which such a candidate may be worse than the best; None where it may be any candidate."""
     client_keys: tuple[Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")], ...] = ()
     """SHA-256, in hex, of each key; clients must have one of these keys. Without keys, all clients may ask."""
     prefer: Preference = Preference()

@@ -93,9 +93,8 @@ class Picker:
         key = key_of(named, messages, client)
         last = self._conversations.last(key) if named is not None or is_begun(messages) else None
         choices, reason = self._kept(ranking, last, is_tool_loop(messages))
-        names = [choice.backend.name for choice in choices]
-        default = names[0]
-        model, propensity = draw(names, default, self._config.explore, key)
+        default = choices[0].backend.name
+        model, propensity = draw(self._drawable(choices, ranking, reason), default, self._config.explore, key)
         if model != default:
             reason = "explored"
             choices.sort(key=lambda one: one.backend.name != model)
@@ -145,6 +144,13 @@ class Picker:
             return (kept.quality or 0.0) < ranking.good_enough
         gain = best.score - kept.score
         return ranking.cost_weight is not None and gain > self._worth(kept, last, ranking)
+
+    def _drawable(self, choices: list[Choice], ranking: Ranking, reason: str) -> list[str]:
+        """Return the candidates that exploring may draw. What a conversation drew, it keeps during a tool loop."""
+        margin = self._config.explore_margin
+        if margin is None or ranking.cost_weight is None or reason == "tools":
+            return [one.backend.name for one in choices]
+        return [one.backend.name for one in choices if one.score >= choices[0].score - margin]
 
     def _worth(self, kept: Choice, last: Turn, ranking: Ranking) -> float:
         """Return what the warm cache of a conversation's model is worth, as a quality."""

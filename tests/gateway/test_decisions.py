@@ -246,6 +246,15 @@ def test_a_selector_in_the_shadow_picks_for_the_record(tmp_path, backends):
     assert "modelpick_gateway_shadow_difference_count 1.0" in metrics
 
 
+def test_exploring_leaves_out_what_is_worse_by_more_than_the_margin(tmp_path, backends):
+    text = f"explore = 0.5\nexplore_margin = 0.5\n{QUICK}"  # of poems small 0.9, medium 0.5, large 0.3
+    with served(read(write_gateway(tmp_path, backends, text))) as url, client_of(url) as client:
+        asked = [ask(client, POEM, extra_headers={"x-conversation-id": f"{key}"})[1] for key in range(20)]
+        until(lambda: len(rows(tmp_path, "decisions")) == 20)
+    assert {headers["x-modelpick-model"] for headers in asked} == {"small", "medium"}
+    assert {row["propensity"] for row in rows(tmp_path, "decisions")} == {0.5}
+
+
 @pytest.mark.parametrize("store", ["embedding", "text", "nothing"])
 def test_serve_outcomes_records_train_swap(tmp_path, backends, store):
     """The loop: what clients say of answers makes the next selector, which the gateway takes up."""
