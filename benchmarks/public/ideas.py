@@ -1,0 +1,233 @@
+"""Measures ideas for better picks by cross-validation over training rows: ``python -m benchmarks.public.ideas FOLDER``.
+
+Each idea predicts the qualities of all models for held-out questions, in plain numpy: by folds of questions, and with
+each set of RouterDC left out as a whole. An idea is worth adopting if it predicts the differences between models
+better than the kernel ridge of the product, and picks no worse.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import solve
+from sklearn.cluster import KMeans
+from sklearn.metrics.pairwise import rbf_kernel
+
+from modelpick.converter import read_records, training_data
+from modelpick.converter.formats.outcomes import Benchmark
+from modelpick.converter.statistics.folds import splits
+
+from .protocol import interval, rounded, sets_of
+
+Matrix = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+LANDMARKS, HALVES, NEIGHBOURS = 1_000, 8, 100
+JITTER = 1e-9
+
+
+class Data(NamedTuple):
+    """Questions of training rows."""
+
+    name: str
+    features: Matrix
+    """Of unit length."""
+    static: Matrix | None
+    """The same by static vectors."""
+    statistics: Matrix
+    """Of the prompts, standardised."""
+    quality: Matrix
+    sets: npt.NDArray[np.str_]
+    gamma: float
+    """What `modelpick train --tune` chooses."""
+    ridge: float
+
+
+Predict = Callable[[Data, Indices, Indices], Matrix]
+
+
+def landmarks_of(rows: Matrix) -> Matrix:
+    """Draw landmarks as the product does, but once."""
+    return rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:LANDMARKS])]
+
+
+def means_of(rows: Matrix) -> Matrix:
+    """Take the means of clusters instead: K. Zhang et al., Improved Nyström Low-Rank Approximation, ICML 2008."""
+    clusters = KMeans(min(LANDMARKS, len(rows)), init="random", n_init=1, max_iter=3, random_state=0).fit(rows)
+    centers = clusters.cluster_centers_
+    return np.asarray(centers / np.linalg.norm(centers, axis=1, keepdims=True))
+
+
+def ridge(data: Data, learned: Indices, held_out: Indices, choose: Callable[[Matrix], Matrix] = landmarks_of) -> Matrix:
+    """Kernel ridge with landmarks."""
+    return _ridge(data, data.features, learned, held_out, choose)
+
+
+def statically(data: Data, learned: Indices, held_out: Indices) -> Matrix:
+    """Kernel ridge on static vectors, distilled of the encoder."""
+    assert data.static is not None
+    return _ridge(data, data.static, learned, held_out, landmarks_of)
+
+
+def _ridge(data: Data, rows: Matrix, learned: Indices, held_out: Indices, choose: Callable[[Matrix], Matrix]) -> Matrix:
+    known, landmarks = rows[learned], choose(rows[learned])
+    kernel, inner = _kernel(known, landmarks, gamma=data.gamma), _inner(landmarks, data.gamma)
+    mean = _means(data.quality[learned])
+    products, targets = kernel.T @ kernel, kernel.T @ (data.quality[learned] - mean)
+    found = _solved(products + data.ridge * inner, targets)
+    return mean + _kernel(rows[held_out], landmarks, gamma=data.gamma) @ found
+
+
+def halves(data: Data, learned: Indices, held_out: Indices) -> Matrix:
+    """Take the mean over kernel ridges of halves of the questions: the same landmarks, averaged coefficients."""
+    landmarks = landmarks_of(data.features[learned])
+    kernel, inner = _kernel(data.features[learned], landmarks, gamma=data.gamma), _inner(landmarks, data.gamma)
+    mean, rng, found = _means(data.quality[learned]), np.random.default_rng(0), []
+    for _ in range(HALVES // 2):
+        for half in np.array_split(rng.permutation(len(learned)), 2):
+            products, targets = kernel[half].T @ kernel[half], kernel[half].T @ (data.quality[learned[half]] - mean)
+            found.append(_solved(products + data.ridge / 2 * inner, targets))
+    return mean + _kernel(data.features[held_out], landmarks, gamma=data.gamma) @ _means(np.stack(found))
+
+
+def _kernel(left: Matrix, right: Matrix, gamma: float) -> Matrix:
+    found: Matrix = rbf_kernel(left, right, gamma=gamma)
+    return found
+
+
+def _means(quality: Matrix) -> Matrix:
+    found: Matrix = quality.mean(axis=0)
+    return found
+
+
+def _solved(matrix: Matrix, targets: Matrix) -> Matrix:
+    found: Matrix = solve(matrix, targets, assume_a="pos")
+    return found
+
+
+def _inner(landmarks: Matrix, gamma: float) -> Matrix:
+    return _kernel(landmarks, landmarks, gamma) + JITTER * np.eye(len(landmarks))
+
+
+def whole(data: Data, learned: Indices, held_out: Indices, statistics: float = 0.0) -> Matrix:
+    """Kernel ridge with all questions as support vectors; its kernel may be multiplied by one of the statistics."""
+
+    def kernel(left: Indices, right: Indices) -> Matrix:
+        found = _kernel(data.features[left], data.features[right], gamma=data.gamma)
+        if statistics:
+            found *= _kernel(data.statistics[left], data.statistics[right], gamma=statistics)
+        return found
+
+    mean, matrix = _means(data.quality[learned]), kernel(learned, learned)
+    matrix[np.diag_indices(len(matrix))] += data.ridge
+    found = _solved(matrix, data.quality[learned] - mean)
+    return mean + kernel(held_out, learned) @ found
+
+
+def nearest(data: Data, learned: Indices, held_out: Indices) -> Matrix:
+    """Take the means of the nearest questions."""
+    near = np.argpartition(-(data.features[held_out] @ data.features[learned].T), NEIGHBOURS)[:, :NEIGHBOURS]
+    return np.asarray(data.quality[learned][near].mean(axis=1))
+
+
+def both(data: Data, learned: Indices, held_out: Indices) -> Matrix:
+    """Take the mean of kernel ridge and the nearest questions."""
+    return (ridge(data, learned, held_out) + nearest(data, learned, held_out)) / 2
+
+
+IDEAS: dict[str, Predict] = {
+    "kernel ridge, 1,000 landmarks: the product": ridge,
+    "means of 1,000 clusters as landmarks": partial(ridge, choose=means_of),
+    "all questions as support vectors": whole,
+    "mean over eight kernel ridges of halves": halves,
+    "the 100 nearest questions": nearest,
+    "mean of kernel ridge and the nearest": both,
+    "all questions, kernel times that of prompt statistics": partial(whole, statistics=0.1),
+    "static vectors, distilled": statically,
+}
+
+
+def statistics_of(prompts: list[str]) -> Matrix:
+    """Return statistics of prompts: lengths, and shares of kinds of characters; mean 0, deviation 1."""
+    rows = [
+        (
+            np.log1p(len(prompt)),
+            np.log1p(prompt.count("\n")),
+            *(sum(map(kind, prompt)) / max(1, len(prompt)) for kind in (str.isdigit, str.isupper, str.isspace)),
+            sum(not character.isascii() for character in prompt) / max(1, len(prompt)),
+            sum(character in "+-*/=<>^$\\{}()[]_" for character in prompt) / max(1, len(prompt)),
+        )
+        for prompt in prompts
+    ]
+    found = np.array(rows)
+    return np.asarray((found - found.mean(axis=0)) / found.std(axis=0))
+
+
+def judged(data: Data, predict: Predict, parts: list[tuple[Indices, Indices]]) -> dict[str, Any]:
+    """Cross-validate an idea: the error of differences, and the quality of picks in percent with its gain."""
+    predicted = np.empty_like(data.quality)
+    for learned, held_out in parts:
+        predicted[held_out] = predict(data, learned, held_out)
+    wrong = predicted - data.quality
+    picked = 100 * data.quality[np.arange(len(predicted)), predicted.argmax(axis=1)]
+    groups = [np.flatnonzero(data.sets == name) for name in np.unique(data.sets)]
+    return {
+        "error": rounded(float((wrong - wrong.mean(axis=1, keepdims=True)).var(axis=1).mean())),
+        "rows": interval(picked, [np.arange(len(picked))]),
+        "sets": interval(picked, groups),
+    }
+
+
+def leaving_sets_out(sets: npt.NDArray[np.str_]) -> Iterator[tuple[Indices, Indices]]:
+    """Hold out each set of questions once."""
+    for name in np.unique(sets):
+        yield np.flatnonzero(sets != name), np.flatnonzero(sets == name)
+
+
+def read(folder: Path, encoder: Path | None) -> Iterator[Data]:
+    """Read the training rows of both data sets; static vectors where there is an encoder of them."""
+    for name, file, embeddings, gamma, penalty in (
+        ("RouterDC", "routerdc_train.jsonl.gz", "embeddings_public.npz", 2.0, 16.0),
+        ("LLMRouter", "llmrouter_train3000.jsonl.gz", "embeddings.npz", 1.0, 4.0),
+    ):
+        records = read_records(folder / file, embeddings=folder / embeddings)
+        sets = sets_of(folder / file, records) if name == "RouterDC" else np.array(records.categories)
+        static = None if encoder is None else _directions(read_records(folder / file, encoder=encoder))
+        statistics = statistics_of(records.queries)
+        yield Data(name, _directions(records), static, statistics, records.quality, sets, gamma, penalty)
+
+
+def _directions(records: Benchmark) -> Matrix:
+    features = training_data(records._replace(encoder=None)).features
+    return np.asarray(features / np.linalg.norm(features, axis=1, keepdims=True))
+
+
+def main() -> None:
+    """Measure all ideas, print, and write ideas.json."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.public.ideas", description=__doc__)
+    parser.add_argument("data", type=Path, help="folder of the records, see benchmarks/README.md")
+    parser.add_argument("--encoder", type=Path, help="static vectors: what modelpick encoder --distil writes")
+    parser.add_argument("--output", type=Path, help="folder for ideas.json")
+    arguments = parser.parse_args()
+    results: dict[str, Any] = {}
+    for data in read(arguments.data, arguments.encoder):
+        ways = {"folds": splits(data.features, 0)}
+        if data.name == "RouterDC":
+            ways["sets left out"] = list(leaving_sets_out(data.sets))
+        for idea, predict in IDEAS.items():
+            if predict is statically and data.static is None:
+                continue
+            found = {way: judged(data, predict, parts) for way, parts in ways.items()}
+            results.setdefault(data.name, {})[idea] = found
+            print(f"{data.name}, {idea}: {found}", flush=True)
+    if arguments.output is not None:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        (arguments.output / "ideas.json").write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
