@@ -14,6 +14,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 # Selectors rarely have more.
 USUAL_ROWS = 20_000
+# The encoder that others are compared with.
+WHOLE = "float32"
 Row = Sequence[str]
 
 
@@ -241,16 +243,92 @@ def encoder_losses() -> Iterator[Row]:
         yield (name, _number(found["megabytes"]), *cells)
 
 
+def _prompts() -> Any:
+    return json.loads((ROOT / "benchmarks/results/prompts.json").read_text())
+
+
 def encoder_prompts() -> Iterator[Row]:
-    """Compare a pick for a prompt with the tokenizer alone, and with tokenizer and session: milliseconds."""
-    parts = {"tokenizer": "tokenizer alone", "tokenizer and session": "with a session", "model2vec": "model2vec"}
-    yield ("encoder", "tokens", "prompt to name: p50 (p90, p99)", *(f"{name} (ratio)" for name in parts.values()))
-    for weights, by_length in _encoder()["prompts"].items():
+    """Compare a pick for a prompt with the tokenizer alone, with tokenizer and session, and others: milliseconds."""
+    parts = {
+        "tokenizer": "tokenizer alone",
+        "tokenizer and session": "with a session",
+        "model2vec": "model2vec",
+        "fastembed": "fastembed",
+        "sentence-transformers": "sentence-transformers",
+    }
+    results = _prompts()["prompts"]
+    known = {name for by_length in results.values() for found in by_length.values() for name in found}
+    parts = {name: label for name, label in parts.items() if name in known}
+    yield (
+        "encoder, selector",
+        "tokens",
+        "prompt to name: p50 (p90, p99)",
+        *(f"{one} (ratio)" for one in parts.values()),
+    )
+    for label, by_length in results.items():
         for tokens, found in by_length.items():
             p50, p90, p99 = (found["prompt to name"][name] for name in ("p50", "p90", "p99"))
             medians = (found[name]["p50"] if name in found else None for name in parts)
             cells = ("—" if part is None else f"{part:.3f} ({p50 / part:.2f})" for part in medians)
-            yield (weights, tokens, f"{p50:.3f} ({p90:.3f}, {p99:.3f})", *cells)
+            yield (label, tokens, f"{p50:.3f} ({p90:.3f}, {p99:.3f})", *cells)
+
+
+def encoder_parts() -> Iterator[Row]:
+    """Show where the time of a pick for a prompt goes, in microseconds, and what a far too long prompt takes."""
+    results = _prompts()
+    first = next(iter(results["parts"].values()))
+    yield ("encoder, selector", *(f"{name}, µs" for name in first), "400,000 characters, ms")
+    for label, found in results["parts"].items():
+        yield (label, *(_number(value) for value in found.values()), f"{results['long'][label]:.1f}")
+
+
+def encoder_worth() -> Iterator[Row]:
+    """Compare what picks are worth by an encoder's weights, with paired 95 % intervals."""
+    results = json.loads((ROOT / "benchmarks/results/encoder_worth.json").read_text())["records"]
+    yield (
+        "records",
+        "encoder",
+        "quality",
+        "over the best single model",
+        f"over {WHOLE}",
+        "saved at 1",
+        "saved at 0.95",
+    )
+    for name, splits in results.items():
+        for split, found in splits.items():
+            for encoder, one in found["encoders"].items():
+                saved = (_percent(one[key]) if key in one else "—" for key in ("saved at 1", "saved at 0.95"))
+                gains = (_signed(one["over single"]), "—" if encoder == WHOLE else _signed(one["over whole"]))
+                value, low, high = one["quality"]
+                quality = f"{value:.4f} [{low:.4f}, {high:.4f}]"
+                yield (f"{name}, {split}, {found['queries']:,}", encoder, quality, *gains, *saved)
+
+
+def encoder_many() -> Iterator[Row]:
+    """Compare embedding many questions with what no batch of them saves."""
+    found = _encoder()["many"]
+    yield ("2,000 questions", "seconds", "share")
+    for name, label in (
+        ("milliseconds", "`embed`"),
+        ("floor", "their tokens without padding"),
+        ("products", "the products alone, in numpy"),
+    ):
+        yield (label, f"{found[name] / 1e3:.1f}", f"{found[name] / found['milliseconds']:.0%}")
+
+
+def command_starts() -> Iterator[Row]:
+    """Show how long each command takes to start."""
+    yield ("command", "milliseconds", "MB")
+    for command, found in json.loads((ROOT / "benchmarks/results/starts.json").read_text())["starts"].items():
+        yield (f"`modelpick {command}`", f"{found['milliseconds']:,.0f}", f"{found['megabytes']:,.0f}")
+
+
+def training_scale() -> Iterator[Row]:
+    """Show what training takes on many questions."""
+    yield ("questions", "seconds", "processor, s", "MB", "JSON, MB")
+    for found in json.loads((ROOT / "benchmarks/results/training_scale.json").read_text())["training"]:
+        numbers = (found[name] for name in ("seconds", "processor", "megabytes"))
+        yield (f"{found['questions']:,}", *(f"{number:,.0f}" for number in numbers), f"{found['document']:.1f}")
 
 
 def encoder_starts() -> Iterator[Row]:
@@ -289,7 +367,12 @@ TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     "evidence": lambda: evidence("crossvalidated"),
     "evidence-held-out": lambda: evidence("held_out"),
     "encoder-losses": encoder_losses,
+    "encoder-many": encoder_many,
+    "encoder-parts": encoder_parts,
     "encoder-prompts": encoder_prompts,
+    "encoder-worth": encoder_worth,
+    "command-starts": command_starts,
+    "training-scale": training_scale,
     "encoder-starts": encoder_starts,
     "gateway": gateway,
 }

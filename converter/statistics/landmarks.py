@@ -17,7 +17,7 @@ from modelpick.runtime.decision.shrinkage import OWN
 
 Matrix = npt.NDArray[np.float64]
 # Number of rows that are mapped at once.
-AT_ONCE = 8_192
+AT_ONCE = 4_096
 # Share of the kernel that models have in common. Of 0.3, 0.5, 0.6 and 0.9 it predicted logs best, see benchmarks.
 SHARED = 0.5
 # Least penalty: below it, answers to nearly equal questions contradict one another by roundings.

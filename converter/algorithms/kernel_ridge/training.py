@@ -19,7 +19,7 @@ from modelpick.runtime.decision.shrinkage import OWN, Deviations, deviations
 from modelpick.runtime.search.distances import directions
 
 from ...formats.outcomes import Settings, Training
-from ...statistics.landmarks import Landmarks, landmarks, regressed
+from ...statistics.landmarks import AT_ONCE, Landmarks, landmarks, regressed
 from ..base import Matrix
 from .estimators import KernelRidgeModelSelector
 
@@ -49,9 +49,11 @@ def fit_ridges(training: Training, ridges: Sequence[float]) -> list[KernelRidgeM
         for known, values, models in _targets(split):
             targets.setdefault(known.tobytes(), []).append((values, kind, models))
     dual_coef = np.zeros((len(ridges), len(smooth.support_vectors), n_kinds, n_models))
-    for mask, columns in targets.items():
-        values = np.column_stack([values for values, _, _ in columns])
-        solved = smooth(np.frombuffer(mask, np.bool_), values, ridges)
+    known_values = [
+        (np.frombuffer(mask, np.bool_), np.column_stack([values for values, _, _ in columns]))
+        for mask, columns in targets.items()
+    ]
+    for solved, columns in zip(smooth(known_values, ridges), targets.values(), strict=True):
         for place, (_, kind, models) in enumerate(columns):
             dual_coef[:, :, kind, models] += solved[:, :, place, None]
     return [
@@ -162,20 +164,33 @@ class _Smoother:
     def __init__(self, features: Matrix, settings: Settings) -> None:
         chosen = landmarks(features, settings.landmarks, settings.seed)
         are_some = len(chosen) == settings.landmarks < len(features)
+        self._features, self._gamma = features, settings.gamma
         self._landmarks = Landmarks(chosen, settings.gamma) if are_some else None
-        if self._landmarks is None:
-            self.support_vectors, self._kernel = features, rbf_kernel(features, gamma=settings.gamma)
-        else:
-            self.support_vectors, self._mapped = self._landmarks.rows, self._landmarks.mapped(features)
+        self.support_vectors = features if self._landmarks is None else self._landmarks.rows
 
-    def __call__(self, known: Mask, targets: Matrix, ridges: Sequence[float]) -> Matrix:
-        """Fit targets, (n, t), on a mask of known queries, (n,): coefficients, (n_ridges, s, t)."""
+    def __call__(self, targets: Sequence[tuple[Mask, Matrix]], ridges: Sequence[float]) -> Iterator[Matrix]:
+        """Fit targets, (n, t), each on a mask of known queries, (n,): coefficients, (n_ridges, s, t), of each.
+
+        The kernel is evaluated once for all. With landmarks, only that of some queries at once is in memory.
+        """
         if self._landmarks is None:
-            dual_coef = np.zeros((len(ridges), len(known), targets.shape[1]))
-            dual_coef[:, known] = _solutions(self._kernel[np.ix_(known, known)], targets[known], ridges)
-            return dual_coef
-        mapped = self._mapped if known.all() else self._mapped[known]
-        return self._landmarks.of_kernels(_solutions(mapped.T @ mapped, mapped.T @ targets[known], ridges))
+            kernel = rbf_kernel(self._features, gamma=self._gamma)
+            for known, values in targets:
+                dual_coef = np.zeros((len(ridges), len(known), values.shape[1]))
+                dual_coef[:, known] = _solutions(kernel[np.ix_(known, known)], values[known], ridges)
+                yield dual_coef
+            return
+        width = len(self.support_vectors)
+        products = [(np.zeros((width, width)), np.zeros((width, values.shape[1]))) for _, values in targets]
+        for first in range(0, len(self._features), AT_ONCE):
+            block = slice(first, first + AT_ONCE)
+            mapped = self._landmarks.mapped(self._features[block])
+            for (known, values), (squares, right) in zip(targets, products, strict=True):
+                rows = mapped[known[block]]
+                squares += rows.T @ rows
+                right += rows.T @ values[block][known[block]]
+        for squares, right in products:
+            yield self._landmarks.of_kernels(_solutions(squares, right, ridges))
 
 
 def _solutions(matrix: Matrix, targets: Matrix, ridges: Sequence[float]) -> Matrix:
