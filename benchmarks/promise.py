@@ -112,6 +112,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--output", type=Path, help="folder for promise.json")
     arguments = parser.parse_args()
+    if not arguments.folder.exists():
+        print(f"nothing is measured: there is no {arguments.folder}")
+        return
     records = pooled(arguments.folder)
     plan = {"learned": LEARNED, "held_out": len(records.queries) - LEARNED, "keep": KEEP, "enough": ENOUGH}
     results = {"plan": plan, "learned_from": measure(records, arguments.seeds)}

@@ -349,6 +349,16 @@ def gateway() -> Iterator[Row]:
         yield (name, *(f"{found['p50']:.2f} ({found['p99']:.2f})" for found in by_callers.values()))
 
 
+def promises() -> Iterator[Row]:
+    """Show what selectors kept and saved by a promise, trained again and again."""
+    results = json.loads((ROOT / "benchmarks/results/promise.json").read_text())
+    yield ("trained on", f"kept {results['plan']['enough']:g} or more", "refused", "kept: mean", "least", "saved: mean")
+    for name, found in results["learned_from"].items():
+        one = found["summary"]
+        kept, least, saved = (f"{one[part]:.1%}" for part in ("kept_mean", "kept_least", "saved_mean"))
+        yield (name, f"{one['kept_enough']} of {one['seeds']}", f"{one['refused']}", kept, least, saved)
+
+
 TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     "machine": machine,
     "knn-ratios": knn_ratios,
@@ -375,6 +385,7 @@ TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     "training-scale": training_scale,
     "encoder-starts": encoder_starts,
     "gateway": gateway,
+    "promises": promises,
 }
 
 

@@ -1,6 +1,7 @@
 """Cross-validation over queries: picks by models of each setting for queries that they were not trained on."""
 
 from collections.abc import Callable, Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -19,8 +20,10 @@ from ..statistics.folds import splits
 # Cost weights to try, a quarter of an octave apart, in units of quality per mean cost of the best single model, so that
 # neither the currency nor the length of prompts matters. Beyond the last, nearly all picks are the cheapest model.
 WEIGHTS = (0.0, *(2.0 ** (step / 4) for step in range(-28, 5)))
-# Standard errors below the mean of the lower end of a one-sided 80 % interval.
-SURE = 0.84
+# Confidence of what a point promises to keep, one-sided: of selectors trained again and again, this share keeps it; and
+# by how many standard errors the lower end of such an interval is below the mean.
+PROMISED = 0.8
+SURE = NormalDist().inv_cdf(PROMISED)
 Picks = npt.NDArray[np.int64]
 Vector = npt.NDArray[np.float64]
 

@@ -16,11 +16,9 @@ from ..algorithms.row import AnyRow
 from ..formats.outcomes import Benchmark, Matrix, Training, mean
 from ..statistics.bootstrap import estimate, lower_bound, mean_of, resampled, share, with_known
 from ..statistics.folds import FOLDS
-from .crossvalidation import Judged, Sweep, best_single, outcomes_of, swept, weighted
+from .crossvalidation import PROMISED, Judged, Sweep, best_single, outcomes_of, swept, weighted
 
 Vector = npt.NDArray[np.float64]
-# Confidence of what a point promises to keep, one-sided: of selectors trained again and again, this share keeps it.
-PROMISED = 0.8
 
 
 def operating_points(training: Training, row: AnyRow, by: Judged) -> dict[str, Any]:
