@@ -14,6 +14,7 @@ from ...formats.decoding import Refusal, decode
 from ...formats.digests import digest
 from ...formats.outcomes import Benchmark, Settings, Training, filled
 from ...graphs.centroids import OUTPUTS
+from ...statistics.landmarks import stabilised
 from ..base import Matrix
 from ..centroids import distances_between, fit_clusters, hold_clusters, near_clusters
 from ..choices import choices, describe_choices
@@ -126,15 +127,18 @@ def _fit_scores(training: Training) -> ClusterScoreSelector:
         raise DocumentError("objective_cost: expected records with costs, got none")
     utility = _utility(benchmark, objective)[:, order]
     fitted, min_support = fit_clusters(training, training.settings.clusters), training.settings.min_support
-    known, summands = ~np.isnan(utility), np.nan_to_num(utility)
+    known = ~np.isnan(utility)
+    weights = stabilised(known, benchmark.propensity[:, order])
+    summands = weights * np.nan_to_num(utility)
     sizes = np.bincount(fitted.labels_, minlength=len(fitted.cluster_centers_))
     occupied = np.flatnonzero(sizes)
     inside = fitted.labels_ == occupied[:, None]
     global_support = known.sum(axis=0)
-    global_scores = summands.sum(axis=0) / np.maximum(global_support, 1)
-    support = np.array([known[members].sum(axis=0) for members in inside])
-    sums = np.array([summands[members].sum(axis=0) for members in inside])
-    scores = np.where(support >= min_support, sums / np.maximum(support, 1), global_scores)
+    global_scores = summands.sum(axis=0) / np.where(global_support, weights.sum(axis=0), 1.0)
+    support, sums, totals = (
+        np.array([of[members].sum(axis=0) for members in inside]) for of in (known, summands, weights)
+    )
+    scores = np.where(support >= min_support, sums / np.where(support, totals, 1.0), global_scores)
     return ClusterScoreSelector(len(occupied), n_init=10, random_state=training.settings.seed).fit(
         fitted.cluster_centers_[occupied], names, scores, support, sizes[occupied], global_scores, global_support
     )

@@ -34,6 +34,13 @@ def test_hard_questions_of_the_strong_model_do_not_make_it_seem_bad():
     assert (found[HARD_QUESTIONS].mean(axis=0) - found[~HARD_QUESTIONS].mean(axis=0))[0] < -0.2  # as weak truly is
 
 
+def test_scores_of_clusters_are_those_of_all_questions():
+    """The scores are qualities, up to the same speed of all: of the log's own means, the weak model's is the highest."""
+    document = train(training_data(HARD, Settings(clusters=2)), "kmeans")
+    scores = dict(zip(document["model_names"], document["fallback"]["global_scores"], strict=True))
+    assert max(scores, key=scores.get) == "strong"
+
+
 def test_what_cannot_be_learned_is_said_and_drawn_to_the_mean():
     few = HARD._replace(recorded=HARD.recorded.copy())
     given = np.flatnonzero(~np.isnan(few.quality[:, STRONG]))
