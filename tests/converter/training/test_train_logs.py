@@ -35,7 +35,7 @@ def test_hard_questions_of_the_strong_model_do_not_make_it_seem_bad():
 
 
 def test_scores_of_clusters_are_those_of_all_questions():
-    """The scores are qualities, up to the same speed of all: of the log's own means, the weak model's is the highest."""
+    """Up to the same speed of all, scores are qualities: by the log's own means, the weak model's is the highest."""
     document = train(training_data(HARD, Settings(clusters=2)), "kmeans")
     scores = dict(zip(document["model_names"], document["fallback"]["global_scores"], strict=True))
     assert max(scores, key=scores.get) == "strong"
