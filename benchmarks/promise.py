@@ -8,7 +8,6 @@ for the other questions, and all answers to those say what it kept. Where no ope
 
 import argparse
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +56,9 @@ def learned_from(records: Benchmark, seed: int) -> dict[str, Benchmark]:
 
 def delivered(learned: Benchmark, held_out: Benchmark, single: int) -> Results:
     """Train, and compare the picks by `KEEP` with a single model on held-out questions."""
-    start = time.perf_counter()
     document = train(training_data(learned), "kernel_ridge")
-    seconds = time.perf_counter() - start
     with Selector.load(to_artifact(load_estimator(msgspec.json.encode(document)))) as selector:
-        found: Results = {
-            "seconds": round(seconds, 1),
-            "most_promised": round(max(point.promised for point in selector.points), 4),
-        }
+        found: Results = {"most_promised": round(max(point.promised for point in selector.points), 4)}
         try:
             picked = selector.select_batch(training_data(held_out).features, keep=KEEP)
         except FeatureError:
