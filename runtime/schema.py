@@ -297,6 +297,8 @@ class Table:
     OUTCOMES: Final = "outcomes"
     """KNN by queries/1: quality, speed, and 1 if they are known, float64, (distinct, 3, n_models). From queries/2 on:
     outcomes of each kind, (distinct, n_kinds, n_models), NaN where they are not known."""
+    DUAL_COEF: Final = "dual_coef"
+    """Kernel ridge: coefficient of each support vector, kind of outcome and model, (s, n_kinds * n_models)."""
     MEAN_OUTCOMES: Final = "mean_outcomes"
     """Kernel ridge: mean outcomes of each model, float64, (n_kinds, n_models); NaN where unknown."""
     SCORES: Final = "scores"

@@ -7,6 +7,7 @@ second by more than twice the bound, the pick is proven. Otherwise the predictio
 import numpy as np
 import numpy.typing as npt
 
+from ..artifact.onnx_reader import Tensor
 from ..artifact.tables import DOUBLES, FLOATS, Spec, Specs, optional
 from ..decision.objective import floored
 from ..queries import Queries, Query, Vectors
@@ -14,14 +15,19 @@ from ..request import Preferences
 from ..schema import Input, Output, Stored, Table
 from ..session import Subgraph
 from .base import PREDICTS, Artifact, Explanation, Row, Rows, nearest_distance
-from .outcomes import clear_pick, default_of, explanation, is_close, is_proven, pick
+from .outcomes import Picks, clear_pick, default_of, explanation, is_close, is_proven, pick
 
 _SEARCH_OUTPUTS = (Output.PREDICTION, Output.PREDICTION_ERROR)
 _EXACT_OUTPUTS = (Output.OUTCOME,)
 
 TABLES: Specs = {
     Table.MEAN_OUTCOMES: Spec(DOUBLES, ("kinds", "models")),
-    **optional({Stored.SUPPORT_VECTORS: Spec(FLOATS, ("support", "features"))}),
+    **optional(
+        {
+            Stored.SUPPORT_VECTORS: Spec(FLOATS, ("support", "features")),
+            Table.DUAL_COEF: Spec(DOUBLES, ("support", "coefficients")),
+        }
+    ),
 }
 
 
@@ -38,9 +44,12 @@ class KernelRidge:
         run, metadata, tables, _ = artifact
         self._run, self._names, self._base = run, metadata.model_names, tables[Table.MEAN_OUTCOMES]
         self._searches, self._least_price = Table.REFINE in tables, metadata.least_price
+        self._first = _first_of_equals(tables.get(Table.DUAL_COEF), self._base)
 
     def pick_one(self, query: Query, preferences: Preferences) -> int:
         """See `Algorithm`."""
+        if self._first is not None:
+            preferences = self._without_equals(self._first, preferences)
         if not self._searches or preferences.at_least is not None:
             return int(self._pick(query.vector, preferences)[0])
         predicted, errors = self._run(_SEARCH_OUTPUTS, {Input.FEATURES: query.vector})
@@ -49,7 +58,18 @@ class KernelRidge:
 
     def pick_many(self, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
+        if self._first is not None:
+            preferences = self._without_equals(self._first, preferences)
         return self._pick(queries.vectors, preferences)
+
+    @staticmethod
+    def _without_equals(first: Picks, preferences: Preferences) -> Preferences:
+        """Leave out models that are predicted as an earlier candidate is: of ties the first wins, without a proof."""
+        if preferences.given:
+            return preferences
+        allowed = np.full(len(first), True) if preferences.allowed is None else preferences.allowed
+        is_later = first != np.arange(len(first))
+        return preferences._replace(allowed=allowed & ~(is_later & allowed[first]))
 
     def predict(self, queries: Queries) -> npt.NDArray[np.float64]:
         """See `Predictor`."""
@@ -94,6 +114,19 @@ class KernelRidge:
     def explain(self, query: Query, preferences: Preferences) -> Explanation:
         """See `Algorithm`."""
         return explanation(self._predicted(query.vector), self._base, self._names, preferences)
+
+
+def _first_of_equals(dual_coef: Tensor | None, base: npt.NDArray[np.float64]) -> Picks | None:
+    """Return for each model the first that is predicted as it is, (n_models,); None where all models differ.
+
+    Such are one model under two names, or at two limits of tokens that its answers never reach.
+    """
+    if dual_coef is None or dual_coef.shape[1] != base.size:
+        return None
+    coefficients, first = dual_coef.reshape(-1, *base.shape), dict[bytes, int]()
+    predicted = (coefficients[:, :, model].tobytes() + base[:, model].tobytes() for model in range(base.shape[1]))
+    found = np.array([first.setdefault(of_model, model) for model, of_model in enumerate(predicted)], dtype=np.int64)
+    return None if len(first) == len(found) else found
 
 
 _SUBGRAPHS = (Subgraph(), Subgraph(_SEARCH_OUTPUTS, needs=Table.REFINE), Subgraph((Output.DISTANCE,)))

@@ -43,7 +43,7 @@ def add_graph(graph: Graph, estimator: KernelRidgeModelSelector, features: str, 
     query, vectors = add_directions(graph, features), estimator.support_vectors_
     gammas = np.full(len(vectors), float(estimator.gamma))
     support = stored_support_vectors(graph, vectors, gammas)
-    dual_coef = graph.constant("dual_coef", estimator.dual_coef_.reshape(len(vectors), -1))
+    dual_coef = graph.constant(Table.DUAL_COEF, estimator.dual_coef_.reshape(len(vectors), -1))
     intercept = graph.constant("intercept", estimator.intercept_.ravel())
     refined = graph.branch()
     largest = np.abs(estimator.dual_coef_).max(axis=2)

@@ -56,6 +56,10 @@ def fit_ridges(training: Training, ridges: Sequence[float]) -> list[KernelRidgeM
     for solved, columns in zip(smooth(known_values, ridges), targets.values(), strict=True):
         for place, (_, kind, models) in enumerate(columns):
             dual_coef[:, :, kind, models] += solved[:, :, place, None]
+    # Models of equal outcomes are equal to the last digit, which depends on their place in a solve: ties are exact.
+    first: dict[bytes, int] = {}
+    of_equals = [first.setdefault(outcomes[:, :, model].tobytes(), model) for model in range(n_models)]
+    dual_coef, intercept = dual_coef[..., of_equals], intercept[:, of_equals]
     return [
         KernelRidgeModelSelector(training.settings.gamma).fit(
             smooth.support_vectors, of_ridge, intercept, training.benchmark.model_names
