@@ -359,6 +359,29 @@ def promises() -> Iterator[Row]:
         yield (name, f"{one['kept_enough']} of {one['seeds']}", f"{one['refused']}", kept, least, saved)
 
 
+def logs() -> Iterator[Row]:
+    """Show how often intervals from logs hold what complete records say, and their half-widths."""
+    results = json.loads((ROOT / "benchmarks/results/logs.json").read_text())
+    judged = {"gain": ".3f", "saved": ".1%"}
+    yield ("log", "picks", *(text for kind in judged for text in (f"{kind}: truth", "mean", "half-width", "held")))
+    for name, found in results["logs"].items():
+        for policy, summary in found["summary"].items():
+            cells = []
+            for kind, style in judged.items():
+                one, truth = summary[kind], results["truth"]["policies"][policy][kind][0]
+                numbers = (f"{number:{style}}" for number in (truth, one["mean"], one["half_width"]))
+                cells += [*numbers, f"{one['held']} of {one['of']}"]
+            yield (name, policy.removeprefix("selector ").replace("selector", "default"), *cells)
+
+
+def complete() -> Iterator[Row]:
+    """Show what complete records take, beside a commit without estimates from logs."""
+    results = json.loads((ROOT / "benchmarks/results/complete.json").read_text())
+    yield ("command", "CPU seconds", "before", "ratio")
+    for what, taken in results["seconds"].items():
+        yield (f"`{what}`", f"{taken['this']:.2f}", f"{taken['other']:.2f}", f"{results['ratio'][what]:.2f}")
+
+
 TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     "machine": machine,
     "knn-ratios": knn_ratios,
@@ -386,6 +409,8 @@ TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     "encoder-starts": encoder_starts,
     "gateway": gateway,
     "promises": promises,
+    "logs": logs,
+    "complete": complete,
 }
 
 

@@ -28,6 +28,8 @@ HOMES = {
     "LICENSE": "project/license.txt",
     "benchmarks/README.md": "project/benchmarks.md",
     "benchmarks/results/knn.svg": "project/knn.svg",
+    "benchmarks/results/logs-bias.svg": "project/logs-bias.svg",
+    "benchmarks/results/logs-intervals.svg": "project/logs-intervals.svg",
     "benchmarks/results/results.json": "project/results.json",
     "examples/gateway/grafana.json": "project/grafana.json",
     "examples/node/select.mjs": "project/select.mjs",
