@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .conversion import convert as convert
     from .encoders.make import make_encoder as make_encoder
     from .evaluation.judge import evaluate as evaluate
+    from .evaluation.power import needed_questions as needed_questions
+    from .evaluation.slices import evaluate_slices as evaluate_slices
     from .fitting import fit as fit
     from .formats.decoding import DocumentWarning as DocumentWarning
     from .formats.outcomes import Settings as Settings
@@ -53,9 +55,11 @@ _HOMES = {
     "compare": ".training.tune",
     "convert": ".conversion",
     "evaluate": ".evaluation.judge",
+    "evaluate_slices": ".evaluation.slices",
     "fit": ".fitting",
     "load_estimator": ".load",
     "make_encoder": ".encoders.make",
+    "needed_questions": ".evaluation.power",
     "read_records": ".training.records",
     "restore": ".artifact.restore",
     "to_artifact": ".artifact.writer",
