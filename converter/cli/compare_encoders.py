@@ -6,9 +6,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from modelpick.runtime.text import Encoder
-
-from ..encoders.compare import Candidate
+from ..encoders.compare import candidate
 from ..encoders.compare import compare_encoders as compare
 from .console import emit, progress, show
 from .names import to_read
@@ -23,16 +21,12 @@ def compare_encoders(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Compare encoders by what picks are worth by their embeddings, and by their speed, and recommend one.
+    """Compare encoders by the worth of picks, and by speed.
 
-    Kernel ridge is cross-validated on each encoder's embeddings of the same records. The fastest encoder whose picks
-    are not surely worse than the best encoder's is recommended.
+    One is recommended. Kernel ridge is cross-validated on each encoder's embeddings of the same records. The
+    fastest encoder whose picks are not surely worse than the best encoder's is recommended.
     """
-    candidates = []
-    for file in encoders:
-        loaded = Encoder.load(file)
-        records = load_records(data, encoder=loaded)
-        candidates.append(Candidate(str(file), loaded, records, file.stat().st_size / 1e6))
+    candidates = [candidate(file, lambda encoder: load_records(data, encoder=encoder)) for file in encoders]
     with progress("Comparing encoders", "trials") as done:
         found = compare(candidates, seed, done)
     if as_json:

@@ -51,7 +51,7 @@ def restore(
         ),
     ] = None,
 ) -> None:
-    """Return the JSON model that an artifact was converted from."""
+    """Return the JSON model of an artifact."""
     if output is None or str(output) == STDOUT:
         emit(to_json(artifact))
     else:
@@ -65,7 +65,7 @@ def inspect(
     raw: Annotated[bool, typer.Option("--raw", help="Show the metadata entries as they are.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what an artifact or an encoder is, and what it was made of."""
+    """Show what an artifact or an encoder is."""
     name, data = read_sealed(artifact)
     found = read_either(name, data)
     metadata = found if isinstance(found, EncoderMetadata) else found.metadata

@@ -82,11 +82,11 @@ def convert(
         bool, typer.Option("--strict", help="Refuse JSON in a folder that is not a model, instead of skipping it.")
     ] = False,
 ) -> None:
-    """Convert JSON models to artifacts, one .onnx file each, and verify them.
+    """Convert JSON models to artifacts, and verify them.
 
-    An artifact that disagrees with its estimator is not written; its worst query is written as NAME.worst.json. Models
-    that cannot be converted are listed, and the others are converted. Exit codes: 1 where an artifact disagrees, 2 for
-    bad input.
+    Each becomes one .onnx file. An artifact that disagrees with its estimator is not written; its worst query is
+    written as NAME.worst.json. Models that cannot be converted are listed, and the others are converted. Exit
+    codes: 1 where an artifact disagrees, 2 for bad input.
     """
     described = ("source", "algorithm", "semantics", "rows", "width", "models", "JSON", "artifact")
     table = Table(*described, "seconds", "verified")
@@ -176,10 +176,10 @@ def verify(
     report: ReportFile = None,
     junit: JUnitFile = None,
 ) -> None:
-    """Compare an artifact, run in onnxruntime, with the scikit-learn estimator of its JSON model.
+    """Compare an artifact with its JSON model.
 
-    Exit codes: 1 where they disagree on a query that is not tied, 2 for bad input. The worst query is written next to
-    the artifact, as NAME.worst.json.
+    The artifact runs in onnxruntime, the model as a scikit-learn estimator. Exit codes: 1 where they disagree on a
+    query that is not tied, 2 for bad input. The worst query is written next to the artifact, as NAME.worst.json.
     """
     for written in filter(None, (report, junit)):
         check_distinct(written, filter(None, (artifact, against, queries)))

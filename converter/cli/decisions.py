@@ -50,11 +50,11 @@ def records(
     prices: Prices = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is understood of records, and what they can and cannot support; or join decisions with outcomes.
+    """Show what records hold; join decisions and outcomes.
 
-    Outcomes have decision_id and what became known later: performance, success, response_time, cost, tokens. Where both
-    files have a field, the outcome's value counts. Decisions and outcomes without a counterpart are counted and left
-    out.
+    It says what they can and cannot support. Outcomes have decision_id and what became known later: performance,
+    success, response_time, cost, tokens. Where both files have a field, the outcome's value counts. Decisions and
+    outcomes without a counterpart are counted and left out.
     """
     is_gateway = "://" in file
     if is_gateway and (outcomes is not None or output is None):

@@ -37,10 +37,11 @@ def diff(
     reading: Annotated[Reading, {"embeddings": Embeddings, "encoder": EncoderFile, "categories": Categories}],
     as_json: AsJson = False,
 ) -> None:
-    """Show on which queries two artifacts pick differently, from which model to which, and why.
+    """Show where two artifacts pick differently, and why.
 
-    Where no queries are given, they are made from the model of OLD. Reasons are: a tie, which the two break
-    differently; other neighbours; other weights of the same neighbours; otherwise other scores.
+    Changes are counted from which model to which. Where no queries are given, they are made from the model of OLD.
+    Reasons are: a tie, which the two break differently; other neighbours; other weights of the same neighbours;
+    otherwise other scores.
     """
     encoder = None if reading.encoder is None else Encoder.load(reading.encoder)
     given = _queries([old, new], queries, data, reading, encoder)

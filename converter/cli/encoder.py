@@ -59,10 +59,11 @@ def encoder(
     name: Annotated[str | None, typer.Option(help="Name of the encoder; the folder's by default.")] = None,
     report: ReportFile = None,
 ) -> None:
-    """Convert a text encoder's folder, as Hugging Face lays it out, to one file, and verify it.
+    """Convert a text encoder's folder to one file.
 
-    A file whose embeddings differ from the folder's own by more than 1e-5 of their length is not written, unless its
-    weights are stored in fewer bits: then the loss is shown. Exit codes: 1 for such a file, 2 for bad input.
+    The folder is laid out as Hugging Face does; the file is verified. A file whose embeddings differ from the
+    folder's own by more than 1e-5 of their length is not written, unless its weights are stored in fewer bits: then
+    the loss is shown. Exit codes: 1 for such a file, 2 for bad input.
     """
     if not distill and (weights != ZIPF or components != COMPONENTS):
         raise ModelpickError("expected --distill with --components and --weights")

@@ -110,16 +110,17 @@ def evaluate(
     ] = False,
     seed: Seed = 0,
 ) -> None:
-    """Measure artifacts on held-out records, and say whether they pay.
+    """Say whether artifacts pay, on held-out records.
 
-    Artifacts that predict the weighted outcomes pick by the weights; all artifacts are judged by them, or by quality
-    alone. They are compared with always calling the best single model; --full adds the best choice in hindsight
-    (oracle), every single model, chance, and the best mix of two models at the same mean cost. With --fail-unless-pays,
-    each --keep of each artifact must be worth calling; without --keep, each artifact by one of its operating points.
+    Artifacts that predict the weighted outcomes pick by the weights; all artifacts are judged by them, or by
+    quality alone. They are compared with always calling the best single model; --full adds the best choice in
+    hindsight (oracle), every single model, chance, and the best mix of two models at the same mean cost. With
+    --fail-unless-pays, each --keep of each artifact must be worth calling; without --keep, each artifact by one of
+    its operating points.
 
-    --leave-out and --few measure something else: how selectors that are trained as the artifacts were pick for tasks,
-    or among models, that their training did not see. The data are the training records then. --reworded counts how
-    often picks change where a question only says the same in other words.
+    --leave-out and --few measure something else: how selectors that are trained as the artifacts were pick for
+    tasks, or among models, that their training did not see. The data are the training records then. --reworded
+    counts how often picks change where a question only says the same in other words.
     """
     artifacts = artifacts_in(artifacts)
     read = [*artifacts, *reading.files, *filter(None, (data, train_data))]

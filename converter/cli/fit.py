@@ -57,11 +57,11 @@ def fit(
     as_json: AsJson = False,
     seed: Seed = 0,
 ) -> None:
-    """Make an artifact of records, and say whether it is worth calling.
+    """Make an artifact of records, and judge it.
 
-    Four of five questions train a selector. It is converted, verified, and evaluated on the fifth. Records have query,
-    model_name and performance, and may have cost, response_time, category and embedding; texts need --encoder, as
-    `modelpick encoder` writes it, or --embeddings.
+    Its verdict says whether it is worth calling. Four of five questions train a selector. It is converted,
+    verified, and evaluated on the fifth. Records have query, model_name and performance, and may have cost,
+    response_time, category and embedding; texts need --encoder, as `modelpick encoder` writes it, or --embeddings.
     """
     check_distinct(output, [records, *reading.files])
     check_distinct(output.with_suffix(".json"), [records, *reading.files])

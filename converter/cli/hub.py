@@ -19,7 +19,10 @@ def pull(
     ],
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
 ) -> None:
-    """Download the JSON models and artifacts of a repository on the Hugging Face hub, and list them."""
+    """Download models and artifacts from Hugging Face.
+
+    JSON models and artifacts of a repository on the hub are written to a folder, and listed.
+    """
     pulled = pull_folder(repository, output.path, revision=revision)
     for file in pulled.files:
         emit(str(file))
@@ -36,7 +39,10 @@ def push(
         typer.Option("--private/--public", help="Who sees the repository; a new one is private.", show_default=False),
     ] = None,
 ) -> None:
-    """Upload the JSON models and artifacts of a folder to a repository on the Hugging Face hub."""
+    """Upload models and artifacts to Hugging Face.
+
+    JSON models and artifacts of a folder go to a repository on the hub.
+    """
     pushed = push_folder(folder, repository, message=message, private=private)
     emit(pushed.url)
     visibility = "private" if pushed.private else "public"

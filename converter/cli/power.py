@@ -43,10 +43,11 @@ def power(
     as_json: AsJson = False,
     seed: Seed = 0,
 ) -> None:
-    """Say how many questions a log needs to show a gain over the best single model, by how much its policy explores.
+    """Say how many questions of a log show a gain.
 
-    Four of five logs of this length show the gain: its 95 % interval lies above 0. The records, complete or a log, tell
-    how much outcomes vary.
+    The gain is over the best single model; the number depends on how much the log's policy explores. Four of five
+    logs of this length show the gain: its 95 % interval lies above 0. The records, complete or a log, tell how much
+    outcomes vary.
     """
     found = needed_questions(
         artifacts_in(artifacts),

@@ -57,11 +57,11 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="Print all numbers of the report as JSON.")] = False,
     seed: Seed = 0,
 ) -> None:
-    """Write one page on what artifacts are, what changes, and whether they pay.
+    """Write a page on what artifacts change, for reviewers.
 
-    Each artifact is verified against the JSON model that it restores. With --against, picks are compared with picks of
-    the artifacts that are replaced; with --data, all are evaluated. Exit codes: 1 where an artifact disagrees with its
-    JSON model, which the page shows; 2 for bad input.
+    It also says whether they pay. Each artifact is verified against the JSON model that it restores. With
+    --against, picks are compared with picks of the artifacts that are replaced; with --data, all are evaluated.
+    Exit codes: 1 where an artifact disagrees with its JSON model, which the page shows; 2 for bad input.
     """
     new, old = artifacts_in(artifacts), artifacts_in(against or [])
     to_stdout = str(summary) == STDOUT

@@ -101,11 +101,12 @@ def select(
         typer.Option(help="Standard errors by which a model must exceed the default model, for KNN by queries."),
     ] = None,
 ) -> None:
-    """Pick the model for each query, one a line or in an array.
+    """Pick the model for each query.
 
-    A query is a JSON array of numbers, or an object with features, or with embedding and category; with --encoder, a
-    string, or an object with query or messages, and perhaps category. With --input and --output, a file of any size is
-    answered; when run again, the command continues where it was interrupted. Exit code 1 where rows were bad.
+    Picks are printed one a line, or in an array. A query is a JSON array of numbers, or an object with features, or
+    with embedding and category; with --encoder, a string, or an object with query or messages, and perhaps
+    category. With --input and --output, a file of any size is answered; when run again, the command continues where
+    it was interrupted. Exit code 1 where rows were bad.
 
     Decisions and their later outcomes are joined by `modelpick records DECISIONS --outcomes OUTCOMES`.
     """

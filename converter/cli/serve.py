@@ -17,7 +17,10 @@ def serve(
         str, typer.Option(help="debug, info with a line for each request, warning or error.")
     ] = "info",
 ) -> None:
-    """Serve an OpenAI-compatible gateway that picks the model of each request."""
+    """Serve an OpenAI-compatible gateway.
+
+    It picks the model of each request.
+    """
     try:
         from modelpick.gateway import command
     except ModuleNotFoundError as error:

@@ -37,9 +37,10 @@ def simulate(
     reading: RecordOptions,
     seed: Seed = 0,
 ) -> None:
-    """Draw a log from complete records: for each question, the answer of the model that a policy picks.
+    """Draw a log from complete records.
 
-    Evaluate or train on the log, and compare the figures with the complete records' figures.
+    It has, for each question, the answer of the model that a policy picks. Evaluate or train on the log, and
+    compare the figures with the complete records' figures.
     """
     check_distinct(output, [data, *reading.files, *([Path(policy)] if is_artifact(policy) else [])])
     benchmark = load_records(data, reading)

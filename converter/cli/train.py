@@ -137,10 +137,10 @@ def train(
         ),
     ] = True,
 ) -> None:
-    """Train selectors on benchmark records, and write them as JSON models.
+    """Train selectors on records, as JSON models.
 
-    A record has query, model_name and performance, and may have category, response_time in seconds or latency_ms, cost,
-    success and embedding. The original reads all but kernel_ridge.
+    A record has query, model_name and performance, and may have category, response_time in seconds or latency_ms,
+    cost, success and embedding. The original reads all but kernel_ridge.
     """
     names = [str(name) for name in algorithm or TRAINED]
     if output.is_file and len(set(names)) > 1:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +34,18 @@ class Candidate(NamedTuple):
     encoder: Encoder
     benchmark: Benchmark
     megabytes: float
+
+
+def candidate(file: Path, read: Callable[[Encoder], Benchmark]) -> Candidate:
+    """Load the file of an encoder, and read records with its embeddings by ``read``.
+
+    Raises
+    ------
+    ArtifactError
+        When the encoder is refused. Errors of ``read`` are passed on.
+    """
+    encoder = Encoder.load(file)
+    return Candidate(str(file), encoder, read(encoder), file.stat().st_size / 1e6)
 
 
 def compare_encoders(

@@ -4,11 +4,12 @@ scikit-learn's `KernelRidge` solves; with landmarks its solution equals `Nystroe
 queries have one answer, both parts take one solve, see `modelpick.converter.statistics.landmarks`.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgWarning, cho_factor, cho_solve
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 
@@ -203,4 +204,7 @@ def _solutions(matrix: Matrix, targets: Matrix, ridges: Sequence[float]) -> Matr
     This is kernel ridge regression if the matrix is a kernel, and Ridge if it holds the products of its features.
     """
     solver = KernelRidge(kernel="precomputed")
-    return np.stack([solver.set_params(alpha=ridge).fit(matrix, targets).dual_coef_ for ridge in ridges])
+    with warnings.catch_warnings():  # whether float64 holds what a singular matrix predicts is checked later
+        warnings.filterwarnings("ignore", "Singular matrix", UserWarning)
+        warnings.filterwarnings("ignore", category=LinAlgWarning)
+        return np.stack([solver.set_params(alpha=ridge).fit(matrix, targets).dual_coef_ for ridge in ridges])

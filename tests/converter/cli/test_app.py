@@ -1,5 +1,6 @@
 """What holds for the whole command: usage, help, version, one line of an error."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from modelpick import __version__
+from modelpick.converter.cli.app import COMMANDS
 from support import command
 from support.artifacts import contents, encoded
 from support.narrow import KNN
@@ -67,3 +69,10 @@ def test_names_its_version(modelpick):
     assert modelpick("-h") == modelpick("--help")
     done = subprocess.run([sys.executable, "-m", "modelpick", "--version"], capture_output=True, timeout=60, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"modelpick {__version__}\n", "")
+
+
+def test_the_help_of_a_command_is_not_cut_at_80_columns(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    printed = command.modelpick("--help").stdout
+    for name in COMMANDS:
+        assert re.search(rf"^  {name} +[A-Z].*[^.]\.$", printed, re.MULTILINE), name

@@ -1,11 +1,12 @@
 """Kernel ridge on queries that are nearly alike: a penalty that loses the predictions is refused in training."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
 
-from modelpick.converter import convert
+from modelpick.converter import DocumentWarning, convert
 from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
@@ -40,9 +41,12 @@ def test_what_is_trained_converts(noise, exponent, options, tmp_path):
     assert convert(json.dumps(document).encode(), tmp_path / "a.onnx", samples=60).passed
 
 
-def test_no_penalty_at_all_is_refused_where_the_kernel_is_singular():
-    with pytest.raises(DocumentError, match="ridge: expected about"):
-        trained(1e-6, 0.0)
+@pytest.mark.parametrize(("noise", "landmarks"), [(1e-6, 1_000), (1e-3, 20)])
+def test_no_penalty_at_all_is_refused_where_the_kernel_is_singular_and_nothing_else_is_said(noise, landmarks):
+    with warnings.catch_warnings(), pytest.raises(DocumentError, match="ridge: expected about"):
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", DocumentWarning)
+        trained(noise, 0.0, landmarks)
 
 
 def test_the_refusal_names_a_penalty_that_is_enough(tmp_path):
