@@ -16,7 +16,7 @@ from ..files.rows import read_rows, write_rows
 from ..statistics.bootstrap import in_percent
 from ..training.logs import Understood, join, understand
 from ..training.records import read_answers
-from .console import emit, note, show, warn
+from .console import emit, note, show, warn, wrote
 from .names import to_read, to_write
 from .options import AsJson, Categories, Prices
 
@@ -65,6 +65,7 @@ def records(
     if is_gateway and output is not None:
         write_rows(output, _of_gateway(file, signal))
         source = output
+        wrote(output)
     elif outcomes is not None and output is not None:
         check_distinct(output, (source, outcomes))
         joined = join(read_rows(source, DocumentError), read_rows(outcomes, DocumentError))
@@ -74,6 +75,7 @@ def records(
             f"{joined.without_decision:,} outcomes no decision"
         )
         source = output
+        wrote(output)
     read = read_answers(source, categories=categories, prices=prices, known=False)
     for bad in read.bad[:MOST_SHOWN]:
         warn(bad)

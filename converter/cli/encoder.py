@@ -14,7 +14,7 @@ from ..encoders.make import Pooling, Quantisation, make_encoder, measure_loss
 from ..encoders.verify import EncoderError, EncoderReport
 from ..files.io import check_distinct, write_atomically
 from ..training.records import read_records
-from .console import emit, progress, show
+from .console import emit, progress, show, wrote
 from .names import to_read, to_write
 from .options import ReportFile
 from .worth import worth_table
@@ -97,6 +97,7 @@ def encoder(
         f"{output}: {found.family}, {found.weights}, {size:,.2f} MB, {found.embedding_dim} columns, pooling "
         f"{found.pooling}, {_limit(found.longest)}, digest {found.digest[:12]}, made in {found.seconds:.1f} s"
     )
+    wrote(report)
     loss = found.loss
     if loss is None:
         return

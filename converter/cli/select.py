@@ -19,7 +19,7 @@ from modelpick.runtime.text.messages import Which, text_of
 from ..files.bulk import select_file
 from ..files.io import STDIN
 from ..files.queries import FEATURES, Query, ask, keyed, parse_prompt, parse_query, read_queries
-from .console import emit, note, progress
+from .console import emit, note, progress, wrote
 from .names import looks_like_a_path, to_read, to_write
 from .options import WEIGHTS, Artifact, AsJson, EncoderFile, expanded
 
@@ -128,6 +128,7 @@ def select(
                 exploring=exploring if decide else None,
             )
         note(f"{found.rows} rows, {found.bad} bad, {found.resumed} from an earlier run")
+        wrote(target)
         sys.exit(1 if found.bad else 0)
     if source is not None or target is not None:
         raise ModelpickError("expected --input and --output together")

@@ -8,7 +8,7 @@ import typer
 from ..evaluation.simulation import HARD, UNIFORM, chances_of, is_artifact, simulated, to_records
 from ..files.io import check_distinct
 from ..files.rows import write_rows
-from .console import note
+from .console import note, wrote
 from .names import to_write
 from .options import Data, RecordOptions, Seed, expanded
 from .records import load_records
@@ -48,3 +48,4 @@ def simulate(
     records = list(to_records(log, policy, propensities=propensities))
     write_rows(output, records)
     note(f"{len(records):,} answers, one a question, by {policy}")
+    wrote(output)

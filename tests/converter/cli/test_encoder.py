@@ -7,7 +7,7 @@ from support.folders import SMALL, transformer
 
 def test_writes_a_file_and_a_report_and_shows_both(modelpick, tmp_path):
     code, out, err = modelpick("encoder", SMALL, "-o", "out/e.onnx", "--report", "report.json", "--name", "small")
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "wrote report.json\n")
     report = json.loads((tmp_path / "report.json").read_text())
     for probe in report["probes"]:
         assert probe["name"] in out
@@ -23,7 +23,7 @@ def test_writes_a_file_and_a_report_and_shows_both(modelpick, tmp_path):
 
 def test_shows_the_loss_of_8_bit_weights(modelpick, tmp_path):
     code, out, err = modelpick("encoder", SMALL, "-o", "e.onnx", "--quantise", "int8", "--report", "report.json")
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "wrote report.json\n")
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["difference"] > 1e-5
     assert f"{report['difference']:.1e}" in out

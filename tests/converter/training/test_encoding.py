@@ -176,7 +176,7 @@ def test_large_files_of_prompts(trained, made, kind):
         )
     command = ("select", "svm.onnx", "--encoder", "e.onnx", "--input", source, "--output", "picks.jsonl")
     code, _, err = trained(*command)
-    assert (code, err) == (0, "3 rows, 0 bad, 0 from an earlier run\n")
+    assert (code, err) == (0, "3 rows, 0 bad, 0 from an earlier run\nwrote picks.jsonl\n")
     with TextSelector.load(made / "svm.onnx", made / "e.onnx") as selector:
         wanted = selector.select_batch([row.get("query") or row["messages"] for row in rows])
     picks = [json.loads(line)["model"] for line in (made / "picks.jsonl").read_text().splitlines()]
@@ -186,7 +186,7 @@ def test_large_files_of_prompts(trained, made, kind):
 def test_bad_rows_of_prompts_stand_aside(trained, made):
     (made / "bad.jsonl").write_text('{"query": 3}\n{"query": "Solve x"}\n{"messages": [{"role": "system"}]}\n')
     code, _, err = trained("select", "svm.onnx", "--encoder", "e.onnx", "--input", "bad.jsonl", "--output", "p.jsonl")
-    assert (code, err) == (1, "3 rows, 2 bad, 0 from an earlier run\n")
+    assert (code, err) == (1, "3 rows, 2 bad, 0 from an earlier run\nwrote p.jsonl\n")
     picks = [json.loads(line)["model"] for line in (made / "p.jsonl").read_text().splitlines()]
     assert [pick is None for pick in picks] == [True, False, True]
     np.save(made / "x.npy", np.zeros((2, 128)))

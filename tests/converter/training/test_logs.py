@@ -140,7 +140,7 @@ def test_decisions_are_joined_with_their_outcomes(name, tmp_path, monkeypatch):
     (tmp_path / "outcomes.jsonl").write_bytes(encoded(*OUTCOMES))
     done = modelpick("records", "decisions.jsonl", "--outcomes", "outcomes.jsonl", "-o", name, "--json")
     assert done.returncode == 0, done.stderr
-    assert done.stderr == "3 records; 3 decisions have no outcome, 1 outcomes no decision\n"
+    assert done.stderr == f"3 records; 3 decisions have no outcome, 1 outcomes no decision\nwrote {name}\n"
     told = json.loads(done.stdout)
     assert (told["answers"], told["known"], told["propensities"]) == (3, {"quality": 3, "seconds": 0, "cost": 3}, 3)
     benchmark = read_records(tmp_path / name)
