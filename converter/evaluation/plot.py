@@ -143,7 +143,7 @@ def _draw_points(axes: Any, points: Sequence[_Point], colors: Mapping[str, str])
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(lambda price, _: f"{Decimal(f'{price:.2g}'):f}")
+    axes.xaxis.set_major_formatter(lambda price, _: f"{Decimal(f'{price:.6g}'):f}")
     axes.margins(0.08)
 
 

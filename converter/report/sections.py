@@ -81,7 +81,7 @@ def overview(facts: Facts, told: Sequence[Answer]) -> Section:
     return Section(
         "In short",
         words=words,
-        tables=[Table("What matters of each artifact", ("artifact", "", "in a sentence"), rows)] if rows else [],
+        tables=[Table("What matters of each artifact", ("artifact", "in short"), rows)] if rows else [],
     )
 
 
