@@ -9,12 +9,13 @@ import typer
 from modelpick.runtime import ModelpickError
 
 from ..files.io import check_distinct
+from ..report.answers import answers
 from ..report.facts import to_fields
 from ..report.markdown import to_markdown
 from ..report.write import write_report
 from ..verification.probes import SAMPLES
 from ..verification.report import VerificationError
-from .console import emit, wrote
+from .console import emit, say, wrote
 from .names import STDOUT, artifacts_in, to_read, to_write
 from .options import RecordOptions, Seed, expanded
 from .records import load_records
@@ -59,9 +60,10 @@ def report(
 ) -> None:
     """Write a page on what artifacts change, for reviewers.
 
-    It also says whether they pay. Each artifact is verified against the JSON model that it restores. With
-    --against, picks are compared with picks of the artifacts that are replaced; with --data, all are evaluated.
-    Exit codes: 1 where an artifact disagrees with its JSON model, which the page shows; 2 for bad input.
+    It also says whether they are worth calling, and its first sentences are printed. Each artifact is verified against
+    the JSON model that it restores. With --against, picks are compared with picks of the artifacts that are replaced;
+    with --data, all are evaluated. Exit codes: 1 where an artifact disagrees with its JSON model, which the page shows;
+    2 for bad input.
     """
     new, old = artifacts_in(artifacts), artifacts_in(against or [])
     to_stdout = str(summary) == STDOUT
@@ -84,8 +86,12 @@ def report(
     if to_stdout:
         for line in to_markdown(facts).split("\n"):
             emit(line)
-    if as_json:
+    elif as_json:
         emit(msgspec.json.encode(to_fields(facts)).decode())
+    else:
+        for answer in answers(facts):
+            for mark, text in answer.leads:
+                say(f"{mark} {answer.name}: {text}")
+    wrote(output, None if to_stdout else summary)
     if facts.failed is not None:
         raise VerificationError(facts.failed)
-    wrote(output, None if to_stdout else summary)

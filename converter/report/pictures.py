@@ -189,8 +189,8 @@ def frontier_plot(evaluation: Evaluation, table: Table) -> Plot | None:
     }
     image = images.pop("")
     label = (
-        f"Mean quality of every policy over its {AXES[evaluation.axis]}. Policies at one place share a label; names that "
-        "find no place stand in the table alone"
+        f"Mean quality of every policy over its {AXES[evaluation.axis]}. Policies at one place share a label; "
+        "names that find no place stand in the table alone"
     )
     return Plot(label, image, list(images.items()), table)
 
