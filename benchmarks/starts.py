@@ -18,17 +18,19 @@ VERSION = "--version"
 
 
 def measure(arguments: list[str], plan: Plan) -> dict[str, Any]:
-    """Start a command some times: milliseconds at the median, and the most resident MB."""
-    taken, most = [], 0.0
+    """Start a command some times: milliseconds at the median, also of the processor, and the most resident MB."""
+    taken, busy, most = [], [], 0.0
     for _ in range(plan["starts"]):
         start = time.perf_counter()
         process = subprocess.Popen([sys.executable, "-m", "modelpick", *arguments], stdout=subprocess.DEVNULL)
         _, status, used = os.wait4(process.pid, 0)
         taken.append((time.perf_counter() - start) * 1e3)
+        busy.append((used.ru_utime + used.ru_stime) * 1e3)
         if status:
             raise SystemExit(f"modelpick {' '.join(arguments)} failed: {status}")
         most = max(most, used.ru_maxrss / 1e3)
-    return {"milliseconds": statistics.median(taken), "megabytes": most}
+    medians = {"milliseconds": statistics.median(taken), "processor": statistics.median(busy)}
+    return {**medians, "megabytes": most}
 
 
 def measure_all(plan: Plan) -> Results:
