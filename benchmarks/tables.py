@@ -383,6 +383,88 @@ def complete() -> Iterator[Row]:
         yield (f"`{what}`", f"{taken['this']:.2f}", f"{taken['other']:.2f}", f"{results['ratio'][what]:.2f}")
 
 
+def _unseen(part: str) -> Any:
+    return json.loads((ROOT / "benchmarks/results/unseen.json").read_text())[part]
+
+
+def predictions() -> Iterator[Row]:
+    """Show how predicted quality compares with the recorded one."""
+    yield ("questions", "selector", "answers", "predicted - recorded", "calibration error", "by chance", "Brier score")
+    for name, measured in _unseen("calibration").items():
+        for questions, one in measured.items():
+            for of in (one["all"], one["highest"], *one["categories"]):
+                errors = (f"{of[key]:.3f}" for key in ("error", "by_chance"))
+                brier = f"{of['brier']['value']:.3f}"
+                yield (
+                    questions,
+                    f"`{name}`",
+                    f"{of['of']}: {of['answers']:,}",
+                    _signed(_ends(of["excess"])),
+                    *errors,
+                    brier,
+                )
+
+
+def reliability() -> Iterator[Row]:
+    """Show predicted and recorded quality of ten bins of answers, over five folds."""
+    found = {name: measured["five folds"]["all"]["bins"] for name, measured in _unseen("calibration").items()}
+    yield ("bin", *(f"{name}: {what}" for name in found for what in ("predicted", "recorded")))
+    for place, bins in enumerate(zip(*found.values(), strict=True), 1):
+        cells = (cell for one in bins for cell in (f"{one['predicted']:.3f}", _spanned(one["recorded"])))
+        yield (str(place), *cells)
+
+
+def unseen_tasks() -> Iterator[Row]:
+    """Show the gain over the default model on tasks that training did not see, before and after `far`."""
+    yield ("left out", "selector", "questions", "gain", "far", "gain with far=0.99")
+    for name, measured in _unseen("tasks").items():
+        for records, parts in measured.items():
+            for one in parts:
+                cells = (
+                    f"{one['queries']:,}",
+                    _signed(_ends(one["gain"])),
+                    f"{one['far']:.0%}",
+                    _signed(_ends(one["gain_with_far"])),
+                )
+                yield (f"{records}: {one['group']}", f"`{name}`", *cells)
+
+
+def few_answers() -> Iterator[Row]:
+    """Show what is kept where a third of the models was added by a few answers each."""
+    (found,) = _unseen("models").values()
+    yield ("answers of each new model", "quality", "kept of training on all answers", "over the other models alone")
+    yield ("none", _spanned(found["without"]), "", "")
+    for one in found["few"]:
+        yield (str(one["answers"]), _spanned(one["quality"]), _percent(_ends(one["kept"])), _signed(_ends(one["gain"])))
+    yield ("all", _spanned(found["all"]), "", "")
+    yield ("the best single model", _spanned(found["single"]), "", "")
+
+
+def rewording() -> Iterator[Row]:
+    """Show how often picks change where questions are reworded."""
+    yield ("selector", "picks", "change by rewording", "not the default", "gain over the default")
+    for one in _unseen("words"):
+        shares = (_percent(_ends(one[key])) for key in ("flips", "leaves"))
+        yield (f"`{one['name']}`", one["way"], *shares, _signed(_ends(one["gain"])))
+
+
+def many_models() -> Iterator[Row]:
+    """Show picks among many models that differ little, and what they take."""
+    yield ("models", "gain over the best single model", "a pick, µs", "of 500 at once, µs")
+    for name, one in _unseen("many").items():
+        times = (f"{one['microseconds'][key]:.0f}" for key in ("one", "of 500"))
+        yield (name, _signed(_ends(one["gain"])), *times)
+
+
+def _ends(estimate: Any) -> list[float]:
+    return [estimate["value"], estimate["low"], estimate["high"]]
+
+
+def _spanned(estimate: Any) -> str:
+    value, low, high = _ends(estimate)
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
 TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     "machine": machine,
     "knn-ratios": knn_ratios,
@@ -410,6 +492,12 @@ TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     "encoder-starts": encoder_starts,
     "gateway": gateway,
     "promises": promises,
+    "predictions": predictions,
+    "reliability": reliability,
+    "unseen-tasks": unseen_tasks,
+    "few-answers": few_answers,
+    "rewording": rewording,
+    "many-models": many_models,
     "logs": logs,
     "complete": complete,
 }

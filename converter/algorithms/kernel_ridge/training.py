@@ -1,6 +1,6 @@
 """Training of kernel ridge: the part that models share on a query, and the part of each model.
 
-scikit-learn's `KernelRidge` solves; with landmarks its solution equals `Nystroem` followed by ``Ridge``. Where most
+scikit-learn's `KernelRidge` solves; with landmarks its solution equals ``Nystroem`` followed by ``Ridge``. Where most
 queries have one answer, both parts take one solve, see `modelpick.converter.statistics.landmarks`.
 """
 
