@@ -142,6 +142,8 @@ def _pair(evaluation: Evaluation) -> None:
         areas = (written(area, ".4f") for area in (recovery.apgr, recovery.apgr_of_bins))
         table.add_row(recovery.name, *areas, *(percent(share) for share in recovery.call_shares.values()))
     show(table)
+    for reason in dict.fromkeys(one.apgr.reason for one in evaluation.recoveries if one.apgr.reason):
+        emit(f"{UNKNOWN} {reason}")
     for recovery in evaluation.recoveries:
         if recovery.calibration is not None:
             emit(f"{recovery.name}: {_calibrated(recovery.calibration)}")

@@ -24,7 +24,7 @@ from ..statistics.bootstrap import (
     signed,
     with_known,
 )
-from ..statistics.estimation import Estimation, carried, estimated, lacking
+from ..statistics.estimation import carried, estimated, lacking
 from .evaluate import MEANS, known_roles
 from .policies import Policy, Request, labels, routed, single_models
 from .seen import unseen
@@ -32,7 +32,7 @@ from .seen import unseen
 # Calendar units -> the time in UTC up to which the names of two moments of one slice agree.
 UNITS = {"day": "%Y-%m-%d", "week": "%G week %V", "month": "%Y-%m"}
 MOST = 100
-GAIN, BEFORE = "gain", "before"
+QUALITY, GAIN, BEFORE = "quality", "gain", "before"
 Indices = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
@@ -87,6 +87,9 @@ class TimeSlices(Struct):
     def sentence(self) -> str:
         """Say whether the last slice differs from those before."""
         before = f"{self.slices[-1].name} compared with before"
+        unknown = [one for one in self.changes if np.isnan(one.by.low)]
+        if len(unknown) == len(self.changes):
+            return f"{before}: no change is known: {unknown[0].by.reason}"
         sure = [f"the {one.kind} of {one.policy} changed by {signed(one.by)}" for one in self.changes if one.is_sure]
         return f"{before}: {', '.join(sure) or 'no gain, and not the quality of the best single model, surely changed'}"
 
@@ -135,21 +138,26 @@ def evaluate_slices(
     base = utility[:, known.model_names.index(best)]
     everything = [*policies, *single_models(known)]
     masks = {name: of_question == place for place, name in enumerate(names)}
-    latest = masks[names[-1]]
-    before = (of_question >= 0) & ~latest
-    tables = (
-        _columns({"quality": _of(one, known.quality), GAIN: _of(one, utility) - base}, masks | {BEFORE: before})
-        for one in everything
-    )
-    sums = resampled(tables, seed)
+    last = names[-1]
+    parts = masks | {BEFORE: (of_question >= 0) & ~masks[last]}
+    tables = (_columns({QUALITY: _of(one, known.quality), GAIN: _of(one, utility) - base}, parts) for one in everything)
+    sums = dict(zip((one.label for one in everything), resampled(tables, seed), strict=True))
+    lacked = {
+        name: {one.label: "" if estimation is None else lacking(estimation, one.chances, mask) for one in everything}
+        for name, mask in parts.items()
+    }
 
-    def achieved(name: str) -> list[Achieved]:
-        mask = masks[name]
-        reasons = [_lacking(one, estimation, mask) for one in everything]
-        return [
-            Achieved(one.label, *(_estimate(of, f"{name} {kind}", reason) for kind in ("quality", GAIN)))
-            for one, of, reason in zip(everything, sums, reasons, strict=True)
-        ]
+    def reason(name: str, label: str, kind: str) -> str:
+        of_base = lacked[name][best] if kind == GAIN else ""
+        return lacked[name][label] or (of_base and f"{best}: {of_base}")
+
+    def found(name: str, label: str, kind: str) -> Estimate:
+        unknown = reason(name, label, kind)
+        return _unknown(unknown) if unknown else estimated_mean(sums[label], f"{name} {kind}")
+
+    def change(label: str, kind: str) -> Change:
+        unknown = reason(last, label, kind) or reason(BEFORE, label, kind)
+        return Change(label, kind, _unknown(unknown) if unknown else _risen(sums[label], last, kind))
 
     return TimeSlices(
         baseline=best,
@@ -161,15 +169,11 @@ def evaluate_slices(
                 iso(float(records.asked[mask].min())),
                 iso(float(records.asked[mask].max())),
                 int(mask.sum()),
-                achieved(name),
+                [Achieved(label, found(name, label, QUALITY), found(name, label, GAIN)) for label in sums],
             )
             for name, mask in masks.items()
         ],
-        changes=[
-            _change(one, of, names[-1], "quality" if one.label == best else GAIN, _lacking(one, estimation, latest))
-            for one, of in zip(everything, sums, strict=True)
-            if one.artifact or one.label == best
-        ],
+        changes=[*(change(one.label, GAIN) for one in policies), change(best, QUALITY)],
     )
 
 
@@ -184,6 +188,7 @@ def _sliced(asked: Vector, by: int | str) -> tuple[list[str], Indices]:
         names = list(dict.fromkeys(stamps))
         numbers = [names.index(stamp) for stamp in stamps]
     else:
+        by = min(by, len(timed))
         names = [f"{number} of {by}" for number in range(1, by + 1)]
         numbers = [place * by // len(timed) for place in range(len(timed))]
     if not FEWEST <= len(set(numbers)) <= MOST:
@@ -210,17 +215,11 @@ def _columns(achieved: Mapping[str, Vector], masks: Mapping[str, Mask]) -> dict[
     )
 
 
-def _lacking(policy: Policy, estimation: Estimation | None, mask: Mask) -> str:
-    """Return why a log does not tell what a policy achieves on the questions of a slice; empty where it does."""
-    return "" if estimation is None else lacking(estimation, policy.chances, mask)
+def _unknown(reason: str) -> Estimate:
+    return Estimate(np.nan, np.nan, np.nan, reason)
 
 
-def _estimate(of: Sums, name: str, reason: str) -> Estimate:
-    return Estimate(np.nan, np.nan, np.nan, reason) if reason else estimated_mean(of, name)
-
-
-def _change(policy: Policy, of: Sums, last: str, kind: str, reason: str) -> Change:
+def _risen(of: Sums, last: str, kind: str) -> Estimate:
+    """Estimate by how much the mean on the questions of the last slice exceeds the mean on those before."""
     change = mean_of(of, f"{last} {kind}") - mean_of(of, f"{BEFORE} {kind}")
-    questions = min(of.counts[f"{name} {kind} known"] for name in (last, BEFORE))
-    unknown = Estimate(np.nan, np.nan, np.nan, reason)
-    return Change(policy.label, kind, unknown if reason else estimate(change, questions))
+    return estimate(change, min(of.counts[f"{name} {kind} known"] for name in (last, BEFORE)))

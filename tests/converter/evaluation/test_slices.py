@@ -99,6 +99,20 @@ def test_the_command_shows_slices(of_world, tmp_path):
     assert done.error == "slices: expected a number, or one of day, week, month, got 'year'"
 
 
+def test_a_slice_of_few_answers_has_no_numbers_but_reasons(of_world):
+    log = simulated(timed(), chances_of(WORLD.complete, "weak", 0.4))
+    found = evaluate_slices([of_world], log, by=4)
+    assert found.baseline == "strong"
+    for part in found.slices:
+        values = {one.policy: one for one in part.results}
+        assert values["weak"].quality.value > 0
+        assert np.isnan([values["strong"].quality.value, values["weak"].gain.value]).all()
+        assert values["weak"].gain.reason.startswith("strong: it rests on ")
+    assert found.sentence().startswith("4 of 4 compared with before: no change is known: ")
+    single = timed().of(np.arange(3))
+    assert [one.questions for one in evaluate_slices([of_world], single, by=50).slices] == [1, 1, 1]
+
+
 @pytest.mark.parametrize("by", [1, 101, "month", 0])
 def test_slices_are_two_to_a_hundred(by, of_world):
     with pytest.raises(DocumentError, match="expected questions with timestamps in 2 to 100 slices, got "):
