@@ -1,8 +1,7 @@
 """Measures ideas for better picks by cross-validation over training rows: ``python -m benchmarks.public.ideas FOLDER``.
 
-Each idea predicts the qualities of all models for held-out questions, in plain numpy: by folds of questions, and with
-each set of RouterDC left out as a whole. An idea is worth adopting if it predicts the differences between models
-better than the kernel ridge of the product, and picks no worse.
+Each idea predicts the qualities of all models for held-out questions, in plain numpy. It is worth adopting if it
+predicts the differences between models better than the kernel ridge of the product, and picks no worse.
 """
 
 import argparse
@@ -27,7 +26,8 @@ from .protocol import interval, rounded, sets_of
 Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 LANDMARKS, HALVES, NEIGHBOURS = 1_000, 8, 100
-JITTER = 1e-9
+# Width of the kernel of statistics, and what keeps the kernel of near landmarks regular.
+STATISTICS, JITTER = 0.1, 1e-9
 
 
 class Data(NamedTuple):
@@ -36,8 +36,6 @@ class Data(NamedTuple):
     name: str
     features: Matrix
     """Of unit length."""
-    static: Matrix | None
-    """The same by static vectors."""
     statistics: Matrix
     """Of the prompts, standardised."""
     quality: Matrix
@@ -67,31 +65,25 @@ def ridge(data: Data, learned: Indices, held_out: Indices, choose: Callable[[Mat
     return _ridge(data, data.features, learned, held_out, choose)
 
 
-def statically(data: Data, learned: Indices, held_out: Indices) -> Matrix:
-    """Kernel ridge on static vectors, distilled of the encoder."""
-    assert data.static is not None
-    return _ridge(data, data.static, learned, held_out, landmarks_of)
-
-
 def _ridge(data: Data, rows: Matrix, learned: Indices, held_out: Indices, choose: Callable[[Matrix], Matrix]) -> Matrix:
     known, landmarks = rows[learned], choose(rows[learned])
-    kernel, inner = _kernel(known, landmarks, gamma=data.gamma), _inner(landmarks, data.gamma)
+    kernel, inner = _kernel(known, landmarks, data.gamma), _inner(landmarks, data.gamma)
     mean = _means(data.quality[learned])
     products, targets = kernel.T @ kernel, kernel.T @ (data.quality[learned] - mean)
     found = _solved(products + data.ridge * inner, targets)
-    return mean + _kernel(rows[held_out], landmarks, gamma=data.gamma) @ found
+    return mean + _kernel(rows[held_out], landmarks, data.gamma) @ found
 
 
 def halves(data: Data, learned: Indices, held_out: Indices) -> Matrix:
     """Take the mean over kernel ridges of halves of the questions: the same landmarks, averaged coefficients."""
     landmarks = landmarks_of(data.features[learned])
-    kernel, inner = _kernel(data.features[learned], landmarks, gamma=data.gamma), _inner(landmarks, data.gamma)
+    kernel, inner = _kernel(data.features[learned], landmarks, data.gamma), _inner(landmarks, data.gamma)
     mean, rng, found = _means(data.quality[learned]), np.random.default_rng(0), []
     for _ in range(HALVES // 2):
         for half in np.array_split(rng.permutation(len(learned)), 2):
             products, targets = kernel[half].T @ kernel[half], kernel[half].T @ (data.quality[learned[half]] - mean)
             found.append(_solved(products + data.ridge / 2 * inner, targets))
-    return mean + _kernel(data.features[held_out], landmarks, gamma=data.gamma) @ _means(np.stack(found))
+    return mean + _kernel(data.features[held_out], landmarks, data.gamma) @ _means(np.stack(found))
 
 
 def _kernel(left: Matrix, right: Matrix, gamma: float) -> Matrix:
@@ -113,19 +105,18 @@ def _inner(landmarks: Matrix, gamma: float) -> Matrix:
     return _kernel(landmarks, landmarks, gamma) + JITTER * np.eye(len(landmarks))
 
 
-def whole(data: Data, learned: Indices, held_out: Indices, statistics: float = 0.0) -> Matrix:
-    """Kernel ridge with all questions as support vectors; its kernel may be multiplied by one of the statistics."""
+def whole(data: Data, learned: Indices, held_out: Indices) -> Matrix:
+    """Kernel ridge with all questions as support vectors."""
+    known, mean = data.features[learned], _means(data.quality[learned])
+    penalty = data.ridge * np.eye(len(known))
+    found = _solved(_kernel(known, known, data.gamma) + penalty, data.quality[learned] - mean)
+    return mean + _kernel(data.features[held_out], known, data.gamma) @ found
 
-    def kernel(left: Indices, right: Indices) -> Matrix:
-        found = _kernel(data.features[left], data.features[right], gamma=data.gamma)
-        if statistics:
-            found *= _kernel(data.statistics[left], data.statistics[right], gamma=statistics)
-        return found
 
-    mean, matrix = _means(data.quality[learned]), kernel(learned, learned)
-    matrix[np.diag_indices(len(matrix))] += data.ridge
-    found = _solved(matrix, data.quality[learned] - mean)
-    return mean + kernel(held_out, learned) @ found
+def with_statistics(data: Data, learned: Indices, held_out: Indices) -> Matrix:
+    """Multiply the kernel by that of the statistics: the kernel of both, one behind the other."""
+    scaled = np.sqrt(STATISTICS / data.gamma) * data.statistics
+    return _ridge(data, np.hstack([data.features, scaled]), learned, held_out, landmarks_of)
 
 
 def nearest(data: Data, learned: Indices, held_out: Indices) -> Matrix:
@@ -146,8 +137,7 @@ IDEAS: dict[str, Predict] = {
     "mean over eight kernel ridges of halves": halves,
     "the 100 nearest questions": nearest,
     "mean of kernel ridge and the nearest": both,
-    "all questions, kernel times that of prompt statistics": partial(whole, statistics=0.1),
-    "static vectors, distilled": statically,
+    "the kernel times that of prompt statistics": with_statistics,
 }
 
 
@@ -182,27 +172,20 @@ def judged(data: Data, predict: Predict, parts: list[tuple[Indices, Indices]]) -
     }
 
 
-def leaving_sets_out(sets: npt.NDArray[np.str_]) -> Iterator[tuple[Indices, Indices]]:
-    """Hold out each set of questions once."""
-    for name in np.unique(sets):
-        yield np.flatnonzero(sets != name), np.flatnonzero(sets == name)
-
-
-def read(folder: Path, encoder: Path | None) -> Iterator[Data]:
-    """Read the training rows of both data sets; static vectors where there is an encoder of them."""
+def read(folder: Path) -> Iterator[Data]:
+    """Read the training rows of both data sets."""
     for name, file, embeddings, gamma, penalty in (
         ("RouterDC", "routerdc_train.jsonl.gz", "embeddings_public.npz", 2.0, 16.0),
         ("LLMRouter", "llmrouter_train3000.jsonl.gz", "embeddings.npz", 1.0, 4.0),
     ):
         records = read_records(folder / file, embeddings=folder / embeddings)
         sets = sets_of(folder / file, records) if name == "RouterDC" else np.array(records.categories)
-        static = None if encoder is None else _directions(read_records(folder / file, encoder=encoder))
         statistics = statistics_of(records.queries)
-        yield Data(name, _directions(records), static, statistics, records.quality, sets, gamma, penalty)
+        yield Data(name, _directions(records), statistics, records.quality, sets, gamma, penalty)
 
 
 def _directions(records: Benchmark) -> Matrix:
-    features = training_data(records._replace(encoder=None)).features
+    features = training_data(records).features
     return np.asarray(features / np.linalg.norm(features, axis=1, keepdims=True))
 
 
@@ -210,18 +193,13 @@ def main() -> None:
     """Measure all ideas, print, and write ideas.json."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.public.ideas", description=__doc__)
     parser.add_argument("data", type=Path, help="folder of the records, see benchmarks/README.md")
-    parser.add_argument("--encoder", type=Path, help="static vectors: what modelpick encoder --distil writes")
     parser.add_argument("--output", type=Path, help="folder for ideas.json")
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
-    for data in read(arguments.data, arguments.encoder):
-        ways = {"folds": splits(data.features, 0)}
-        if data.name == "RouterDC":
-            ways["sets left out"] = list(leaving_sets_out(data.sets))
+    for data in read(arguments.data):
+        parts = splits(data.features, 0)
         for idea, predict in IDEAS.items():
-            if predict is statically and data.static is None:
-                continue
-            found = {way: judged(data, predict, parts) for way, parts in ways.items()}
+            found = judged(data, predict, parts)
             results.setdefault(data.name, {})[idea] = found
             print(f"{data.name}, {idea}: {found}", flush=True)
     if arguments.output is not None:

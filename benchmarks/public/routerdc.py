@@ -61,24 +61,22 @@ def measure(folder: Path) -> dict[str, Any]:
 def _contenders(learned: Benchmark, held_out: Benchmark, single: Vector, groups: dict[str, Indices]) -> dict[str, Any]:
     values: dict[str, list[Vector]] = {}
     seeds: dict[str, list[dict[str, Any]]] = {}
-    times: dict[str, float] = {}
     made: dict[Path, float] = {}
     with TemporaryDirectory() as folder:
         for contender, seed in product(CONTENDERS, SEEDS):
             for one in trained(contender, learned, seed, Path(folder), made):
                 found = 100 * qualities(one.artifact, held_out)
                 values.setdefault(one.name, []).append(found)
+                time = microseconds(one.artifact, held_out)
                 means = {"sets": _mean_of_sets(found, groups), "rows": rounded(found.mean())}
-                seeds.setdefault(one.name, []).append({**one.settings, **means, **one.seconds})
+                seeds.setdefault(one.name, []).append({**one.settings, **means, **one.seconds, "microseconds": time})
                 print(f"RouterDC, {one.name}, seed {seed}: {seeds[one.name][-1]}", flush=True)
-                times.setdefault(one.name, microseconds(one.artifact, held_out))
     return {
         name: {
             **_both(mean, groups),
             "over the best single model": _both(mean - single, groups),
             "each set": {of: rounded(mean[group].mean()) for of, group in groups.items()},
             "seeds": seeds[name],
-            "microseconds": times[name],
         }
         for name, mean in ((name, np.mean(of_seeds, axis=0)) for name, of_seeds in values.items())
     }
