@@ -28,10 +28,10 @@ def show_judgement(found: Judgement, *, full: bool = False) -> None:
         for kind in KINDS
         if not isnan((one := single.outcomes[kind.name]).value)
     )
+    role, means = ROLES_FROM[evaluation.roles_from], ROLES_MEAN[evaluation.roles_from]
     say(
-        f"{evaluation.queries:,} questions, compared with always calling {evaluation.baseline} "
-        f"({achieved or f'{UNKNOWN} {single.quality.reason}'}): the best "
-        f"single model {ROLES_FROM[evaluation.roles_from]}, that is {ROLES_MEAN[evaluation.roles_from]}."
+        f"{evaluation.queries:,} questions, compared with always calling {evaluation.baseline} ({achieved}), the best "
+        f"single model {role}: {means}."
     )
     _estimator(evaluation)
     if full:

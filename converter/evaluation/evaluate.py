@@ -37,9 +37,9 @@ ROLES_FROM: dict[Source, str] = {
 }
 """In words."""
 ROLES_MEAN: dict[Source, str] = {
-    "training records": "its mean is the highest over the training records that were given",
-    "artifacts": "its mean is the highest over the questions that the artifacts were trained on, which they record",
-    "hindsight": "its mean is the highest over these very questions, which no service could know beforehand",
+    "training records": "its mean is the highest there",
+    "artifacts": "its mean was the highest over their training questions",
+    "hindsight": "its mean is the highest over these very questions, which no service could know",
 }
 """What that means."""
 MIX_OF = "mix at {}"

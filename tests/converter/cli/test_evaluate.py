@@ -51,8 +51,8 @@ def test_the_command_prints_a_row_a_policy_and_the_verdicts(artifacts, tmp_path,
     done = modelpick(*shared, "--plot", tmp_path / "plot.svg")
     found = json.loads(modelpick(*shared, "--json").stdout)
     stand, header, *rows = done.stdout.splitlines()
-    assert re.match(r"40 questions, compared with always calling dear \(quality 0\.\d+, cost 10, seconds 1\): ", stand)
-    assert "the best single model as the artifacts record, that is its mean is the highest over the" in stand
+    assert re.match(r"40 questions, compared with always calling dear \(quality 0\.\d+, cost 10, seconds 1\), ", stand)
+    assert "the best single model as the artifacts record: its mean was the highest over their training" in stand
     assert header.split() == ["quality", "cost", "seconds"]
     marks = {"worth calling": "✓", "cannot tell": "?", "not worth calling": "✗"}
     changed = r" [-+]\d+\.\d points \[-?\d+\.\d, \d+\.\d\]  *-\d+ % \[-\d+, -\d+\]  *[-+]0 % \[0, 0\]$"
