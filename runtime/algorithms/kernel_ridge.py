@@ -129,6 +129,11 @@ def _first_of_equals(dual_coef: Tensor | None, base: npt.NDArray[np.float64]) ->
     return None if len(first) == len(found) else found
 
 
-_SUBGRAPHS = (Subgraph(), Subgraph(_SEARCH_OUTPUTS, needs=Table.REFINE), Subgraph((Output.DISTANCE,)))
+# What is computed in float64 leaves out what the search computes in float32.
+_SUBGRAPHS = (
+    Subgraph(_EXACT_OUTPUTS, enables=Table.REFINE),
+    Subgraph(_SEARCH_OUTPUTS, needs=Table.REFINE),
+    Subgraph((Output.DISTANCE,)),
+)
 _ROW = Row(KernelRidge, PREDICTS, TABLES, _SUBGRAPHS)
 ROWS: Rows = {("kernel_ridge", "native/1"): _ROW, ("kernel_ridge", "native/2"): _ROW}
