@@ -17,6 +17,7 @@ from modelpick.runtime.decision.outcomes import OUTCOMES, QUALITY
 
 from ..formats.outcomes import Benchmark, Matrix
 from ..statistics.bootstrap import Estimate, Sums, Vector, estimate, ratio, resampled
+from ..statistics.estimation import estimated
 from .policies import loaded_for
 
 BINS = 10
@@ -74,7 +75,7 @@ def calibrations(
     artifacts
         Paths of artifacts by the names under which they are shown.
     records
-        Held-out records with embeddings. Of a log, the recorded answers count, each as one.
+        Held-out records with embeddings. An answer of a log stands for 1 / propensity answers.
     predict_category
         Whether queries have the category that the artifact predicts, instead of the records'.
     seed
@@ -88,6 +89,7 @@ def calibrations(
         When an artifact is refused, or expects features of another width.
     """
     found = []
+    weights = estimated(records, seed).weights if records.is_log else None
     for label, artifact in artifacts.items():
         with loaded_for(artifact, records, predict_category=predict_category) as (selector, features):
             if OUTCOMES[QUALITY] not in selector.metadata.outcomes:
@@ -97,12 +99,18 @@ def calibrations(
             columns = [place for place, name in enumerate(records.model_names) if name in ours]
             order = [ours[records.model_names[place]] for place in columns]
             predicted[:, columns] = selector.predict_outcomes(features)[:, QUALITY, order]
-        found.append(calibration(label, predicted, records.quality, records.categories, seed=seed))
+        found.append(calibration(label, predicted, records.quality, records.categories, weights=weights, seed=seed))
     return found
 
 
 def calibration(
-    name: str, predicted: Matrix, recorded: Matrix, categories: Sequence[str], *, seed: int = 0
+    name: str,
+    predicted: Matrix,
+    recorded: Matrix,
+    categories: Sequence[str],
+    *,
+    weights: Matrix | None = None,
+    seed: int = 0,
 ) -> Calibration:
     """Measure the calibration of predictions.
 
@@ -114,27 +122,36 @@ def calibration(
         Quality, float64, shape (n_queries, n_models); NaN where there is none.
     categories
         Category of each query.
+    weights
+        Of a log, the number of answers that each recorded one stands for, shape (n_queries, n_models). The highest
+        prediction of a question is that of all models then; else that of the recorded ones.
     seed
         Seed of the bootstrap, which draws questions.
     """
-    predicted = np.where(np.isnan(recorded), np.nan, predicted)
-    known = ~np.isnan(predicted)
-    best = np.where(known, predicted, -np.inf).argmax(axis=1)
+    among = predicted if weights is not None else np.where(np.isnan(recorded), np.nan, predicted)
+    best = np.where(np.isnan(among), -np.inf, among).argmax(axis=1)
     highest = np.where(np.arange(predicted.shape[1]) == best[:, None], predicted, np.nan)
-    of_category = np.array(categories)
+    weights = np.ones_like(predicted) if weights is None else weights
     return Calibration(
         name,
-        reliability("all models", predicted, recorded, seed),
-        reliability("the highest predicted", highest, recorded, seed),
+        reliability("all models", predicted, recorded, weights=weights, seed=seed),
+        reliability("the highest predicted", highest, recorded, weights=weights, seed=seed),
         [
-            reliability(one, predicted[of_category == one], recorded[of_category == one], seed)
+            reliability(one, predicted[of], recorded[of], weights=weights[of], seed=seed)
             for one in sorted(set(categories))
+            for of in [np.array(categories) == one]
         ],
     )
 
 
-def reliability(of: str, predicted: Matrix, recorded: Matrix, seed: int = 0) -> Reliability:
-    """Compare predictions with records, of shape (n_queries, n_models) each; NaN where there is none."""
+def reliability(
+    of: str, predicted: Matrix, recorded: Matrix, *, weights: Matrix | None = None, seed: int = 0
+) -> Reliability:
+    """Compare predictions with records, of shape (n_queries, n_models) each; NaN where there is none.
+
+    ``weights``, of the same shape, are the numbers of answers that recorded ones stand for: 1 by default.
+    """
+    weights = np.ones_like(predicted) if weights is None else weights
     known = ~(np.isnan(predicted) | np.isnan(recorded))
     answers = int(known.sum())
     if not answers:
@@ -144,15 +161,15 @@ def reliability(of: str, predicted: Matrix, recorded: Matrix, seed: int = 0) -> 
     edges = np.unique(np.quantile(predicted[known], np.arange(1, BINS) / BINS, method="higher"))
     bin_of = np.searchsorted(edges, predicted, side="right")
     table = {
-        "answers": known.sum(axis=1).astype(np.float64),
-        "excess": _sums(predicted - recorded, known),
-        "squares": _sums((predicted - recorded) ** 2, known),
+        "answers": _sums(weights, known),
+        "excess": _sums(weights * (predicted - recorded), known),
+        "squares": _sums(weights * (predicted - recorded) ** 2, known),
     }
-    used = np.unique(bin_of[known])
+    used, compared = np.unique(bin_of[known]), {"predicted": predicted, "recorded": recorded}
     for number in used:
         among = known & (bin_of == number)
-        table |= {f"{number} answers": among.sum(axis=1).astype(np.float64)}
-        table |= {f"{number} predicted": _sums(predicted, among), f"{number} recorded": _sums(recorded, among)}
+        table |= {f"{number} answers": _sums(weights, among)}
+        table |= {f"{number} {side}": _sums(weights * values, among) for side, values in compared.items()}
     (sums,) = resampled([table], seed)
     gaps = np.array([(sums[f"{number} predicted"] - sums[f"{number} recorded"]) / sums["answers"] for number in used])
     questions = sums.counts["answers"]
@@ -176,4 +193,4 @@ def _sums(values: Matrix, among: npt.NDArray[np.bool_]) -> Vector:
 def _bin(sums: Sums, number: str, among: npt.NDArray[np.bool_]) -> Bin:
     counts, questions = sums[f"{number} answers"], int(among.any(axis=1).sum())
     predicted = float(sums[f"{number} predicted"][0] / counts[0])
-    return Bin(int(counts[0]), predicted, estimate(ratio(sums[f"{number} recorded"], counts), questions))
+    return Bin(int(among.sum()), predicted, estimate(ratio(sums[f"{number} recorded"], counts), questions))

@@ -5,9 +5,12 @@ import pytest
 
 from modelpick.converter import convert
 from modelpick.converter.evaluation.calibration import BINS, calibration, calibrations, reliability
+from modelpick.converter.evaluation.estimation import estimated
+from modelpick.converter.evaluation.simulation import chances_of, simulated
 from modelpick.runtime import ArtifactError, Selector
 from support.policies import BENCHMARK
 from support.recorded import ROOT
+from support.world import WORLD
 
 RNG = np.random.default_rng(2)
 
@@ -83,3 +86,18 @@ def test_artifacts_that_predict_quality_have_one(artifacts, tmp_path):
     assert (found.name, found.all.answers) == ("queries", known.sum())
     assert found.all.excess.value == pytest.approx((predicted - BENCHMARK.quality)[known].mean())
     assert {part.of for part in found.categories} == set(BENCHMARK.categories)
+
+
+def test_answers_of_a_log_stand_for_those_that_were_not_asked():
+    """Hard questions went to the strong model: by its answers alone, right predictions seem far too high."""
+    quality = WORLD.complete.quality
+    predicted = np.tile(quality.mean(axis=0), (len(quality), 1))
+    log = simulated(WORLD.complete, chances_of(WORLD.complete, "hard", 0.2), 1)
+    answers, categories = log.quality, log.categories
+    strong = np.arange(3) == 1
+    mine = np.where(strong, predicted, np.nan)
+    alone = calibration("p", mine, answers, categories).all
+    weighed = calibration("p", mine, answers, categories, weights=estimated(log).weights).all
+    assert alone.excess.low > 0.05
+    assert weighed.excess.low < 0 < weighed.excess.high
+    assert alone.answers == weighed.answers == np.isfinite(answers[:, 1]).sum()
