@@ -93,18 +93,20 @@ def drawn(
     try:
         from matplotlib import style
         from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ModuleNotFoundError:
         raise ModelpickError("a plot needs matplotlib: pip install 'modelpick[plot]'") from None
     with warnings.catch_warnings(), style.context(["dark_background" if dark else "default", STYLE]):
         warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a name in a script that matplotlib's font lacks
-        figure = Figure(figsize=inches, layout="constrained")
+        layout = ConstrainedLayoutEngine()
+        figure = Figure(figsize=inches, layout=layout)
         axes: Any = figure.subplots()
         axes.set(xlabel=AXES[evaluation.axis], ylabel="mean quality")
         colors = {one.name: f"C{place}" for place, one in enumerate(evaluation.frontiers[1:])}
         _draw_frontiers(axes, evaluation, colors)
         points = _points(evaluation)
         _draw_points(axes, points, colors)
-        figure.draw_without_rendering()  # fixes the axes, on which names find their places
+        layout.execute(figure)  # fixes the axes, on which names find their places
         figure.set_layout_engine("none")
         _name_points(axes, points, DARK_PAPER if dark else PAPER)
         image = BytesIO()
