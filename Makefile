@@ -80,6 +80,7 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/scale.py --output benchmarks/results
 	$(BIN)/python benchmarks/nodes.py --output benchmarks/results
 	$(BIN)/python benchmarks/service.py --output benchmarks/results
+	$(BIN)/python benchmarks/deciding.py --output benchmarks/results
 	$(BIN)/python benchmarks/overhead.py --output benchmarks/results
 
 # Writes the tables of docs/ anew, from benchmarks/results.
@@ -91,6 +92,7 @@ bench-smoke: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/scale.py --smoke
 	$(BIN)/python benchmarks/nodes.py --smoke
 	$(BIN)/python benchmarks/service.py --smoke
+	$(BIN)/python benchmarks/deciding.py --smoke
 	$(BIN)/python benchmarks/overhead.py --smoke
 
 # The newest versions that pyproject.toml allows, with the hashes of their files, for every platform.

@@ -73,7 +73,7 @@ async def _load(ask: Callable[[Any], Awaitable[str]], callers: int, queries: Any
 
 
 def measure_watching(artifact: bytes, queries: Any, turns: int) -> dict[str, float]:
-    """Measure a request as it is, built from an embedding, as a decision, and watched: microseconds."""
+    """Measure a request as it is, watched, and built from an embedding: microseconds."""
     query, embedding = queries[0], queries[0][:EMBEDDING_WIDTH]
     plain = Selector.load(artifact)
     told = Selector.load(artifact, observer=lambda event: None)
@@ -83,8 +83,6 @@ def measure_watching(artifact: bytes, queries: Any, turns: int) -> dict[str, flo
         {
             "select": partial(plain.select, query),
             "select, embedding and category": partial(plain.select, embedding=embedding, category="math"),
-            "decide": partial(plain.decide, query, key="a conversation"),
-            "decide, explore": partial(plain.decide, query, key="a conversation", explore=0.05),
             "select, observer": partial(told.select, query),
             "select, Prometheus": partial(counted.select, query),
             "drift and DriftMonitor": lambda: monitor.observe(plain.drift(query)),

@@ -180,6 +180,17 @@ def watching() -> Iterator[Row]:
         yield (name, *(_number(measured[name]) for measured in results.values()))
 
 
+def deciding() -> Iterator[Row]:
+    """Show what a decision takes more than a pick, in microseconds."""
+    results = json.loads((ROOT / "benchmarks/results/deciding.json").read_text())["deciding"]
+    yield ("µs of one call", *results)
+    names = next(iter(results.values()))
+    yield ("select", *(_number(measured["select"]) for measured in results.values()))
+    for name in names:
+        if name != "select":
+            yield (name, *(f"+{measured[name] - measured['select']:.1f}" for measured in results.values()))
+
+
 def imports() -> Iterator[Row]:
     """Show what importing takes in a fresh process."""
     yield ("import", "milliseconds", "resident MB")
@@ -478,6 +489,7 @@ TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     "other-algorithms": other_algorithms,
     "callers": callers,
     "watching": watching,
+    "deciding": deciding,
     "imports": imports,
     "families": families,
     "evidence": lambda: evidence("crossvalidated"),

@@ -170,7 +170,8 @@ class PreferenceChecks:
         """Check what `modelpick.runtime.Selector.decide` takes in addition."""
         if key is not None and not isinstance(key, str):
             raise FeatureError(f"key: expected a text, got {key!r:.100}")
-        if explore and _number(explore, most=1.0) is None:
+        is_usual = explore.__class__ is float and 0.0 <= explore <= 1.0
+        if not is_usual and _number(explore, most=1.0) is None:
             raise FeatureError(f"explore: expected a number from 0 to 1, got {explore!r:.100}")
         if margin is not None:
             if _number(margin) is None:
