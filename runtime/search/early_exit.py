@@ -149,6 +149,22 @@ class EarlyExit:
             return None
         return self._clear_pick([self._votes[candidate] for candidate in candidates[: place + 1]], allowed)
 
+    def votes_in_order(self, ranked: Ranked) -> tuple[list[int], list[float]] | None:
+        """Return the models and weights of the k voting rows of one query, nearest first.
+
+        None where the scores do not prove the order of the rows, on which a tied vote depends.
+        """
+        scores, candidates, gap = ranked
+        voters: list[tuple[int, float]] = []
+        for place, candidate in enumerate(candidates):
+            if not apart_one(scores, place, gap, self._complete):
+                return None
+            voters += self._votes[candidate]
+            if len(voters) >= self._k:
+                models, weights = zip(*voters[: self._k], strict=True)
+                return list(models), list(weights)
+        return None
+
     def _clear_pick(
         self, groups: Sequence[Sequence[tuple[int, float]]], allowed: npt.NDArray[np.bool_] | None
     ) -> int | None:

@@ -51,15 +51,18 @@ class KNNVote:
 
     def pick_one(self, query: Query, preferences: Preferences) -> int:
         """See `Algorithm`."""
-        ranked, pick = self._nearest.search_one(query), None
+        ranked, pick, voters = self._nearest.search_one(query), None, None
         if preferences.weights == self._usual:
             pick = self._early_exit.pick_one(ranked, preferences.allowed)
             if pick is None:
+                voters = self._early_exit.votes_in_order(ranked)
+            if pick is None and voters is None:
                 pick = self._pick_measured(query, ranked, preferences)
         if pick is None:
-            rows = self._nearest.rows_one(query, ranked)
-            votes = self._votes(rows, preferences.weights).tolist()
-            pick = vote_one(self._models[rows].tolist(), votes, preferences.allowed, self._preferred)
+            if voters is None:
+                rows = self._nearest.rows_one(query, ranked)
+                voters = self._models[rows].tolist(), self._votes(rows, preferences.weights).tolist()
+            pick = vote_one(*voters, preferences.allowed, self._preferred)
         return self._model_of_nearest(query, preferences) if pick is None else pick
 
     def pick_many(self, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
