@@ -43,7 +43,7 @@ def selector_of(family):
 
 
 @pytest.mark.parametrize("family", ["kernel_ridge", "knn"])
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(
     st.floats(0.0, 2.0),
     st.sampled_from([None, ["b", "c"], ["c", "a"]]),
