@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.table import Table
 
 from modelpick.runtime import DocumentError, ModelpickError
 
@@ -16,7 +15,7 @@ from ..files.rows import read_rows, write_rows
 from ..statistics.bootstrap import in_percent
 from ..training.logs import Understood, join, understand
 from ..training.records import read_answers
-from .console import emit, note, show, warn, wrote
+from .console import emit, note, plain, say, show, warn, wrote
 from .names import to_read, to_write
 from .options import AsJson, Categories, Prices
 
@@ -106,7 +105,9 @@ def _of_gateway(url: str, signal: str | None) -> list[dict[str, Any]]:
 
 
 def _show(found: Understood, name: str) -> None:
-    table = Table(f"read as {found.form}", "", title=name)
+    say(f"{name}: read as {found.form}")
+    table = plain("", "")
+    table.show_header = False
     for count, of, what in (
         (found.answers, None, "answers"),
         (found.bad, None, "bad rows"),
@@ -127,7 +128,7 @@ def _show(found: Understood, name: str) -> None:
     for models, count in found.models_a_question.items():
         table.add_row(f"questions with answers of {models}", f"{count:,} ({in_percent(count / found.questions)})")
     show(table)
-    table = Table("model", "answers", "share")
+    table = plain("model", "answers", "share")
     for model, count in found.models.items():
         table.add_row(model, f"{count:,}", in_percent(count / found.answers))
     show(table)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from modelpick.runtime import ModelpickError
 from modelpick.runtime.text import Encoder
@@ -17,7 +16,7 @@ from ..evaluation.seen import unseen
 from ..files.queries import Query, ask, parse_prompt, read_queries
 from ..training.records import required_embeddings
 from ..verification.diff import diff as compare
-from .console import emit, show, warn
+from .console import emit, plain, show, warn
 from .names import to_read
 from .options import Artifact, AsJson, Categories, Embeddings, EncoderFile, Reading, expanded
 from .records import load_records
@@ -64,11 +63,12 @@ def diff(
     emit(f"{rules[0]}, then {rules[1]}: {len(changes)} of {len(compared)} queries differ")
     if not changes:
         return
-    table = Table("from", "to", "why", "queries")
+    table = plain("from", "to", "why", "queries")
     for names, count in moved:
         table.add_row(*names, str(count))
     show(table)
-    table = Table("query", old.name, new.name, "why")
+    emit("")
+    table = plain("query", old.name, new.name, "why")
     for number, *change in changes:
         table.add_row(f"{number} ({compared[number].place})", *change)
     show(table)
