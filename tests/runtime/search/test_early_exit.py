@@ -62,6 +62,22 @@ def test_a_pick_is_that_of_every_order_that_the_error_allows(search, gap):
         assert sums.argmax() == pick
 
 
+@given(searches(), st.sampled_from([0.5, 2.5]))
+def test_votes_are_in_the_order_of_every_score_that_the_error_allows(search, gap):
+    members, models, votes, k, scores, _ = search
+    order = np.argsort(scores, kind="stable")
+    early_exit = EarlyExit(members, models, votes, k, N_MODELS, complete=True)
+    voters = early_exit.votes_in_order(Ranked(scores[order].tolist(), order.tolist(), gap))
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        moved = scores + rng.uniform(-gap / 2, gap / 2, len(scores)) * 0.999
+        nearest = [row for group in np.argsort(moved) for row in members[group] if row < len(models)][:k]
+        if voters is not None:
+            assert voters == (models[nearest].tolist(), votes[nearest].tolist())
+    if (np.diff(scores[order]) > gap).all():
+        assert voters is not None
+
+
 def test_a_tie_of_the_vote_is_not_proven():
     members, models, votes = np.array([[0], [1]]), np.array([0, 1]), np.array([0.5, 0.5])
     early_exit = EarlyExit(members, models, votes, 2, 2, complete=True)
