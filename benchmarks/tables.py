@@ -5,8 +5,11 @@ A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``; what is th
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
@@ -227,6 +230,86 @@ def families() -> Iterator[Row]:
         size = f"{found['bytes'] / 1e6:,.1f}"
         pick = f"{_ratio(found['microseconds'], knn)}×"
         yield (name, _signed(found["gain"]), kept, saved, f"{found['train']:.0f}", pick, size)
+
+
+def _public(part: str) -> Any:
+    return json.loads((ROOT / "benchmarks/results/public.json").read_text())[part]
+
+
+def public() -> Iterator[Row]:
+    """Show the headline of each comparison with published routers."""
+    first, second = _public("routerdc"), _public("routellm")
+    ours, theirs = first["contenders"]["kernel_ridge"], next(iter(first["published"].items()))
+    yield ("on the records of", "measured by", "modelpick", "published (recalled)", "without a router")
+    cells = (_points(ours["sets"]), f"{theirs[1]:.2f}", f"{first['best single']['sets'][0]:.2f}, the best single model")
+    yield (theirs[0], "quality in percent, mean over five sets", *cells)
+    recovered, published = second["means"]["APGR"], second["published"]["APGR"]
+    yield ("RouteLLM, MMLU", "APGR", f"{recovered:.3f}", f"{published:.2f}", "0.50, by chance")
+
+
+def public_routerdc() -> Iterator[Row]:
+    """Compare with RouterDC and others by the quality of picks, in percent."""
+    found, ways = _public("routerdc"), ("sets", "rows")
+    over = "over the best single model"
+    yield ("picks", *(cell for way in ways for cell in (f"mean over {way}", over)))
+    for name, contender in found["contenders"].items():
+        estimates = (cell for way in ways for cell in (contender[way], contender[over][way]))
+        yield (f"`{name}`", *map(_points, estimates))
+    for name, value in found["published"].items():
+        yield (f"{name}, recalled", f"{value:.2f}", "", "", "")
+    known = {f"always {found['best single']['name']}": found["best single"], "oracle of each question": found["oracle"]}
+    for name, one in known.items():
+        yield (name, _points(one["sets"]), "", _points(one["rows"]), "")
+    yield ("oracle of each set", f"{found['best of each set']:.2f}", "", "", "")
+
+
+def public_sets() -> Iterator[Row]:
+    """Show the quality of picks on each set of RouterDC's questions, in percent."""
+    found = _public("routerdc")
+    yield ("picks", *(f"{name}, {count:,} questions" for name, count in found["sets"].items()))
+    for name, contender in found["contenders"].items():
+        yield (f"`{name}`", *(f"{value:.2f}" for value in contender["each set"].values()))
+    yield ("the best model of the set", *(f"{value:.2f}" for value in found["best models"].values()))
+
+
+def public_routellm() -> Iterator[Row]:
+    """Compare with RouteLLM on its pair, draw by draw."""
+    found, measures = _public("routellm"), ("APGR", "CPT50", "CPT80")
+    yield ("router", *measures)
+    for number, draw in enumerate(found["draws"]):
+        cells = ("{:.3f} [{:.3f}, {:.3f}]".format(*draw[measure]) for measure in measures)
+        yield (f"`kernel_ridge`, draw {number}", *cells)
+    yield ("`kernel_ridge`, mean of the draws", *(f"{found['means'][measure]:.3f}" for measure in measures))
+    published = (f"{found['published'][name]:.2f}" if name in found["published"] else "" for name in measures)
+    yield ("RouteLLM's best, recalled", *published)
+
+
+def public_costs() -> Iterator[Row]:
+    """Show what tuning and training take in CPU seconds, and a pick in microseconds, in one thread."""
+    yield ("records", "artifact", "settings of each seed", "tuning, s", "training, s", "a pick, µs")
+    runs = {("RouterDC", name): found["seeds"] for name, found in _public("routerdc")["contenders"].items()}
+    runs["RouteLLM", "kernel_ridge"] = _public("routellm")["draws"]
+    for (title, name), of_seeds in runs.items():
+        means = (f"{mean(one[of] for one in of_seeds):.1f}" for of in ("tuning", "training"))
+        tuned = [key for key in ("gamma", "ridge", "k", "evidence") if key in of_seeds[0]]
+        chosen = Counter(" ".join(f"{key} {one[key]:g}" for key in tuned) for one in of_seeds)
+        settings = ", ".join(f"{count} × {which}" for which, count in chosen.most_common())
+        yield (title, f"`{name}`", settings, *means, f"{min(one['microseconds'] for one in of_seeds):,.0f}")
+
+
+def ideas() -> Iterator[Row]:
+    """Show what ideas for better picks came to in cross-validation over training rows."""
+    results = json.loads((ROOT / "benchmarks/results/ideas.json").read_text())
+    yield ("idea", *(f"{name}: {head}" for name in results for head in ("error", "mean over rows", "mean over sets")))
+    for idea in next(iter(results.values())):
+        found = [by_idea[idea] for by_idea in results.values()]
+        cells = ((f"{one['error']:.5f}", _points(one["rows"]), _points(one["sets"])) for one in found)
+        yield (idea, *chain.from_iterable(cells))
+
+
+def _points(estimate: Sequence[float]) -> str:
+    value, low, high = estimate
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _signed(estimate: Sequence[float]) -> str:
@@ -492,6 +575,12 @@ TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     "deciding": deciding,
     "imports": imports,
     "families": families,
+    "public": public,
+    "public-routerdc": public_routerdc,
+    "public-sets": public_sets,
+    "public-routellm": public_routellm,
+    "public-costs": public_costs,
+    "ideas": ideas,
     "evidence": lambda: evidence("crossvalidated"),
     "evidence-held-out": lambda: evidence("held_out"),
     "encoder-losses": encoder_losses,

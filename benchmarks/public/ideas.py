@@ -7,14 +7,12 @@ predicts the differences between models better than the kernel ridge of the prod
 import argparse
 import json
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solve
-from sklearn.cluster import KMeans
 from sklearn.metrics.pairwise import rbf_kernel
 
 from modelpick.converter import read_records, training_data
@@ -41,8 +39,9 @@ class Data(NamedTuple):
     quality: Matrix
     sets: npt.NDArray[np.str_]
     gamma: float
-    """What `modelpick train --tune` chooses."""
+    """Width of the kernel."""
     ridge: float
+    """Penalty."""
 
 
 Predict = Callable[[Data, Indices, Indices], Matrix]
@@ -53,20 +52,13 @@ def landmarks_of(rows: Matrix) -> Matrix:
     return rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:LANDMARKS])]
 
 
-def means_of(rows: Matrix) -> Matrix:
-    """Take the means of clusters instead: K. Zhang et al., Improved Nyström Low-Rank Approximation, ICML 2008."""
-    clusters = KMeans(min(LANDMARKS, len(rows)), init="random", n_init=1, max_iter=3, random_state=0).fit(rows)
-    centers = clusters.cluster_centers_
-    return np.asarray(centers / np.linalg.norm(centers, axis=1, keepdims=True))
-
-
-def ridge(data: Data, learned: Indices, held_out: Indices, choose: Callable[[Matrix], Matrix] = landmarks_of) -> Matrix:
+def ridge(data: Data, learned: Indices, held_out: Indices) -> Matrix:
     """Kernel ridge with landmarks."""
-    return _ridge(data, data.features, learned, held_out, choose)
+    return _ridge(data, data.features, learned, held_out)
 
 
-def _ridge(data: Data, rows: Matrix, learned: Indices, held_out: Indices, choose: Callable[[Matrix], Matrix]) -> Matrix:
-    known, landmarks = rows[learned], choose(rows[learned])
+def _ridge(data: Data, rows: Matrix, learned: Indices, held_out: Indices) -> Matrix:
+    known, landmarks = rows[learned], landmarks_of(rows[learned])
     kernel, inner = _kernel(known, landmarks, data.gamma), _inner(landmarks, data.gamma)
     mean = _means(data.quality[learned])
     products, targets = kernel.T @ kernel, kernel.T @ (data.quality[learned] - mean)
@@ -116,7 +108,7 @@ def whole(data: Data, learned: Indices, held_out: Indices) -> Matrix:
 def with_statistics(data: Data, learned: Indices, held_out: Indices) -> Matrix:
     """Multiply the kernel by that of the statistics: the kernel of both, one behind the other."""
     scaled = np.sqrt(STATISTICS / data.gamma) * data.statistics
-    return _ridge(data, np.hstack([data.features, scaled]), learned, held_out, landmarks_of)
+    return _ridge(data, np.hstack([data.features, scaled]), learned, held_out)
 
 
 def nearest(data: Data, learned: Indices, held_out: Indices) -> Matrix:
@@ -132,7 +124,6 @@ def both(data: Data, learned: Indices, held_out: Indices) -> Matrix:
 
 IDEAS: dict[str, Predict] = {
     "kernel ridge, 1,000 landmarks: the product": ridge,
-    "means of 1,000 clusters as landmarks": partial(ridge, choose=means_of),
     "all questions as support vectors": whole,
     "mean over eight kernel ridges of halves": halves,
     "the 100 nearest questions": nearest,
