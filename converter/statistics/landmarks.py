@@ -15,6 +15,8 @@ from sklearn.kernel_approximation import Nystroem
 
 from modelpick.runtime.decision.shrinkage import OWN
 
+from ..formats.distinct import row_groups
+
 Matrix = npt.NDArray[np.float64]
 # Number of rows that are mapped at once.
 AT_ONCE = 4_096
@@ -28,7 +30,7 @@ MOST_WEIGHT = 10.0
 
 def landmarks(features: Matrix, most: int, seed: int) -> Matrix:
     """Draw distinct rows of features, (n, d): at most ``most`` of them, all where there are no more."""
-    distinct = np.sort(np.unique(features, axis=0, return_index=True)[1])
+    distinct = np.unique(row_groups(features), return_index=True)[1]
     drawn = np.random.default_rng(seed).permutation(distinct)[:most] if len(distinct) > most else distinct
     found: Matrix = features[np.sort(drawn)]
     return found

@@ -27,7 +27,7 @@ def operating_points(training: Training, row: AnyRow, by: Judged) -> dict[str, A
     See `modelpick.converter.formats.operating_points` for its content. Points are left out if another point has a
     higher quality, promises more, and costs no more.
     """
-    if len(np.unique(training.features, axis=0)) < 2:
+    if (training.features == training.features[0]).all():
         return {}
     (sweep,) = swept(training, row, [training.settings], weighted(training, by))
     benchmark, best = by.benchmark, best_single(by.singles.quality, by.errors)
