@@ -72,10 +72,12 @@ def made(family: Family, data: Path, embeddings: Path, folder: Path) -> tuple[Pa
     return folder / f"{family.algorithm}_model.onnx", seconds
 
 
-def worth(artifact: Path, data: Path, embeddings: Path, *options: str) -> Mapping[str, Any]:
-    """Evaluate an artifact: the last of its results, which is the one of ``--keep`` where that is among the options."""
+def worth(artifact: Path, data: Path, embeddings: Path, keep: float | None = None) -> Mapping[str, Any]:
+    """Evaluate an artifact: its picks by quality alone, or at an operating point."""
+    options = [] if keep is None else ["--keep", str(keep)]
     printed, _ = modelpick("evaluate", artifact, "--data", data, "--embeddings", embeddings, "--json", *options)
-    found: Mapping[str, Any] = [one for one in json.loads(printed)["results"] if one["kind"] == "artifact"][-1]
+    results = json.loads(printed)["results"]
+    (found,) = (one for one in results if one["kind"] == "artifact" and one["keep"] == keep)
     return {
         name: [rounded(found[name][part]) for part in ("value", "low", "high")] for name in ("gain", "kept", "saved")
     }
@@ -115,7 +117,7 @@ def measure(data: Path, held_out: Path, embeddings: Path) -> dict[str, Any]:
                 "train": rounded(seconds),
                 "bytes": artifact.stat().st_size,
                 **worth(artifact, held_out, embeddings),
-                "keep": worth(artifact, held_out, embeddings, "--keep", "1.0") if family.predicts else None,
+                "keep": worth(artifact, held_out, embeddings, 1.0) if family.predicts else None,
             }
             print(f"{name}: {found[name]}", flush=True)
         for name, taken in microseconds(artifacts, held_out, embeddings).items():
