@@ -401,7 +401,7 @@ def encoder_worth() -> Iterator[Row]:
 def encoder_many() -> Iterator[Row]:
     """Compare embedding many questions with what no batch of them saves."""
     found = _encoder()["many"]
-    yield ("2,000 questions", "seconds", "share")
+    yield (f"{found['texts']:,} questions, {found['tokens']:,} tokens", "seconds", "share")
     for name, label in (
         ("milliseconds", "`embed`"),
         ("floor", "their tokens without padding"),
