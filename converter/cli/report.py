@@ -91,7 +91,7 @@ def report(
     else:
         for answer in answers(facts):
             for mark, text in answer.leads:
-                say(f"{mark} {answer.name}: {text}")
+                say(f"{mark or ' '} {answer.name}: {text}")
     wrote(output, None if to_stdout else summary)
     if facts.failed is not None:
         raise VerificationError(facts.failed)

@@ -10,7 +10,7 @@ from msgspec import Struct
 from modelpick.runtime import Objective
 from modelpick.runtime.decision.outcomes import KINDS, PLACES
 
-from ..statistics.bootstrap import WANTED, Estimate, signed, whole, written
+from ..statistics.bootstrap import WANTED, Estimate, whole, written
 from ..statistics.estimation import GUESSED
 from .evaluate import MIX_OF, Evaluation, Result
 from .policies import Policy
@@ -37,6 +37,8 @@ class Verdict(Struct):
     answer: Answer
     text: str
     """The answer and its reason, as a sentence."""
+    compared: str
+    """The same as a sentence that begins with what it is compared with, and by which of its picks."""
     beware: list[str]
     """What makes the answer less sure than it seems, a line each."""
     pays: bool
@@ -57,6 +59,8 @@ class _Finding(NamedTuple):
     """The reason, as the rest of a sentence behind the answer."""
     short: str = ""
     """The reason behind that of another policy of the artifact, for one that is worth calling."""
+    measured: str = ""
+    """The reason behind the setting and what it is compared with, for one that is worth calling."""
 
 
 def verdicts(evaluation: Evaluation) -> list[Verdict]:
@@ -94,11 +98,22 @@ def _verdict(name: str, found: Sequence[_Finding], evaluation: Evaluation) -> Ve
     if answer == WORTH:
         most = max(one.result.keep or 0.0 for one in agreeing)
         agreeing = [one for one in agreeing if one.result.keep in (None, most)]
-        text = "; or ".join([agreeing[0].reason, *(one.short for one in agreeing[1:])])
+        reasons = "; or ".join([agreeing[0].reason, *(one.short for one in agreeing[1:])])
+        text = f"{answer.capitalize()}: {reasons}."
+        measured = "; ".join(f"{_setting(one.result)}: {one.measured}" for one in agreeing)
+        compared = f"Compared with always calling {evaluation.baseline}, {measured}. It is {answer}."
     else:
-        text = agreeing[0].reason
+        text = compared = f"{answer.capitalize()}: {agreeing[0].reason}."
     beware = _beware(agreeing[0].result, evaluation)
-    return Verdict(name, answer, f"{answer.capitalize()}: {text}.", beware, answer == WORTH)
+    return Verdict(name, answer, text, compared, beware, answer == WORTH)
+
+
+def _setting(result: Result) -> str:
+    """Say by which picks of its artifact a policy goes."""
+    if result.keep is None:
+        return "by default"
+    kept = f"the cheapest that promises {100 * result.keep:g} % of its quality"
+    return f"at the operating point keep={result.keep:g} ({kept}; not the default)"
 
 
 def _findings(evaluation: Evaluation) -> Iterator[_Finding]:
@@ -112,31 +127,41 @@ def _findings(evaluation: Evaluation) -> Iterator[_Finding]:
 
 
 def _judged(result: Result, mix: Result | None, evaluation: Evaluation) -> _Finding:
-    saves, less = _surely(result.saved), f"for {whole(result.saved)} less {KINDS[PLACES[evaluation.axis]].noun}"
-    rest = ("" if result.keep is None else f" with keep={result.keep:g}") + _but(result)
+    price = KINDS[PLACES[evaluation.axis]].noun
+    saves, less = _surely(result.saved), f" for {whole(result.saved)} less {price}"
     always = f"always calling {evaluation.baseline}"
     unit = QUALITY if evaluation.objective == Objective() else "points of utility"
     if _surely(result.gain):
-        gain, cheaper = gained(result.gain, evaluation, unit), f" {less}" if saves else ""
-        return _Finding(result, WORTH, f"{gain} over {always}{cheaper}{rest}", f"{gain}{cheaper}{rest}")
+        gain = gained(result.gain, evaluation, unit)
+        return _proved(result, gain, f" over {always}", less if saves else "")
     if saves and _surely(result.over_mix):
         kept, than = _kept(result, unit, evaluation)
-        return _Finding(result, WORTH, f"{kept} {than} {always} {less}{rest}", f"{kept} {less}{rest}")
+        return _proved(result, kept, f" {than} {always}", less)
     parts = sorted(((share, name) for name, share in mix.selections.items() if share), reverse=True) if mix else []
     if saves and len(parts) > 1:
         mixture = " and ".join(f"{100 * share:.0f} % to {name}" for share, name in parts)
-        return _unproved(result, result.over_mix, QUALITY, f"send {mixture}", f"sending {mixture}", evaluation)
-    return _unproved(result, result.gain, unit, f"call {evaluation.baseline}", always, evaluation)
+        sending = f"always sending {mixture}, at random,"
+        return _unproved(result, result.over_mix, QUALITY, sending, f"has the same {price} and is", evaluation)
+    return _unproved(result, result.gain, unit, always, "is", evaluation)
 
 
-def _unproved(result: Result, gain: Estimate, unit: str, instead: str, than: str, evaluation: Evaluation) -> _Finding:
-    """Say what to do instead where a gain that matters is ruled out, or else how many questions would tell."""
+def _proved(result: Result, amount: str, than: str, less: str) -> _Finding:
+    """Say what is gained or kept, at which price."""
+    point, but = "" if result.keep is None else f" with keep={result.keep:g}", _but(result)
+    short = f"{amount}{less}{point}{but}"
+    return _Finding(result, WORTH, f"{amount}{than}{less}{point}{but}", short, f"{amount}{less}{but}")
+
+
+def _unproved(result: Result, gain: Estimate, unit: str, instead: str, it_is: str, evaluation: Evaluation) -> _Finding:
+    """Say how much better another way is where a gain that matters is ruled out, or how many questions would tell."""
     if np.isnan(gain.low):
         return _Finding(result, UNSURE, gain.reason)
-    amount = gained(gain, evaluation, unit)
     matters = MATTERS * max(abs(quality) for quality in _qualities(evaluation))
     if gain.high <= matters:
-        return _Finding(result, WORTHLESS, f"{instead} ({amount} over that)")
+        lost = Estimate(-gain.value, -gain.high, -gain.low)
+        if _surely(lost):
+            return _Finding(result, WORTHLESS, f"{instead} {it_is} {gained(lost, evaluation, unit, sign='')} better")
+        return _Finding(result, WORTHLESS, f"{instead} {it_is} as good or better: {gained(lost, evaluation, unit)}")
     n = evaluation.queries
     # The interval must leave out either 0 or what matters: the one that is farther from the value.
     distance = max(gain.value, matters - gain.value)
@@ -144,7 +169,8 @@ def _unproved(result: Result, gain: Estimate, unit: str, instead: str, than: str
     if distance > 0:
         needed = n * (ERRORS / distance * (gain.high - gain.low) / (2 * ENDS)) ** 2
         stand += f"; about {_rounded(needed):,} would do"
-    return _Finding(result, UNSURE, f"{stand} ({amount} over {than})")
+    than = instead.removesuffix(",")
+    return _Finding(result, UNSURE, f"{stand} ({gained(gain, evaluation, unit)} over {than})")
 
 
 def _beware(result: Result, evaluation: Evaluation) -> list[str]:
@@ -180,11 +206,11 @@ def _kept(result: Result, unit: str, evaluation: Evaluation) -> tuple[str, str]:
     return f"{whole(result.kept)} of the quality", "of"
 
 
-def gained(gain: Estimate, evaluation: Evaluation, unit: str) -> str:
+def gained(gain: Estimate, evaluation: Evaluation, unit: str, sign: str = "+") -> str:
     """Write a difference of qualities: in points of 0.01, with their unit, where qualities lie between -1 and 1."""
     if max(abs(quality) for quality in _qualities(evaluation)) > 1:
-        return signed(gain)
-    return written(gain, "z.1f", 1 / POINT, f" {unit}", sign="+")
+        return written(gain, f"{sign}z.3f")
+    return written(gain, "z.1f", 1 / POINT, f" {unit}", sign=sign)
 
 
 def _qualities(evaluation: Evaluation) -> list[float]:

@@ -14,16 +14,22 @@ from .pictures import isolated
 from .tables import Cell, Table, figure, relative, share
 
 MOST_REASONS, MOST_CATEGORIES = 2, 2
-"""Most reasons, and most categories, that are named first."""
+"""Most reasons, and most categories, that are named first; a single further reason takes the line of the rest."""
 MANY = 0.2
 """Share of the changed picks that a model must win or lose to be named."""
 
 
 class Lead(NamedTuple):
-    """A sentence that answers, behind a mark."""
+    """A sentence that answers."""
 
     mark: str
+    """The mark of the artifact, in front of its first sentence; empty in front of the others."""
     text: str
+
+    @property
+    def marked(self) -> str:
+        """The sentence behind its mark."""
+        return f"{self.mark} {self.text}".lstrip()
 
 
 class Answer(NamedTuple):
@@ -54,11 +60,12 @@ def _answer(artifact: Artifact, comparison: Comparison | None, verdict: Verdict 
     leads = [
         *([Lead("✗", _broken(artifact))] if is_broken else []),
         *([_changed(picks, facts)] if picks is not None else []),
-        *([Lead(verdict.mark, verdict.text)] if verdict is not None else []),
+        *([Lead(verdict.mark, verdict.compared if picks is not None else verdict.text)] if verdict is not None else []),
     ]
+    first, *others = leads or [Lead("?", _unmeasured(artifact, comparison))]
     return Answer(
         name=artifact.name,
-        leads=leads or [Lead("?", _unmeasured(artifact, comparison))],
+        leads=[first, *(one._replace(mark="") for one in others)],
         nature=[] if comparison is None else comparison.nature,
         numbers=_outcomes(artifact.name, facts) if picks is None else _effects(picks),
         look=[*(verdict.beware if verdict else []), *([] if picks is None else _look(picks, facts))],
@@ -100,12 +107,12 @@ def _changed(picks: Picks, facts: Facts) -> Lead:
     if change.high < 0:
         return Lead("✗", f"Worse than before: {_joined([gain], rises, falls)}.")
     is_same = max(-change.low, change.high) <= MATTERS * abs(quality.before)
-    known = "the same quality" if is_same else "no sure change of quality"
+    known = " for the same quality" if is_same else ", and no difference of quality can be told"
     if rises:
-        return Lead("✗", f"Dearer than before for {known}: {_joined([gain], rises, falls)}.")
+        return Lead("✗", f"Dearer than before{known}: {_joined([gain], rises, falls)}.")
     if falls:
-        return Lead("✓", f"Cheaper than before for {known}: {_joined([gain], falls, {})}.")
-    return Lead("✓", f"Harmless: {gain}.") if is_same else Lead("=", f"No sure change: {gain}.")
+        return Lead("✓", f"Cheaper than before{known}: {_joined([gain], falls, {})}.")
+    return Lead("✓", f"Harmless: {gain}.") if is_same else Lead("=", f"No difference can be told: {gain}.")
 
 
 def _joined(first: list[str], alike: dict[str, Effect], unlike: dict[str, Effect]) -> str:
@@ -128,7 +135,7 @@ def _effects(picks: Picks) -> Table:
             one = picks.effects[kind.name]
             change = signed(one.change) if kind.sign > 0 else relative(one)
             rows.append([kind.name, figure(one.before, kind), figure(one.after, kind), change])
-    return Table("What changes, on average over the questions", ("", "before", "now", "change, 95 %"), rows)
+    return Table("What changes by default, on average over the questions", ("", "before", "now", "change, 95 %"), rows)
 
 
 def _outcomes(name: str, facts: Facts) -> Table | None:
@@ -155,12 +162,16 @@ def _look(picks: Picks, facts: Facts) -> Iterator[str]:
         (one for one in picks.categories if one.quality.high < 0), key=lambda one: one.quality.value
     )[:MOST_CATEGORIES]:
         yield (
-            f"{isolated(category.category)} gets worse: {_points(category.quality, facts)}; "
+            f'Questions of the category "{isolated(category.category)}" get worse: {_points(category.quality, facts)}; '
             f"{category.changed:,} of {category.queries:,} picks change."
         )
     yield from _moved(picks)
-    for one in picks.reasons[:MOST_REASONS]:
+    most = MOST_REASONS if len(picks.reasons) > MOST_REASONS + 1 else len(picks.reasons)
+    for one in picks.reasons[:most]:
         yield f"{one.queries:,} of {picks.changed:,} changed picks: {one.words}."
+    if others := picks.reasons[most:]:
+        rest = sum(one.queries for one in others)
+        yield f"{rest:,} of {picks.changed:,} changed picks: {len(others):,} other reasons."
 
 
 def _moved(picks: Picks) -> Iterator[str]:
@@ -169,11 +180,16 @@ def _moved(picks: Picks) -> Iterator[str]:
     for flow in picks.flows:
         before[flow.before] += flow.queries
         after[flow.after] += flow.queries
-    found = False
+    many = MANY * picks.changed
+    named: set[str] = set()
+    for flow in picks.flows:
+        if flow.before != flow.after and before[flow.before] == flow.queries >= many:
+            named |= {flow.before, flow.after}
+            yield f"All {flow.queries:,} questions of {isolated(flow.before)} go to {isolated(flow.after)} now."
     for words, net in (("More", after - before), ("Fewer", before - after)):
         for name, queries in net.most_common(1):
-            if queries >= MANY * picks.changed:
-                found = True
+            if queries >= many and name not in named:
+                named.add(name)
                 yield f"{words} questions go to {isolated(name)}: {after[name]:,}, before {before[name]:,}."
-    if not found:
+    if not named:
         yield "Changed picks go both ways: no model answers many more or fewer questions than before."

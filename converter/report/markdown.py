@@ -39,7 +39,7 @@ def to_markdown(facts: Facts) -> str:
 
 def _alone(answer: Answer) -> Iterator[str]:
     for mark, text in answer.leads:
-        yield from (f"{mark} **{escaped(text)}**", "")
+        yield from (f"{mark} **{escaped(text)}**" if mark else escaped(text), "")
     for words in answer.nature:
         yield from (escaped(words), "")
     if answer.numbers is not None:

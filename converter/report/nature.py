@@ -13,41 +13,56 @@ Questions = Digests | None
 
 def nature(old: Artifact, new: Artifact, learned: Questions, now_learned: Questions) -> list[str]:
     """Say what kind of change it is, in sentences; ``learned`` and ``now_learned`` are of the questions of each."""
-    kind = "; ".join([_kind(old, new), *_questions(old, new, learned, now_learned)])
+    kind = _kind(old, new, learned, now_learned)
     return [f"Kind of change: {kind}.", *_models(old.model_names, new.model_names)]
 
 
-def _kind(old: Artifact, new: Artifact) -> str:
-    rules = [f"{one.algorithm} {one.semantics}" for one in (old, new)]
+def _kind(old: Artifact, new: Artifact, learned: Questions, now_learned: Questions) -> str:
     if old.sha256 == new.sha256:
         return "none, it is the same file"
-    if old.algorithm != new.algorithm:
-        return f"another algorithm, {rules[1]} instead of {rules[0]}"
+    rules = [f"{one.algorithm} {one.semantics}" for one in (old, new)]
+    is_same = rules[0] == rules[1]
+    rule = (
+        f"by the same rules as before ({rules[1]})" if is_same else f"by other rules ({rules[1]} instead of {rules[0]})"
+    )
     if old.source_sha256 == new.source_sha256 != "":
-        if old.semantics != new.semantics:
-            return f"the same JSON model under other rules, {rules[1]} instead of {rules[0]}"
+        if not is_same:
+            return f"the same JSON model {rule}"
         tools = [
             f"{tool} {version} instead of {old.tools.get(tool, 'an unknown version')}"
             for tool, version in new.tools.items()
             if version != old.tools.get(tool)
         ]
-        return f"the same JSON model under the same rules, converted again by {', '.join(tools) or 'the same tools'}"
-    rule = f"other rules, {rules[1]} instead of {rules[0]}" if rules[0] != rules[1] else f"the same rules, {rules[1]}"
-    return f"new data or settings, under {rule}"
+        return f"the same JSON model {rule}, converted again by {', '.join(tools) or 'the same tools'}"
+    questions, settings = list(_questions(learned, now_learned)), list(_settings(old, new))
+    if old.algorithm != new.algorithm:
+        return ", ".join([f"another algorithm ({rules[1]} instead of {rules[0]})", *questions])
+    found = ", ".join([*questions, *settings, rule])
+    if settings or not (learned is None or now_learned is None or np.array_equal(learned, now_learned)):
+        return found
+    changed = "changed" if is_same else "may have changed too"
+    return f"{found}; its settings or its records {changed}; the artifacts do not say which"
 
 
-def _questions(old: Artifact, new: Artifact, learned: Questions, now_learned: Questions) -> Iterator[str]:
-    if learned is None or now_learned is None or old.source_sha256 == new.source_sha256:
+def _settings(old: Artifact, new: Artifact) -> Iterator[str]:
+    """Name the settings that artifacts record, where they differ."""
+    for name, before, now in (("k", old.k, new.k), ("encoder", old.encoder, new.encoder)):
+        if None not in (before, now) and before != now:
+            yield f"with {name} {now} instead of {before}"
+
+
+def _questions(learned: Questions, now_learned: Questions) -> Iterator[str]:
+    if learned is None or now_learned is None:
         return
     before, now, common = len(learned), len(now_learned), len(np.intersect1d(learned, now_learned))
     if common == before == now:
-        yield f"it was trained on the same {now:,} questions"
+        yield f"trained on the same {now:,} questions"
     elif common == before:
-        yield f"it was trained on {now - before:,} more questions: {now:,}, before {before:,}"
+        yield f"trained on {now - before:,} more questions ({now:,}, before {before:,})"
     elif common == now:
-        yield f"it was trained on {before - now:,} fewer questions: {now:,}, before {before:,}"
+        yield f"trained on {before - now:,} fewer questions ({now:,}, before {before:,})"
     else:
-        yield f"it was trained on other questions: {now:,}, before {before:,}, of which {common:,} are in both"
+        yield f"trained on other questions ({now:,}, before {before:,}, of which {common:,} are in both)"
 
 
 def _models(old: Collection[str], new: Collection[str]) -> Iterator[str]:

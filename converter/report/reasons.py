@@ -11,9 +11,10 @@ Explanation = Mapping[str, Any]
 # Scores whose difference is at most this share of the range of all scores make a close call.
 CLOSE = 0.05
 WORDS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-TIE = "a tie: the two had equal scores, and the order of models decided"
+TIE = "a tie: the two had equal scores, and the rule for ties decided"
 CLOSE_CALL = (
-    f"a close call: the scores of the two lie within {100 * CLOSE:.0f} % of the range of scores, before and now"
+    "a close call: before and now, the scores of the two differ by at most "
+    f"{100 * CLOSE:.0f} % of the range of all scores"
 )
 
 
@@ -44,7 +45,7 @@ def reason(before: Explanation, after: Explanation, *, is_one_model: bool, is_on
         return "the nearest cluster prefers another model"
     fell = _difference(before["scores"], after["scores"], before["model"])
     rose = _difference(after["scores"], before["scores"], after["model"])
-    return "the score of the former pick fell" if fell >= rose else "the score of the new pick rose"
+    return f"the selector's predicted score of the {'former pick fell' if fell >= rose else 'new pick rose'}"
 
 
 def margins(before: Explanation, after: Explanation) -> tuple[float, float]:
@@ -81,7 +82,7 @@ def _decided(side: Explanation) -> str:
     """Say what decided a pick."""
     if "neighbours" in side and "model" in side["neighbours"][0]:
         votes = sum(one["model"] == side["model"] for one in side["neighbours"])
-        return f"{number(votes)} of the {number(len(side['neighbours']))} nearest records decided"
+        return f"{number(votes)} of the {number(len(side['neighbours']))} votes of the nearest records decided"
     for name, words in (
         ("outcomes", "predicted outcomes decide"),
         ("cluster", "the nearest cluster decides"),

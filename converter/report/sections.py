@@ -76,7 +76,7 @@ def overview(facts: Facts, told: Sequence[Answer]) -> Section:
         *([f"No longer there: {_listed(map(isolated, facts.removed))}."] if facts.removed else []),
     ]
     rows: list[list[Cell]] = [
-        [one.name, "\n".join(f"{lead.mark} {lead.text}" for lead in one.leads)] for one in told if not one.is_unchanged
+        [one.name, "\n".join(lead.marked for lead in one.leads)] for one in told if not one.is_unchanged
     ]
     return Section(
         "In short",

@@ -122,8 +122,8 @@ def test_the_first_screen_answers(opened, screen):
     page = opened("one", viewport={"width": width, "height": height})
     for words in (
         "Cannot tell whether it is better",
-        "Kind of change: the same JSON model under other rules",
-        "What changes, on average",
+        "Kind of change: the same JSON model by other rules",
+        "What changes by default, on average",
     ):
         box = page.get_by_text(words).first.bounding_box()
         assert box["y"] + box["height"] <= height, words

@@ -201,7 +201,9 @@ def test_each_operating_point_is_a_policy(pointed):
     assert one.over_singles.value == pytest.approx((1 - 0.75) / 2)
     found = verdicts(evaluation)
     assert [verdict.pays for verdict in found] == [False, True, True] * 2
-    assert found[0].text == "Not worth calling: call a (+0.0 points of quality [0.0, 0.0] over that)."
+    assert (
+        found[0].text == "Not worth calling: always calling a is as good or better: +0.0 points of quality [0.0, 0.0]."
+    )
     assert re.fullmatch(
         r"Worth calling: the same quality as always calling a for 38 % \[3\d, 4\d\] less cost with keep=0\.5\.",
         found[1].text,

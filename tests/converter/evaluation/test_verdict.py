@@ -45,11 +45,15 @@ def test_a_verdict_names_what_is_gained_what_is_saved_and_what_got_worse():
     assert (good.pays, good.answer, good.mark, good.beware) == (True, "worth calling", "✓", [])
     assert (bad.pays, bad.mark) == (False, "✗")
     share = chance.count("a") / n
-    assert bad.text.startswith(f"Not worth calling: send {100 * max(share, 1 - share):.0f} % to ")
-    assert bad.text.endswith(" over that).")
+    assert re.fullmatch(
+        rf"Not worth calling: always sending {100 * max(share, 1 - share):.0f} % to . and \d+ % to ., at random, "
+        r"has the same cost and is \d+\.\d points of quality \[\d+\.\d, \d+\.\d\] better\.",
+        bad.text,
+    )
+    assert bad.compared == bad.text
     good, bad = judged([policy(best, equal), policy(chance, equal, "q")], equal)
     assert "less" not in good.text
-    assert bad.text.startswith("Not worth calling: call a (-")
+    assert re.match(r"Not worth calling: always calling a is \d+\.\d points of quality \[", bad.text)
     (good,) = judged([policy(best, dear)], dear, objective=Objective(cost_weight=0.01))
     assert " points of utility [" in good.text
 
@@ -71,6 +75,11 @@ def test_an_artifacts_headline_is_its_default_picks_or_its_operating_point_that_
         r"Worth calling: the same quality as always calling a for \d+ % \[\d+, \d+\] less cost with keep=1\.",
         found.text,
     )
+    assert re.fullmatch(
+        r"Compared with always calling a, at the operating point keep=1 \(the cheapest that promises 100 % of its "
+        r"quality; not the default\): the same quality for \d+ % \[\d+, \d+\] less cost\. It is worth calling\.",
+        found.compared,
+    )
     assert [one.pays for one in verdicts(evaluation)] == [False, True, True]
     assert all_pay([never, *points], evaluation, ())
     assert all_pay([never, *points], evaluation, (0.9, 1))
@@ -84,7 +93,10 @@ def test_an_artifacts_headline_is_its_default_picks_or_its_operating_point_that_
         r"or \+.* points of quality .* for \d+ % \[\d+, \d+\] less cost with keep=1\.",
         both.text,
     )
-    assert alone.text == "Not worth calling: call a (+0.0 points of quality [0.0, 0.0] over that)."
+    assert re.match(
+        r"Compared with always calling a, by default: \+.*; at the operating point keep=1 \(", both.compared
+    )
+    assert alone.text == "Not worth calling: always calling a is as good or better: +0.0 points of quality [0.0, 0.0]."
 
 
 def test_questions_that_are_too_few_are_said_with_how_many_would_do():

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from modelpick.converter.evaluation.seen import Seen
 from modelpick.converter.report.answers import answers
-from modelpick.converter.report.facts import Effect, Flow
+from modelpick.converter.report.facts import CategoryChange, Effect, Flow, Reason
 from modelpick.converter.report.gather import Request, gather
 from modelpick.converter.report.html import to_html
 from modelpick.converter.report.markdown import LINES, to_markdown
@@ -64,12 +64,13 @@ SENTENCES = {
         "cost": (1.0, -0.3, -0.1),
     },
     "✓ Harmless: +0.1 points of quality [-0.1, 0.3].": {"quality": (0.5, -0.001, 0.003), "cost": (1.0, -0.1, 0.1)},
-    "= No sure change: +1.0 points of quality [-2.0, 4.0].": {"quality": (0.5, -0.02, 0.04)},
+    "= No difference can be told: +1.0 points of quality [-2.0, 4.0].": {"quality": (0.5, -0.02, 0.04)},
     "✓ Cheaper than before for the same quality: +0.1 points of quality [-0.1, 0.3], cost -20 % [-30, -10].": {
         "quality": (0.5, -0.001, 0.003),
         "cost": (1.0, -0.3, -0.1),
     },
-    "✗ Dearer than before for no sure change of quality: +1.0 points of quality [-2.0, 4.0], seconds +20 % [10, 30].": {
+    "✗ Dearer than before, and no difference of quality can be told: "
+    "+1.0 points of quality [-2.0, 4.0], seconds +20 % [10, 30].": {
         "quality": (0.5, -0.02, 0.04),
         "seconds": (1.0, 0.1, 0.3),
     },
@@ -79,9 +80,47 @@ SENTENCES = {
 @pytest.mark.parametrize(("sentence", "effects"), SENTENCES.items(), ids=SENTENCES)
 def test_the_first_sentence_says_what_the_change_does(facts, sentence, effects):
     (answer,) = answers(changed(facts, **effects))
-    assert " ".join(answer.leads[0]) == sentence
-    assert answer.leads[1].text == facts.worth.headlines[0].text
-    assert "More questions go to \u2068b\u2069: 8, before 4." in answer.look
+    change, worth = answer.leads
+    assert change.marked == sentence
+    assert worth.marked == facts.worth.headlines[0].compared
+
+
+def test_what_to_look_at_names_models_that_gain_or_lose_and_accounts_for_all_changed_picks(facts):
+    (comparison,) = facts.comparisons
+
+    def look(flows, reasons):
+        category = CategoryChange("other", 8, 4, Estimate(-0.2, -0.3, -0.1))
+        changed = sum(flow.queries for flow in flows if flow.before != flow.after)
+        picks = replace(
+            comparison.picks[0],
+            changed=changed,
+            flows=flows,
+            reasons=[Reason(f"because {name}", count, []) for name, count in reasons.items()],
+            categories=[category],
+        )
+        (answer,) = answers(replace(facts, comparisons=[replace(comparison, picks=[picks])]))
+        return answer.look[-len(reasons) - 2 :]
+
+    a, b = "\u2068a\u2069", "\u2068b\u2069"
+    worse = 'Questions of the category "\u2068other\u2069" get worse: -20.0 points of quality [-30.0, -10.0]'
+    told = look([Flow("a", "b", 4), Flow("b", "b", 4)], {"x": 3, "y": 1})
+    assert told[0].startswith(worse)
+    assert told[1:] == [
+        f"All 4 questions of {a} go to {b} now.",
+        "3 of 4 changed picks: because x.",
+        "1 of 4 changed picks: because y.",
+    ]
+    told = look([Flow("a", "b", 9), Flow("a", "a", 1)], {"x": 4, "y": 2, "z": 2, "w": 1})
+    assert told[-5:] == [
+        f"More questions go to {b}: 9, before 0.",
+        f"Fewer questions go to {a}: 1, before 10.",
+        "4 of 9 changed picks: because x.",
+        "2 of 9 changed picks: because y.",
+        "3 of 9 changed picks: 2 other reasons.",
+    ]
+    assert (
+        look([Flow("a", "b", 9), Flow("a", "a", 1)], {"x": 6, "y": 2, "z": 1})[-1] == "1 of 9 changed picks: because z."
+    )
 
 
 def test_questions_that_were_trained_on_do_not_tell_whether_a_change_is_better(facts):
@@ -99,7 +138,7 @@ def test_the_first_screen_has_the_numbers_and_the_kind_of_change(facts):
         "Worse than before",
         "<b>0.4700</b>",
         "+10",
-        "Kind of change: new data or settings",
+        "Kind of change: by the same rules as before",
         "What to look at",
     ):
         assert words in first
@@ -137,19 +176,36 @@ def digests(*questions):
     return np.array(questions, np.uint64)
 
 
-NEW_DATA = "new data or settings, under the same rules, knn native/2"
-AGAIN = "the same JSON model under the same rules, converted again by"
+SAME_RULES = "by the same rules as before (knn native/2)"
+UNRECORDED = "its settings or its records changed; the artifacts do not say which"
+AGAIN = f"the same JSON model {SAME_RULES}, converted again by"
 
 
 @pytest.mark.parametrize(
     ("given", "questions", "words"),
     [
-        ({"sha256": "new"}, (None, None), f"{NEW_DATA}."),
+        ({"sha256": "new"}, (None, None), f"{SAME_RULES}; {UNRECORDED}."),
+        (
+            {"sha256": "new"},
+            ((1, 2), (1, 2)),
+            f"trained on the same 2 questions, {SAME_RULES}; {UNRECORDED}.",
+        ),
+        (
+            {"sha256": "new", "k": 9},
+            ((1, 2), (1, 2)),
+            f"trained on the same 2 questions, with k 9 instead of 5, {SAME_RULES}.",
+        ),
+        (
+            {"sha256": "new", "semantics": "queries/2"},
+            (None, None),
+            "by other rules (knn queries/2 instead of knn native/2); its settings or its records may have changed too; "
+            "the artifacts do not say which.",
+        ),
         ({}, (None, None), "none, it is the same file."),
         (
             {"sha256": "new", "source_sha256": "old", "semantics": "queries/2"},
             (None, None),
-            "the same JSON model under other rules, knn queries/2 instead of knn native/2.",
+            "the same JSON model by other rules (knn queries/2 instead of knn native/2).",
         ),
         ({"sha256": "new", "source_sha256": "old"}, (None, None), f"{AGAIN} the same tools."),
         (
@@ -160,19 +216,19 @@ AGAIN = "the same JSON model under the same rules, converted again by"
         (
             {"sha256": "new", "algorithm": "mlp", "semantics": "native/1"},
             ((1, 2), (1, 2)),
-            "another algorithm, mlp native/1 instead of knn native/2; it was trained on the same 2 questions.",
+            "another algorithm (mlp native/1 instead of knn native/2), trained on the same 2 questions.",
         ),
-        ({"sha256": "new"}, ((1, 2), (1, 2, 3)), f"{NEW_DATA}; it was trained on 1 more questions: 3, before 2."),
-        ({"sha256": "new"}, ((1, 2), (1,)), f"{NEW_DATA}; it was trained on 1 fewer questions: 1, before 2."),
+        ({"sha256": "new"}, ((1, 2), (1, 2, 3)), f"trained on 1 more questions (3, before 2), {SAME_RULES}."),
+        ({"sha256": "new"}, ((1, 2), (1,)), f"trained on 1 fewer questions (1, before 2), {SAME_RULES}."),
         (
             {"sha256": "new"},
             ((1, 2), (2, 3)),
-            f"{NEW_DATA}; it was trained on other questions: 2, before 2, of which 1 are in both.",
+            f"trained on other questions (2, before 2, of which 1 are in both), {SAME_RULES}.",
         ),
     ],
 )
 def test_the_kind_of_change_is_told_from_what_artifacts_record(facts, given, questions, words):
-    old = replace(facts.artifacts[0], sha256="old", source_sha256="old", semantics="native/2", tools={"onnx": "1"})
+    old = replace(facts.artifacts[0], sha256="old", source_sha256="old", semantics="native/2", k=5, tools={"onnx": "1"})
     new = replace(old, **({"source_sha256": "new"} if "sha256" in given else {}) | given)
     learned = [None if some is None else digests(*some) for some in questions]
     assert nature(old, new, *learned) == [f"Kind of change: {words}"]

@@ -66,13 +66,13 @@ CASES = [
         scored("a", 1.0, 0.5, 0.0, **PREDICTED),
         scored("b", 0.3, 0.6, 0.0, **PREDICTED),
         False,
-        "the score of the former pick fell",
+        "the selector's predicted score of the former pick fell",
     ),
     (
         scored("a", 0.7, 0.5, 0.0, **PREDICTED),
         scored("b", 0.6, 0.9, 0.0, **PREDICTED),
         False,
-        "the score of the new pick rose",
+        "the selector's predicted score of the new pick rose",
     ),
 ]
 
@@ -84,4 +84,4 @@ def test_the_reason_is_what_the_explanations_say(before, after, is_one_model, wo
 
 def test_of_different_algorithms_both_are_named():
     found = reason(votes("a", *"aaabb"), scored("b", 0.3, 0.6, 0.0, **PREDICTED), is_one_model=False, is_one_rule=False)
-    assert found == "three of the five nearest records decided before; now predicted outcomes decide"
+    assert found == "three of the five votes of the nearest records decided before; now predicted outcomes decide"
