@@ -114,7 +114,8 @@ def test_the_site_builds_without_a_warning(tmp_path):
 
 def test_workflows_make_what_can_be_made():
     workflows = "".join(file.read_text() for file in (ROOT / ".github/workflows").glob("*.yml"))
-    made = {target for targets in re.findall(r"- run: make (.*)", workflows) for target in targets.split()}
+    steps = re.findall(r"- run: make (.*)", workflows)
+    made = {word for step in steps for word in step.split() if "=" not in word}
     assert made >= {"lint", "test", "test-packages", "test-docs", "docs", "release-check"}
     assert made <= set(re.findall(r"^([\w-]+):", MAKEFILE, re.MULTILINE))
 

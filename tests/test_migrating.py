@@ -136,7 +136,7 @@ def test_the_originals_published_file_and_a_benchmark_are_served(tmp_path):
     run("convert", tmp_path / "router.json", "-o", tmp_path / "store")
     artifact = tmp_path / "store/router.onnx"
     verdict = run("evaluate", artifact, "--data", tmp_path / "held_out.jsonl", *given).stdout.splitlines()[-1]
-    assert verdict.startswith("router: ")
+    assert verdict[2:].startswith("router: ")
     document = json.loads(model.read_text())
     queries = np.random.default_rng(0).normal(size=(20, 1024))
     nearest = [
@@ -190,7 +190,7 @@ def test_llmrouters_records_come_to_a_verdict(tmp_path):
     )
     single = next(one for one in told["results"] if one["name"] == models[1])
     assert single["cost"]["value"] == pytest.approx((100 * 1.2 + 200 * 0.2) / 1e6)
-    assert [verdict["policy"] for verdict in told["verdicts"]] == ["r"]
+    assert [verdict["policy"] for verdict in told["headlines"]] == ["r"]
 
 
 @needs_shared
@@ -219,4 +219,4 @@ def test_routellms_tables_come_to_a_verdict(tmp_path):
         single = next(one for one in told["results"] if one["name"] == name)
         assert single["quality"]["value"] == pytest.approx(np.mean([one[ours] for one in chosen]))
     assert 0 < told["recoveries"][0]["apgr"]["value"] < 1
-    assert [verdict["policy"] for verdict in told["verdicts"]] == ["r"]
+    assert [verdict["policy"] for verdict in told["headlines"]] == ["r"]

@@ -18,7 +18,7 @@ from ..graphs.builder import Graph
 from .base import Estimator, Matrix
 
 # Distances between rows that are measured, to rank others among them, and the fewest rows that they are measured from.
-DISTANCES, FEWEST = 2**22, 128
+DISTANCES, FEWEST = 2**20, 128
 # Scores and distances are float64 sums in different orders: they may differ by this, relative to 1 or more.
 TOLERANCE = 1e-9
 # What `modelpick.runtime.Selector.explain` returns for a query.

@@ -21,7 +21,7 @@ from .train import training_data
 _OUTDATED = ("operating_points",)
 
 
-def add_models(source: str | Path | bytes, records: Benchmark) -> dict[str, Any]:
+def add_models(source: str | Path | bytes, records: Benchmark) -> dict[str, object]:
     """Add the models of records that a trained kernel ridge or KNN selector does not know.
 
     Its other models pick and predict as before. What its training measured, the operating points, is left out: train

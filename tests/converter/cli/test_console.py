@@ -234,10 +234,11 @@ def test_a_terminal_that_cannot_move_its_cursor_is_a_log(on_terminals):
 
 def test_the_tables_of_the_command_fit_a_terminal(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
     commands = [
-        ["convert", MODELS / "kmeans.json", "-o", tmp_path],
-        ["inspect", tmp_path / "kmeans.onnx"],
-        ["evaluate", tmp_path / "kmeans.onnx", "--data", MODELS / "benchmark.jsonl"],
+        ["convert", MODELS / "kmeans.json", "-o", "."],
+        ["inspect", "kmeans.onnx"],
+        ["evaluate", "kmeans.onnx", "--data", MODELS / "benchmark.jsonl"],
     ]
     for command in commands:
         done = modelpick(*command)

@@ -143,7 +143,7 @@ def test_the_command_distils_and_says_what_is_lost(modelpick, tiny, tmp_path):
     (tmp_path / "r.jsonl").write_text("\n".join(map(json.dumps, records)))
     command = ("encoder", tiny, "-o", "e.onnx", "--distill", "--components", 3, "--data", "r.jsonl")
     code, out, err = modelpick(*command, "--weights", "r.jsonl", "--report", "report.json")
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "wrote report.json\n")
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["family"], report["loss"]["texts"]) == ("distilled", 4)
     assert f"correlate by {report['loss']['similarity']:.3f}" in out
@@ -159,7 +159,7 @@ def test_the_command_says_what_picks_are_worth_by_what_it_made(modelpick, tmp_pa
     (tmp_path / "r.jsonl").write_bytes(DATA.read_bytes())
     command = ("encoder", SMALL, "-o", "e.onnx", "--quantise", "int8", "--data", "r.jsonl")
     code, out, err = modelpick(*command, "--report", "report.json")
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "wrote report.json\n")
     loss = json.loads((tmp_path / "report.json").read_text())["loss"]
     assert [one["file"] for one in loss["worth"]] == [str(SMALL), "e.onnx"]
     assert all(f"{one['quality']['value']:.4f}" in out for one in loss["worth"])

@@ -81,7 +81,7 @@ with Selector.load(sys.argv[2]) as selector:
         selector.select(query, objective=dear)
     except FeatureError as error:
         facts["lacking"] = str(error)
-arguments = ["evaluate", "kernel_ridge.onnx", "--data", "records.jsonl", "--tokens-weight", "0.01"]
+arguments = ["evaluate", "kernel_ridge.onnx", "--data", "records.jsonl", "--tokens-weight", "0.01", "--full"]
 for name, option in (("printed", []), ("json", ["--json"])):
     done = CliRunner().invoke(app, arguments + option)
     facts[name] = done.stdout if done.exit_code == 0 else done.output
@@ -128,4 +128,4 @@ def test_a_new_kind_is_evaluated_and_printed(facts):
     assert results["kernel_ridge"]["selections"] == {"long": 0.0, "short": 1.0}
     assert results["long"]["tokens"]["value"] == pytest.approx(404, abs=4)
     assert json.loads(facts["json"])["objective"] == {"cost_weight": 0.0, "seconds_weight": 0.0, "tokens_weight": 0.01}
-    assert "┃ tokens " in facts["printed"]
+    assert " tokens ┃" in facts["printed"]
