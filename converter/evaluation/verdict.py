@@ -100,19 +100,21 @@ def _verdict(name: str, found: Sequence[_Finding], evaluation: Evaluation) -> Ve
         agreeing = [one for one in agreeing if one.result.keep in (None, most)]
         reasons = "; or ".join([agreeing[0].reason, *(one.short for one in agreeing[1:])])
         text = f"{answer.capitalize()}: {reasons}."
-        measured = "; ".join(f"{_setting(one.result)}: {one.measured}" for one in agreeing)
+        measured = "; ".join(f"{_setting(one.result, evaluation)}: {one.measured}" for one in agreeing)
         compared = f"Compared with always calling {evaluation.baseline}, {measured}. It is {answer}."
     else:
-        text = compared = f"{answer.capitalize()}: {agreeing[0].reason}."
+        result, reason = agreeing[0].result, agreeing[0].reason
+        text = f"{answer.capitalize()}: {reason}."
+        compared = text if result.keep is None else f"{answer.capitalize()}, {_setting(result, evaluation)}: {reason}."
     beware = _beware(agreeing[0].result, evaluation)
     return Verdict(name, answer, text, compared, beware, answer == WORTH)
 
 
-def _setting(result: Result) -> str:
+def _setting(result: Result, evaluation: Evaluation) -> str:
     """Say by which picks of its artifact a policy goes."""
     if result.keep is None:
         return "by default"
-    kept = f"the cheapest that promises {100 * result.keep:g} % of its quality"
+    kept = f"the cheapest that promises {100 * result.keep:g} % of {evaluation.baseline}'s quality"
     return f"at the operating point keep={result.keep:g} ({kept}; not the default)"
 
 

@@ -76,7 +76,7 @@ def test_an_artifacts_headline_is_its_default_picks_or_its_operating_point_that_
         found.text,
     )
     assert re.fullmatch(
-        r"Compared with always calling a, at the operating point keep=1 \(the cheapest that promises 100 % of its "
+        r"Compared with always calling a, at the operating point keep=1 \(the cheapest that promises 100 % of a's "
         r"quality; not the default\): the same quality for \d+ % \[\d+, \d+\] less cost\. It is worth calling\.",
         found.compared,
     )
@@ -96,6 +96,12 @@ def test_an_artifacts_headline_is_its_default_picks_or_its_operating_point_that_
     assert re.match(
         r"Compared with always calling a, by default: \+.*; at the operating point keep=1 \(", both.compared
     )
+    (low,) = headlines(evaluate_policies([never._replace(label="p keep=0.5", keep=0.5)], benchmark))
+    assert low.compared.startswith(
+        "Not worth calling, at the operating point keep=0.5 (the cheapest that promises 50 % of a's quality; "
+        "not the default): always calling a is as good or better: "
+    )
+    assert alone.compared == alone.text
     assert alone.text == "Not worth calling: always calling a is as good or better: +0.0 points of quality [0.0, 0.0]."
 
 
