@@ -58,9 +58,9 @@ def _questions(learned: Questions, now_learned: Questions) -> Iterator[str]:
     if common == before == now:
         yield f"trained on the same {now:,} questions"
     elif common == before:
-        yield f"trained on {now - before:,} more {'question' if now - before == 1 else 'questions'} ({now:,}, before {before:,})"
+        yield f"trained on {now:,} questions, {now - before:,} more than before"
     elif common == now:
-        yield f"trained on {before - now:,} fewer questions ({now:,}, before {before:,})"
+        yield f"trained on {now:,} questions, {before - now:,} fewer than before"
     else:
         yield f"trained on other questions ({now:,}, before {before:,}, of which {common:,} are in both)"
 

@@ -218,8 +218,8 @@ AGAIN = f"the same JSON model {SAME_RULES}, converted again by"
             ((1, 2), (1, 2)),
             "another algorithm (mlp native/1 instead of knn native/2), trained on the same 2 questions.",
         ),
-        ({"sha256": "new"}, ((1, 2), (1, 2, 3)), f"trained on 1 more questions (3, before 2), {SAME_RULES}."),
-        ({"sha256": "new"}, ((1, 2), (1,)), f"trained on 1 fewer questions (1, before 2), {SAME_RULES}."),
+        ({"sha256": "new"}, ((1, 2), (1, 2, 3)), f"trained on 3 questions, 1 more than before, {SAME_RULES}."),
+        ({"sha256": "new"}, ((1, 2, 3), (1, 2)), f"trained on 2 questions, 1 fewer than before, {SAME_RULES}."),
         (
             {"sha256": "new"},
             ((1, 2), (2, 3)),
