@@ -10,6 +10,18 @@ from typing import Any, NamedTuple
 _COUNTED = 2**32
 
 
+class Stamp(NamedTuple):
+    """What an id is written of."""
+
+    nanoseconds: int
+    """Since 1970."""
+    maker: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.nanoseconds:016x}{self.maker}{self.number % _COUNTED:08x}"
+
+
 class Ids:
     """Makes ids of 32 hexadecimal digits, no id twice: the time, a random number of this maker, and a count from 0.
 
@@ -25,9 +37,13 @@ class Ids:
         self.maker = os.urandom(4).hex()
         self._count = count()
 
+    def stamp(self) -> Stamp:
+        """Make what an id is written of, in a third of the time."""
+        return Stamp(time_ns(), self.maker, next(self._count))
+
     def __call__(self) -> str:
         """Make an id."""
-        return "%016x%s%08x" % (time_ns(), self.maker, next(self._count) % _COUNTED)  # noqa: UP031, faster than f""
+        return str(self.stamp())
 
 
 class Exploring(NamedTuple):
@@ -102,16 +118,24 @@ class Decision(NamedTuple):
     """The pick without exploring."""
     propensity: float
     """Probability, over keys, with which the model is drawn; 1 without exploring."""
-    decision_id: str
-    """32 hexadecimal digits, unique; ids sort by time."""
-    timestamp: float
-    """Seconds since 1970."""
+    stamp: Stamp
+    """When it was made, and by whom."""
     key: str | None
     """The caller's key."""
     artifact: str
     """SHA-256 of the JSON model that the artifact was converted from."""
     prediction: Prediction
     """Computes the outcomes and utilities."""
+
+    @property
+    def decision_id(self) -> str:
+        """32 hexadecimal digits, unique; ids sort by time."""
+        return str(self.stamp)
+
+    @property
+    def timestamp(self) -> float:
+        """Seconds since 1970."""
+        return self.stamp.nanoseconds / 1e9
 
     @property
     def outcomes(self) -> Mapping[str, Mapping[str, float]]:

@@ -6,7 +6,7 @@ from copy import copy
 from functools import partial
 from math import isnan
 from pathlib import Path
-from time import perf_counter, time
+from time import perf_counter
 from typing import Any, NamedTuple, Self, Unpack, cast
 
 import numpy as np
@@ -317,7 +317,7 @@ class Selector:
         """
         start = perf_counter() if self._observer else 0.0
         preferences = self._preferences.check(request)
-        self.check_exploring(key, explore, margin)
+        self._preferences.check_exploring(key, explore, margin)
         query = self._queries.one(features, request, may_be_single=preferences.far is None)
         decision = self._decided(query.vector[0], self._picked(query, preferences), preferences, key, explore, margin)
         if self._observer:
@@ -386,14 +386,14 @@ class Selector:
         """Return the decision on a query whose pick is known."""
         # The caller may change the vector before the predictions are asked for.
         prediction = Prediction(partial(self._predicted, self._opened(), vector.copy(), preferences))
-        decision_id, model, propensity = new_id(), default, 1.0
+        stamp, model, propensity = new_id.stamp(), default, 1.0
         if explore:
             candidates = self._candidates(preferences)
             if margin is not None:
                 utility = prediction().utility
                 candidates = [name for name in candidates if utility[name] >= utility[default] - margin]
-            model, propensity = draw(candidates, default, explore, decision_id if key is None else key)
-        return Decision(model, default, propensity, decision_id, time(), key, self._metadata.source_sha256, prediction)
+            model, propensity = draw(candidates, default, explore, str(stamp) if key is None else key)
+        return Decision(model, default, propensity, stamp, key, self._metadata.source_sha256, prediction)
 
     def _candidates(self, preferences: Preferences) -> Sequence[str]:
         """Return the models that may be drawn."""
