@@ -1,7 +1,8 @@
 """A decision: the model that `Selector.decide` picked for a query, with all that learning from its outcome needs."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from itertools import count
 from time import time_ns
 from typing import Any, NamedTuple
@@ -64,28 +65,19 @@ class Predicted(NamedTuple):
     """Candidate -> predicted utility by the objective; empty where the algorithm predicts no outcomes."""
 
 
-class Prediction:
-    """Predictions that are computed when they are first asked for.
+class Prediction(partial[Predicted]):
+    """Predictions that are computed when they are first asked for: a function and its arguments.
 
-    Parameters
-    ----------
-    predict
-        Computes them.
+    A subclass of `partial` is made without a call of Python, in the least time.
     """
 
-    __slots__ = ("_predict", "_predicted")
+    known: Predicted
 
-    def __init__(self, predict: Callable[[], Predicted]) -> None:
-        self._predict: Callable[[], Predicted] = predict
-        self._predicted: Predicted | None = None
-
-    def __call__(self) -> Predicted:
+    def __call__(self, *_: object, **__: object) -> Predicted:
         """Return the predictions."""
-        predicted = self._predicted
-        if predicted is None:
-            predicted = self._predicted = self._predict()
-            self._predict = _nothing  # it holds the query
-        return predicted
+        if "known" not in self.__dict__:
+            self.known = super().__call__()
+        return self.known
 
     def __eq__(self, other: object) -> bool:
         return self() == other() if isinstance(other, Prediction) else NotImplemented
@@ -94,15 +86,7 @@ class Prediction:
         return hash(type(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _predicted, (self(),)
-
-
-def _nothing() -> Predicted:
-    return Predicted({}, {})
-
-
-def _predicted(known: Predicted) -> Prediction:
-    return Prediction(lambda: known)
+        return Prediction, (Predicted, *self())
 
 
 class Decision(NamedTuple):

@@ -3,7 +3,6 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from copy import copy
-from functools import partial
 from math import isnan
 from pathlib import Path
 from time import perf_counter
@@ -317,7 +316,8 @@ class Selector:
         """
         start = perf_counter() if self._observer else 0.0
         preferences = self._preferences.check(request)
-        self._preferences.check_exploring(key, explore, margin)
+        if explore.__class__ is not float or explore or margin is not None or key.__class__ is not str:
+            self._preferences.check_exploring(key, explore, margin)
         query = self._queries.one(features, request, may_be_single=preferences.far is None)
         decision = self._decided(query.vector[0], self._picked(query, preferences), preferences, key, explore, margin)
         if self._observer:
@@ -385,7 +385,7 @@ class Selector:
     ) -> Decision:
         """Return the decision on a query whose pick is known."""
         # The caller may change the vector before the predictions are asked for.
-        prediction = Prediction(partial(self._predicted, self._opened(), vector.copy(), preferences))
+        prediction = Prediction(self._predicted, self._algorithm or self._opened(), vector.copy(), preferences)
         stamp, model, propensity = new_id.stamp(), default, 1.0
         if explore:
             candidates = self._candidates(preferences)
