@@ -1,7 +1,7 @@
 """Processes that write decisions to a database: each numbers its own, so that a reader knows how many are lost.
 
 A process that ends says how many decisions it made. A process that is killed cannot: it leaves a file with the number,
-and the next process that starts beside it says it instead.
+and the next process that starts with the same folder says it instead.
 """
 
 import os

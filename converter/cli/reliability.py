@@ -1,4 +1,4 @@
-"""The tables of predicted quality beside recorded quality."""
+"""The tables of predicted and of recorded quality."""
 
 from collections.abc import Iterator, Sequence
 from math import isnan

@@ -24,7 +24,8 @@ EXPLORES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 POWER = 0.8
 # The standard errors between an estimate and each end of its interval.
 ENDS = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-# The gain, in standard errors, that so many logs show. Source: J. Cohen, Statistical Power Analysis, 1988, chapter 2.
+# The gain, in standard errors, that the share `POWER` of logs shows. Source: J. Cohen, Statistical Power Analysis,
+# 1988, chapter 2.
 ERRORS = ENDS + NormalDist().inv_cdf(POWER)
 NO_ANSWERS = "the log would hold no answer of {} to questions for which they differ: explore more"
 NO_UTILITY = "no utility of its picks is known"

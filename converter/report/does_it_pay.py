@@ -98,7 +98,7 @@ def _slices(worth: Worth) -> Table:
 
 
 def _calibrated(worth: Worth) -> Iterator[Table]:
-    """Make the tables of predicted quality beside recorded quality."""
+    """Make the tables of predicted and of recorded quality."""
     found = worth.evaluation.calibrations
     if not found:
         return
