@@ -77,7 +77,7 @@ def fit(
         What to train, one of `modelpick.converter.training.train.TRAINED`; or "auto", which compares all of them by
         nested cross-validation.
     tuned
-        Whether settings are chosen by cross-validation; those of auto always are.
+        Whether settings are chosen by cross-validation; "auto" always chooses them so.
     objective
         What picks are tuned and judged by.
     seed

@@ -92,8 +92,8 @@ class Prediction(partial[Predicted]):
 class Decision(NamedTuple):
     """A model that was picked for a query, or drawn among the candidates.
 
-    Outcomes and utilities are computed when they are first asked for, in about the time of `Selector.explain`. Until
-    then the decision holds a copy of the query.
+    Outcomes and utilities are computed when they are first asked for, in about the time of `Selector.explain`. The
+    decision holds a copy of the query for them.
     """
 
     model: str

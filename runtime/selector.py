@@ -316,6 +316,7 @@ class Selector:
         """
         start = perf_counter() if self._observer else 0.0
         preferences = self._preferences.check(request)
+        # The usual call has nothing to check, and each call of Python counts here.
         if explore.__class__ is not float or explore or margin is not None or key.__class__ is not str:
             self._preferences.check_exploring(key, explore, margin)
         query = self._queries.one(features, request, may_be_single=preferences.far is None)

@@ -35,7 +35,7 @@ ALGORITHMS = {
     "hiershrink": "means of the nearest cluster, shrunk to more general ones",
     "kernel_ridge": "outcomes that a kernel predicts",
 }
-RULES = {"native": "the original's", "queries": "our own", "trainer": "those of the original's training code"}
+RULES = {"native": "the original's", "queries": "our own", "trainer": "the original trainer's"}
 OURS = ("kernel_ridge",)
 KEEPS = (1.0, 0.95, 0.9)
 # Digits of a hash that tell files apart for a reader.

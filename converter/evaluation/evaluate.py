@@ -378,7 +378,8 @@ def _columns(chances: Matrix, scales: Mapping[str, _Scale], best: Vector) -> dic
 def _estimates(found: Sums, axis: str, baseline: str, of_log: bool, lacking: str, base_lacking: str) -> dict[str, Any]:
     """Make the estimates of a policy from the sums of its `_columns`.
 
-    What a log lacks for its estimates, or for those of the best single model, is the reason why they are unknown.
+    Where the log lacks answers of the policy or of the best single model, estimates are unknown: ``lacking`` and
+    ``base_lacking`` are the reasons.
     """
     gained = found["utility paired"] - found["utility base"]
 

@@ -37,7 +37,7 @@ STYLE = {
     "svg.fonttype": "none",  # names are in whatever script, and the reader has its fonts
     "svg.hashsalt": "modelpick",  # the same file each time
 }
-# Where a name may stand beside its mark, the best place first, and how it is aligned there.
+# Where a name may stand next to its mark, the best place first, and how it is aligned there.
 SIDES = [(1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1), (0, -1)]
 Side = tuple[int, int]
 ALIGNED, LEVEL = {1: "left", 0: "center", -1: "right"}, {1: "bottom", 0: "center", -1: "top"}

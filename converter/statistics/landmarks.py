@@ -51,13 +51,13 @@ class Landmarks:
         return found
 
     def of_kernels(self, of_mapped: Matrix) -> Matrix:
-        """Turn coefficients of mapped features, (..., n_landmarks, t), into those of kernels with the landmarks."""
+        """Turn coefficients of mapped features, (..., n_landmarks, t), into coefficients of kernels with landmarks."""
         found: Matrix = self._nystroem.normalization_.T @ of_mapped
         return found
 
 
 def stabilised(known: npt.NDArray[np.bool_], propensity: Matrix) -> Matrix:
-    """Weigh answers so that those of each model stand for all questions, not for those that it was given.
+    """Weigh answers so that each model's answers stand for all questions, not only for the questions it was given.
 
     ``share of the model / propensity``, up to `MOST_WEIGHT`; 1 where the propensity is unknown, and 0 where there is no
     answer. Where the log's policy does not look at the question, all weights are about 1. Source: J. Robins, M. Hernán,

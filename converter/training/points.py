@@ -90,7 +90,7 @@ def _interval(samples: Vector, queries: int) -> Estimate | None:
 
 
 def _in_sequence(points: list[OperatingPoint]) -> list[OperatingPoint]:
-    """From the surest point on, let none promise more than those of lower weights, in whose order the points come.
+    """From the surest point on, let no point promise more than one of a lower weight. Points come by weight.
 
     ``keep`` takes the cheapest of many points, one of which may seem good by chance. Tests in a fixed order, up to the
     first that fails, need no correction for their number. Source: A. Angelopoulos et al., Learn then Test: Calibrating

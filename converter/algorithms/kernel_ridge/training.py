@@ -130,7 +130,7 @@ class _Span:
     """Kernel ridge regression in the span of given support vectors.
 
     It minimises ``|y - A a|^2 + ridge a' K a`` over the coefficients a, where A holds the kernels of queries and
-    support vectors, (n, s), and K those of the support vectors: ``a = K^-1 A' (A K^-1 A' + ridge I)^-1 y``.
+    support vectors, (n, s), and K the kernels among the support vectors: ``a = K^-1 A' (A K^-1 A' + ridge I)^-1 y``.
     """
 
     def __init__(self, estimator: KernelRidgeModelSelector, features: Matrix, ridge: float) -> None:
