@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWar
 
 
 def read(path):
-    return json.loads(gzip.decompress(path.read_bytes()))
+    return msgspec.json.decode(gzip.decompress(path.read_bytes()))
 
 
 def loaded(raw):

@@ -104,7 +104,7 @@ def test_every_page_has_one_place_in_the_navigation():
 @pytest.mark.skipif(not find_spec("mkdocs"), reason="needs the extra docs")
 def test_the_site_builds_without_a_warning(tmp_path):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     pages = "".join(page.read_text() for page in (tmp_path / "reference").rglob("*.html"))
     for package in PACKAGES:

@@ -50,7 +50,7 @@ def test_every_module_is_in_the_wheel(tmp_path):
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Warning" not in done.stdout + done.stderr
     (wheel,) = tmp_path.glob("*.whl")
@@ -94,7 +94,7 @@ def test_a_release_names_where_it_comes_from_and_has_the_tag_of_its_version(tmp_
     shutil.copytree(ROOT / "package", tmp_path / "package")
 
     def make(*arguments):
-        return subprocess.run(["make", "-s", *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        return subprocess.run(["make", "-s", *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=600)
 
     assert make("urls").returncode == 2
     assert make("urls", "REPOSITORY=https://example.org/modelpick").returncode == 0

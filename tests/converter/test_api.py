@@ -22,7 +22,7 @@ from modelpick.converter import (
 from modelpick.converter.algorithms.row import Row
 from modelpick.converter.training.train import check_settings, trainer
 from modelpick.runtime import DocumentError, ModelpickError, Objective, Selector
-from support.recorded import DATA
+from support.recorded import DATA, routed
 
 # `verify` takes what a selector does, which is anything that numpy can read.
 FUNCTIONS = [name for name in modelpick.converter.__all__ if name.islower() and name != "verify"]
@@ -43,14 +43,14 @@ def test_public_functions_are_typed_throughout(name):
 
 
 def test_each_step_takes_what_the_one_before_returns(tmp_path):
-    training = training_data(read_records(DATA), Settings(seed=1))
+    training = training_data(read_records(routed(60)), Settings(seed=1))
     (compared,) = compare(training, ["kmeans"])
     settings = best_settings(tune(training, compared.row))
     model = train(training._replace(settings=settings), compared.row, digests=False)
     assert model["algorithm"] == "kmeans"
     target = tmp_path / "kmeans.onnx"
     assert convert(json.dumps(model).encode(), target, samples=20).passed
-    found = evaluate([target], read_records(DATA))
+    found = evaluate([target], read_records(routed(60)))
     assert [policy.label for policy in found.policies] == ["kmeans"]
     assert found.all_pay == found.verdicts[0].pays
     with Selector.load(target) as selector:

@@ -44,7 +44,7 @@ def predictor(artifact, width):
         return CategoryPredictor("it", selector.metadata.category_classifier, width)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(2, 6), st.integers(1, 9), st.integers(-3, 3), st.integers(0, 2**32 - 1))
 def test_random_classifiers_answer_as_plain_numpy_does(tmp_path_factory, n, width, magnitude, seed):
     rng = np.random.default_rng(seed)

@@ -661,7 +661,7 @@ def replaced_json(draw):
     return json.dumps(model, ensure_ascii=draw(st.booleans())).encode()
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.binary() | mutated_json() | replaced_json())
 def test_any_bytes_load_or_are_refused(data):
     load_or_refuse(data)
@@ -717,7 +717,7 @@ ONE_OF_REPEATED = KNN | {"k": 1, "embeddings": [[1, 2], [1, 2], [3, 4]]}
 
 
 @example((ONE_OF_REPEATED, [[3, 4], [1, 2]]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(strategies.models_with_queries())
 def test_any_model_answers_as_the_reference(pair):
     model, queries = pair

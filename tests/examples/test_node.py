@@ -51,7 +51,7 @@ def client(tmp_path_factory):
 def node(client, artifact, queries):
     lines = "".join(json.dumps(query) + "\n" for query in queries)
     return subprocess.run(
-        ["node", str(client), str(artifact)], input=lines, capture_output=True, text=True, timeout=120
+        ["node", str(client), str(artifact)], input=lines, capture_output=True, text=True, timeout=600
     )
 
 

@@ -14,7 +14,10 @@ def run():
 
 @pytest.fixture(scope="module")
 def backends(run):
-    return {name: Backend(name, run) for name in COST}
+    made = {name: Backend(name, run) for name in COST}
+    yield made
+    for backend in made.values():
+        backend.refuse()
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,8 @@ from modelpick.gateway.config import read
 from modelpick.gateway.conversations import Conversations, key_of
 from modelpick.gateway.database import Database, Turn
 from modelpick.gateway.decisions import Answered
-from support.gateways import CODE, POEM, ask, client_of, made, served, until, write_gateway
+from support.gateways import CODE, POEM, ask, client_of, made, served, write_gateway
+from support.waiting import until
 
 # Answers cost alike, so that utilities differ as qualities do: of code large 0.9, medium 0.6, small 0.2, of poems small
 # 0.9, medium 0.5, large 0.3.

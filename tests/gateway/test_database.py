@@ -17,7 +17,8 @@ from modelpick.gateway.database import Database
 from modelpick.gateway.decisions import Answered, Outcome
 from modelpick.gateway.recorder import Recorder
 from modelpick.runtime.deciding import new_id
-from support.gateways import made, until
+from support.gateways import made
+from support.waiting import until
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 AS = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
@@ -39,7 +40,7 @@ def server(tmp_path_factory):
 
     def run(command, *arguments):
         call = [*AS, PROGRAMS[-1] / command, *arguments]
-        subprocess.run(call, cwd=folder, check=True, timeout=60, stdout=subprocess.DEVNULL)
+        subprocess.run(call, cwd=folder, check=True, timeout=600, stdout=subprocess.DEVNULL)
 
     def control(*arguments):
         run("pg_ctl", "-D", folder / "data", "-w", *arguments)
@@ -87,5 +88,5 @@ def test_rows_wait_while_it_is_down(server, tmp_path):
         assert Conversations(Settings(), Database(url)).last("c") is None  # and a gateway that starts now does
     finally:
         start()
-    until(lambda: {*ids} <= {one.decision.id for one in Database(url, reads=True).records()}, 20)
+    until(lambda: {*ids} <= {one.decision.id for one in Database(url, reads=True).records()})
     recorder.close(5)

@@ -22,8 +22,20 @@ from modelpick.gateway.usage import Passing
 from modelpick.runtime.deciding import new_id
 from modelpick.runtime.text import Encoder, TextSelector
 from support.command import modelpick
-from support.gateways import POEM, QUALITY, ask, client_of, made, make_pair, replace, served, until, write_gateway
+from support.gateways import (
+    POEM,
+    QUALITY,
+    ask,
+    ask_and_leave,
+    client_of,
+    made,
+    make_pair,
+    replace,
+    served,
+    write_gateway,
+)
 from support.stubs import USAGE, WORDS, completion, events, shown
+from support.waiting import until
 
 QUICK = "[decisions]\nbatch_seconds = 0.01\n"
 
@@ -98,9 +110,7 @@ def test_a_client_that_leaves_is_no_success_and_no_record(tmp_path, backends, mo
     backends["small"].mode = mode
     text = '[decisions]\nbatch_seconds = 0.01\nstore = "text"\n'
     with served(read(write_gateway(tmp_path, backends, text))) as url:
-        with pytest.raises(httpx.ReadTimeout):
-            body = {"model": "auto", "messages": POEM, "stream": True}
-            httpx.post(f"{url}/v1/chat/completions", json=body, timeout=0.5)
+        ask_and_leave(url, {"model": "auto", "messages": POEM, "stream": True}, backends["small"])
         until(lambda: rows(tmp_path, "answers"))
     assert [(row["status"], row["success"]) for row in rows(tmp_path, "answers")] == [(499, 0)]
     done = modelpick("records", f"sqlite:///{tmp_path}/decisions.sqlite", "-o", str(tmp_path / "records.jsonl"))
@@ -261,7 +271,8 @@ def test_serve_outcomes_records_train_swap(tmp_path, backends, store):
     text = f'explore = 0.67\n[decisions]\nbatch_seconds = 0.01\nstore = "{store}"\n'
     url = f"sqlite:///{tmp_path}/decisions.sqlite"
     good = {"code": "small", "poem": "large"}  # the other way round than the selector was trained
-    with served(read(write_gateway(tmp_path, backends, text))) as address, client_of(address) as client:
+    gateway = read(write_gateway(tmp_path, backends, text))
+    with served(gateway) as address, client_of(address) as client, httpx.Client(base_url=address) as web:
         for number in range(60):
             topic = ("code", "poem")[number % 2]
             messages = [{"role": "user", "content": f"{topic} {'please ' * (number // 2)}"}]
@@ -269,7 +280,7 @@ def test_serve_outcomes_records_train_swap(tmp_path, backends, store):
             said = {"decision_id": headers["x-modelpick-decision"]}
             said["quality"] = 1.0 if headers["x-modelpick-model"] == good[topic] else 0.1
             if number:
-                httpx.post(f"{address}/v1/outcomes", json=said)
+                web.post("/v1/outcomes", json=said)
         until(lambda: len(rows(tmp_path, "outcomes")) == 59 and len(rows(tmp_path, "answers")) == 60)
         done = modelpick("records", url, "-o", str(tmp_path / "records.jsonl"))
         if store == "nothing":
@@ -292,9 +303,9 @@ def test_serve_outcomes_records_train_swap(tmp_path, backends, store):
         done = modelpick("convert", str(tmp_path / "new.json"), "-o", str(tmp_path / "new.onnx"))
         assert done.returncode == 0, done.stderr
         new = (tmp_path / "new.onnx").read_bytes()
-        before = httpx.get(f"{address}/readyz").json()["auto"]
+        before = web.get("/readyz").json()["auto"]
         replace(tmp_path / "artifacts/router.onnx", new)
-        until(lambda: httpx.get(f"{address}/readyz").json()["auto"] != before)
+        until(lambda: web.get("/readyz").json()["auto"] != before)
 
 
 def test_a_signal_is_chosen_and_what_failed_has_quality_0(tmp_path):

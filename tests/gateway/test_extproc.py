@@ -12,7 +12,8 @@ import httpx
 import openai
 import pytest
 
-from support.gateways import CODE, POEM, ask, client_of, free_port, until, write_gateway
+from support.gateways import CODE, POEM, ask, client_of, free_port, write_gateway
+from support.waiting import until
 
 pytest.importorskip("grpc", reason="needs the extra extproc")
 ENVOY = shutil.which("envoy") or shutil.which("envoy", path=Path(sys.executable).parent)
@@ -103,7 +104,7 @@ def url(tmp_path_factory, backends):
             process = subprocess.Popen(command)
             stack.callback(process.wait, 20)
             stack.callback(process.terminate)
-        until(lambda: answers(port) and answers(processor), 30)
+        until(lambda: answers(port) and answers(processor))
         yield f"http://127.0.0.1:{port}"
 
 

@@ -14,7 +14,8 @@ from modelpick.gateway.decisions import Answered, Outcome
 from modelpick.gateway.processes import Process
 from modelpick.gateway.recorder import Recorder
 from support.command import modelpick
-from support.gateways import made, until
+from support.gateways import made
+from support.waiting import until
 
 KILLED = """
 import sys, time

@@ -6,7 +6,8 @@ from prometheus_client import REGISTRY
 from modelpick.gateway import rankings
 from modelpick.gateway.config import read
 from modelpick.gateway.rankings import Rankings
-from support.gateways import POEM, QUALITY, ask, gateway, make_pair, replace, until, write_gateway
+from support.gateways import POEM, QUALITY, ask, gateway, make_pair, replace, write_gateway
+from support.waiting import until
 
 TURNED = {topic: QUALITY[other] for topic, other in (("code", "poem"), ("poem", "code"))}
 

@@ -21,7 +21,7 @@ assert "tokenizers" not in sys.modules
 from modelpick.runtime.text import TextSelector as same
 assert TextSelector is same
 """
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=600)
     assert all(getattr(modelpick, name).__name__ == name for name in modelpick.__all__)
     with pytest.raises(AttributeError, match="module 'modelpick' has no attribute 'Selctor'"):
         _ = modelpick.Selctor

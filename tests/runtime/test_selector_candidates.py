@@ -1,5 +1,6 @@
 """Candidates and quality weights: who may win, and what a vote weighs."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelpick.runtime import FeatureError, Objective
+from modelpick.runtime import FeatureError, Objective, Selector
 from support import reference
-from support.artifacts import loaded
+from support.artifacts import converted, loaded
 from support.catalogue import dense, kernel_ridge, kmeans, knn, mlp, rbf_classifier, svm
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -20,7 +21,7 @@ NAMES = ["a", "b", "c", "d"]
 
 CENTROIDS = RNG.normal(size=(9, D))
 VECTORS = RNG.normal(size=(200, D))
-QUERIES = RNG.normal(size=(40, D))
+QUERIES = RNG.normal(size=(16, D))
 KNN = knn(
     VECTORS.repeat(3, axis=0),
     [NAMES[min(3, i % 3 + i // 590)] for i in range(600)],
@@ -35,6 +36,13 @@ SCORED = {
     ),
     "mlp": mlp(dense(RNG.normal(size=(4, D))), names=NAMES),
 }
+
+
+@cache
+def artifact(algorithm, search="auto"):
+    return converted(KNN if algorithm == "knn" else SCORED[algorithm], exact_search=search)
+
+
 SUBSETS = st.sets(st.sampled_from(NAMES), min_size=1)
 
 
@@ -42,7 +50,7 @@ SUBSETS = st.sets(st.sampled_from(NAMES), min_size=1)
 @settings(max_examples=25, deadline=None)
 @given(candidates=SUBSETS)
 def test_the_best_of_the_candidates_wins(algorithm, candidates):
-    with loaded(SCORED[algorithm]) as selector:
+    with Selector.load(artifact(algorithm)) as selector:
         picked = selector.select_batch(QUERIES, candidates=candidates)
         for query, batch_pick in zip(QUERIES, picked, strict=True):
             scores = {name: score for name, score in selector.scores(query).items() if name in candidates}
@@ -74,7 +82,7 @@ def expected_pick(query, candidates, quality_weight):
 @settings(max_examples=25, deadline=None)
 @given(candidates=SUBSETS, quality_weight=st.sampled_from([0.9, 0.0, 1.0, 0.5]))
 def test_neighbours_vote_for_candidates(search, candidates, quality_weight):
-    with loaded(KNN, search=search) as selector:
+    with Selector.load(artifact("knn", search)) as selector:
         asked = {"candidates": candidates, "quality_weight": quality_weight}
         picked = selector.select_batch(QUERIES, **asked)
         for query, batch_pick in zip(QUERIES, picked, strict=True):

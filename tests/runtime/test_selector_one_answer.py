@@ -94,7 +94,7 @@ def tied(rng, width):
 @pytest.mark.parametrize("name", MODELS)
 def test_every_path_gives_one_answer_where_roundings_decide(name, monkeypatch):
     fields, semantics, search = MODELS[name]
-    for seed, width in enumerate((3, 5, 17, 38, 101, 230)):
+    for seed, width in enumerate((3, 17, 38, 230)):
         rng = np.random.default_rng(seed)
         rows, queries = tied(rng, width)
         with loaded(fields(rows, rng), semantics, search) as selector:

@@ -3,12 +3,13 @@
 import json
 import socket
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
 
+import httpx
 import numpy as np
 import openai
 import uvicorn
@@ -24,6 +25,7 @@ from modelpick.gateway.config import read
 from modelpick.gateway.connections import limited
 from modelpick.gateway.decisions import Decision
 from modelpick.runtime.text import Encoder
+from support.waiting import until
 
 # What three models achieve on two topics, and what an answer costs.
 QUALITY = {"code": {"small": 0.2, "medium": 0.6, "large": 0.9}, "poem": {"small": 0.9, "medium": 0.5, "large": 0.3}}
@@ -68,14 +70,6 @@ def _trained(source, width, quality):
     return to_artifact(load_estimator(model)), (source / "encoder.onnx").read_bytes()
 
 
-def until(happened, seconds=10):
-    """Wait until something happens."""
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def free_port():
     """Return a port that is free now."""
     with socket.socket() as free:
@@ -110,6 +104,25 @@ def ask(client, messages, model="auto", **more):
     """Return the answer, and the headers of the pick."""
     raw = client.chat.completions.with_raw_response.create(model=model, messages=messages, **more)
     return raw.parse(), {key: value for key, value in raw.headers.items() if key.startswith("x-modelpick")}
+
+
+def is_ready(url):
+    """Return whether a probe of a gateway answers 200."""
+    with suppress(httpx.HTTPError):
+        return httpx.get(url).status_code == 200
+    return False
+
+
+def ask_and_leave(url, body, backend):
+    """Send a request for a chat, and close the connection once the backend hangs or stalls."""
+    data, address = json.dumps(body).encode(), httpx.URL(url)
+    with socket.create_connection((address.host, address.port)) as client:
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+        client.sendall(head + b"Content-Length: %d\r\n\r\n%b" % (len(data), data))
+        until(lambda: backend.seen)
+        received = b""
+        while backend.mode == "stall" and received.count(b"data: ") < 2:  # all that comes before it stalls
+            received += client.recv(10_000)
 
 
 def write_gateway(folder, backends, text="", more=None):

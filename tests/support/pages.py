@@ -110,9 +110,9 @@ def run(step, folder, modelpick, python, page):
             done = modelpick(*shlex.split(arguments))
         if redirected:
             call = ["bash", "-c", f"cat {redirected}"]
-            subprocess.run(call, cwd=folder, env=ENVIRONMENT, input=done.stdout, text=True, timeout=120, check=True)
+            subprocess.run(call, cwd=folder, env=ENVIRONMENT, input=done.stdout, text=True, timeout=600, check=True)
     else:
-        done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, f"{step.code}\n{done.stderr}"
     if step.printed is not None:
         assert done.stdout == step.printed, f"{step.code}\n{done.stdout}"
@@ -144,7 +144,7 @@ class _Server:
         self._process = subprocess.Popen(["bash", "-c", f"exec env {command}"], cwd=folder, env=ENVIRONMENT)
 
     def __enter__(self):
-        for _ in range(300):
+        for _ in range(3_000):
             with socket.socket() as caller:
                 if caller.connect_ex(("127.0.0.1", self._port)) == 0:
                     return self

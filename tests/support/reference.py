@@ -210,15 +210,10 @@ def split(quality):
     """Mean of each model, what the models share on a query, and what each has of its own; NaN where unknown."""
     # Means by minimising the penalised squares over (b, a) at once, instead of eliminating a.
     n, m = quality.shape
-    normal, right = np.zeros((m + n, m + n)), np.zeros(m + n)
-    for i, j in zip(*np.nonzero(~np.isnan(quality)), strict=True):
-        for one in (j, m + i):
-            right[one] += quality[i, j]
-            for other in (j, m + i):
-                normal[one, other] += 1.0
-    normal[:m, :m] += 10.0 * (np.eye(m) - 1.0 / m)
-    normal[m:, m:] += np.eye(n)
-    solution = np.linalg.solve(normal, right)
+    known = ~np.isnan(quality)
+    of_models = np.diag(known.sum(axis=0)) + 10.0 * (np.eye(m) - 1.0 / m)
+    normal = np.block([[of_models, known.T], [known, np.diag(known.sum(axis=1)) + np.eye(n)]])
+    solution = np.linalg.solve(normal, np.concatenate([np.nansum(quality, axis=0), np.nansum(quality, axis=1)]))
     base, common = solution[:m], solution[m:]
     return base, common, quality - base - common[:, None]
 

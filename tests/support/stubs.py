@@ -12,12 +12,13 @@ WORDS = ["Hel", "lo, ", "w\u00f6rld", "!"]
 @contextmanager
 def loop_in_a_thread():
     """Yield a function that runs a coroutine in the thread's loop and returns what it does."""
-    loop = asyncio.new_event_loop()
-    thread = Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    yield lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result(20)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        thread = Thread(target=loop.run_forever, daemon=True)
+        thread.start()
+        yield lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result(20)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
 
 
 def completion(model):

@@ -42,7 +42,7 @@ def test_gives_back_files(file):
     assert restored(data) == read_fields(json.loads(data))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(strategies.models)
 def test_gives_back_any_model(model):
     assert restored(encoded(model)) == model

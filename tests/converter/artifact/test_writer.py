@@ -112,7 +112,7 @@ def test_converts_to_the_same_bytes_in_every_process():
     """With another seed of hashes, and more threads."""
     environment = os.environ | {"PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "2"}
     command = [sys.executable, "-c", DIGESTS, *FILES]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=True)
     assert done.stdout.split() == [
         hashlib.sha256(converted(file, exact_search=search)).hexdigest()
         for file in FILES
@@ -120,17 +120,17 @@ def test_converts_to_the_same_bytes_in_every_process():
     ]
 
 
-@pytest.mark.parametrize("search", ["plain", "quantised"])
 @pytest.mark.parametrize("opset", OPSETS)
-def test_every_opset_selects_the_same(model, opset, search):
+def test_every_opset_selects_the_same(model, opset):
     estimator = built(model)
-    data = to_artifact(estimator, exact_search=search, target_opset=opset)
-    opsets = {entry.domain: entry.version for entry in onnx.load_model_from_string(data).opset_import}
-    assert opsets == {"": opset}
-    with Selector.load(data) as selector:
-        picked = selector.select_batch(QUERIES)
-        assert picked == [selector.select(query) for query in QUERIES]
-        assert picked == list(estimator.predict(QUERIES)) == reference.select(model, QUERIES)
+    expected = reference.select(model, QUERIES)
+    assert list(estimator.predict(QUERIES)) == expected
+    for search in ("plain", "quantised") if model["algorithm"] == "knn" else ("plain",):  # others search nothing
+        data = to_artifact(estimator, exact_search=search, target_opset=opset)
+        opsets = {entry.domain: entry.version for entry in onnx.load_model_from_string(data).opset_import}
+        assert opsets == {"": opset}
+        with Selector.load(data) as selector:
+            assert selector.select_batch(QUERIES) == [selector.select(query) for query in QUERIES] == expected
 
 
 @pytest.mark.parametrize("search", ["plain", "quantised"])

@@ -37,7 +37,7 @@ NEEDED = {
 def imported(code):
     """Run code in a new process: which of the slow libraries it imported."""
     code = f"{code}\nimport sys; print(*(set({SLOW}) & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600)
     return set(done.stdout.split())
 
 

@@ -183,7 +183,7 @@ def ended(process, terminal):
         while part := file.read(65_536):
             seen += part
     out = process.stdout.read().decode()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=600) == 0
     return out, seen.decode()
 
 
@@ -222,7 +222,7 @@ def test_marks_have_colours_on_a_terminal_unless_they_are_unwanted():
         with suppress(OSError), os.fdopen(terminal, "rb", buffering=0) as file:
             while part := file.read(65_536):
                 seen += part
-        process.communicate(timeout=60)
+        process.communicate(timeout=600)
         assert len(COLOUR.findall(seen.decode())) == colours
         shown = [line.strip() for line in ESCAPES.sub("", seen.decode()).splitlines()]
         assert [line for line in shown if line] == ["✗ no", "✓ yes"]

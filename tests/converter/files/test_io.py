@@ -41,7 +41,7 @@ def folder(tmp_path, monkeypatch):
 def in_shell(*arguments, streams):
     """Run the command in a process of its own, with redirections."""
     command = ["bash", "-c", '"$@" ' + streams, "bash", sys.executable, "-m", "modelpick", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, timeout=60)
+    return subprocess.run(command, capture_output=True, timeout=600)
 
 
 def contents():
@@ -260,7 +260,7 @@ def test_work_is_done_where_the_shell_closes_every_stream(folder):
 def test_an_endless_stream_ends_where_nobody_reads(folder):
     code = "yes '[0, 1]' | timeout 20 \"$@\" select m.onnx | head -n 1; echo ${PIPESTATUS[1]}"
     command = ["bash", "-c", code, "bash", sys.executable, "-m", "modelpick"]
-    done = subprocess.run(command, capture_output=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, timeout=600)
     assert (done.stdout, done.stderr) == (b"near\n0\n", b"")
 
 

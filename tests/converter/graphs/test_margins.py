@@ -59,7 +59,7 @@ def check(document, queries, scores, roundings):
             assert row[found] - others.max() > rounded
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(cases())
 def test_a_centroid_that_is_proven_is_the_nearest(case):
     _, vectors, queries = case
@@ -68,7 +68,7 @@ def test_a_centroid_that_is_proven_is_the_nearest(case):
     check(document, queries, -exact, 2e-16 * exact.min(axis=1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(cases())
 def test_a_linear_classifier_that_is_proven_scores_highest(case):
     rng, vectors, queries = case
@@ -82,7 +82,7 @@ def test_a_linear_classifier_that_is_proven_scores_highest(case):
     check(document, queries, scores, 2e-16 * abs(scores).max(axis=1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(cases(), st.integers(0, 2))
 def test_a_class_that_is_proven_is_the_most_probable(case, hidden):
     rng, vectors, queries = case

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +20,7 @@ from modelpick.converter.verification.report import VerificationError
 from modelpick.runtime import DocumentError, ModelpickError, Selector
 from modelpick.runtime.errors import one_line
 from support.artifacts import built, converted
+from support.command import modelpick
 from support.html_page import check, check_image
 from support.markup import NAMES, records, rows
 from support.recorded import DATA, HELD_OUT, ROOT
@@ -182,21 +181,21 @@ def test_a_page_is_found_whole_without_its_script(hostile):
 
 
 def test_many_rows_are_sampled(tmp_path):
-    (tmp_path / "knn.onnx").write_bytes(converted(rows(20_000, one_hot=False)))
+    (tmp_path / "knn.onnx").write_bytes(converted(rows(7_000, one_hot=False)))
     (tmp_path / "data.jsonl").write_text(records(40, NAMES[:3]))
     run(tmp_path / "knn.onnx", "--data", tmp_path / "data.jsonl", "-o", tmp_path / "r.html", "--samples", 20)
     assert (tmp_path / "r.html").stat().st_size < 5e6
     text = (tmp_path / "r.html").read_text()
     check(text)
-    assert re.search(r"5,960 of 20,000 rows and 40 of 40 queries are drawn, a random sample", text)
+    assert re.search(r"5,960 of 7,000 rows and 40 of 40 queries are drawn, a random sample", text)
 
 
-def test_a_disagreement_is_shown_and_exits_with_1(tmp_path):
+def test_a_disagreement_is_shown_and_exits_with_1(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     models = [built(rows(40, names)) for names in (["a", "b"], ["b", "a"])]
     models[0].source_ = models[1].source_
     (tmp_path / "knn.onnx").write_bytes(to_artifact(models[0]))
-    command = [sys.executable, "-m", "modelpick.converter", "report", "knn.onnx"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = modelpick("report", "knn.onnx")
     assert done.returncode == 1
     told = " ".join(done.stdout.split())
     assert told == "✗ knn: Broken: it picks otherwise than its JSON model on 200 of 200 made queries."

@@ -11,7 +11,7 @@ from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, training_data
 from support.artifacts import converted
-from support.recorded import DATA, ROOT
+from support.recorded import ROOT, routed
 
 ALWAYS = {"algorithm", "trained"}
 LINEAR = {"model_name", "weights", "rho"}
@@ -71,7 +71,7 @@ NAMES = [*TRAINED, *(path.name for path in sorted((ROOT / "models").glob("*.json
 def file(name):
     if name not in TRAINED:
         return json.loads((ROOT / "models" / name).read_text())
-    return train(training_data(read_records(DATA), Settings(clusters=4)), TRAINED[name])
+    return train(training_data(read_records(routed(30)), Settings(clusters=4)), TRAINED[name])
 
 
 def lacking(model):

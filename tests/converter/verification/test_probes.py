@@ -45,7 +45,7 @@ def test_made_queries_hold_each_category_alone(model):
     assert [row for row in one_hot if row not in queries] == []
 
 
-@pytest.mark.parametrize("samples", [1, 2, 5, 6, 7, 199, 1000])
+@pytest.mark.parametrize("samples", [1, 2, 6, 199])
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_makes_as_many_queries_as_asked(model, samples):
     estimator = built(model)

@@ -102,7 +102,7 @@ def facts(tmp_path_factory):
             records.append(shared | fields | {"tokens": tokens + rng.integers(9), "response_time": 1.0})
     (folder / "records.jsonl").write_text("\n".join(json.dumps(record, default=int) for record in records))
     command = [sys.executable, "-c", STEPS, json.dumps(ADDED), str(KEPT)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

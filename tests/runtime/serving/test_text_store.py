@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 
 import pytest
 
@@ -13,6 +12,7 @@ from modelpick.runtime.serving.text_store import TextStore
 from modelpick.runtime.text import Encoder
 from support.catalogue import kmeans
 from support.folders import SMALL
+from support.waiting import until
 
 MATH = "Solve the equation for x"
 
@@ -95,10 +95,3 @@ def test_an_encoder_that_panics_is_refused_once_and_a_good_pair_is_taken_later(f
         for name in ("encoder.onnx", "knn.onnx"):
             replace(folder / "other" / name, folder / name)
         until(lambda: store["knn"].select(MATH) == "other")
-
-
-def until(condition, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.005)

@@ -209,7 +209,7 @@ def test_takes_options_of_onnxruntime(files):
 
 def python(code, *arguments):
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600)
 
 
 def test_neither_torch_nor_transformers_is_imported(files):

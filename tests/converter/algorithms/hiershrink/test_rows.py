@@ -125,7 +125,7 @@ FILES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(FILES, st.lists(VECTORS, min_size=1, max_size=4))
 def test_any_file_is_verified_and_restored(fields, queries):
     raw = encoded(fields)

@@ -28,7 +28,7 @@ def trained(noise, ridge, landmarks=1_000, cost=0.0):
 
 
 @pytest.mark.parametrize("options", [{}, {"landmarks": 20}, {"cost": 1e4}], ids=str)
-@pytest.mark.parametrize("exponent", [-12, -10, -7, -5, -4, -2, 0])
+@pytest.mark.parametrize("exponent", [-12, -7, -4, 0])
 @pytest.mark.parametrize("noise", [1e-6, 1.0])
 def test_what_is_trained_converts(noise, exponent, options, tmp_path):
     try:
@@ -38,7 +38,7 @@ def test_what_is_trained_converts(noise, exponent, options, tmp_path):
         assert noise < 1.0
         assert exponent < -2
         return
-    assert convert(json.dumps(document).encode(), tmp_path / "a.onnx", samples=60).passed
+    assert convert(json.dumps(document).encode(), tmp_path / "a.onnx", samples=20).passed
 
 
 @pytest.mark.parametrize(("noise", "landmarks"), [(1e-6, 1_000), (1e-3, 20)])

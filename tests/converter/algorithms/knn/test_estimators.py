@@ -31,12 +31,12 @@ def sparse_records(recorded, evidence):
     return document, vectors, quality
 
 
-@pytest.mark.parametrize("evidence", [0.0, 0.5, 1.0, 2.0])
-@pytest.mark.parametrize("recorded", range(1, MODELS + 1))
+@pytest.mark.parametrize("evidence", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("recorded", [1, 2, 5, MODELS - 1, MODELS])
 def test_sparse_records_convert_with_and_without_evidence(recorded, evidence, tmp_path):
     document, vectors, quality = sparse_records(recorded, evidence)
     (tmp_path / "knn.json").write_text(json.dumps(document))
-    assert convert(tmp_path / "knn.json", tmp_path / "knn.onnx", semantics="queries", samples=60).passed
+    assert convert(tmp_path / "knn.json", tmp_path / "knn.onnx", semantics="queries", samples=20).passed
     queries = np.random.default_rng(0).normal(size=(40, 6))
     expected = [f"model-{reference.knn_outcomes(vectors, quality, query, K, 3.0, evidence)}" for query in queries]
     estimator = load_estimator(tmp_path / "knn.json", semantics="queries")

@@ -59,7 +59,7 @@ def models(draw):
     return model(layers)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(models(), st.integers(0, 2**32))
 def test_answers_as_its_layers_one_by_one_and_is_restored(document, seed):
     data = json.dumps(document).encode()

@@ -4,6 +4,7 @@ import gzip
 import json
 import warnings
 
+import msgspec
 import numpy as np
 import onnxruntime
 import pytest
@@ -20,7 +21,7 @@ from support.recorded import SHARED
 
 NAMES = ["b", "a", "d", "c", "e"]
 D = 12
-QUERIES = np.random.default_rng(9).normal(size=(300, D))
+QUERIES = np.random.default_rng(9).normal(size=(100, D))
 
 
 def fitted(n_classes, kernel, gamma=0.1, C=1.0):
@@ -46,9 +47,8 @@ def at_top_level(model, **fields):
     return rest | model["svc"] | fields
 
 
-@pytest.mark.parametrize("C", [0.01, 1.0, 100.0])
 @pytest.mark.parametrize(("kernel", "gamma"), [("Rbf", 0.1), ("Rbf", 1e-4), ("Rbf", 1e4), ("Linear", 1.0)])
-@pytest.mark.parametrize("n_classes", [2, 3, 5])
+@pytest.mark.parametrize(("n_classes", "C"), [(2, 0.01), (3, 1.0), (5, 100.0), (5, 0.01)])
 def test_picks_as_scikit_learn(n_classes, kernel, gamma, C):
     model, svc = fitted(n_classes, kernel, gamma, C)
     read = reference.with_arrays(model)
@@ -62,7 +62,7 @@ def test_picks_as_scikit_learn(n_classes, kernel, gamma, C):
         assert sum(selector.scores(queries[0]).values()) == n_classes * (n_classes - 1) / 2
     estimator = built(model, "native/2")
     assert list(estimator.predict(queries[~near])) == expected
-    assert verify(data, encoded(model), samples=60).passed
+    assert verify(data, encoded(model), samples=20).passed
 
 
 def scaled(model, scale):
@@ -136,7 +136,7 @@ def small_models(draw):
     return fields, draw(rows(4, 3)), draw(st.sets(st.sampled_from(NAMES[:n]), min_size=1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(small_models())
 def test_picks_as_the_reference(drawn):
     model, queries, candidates = drawn
@@ -284,7 +284,7 @@ def test_refuses(model, message):
 
 
 def read(path):
-    return json.loads(gzip.decompress(path.read_bytes()))
+    return msgspec.json.decode(gzip.decompress(path.read_bytes()))
 
 
 def recorded():
