@@ -16,7 +16,10 @@ from .records import load_records
 
 @expanded
 def add(
-    model: Annotated[Path, typer.Argument(help="A JSON model that was trained, kernel ridge or KNN.", parser=to_read)],
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="A JSON model that was trained, kernel ridge or KNN.", parser=to_read),
+    ],
     data: Data,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="File for the larger JSON model.", parser=to_write(".json"))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from typer.core import TyperCommand
 
 from modelpick import __version__
 from modelpick.runtime import ModelpickError
@@ -40,6 +41,14 @@ COMMANDS = {
 }
 
 
+class Command(TyperCommand):
+    """A sub-command, whose usage names arguments without the braces of newer versions of typer: shells expand these."""
+
+    def collect_usage_pieces(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """Return the words behind the name of the command."""
+        return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
+
+
 def made(*commands: str) -> typer.Typer:
     """Make the command, with these sub-commands."""
     app = typer.Typer(
@@ -51,7 +60,7 @@ def made(*commands: str) -> typer.Typer:
     app.callback()(modelpick)
     for command in commands:
         module = import_module(f".{COMMANDS[command]}", __package__)
-        app.command(command)(getattr(module, command.replace("-", "_")))
+        app.command(command, cls=Command)(getattr(module, command.replace("-", "_")))
     return app
 
 

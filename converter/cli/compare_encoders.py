@@ -16,7 +16,9 @@ from .worth import worth_table
 
 
 def compare_encoders(
-    encoders: Annotated[list[Path], typer.Argument(help="Files written by `modelpick encoder`.", parser=to_read)],
+    encoders: Annotated[
+        list[Path], typer.Argument(metavar="ENCODERS", help="Files written by `modelpick encoder`.", parser=to_read)
+    ],
     data: Data,
     seed: Seed = 0,
     as_json: AsJson = False,

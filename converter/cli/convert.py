@@ -65,7 +65,9 @@ class Conversion(NamedTuple):
 
 @expanded
 def convert(
-    sources: Annotated[list[Path], typer.Argument(help="JSON models, or folders of them.", parser=to_read)],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SOURCES", help="JSON models, or folders of them.", parser=to_read)
+    ],
     output: Annotated[
         Output,
         typer.Option(

@@ -18,14 +18,16 @@ from ..training.records import required_embeddings
 from ..verification.diff import diff as compare
 from .console import emit, plain, show, warn
 from .names import to_read
-from .options import Artifact, AsJson, Categories, Embeddings, EncoderFile, Reading, expanded
+from .options import AsJson, Categories, Embeddings, EncoderFile, Reading, expanded
 from .records import load_records
 
 
 @expanded
 def diff(
-    old: Artifact,
-    new: Artifact,
+    old: Annotated[
+        Path, typer.Argument(metavar="OLD", help="The artifact that picks are compared with.", parser=to_read)
+    ],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="The artifact that perhaps replaces it.", parser=to_read)],
     queries: Annotated[
         Path | None, typer.Option(help="File of queries, see `modelpick select`.", parser=to_read)
     ] = None,

@@ -26,7 +26,9 @@ def encoder(
     folder: Annotated[
         Path,
         typer.Argument(
-            help="Folder of Hugging Face's layout: tokenizer.json, and a graph or static vectors.", parser=to_read
+            metavar="FOLDER",
+            help="Folder of Hugging Face's layout: tokenizer.json, and a graph or static vectors.",
+            parser=to_read,
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", parser=to_write(".onnx"))],

@@ -19,7 +19,7 @@ from ..files.rows import write_rows
 from .console import emit, wrote
 from .evaluated import show_judgement
 from .names import artifacts_in, to_read, to_write
-from .options import WEIGHTS, AsJson, Data, RecordOptions, Seed, expanded
+from .options import WEIGHTS, Artifacts, AsJson, Data, RecordOptions, Seed, expanded
 from .records import load_records
 from .rewording import Reworded, show_flips
 from .slices import number_or_unit, show_slices
@@ -87,7 +87,7 @@ class Output(NamedTuple):
 
 @expanded
 def evaluate(
-    artifacts: Annotated[list[Path], typer.Argument(help="Artifacts, or folders of them.", parser=to_read)],
+    artifacts: Artifacts,
     data: Data,
     *,
     train_data: Annotated[
@@ -122,6 +122,7 @@ def evaluate(
     tasks, or among models, that their training did not see. The data are the training records then. --reworded
     counts how often picks change where a question only says the same in other words.
     """
+    unseen.check()
     artifacts = artifacts_in(artifacts)
     read = [*artifacts, *reading.files, *filter(None, (data, train_data))]
     for target in filter(None, (output.plot, output.picks)):

@@ -34,6 +34,7 @@ def fit(
     records: Annotated[
         Path,
         typer.Argument(
+            metavar="RECORDS",
             help="Records, complete or a log: JSON lines or an array, CSV or Parquet; or a folder of such files.",
             parser=to_read,
         ),

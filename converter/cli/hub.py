@@ -12,7 +12,7 @@ from .names import Output, to_fill, to_read
 
 
 def pull(
-    repository: Annotated[str, typer.Argument(help="Repository on the hub, OWNER/NAME.")],
+    repository: Annotated[str, typer.Argument(metavar="REPOSITORY", help="Repository on the hub, OWNER/NAME.")],
     output: Annotated[
         Output,
         typer.Option("--output", "-o", help="Folder for its JSON models and artifacts.", parser=to_fill()),
@@ -31,8 +31,10 @@ def pull(
 
 
 def push(
-    folder: Annotated[Path, typer.Argument(help="Folder of JSON models or artifacts.", parser=to_read)],
-    repository: Annotated[str, typer.Argument(help="Repository on the hub, OWNER/NAME.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder of JSON models or artifacts.", parser=to_read)
+    ],
+    repository: Annotated[str, typer.Argument(metavar="REPOSITORY", help="Repository on the hub, OWNER/NAME.")],
     message: Annotated[str, typer.Option("--message", "-m", help="Message of the commit.")] = "Update selectors",
     private: Annotated[
         bool | None,

@@ -12,7 +12,12 @@ from modelpick.runtime.decision.outcomes import PRICES
 
 from .names import to_read, to_write
 
-Artifact = Annotated[Path, typer.Argument(help="An artifact written by `modelpick convert`.", parser=to_read)]
+Artifact = Annotated[
+    Path, typer.Argument(metavar="ARTIFACT", help="An artifact written by `modelpick convert`.", parser=to_read)
+]
+Artifacts = Annotated[
+    list[Path], typer.Argument(metavar="ARTIFACTS", help="Artifacts, or folders of them.", parser=to_read)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one value per line.")]
 Categories = Annotated[
     Path | None,

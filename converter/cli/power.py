@@ -1,6 +1,5 @@
 """The command that computes how many questions of a log show a gain: power."""
 
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -11,14 +10,14 @@ from modelpick.runtime import Objective
 from ..evaluation.power import EXPLORES, needed_questions
 from ..evaluation.simulation import HARD, UNIFORM
 from .console import emit
-from .names import artifacts_in, to_read
-from .options import WEIGHTS, AsJson, Data, RecordOptions, Seed, expanded
+from .names import artifacts_in
+from .options import WEIGHTS, Artifacts, AsJson, Data, RecordOptions, Seed, expanded
 from .records import load_records
 
 
 @expanded
 def power(
-    artifacts: Annotated[list[Path], typer.Argument(help="Artifacts, or folders of them.", parser=to_read)],
+    artifacts: Artifacts,
     data: Data,
     *,
     gain: Annotated[

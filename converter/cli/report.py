@@ -17,13 +17,13 @@ from ..verification.probes import SAMPLES
 from ..verification.report import VerificationError
 from .console import emit, say, wrote
 from .names import STDOUT, artifacts_in, to_read, to_write
-from .options import RecordOptions, Seed, expanded
+from .options import Artifacts, RecordOptions, Seed, expanded
 from .records import load_records
 
 
 @expanded
 def report(
-    artifacts: Annotated[list[Path], typer.Argument(help="Artifacts, or folders of them.", parser=to_read)],
+    artifacts: Artifacts,
     *,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The page, one HTML file.", parser=to_write(".html", ".htm"))

@@ -50,7 +50,9 @@ def select(
     artifact: Artifact,
     queries: Annotated[
         str | None,
-        typer.Argument(help="File of queries, or with --encoder a prompt; - or nothing means standard input."),
+        typer.Argument(
+            metavar="QUERIES", help="File of queries, or with --encoder a prompt; - or nothing means standard input."
+        ),
     ] = None,
     encoder: EncoderFile = None,
     prompt: Annotated[
@@ -115,7 +117,7 @@ def select(
     weighed = None if objective == Objective() else objective
     given = Given(objective=weighed, keep=keep, at_least=at_least, far=far, evidence=evidence)
     if source is not None and target is not None:
-        with _options_named(), progress("Picking", "rows") as done:
+        with options_named(), progress("Picking", "rows") as done:
             found = select_file(
                 artifact,
                 source,
@@ -143,7 +145,7 @@ def select(
 
 
 def _decided(selector: Selector | TextSelector, exploring: Exploring, query: Query, message: Which) -> dict[str, Any]:
-    with _options_named():
+    with options_named():
         selector.check_exploring(query.key, exploring.explore, exploring.margin)
     decide = partial(selector.decide, key=query.key, explore=exploring.explore, margin=exploring.margin)
     prompt = {} if query.prompt is None else {"query": text_of(query.prompt, message)}
@@ -151,14 +153,14 @@ def _decided(selector: Selector | TextSelector, exploring: Exploring, query: Que
 
 
 def _loaded(artifact: Path, encoder: Path | None, message: Which, given: Given) -> Selector | TextSelector:
-    with _options_named():
+    with options_named():
         if encoder is None:
             return Selector.load(artifact, **given)
         return TextSelector.load(artifact, encoder, message=message, **given)
 
 
 @contextmanager
-def _options_named() -> Iterator[None]:
+def options_named() -> Iterator[None]:
     """Replace the keywords of the library in an error by the options of the command."""
     try:
         yield

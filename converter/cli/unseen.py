@@ -17,6 +17,7 @@ from ..formats.outcomes import Benchmark
 from ..statistics.bootstrap import percent, signed, written
 from ..training.records import values_of
 from .console import emit, progress, show
+from .select import options_named
 
 CATEGORY = "category"
 
@@ -33,8 +34,9 @@ class Unseen(NamedTuple):
         ),
     ] = None
     far: Annotated[
-        float, typer.Option(help="With --leave-out: the share from which on a question is far, and gets the default.")
-    ] = FAR
+        float | None,
+        typer.Option(help=f"With --leave-out, the share from which on a question is far, and gets the default: {FAR}."),
+    ] = None
     few: Annotated[
         list[int] | None,
         typer.Option(
@@ -49,13 +51,18 @@ class Unseen(NamedTuple):
         """Whether selectors are trained, instead of artifacts measured."""
         return self.leave_out is not None or self.few is not None
 
+    def check(self) -> None:
+        """Raise a `ModelpickError` where one option needs another one, or its absence."""
+        if self.leave_out is not None and self.few is not None:
+            raise ModelpickError("--few: expected it without --leave-out")
+        if self.leave_out is None and self.far is not None:
+            raise ModelpickError("--far: expected it with --leave-out")
+
 
 def show_unseen(
     artifacts: Sequence[Path], data: Path, records: Benchmark, unseen: Unseen, seed: int, *, as_json: bool
 ) -> None:
     """Train selectors as each artifact was, without some tasks or models, and print what their picks are worth."""
-    if unseen.leave_out is not None and unseen.few is not None:
-        raise ModelpickError("--few: expected it without --leave-out")
     if unseen.few is None:
         show_left_out(artifacts, data, records, unseen, seed, as_json=as_json)
     else:
@@ -86,18 +93,18 @@ def show_left_out(
     artifacts: Sequence[Path], data: Path, records: Benchmark, unseen: Unseen, seed: int, *, as_json: bool
 ) -> None:
     """Leave out each group of questions, for each artifact, and print what its picks are worth."""
-    field = unseen.leave_out or CATEGORY
+    field, far = unseen.leave_out or CATEGORY, FAR if unseen.far is None else unseen.far
     groups = records.categories if field == CATEGORY else values_of(data, field, records)
     found = {}
     for artifact in artifacts:
         recipe = recipe_of(artifact, records)
-        with progress(f"{artifact.stem}: leaving out", "groups") as done:
-            found[artifact.stem] = leave_out(recipe, records, groups, far=unseen.far, seed=seed, done=done)
+        with options_named(), progress(f"{artifact.stem}: leaving out", "groups") as done:
+            found[artifact.stem] = leave_out(recipe, records, groups, far=far, seed=seed, done=done)
     if as_json:
         emit(msgspec.json.encode(found).decode())
         return
     for name, parts in found.items():
-        columns = (field, "questions", "default", "its quality", "gain", "far", f"gain, far={unseen.far:g}")
+        columns = (field, "questions", "default", "its quality", "gain", "far", f"gain, far={far:g}")
         table = Table(*columns, title=f"{name}, trained without each {field}: gain over its default model")
         for one in parts:
             gains = (signed(one.gain), f"{one.far:.1%}", signed(one.gain_with_far))

@@ -64,6 +64,11 @@ def test_helps(modelpick, command):
     assert " ".join(["modelpick", *command]) in done.stdout
 
 
+def test_usage_names_arguments_in_capitals_without_braces(modelpick):
+    assert "modelpick evaluate [OPTIONS] ARTIFACTS" in modelpick("evaluate", "--help").stdout
+    assert "modelpick select [OPTIONS] ARTIFACT [QUERIES]" in modelpick("select", "--help").stdout
+
+
 def test_names_its_version(modelpick):
     assert modelpick("--version") == (0, f"modelpick {__version__}\n", "")
     assert modelpick("-h") == modelpick("--help")

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from modelpick.converter import convert
+from modelpick.converter.cli.unseen import Unseen, show_left_out
 from modelpick.converter.evaluation.leave_out import leave_out
 from modelpick.converter.evaluation.retraining import recipe_of
 from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.records import read_records, values_of
 from modelpick.converter.training.train import train, trainer, training_data
-from modelpick.runtime import ArtifactError, DocumentError, Selector
+from modelpick.runtime import ArtifactError, DocumentError, FeatureError, ModelpickError, Selector
 from support.command import modelpick
 from support.recorded import encoded, record
 
@@ -76,6 +77,14 @@ def test_the_command_leaves_out_any_field(files):
         done = modelpick(*shared, field)
         assert done.returncode == 2
         assert told in done.stderr
+
+
+def test_the_command_names_the_option_that_it_cannot_follow(files):
+    records = read_records(files / "data.jsonl")
+    with pytest.raises(ModelpickError, match=r"^--far: expected it with --leave-out"):
+        Unseen(far=0.5).check()
+    with pytest.raises(FeatureError, match=r"^--far: expected a number above 0, up to 1, got 2"):
+        show_left_out([files / "knn.onnx"], files / "data.jsonl", records, Unseen("set", 2.0), 0, as_json=True)
 
 
 def test_refuses_what_predicts_nothing(artifacts, files):
