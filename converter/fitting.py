@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from modelpick.runtime import Objective
+from modelpick.runtime import ModelpickError, Objective
 
 from .algorithms.row import AnyRow, Semantics
 from .conversion import convert
@@ -16,7 +16,7 @@ from .evaluation.judge import Judgement, evaluate
 from .evaluation.verdict import Verdict
 from .files.io import write_atomically
 from .formats.outcomes import Benchmark, Settings, Training
-from .statistics.folds import folds
+from .statistics.folds import FOLDS, is_held_out
 from .training.auto import AUTO, choose
 from .training.records import required_embeddings
 from .training.train import train, trainer, training_data
@@ -26,6 +26,8 @@ from .verification.report import Report
 # It predicts outcomes, and so has operating points; learns from complete records and logs; and what it achieves is
 # measured in docs/outcomes.md: hardly less than the best of all, which AUTO finds in many times the time.
 SUITS_MOST = "kernel_ridge"
+# Share of the questions that are held out.
+HELD_OUT = 1 / FOLDS
 
 
 class Fitted(NamedTuple):
@@ -57,11 +59,12 @@ def fit(
     *,
     algorithm: str = SUITS_MOST,
     tuned: bool = False,
+    held_out: float = HELD_OUT,
     objective: Objective = Objective(),  # noqa: B008 (immutable)
     seed: int = 0,
     done: Callable[[int, int], None] = lambda done, total: None,
 ) -> Fitted:
-    """Train a selector on four of five questions, convert and verify it, and evaluate it on the fifth.
+    """Train a selector on some of the questions, convert and verify it, and evaluate it on the others.
 
     Vectors are the embeddings alone where an encoder made them, since requests have a text alone then, or where no
     record has a category; else the one-hot of the category stands behind them.
@@ -78,6 +81,8 @@ def fit(
         nested cross-validation.
     tuned
         Whether settings are chosen by cross-validation; "auto" always chooses them so.
+    held_out
+        Share of the questions that are held out to judge the artifact by, above 0 and below 1.
     objective
         What picks are tuned and judged by.
     seed
@@ -92,13 +97,15 @@ def fit(
     VerificationError
         When the artifact disagrees with its estimator.
     ModelpickError
-        When a file cannot be written.
+        When a file cannot be written, or no share of the questions is left for training or for judging.
     """
+    if not 0 < held_out < 1:
+        raise ModelpickError(f"held out: expected a share of the questions above 0 and below 1, got {held_out:g}")
     target = Path(target)
     model = target.with_suffix(".json")
     embeddings = required_embeddings(records)
-    fold = folds(embeddings, seed)
-    learned, held_out = records.of(np.flatnonzero(fold)), records.of(np.flatnonzero(fold == 0))
+    apart = is_held_out(embeddings, seed, held_out)
+    learned, judged = records.of(np.flatnonzero(~apart)), records.of(np.flatnonzero(apart))
     one_hot = records.encoder is None and len(set(records.categories)) > 1
     training = training_data(learned, Settings(objective=objective, seed=seed), one_hot=one_hot)
     row, training = _suited(training, algorithm, tuned, done)
@@ -106,7 +113,7 @@ def fit(
     with TemporaryDirectory() as folder:
         made = Path(folder, target.name)
         report = convert(document, made, semantics=row.semantics, embedding_dim=embeddings.shape[1])
-        judgement = evaluate([made], held_out, learned=learned, seed=seed, objective=objective)
+        judgement = evaluate([made], judged, learned=learned, seed=seed, objective=objective)
         write_atomically(model, document)
         write_atomically(target, made.read_bytes())
     return Fitted(target, model, row, len(learned.queries), one_hot, report, judgement)

@@ -11,7 +11,7 @@ from modelpick.runtime import Objective
 from ..evaluation.evaluate import to_fields
 from ..evaluation.verdict import UNSURE, WORTH, WORTHLESS, Answer
 from ..files.io import check_distinct
-from ..fitting import SUITS_MOST, Fitted
+from ..fitting import HELD_OUT, SUITS_MOST, Fitted
 from ..fitting import fit as fit_records
 from .console import emit, progress, say
 from .evaluated import show_judgement
@@ -54,22 +54,33 @@ def fit(
     tune: Annotated[
         bool, typer.Option("--tune", help="Choose the settings by cross-validation, which takes minutes.")
     ] = False,
+    held_out: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the questions that are held out to judge the artifact by.")
+    ] = HELD_OUT,
     objective: Annotated[Objective, WEIGHTS],
     as_json: AsJson = False,
     seed: Seed = 0,
 ) -> None:
     """Make an artifact of records, and judge it.
 
-    Its verdict says whether it is worth calling. Four of five questions train a selector. It is converted,
-    verified, and evaluated on the fifth. Records have query, model_name and performance, and may have cost,
-    response_time, category and embedding; texts need --encoder, as `modelpick encoder` writes it, or --embeddings.
+    Its verdict says whether it is worth calling. Four of five questions train a selector, unless --held-out says
+    otherwise. It is converted, verified, and evaluated on the others. Records have query, model_name and performance,
+    and may have cost, response_time, category and embedding; texts need --encoder, as `modelpick encoder` writes it, or
+    --embeddings.
     """
     check_distinct(output, [records, *reading.files])
     check_distinct(output.with_suffix(".json"), [records, *reading.files])
     benchmark = load_records(records, reading)
     with progress("Training", "steps") as done:
         found = fit_records(
-            benchmark, output, algorithm=str(algorithm), tuned=tune, objective=objective, seed=seed, done=done
+            benchmark,
+            output,
+            algorithm=str(algorithm),
+            tuned=tune,
+            held_out=held_out,
+            objective=objective,
+            seed=seed,
+            done=done,
         )
     if as_json:
         fields = {"artifact": str(found.artifact), "model": str(found.model), "verdict": found.verdict}

@@ -92,6 +92,17 @@ def test_a_log_and_a_verdict_as_json(tmp_path):
     assert found["verdict"]["text"].startswith("Cannot tell: it rests on ")
 
 
+def test_the_share_that_is_held_out_is_the_users(tmp_path):
+    (tmp_path / "records.jsonl").write_bytes(encoded(*RECORDS))
+    asked = ["fit", tmp_path / "records.jsonl", "-o", tmp_path / "r.onnx", "--held-out"]
+    assert "40 questions; 20 others were held out" in modelpick(*asked, "0.334").stdout.replace("\n", " ")
+    refused = modelpick(*asked, "1")
+    assert (refused.returncode, refused.error) == (
+        2,
+        "held out: expected a share of the questions above 0 and below 1, got 1",
+    )
+
+
 def test_texts_need_an_encoder_and_then_nothing_else(tmp_path):
     texts = [{name: value for name, value in one.items() if name != "embedding"} for one in RECORDS[:90]]
     (tmp_path / "texts.jsonl").write_bytes(encoded(*texts))

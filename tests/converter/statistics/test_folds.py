@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelpick.converter.statistics.folds import FOLDS, folds, splits
+from modelpick.converter.statistics.folds import FOLDS, folds, is_held_out, splits
 from modelpick.runtime import DocumentError
 
 
@@ -29,3 +29,12 @@ def test_folds_are_of_one_size_and_drawn_by_the_seed():
 def test_one_distinct_vector_cannot_be_cut():
     with pytest.raises(DocumentError, match="expected two distinct queries or more"):
         splits(np.ones((9, 3)), 0)
+
+
+@given(st.integers(2, 60), st.floats(0.01, 0.99), st.integers(0, 9))
+def test_a_share_is_held_out_with_equals_together(n, share, seed):
+    features = np.repeat(np.arange(float(n)), 2)[:, None]
+    held_out = is_held_out(features, seed, share).reshape(n, 2)
+    assert (held_out[:, 0] == held_out[:, 1]).all()
+    assert 1 <= held_out[:, 0].sum() <= share * n + 1
+    assert is_held_out(features, seed).tolist() == (folds(features, seed) == 0).tolist()
