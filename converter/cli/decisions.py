@@ -13,6 +13,7 @@ from ..files.io import check_distinct
 from ..files.parquet import SUFFIX
 from ..files.rows import read_rows, write_rows
 from ..statistics.bootstrap import in_percent
+from ..statistics.equals import alike
 from ..training.logs import Understood, join, understand
 from ..training.records import read_answers
 from .console import emit, note, plain, say, show, warn, wrote
@@ -132,6 +133,8 @@ def _show(found: Understood, name: str) -> None:
     for model, count in found.models.items():
         table.add_row(model, f"{count:,}", in_percent(count / found.answers))
     show(table)
+    for first, same in found.equal_models.items():
+        say(f"{alike(first, same)}: nothing tells them apart")
     for text in found.can:
         emit(f"can {text}")
     for text in found.cannot:

@@ -38,6 +38,8 @@ def show_judgement(found: Judgement, *, full: bool = False) -> None:
         _all(evaluation)
     else:
         _brief(evaluation, found.verdicts)
+    for line in evaluation.alike():
+        say(f"{line}.")
     _pair(evaluation)
     _verdicts(found.verdicts if found.requested else found.headlines)
 

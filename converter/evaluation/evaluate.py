@@ -18,6 +18,7 @@ from modelpick.runtime.decision.outcomes import OUTCOMES, PRICES, SECONDS
 
 from ..formats.outcomes import Benchmark, Matrix
 from ..statistics.bootstrap import WANTED, Estimate, Sums, Vector, estimate, ratio, resampled, share
+from ..statistics.equals import alike, equal_models
 from ..statistics.estimation import Estimation, carried, effective_sample, estimated, lacking
 from ..statistics.frontier import Frontier, frontiers_of, heights, static_mix
 from ..statistics.offers import Period, periods
@@ -148,6 +149,16 @@ class Evaluation(Struct):
     """Artifacts that record distances -> how far the questions lie from their rows."""
     offers: list[Period] = []
     """For a log, models that were on offer for a part of its questions: they are judged on this part alone."""
+    equal_models: dict[str, list[str]] = {}
+    """Model -> other models of the same records."""
+
+    def alike(self) -> list[str]:
+        """Say which models have equal records."""
+        called = {name for one in self.of("artifact") for name, share in one.selections.items() if share}
+        return [
+            alike(first, others, "" if called & {*others} else ", and no artifact calls")
+            for first, others in self.equal_models.items()
+        ]
 
     def of(self, kind: Kind) -> list[Result]:
         """Return the results of one kind."""
@@ -228,7 +239,7 @@ def evaluate_policies(
         When no model of ``learned`` has records, or no utility is known.
     """
     names, (n, m) = benchmark.model_names, benchmark.quality.shape
-    supported = benchmark
+    supported, equal = benchmark, equal_models(benchmark)
     estimation = estimated(benchmark, seed) if benchmark.is_log else None
     offers = [] if estimation is None else periods(benchmark)
     if estimation is not None:
@@ -314,6 +325,7 @@ def evaluate_policies(
         frontiers=frontiers_of(price, quality, of_single, [policy.artifact for _, policy in everything], n),
         drifts={policy.artifact: policy.drift for policy in policies if policy.drift is not None},
         offers=offers,
+        equal_models=equal,
     )
 
 

@@ -47,6 +47,7 @@ def does_it_pay(facts: Facts) -> Section | None:
         f"{evaluation.queries:,} queries; means with 95 % intervals. The best single model is "
         f"{isolated(evaluation.baseline)}, {ROLES_FROM[evaluation.roles_from]}.",
         *(isolated(str(one)) for one in (*evaluation.offers, *evaluation.seen)),
+        *(isolated(f"{one}.") for one in evaluation.alike()),
         *(isolated(f"{UNKNOWN} {reason}") for reason in evaluation.reasons()),
     ]
     policies = _policies(facts.worth)

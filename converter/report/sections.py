@@ -1,12 +1,13 @@
 """From facts to sections: headings, words, tables and pictures."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import takewhile
 from pathlib import Path
 
 from ..evaluation.evaluate import MEANS
+from ..formats.words import listed
 from ..statistics.bootstrap import UNKNOWN
 from .answers import Answer, answers
 from .does_it_pay import does_it_pay
@@ -43,8 +44,7 @@ def page_of(facts: Facts) -> Page:
 def title(facts: Facts) -> str:
     """Name the artifacts of a report, and its day."""
     names = [isolated(one.name) for one in facts.artifacts]
-    more = [f"{len(names) - NAMED} more"] if len(names) > NAMED else []
-    return f"{_listed([*names[:NAMED], *more])}: report of {date.fromisoformat(facts.made):%-d %B %Y}"
+    return f"{listed(names, NAMED)}: report of {date.fromisoformat(facts.made):%-d %B %Y}"
 
 
 def subject(facts: Facts) -> str:
@@ -71,9 +71,9 @@ def overview(facts: Facts, told: Sequence[Answer]) -> Section:
     """Write a line for each artifact that is not unchanged, and one for all others."""
     unchanged = [isolated(one.name) for one in told if one.is_unchanged]
     words = [
-        *([f"Unchanged, all queries are answered by the same models: {_listed(unchanged)}."] if unchanged else []),
-        *([f"New, in addition to the old ones: {_listed(map(isolated, facts.added))}."] if facts.added else []),
-        *([f"No longer there: {_listed(map(isolated, facts.removed))}."] if facts.removed else []),
+        *([f"Unchanged, all queries are answered by the same models: {listed(unchanged)}."] if unchanged else []),
+        *([f"New, in addition to the old ones: {listed(list(map(isolated, facts.added)))}."] if facts.added else []),
+        *([f"No longer there: {listed(list(map(isolated, facts.removed)))}."] if facts.removed else []),
     ]
     rows: list[list[Cell]] = [
         [one.name, "\n".join(lead.marked for lead in one.leads)] for one in told if not one.is_unchanged
@@ -83,11 +83,6 @@ def overview(facts: Facts, told: Sequence[Answer]) -> Section:
         words=words,
         tables=[Table("What matters of each artifact", ("artifact", "in short"), rows)] if rows else [],
     )
-
-
-def _listed(names: Iterable[str]) -> str:
-    *some, last = names
-    return f"{', '.join(some)} and {last}" if some else last
 
 
 def _told(answer: Answer) -> Section:

@@ -1,7 +1,7 @@
 """What records or decisions hold and can support, and the join of decisions with their outcomes."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -11,6 +11,8 @@ from modelpick.runtime.decision.outcomes import OUTCOMES
 
 from ..files.rows import Rows
 from ..formats.outcomes import iso
+from ..statistics.bootstrap import WANTED
+from ..statistics.equals import equals
 from .benchmark import contradicted
 from .record import Record
 from .records import Read
@@ -28,6 +30,8 @@ class Understood(Struct):
     questions: int
     models: dict[str, int]
     """Number of answers of each model."""
+    equal_models: dict[str, list[str]]
+    """Model -> other models whose answers have the same outcomes on the same questions."""
     models_a_question: dict[int, int]
     """Number of models that answered a question -> number of such questions."""
     duplicates: int
@@ -57,12 +61,14 @@ def understand(read: Read) -> Understood:
     outcomes = [record.outcomes for record in records]
     propensities = [record.propensity for record in records if record.propensity is not None]
     times = [record.time for record in records if record.time is not None]
+    models = dict(Counter(record.model_name for record in records))
     found = Understood(
         form=read.form.name,
         answers=len(records),
         bad=len(read.bad),
         questions=len(questions),
-        models=dict(Counter(record.model_name for record in records)),
+        models=models,
+        equal_models=_equal(records, outcomes, models),
         models_a_question=dict(sorted(Counter(questions.values()).items())),
         duplicates=len(records) - len(pairs),
         known={kind: sum(of[place] is not None for of in outcomes) for place, kind in enumerate(OUTCOMES)},
@@ -80,6 +86,20 @@ def understand(read: Read) -> Understood:
     for supported, text in _support(found, records):
         (found.can if supported else found.cannot).append(text)
     return found
+
+
+def _equal(
+    records: Sequence[Record], outcomes: Sequence[Sequence[float | None]], models: Mapping[str, int]
+) -> dict[str, list[str]]:
+    """Return models of equal records, of which there are `WANTED` or more."""
+    sizes = Counter(models.values())
+    answers: dict[str, list[tuple[str, ...]]] = {
+        name: [] for name, count in models.items() if sizes[count] > 1 and count >= WANTED
+    }
+    for record, of in zip(records, outcomes, strict=True):
+        if record.model_name in answers:
+            answers[record.model_name].append((record.query, *map(repr, of)))
+    return equals({name: tuple(sorted(of_model)) for name, of_model in answers.items()})
 
 
 def _support(found: Understood, records: Sequence[Record]) -> Iterable[tuple[bool, str]]:

@@ -46,6 +46,17 @@ def test_counts_what_was_understood():
     assert (found.first, found.last) == ("1970-01-01T00:00:00+00:00", "1970-01-02T00:00:00+00:00")
 
 
+def test_models_of_equal_records_are_said_to_be_equal():
+    answers = [
+        record(query=f"q{place}", model_name=model, performance=place % 3 / 2, cost=1 + (model == "dear"))
+        for place in range(40)
+        for model in ("b", "dear", "a", "a2")
+    ]
+    assert understood(*answers).equal_models == {"b": ["a", "a2"]}
+    assert understood(*answers[1:]).equal_models == {"a": ["a2"]}
+    assert understood(*answers[:80]).equal_models == {}
+
+
 EMBEDDED = {"embedding": [1.0], "cost": 1}
 SUPPORT = {
     "complete": (

@@ -1,0 +1,35 @@
+"""Models that their records do not tell apart: one under two names, or at limits that its answers never reach."""
+
+from collections.abc import Hashable, Mapping
+
+import numpy as np
+
+from ..formats.outcomes import Benchmark
+from ..formats.words import listed
+from .bootstrap import WANTED
+
+
+def equals(records: Mapping[str, Hashable]) -> dict[str, list[str]]:
+    """Return models of equal records: the first of them, and the others."""
+    found: dict[Hashable, list[str]] = {}
+    for model, of_model in records.items():
+        found.setdefault(of_model, []).append(model)
+    return {first: others for first, *others in found.values() if others}
+
+
+def equal_models(benchmark: Benchmark) -> dict[str, list[str]]:
+    """Return models whose outcomes are the same on all questions, of which a model answered `WANTED` or more."""
+    answered = (~np.isnan(benchmark.quality)).sum(axis=0)
+    return equals(
+        {
+            name: benchmark.recorded[:, :, model].tobytes()
+            for model, name in enumerate(benchmark.model_names)
+            if answered[model] >= WANTED
+        }
+    )
+
+
+def alike(first: str, others: list[str], and_nobody: str = "") -> str:
+    """Say that models have equal records; ", and nobody calls" is continued by "it" or "them"."""
+    have, them = ("have", "them") if len(others) > 1 else ("has", "it")
+    return f"{listed(others)} {have} the same records as {first}{f'{and_nobody} {them}' if and_nobody else ''}"

@@ -1,0 +1,39 @@
+"""Models that their records do not tell apart."""
+
+import numpy as np
+
+from modelpick.converter.evaluation.evaluate import evaluate_policies
+from modelpick.converter.statistics.bootstrap import WANTED
+from modelpick.converter.statistics.equals import alike, equal_models
+from support.policies import policy, recorded
+
+
+def drawn(n, models=4, seed=0):
+    """Records of which models b and d are equal."""
+    quality = np.random.default_rng(seed).random((n, models))
+    quality[:, 3] = quality[:, 1]
+    return recorded(quality.tolist(), np.ones((n, models)).tolist(), names="abcdefghijklmnopqrstuvwxyz")
+
+
+def test_models_of_equal_records_are_named_by_the_first():
+    assert equal_models(drawn(WANTED)) == {"b": ["d"]}
+    assert equal_models(drawn(WANTED - 1)) == {}
+    dearer = drawn(WANTED)
+    dearer.cost[0, 3] = 2.0
+    assert equal_models(dearer) == {}
+    unknown = drawn(WANTED)
+    unknown.recorded[0][:, [1, 3]] = np.nan
+    assert equal_models(unknown) == {}
+    unknown = drawn(WANTED + 1)
+    unknown.recorded[0][:, [1, 3]] = np.nan
+    assert equal_models(unknown) == {"b": ["d"]}
+
+
+def test_an_evaluation_says_whether_artifacts_call_them():
+    benchmark = drawn(WANTED)
+    called, others = "b" * WANTED, "d" * WANTED
+    assert evaluate_policies([policy(called, benchmark)], benchmark).alike() == [
+        "d has the same records as b, and no artifact calls it"
+    ]
+    assert evaluate_policies([policy(others, benchmark)], benchmark).alike() == ["d has the same records as b"]
+    assert alike("a", ["b", "c", "d"]) == "b, c and d have the same records as a"
