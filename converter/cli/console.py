@@ -55,7 +55,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def show(table: Table) -> None:
-    """Print a table; columns without room go below, after the first column once more, and long cells fold.
+    """Print a table; columns without room go below, after those that tell rows apart once more, and long cells fold.
 
     Columns of numbers are aligned at their right.
     """
@@ -103,17 +103,28 @@ def _is_of_numbers(column: Column) -> bool:
 
 
 def _blocks(table: Table, target: Console) -> Iterator[Table]:
-    """Split a table into tables of as many columns as fit, each with the first column."""
+    """Split a table into tables of as many columns as fit, each with the columns that tell rows apart."""
     frame, edge = (FRAME, EDGE) if table.box else (GAP, 0)
-    first, *others = [(column, _width(column, target) + frame) for column in table.columns]
-    chosen, taken = [first[0]], edge + first[1]
-    for column, width in others:
-        if len(chosen) > 1 and taken + width > target.width:
+    widths = [_width(column, target) + frame for column in table.columns]
+    keys = _telling(table) if sum(widths) > target.width else 1
+    first, before = table.columns[:keys], edge + sum(widths[:keys])
+    chosen, taken = [*first], before
+    for column, width in zip(table.columns[keys:], widths[keys:], strict=True):
+        if len(chosen) > keys and taken + width > target.width:
             yield _block(table, chosen)
-            table.title, chosen, taken = None, [first[0]], edge + first[1]
+            table.title, chosen, taken = None, [*first], before
         chosen.append(column)
         taken += width
     yield table if len(chosen) == len(table.columns) else _block(table, chosen)
+
+
+def _telling(table: Table) -> int:
+    """Return how many of the first columns tell rows apart; 1 where all do not."""
+    for count in range(1, len(table.columns)):
+        cells = zip(*(map(str, column.cells) for column in table.columns[:count]), strict=True)
+        if len({*cells}) == table.row_count:
+            return count
+    return 1
 
 
 def _width(column: Column, target: Console) -> int:

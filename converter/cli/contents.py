@@ -21,6 +21,7 @@ from modelpick.runtime.loading import read_either
 from ..artifact.restore import restore as restore_file
 from ..artifact.restore import to_json
 from ..files.io import check_distinct
+from ..formats.words import listed
 from ..statistics.bootstrap import UNKNOWN, in_percent, whole
 from ..statistics.bootstrap import Estimate as Interval
 from .console import emit, plain, say, show, wrote
@@ -40,6 +41,8 @@ OURS = ("kernel_ridge",)
 KEEPS = (1.0, 0.95, 0.9)
 # Digits of a hash that tell files apart for a reader.
 SHOWN = 12
+# Most models that are named; the others are counted.
+MOST_MODELS = 12
 
 
 def restore(
@@ -111,7 +114,7 @@ def _of_selector(metadata: Metadata) -> Iterator[tuple[str, str]]:
     models, semantics = metadata.model_names, metadata.semantics.partition("/")[0]
     yield "algorithm", f"{metadata.algorithm}: {ALGORITHMS[metadata.algorithm]}"
     yield "rules", f"{metadata.semantics}: {RULES['queries' if metadata.algorithm in OURS else semantics]}"
-    yield "models", f"{len(models)}: {', '.join(models)}"
+    yield "models", f"{len(models)}: {listed(models, MOST_MODELS)}"
     if metadata.default is not None:
         yield "best on average", metadata.default
     yield "predicts", ", ".join(metadata.outcomes) or "no outcomes"

@@ -12,6 +12,7 @@ from modelpick.runtime import DocumentError, ModelpickError
 from ..files.io import check_distinct
 from ..files.parquet import SUFFIX
 from ..files.rows import read_rows, write_rows
+from ..formats.words import listed
 from ..statistics.bootstrap import in_percent
 from ..statistics.equals import alike
 from ..training.logs import Understood, join, understand
@@ -21,6 +22,8 @@ from .names import to_read, to_write
 from .options import AsJson, Categories, Prices
 
 MOST_SHOWN = 20
+# Most models that are named; the others are counted.
+MOST_MODELS = 12
 
 
 def records(
@@ -129,10 +132,16 @@ def _show(found: Understood, name: str) -> None:
     for models, count in found.models_a_question.items():
         table.add_row(f"questions with answers of {models}", f"{count:,} ({in_percent(count / found.questions)})")
     show(table)
-    table = plain("model", "answers", "share")
-    for model, count in found.models.items():
-        table.add_row(model, f"{count:,}", in_percent(count / found.answers))
-    show(table)
+    ranked = sorted(found.models.items(), key=lambda of_model: -of_model[1])
+    if len({count for _, count in ranked}) == 1 < len(ranked):
+        say(f"{len(ranked)} models, each with {ranked[0][1]:,} answers: {listed([*found.models], MOST_MODELS)}")
+    else:
+        table = plain("model", "answers", "share")
+        for model, count in ranked[:MOST_MODELS]:
+            table.add_row(model, f"{count:,}", in_percent(count / found.answers))
+        if others := [count for _, count in ranked[MOST_MODELS:]]:
+            table.add_row(f"{len(others)} others", f"{sum(others):,}", in_percent(sum(others) / found.answers))
+        show(table)
     for first, same in found.equal_models.items():
         say(f"{alike(first, same)}: nothing tells them apart")
     for text in found.can:

@@ -16,10 +16,13 @@ from ..evaluation.seen import unseen
 from ..files.queries import Query, ask, parse_prompt, read_queries
 from ..training.records import required_embeddings
 from ..verification.diff import diff as compare
-from .console import emit, plain, show, warn
+from .console import emit, plain, say, show, warn
 from .names import to_read
 from .options import AsJson, Categories, Embeddings, EncoderFile, Reading, expanded
 from .records import load_records
+
+# Most changes, and most queries, that are printed.
+MOST = 12
 
 
 @expanded
@@ -65,15 +68,19 @@ def diff(
     emit(f"{rules[0]}, then {rules[1]}: {len(changes)} of {len(compared)} queries differ")
     if not changes:
         return
-    table = plain("from", "to", "why", "queries")
-    for names, count in moved:
-        table.add_row(*names, str(count))
+    table = plain("queries", "why", "from → to")
+    for (a, b, why), count in moved[:MOST]:
+        table.add_row(f"{count:,}", why, f"{a} → {b}")
     show(table)
+    if others := moved[MOST:]:
+        say(f"{len(others):,} other changes of {sum(count for _, count in others):,} queries are in --json.")
     emit("")
-    table = plain("query", old.name, new.name, "why")
-    for number, *change in changes:
-        table.add_row(f"{number} ({compared[number].place})", *change)
+    table = plain("query", "why", "from → to")
+    for number, a, b, why in changes[:MOST]:
+        table.add_row(f"{number} ({compared[number].place})", why, f"{a} → {b}")
     show(table)
+    if len(changes) > MOST:
+        say(f"{len(changes) - MOST:,} other queries are in --json.")
 
 
 def _queries(

@@ -8,14 +8,18 @@ from rich.table import Table
 from modelpick.runtime import Objective
 from modelpick.runtime.decision.outcomes import KINDS, OUTCOMES, PRICES
 
-from ..evaluation.evaluate import MEANS, ROLES_FROM, ROLES_MEAN, Evaluation, Result
+from ..evaluation.evaluate import MANY, MEANS, ROLES_FROM, ROLES_MEAN, SELDOM, Evaluation, Result
 from ..evaluation.judge import Judgement
 from ..evaluation.recovery import Calibration
 from ..evaluation.verdict import Verdict, gained
+from ..formats.words import listed
 from ..statistics.bootstrap import UNKNOWN, in_percent, percent, signed, whole, written
 from .console import emit, plain, say, show
 from .reliability import reliability_tables
 
+_SELDOM = f"{100 * SELDOM:g} %"
+# Most models that a line names.
+NAMED = 4
 ROLES = "strongest: of the highest mean quality; cheapest: of the lowest mean cost; best: of the highest mean utility"
 
 
@@ -68,6 +72,17 @@ def _brief(evaluation: Evaluation, verdicts: Sequence[Verdict]) -> None:
         changes = (whole(one.changes[kind.name], "+") for kind in prices)
         table.add_row(f"{marks[one.name]} {name}", gained(one.gain, evaluation, "points"), *changes)
     show(table)
+    if len(evaluation.models) > MANY:
+        for one in policies:
+            if one.keep is None:
+                say(_picked(one))
+
+
+def _picked(result: Result) -> str:
+    """Name the models that are picked most."""
+    shares = sorted(result.selections.items(), key=lambda of_model: -of_model[1])
+    picked = [f"{name} ({in_percent(share)})" for name, share in shares if share]
+    return f"{result.name} picks {len(picked)} of {len(shares)} models: {listed(picked, NAMED)}."
 
 
 def _verdicts(verdicts: Sequence[Verdict]) -> None:
@@ -85,8 +100,8 @@ def _all(evaluation: Evaluation) -> None:
     """Print every policy and measure."""
     title = "means and 95 % intervals"
     shown = ("coverage", *OUTCOMES, "success", "regret", "best picks")
-    table = Table("policy", *shown, title=title)
-    for result in evaluation.results:
+    table, results = Table("policy", *shown, title=title), evaluation.shown_results()
+    for result in results:
         outcomes = (written(result.outcomes[kind.name], kind.style) for kind in KINDS)
         coverage = in_percent(result.coverage)
         if result.coverage < 1 and not isnan(result.best.value):
@@ -94,13 +109,14 @@ def _all(evaluation: Evaluation) -> None:
         regret, success, best = written(result.regret, "z.4f"), percent(result.success), percent(result.best_share)
         table.add_row(_name(result), coverage, *outcomes, success, regret, best)
     show(table)
-
+    if left_out := len(evaluation.results) - len(results):
+        say(f"{left_out} single models that artifacts call for less than {_SELDOM} of the questions are in --json.")
     say(f"{ROLES} {ROLES_FROM[evaluation.roles_from]}")
 
     title = f"compared with always calling {evaluation.baseline}"
     saved = f"{evaluation.axis} saved"
     table = Table("policy", "gain", "quality kept", saved, "gap closed", "over static mix", title=title)
-    for result in evaluation.results:
+    for result in results:
         shares = (percent(estimate) for estimate in (result.kept, result.saved, result.gap_closed))
         table.add_row(_name(result), signed(result.gain), *shares, signed(result.over_mix))
     show(table)
@@ -109,15 +125,18 @@ def _all(evaluation: Evaluation) -> None:
 
     counted = [f"{name} ({count:,})" for name, count in evaluation.of_categories().items()]
     table = Table("policy", *counted, title="quality by category")
-    for result in evaluation.results:
+    for result in results:
         slices = result.categories.values()
         table.add_row(_name(result), *(UNKNOWN if one.quality is None else f"{one.quality:.4f}" for one in slices))
     show(table)
 
-    table = Table("policy", *evaluation.results[0].selections, title="share of selections")
-    for result in (one for one in evaluation.results if one.kind != "single"):
-        table.add_row(_name(result), *(in_percent(share) for share in result.selections.values()))
+    choosing = [one for one in evaluation.results if one.kind in ("artifact", "oracle")]
+    table, models = Table("model", *map(_name, choosing), title="share of selections"), evaluation.shown_models()
+    for model in models:
+        table.add_row(model, *(in_percent(one.selections[model]) for one in choosing))
     show(table)
+    if left_out := len(evaluation.models) - len(models):
+        say(f"Artifacts call {left_out} other models for less than {_SELDOM} of the questions each.")
 
     if evaluation.differences:
         table = Table("artifact", "is better than", "by", title="paired differences of quality")

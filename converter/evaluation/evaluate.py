@@ -45,6 +45,10 @@ ROLES_MEAN: dict[Source, str] = {
 """What that means."""
 MIX_OF = "mix at {}"
 MEANS = "means of the records"
+MANY = 12
+"""Of more models, those that are seldom called are counted instead of shown."""
+SELDOM = 0.01
+"""Share of the questions from which on a model is called often enough to be shown."""
 HINDSIGHT = ("best", "best_share", "regret", "gap_closed")
 NO_HINDSIGHT = "a log does not tell the best model of a question"
 ESTIMATES = ("success", "gain", "kept", "saved", *HINDSIGHT)
@@ -151,6 +155,21 @@ class Evaluation(Struct):
     """For a log, models that were on offer for a part of its questions: they are judged on this part alone."""
     equal_models: dict[str, list[str]] = {}
     """Model -> other models of the same records."""
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models."""
+        return list(self.results[0].selections)
+
+    def shown_models(self) -> list[str]:
+        """List the models; of more than `MANY`, those that an artifact calls for `SELDOM` of the questions or more."""
+        few, policies = len(self.models) <= MANY, self.of("artifact")
+        return [name for name in self.models if few or any(one.selections[name] >= SELDOM for one in policies)]
+
+    def shown_results(self) -> list[Result]:
+        """List all results except single models without a role that are seldom called, see `shown_models`."""
+        shown = self.shown_models()
+        return [one for one in self.results if one.kind != "single" or one.roles or one.name in shown]
 
     def alike(self) -> list[str]:
         """Say which models have equal records."""

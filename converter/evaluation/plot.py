@@ -25,6 +25,8 @@ MARKERS = {"artifact": "D", "oracle": "*", "single": "o", "random": "x"}
 WIDE = 5.0
 # Width and height in inches, for a page and for a telephone.
 PAGE, PHONE = (7.5, 5.0), (3.9, 5.2)
+# What marks a model without a name.
+UNNAMED = {"s": 12.0, "alpha": 0.5}
 # Pixels that are free around a mark; points from it at which its name may stand; from FAR on, a line leads there.
 MARKER, DISTANCES, FAR = 5.0, (6.0, 14.0, 24.0, 36.0, 52.0, 72.0, 96.0, 128.0), 14.0
 # Most policies at one place that its label names, and most characters of a name.
@@ -55,6 +57,18 @@ class _Point(NamedTuple):
     result: Result
     price: float
     quality: float
+    is_named: bool
+    """Whether its name is shown: of many models, those that are seldom called stay without."""
+
+    @property
+    def place(self) -> tuple[float, float]:
+        """Where it is drawn."""
+        return self.price, self.quality
+
+    @property
+    def is_main(self) -> bool:
+        """Whether its name finds a place before the names of other single models."""
+        return self.result.kind != "single" or bool(self.result.roles)
 
 
 def plot(evaluation: Evaluation, target: Path) -> None:
@@ -115,7 +129,11 @@ def drawn(
 
 
 def _points(evaluation: Evaluation) -> list[_Point]:
-    points = [_Point(one, one.outcomes[evaluation.axis].value, one.quality.value) for one in evaluation.results]
+    named = {one.name for one in evaluation.shown_results()}
+    points = [
+        _Point(one, one.outcomes[evaluation.axis].value, one.quality.value, one.name in named)
+        for one in evaluation.results
+    ]
     known = [one for one in points if one.result.kind in MARKERS and isfinite(one.price + one.quality)]
     return sorted(known, key=lambda one: list(MARKERS).index(one.result.kind))
 
@@ -138,9 +156,10 @@ def _draw_points(axes: Any, points: Sequence[_Point], colors: Mapping[str, str])
     """Mark policies."""
     from matplotlib.ticker import LogLocator, NullLocator
 
-    for result, *place in points:
-        axes.scatter(*place, marker=MARKERS[result.kind], color=colors.get(result.artifact, "gray"), zorder=3)
-    prices = [price for _, price, _ in points]
+    for one in points:
+        style = {"marker": MARKERS[one.result.kind], "color": colors.get(one.result.artifact, "gray")}
+        axes.scatter(*one.place, **style, zorder=3, **({} if one.is_named else UNNAMED))
+    prices = [one.price for one in points]
     if prices and min(prices) > 0 and max(prices) > WIDE * min(prices):
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -154,17 +173,22 @@ def _name_points(axes: Any, points: Sequence[_Point], paper: str) -> None:
 
     Policies at one place share a label. A name that finds no place is left out.
     """
-    places = [axes.transData.transform(place) for _, *place in points]
+    places = [axes.transData.transform(one.place) for one in points]
     labels: list[tuple[Any, list[str]]] = []
-    for place, (result, *_) in zip(places, points, strict=True):
+    main: set[str] = set()
+    for place, one in zip(places, points, strict=True):
+        if not one.is_named:
+            continue
         names = next((names for other, names in labels if hypot(*(place - other)) < MARKER), None)
         if names is None:
             labels.append((place, names := []))
-        names.append(_short(result.name))
+        names.append(_short(one.result.name))
+        main |= {names[0]} if one.is_main else set()
     lines = np.vstack([np.empty((0, 2)), *map(_on_line, axes.get_lines())])
     taken = np.array([(place - MARKER, place + MARKER) for place in places]).reshape(-1, 2, 2)
     frame, scale = axes.get_window_extent(), axes.figure.dpi / 72
-    for place, names in sorted(labels, key=lambda label: -max(map(len, label[1]))):  # the longest find fewer places
+    # The longest find fewer places.
+    for place, names in sorted(labels, key=lambda label: (label[1][0] not in main, -max(map(len, label[1])))):
         more = [f"and {len(names) - TOGETHER} more"] if len(names) > TOGETHER else []
         name = axes.annotate(
             "\n".join([*names[:TOGETHER], *more]),

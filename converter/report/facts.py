@@ -1,5 +1,6 @@
 """All numbers of a report, as one tree: ``--json`` prints it, and the page and the summary are made from it."""
 
+from collections import Counter
 from typing import Any
 
 from msgspec import Struct
@@ -9,7 +10,7 @@ from modelpick.runtime import OperatingPoint
 from modelpick.runtime.decision.operating_points import written_point
 
 from ..evaluation.drift import Drift
-from ..evaluation.evaluate import Evaluation
+from ..evaluation.evaluate import MANY, Evaluation
 from ..evaluation.evaluate import to_fields as evaluation_fields
 from ..evaluation.verdict import Verdict
 from ..statistics.bootstrap import Estimate
@@ -170,6 +171,14 @@ class Picks(Struct):
     estimator: str = ""
     """For a log, how outcomes were estimated, in words."""
 
+    def volume(self) -> Counter[str]:
+        """Count the queries that each model answers, before and now together."""
+        answered = Counter[str]()
+        for flow in self.flows:
+            answered.update({flow.before: flow.queries})
+            answered.update({flow.after: flow.queries})
+        return answered
+
 
 class Comparison(Struct):
     """What changes from one artifact to another."""
@@ -262,9 +271,14 @@ class Facts(Struct):
         return [*((one.name, one) for one in self.artifacts), *((BEFORE.format(one.name), one) for one in old)]
 
     def model_colors(self) -> dict[str, int]:
-        """Return a number for each model of all artifacts, in order of their first appearance."""
-        names = dict.fromkeys(name for _, one in self.named() for name in one.model_names)
-        return {name: color for color, name in enumerate(names)}
+        """Return a number, from 0, for each of at most `MANY` models that have a colour of their own.
+
+        They are the models that the first picture shows most, then the next picture.
+        """
+        pictures = [picks.volume() for one in self.comparisons for picks in one.picks]
+        pictures += [Counter(mark.pick for mark in one.marks) for one in self.maps]
+        names = dict.fromkeys(name for shown in pictures for name, _ in shown.most_common())
+        return {name: color for color, name in enumerate(list(names)[:MANY])}
 
 
 def to_fields(facts: Facts) -> dict[str, Any]:

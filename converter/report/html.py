@@ -3,17 +3,16 @@
 import base64
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 from modelpick.runtime import ModelpickError
 from modelpick.runtime.errors import one_line
 
-from .layout import Page, Section
-from .pictures import Picture
+from ..evaluation.evaluate import MANY
+from .layout import Page
 
-# Each hue is the golden angle away from the previous one, which keeps any number of hues as far apart as possible.
-FIRST_HUE, GOLDEN_ANGLE = 210.0, 137.508
+# Hue of each colour: all `MANY` are evenly spaced, and the first ones are far apart.
+HUES = [(210 + 150 * color) % 360 for color in range(MANY)]
 
 # Spaces within an interval, and in front of a percent sign.
 _APART = re.compile(r"(?<=\d) (?=%)|(?<=[\d%],) (?=[-+]?\d[\d.,]*\])")
@@ -51,19 +50,12 @@ def to_html(page: Page, *, version: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    colors = 1 + max((shape.color for picture in _pictures(page.sections) for shape in picture.shapes), default=-1)
     environment.filters["unbroken"] = unbroken
     script = environment.get_template("script.js").render()
     return environment.get_template("page.html.j2").render(
         page=page,
         version=version,
-        hues=[round((FIRST_HUE + GOLDEN_ANGLE * color) % 360, 1) for color in range(colors)],
+        hues=HUES,
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-
-
-def _pictures(sections: Sequence[Section]) -> Iterator[Picture]:
-    for section in sections:
-        yield from (one for one in section.pictures if isinstance(one, Picture))
-        yield from _pictures(section.parts)

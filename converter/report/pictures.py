@@ -4,23 +4,25 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, floor, log10
+from textwrap import wrap
 from typing import Literal, NamedTuple
 
 from modelpick.runtime.errors import one_line
 
 from ..evaluation.drift import Drift
-from ..evaluation.evaluate import Evaluation
+from ..evaluation.evaluate import MANY, Evaluation
 from ..evaluation.plot import AXES, PAGE, PHONE, drawn, has_prices
 from .facts import Flow, Map
 from .tables import Table
 
 WIDTH, NARROW = 720.0, 360.0
 """Widths of pictures on a page and on a telephone."""
-CHARACTER, LINE = 6.4, 15.0
-"""Approximate width of a character, and height of a line."""
+CHARACTER, LINE, GAP = 6.8, 15.0, 6.0
+"""Approximate width of a character, height of a line, and the distance of names from what they name."""
 OTHERS = "other models"
-MOST_MODELS = 12
-"""Most models of a flow that are drawn; further models are drawn as one."""
+"""Models without a colour of their own, which are drawn as one."""
+LINES = 4
+"""Most lines that a name takes."""
 Kind = Literal["flow", "map", "drift"]
 # Media queries of the style sheet.
 PHONES, DARK = "screen and (max-width: 48rem)", "(prefers-color-scheme: dark)"
@@ -39,7 +41,7 @@ class Text(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """A path in the colour of a model or an artifact; -1 has no colour."""
+    """A path in the colour of a model; -1 is that of `OTHERS`."""
 
     path: str
     color: int
@@ -80,10 +82,16 @@ def isolated(name: str) -> str:
     return f"{ISOLATE}{one_line(name)}{END}"
 
 
-def short(name: str, longest: int) -> str:
-    """Shorten a name in its middle, and isolate it."""
-    half = (longest - 1) // 2
-    return isolated(name if len(name) <= longest else f"{name[:half]}…{name[-half:]}")
+def folded(name: str, count: str, width: int) -> list[str]:
+    """Fold a name, and a number behind it, into lines of a width; more than `LINES` are shortened in their middle."""
+    name = one_line(name)
+    lines = wrap(f"{name} {count}", width)
+    if len(lines) > LINES:
+        half = width - len(count) - 1
+        lines = wrap(f"{name[:half]}…{name[-half:]} {count}", width, break_on_hyphens=False)
+    *first, last = lines
+    rest = last.removesuffix(count).rstrip()
+    return [*map(isolated, first), f"{isolated(rest)} {count}" if rest else count]
 
 
 def _box(x: float, y: float, width: float, height: float) -> str:
@@ -108,15 +116,14 @@ def _flow(flows: Sequence[Flow], colors: Mapping[str, int], table: Table, width:
     volume = Counter[str]()
     for flow in flows:
         volume += Counter({flow.before: flow.queries}) | Counter({flow.after: flow.queries})
-    shown = [name for name, _ in volume.most_common(MOST_MODELS + 1)]
-    drawn = set(shown if len(shown) <= MOST_MODELS else shown[:MOST_MODELS])
+    drawn = [name for name, _ in volume.most_common() if name in colors][:MANY]
     moved: Counter[tuple[str, str]] = Counter()
     for flow in flows:
         before, after = (name if name in drawn else OTHERS for name in (flow.before, flow.after))
         moved[before, after] += flow.queries
     bar, top = 12.0, 24.0
-    left, right, longest = margin - bar, width - margin, int((margin - bar) / CHARACTER) - 6
-    order = [*(name for name in shown if name in drawn), OTHERS]
+    left, right, longest = margin - bar, width - margin, int((margin - bar - GAP) / CHARACTER)
+    order = [*drawn, OTHERS]
     scale = 300.0 / max(sum(moved.values()), 1)
     shapes: list[Shape] = []
     texts = [Text(left + bar, 12, "before", "end"), Text(right, 12, "after")]
@@ -132,10 +139,12 @@ def _flow(flows: Sequence[Flow], colors: Mapping[str, int], table: Table, width:
             begins[side][name] = y
             title = f"{isolated(name)}: {queries:,} queries {('before', 'after')[side]}"
             shapes.append(Shape(_box(x, y, bar, max(queries * scale, 1)), colors.get(name, -1), title, "bar"))
-            middle = y + max(queries * scale, LINE) / 2 + 4
-            place = (x - 6, "end") if side == 0 else (x + bar + 6, "start")
-            texts.append(Text(place[0], middle, f"{short(name, longest)} {queries:,}", place[1], title))
-            y += max(queries * scale, LINE) + 4
+            lines = folded(name, f"{queries:,}", longest)
+            tall = max(queries * scale, LINE * len(lines))
+            place, anchor = (x - GAP, "end") if side == 0 else (x + bar + GAP, "start")
+            top_line = y + (tall - LINE * (len(lines) - 1)) / 2 + 4
+            texts += [Text(place, top_line + LINE * row, line, anchor, title) for row, line in enumerate(lines)]
+            y += tall + 4
         height = max(height, y)
     bands = []
     for before, after in ((a, b) for a in order for b in order if moved[a, b]):
@@ -190,7 +199,7 @@ def frontier_plot(evaluation: Evaluation, table: Table) -> Plot | None:
     image = images.pop("")
     label = (
         f"Mean quality of every policy over its {AXES[evaluation.axis]}. Policies at one place share a label; "
-        "names that find no place stand in the table alone"
+        "names that find no place, and of many models those that are seldom called, stand in the table alone"
     )
     return Plot(label, image, list(images.items()), table)
 
@@ -215,7 +224,10 @@ def map_picture(found: Map, colors: Mapping[str, int], table: Table) -> Picture:
         path = _box(x - 2, y - 2, 4, 4) if mark.row is not None else _disc(x, y, 3)
         role = "row" if mark.row is not None else "query"
         shapes.append(Shape(path, colors.get(mark.pick, -1), f"{of} → {isolated(mark.pick)}", role))
-    legend = [(colors[name], name) for name in dict.fromkeys(mark.pick for mark in found.marks)]
+    picked = dict.fromkeys(mark.pick for mark in found.marks)
+    legend = sorted((colors[name], name) for name in picked if name in colors)
+    if len(picked) > len(legend):
+        legend.append((-1, OTHERS))
     first, second = (f"{100 * part:.1f} %" for part in found.explained)
     texts.append(Text((left + right) / 2, height - 8, f"first principal component, {first} of the variance", "middle"))
     texts.append(Text(8, 18, f"second principal component, {second} of the variance"))
@@ -223,7 +235,7 @@ def map_picture(found: Map, colors: Mapping[str, int], table: Table) -> Picture:
         f"Across, the first principal component, which holds {first} of the variance; upwards, the second, {second}. "
         "■ is a row of the model, ● a query of the records; the colour is the model that is picked there"
     )
-    return Picture("map", label, WIDTH, height, shapes, texts, sorted(legend), table)
+    return Picture("map", label, WIDTH, height, shapes, texts, legend, table)
 
 
 def drift_picture(found: Drift, table: Table) -> Picture:

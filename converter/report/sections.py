@@ -201,7 +201,7 @@ def _map(found: Map, width: int, colors: Mapping[str, int]) -> Section:
         f"{', of vectors scaled to unit length, as picks depend on their direction' if found.by_direction else ''}."
     ]
     picks = Counter((mark.pick, mark.row is None) for mark in found.marks)
-    names = sorted(dict.fromkeys(mark.pick for mark in found.marks), key=lambda name: colors.get(name, -1))
+    names = sorted(dict.fromkeys(mark.pick for mark in found.marks), key=lambda name: colors.get(name, len(colors)))
     rows: list[list[Cell]] = [[name, count(picks[name, False]), count(picks[name, True])] for name in names]
     table = Table("Marks by the model that is picked", ("model", "rows", "queries"), rows)
     return Section(found.artifact, words=words, pictures=[map_picture(found, colors, table)])

@@ -61,6 +61,17 @@ def test_columns_that_do_not_fit_go_below(capsys, monkeypatch, width):
     )
 
 
+def test_columns_that_tell_rows_apart_are_repeated(capsys, monkeypatch):
+    table = Table("artifact", "answers", *(f"measure-{number}" for number in range(8)))
+    for row in (("knn", "all"), ("knn", "math"), ("svm", "all")):
+        table.add_row(*row, *"12345678")
+    blocks = [*cells(printed(capsys, monkeypatch, table, 60))]
+    assert len(blocks) > 1
+    assert {(tuple(first), tuple(second)) for first, second, *_ in blocks} == {
+        (("artifact", "knn", "knn", "svm"), ("answers", "all", "math", "all"))
+    }
+
+
 def test_a_table_that_fits_stays_whole(capsys, monkeypatch):
     table = Table("a", "b", "c")
     table.add_row("1", "2", "3")

@@ -39,7 +39,7 @@ def test_inspect_shows_names_as_they_are(modelpick, name):
     done = modelpick("inspect", "model.onnx", "--raw")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count(json.dumps([name, "b"], ensure_ascii=False)) == 2
-    assert f"2: {name}, b" in modelpick("inspect", "model.onnx").stdout
+    assert f"2: {name} and b" in modelpick("inspect", "model.onnx").stdout
 
 
 def test_shows_a_card(modelpick, monkeypatch):
@@ -56,7 +56,7 @@ def test_shows_a_card(modelpick, monkeypatch):
         digest, points = selector.metadata.source_sha256, selector.points
     assert card["algorithm"] == "kernel_ridge: outcomes that a kernel predicts"
     assert card["rules"] == "native/2: our own"
-    assert card["models"] == "3: cheap, dear, bad"
+    assert card["models"] == "3: cheap, dear and bad"
     assert card["best on average"] == "dear"
     assert card["predicts"] == "quality, cost, seconds"
     assert card["request"] == "an embedding of 6 numbers"

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from modelpick.converter.evaluation.evaluate import evaluate_policies
+from modelpick.converter.evaluation.evaluate import MANY, evaluate_policies
 from modelpick.converter.evaluation.plot import PAGE, PHONE, TOGETHER, drawn, has_prices, plot
 from modelpick.runtime import ModelpickError
 from support.policies import policy, recorded
@@ -70,3 +70,13 @@ def test_is_of_the_kind_that_its_name_says(suffix, head, tmp_path):
 def test_refuses_other_kinds(tmp_path):
     with pytest.raises(ModelpickError, match=r"expected a name that ends in \.svg or \.png"):
         plot(evaluated("one"), tmp_path / "plot.gif")
+
+
+def test_of_many_models_those_that_are_called_are_named():
+    many = [f"model-{place}" for place in range(MANY + 8)]
+    benchmark = recorded(
+        [[place / 20 for place in range(len(many))]] * 8, [[1 + place for place in range(len(many))]] * 8, names=many
+    )
+    named = texts(drawn(evaluate_policies([policy(["model-7"] * 8, benchmark)], benchmark)))
+    assert {"p", "oracle", "random", "model-0", "model-7"} <= set(named)
+    assert len([name for name in named if name.startswith("model-")]) == 3

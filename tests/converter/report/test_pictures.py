@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 
 from modelpick.converter.evaluation.drift import Drift
+from modelpick.converter.evaluation.evaluate import MANY
 from modelpick.converter.report.facts import Flow, Map, Mark
 from modelpick.converter.report.pictures import (
-    MOST_MODELS,
+    LINES,
     NARROW,
     OTHERS,
     WIDTH,
     drift_picture,
     flow_picture,
+    folded,
     map_picture,
-    short,
 )
 from modelpick.converter.report.tables import Table
 
@@ -44,10 +45,10 @@ def test_a_flow_draws_every_query_once_on_either_side(n_models, is_narrow):
     for side in ("before", "after"):
         titles = [shape.title for shape in picture.shapes if shape.title.endswith(f"queries {side}")]
         assert sum(int(re.search(r": ([\d,]+) queries", title)[1].replace(",", "")) for title in titles) == queries
-        assert len(titles) == min(n_models, MOST_MODELS + 1)
+        assert len(titles) == min(n_models, MANY + 1)
     bands = [shape for shape in picture.shapes if shape.role in ("kept", "moved")]
     assert sum(int(re.search(r": ([\d,]+) queries", one.title)[1].replace(",", "")) for one in bands) == queries
-    assert any(OTHERS in text.text for text in picture.texts) == (n_models > MOST_MODELS)
+    assert any(OTHERS in text.text for text in picture.texts) == (n_models > MANY)
     assert all(0 <= x <= picture.width and 0 <= y <= picture.height for x, y in coordinates(picture))
     rows = [text.y for text in picture.texts if text.anchor == "end"]
     assert all(b - a > 7 for a, b in zip(sorted(rows), sorted(rows)[1:], strict=False))
@@ -74,8 +75,19 @@ def test_drift_bars_are_as_high_as_their_shares():
     assert heights[3:] == [0.0] * 7
 
 
-def test_long_names_are_shortened_and_keep_their_direction():
-    assert short("a", 20) == "\u2068a\u2069"
-    assert short("a\u2069\u202eb", 20) == "\u2068a\\u2069\\u202eb\u2069"
-    assert len(short("x" * 80, 20)) == 20 - 1 + 2
-    assert short("abc" * 20, 20).endswith("abc\u2069")
+def test_long_names_are_folded_and_keep_their_direction():
+    assert folded("a", "5", 20) == ["\u2068a\u2069 5"]
+    assert folded("a\u2069\u202eb", "5", 20) == ["\u2068a\\u2069\\u202eb\u2069 5"]
+    name = "llama-3.1-nemotron-51b-instruct@6400"
+    assert folded(name, "1,234", 20) == ["\u2068llama-3.1-nemotron-\u2069", "\u206851b-instruct@6400\u2069", "1,234"]
+    lines = folded("x" * 80, "1,234", 20)
+    assert len(lines) <= LINES
+    assert max(map(len, lines)) <= 20 + 2
+    assert "".join(lines).startswith("\u2068xxx")
+
+
+def test_names_that_differ_at_their_ends_stay_apart():
+    names = [
+        f"llama-3.{minor}-nemotron-{size}b-instruct@{limit}" for minor in "13" for size in "58" for limit in (100, 6400)
+    ]
+    assert len({tuple(folded(name, "1", 20)) for name in names}) == len(names)

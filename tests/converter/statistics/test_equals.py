@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from modelpick.converter.evaluation.evaluate import evaluate_policies
+from modelpick.converter.evaluation.evaluate import MANY, SELDOM, evaluate_policies
 from modelpick.converter.statistics.bootstrap import WANTED
 from modelpick.converter.statistics.equals import alike, equal_models
 from support.policies import policy, recorded
@@ -37,3 +37,22 @@ def test_an_evaluation_says_whether_artifacts_call_them():
     ]
     assert evaluate_policies([policy(others, benchmark)], benchmark).alike() == ["d has the same records as b"]
     assert alike("a", ["b", "c", "d"]) == "b, c and d have the same records as a"
+
+
+def test_of_many_models_those_that_artifacts_call_are_shown():
+    benchmark = drawn(200, MANY + 3)
+    name = benchmark.model_names
+    picks = name[0] * 197 + name[1] * 2 + name[2]
+    evaluation = evaluate_policies([policy(picks, benchmark)], benchmark)
+    assert 2 / 200 >= SELDOM > 1 / 200
+    assert evaluation.shown_models() == name[:2]
+    shown = {one.name for one in evaluation.shown_results()}
+    assert shown >= {name[0], name[1], "oracle", "random", evaluation.baseline}
+    assert len(evaluation.results) - len(shown) == len(name) - len({*name[:2], *roles_of(evaluation)})
+    few = drawn(WANTED, MANY)
+    evaluation = evaluate_policies([policy("a" * WANTED, few)], few)
+    assert (evaluation.shown_models(), evaluation.shown_results()) == (few.model_names, evaluation.results)
+
+
+def roles_of(evaluation):
+    return {one.name for one in evaluation.of("single") if one.roles}
