@@ -1,4 +1,4 @@
-"""Measures what a decision takes more than a pick, on KNN and on kernel ridge; see README.md."""
+"""Measures what a decision, and ``far``, take more than a pick, on KNN and on kernel ridge; see README.md."""
 
 import json
 from collections.abc import Callable
@@ -14,11 +14,12 @@ from threadpoolctl import threadpool_limits
 from timing import quick
 
 from modelpick.converter import load_estimator, to_artifact
-from modelpick.converter.algorithms.knn.estimators import KNNModelSelector
+from modelpick.converter.algorithms.base import Estimator
+from modelpick.converter.algorithms.knn.estimators import KNNModelSelector, OutcomeModelSelector
 from modelpick.runtime import Decision, Selector
 
 FULL, SMOKE = {"turns": 200}, {"turns": 5}
-ROWS, K, SUPPORT, WIDTH, MODELS = 5_000, 5, 500, 398, 9
+ROWS, K, SUPPORT, WIDTH, MODELS, FAR = 5_000, 5, 500, 398, 9, 0.99
 
 
 def kernel_ridge() -> tuple[bytes, Any]:
@@ -37,16 +38,22 @@ def kernel_ridge() -> tuple[bytes, Any]:
     return to_artifact(load_estimator(json.dumps(model).encode())), rng.normal(size=WIDTH)
 
 
-def knn() -> tuple[bytes, Any]:
-    """Make an artifact of clustered rows, and a query."""
+def knn(by_queries: bool = False) -> tuple[bytes, Any]:
+    """Make an artifact of clustered rows, which vote or predict outcomes, and a query."""
     data = clustered(ROWS, 64)
-    labels = [f"model-{model}" for model in data.models]
-    fitted = KNNModelSelector(K).fit(data.rows.astype(np.float64), labels, data.qualities, data.latencies)
+    rows, labels = data.rows.astype(np.float64), [f"model-{model}" for model in data.models]
+    fitted: Estimator
+    if by_queries:
+        outcomes = np.column_stack([data.qualities, data.latencies, data.latencies])
+        fitted = OutcomeModelSelector(K).fit(rows, labels, outcomes)
+    else:
+        fitted = KNNModelSelector(K).fit(rows, labels, data.qualities, data.latencies)
     return to_artifact(fitted), data.queries[0].astype(np.float64)
 
 
 ARTIFACTS: dict[str, Callable[[], tuple[bytes, Any]]] = {
     f"KNN, {ROWS:,} rows": knn,
+    f"KNN by queries, {ROWS:,} rows": partial(knn, by_queries=True),
     f"kernel ridge, {SUPPORT} rows": kernel_ridge,
 }
 
@@ -64,24 +71,25 @@ def measure(plan: Plan) -> Results:
             artifact, query = make()
             selector = Selector.load(artifact)
             decide = partial(selector.decide, query, key="a conversation")
-            results["deciding"][name] = quick(
-                {
-                    "select": partial(selector.select, query),
-                    "decide": decide,
-                    "decide, explore=0.05": partial(decide, explore=0.05),
-                    "the same, where it explores": partial(decide, explore=1.0),
-                    "decide, and its outcomes": partial(outcomes_of, decide),
-                },
-                plan["turns"],
-            )
+            calls = {
+                "select": partial(selector.select, query),
+                "decide": decide,
+                "decide, explore=0.05": partial(decide, explore=0.05),
+                "the same, where it explores": partial(decide, explore=1.0),
+                "decide, and its outcomes": partial(outcomes_of, decide),
+            }
+            if selector.metadata.outcomes:
+                calls["select, far=0.99"] = partial(Selector.load(artifact, far=FAR).select, query)
+            results["deciding"][name] = quick(calls, plan["turns"])
     return results
 
 
 def show(results: Results) -> None:
     """Print the table."""
     table = Table("microseconds", *results["deciding"])
-    for name in next(iter(results["deciding"].values())):
-        table.add_row(name, *(f"{measured[name]:.1f}" for measured in results["deciding"].values()))
+    for name in max(results["deciding"].values(), key=len):
+        measured = (of_artifact.get(name) for of_artifact in results["deciding"].values())
+        table.add_row(name, *("-" if took is None else f"{took:.1f}" for took in measured))
     Console(width=120).print(table)
 
 

@@ -184,14 +184,14 @@ def watching() -> Iterator[Row]:
 
 
 def deciding() -> Iterator[Row]:
-    """Show what a decision takes more than a pick, in microseconds."""
+    """Show what a decision, and ``far``, take more than a pick, in microseconds."""
     results = json.loads((ROOT / "benchmarks/results/deciding.json").read_text())["deciding"]
     yield ("µs of one call", *results)
-    names = next(iter(results.values()))
     yield ("select", *(_number(measured["select"]) for measured in results.values()))
-    for name in names:
+    for name in max(results.values(), key=len):
         if name != "select":
-            yield (name, *(f"+{measured[name] - measured['select']:.1f}" for measured in results.values()))
+            more = (f"+{of[name] - of['select']:.1f}" if name in of else "—" for of in results.values())
+            yield (name, *more)
 
 
 def imports() -> Iterator[Row]:

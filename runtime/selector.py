@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from .algorithms.base import Algorithm, Predictor
+from .algorithms.base import FAR, Algorithm, Predictor
 from .artifact.metadata import Metadata
 from .artifact.requirements import Requirements
 from .artifact.seal import check_seal, read_sealed
@@ -196,7 +196,7 @@ class Selector:
         """
         start = perf_counter() if self._observer else 0.0
         preferences = self._preferences.check(request)
-        query = self._queries.one(features, request, may_be_single=preferences.far is None)
+        query = self._queries.one(features, request, may_be_single=True)
         model = self._picked(query, preferences)
         if self._observer:
             self._tell(self._observer, (model,), preferences, start)
@@ -207,10 +207,11 @@ class Selector:
         if preferences.only is not None:
             return preferences.only
         try:
-            if preferences.far is not None and algorithm.distance(query) > preferences.far.distance:
+            pick = algorithm.pick_one(query, preferences)
+            if pick == FAR:
                 self._tell_far(1)
                 return self._default_of(algorithm, preferences)
-            return self._metadata.model_names[algorithm.pick_one(query, preferences)]
+            return self._metadata.model_names[pick]
         except Exception as cause:
             raise self._failure(cause) from None
 
@@ -249,6 +250,7 @@ class Selector:
     def _picked_batch(self, vectors: npt.NDArray[Any], preferences: Preferences) -> list[str]:
         algorithm = self._opened()
         picked: list[str] = []
+        n_far = 0
         for first in range(0, len(vectors), self._chunk):
             queries = self._queries.many(vectors[first : first + self._chunk], first)
             count = len(queries.vectors)
@@ -259,22 +261,15 @@ class Selector:
                 picks = algorithm.pick_many(queries, preferences)
                 if picks.shape != (count,):
                     raise ValueError(f"expected {count} picks, got shape {picks.shape}")
-                picked += self._names[picks].tolist()
+                models, is_far = self._names[picks], picks == FAR
+                if is_far.any():
+                    models[is_far] = self._default_of(algorithm, preferences)
+                    n_far += int(is_far.sum())
+                picked += models.tolist()
             except Exception as cause:
                 raise self._failure(cause) from None
-        if preferences.far is not None and preferences.only is None:
-            # One by one, as in `select`: the last digits of a distance depend on how many are computed at once.
-            far = [place for place, vector in enumerate(vectors) if self._is_far(algorithm, vector, preferences.far)]
-            for place in far:
-                picked[place] = self._default_of(algorithm, preferences)
-            self._tell_far(len(far))
+        self._tell_far(n_far)
         return picked
-
-    def _is_far(self, algorithm: Algorithm, vector: npt.NDArray[Any], far: FarFrom) -> bool:
-        try:
-            return algorithm.distance(self._queries.one(vector, {})) > far.distance
-        except Exception as cause:
-            raise self._failure(cause) from None
 
     @spelled_out
     def decide(
@@ -319,7 +314,7 @@ class Selector:
         # The usual call has nothing to check, and each call of Python counts here.
         if explore.__class__ is not float or explore or margin is not None or key.__class__ is not str:
             self._preferences.check_exploring(key, explore, margin)
-        query = self._queries.one(features, request, may_be_single=preferences.far is None)
+        query = self._queries.one(features, request, may_be_single=True)
         decision = self._decided(query.vector[0], self._picked(query, preferences), preferences, key, explore, margin)
         if self._observer:
             self._tell(self._observer, (decision.model,), preferences, start, (decision,))

@@ -21,6 +21,9 @@ from ..request import Preferences
 from ..schema import Input, Output
 from ..session import Run, Subgraph
 
+# What is returned in the place of a model's index for a query that is far, see `modelpick.runtime.request.Given`.
+FAR: Final = -1
+
 
 class Artifact(NamedTuple):
     """The parts of an artifact that an algorithm is made from."""
@@ -55,10 +58,10 @@ class Algorithm(Protocol):
     """
 
     def pick_one(self, query: Query, preferences: Preferences) -> int:
-        """Pick the model for one query: its index."""
+        """Pick the model for one query: its index, or `FAR`."""
 
     def pick_many(self, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
-        """Pick the models for queries: their indices, (b,)."""
+        """Pick the models for queries: their indices, or `FAR`, (b,)."""
 
     def distance(self, query: Query) -> float:
         """Return the distance of one query to the nearest row, centroid or support vector.

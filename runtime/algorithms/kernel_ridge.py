@@ -11,14 +11,16 @@ from ..artifact.onnx_reader import Tensor
 from ..artifact.tables import DOUBLES, FLOATS, Spec, Specs, optional
 from ..decision.objective import floored
 from ..queries import Queries, Query, Vectors
-from ..request import Preferences
+from ..request import FarFrom, Preferences
 from ..schema import Input, Output, Stored, Table
 from ..session import Subgraph
-from .base import PREDICTS, Artifact, Explanation, Row, Rows, nearest_distance
-from .outcomes import Picks, clear_pick, default_of, explanation, is_close, is_proven, pick
+from .base import FAR, PREDICTS, Artifact, Explanation, Row, Rows
+from .outcomes import Picks, are_far, clear_pick, default_of, explanation, is_close, is_proven, pick
 
 _SEARCH_OUTPUTS = (Output.PREDICTION, Output.PREDICTION_ERROR)
 _EXACT_OUTPUTS = (Output.OUTCOME,)
+# The distance to the nearest support vector is known where the kernel is.
+_MEASURED_OUTPUTS = (*_SEARCH_OUTPUTS, Output.DISTANCE)
 
 TABLES: Specs = {
     Table.MEAN_OUTCOMES: Spec(DOUBLES, ("kinds", "models")),
@@ -52,7 +54,13 @@ class KernelRidge:
             preferences = self._without_equals(self._first, preferences)
         if not self._searches or preferences.at_least is not None:
             return int(self._pick(query.vector, preferences)[0])
-        predicted, errors = self._run(_SEARCH_OUTPUTS, {Input.FEATURES: query.vector})
+        feeds, far = {Input.FEATURES: query.vector}, preferences.far
+        if far is None:
+            predicted, errors = self._run(_SEARCH_OUTPUTS, feeds)
+        else:
+            predicted, errors, distance = self._run(_MEASURED_OUTPUTS, feeds)
+            if distance.item() > far.distance:
+                return FAR
         best = clear_pick(self._shaped(predicted), errors, preferences)
         return int(self._pick_exactly(query.vector, preferences)[0]) if best is None else best
 
@@ -76,15 +84,26 @@ class KernelRidge:
         return self._predicted(queries.vectors)
 
     def _pick(self, vectors: Vectors, preferences: Preferences) -> npt.NDArray[np.int64]:
-        if not self._searches:
-            return self._pick_exactly(vectors, preferences)
-        predicted, errors = self._run(_SEARCH_OUTPUTS, {Input.FEATURES: vectors})
-        outcomes = self._shaped(predicted)
-        picks, utility = pick(outcomes, preferences)
-        left = np.flatnonzero(~is_proven(outcomes, utility, errors, preferences))
-        if left.size:
+        far, left = preferences.far, np.full(len(vectors), True)
+        picks = np.full(len(vectors), FAR)
+        if self._searches or far is not None:
+            outputs = _SEARCH_OUTPUTS if far is None else _MEASURED_OUTPUTS
+            predicted, errors, *distances = self._run(outputs, {Input.FEATURES: vectors})
+        if self._searches:
+            outcomes = self._shaped(predicted)
+            picks, utility = pick(outcomes, preferences)
+            left = ~is_proven(outcomes, utility, errors, preferences)
+        if far is not None:
+            is_far = self._are_far(vectors, distances[0][:, 0], far)
+            picks[is_far], left[is_far] = FAR, False
+        if left.any():
             picks[left] = self._pick_exactly(vectors[left], preferences)
         return picks
+
+    def _are_far(self, vectors: Vectors, distances: npt.NDArray[np.float64], far: FarFrom) -> npt.NDArray[np.bool_]:
+        # Products of directions in float32; the nearest support vector is no longer than the distance to it and 1.
+        errors = vectors.shape[1] * 2.0**-20 * (1.0 + distances)
+        return are_far(distances**2, errors, far, lambda place: self._distance(vectors[place : place + 1]))
 
     def _pick_exactly(self, vectors: Vectors, preferences: Preferences) -> npt.NDArray[np.int64]:
         """Pick by predictions in float64, one by one where rounding could decide: see `Algorithm`."""
@@ -105,7 +124,11 @@ class KernelRidge:
 
     def distance(self, query: Query) -> float:
         """See `Algorithm`: the distance of its direction to the nearest support vector."""
-        return nearest_distance(self._run, query)
+        return self._distance(query.vector)
+
+    def _distance(self, vector: Vectors) -> float:
+        _, _, distance = self._run(_MEASURED_OUTPUTS, {Input.FEATURES: vector})
+        return float(distance.item())
 
     def default(self, preferences: Preferences) -> int:
         """See `Predictor`."""
@@ -133,7 +156,7 @@ def _first_of_equals(dual_coef: Tensor | None, base: npt.NDArray[np.float64]) ->
 _SUBGRAPHS = (
     Subgraph(_EXACT_OUTPUTS, enables=Table.REFINE),
     Subgraph(_SEARCH_OUTPUTS, needs=Table.REFINE),
-    Subgraph((Output.DISTANCE,)),
+    Subgraph(_MEASURED_OUTPUTS),
 )
 _ROW = Row(KernelRidge, PREDICTS, TABLES, _SUBGRAPHS)
 ROWS: Rows = {("kernel_ridge", "native/1"): _ROW, ("kernel_ridge", "native/2"): _ROW}

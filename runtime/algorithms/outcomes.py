@@ -1,5 +1,7 @@
 """Shared by algorithms that predict outcomes: the utility of models, and the explanation of the pick."""
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -7,7 +9,7 @@ from ..decision.good_enough import cheapest_of, is_certain, reaching
 from ..decision.objective import choose, clear_choice, effective, utilities, utility_errors
 from ..decision.outcomes import COST, KINDS, QUALITY
 from ..decision.voting import CLOSE, are_close
-from ..request import Preferences
+from ..request import FarFrom, Preferences
 from .base import Explanation
 
 Array = npt.NDArray[np.float64]
@@ -106,6 +108,26 @@ def default_of(base: Array, preferences: Preferences) -> int:
     """Return the candidate that is best on average, given mean outcomes, (n_kinds, n_models)."""
     picks, _ = pick(base[None], preferences._replace(at_least=None))
     return int(picks[0])
+
+
+def are_far(squares: Array, errors: Array, far: FarFrom, distance: Callable[[int], float]) -> npt.NDArray[np.bool_]:
+    """Whether queries are far from the training questions, (b,), as each of them alone is.
+
+    Parameters
+    ----------
+    squares, errors
+        Squared distances to the nearest training questions, and bounds on the difference from the squared distance that
+        is measured for the query alone; float64, (b,).
+    far
+        What is far.
+    distance
+        Measures the distance of a query alone, given its place.
+    """
+    excess = squares - far.distance**2
+    is_far = excess > 0.0
+    for place in np.flatnonzero(np.abs(excess) <= errors).tolist():
+        is_far[place] = distance(place) > far.distance
+    return is_far
 
 
 def explained(outcomes: Array, names: tuple[str, ...], preferences: Preferences) -> dict[str, dict[str, float]]:

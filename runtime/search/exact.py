@@ -20,7 +20,7 @@ from ..artifact.onnx_reader import Tensor
 from ..artifact.protobuf import MalformedError
 from ..artifact.tables import DOUBLES, FLOATS, INTEGERS, SINGLES, Spec, Specs, optional
 from ..errors import ArtifactError
-from ..queries import Queries, Query, Vectors
+from ..queries import Queries, Query, Vectors, squared_norms
 from ..schema import Input, Metric, Output, Stored, Table
 from ..session import Run, Subgraph
 from . import integers
@@ -149,9 +149,12 @@ class Nearest:
         scores, candidates = self._run(OUTPUTS, {Input.FEATURES: query.vector, **counts})
         return Ranked(scores.tolist()[0], candidates.tolist()[0], self.gap_one(query))
 
-    def distance(self, query: Query) -> float:
-        """Return the distance of one query to the nearest row, as exactly as float32 scores allow."""
-        score, (vector, q2) = self.search_one(query).scores[0], query
+    def distance(self, query: Query, ranked: Ranked | None = None) -> float:
+        """Return the distance of one query to the nearest row, as exactly as float32 scores allow.
+
+        Where its candidates are known, this takes no search.
+        """
+        score, (vector, q2) = (ranked or self.search_one(query)).scores[0], query
         if self._unit:
             vector, q2 = vector / max(sqrt(q2), TINY), min(q2 / TINY, 1.0)
         if self._center is not None:
@@ -159,6 +162,19 @@ class Nearest:
             q2 = float(np.vdot(vector, vector))
         squared = max(score / self._scale + q2, 0.0)
         return squared / 2.0 if self._is_cosine else sqrt(squared)
+
+    def nearest_squares(self, queries: Queries, found: Found) -> npt.NDArray[np.float64]:
+        """Return the squared distances of many queries to their nearest rows, given their candidates: (b,).
+
+        They differ from the squares of `distance` by less than `gap_many`.
+        """
+        vectors, squares = queries
+        if self._unit:
+            vectors, squares = vectors / np.maximum(np.sqrt(squares), TINY)[:, None], np.minimum(squares / TINY, 1.0)
+        if self._center is not None:
+            squares = squared_norms(vectors - self._center)
+        nearest: npt.NDArray[np.float64] = np.maximum(found.scores[:, 0] / self._scale + squares, 0.0)
+        return nearest
 
     def gap_one(self, query: Query) -> float:
         """Return how far apart the scores of two rows must be, for one query, to prove which row is nearer."""
@@ -275,13 +291,16 @@ class Nearest:
     def _search_more(self, query: Query) -> Ranked:
         return self._search(query, {Input.CANDIDATES: np.array([min(GROWTH * self._count, self._distinct)])})
 
-    def set_one(self, query: Query) -> npt.NDArray[np.int64]:
-        """Find the k nearest rows of one query, (1, k), ascending, where all rows of the artifact are distinct."""
-        return np.sort(self._set_one(query, self.search_one(query))[None])
+    def set_one(self, query: Query, ranked: Ranked) -> npt.NDArray[np.int64]:
+        """Find the k nearest rows of one query, (1, k), ascending, given its candidates.
 
-    def set_many(self, queries: Queries) -> npt.NDArray[np.int64]:
-        """Find the k nearest rows of many queries: (b, k)."""
-        found, gaps = self.search_many(queries), self.gap_many(queries)
+        All rows of the artifact must be distinct.
+        """
+        return np.sort(self._set_one(query, ranked)[None])
+
+    def set_many(self, queries: Queries, found: Found) -> npt.NDArray[np.int64]:
+        """Find the k nearest rows of many queries: (b, k); see `set_one`."""
+        gaps = self.gap_many(queries)
         rows = found.candidates[:, : self._k].copy()
         left = np.flatnonzero(~apart_many(found.scores, gaps, self.complete)[:, self._k - 1])
         for place, ranked in zip(left, found.some(left).each(gaps[left]), strict=True):

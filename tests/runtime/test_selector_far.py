@@ -13,14 +13,18 @@ from support.catalogue import MODELS
 
 KEPT = Path(__file__).parents[1] / "data/format-2"
 QUERIES = np.random.default_rng(6).normal(size=(60, 12))
-FAMILIES = {"kernel_ridge": ("kernel_ridge", "native/2"), "knn": ("knn", "queries/3")}
+FAMILIES = {
+    "kernel_ridge": ("kernel_ridge", "native/2", {}),
+    "kernel_ridge by differences": ("kernel_ridge", "native/2", {"gamma": 1e5}),
+    "knn": ("knn", "queries/3", {}),
+}
 
 
 @cache
 def artifact_of(family):
     """An artifact, the distances of `QUERIES` to its nearest vectors, and those between its vectors."""
-    algorithm, semantics = FAMILIES[family]
-    model = MODELS[algorithm, semantics]
+    algorithm, semantics, fields = FAMILIES[family]
+    model = MODELS[algorithm, semantics] | fields
     rows = np.unique(np.array(model.get("support_vectors") or model["embeddings"]), axis=0)
     if family == "knn":
         rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
@@ -54,6 +58,26 @@ def test_the_default_is_picked_beyond_the_share_of_distances(family, far):
     assert picks == [default if is_far else pick for is_far, pick in zip(expected, free, strict=True)]
     said = f"the query is farther from the training questions than {far:g} of them are from one another: {default} is"
     assert [one["reason"].startswith(said) for one in why] == expected.tolist()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_same_queries_are_far_alone_and_in_a_batch(family):
+    """Between a near and a far query lie some that roundings decide on."""
+    data, nearest, _ = artifact_of(family)
+    near, far = QUERIES[nearest.argmin()], QUERIES[nearest.argmax()]
+    with Selector.load(data, far=0.5) as selector:
+        low, high = 0.0, 1.0
+        assert selector.explain(far)["far"] and not selector.explain(near)["far"]
+        for _ in range(40):
+            middle = (low + high) / 2
+            is_far = selector.explain(near + middle * (far - near))["far"]
+            low, high = (low, middle) if is_far else (middle, high)
+        queries = near + (low + np.linspace(-1e-6, 1e-6, 101))[:, None] * (far - near)
+        assert [selector.select(query) for query in queries] == selector.select_batch(queries)
+        events = []
+        with Selector.load(data, far=0.5, observer=events.append) as told:
+            told.select_batch(queries)
+    assert 0 < events[0].queries < len(queries)
 
 
 def test_it_is_the_default_of_the_candidates_by_the_objective():

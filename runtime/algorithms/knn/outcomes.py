@@ -11,8 +11,8 @@ from ...queries import Queries, Query
 from ...request import Preferences
 from ...schema import Table
 from ...search.exact import Nearest, nearest_tables
-from ..base import Artifact, Explanation
-from ..outcomes import default_of, explained, explanation, pick, utility_of
+from ..base import FAR, Artifact, Explanation
+from ..outcomes import are_far, default_of, explained, explanation, pick, utility_of
 
 TABLES: Specs = {
     **nearest_tables("distinct"),
@@ -44,15 +44,24 @@ class KNNOutcomes:
 
     def pick_one(self, query: Query, preferences: Preferences) -> int:
         """See `Algorithm`."""
-        return int(self._pick(self._nearest.set_one(query), preferences)[0])
+        ranked, far = self._nearest.search_one(query), preferences.far
+        if far is not None and self._nearest.distance(query, ranked) > far.distance:
+            return FAR
+        return int(self._pick(self._nearest.set_one(query, ranked), preferences)[0])
 
     def pick_many(self, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
-        return self._pick(self._nearest.set_many(queries), preferences)
+        found = self._nearest.search_many(queries)
+        picks = self._pick(self._nearest.set_many(queries, found), preferences)
+        if preferences.far is not None:
+            squares, gaps = self._nearest.nearest_squares(queries, found), self._nearest.gap_many(queries)
+            is_far = are_far(squares, gaps, preferences.far, lambda place: self._nearest.distance(queries.one(place)))
+            picks[is_far] = FAR
+        return picks
 
     def predict(self, queries: Queries) -> npt.NDArray[np.float64]:
         """See `Predictor`."""
-        return self._predicted(self._nearest.set_many(queries))
+        return self._predicted(self._nearest.set_many(queries, self._nearest.search_many(queries)))
 
     def _pick(self, rows: npt.NDArray[np.int64], preferences: Preferences) -> npt.NDArray[np.int64]:
         picks, _ = pick(self._predicted(rows), preferences, self._allowed(rows, preferences))

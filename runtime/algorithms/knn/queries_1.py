@@ -39,12 +39,14 @@ class KNNRegression:
 
     def pick_one(self, query: Query, preferences: Preferences) -> int:
         """See `Algorithm`."""
-        scores = self._scores(self._nearest.set_one(query), preferences.weights)
+        rows = self._nearest.set_one(query, self._nearest.search_one(query))
+        scores = self._scores(rows, preferences.weights)
         return int(first_best(scores, preferences.allowed)[0])
 
     def pick_many(self, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
-        scores = self._scores(self._nearest.set_many(queries), preferences.weights)
+        rows = self._nearest.set_many(queries, self._nearest.search_many(queries))
+        scores = self._scores(rows, preferences.weights)
         return first_best(scores, preferences.allowed)
 
     def distance(self, query: Query) -> float:
