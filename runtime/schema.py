@@ -212,7 +212,8 @@ class Output:
     PREDICTION: Final = "prediction"
     """Kernel ridge: outcomes by the search, kind after kind, float64, (b, 3 * n_models)."""
     PREDICTION_ERROR: Final = "prediction_error"
-    """Kernel ridge: bound on the error of `PREDICTION` for each kind of outcome, float64, (b, 3)."""
+    """Kernel ridge: bound on the error of `PREDICTION` for each kind of outcome, and half the bound on the error of the
+    difference between two qualities, float64, (b, 4); without the latter, (b, 3), in artifacts of earlier releases."""
     OUTCOME: Final = "outcome"
     """Kernel ridge: outcomes, kind after kind, float64, (b, 3 * n_models); NaN where a kind is not predicted."""
 
@@ -299,6 +300,9 @@ class Table:
     outcomes of each kind, (distinct, n_kinds, n_models), NaN where they are not known."""
     DUAL_COEF: Final = "dual_coef"
     """Kernel ridge: coefficient of each support vector, kind of outcome and model, (s, n_kinds * n_models)."""
+    DIFFERENCE_ERROR: Final = "difference_error"
+    """Kernel ridge: this times the square root of `Output.PREDICTION_ERROR` is the most that the search adds to the
+    difference between two models, float64, (n_kinds, n_models, n_models)."""
     MEAN_OUTCOMES: Final = "mean_outcomes"
     """Kernel ridge: mean outcomes of each model, float64, (n_kinds, n_models); NaN where unknown."""
     SCORES: Final = "scores"

@@ -1,7 +1,8 @@
 """Kernel ridge regression: one kernel predicts the outcomes of every model.
 
 The graph also computes a bound on the error of the search's predictions in float32. Where the best utility exceeds the
-second by more than twice the bound, the pick is proven. Otherwise the predictions are computed in float64.
+second by more than twice the bound, the pick is proven. Otherwise, bounds on the errors of differences between models
+may prove it, which are smaller the more alike models are. Otherwise the predictions are computed in float64.
 """
 
 import numpy as np
@@ -15,7 +16,18 @@ from ..request import FarFrom, Preferences
 from ..schema import Input, Output, Stored, Table
 from ..session import Subgraph
 from .base import FAR, PREDICTS, Artifact, Explanation, Row, Rows
-from .outcomes import Picks, are_far, clear_pick, default_of, explanation, is_close, is_proven, pick
+from .outcomes import (
+    Picks,
+    Proven,
+    are_far,
+    clear_pick,
+    default_of,
+    explanation,
+    is_close,
+    is_proven,
+    pick,
+    proven_by_differences,
+)
 
 _SEARCH_OUTPUTS = (Output.PREDICTION, Output.PREDICTION_ERROR)
 _EXACT_OUTPUTS = (Output.OUTCOME,)
@@ -28,6 +40,7 @@ TABLES: Specs = {
         {
             Stored.SUPPORT_VECTORS: Spec(FLOATS, ("support", "features")),
             Table.DUAL_COEF: Spec(DOUBLES, ("support", "coefficients")),
+            Table.DIFFERENCE_ERROR: Spec(DOUBLES, ("kinds", "models", "models"), least=0.0),
         }
     ),
 }
@@ -46,6 +59,7 @@ class KernelRidge:
         run, metadata, tables, _ = artifact
         self._run, self._names, self._base = run, metadata.model_names, tables[Table.MEAN_OUTCOMES]
         self._searches, self._least_price = Table.REFINE in tables, metadata.least_price
+        self._differences = tables.get(Table.DIFFERENCE_ERROR)
         self._first = _first_of_equals(tables.get(Table.DUAL_COEF), self._base)
 
     def pick_one(self, query: Query, preferences: Preferences) -> int:
@@ -61,8 +75,12 @@ class KernelRidge:
             predicted, errors, distance = self._run(_MEASURED_OUTPUTS, feeds)
             if distance.item() > far.distance:
                 return FAR
-        best = clear_pick(self._shaped(predicted), errors, preferences)
-        return int(self._pick_exactly(query.vector, preferences)[0]) if best is None else best
+        outcomes = self._shaped(predicted)
+        best = clear_pick(outcomes, errors, preferences)
+        if best is None:
+            picks, proven = self._by_differences(outcomes, errors, preferences)
+            best = (picks if proven[0] else self._pick_exactly(query.vector, preferences)).item()
+        return best
 
     def pick_many(self, queries: Queries, preferences: Preferences) -> npt.NDArray[np.int64]:
         """See `Algorithm`."""
@@ -93,12 +111,22 @@ class KernelRidge:
             outcomes = self._shaped(predicted)
             picks, utility = pick(outcomes, preferences)
             left = ~is_proven(outcomes, utility, errors, preferences)
+            if left.any():
+                picks[left], proven = self._by_differences(outcomes[left], errors[left], preferences)
+                left[left] = ~proven
         if far is not None:
             is_far = self._are_far(vectors, distances[0][:, 0], far)
             picks[is_far], left[is_far] = FAR, False
         if left.any():
             picks[left] = self._pick_exactly(vectors[left], preferences)
         return picks
+
+    def _by_differences(
+        self, outcomes: npt.NDArray[np.float64], errors: npt.NDArray[np.float64], preferences: Preferences
+    ) -> tuple[Picks, Proven]:
+        if self._differences is None or preferences.at_least is not None or preferences.given:
+            return np.zeros(len(outcomes), np.int64), np.zeros(len(outcomes), np.bool_)
+        return proven_by_differences(outcomes, errors, self._differences, self._least_price, preferences)
 
     def _are_far(self, vectors: Vectors, distances: npt.NDArray[np.float64], far: FarFrom) -> npt.NDArray[np.bool_]:
         # Products of directions in float32; the nearest support vector is no longer than the distance to it and 1.

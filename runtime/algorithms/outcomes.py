@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from ..decision.good_enough import cheapest_of, is_certain, reaching
 from ..decision.objective import choose, clear_choice, effective, utilities, utility_errors
-from ..decision.outcomes import COST, KINDS, QUALITY
+from ..decision.outcomes import COST, KINDS, PLACES, QUALITY
 from ..decision.voting import CLOSE, are_close
 from ..request import FarFrom, Preferences
 from .base import Explanation
@@ -60,7 +60,7 @@ def is_proven(outcomes: Array, utility: Array, errors: Array, preferences: Prefe
     outcomes, utility
         See `pick`.
     errors
-        Bounds on the errors of predictions, float64, (b, n_kinds).
+        `Output.PREDICTION_ERROR`.
     preferences
         Preferences of the call.
     """
@@ -86,6 +86,41 @@ def clear_pick(outcomes: Array, errors: Array, preferences: Preferences) -> int 
     utility = utility_of(outcomes, preferences)[0]
     bound = 2.0 * utility_errors(errors, preferences.objective).item()
     return clear_choice(utility, bound, preferences.allowed)
+
+
+def proven_by_differences(
+    outcomes: Array, errors: Array, differences: Array, least_price: float, preferences: Preferences
+) -> tuple[Picks, Proven]:
+    """Pick by utility, and tell where errors of the differences between models leave the pick as it is: (b,) each.
+
+    A price that may be below the least one, to which it is raised, has the error of each model alone.
+
+    Parameters
+    ----------
+    outcomes, errors
+        See `is_proven`.
+    differences
+        `Table.DIFFERENCE_ERROR`.
+    least_price
+        The least price.
+    preferences
+        Preferences of the call, without ``at_least`` and given values.
+    """
+    utility = utility_of(outcomes, preferences)
+    if preferences.allowed is not None:
+        utility = np.where(preferences.allowed, utility, -np.inf)
+    rows, best = np.arange(len(utility)), utility.argmax(axis=1)
+    highest = utility[rows, best, None]
+    bound = CLOSE * np.maximum(np.abs(highest), 1.0)
+    for place, weight in ((QUALITY, 1.0), *((PLACES[kind], weight) for kind, weight in preferences.objective.weights)):
+        error = errors[:, place, None]
+        between = np.sqrt(error) * differences[place, best]
+        if place != QUALITY:
+            is_low = outcomes[:, place] <= least_price + error
+            between = np.where(is_low | is_low[rows, best, None], 2.0 * error, between)
+        bound = bound + weight * between
+    proven: Proven = (utility >= highest - bound).sum(axis=1) == 1
+    return best, proven
 
 
 def is_close(outcomes: Array, utility: Array, preferences: Preferences) -> Proven:

@@ -122,8 +122,16 @@ def utilities(outcomes: Array, objective: Objective, given: GivenOutcomes = NOTH
 
 
 def utility_errors(errors: Array, objective: Objective) -> Array:
-    """Return a bound on the error of utilities, (b,), given bounds on that of predicted outcomes, (b, n_kinds)."""
-    found = errors[:, QUALITY]
+    """Return half a bound on the error of differences of utilities, (b,).
+
+    Parameters
+    ----------
+    errors
+        Bounds on the errors of predicted outcomes, (b, n_kinds) or (b, n_kinds + 1): see `Output.PREDICTION_ERROR`.
+    objective
+        What a unit of quality is worth.
+    """
+    found = errors[:, QUALITY if errors.shape[1] <= len(OUTCOMES) else len(OUTCOMES)]
     for kind, weight in objective.weights:
         if PLACES[kind] < errors.shape[1]:
             found = found + weight * errors[:, PLACES[kind]]
