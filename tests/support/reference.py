@@ -253,15 +253,16 @@ def kernel_ridge(vectors, quality, queries, gamma, ridge):
     """Mean of each model, what the models share on a query, and what each has of its own, smoothed: (b, n_models)."""
     x, z = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (vectors, queries))
 
-    def smoothed(known, target):
+    def smoothed(known, target, answers=1.0):
         kernel = np.exp(-gamma * ((x[known][:, None] - x[known]) ** 2).sum(axis=2))
-        dual = np.linalg.solve(kernel + ridge * np.eye(known.sum()), target[known])
+        dual = np.linalg.solve(kernel + ridge / answers * np.eye(known.sum()), target[known])
         return np.exp(-gamma * ((z[:, None] - x[known]) ** 2).sum(axis=2)) @ dual
 
     base, common, own = split(quality)
     known = ~np.isnan(quality)
-    anything, models = known.any(axis=1), range(quality.shape[1])
-    return np.stack([base[j] + smoothed(anything, common) + smoothed(known[:, j], own[:, j]) for j in models], axis=1)
+    anything = known.any(axis=1)
+    shared = smoothed(anything, common, 1.0 + 0.4 * known.sum() / anything.sum())
+    return np.stack([base[j] + shared + smoothed(known[:, j], own[:, j]) for j in range(quality.shape[1])], axis=1)
 
 
 def categories(classifier, embeddings):

@@ -67,7 +67,7 @@ def test_trains_on_few_models(name, models):
 
 
 def test_kernel_ridge_is_that_of_plain_numpy():
-    """Complete outcomes need one solve; missing ones a solve for each pattern of what is missing, and a common part."""
+    """Complete outcomes need one matrix; missing ones a matrix for each pattern of what is missing."""
     rng = np.random.default_rng(3)
     for missing in (0.0, 0.3):
         benchmark = read_records(routed(40))
