@@ -27,25 +27,22 @@ from modelpick.converter.training.records import read_records
 from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.converter.training.tune import best_settings, tune
 
-ALL = 10**9
 KEEPS = (1.0, 0.95)
 SHOWN = ("quality", "cost", "gain", "kept", "saved", "over_mix")
 
 
 class Contender(NamedTuple):
-    """What is trained, and which support vectors it may have."""
+    """What is trained."""
 
     algorithm: str
     semantics: str
-    landmarks: int
     tuned: tuple[str, ...]
     """Settings that tuning chooses."""
 
 
 CONTENDERS = {
-    "kernel_ridge": Contender("kernel_ridge", Semantics.native, Settings().landmarks, ("gamma", "ridge")),
-    "kernel_ridge, all landmarks": Contender("kernel_ridge", Semantics.native, ALL, ("gamma", "ridge")),
-    "knn, queries": Contender("knn", Semantics.queries, Settings().landmarks, ("k", "evidence")),
+    "kernel_ridge": Contender("kernel_ridge", Semantics.native, ("gamma", "ridge", "landmarks")),
+    "knn, queries": Contender("knn", Semantics.queries, ("k", "evidence")),
 }
 
 
@@ -59,7 +56,6 @@ class Picked(NamedTuple):
 def picked(label: str, training: Training, held_out: Benchmark) -> Picked:
     """Tune and train a contender, convert it, and let the artifact pick."""
     contender = CONTENDERS[label]
-    training = training._replace(settings=training.settings._replace(landmarks=contender.landmarks))
     rules = trainer(contender.algorithm, semantics=contender.semantics)
     settings = best_settings(tune(training, rules))
     document = msgspec.json.encode(train(training._replace(settings=settings), rules))

@@ -155,6 +155,9 @@ class Row(Generic[F, E]):
     """Fields of `Settings` that training reads. The seed and the weights of outcomes are not listed."""
     grid: Callable[[Settings], list[Settings]] | None = None
     """Returns the settings that tuning tries, in order of preference among equals."""
+    costlier: Callable[[Settings, Training], list[Settings]] | None = None
+    """Takes the best settings of the grid, and returns settings that tuning tries after it: they take more time to
+    train and to pick."""
     shared_trials: Callable[[Training, Matrix, Sequence[Settings]], Iterator[Trial]] | None = None
     """Replaces `trials` where settings share work."""
     add: Callable[[E, dict[str, Any], Training], dict[str, Any]] | None = None

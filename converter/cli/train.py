@@ -62,7 +62,14 @@ SETTINGS = {
     ),
     "gamma": _number("Width of the kernel of SVM and kernel ridge."),
     "ridge": _number("Penalty of kernel ridge."),
-    "landmarks": _count("Most support vectors of kernel ridge; of more queries, this number is drawn."),
+    "landmarks": Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Most support vectors of kernel ridge; of more queries, this number is drawn. 1,000 by default; "
+            "--tune may also choose all of up to 6,000.",
+        ),
+    ],
     "C": Annotated[float, typer.Option("--C", min=1e-9, help="Penalty of SVM.")],
     "kernel": Annotated[Literal["rbf", "linear"], typer.Option(help="Kernel of SVM.", case_sensitive=False)],
     "hidden": Annotated[
@@ -212,7 +219,9 @@ def _tuned(training: Training, row: AnyRow) -> Settings:
     return best_settings(found)
 
 
-def _setting(value: float | tuple[int, ...]) -> str:
+def _setting(value: float | tuple[int, ...] | None) -> str:
+    if value is None:
+        return "default"
     return _joined(value) if isinstance(value, tuple) else f"{value:g}"
 
 

@@ -174,8 +174,8 @@ class Settings(NamedTuple):
     """Width of the kernel of SVM and kernel ridge."""
     ridge: float = 4.0
     """Penalty of kernel ridge."""
-    landmarks: int = 1_000
-    """Most support vectors of kernel ridge."""
+    landmarks: int | None = None
+    """Most support vectors of kernel ridge; 1,000 where None, or as many as tuning chooses."""
     C: float = 1.0
     """Penalty of SVM."""
     hidden: tuple[int, ...] = (64,)

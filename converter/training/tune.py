@@ -26,6 +26,8 @@ from .crossvalidation import (
 from .train import TRAINED, row_of
 
 Vector = npt.NDArray[np.float64]
+# Standard errors of a mean loss above which it is sure.
+LOSING = 2.0
 
 
 class Tried(NamedTuple):
@@ -48,12 +50,15 @@ def tune(
     """Cross-validate all settings of an algorithm over queries: no query is on both sides of a fold.
 
     The score is the mean utility of the picks: by the user's weights; or, where outcomes are predicted, costs are
-    recorded and there are no weights, the mean over many weights of cost, from none to those that pick the cheapest.
-    It is noisy, since a pick counts only where models differ. Of the settings whose score is within a standard error of
-    the highest, the one is chosen that predicts the differences between models with the least squared error; of those
-    that predict alike, the one of the most evidence whose score is within a paired standard error of the highest. What
-    predicts nothing has the highest score. The one-SE rule is that of L. Breiman et al., Classification and Regression
-    Trees, 1984. Deterministic. ``done`` is called as by `swept`.
+    recorded and there are no weights, the mean over many weights of cost, from none to those that pick the cheapest. It
+    is noisy, since a pick counts only where models differ. A setting surely loses to the one of the highest score where
+    its mean loss, question by question, is above two standard errors of this mean. Of the other settings the one is
+    chosen that predicts the differences between models with the least squared error; of those that predict alike, the
+    one of the most evidence that loses at most one standard error to the highest of them. What predicts nothing has the
+    highest score. Settings that cost more time, such as kernel ridge with all queries as support vectors, are tried
+    after the others and chosen by the same rule. The rule is the one-SE rule of L. Breiman et al., Classification and
+    Regression Trees, 1984, with paired losses, and two standard errors in the place of one. Deterministic. ``done`` is
+    called as by `swept`, for the grid and for the settings after it.
 
     Raises
     ------
@@ -64,15 +69,29 @@ def tune(
     assert row.grid is not None
     by = judged(training)
     benchmark = by.benchmark
-    least = min(len(learned) for learned, _ in splits(training.features, training.settings.seed))
+    parts = splits(training.features, training.settings.seed)
+    least = min(len(learned) for learned, _ in parts)
     grid = [settings for settings in row.grid(training.settings) if _fits(settings, training.settings, least)]
-    sweeps = swept(training, row, grid, objectives_of(training, row, by), done, by=benchmark)
+    objectives = objectives_of(training, row, by)
+    sweeps = swept(training, row, grid, objectives, done, by=benchmark)
+    if row.costlier is not None:
+        best = sweeps[_best(sweeps, _utilities(sweeps, benchmark))].settings
+        more, first = row.costlier(best, training), len(grid) * len(parts)
+        if more:
+            sweeps += swept(
+                training, row, more, objectives, lambda trial, trials: done(first + trial, first + trials), by=benchmark
+            )
     utility = _utilities(sweeps, benchmark)
-    scores, errors = [_mean(of_setting) for of_setting in utility], [mean(sweep.errors) for sweep in sweeps]
-    best = _chosen(grid, utility, errors)
+    best_place = _best(sweeps, utility)
     return [
-        Tried(sweep.settings, score, error, _mean(outcomes_of(sweep.picks[:1], benchmark.quality)[0]), place == best)
-        for place, (sweep, score, error) in enumerate(zip(sweeps, scores, errors, strict=True))
+        Tried(
+            sweep.settings,
+            _mean(utility[place]),
+            mean(sweep.errors),
+            _mean(outcomes_of(sweep.picks[:1], benchmark.quality)[0]),
+            place == best_place,
+        )
+        for place, sweep in enumerate(sweeps)
     ]
 
 
@@ -103,20 +122,24 @@ def _utilities(sweeps: Sequence[Sweep], benchmark: Benchmark) -> Matrix:
     return ratio(total, counts)
 
 
-def _chosen(grid: Sequence[Settings], utility: Matrix, errors: Sequence[float]) -> int:
-    """Return the place of the best setting, by `tune`: utilities are (n_settings, n_queries)."""
-    scores, wrong = [_mean(of_setting) for of_setting in utility], np.nan_to_num(errors).tolist()
-    best = int(np.argmax(scores))
-    lowest = scores[best] - _standard_error(utility[best])
-    near = [place for place, score in enumerate(scores) if place == best or score >= lowest]
-    least = min(wrong[place] for place in near)
-    equal = [place for place in near if wrong[place] == least]
-    first = max(equal, key=lambda place: scores[place])
-    losses = {place: utility[first] - utility[place] for place in equal}
-    sure = [
-        place for place in equal if place == first or -np.inf < _mean(losses[place]) <= _standard_error(losses[place])
+def _best(sweeps: Sequence[Sweep], utility: Matrix) -> int:
+    """Return the place of the setting that is taken, by `tune`: utilities are (n_settings, n_queries)."""
+    scores, wrong = [_mean(of_setting) for of_setting in utility], [mean(sweep.errors) for sweep in sweeps]
+    near = _near(utility, range(len(sweeps)), LOSING)
+    least = min(np.nan_to_num(wrong[place]) for place in near)
+    equal = [place for place in near if np.nan_to_num(wrong[place]) == least]
+    return max(_near(utility, equal, 1.0), key=lambda place: (sweeps[place].settings.evidence, scores[place]))
+
+
+def _near(utility: Matrix, places: Sequence[int], errors: float) -> list[int]:
+    """Return the places whose mean loss to the highest mean of them is at most some of its standard errors."""
+    highest = max(places, key=lambda place: _mean(utility[place]))
+    losses = {place: utility[highest] - utility[place] for place in places}
+    return [
+        place
+        for place, loss in losses.items()
+        if place == highest or -np.inf < _mean(loss) <= errors * _standard_error(loss)
     ]
-    return max(sure, key=lambda place: (grid[place].evidence, scores[place]))
 
 
 def _standard_error(values: Vector) -> float:

@@ -26,10 +26,10 @@ from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Probes, Row, T
 from .estimators import KernelRidgeModelSelector
 from .forms import KernelRidgeForm, load, outcome_fields
 from .graph import add_graph, expands, outputs_of
-from .training import fit_ridges, with_model
+from .training import LANDMARKS, fit_ridges, with_model
 
-# Widths of the kernel, and penalties, that tuning tries.
-GAMMAS, RIDGES = (0.5, 1.0, 2.0, 4.0), (1.0, 2.0, 4.0, 8.0, 16.0)
+# Widths of the kernel, and penalties, that tuning tries; and the most queries that it tries as support vectors, all.
+GAMMAS, RIDGES, MOST_EXACT = (0.5, 1.0, 2.0, 4.0), (1.0, 2.0, 4.0, 8.0, 16.0), 6_000
 
 
 def _describe(estimator: KernelRidgeModelSelector) -> dict[str, Any]:
@@ -138,6 +138,12 @@ def _grid(settings: Settings) -> list[Settings]:
     return [settings._replace(gamma=gamma, ridge=ridge) for ridge, gamma in pairs]
 
 
+def _exact(settings: Settings, training: Training) -> list[Settings]:
+    queries = len(training.features)
+    is_tried = settings.landmarks is None and LANDMARKS < queries <= MOST_EXACT and not training.benchmark.is_sparse
+    return [settings._replace(landmarks=queries)] if is_tried else []
+
+
 def _trials(training: Training, held_out: Matrix, grid: Sequence[Settings]) -> Iterator[Trial]:
     """Evaluate the kernel of the training queries once for each gamma."""
     for gamma in dict.fromkeys(settings.gamma for settings in grid):
@@ -170,6 +176,7 @@ _NEWEST = Row(
     write=_write,
     add=_add,
     grid=_grid,
+    costlier=_exact,
     shared_trials=_trials,
     settings=frozenset({"gamma", "ridge", "landmarks"}),
     predicts=True,
@@ -177,6 +184,8 @@ _NEWEST = Row(
 )
 # Rows of earlier semantics answer as before, but are not trained any more.
 ROWS = (
-    replace(_NEWEST, semantics="native/1", fit=None, write=None, add=None, grid=None, shared_trials=None),
+    replace(
+        _NEWEST, semantics="native/1", fit=None, write=None, add=None, grid=None, costlier=None, shared_trials=None
+    ),
     _NEWEST,
 )

@@ -26,6 +26,8 @@ from ..base import Matrix
 from .estimators import KernelRidgeModelSelector
 
 Mask = npt.NDArray[np.bool_]
+# Most support vectors by default.
+LANDMARKS = 1_000
 # Added to the diagonal of the support vectors' kernel, which is singular where two of them are equal.
 JITTER = 1e-6
 # Ratio of the variance of what models share on a query to that of their own parts. It calibrates predictions: of about
@@ -75,7 +77,7 @@ def fit_ridges(training: Training, ridges: Sequence[float]) -> list[KernelRidgeM
 def _of_answers(training: Training, ridges: Sequence[float]) -> Iterator[KernelRidgeModelSelector]:
     """Fit by each ridge, in one solve over answers."""
     settings, benchmark, features = training.settings, training.benchmark, directions(training.features)
-    kernel = Landmarks(landmarks(features, settings.landmarks, settings.seed), settings.gamma)
+    kernel = Landmarks(landmarks(features, settings.landmarks or LANDMARKS, settings.seed), settings.gamma)
     mapped, outcomes = kernel.mapped(features), benchmark.outcomes()
     for ridge in ridges:
         intercept, coefficients = regressed(mapped, outcomes, benchmark.propensity, ridge)
@@ -184,8 +186,9 @@ class _Smoother:
     """
 
     def __init__(self, features: Matrix, settings: Settings) -> None:
-        chosen = landmarks(features, settings.landmarks, settings.seed)
-        are_some = len(chosen) == settings.landmarks < len(features)
+        most = settings.landmarks or LANDMARKS
+        chosen = landmarks(features, most, settings.seed)
+        are_some = len(chosen) == most < len(features)
         self._features, self._gamma = features, settings.gamma
         self._landmarks = Landmarks(chosen, settings.gamma) if are_some else None
         self.support_vectors = features if self._landmarks is None else self._landmarks.rows

@@ -1,9 +1,12 @@
 """Settings, tried by cross-validation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from modelpick.converter.algorithms import TABLE
+from modelpick.converter.algorithms.row import Trial
 from modelpick.converter.cli import train as _train_command  # noqa: F401
 from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.training.crossvalidation import difference_errors
@@ -12,6 +15,7 @@ from modelpick.converter.training.train import trainer, training_data
 from modelpick.converter.training.tune import tune
 from modelpick.runtime import Objective
 from modelpick.runtime.decision.outcomes import COST, QUALITY
+from support.outcomes import with_outcomes
 from support.recorded import encoded, record, routed
 
 pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")
@@ -73,6 +77,52 @@ def test_the_setting_taken_predicts_differences_best_among_those_whose_score_may
         highest = max(tried, key=lambda one: one.score)
         assert taken.error < highest.error
         assert highest.score - 0.1 < taken.score < highest.score
+
+
+def test_a_setting_that_surely_loses_is_not_taken_however_well_it_predicts():
+    """Questions differ far more than settings do, which must not hide a small loss on every question."""
+    rng = np.random.default_rng(0)
+    records = [
+        record(query=f"q{i}", model_name=model, performance=quality - lost, embedding=[quality])
+        for i, quality in enumerate(rng.uniform(0.1, 1.0, 100))
+        for model, lost in (("a", 0.0), ("b", 0.02))
+    ]
+
+    def trials(training, held_out, grid):
+        for settings in grid:
+            loses, predicted = settings.ridge == 2.0, np.zeros((len(held_out), 3, 2))
+            predicted[:, QUALITY] = [0.02 * (loses or settings.landmarks is not None), 0.0]
+            yield Trial(settings, lambda objective, picked=int(loses): np.full(len(held_out), picked), predicted)
+
+    row = replace(
+        trainer("kernel_ridge"),
+        grid=lambda settings: [settings._replace(ridge=ridge) for ridge in (1.0, 2.0)],
+        costlier=lambda best, training: [best._replace(landmarks=len(training.features))],
+        shared_trials=trials,
+    )
+    training = training_data(read_records(encoded(*records)), one_hot=False)
+    first, second = tune(training, replace(row, costlier=None))
+    assert second.error < first.error
+    assert (first.is_best, second.is_best) == (True, False)
+    done = []
+    *_, costlier = tune(training, row, lambda trial, trials: done.append((trial, trials)))
+    assert done == [*((trial, 10) for trial in range(1, 11)), *((trial, 15) for trial in range(11, 16))]
+    assert costlier.is_best
+    assert costlier.settings == Settings(ridge=1.0, landmarks=100)
+
+
+def test_tuning_tries_all_questions_as_landmarks_of_few_complete_records_where_the_user_gave_no_number():
+    few, tried = training_data(read_records(routed(20))), TABLE["kernel_ridge", "native/2"].costlier
+    quality = np.where(np.arange(few.benchmark.quality.shape[1]) == 0, few.benchmark.quality, np.nan)
+    log = few._replace(benchmark=with_outcomes(few.benchmark, quality=quality))
+    assert log.benchmark.is_sparse
+
+    def of(training, queries):
+        return training._replace(features=np.zeros((queries, 2)))
+
+    assert tried(Settings(ridge=2.0), of(few, 6_000)) == [Settings(ridge=2.0, landmarks=6_000)]
+    assert tried(Settings(), of(few, 1_000)) == tried(Settings(), of(few, 6_001)) == []
+    assert tried(Settings(landmarks=1_000), of(few, 6_000)) == tried(Settings(), of(log, 6_000)) == []
 
 
 @pytest.mark.parametrize("objective", [Objective(), Objective(cost_weight=3.0)])
