@@ -8,6 +8,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,6 +32,7 @@ KEEP = 0.95
 # Probability with which logs of one pick a question hold another model's answer.
 EXPLORED = 0.3
 JUDGED = ("gain", "saved")
+WITHOUT = ", without propensities"
 
 
 def logs_of(records: Benchmark, best: str) -> dict[str, Matrix]:
@@ -103,13 +105,10 @@ def summary(runs: list[Results], truth: Results) -> Results:
 def by_log(
     policies: list[Policy], records: Benchmark, truth: Results, best: str, seeds: int
 ) -> Iterator[tuple[str, Results]]:
-    """Yield what is said from each kind of log; from the last also without propensities."""
+    """Yield what is said from each kind of log, and then from the same logs without propensities."""
     chances = logs_of(records, best)
-    confounded = list(chances)[-1]
-    for name, policy, given in (
-        *((name, policy, True) for name, policy in chances.items()),
-        (f"{confounded}, without propensities", chances[confounded], False),
-    ):
+    for (suffix, given), (kind, policy) in product((("", True), (WITHOUT, False)), chances.items()):
+        name = kind + suffix
         runs = [drawn(policies, records, policy, seed, with_propensities=given) for seed in range(seeds)]
         found = summary(runs, truth)
         print(f"{name}: {found}; {runs[0]}", flush=True)

@@ -60,9 +60,9 @@ def plot_bias(results: dict[str, Any], path: Path) -> None:
 
 def plot_intervals(results: dict[str, Any], path: Path) -> None:
     """Write the interval of the selector's gain from each log, and the truth, as an SVG: a panel for each policy."""
-    figure, panels = _panels(1, len(results["logs"]), (12, 4))
+    figure, panels = _panels(2, len(results["logs"]) // 2, (12, 8))
     truth = results["truth"]["policies"]["selector"]["gain"][0]
-    for panel, (name, found) in zip(panels[0], results["logs"].items(), strict=True):
+    for panel, (name, found) in zip(panels.flat, results["logs"].items(), strict=True):
         for number, run in enumerate(found["runs"]):
             value, low, high = _told(run, "gain")
             color = "tab:blue" if low <= truth <= high else "tab:red"

@@ -455,10 +455,15 @@ def promises() -> Iterator[Row]:
 
 
 def logs() -> Iterator[Row]:
-    """Show how often intervals from logs hold what complete records say, and their half-widths."""
+    """Show how often intervals from logs hold what complete records say, their half-widths, and the verdicts."""
     results = json.loads((ROOT / "benchmarks/results/logs.json").read_text())
-    judged = {"gain": ".3f", "saved": ".1%"}
-    yield ("log", "picks", *(text for kind in judged for text in (f"{kind}: truth", "mean", "half-width", "held")))
+    judged, worth = {"gain": ".3f", "saved": ".1%"}, "worth calling"
+    yield (
+        "log",
+        "picks",
+        *(text for kind in judged for text in (f"{kind}: truth", "mean", "half-width", "held")),
+        worth,
+    )
     for name, found in results["logs"].items():
         for policy, summary in found["summary"].items():
             cells = []
@@ -466,6 +471,8 @@ def logs() -> Iterator[Row]:
                 one, truth = summary[kind], results["truth"]["policies"][policy][kind][0]
                 numbers = (f"{number:{style}}" for number in (truth, one["mean"], one["half_width"]))
                 cells += [*numbers, f"{one['held']} of {one['of']}"]
+            verdicts = [run["policies"][policy]["verdict"] for run in found["runs"]]
+            cells.append(f"{sum(text.lower().startswith(worth) for text in verdicts)} of {len(verdicts)}")
             yield (name, policy.removeprefix("selector ").replace("selector", "default"), *cells)
 
 

@@ -32,9 +32,10 @@ def show_judgement(found: Judgement, *, full: bool = False) -> None:
         for kind in KINDS
         if not isnan((one := single.outcomes[kind.name]).value)
     )
+    achieved = f" ({achieved})" if achieved else ""
     role, means = ROLES_FROM[evaluation.roles_from], ROLES_MEAN[evaluation.roles_from]
     say(
-        f"{evaluation.queries:,} questions, compared with always calling {evaluation.baseline} ({achieved}), the best "
+        f"{evaluation.queries:,} questions, compared with always calling {evaluation.baseline}{achieved}, the best "
         f"single model {role}: {means}."
     )
     _estimator(evaluation)

@@ -1,7 +1,9 @@
 """Estimates from logs, under their public name: training judges by them too, so that they stand below both."""
 
 from ..statistics.estimation import (
+    ASSUMED,
     CLIPPED,
+    CONFOUNDED,
     GIVEN,
     GUESSED,
     Estimation,
@@ -13,7 +15,9 @@ from ..statistics.estimation import (
 )
 
 __all__ = (
+    "ASSUMED",
     "CLIPPED",
+    "CONFOUNDED",
     "GIVEN",
     "GUESSED",
     "Estimation",

@@ -11,7 +11,7 @@ from modelpick.runtime import Objective
 from modelpick.runtime.decision.outcomes import KINDS, PLACES
 
 from ..statistics.bootstrap import WANTED, Estimate, whole, written
-from ..statistics.estimation import GUESSED
+from ..statistics.estimation import ASSUMED, CONFOUNDED, GUESSED
 from .evaluate import MIX_OF, Evaluation, Result
 from .policies import Policy
 from .power import ENDS, ERRORS
@@ -25,6 +25,11 @@ ROUNDING = 1e-9
 MATTERS = 0.01
 # In one of a hundred training questions, a distance exceeds 99 % of them; from this share on, the questions are others.
 DRIFTED = 0.05
+# What makes a verdict from a log without propensities less sure than it seems.
+ESTIMATED = (
+    "the log has no propensities: they are estimated, since no dependence of the model on the question is seen; what a "
+    "hidden cause decided is not corrected"
+)
 # A point of quality, where qualities lie between -1 and 1.
 POINT, QUALITY = 0.01, "points of quality"
 
@@ -69,7 +74,8 @@ def verdicts(evaluation: Evaluation) -> list[Verdict]:
     A policy is worth calling if its utility is surely higher than that of the best single model; or if it surely saves,
     and its quality is surely higher than that of any static mix of two models at the same price. It is not, if a gain
     that matters can be ruled out: 1 % of the best single model's quality. Else there are too few questions to tell, or
-    it was trained on all of them.
+    it was trained on all of them; or they are a log without propensities in which the choice of the model depends on
+    the question.
     """
     return [_verdict(one.result.name, [one], evaluation) for one in _findings(evaluation)]
 
@@ -129,6 +135,8 @@ def _findings(evaluation: Evaluation) -> Iterator[_Finding]:
 
 
 def _judged(result: Result, mix: Result | None, evaluation: Evaluation) -> _Finding:
+    if evaluation.estimator == ASSUMED:
+        return _Finding(result, UNSURE, f"{CONFOUNDED}: record them, as `decide` and the gateway do")
     price = KINDS[PLACES[evaluation.axis]].noun
     saves, less = _surely(result.saved), f" for {whole(result.saved)} less {price}"
     always = f"always calling {evaluation.baseline}"
@@ -185,7 +193,7 @@ def _beware(result: Result, evaluation: Evaluation) -> list[str]:
             "they are of another kind"
         )
     if evaluation.estimator == GUESSED:
-        found.append("the propensities of the log are estimated: what a hidden cause decided is not corrected")
+        found.append(ESTIMATED)
     if result.coverage < 1:
         found.append(f"the quality of {100 * (1 - result.coverage):.1f} % of its calls is not known")
     if n < WANTED:

@@ -8,10 +8,13 @@ Robust Policy Evaluation and Learning, ICML 2011; cross-fitting: V. Chernozhukov
 learning, 2018.
 """
 
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from modelpick.runtime.decision.outcomes import QUALITY
 
 from ..formats.outcomes import Benchmark, Matrix
 from .bootstrap import WANTED
@@ -21,6 +24,13 @@ from .offers import offered
 
 GIVEN = "doubly robust, with the propensities of the log"
 GUESSED = "doubly robust, with propensities that were estimated from the questions: hidden causes are not corrected"
+# Where the choice of the model depends on the question, it may depend on more than the embeddings show.
+ASSUMED = (
+    "doubly robust, with propensities that were estimated from the questions, on which the choice of the model "
+    "depends: right only if nothing else decided it"
+)
+# Why such a log is not believed.
+CONFOUNDED = "which model answered depends on the question, and the log has no propensities to correct for it"
 # Kernel ridge of the predictions: the width of its kernel on directions, its penalty, and its most landmarks.
 GAMMA, RIDGE, LANDMARKS = 1.0, 4.0, 500
 # Least estimated propensity: it bounds the weight of an answer. Given propensities are taken as they are.
@@ -28,6 +38,9 @@ CLIPPED = 0.02
 # Standard errors by which the answers of a policy's picks may stand for fewer than all picks, and the share of picks
 # that the log's policy may never make: they are predicted without a correction.
 MOST_ERRORS, TOLERATED = 4.0, 0.05
+# A choice that does not look at the questions is said to depend on them with this probability; two tests share it.
+MISTAKEN = 0.05
+SURELY = NormalDist().inv_cdf(1 - MISTAKEN / 2)
 Mask = npt.NDArray[np.bool_]
 
 
@@ -41,7 +54,7 @@ class Estimation(NamedTuple):
     predicted: Matrix
     """Outcomes of each kind, predicted from other questions, shape (n_queries, n_kinds, n_models)."""
     estimator: str
-    """In words."""
+    """In words: `GIVEN`, `GUESSED` or `ASSUMED`."""
 
 
 def estimated(benchmark: Benchmark, seed: int = 0, features: Matrix | None = None) -> Estimation:
@@ -65,11 +78,12 @@ def estimated(benchmark: Benchmark, seed: int = 0, features: Matrix | None = Non
     fold = folds(features, seed) if len(np.unique(features, axis=0)) > 1 else np.arange(len(features)) % 2
     mapped = Landmarks(landmarks(features, LANDMARKS, seed), GAMMA).mapped(features)
     there = recorded | offered(benchmark)
+    picked, unknown = np.where(there, recorded, np.nan)[:, None], np.full(recorded.shape, np.nan)
     unlogged = recorded & np.isnan(benchmark.propensity) & ~recorded.all(axis=1, keepdims=True)
     propensity = np.where(np.isnan(benchmark.propensity), 1.0, benchmark.propensity)
     if unlogged.any():
-        picked, unknown = np.where(there, recorded, np.nan)[:, None], np.full(recorded.shape, np.nan)
-        chances = np.clip(_predicted(mapped, fold, picked, unknown)[:, 0], CLIPPED, 1.0) * there
+        guessed = _predicted(mapped, fold, picked, unknown)
+        chances = np.clip(guessed[:, 0], CLIPPED, 1.0) * there
         chances = np.clip(chances * recorded.sum() / len(recorded) / chances.sum(axis=1, keepdims=True), CLIPPED, 1.0)
         propensity = np.where(unlogged, chances, propensity)
     weights = np.where(recorded, 1.0 / propensity, 0.0)
@@ -77,7 +91,27 @@ def estimated(benchmark: Benchmark, seed: int = 0, features: Matrix | None = Non
     predicted = _predicted(mapped, fold, kinds, propensity)
     corrected = np.where(there[:, None], doubly_robust(kinds, weights[:, None], predicted), np.nan)
     complete = benchmark._replace(recorded=corrected[:, :-1], failures=corrected[:, -1])
-    return Estimation(complete, weights, predicted[:, :-1], GUESSED if unlogged.any() else GIVEN)
+    estimator, lacked = GUESSED if unlogged.any() else GIVEN, np.flatnonzero(unlogged.any(axis=1))
+    if len(lacked) >= WANTED:
+        common = predicted[:, QUALITY].mean(axis=1, keepdims=True)
+        difficulty = (common - common.mean()) / (common.std() or 1.0)
+        by_difficulty = _predicted(difficulty, fold, picked, unknown)
+        if any(_depends(picked, found, fold, lacked) for found in (guessed, by_difficulty)):
+            estimator = ASSUMED
+    return Estimation(complete, weights, predicted[:, :-1], estimator)
+
+
+def _depends(picked: Matrix, predicted: Matrix, fold: npt.NDArray[np.int64], questions: npt.NDArray[np.intp]) -> bool:
+    """Whether which model answered questions is surely predicted better from others than by the models' shares.
+
+    Where a choice does not look at the question, its deviations from the shares and the deviations of any prediction
+    have no covariance. The predictions are made from embeddings, and from how hard a question seems by them, which
+    shows a choice by difficulty in fewer answers. A log never shows that nothing else decided. Source of tests by what
+    others predict of a choice: D. Lopez-Paz, M. Oquab, Revisiting Classifier Two-Sample Tests, ICLR 2017.
+    """
+    shares = np.stack([np.nanmean(picked[fold != number], axis=0) for number in range(int(fold.max()) + 1)])[fold]
+    products = np.nansum((picked - shares) * (predicted - shares), axis=(1, 2))[questions]
+    return bool(products.mean() * np.sqrt(len(products)) > SURELY * products.std())
 
 
 def doubly_robust(values: Matrix, weights: Matrix, predicted: Matrix) -> Matrix:
@@ -124,7 +158,8 @@ def lacking(estimation: Estimation, chances: Matrix, queries: Mask | None = None
     if effective == 0:
         return "no answer of the log is of its picks: a log of a policy that explores would tell"
     if estimation.estimator == GIVEN and (part := _without_chance(estimation, chances)):
-        return f"the policy of the log gave about {part:.0%} of its picks no chance: a log that explores would tell"
+        gave = f"the policy of the log gave about {100 * part:.0f} % of its picks little or no chance"
+        return f"{gave}: a log that explores more would tell"
     if effective >= WANTED:
         return ""
     answers = int((estimation.weights > 0).sum())
@@ -133,10 +168,11 @@ def lacking(estimation: Estimation, chances: Matrix, queries: Mask | None = None
 
 
 def _without_chance(estimation: Estimation, chances: Matrix) -> float:
-    """Return which share of a policy's picks the log's policy surely never makes; 0 where all may be made.
+    """Return for which share of a policy's picks the log has no answers that stand for them; 0 where it may have them.
 
-    If it gives all of them some chance, the weights of the answers add up to the number of picks, with a variance of
-    about the sum of ``(1 - propensity) / propensity^2``.
+    If the log's policy gives all of them some chance, the weights of the answers add up to the number of picks, with a
+    variance of about the sum of ``(1 - propensity) / propensity^2``. Of chances so small that none was taken, the
+    answers do not tell.
     """
     weights = estimation.weights
     picks = float((chances * ~np.isnan(estimation.benchmark.quality)).sum())

@@ -23,13 +23,15 @@ class Choice(NamedTuple):
     """All algorithms, the best first."""
     best_single: str
     """The best single model, by the user's weights."""
+    confounded: bool
+    """Whether the records are a log that does not tell what picks would have achieved."""
     is_constant: bool
     """Whether the trained model picks only the best single model."""
 
     @property
     def pays(self) -> bool:
         """Whether the best algorithm is surely better than the best single model."""
-        return self.compared[0].over_single.low > 0
+        return self.compared[0].over_single.low > 0 and not self.confounded
 
     @property
     def is_tuned(self) -> bool:
@@ -67,7 +69,7 @@ def choose(
     by = judged(training)
     single = best_single(by.singles.utilities(objective_of(training)), by.errors)
     name = training.benchmark.model_names[single]
-    chosen = Choice(compared[0].row, training, compared, name, is_constant=False)
+    chosen = Choice(compared[0].row, training, compared, name, by.confounded, is_constant=False)
     if chosen.pays or not allow_constant:
         return chosen
     constant = training.only(single)._replace(settings=Settings(clusters=1))

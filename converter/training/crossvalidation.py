@@ -14,7 +14,7 @@ from modelpick.runtime.decision.outcomes import QUALITY
 
 from ..algorithms.row import AnyRow
 from ..formats.outcomes import Benchmark, Matrix, Settings, Training
-from ..statistics.estimation import carried, estimated
+from ..statistics.estimation import ASSUMED, carried, estimated
 from ..statistics.folds import splits
 
 # Cost weights to try, a quarter of an octave apart, in units of quality per mean cost of the best single model, so that
@@ -48,14 +48,16 @@ class Judged(NamedTuple):
     """The outcomes without models of which a log holds too few answers."""
     errors: float
     """Standard errors that the mean of a single model loses where the best is named, see `best_single`."""
+    confounded: bool
+    """Whether a log does not tell what any picks but its own achieve."""
 
 
 def judged(training: Training) -> Judged:
     """Return the outcomes that picks are judged by."""
     if not training.benchmark.is_log:
-        return Judged(training.benchmark, training.benchmark, 0.0)
+        return Judged(training.benchmark, training.benchmark, 0.0, confounded=False)
     estimation = estimated(training.benchmark, training.settings.seed, training.features)
-    return Judged(estimation.benchmark, carried(estimation), SURE)
+    return Judged(estimation.benchmark, carried(estimation), SURE, estimation.estimator == ASSUMED)
 
 
 def learnable(training: Training, row: AnyRow) -> Training:

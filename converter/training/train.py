@@ -20,6 +20,7 @@ from ..formats.decoding import DocumentWarning
 from ..formats.outcomes import NANOSECONDS, Benchmark, Settings, Training
 from ..formats.questions import TRAINING_QUESTIONS, to_field
 from ..formats.source import ENCODER, JSON_FORMATS
+from ..statistics.estimation import CONFOUNDED
 from .crossvalidation import best_single, judged, learnable
 from .points import operating_points
 from .records import required_embeddings
@@ -170,6 +171,12 @@ def train(training: Training, algorithm: str | AnyRow, *, digests: bool = True) 
     ------
     DocumentError
         When the algorithm is unknown, or cannot be trained on these records.
+
+    Warns
+    -----
+    DocumentWarning
+        When the records are a log that does not tell what operating points achieve: it has no propensities, and which
+        model answered depends on the question.
     """
     row = row_of(algorithm)
     assert row.fit is not None
@@ -184,7 +191,10 @@ def train(training: Training, algorithm: str | AnyRow, *, digests: bool = True) 
             by = judged(training)
             if training.benchmark.is_log:
                 fields["default"] = training.benchmark.model_names[best_single(by.singles.quality, by.errors)]
-            fields |= operating_points(training, row, by)
+            if by.confounded:
+                warnings.warn(f"{CONFOUNDED}: no operating points are recorded", DocumentWarning, stacklevel=2)
+            else:
+                fields |= operating_points(training, row, by)
     encoder = training.benchmark.encoder
     made_with: dict[str, object] = {ENCODER: encoder._asdict()} if encoder else {}
     if training.categories is not None:

@@ -5,11 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelpick.converter import DocumentWarning
 from modelpick.converter.evaluation.evaluate import evaluate_policies
-from modelpick.converter.evaluation.simulation import chances_of, simulated
+from modelpick.converter.evaluation.simulation import chances_of, explored, simulated
 from modelpick.converter.evaluation.verdict import verdicts
+from modelpick.converter.formats.outcomes import Settings
 from modelpick.converter.statistics.estimation import (
     GIVEN,
+    GUESSED,
     Estimation,
     doubly_robust,
     effective_sample,
@@ -102,10 +105,31 @@ def test_propensities_that_were_guessed_are_told():
     evaluation = evaluate_policies([WORLD.policy], log._replace(propensities=None))
     assert "propensities that were estimated" in evaluation.estimator
     (verdict,) = verdicts(evaluation)
-    assert verdict.beware == ["the propensities of the log are estimated: what a hidden cause decided is not corrected"]
+    (told,) = verdict.beware
+    assert told.startswith("the log has no propensities: they are estimated, since no dependence of the model on the q")
+    assert verdict.pays
     truth = by_name(evaluate_policies([WORLD.policy], WORLD.complete))["p"]
     found = by_name(evaluation)["p"]
     assert found.gain.low <= truth.gain.value <= found.gain.high
+
+
+def test_a_log_whose_choice_depends_on_the_question_is_believed_with_propensities_alone():
+    log = simulated(WORLD.complete, explored(WORLD.policy.chances, 0.4), 2)
+    bare = log._replace(propensities=None)
+    (sure,), (unsure,) = (verdicts(evaluate_policies([WORLD.policy], one)) for one in (log, bare))
+    assert (sure.answer, unsure.answer, unsure.beware) == ("worth calling", "cannot tell", [])
+    assert unsure.text.startswith("Cannot tell: which model answered depends on the question, and the log has no prop")
+    assert "right only if nothing else decided it" in evaluate_policies([WORLD.policy], bare).estimator
+    with pytest.warns(DocumentWarning, match=r"depends on the question.*: no operating points are recorded"):
+        fields = train(training_data(bare, Settings(landmarks=50)), "kernel_ridge")
+    assert "operating_points" not in fields
+
+
+def test_propensities_that_a_few_answers_lack_leave_the_others_believed():
+    log = simulated(WORLD.complete, chances_of(WORLD.complete, "hard", 0.4), 2)
+    known = log.propensities.copy()
+    known[:5] = np.nan
+    assert estimated(log._replace(propensities=known)).estimator == GUESSED
 
 
 def test_operating_points_of_a_log_are_what_complete_records_say():
@@ -133,7 +157,7 @@ def test_propensities_under_which_picks_had_no_chance_support_no_estimate(said):
     evaluation = evaluate_policies([WORLD.policy], log)
     for name in ("p", "weak", "strong"):
         reason = by_name(evaluation)[name].gain.reason
-        assert "of its picks no chance: a log that explores would tell" in reason
+        assert "of its picks little or no chance: a log that explores more would tell" in reason
     (verdict,) = verdicts(evaluation)
     assert "no chance" in verdict.text
     assert not verdict.pays
