@@ -165,6 +165,8 @@ class Row(Generic[F, E]):
     alone. None if none can be added."""
     predicts: bool = False
     """Whether outcomes are predicted, so that trials answer to objectives and operating points are recorded."""
+    averages: bool = False
+    """Whether it takes plain means of recorded qualities, so that it learns from logs by weighted ones."""
     by_direction: bool = False
     """Whether only the direction of a query counts: it is scaled to unit length before anything else."""
     reads_trained: bool = True

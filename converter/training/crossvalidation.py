@@ -14,8 +14,9 @@ from modelpick.runtime.decision.outcomes import QUALITY
 
 from ..algorithms.row import AnyRow
 from ..formats.outcomes import Benchmark, Matrix, Settings, Training
-from ..statistics.estimation import ASSUMED, carried, estimated
+from ..statistics.estimation import ASSUMED, carried, doubly_robust, estimated
 from ..statistics.folds import splits
+from ..statistics.landmarks import stabilised
 
 # Cost weights to try, a quarter of an octave apart, in units of quality per mean cost of the best single model, so that
 # neither the currency nor the length of prompts matters. Beyond the last, nearly all picks are the cheapest model.
@@ -61,19 +62,29 @@ def judged(training: Training) -> Judged:
 
 
 def learnable(training: Training, row: AnyRow) -> Training:
-    """Estimate the worth of every answer to a question of a log, for rows that learn which model is best.
+    """Prepare the answers of a log for rows that do not weigh them by themselves.
 
-    Of one answer a question, none is better than the others of its question. Source: M. Dudík, J. Langford, L. Li,
-    Doubly Robust Policy Evaluation and Learning, ICML 2011, section 3.
+    Rows that take means of qualities get each quality r moved to ``q + w (r - q)``, q being predicted from other
+    questions and w the answer's weight, see `stabilised`: means of these stand for all questions, not only for those
+    that a model was given. Where the log's policy does not look at the question, w is 1. Rows that learn which model is
+    best get an estimate of the worth of every model, since of one answer a question, none is better than the others.
+    Source: M. Dudík, J. Langford, L. Li, Doubly Robust Policy Evaluation and Learning, ICML 2011, section 3.
     """
     benchmark = training.benchmark
-    if row.predicts or not benchmark.is_log:
+    if not benchmark.is_log or (row.predicts and not row.averages):
         return training
+    seed, features = training.settings.seed, training.features
+    if row.averages:
+        known, recorded = ~np.isnan(benchmark.quality), benchmark.recorded.copy()
+        predicted = estimated(benchmark, seed, features).predicted[:, QUALITY]
+        moved = doubly_robust(benchmark.quality, stabilised(known, benchmark.propensity), predicted)
+        recorded[:, QUALITY] = np.where(known, moved, np.nan)
+        return training._replace(benchmark=benchmark._replace(recorded=recorded))
     known = np.isfinite(training.weights)
     recorded = np.full_like(benchmark.recorded, np.nan)
     recorded[:, QUALITY] = np.where(known, training.weights, np.nan)
     log = benchmark._replace(recorded=recorded, failures=np.where(known, 0.0, np.nan))
-    worth = estimated(log, training.settings.seed, training.features).benchmark.quality
+    worth = estimated(log, seed, features).benchmark.quality
     return training._replace(weights=np.where(np.isnan(worth), -np.inf, worth))
 
 

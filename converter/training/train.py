@@ -182,10 +182,11 @@ def train(training: Training, algorithm: str | AnyRow, *, digests: bool = True) 
     assert row.fit is not None
     assert row.write is not None
     with threadpool_limits(1):
+        learned = learnable(training, row)
         fields: dict[str, object] = {
             "algorithm": row.algorithm,
             "trained": True,
-            **row.write(row.fit(learnable(training, row)), training),
+            **row.write(row.fit(learned), learned),
         }
         if row.predicts:
             by = judged(training)

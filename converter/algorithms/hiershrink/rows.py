@@ -117,6 +117,7 @@ ROWS = (
         hold=_hold,
         distances=lambda estimator: distances_between(estimator.fine_centroids),
         reads_trained=False,
+        averages=True,
         fit=_fit,
         write=_write,
         grid=lambda settings: [settings],  # the original's recipe has nothing to tune

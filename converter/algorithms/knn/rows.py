@@ -303,6 +303,7 @@ _QUERIES = Row(
     shared_trials=_trials_of_queries,
     settings=frozenset({"k", "evidence"}),
     predicts=True,
+    averages=True,
     by_direction=True,
     options=(K, SHRINKAGE),
     graph_options=graph_of.OPTIONS,
