@@ -8,7 +8,7 @@ EDITABLE := --config-settings editable_mode=strict -e
 # Each worker takes tests that stand together, and makes once what they share.
 WORKERS := -n auto --dist worksteal
 
-.PHONY: browser demo fuzz lint test docs test-docs test-packages release-check release-tag urls lock bench bench-smoke bench-tables clean
+.PHONY: browser demo fuzz lint public test docs test-docs test-packages release-check release-tag urls lock bench bench-smoke bench-tables clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python models/demo.py
@@ -82,6 +82,13 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/service.py --output benchmarks/results
 	$(BIN)/python benchmarks/deciding.py --output benchmarks/results
 	$(BIN)/python benchmarks/overhead.py --output benchmarks/results
+
+# Comparisons with published routers, from the folder of their records: make public DATA=FOLDER
+public: $(VENV)/installed
+	for part in public public.tuning public.ideas public.unseen; do \
+		$(BIN)/python -m benchmarks.$$part $(DATA) --output benchmarks/results || exit; \
+	done
+	$(BIN)/python benchmarks/tables.py
 
 # Writes the tables of docs/ anew, from benchmarks/results.
 bench-tables:

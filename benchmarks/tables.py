@@ -243,8 +243,8 @@ def public() -> Iterator[Row]:
     yield ("on the records of", "measured by", "modelpick", "published (recalled)", "without a router")
     cells = (_points(ours["sets"]), f"{theirs[1]:.2f}", f"{first['best single']['sets'][0]:.2f}, the best single model")
     yield (theirs[0], "quality in percent, mean over five sets", *cells)
-    recovered, published = second["means"]["APGR"], second["published"]["APGR"]
-    yield ("RouteLLM, MMLU", "APGR", f"{recovered:.3f}", f"{published:.2f}", "0.50, by chance")
+    recovered, published = second["contenders"]["kernel_ridge"]["APGR"], second["published"]["APGR"]
+    yield ("RouteLLM, MMLU", "APGR", _shares(recovered), f"{published:.2f}", "0.50, by chance")
 
 
 def public_routerdc() -> Iterator[Row]:
@@ -273,43 +273,70 @@ def public_sets() -> Iterator[Row]:
 
 
 def public_routellm() -> Iterator[Row]:
-    """Compare with RouteLLM on its pair, draw by draw."""
-    found, measures = _public("routellm"), ("APGR", "CPT50", "CPT80")
-    yield ("router", *measures)
-    for number, draw in enumerate(found["draws"]):
-        cells = ("{:.3f} [{:.3f}, {:.3f}]".format(*draw[measure]) for measure in measures)
-        yield (f"`kernel_ridge`, draw {number}", *cells)
-    yield ("`kernel_ridge`, mean of the draws", *(f"{found['means'][measure]:.3f}" for measure in measures))
+    """Compare with RouteLLM on its pair: means of draws, and the least and the greatest of them."""
+    found, measures, over = _public("routellm"), ("APGR", "CPT50", "CPT80"), "over the default"
+    contenders = found["contenders"]
+    default = next(iter(contenders))
+    yield ("router", *(cell for measure in measures for cell in (measure, "draws")), f"APGR over `{default}`")
+    for name, one in contenders.items():
+        cells = []
+        for measure in measures:
+            values = [draw[measure][0] for draw in one["draws"]]
+            cells += [_shares(one[measure]), f"{min(values):.3f} to {max(values):.3f}"]
+        yield (f"`{name}`", *cells, "" if name == default else _signed(one[over]["APGR"]))
     published = (f"{found['published'][name]:.2f}" if name in found["published"] else "" for name in measures)
-    yield ("RouteLLM's best, recalled", *published)
+    yield ("RouteLLM's best, recalled", *chain.from_iterable((value, "") for value in published), "")
 
 
 def public_costs() -> Iterator[Row]:
     """Show what tuning and training take in CPU seconds, and a pick in microseconds, in one thread."""
     yield ("records", "artifact", "settings of each seed", "tuning, s", "training, s", "a pick, µs")
     runs = {("RouterDC", name): found["seeds"] for name, found in _public("routerdc")["contenders"].items()}
-    runs["RouteLLM", "kernel_ridge"] = _public("routellm")["draws"]
+    runs |= {("RouteLLM", name): found["draws"] for name, found in _public("routellm")["contenders"].items()}
     for (title, name), of_seeds in runs.items():
         means = (f"{mean(one[of] for one in of_seeds):.1f}" for of in ("tuning", "training"))
-        tuned = [key for key in ("gamma", "ridge", "k", "evidence") if key in of_seeds[0]]
-        chosen = Counter(" ".join(f"{key} {one[key]:g}" for key in tuned) for one in of_seeds)
+        tuned = [key for key in ("gamma", "ridge", "landmarks", "k", "evidence") if key in of_seeds[0]]
+        chosen = Counter(" ".join(f"{key} {one[key]:g}" for key in tuned if one[key] is not None) for one in of_seeds)
         settings = ", ".join(f"{count} × {which}" for which, count in chosen.most_common())
         yield (title, f"`{name}`", settings, *means, f"{min(one['microseconds'] for one in of_seeds):,.0f}")
 
 
-def ideas() -> Iterator[Row]:
-    """Show what ideas for better picks came to in cross-validation over training rows."""
-    results = json.loads((ROOT / "benchmarks/results/ideas.json").read_text())
-    yield ("idea", *(f"{name}: {head}" for name in results for head in ("error", "mean over rows", "mean over sets")))
-    for idea in next(iter(results.values())):
-        found = [by_idea[idea] for by_idea in results.values()]
-        cells = ((f"{one['error']:.5f}", _points(one["rows"]), _points(one["sets"])) for one in found)
-        yield (idea, *chain.from_iterable(cells))
+def tuning() -> Iterator[Row]:
+    """Show what the choices of rules of tuning are worth, compared with the first rule, in percent."""
+    measured = json.loads((ROOT / "benchmarks/results/tuning.json").read_text())
+    first, *others = next(iter(measured.values()))
+    yield ("rule", *(cell for name in measured for cell in (f"{name}: utility", f"over {first}")))
+    for rule in (first, *others):
+        cells = []
+        for found in measured.values():
+            gain = "" if rule == first else _points(found[rule]["over the first"], sign="+")
+            cells += [f"{found[rule]['utility'][0]:.2f}", gain]
+        yield (rule, *cells)
 
 
-def _points(estimate: Sequence[float]) -> str:
+def ideas(data: str) -> Iterator[Row]:
+    """Show what ideas for better picks came to in cross-validation over training rows, compared with the product."""
+    results = json.loads((ROOT / "benchmarks/results/ideas.json").read_text())[data]
+    labels = {"rows": "mean over rows", "sets": "mean over sets", "other tasks": "other tasks", "saved": "saved, %"}
+    ways = {way: label for way, label in labels.items() if way in results["ideas"][results["product"]]}
+    over = "over the product"
+    yield (f"idea (seeds: {results['seeds']})", "error", *(cell for label in ways.values() for cell in (label, over)))
+    for idea, found in results["ideas"].items():
+        is_product = idea == results["product"]
+        cells = []
+        for way in ways:
+            cells += [f"{found[way]['value'][0]:.2f}", "" if is_product else _points(found[way][over], sign="+")]
+        yield (f"{idea}: the product" if is_product else idea, f"{found['error']:.5f}", *cells)
+
+
+def _shares(estimate: Sequence[float]) -> str:
     value, low, high = estimate
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _points(estimate: Sequence[float], sign: str = "") -> str:
+    value, low, high = estimate
+    return f"{value:{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]"
 
 
 def _signed(estimate: Sequence[float]) -> str:
@@ -587,7 +614,9 @@ TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     "public-sets": public_sets,
     "public-routellm": public_routellm,
     "public-costs": public_costs,
-    "ideas": ideas,
+    "tuning": tuning,
+    "ideas-routerdc": lambda: ideas("RouterDC"),
+    "ideas-llmrouter": lambda: ideas("LLMRouter"),
     "evidence": lambda: evidence("crossvalidated"),
     "evidence-held-out": lambda: evidence("held_out"),
     "encoder-losses": encoder_losses,

@@ -1,11 +1,10 @@
 """What the comparisons share: training as a user does it, picks, and paired intervals. All by the public API."""
 
-import gzip
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from modelpick.converter import Settings, best_settings, convert, read_records, train, training_data, tune
 from modelpick.converter.formats.outcomes import Benchmark
+from modelpick.converter.statistics.bootstrap import estimate
 from modelpick.converter.training.train import trainer
 from modelpick.runtime import Selector
 
@@ -24,66 +24,47 @@ Indices = npt.NDArray[np.int64]
 
 
 class Contender(NamedTuple):
-    """What is tuned, with the defaults of the command, and what is trained by the settings that tuning chose."""
+    """What `modelpick train --tune` trains."""
 
+    name: str
     algorithm: str
     semantics: str
     tuned: tuple[str, ...]
     """Settings that tuning chooses."""
-    landmarks: dict[str, int]
-    """Name of an artifact -> most support vectors that it has; tuning has the default of them."""
+    landmarks: int | None = None
+    """Most support vectors, where the command is given a number."""
 
 
 CONTENDERS = (
-    Contender(
-        "kernel_ridge",
-        "native",
-        ("gamma", "ridge"),
-        {"kernel_ridge": 1_000, "kernel_ridge, all landmarks": 10**9},
-    ),
-    Contender("knn", "queries", ("k", "evidence"), {"knn, queries": 10**9}),
+    Contender("kernel_ridge", "kernel_ridge", "native", ("gamma", "ridge", "landmarks")),
+    Contender("kernel_ridge, 1,000 landmarks", "kernel_ridge", "native", ("gamma", "ridge"), 1_000),
+    Contender("knn, queries", "knn", "queries", ("k", "evidence")),
 )
 
 
 class Trained(NamedTuple):
     """An artifact, and what it took to make it."""
 
-    name: str
     artifact: Path
-    settings: dict[str, float]
-    """Those that tuning chose."""
+    settings: dict[str, float | None]
+    """Those that tuning chose; None is the default."""
     seconds: dict[str, float]
     """CPU seconds of tuning and of training, in one thread."""
 
 
-def trained(
-    contender: Contender, benchmark: Benchmark, seed: int, folder: Path, made: dict[Path, float]
-) -> Iterator[Trained]:
-    """Do what `modelpick train --tune` and `modelpick convert` do with a seed and their defaults.
-
-    Parameters
-    ----------
-    made
-        Artifacts that were made of the same records -> CPU seconds of their training. If tuning chose the settings of
-        one of them, and no landmarks were drawn, it is not made again.
-    """
+def trained(contender: Contender, benchmark: Benchmark, seed: int, folder: Path) -> Trained:
+    """Do what `modelpick train --tune` and `modelpick convert` do with a seed."""
     row = trainer(contender.algorithm, semantics=contender.semantics)
     with threadpool_limits(1):
         start = time.process_time()
-        training = training_data(benchmark, Settings(seed=seed))
+        training = training_data(benchmark, Settings(seed=seed, landmarks=contender.landmarks))
         settings = best_settings(tune(training, row))
-        tuning = rounded(time.process_time() - start)
-    chosen = {name: getattr(settings, name) for name in contender.tuned}
-    for name, landmarks in contender.landmarks.items():
-        drawn = f", seed {seed}" if landmarks < len(benchmark.queries) else ""
-        artifact = folder / f"{name}, {' '.join(map(str, chosen.values()))}{drawn}.onnx"
-        if artifact not in made:
-            with threadpool_limits(1):
-                start = time.process_time()
-                fields = train(training._replace(settings=settings._replace(landmarks=landmarks)), row)
-                made[artifact] = rounded(time.process_time() - start)
-            convert(json.dumps(fields).encode(), artifact, semantics=contender.semantics)
-        yield Trained(name, artifact, chosen, {"tuning": tuning, "training": made[artifact]})
+        tuned = time.process_time()
+        fields = train(training._replace(settings=settings), row)
+        seconds = {"tuning": rounded(tuned - start), "training": rounded(time.process_time() - tuned)}
+    artifact = folder / f"{contender.name}, {seed}.onnx"
+    convert(json.dumps(fields).encode(), artifact, semantics=contender.semantics)
+    return Trained(artifact, {name: getattr(settings, name) for name in contender.tuned}, seconds)
 
 
 def qualities(artifact: Path, benchmark: Benchmark) -> Vector:
@@ -111,16 +92,6 @@ def microseconds(artifact: Path, benchmark: Benchmark) -> float:
     return rounded(best)
 
 
-def sets_of(file: Path, benchmark: Benchmark) -> npt.NDArray[np.str_]:
-    """Return the field ``set`` of each question, which the product does not read."""
-    found: dict[str, str] = {}
-    with gzip.open(file, "rt", encoding="utf-8", newline="\n") as lines:
-        for line in lines:
-            record: dict[str, Any] = json.loads(line)
-            found.setdefault(record["query"], record["set"])
-    return np.array([found[query] for query in benchmark.queries])
-
-
 def interval(values: Vector, groups: Sequence[Indices]) -> list[float]:
     """Return the plain mean over groups of questions of each group's mean, and its 95 % interval.
 
@@ -134,6 +105,12 @@ def interval(values: Vector, groups: Sequence[Indices]) -> list[float]:
     tail = 100 * (1 - CONFIDENCE) / 2
     mean = np.mean([values[group].mean() for group in groups])
     return [rounded(it) for it in (mean, *np.percentile(samples, [tail, 100 - tail]))]
+
+
+def ends(samples: Vector, queries: int) -> list[float]:
+    """Return a statistic of queries, the first sample, and its 95 % interval by the others."""
+    found = estimate(samples, queries)
+    return [rounded(it) for it in (found.value, found.low, found.high)]
 
 
 def records(folder: Path, name: str) -> Benchmark:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from modelpick.converter.formats.outcomes import Benchmark
+from modelpick.converter.training.records import values_of
 
 from .protocol import (
     CONTENDERS,
@@ -23,7 +24,6 @@ from .protocol import (
     qualities,
     records,
     rounded,
-    sets_of,
     trained,
 )
 
@@ -41,7 +41,7 @@ PUBLISHED = {
 def measure(folder: Path) -> dict[str, Any]:
     """Measure the contenders on the records of a folder."""
     learned, held_out = records(folder, TRAIN), records(folder, TEST)
-    sets = sets_of(folder / TEST, held_out)
+    sets = np.array(values_of(folder / TEST, "set", held_out))
     groups = {name: np.flatnonzero(sets == name) for name in np.unique(sets).tolist()}
     quality = 100 * held_out.quality
     by_set = np.array([quality[group].mean(axis=0) for group in groups.values()])
@@ -61,16 +61,15 @@ def measure(folder: Path) -> dict[str, Any]:
 def _contenders(learned: Benchmark, held_out: Benchmark, single: Vector, groups: dict[str, Indices]) -> dict[str, Any]:
     values: dict[str, list[Vector]] = {}
     seeds: dict[str, list[dict[str, Any]]] = {}
-    made: dict[Path, float] = {}
     with TemporaryDirectory() as folder:
         for contender, seed in product(CONTENDERS, SEEDS):
-            for one in trained(contender, learned, seed, Path(folder), made):
-                found = 100 * qualities(one.artifact, held_out)
-                values.setdefault(one.name, []).append(found)
-                time = microseconds(one.artifact, held_out)
-                means = {"sets": _mean_of_sets(found, groups), "rows": rounded(found.mean())}
-                seeds.setdefault(one.name, []).append({**one.settings, **means, **one.seconds, "microseconds": time})
-                print(f"RouterDC, {one.name}, seed {seed}: {seeds[one.name][-1]}", flush=True)
+            one, name = trained(contender, learned, seed, Path(folder)), contender.name
+            found = 100 * qualities(one.artifact, held_out)
+            values.setdefault(name, []).append(found)
+            time = microseconds(one.artifact, held_out)
+            means = {"sets": _mean_of_sets(found, groups), "rows": rounded(found.mean())}
+            seeds.setdefault(name, []).append({**one.settings, **means, **one.seconds, "microseconds": time})
+            print(f"RouterDC, {name}, seed {seed}: {seeds[name][-1]}", flush=True)
     return {
         name: {
             **_both(mean, groups),

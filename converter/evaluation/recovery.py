@@ -4,7 +4,7 @@ A router of two models is a preference for the strong model, a number for each q
 measures all thresholds: I. Ong et al., RouteLLM: Learning to Route LLMs with Preference Data, 2024, section 3.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -144,7 +144,8 @@ def recover(
                     "a share of calls to the strong model takes an objective"
                 )
             calibrated = calibrate(one.outcomes[both], weak, strong, strong_share)
-        curve = _Curve(one.scores[both], gap, None if calibrated is None else calibrated.calls, seed)
+        samples = (np.ones((1, len(gap))), *drawn(len(gap), seed))
+        curve = Curve(one.scores[both], gap, samples, None if calibrated is None else calibrated.calls)
         recovery = Recovery(
             one.name,
             estimate(curve.areas, len(gap), no_gap),
@@ -202,10 +203,21 @@ def calibrate(outcomes: Matrix, weak: str, strong: str, wanted: float) -> Calibr
     return Calibrated(abs(weight), costs, quality > weight * dearer)
 
 
-class _Curve:
-    """The recovered share of the gap over the share of calls to the strong model, for each sample of the queries."""
+class Curve:
+    """The recovered share of the gap over the share of calls to the strong model, for each sample of the queries.
 
-    def __init__(self, scores: Vector, gap: Vector, chosen: Mask | None, seed: int) -> None:
+    Parameters
+    ----------
+    scores, gap
+        By how much the strong model is preferred, and how much better it is, for each query; (n_queries,).
+    samples
+        The number of times that each sample holds each query, blocks of shape (b, n_queries); the first sample holds
+        all queries once.
+    chosen
+        Queries that an objective sends to the strong model.
+    """
+
+    def __init__(self, scores: Vector, gap: Vector, samples: Iterable[Matrix], chosen: Mask | None = None) -> None:
         order = np.argsort(-scores, kind="stable")
         ordered = scores[order]
         ends = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)  # equal scores are called together
@@ -214,10 +226,10 @@ class _Curve:
         bins = np.unique(np.append(np.searchsorted(ends, called - 1), len(ends) - 1))
         whole, areas, of_bins, got = [], [], [], []
         shares: dict[float, list[Vector]] = {part: [] for part in CALL_THRESHOLDS}
-        for counts in (np.ones((1, len(gap))), *drawn(len(gap), seed)):
+        for counts in samples:
             gains = counts * gap
             total = gains.sum(axis=1)
-            x = _from_0(counts[:, order].cumsum(axis=1)[:, ends] / len(gap))
+            x = _from_0(counts[:, order].cumsum(axis=1)[:, ends] / counts.sum(axis=1, keepdims=True))
             y = _from_0(gains[:, order].cumsum(axis=1)[:, ends])
             whole.append(total)
             areas.append(area(x, y))
