@@ -515,11 +515,15 @@ def _unseen(part: str) -> Any:
     return json.loads((ROOT / "benchmarks/results/unseen.json").read_text())[part]
 
 
+_QUESTIONS, _ERRORS = ("five folds", "shifted"), {"calibration error": "error", "by chance": "by_chance"}
+
+
 def predictions() -> Iterator[Row]:
     """Show how predicted quality compares with the recorded one."""
     yield ("questions", "selector", "answers", "predicted - recorded", "calibration error", "by chance", "Brier score")
     for name, measured in _unseen("calibration").items():
-        for questions, one in measured.items():
+        for questions in _QUESTIONS:
+            one = measured[questions]
             for of in (one["all"], one["highest"], *one["categories"]):
                 errors = (f"{of[key]:.3f}" for key in ("error", "by_chance"))
                 brier = f"{of['brier']['value']:.3f}"
@@ -542,6 +546,31 @@ def reliability() -> Iterator[Row]:
         yield (str(place), *cells)
 
 
+def corrections() -> Iterator[Row]:
+    """Show what corrections of predictions by other questions' records would bring."""
+    yield ("selector", "corrected by", *(f"{questions}: {what}" for questions in _QUESTIONS for what in _ERRORS))
+    for name, measured in _unseen("calibration").items():
+        as_is = {questions: measured[questions]["all"] for questions in _QUESTIONS}
+        for way, found in {"nothing": as_is, **measured["corrected"]}.items():
+            cells = (f"{found[questions][key]:.3f}" for questions in _QUESTIONS for key in _ERRORS.values())
+            yield (f"`{name}`", way, *cells)
+
+
+def enough() -> Iterator[Row]:
+    """Show what picks by ``at_least`` reach."""
+    kinds = {"five folds": "at_least", "shifted": "at_least, shifted"}
+    yield (
+        "selector",
+        "`at_least`",
+        *(cell for name in kinds for cell in (f"{name}: predicted to reach it", "quality")),
+    )
+    for name, measured in _unseen("calibration").items():
+        for quality in measured["at_least"]:
+            of = [measured[kind][quality] for kind in kinds.values()]
+            cells = (cell for one in of for cell in (f"{one['reached']:.0%}", _spanned(one["quality"])))
+            yield (f"`{name}`", quality, *cells)
+
+
 def unseen_tasks() -> Iterator[Row]:
     """Show the gain over the default model on tasks that training did not see, before and after `far`."""
     yield ("left out", "selector", "questions", "gain", "far", "gain with far=0.99")
@@ -559,29 +588,33 @@ def unseen_tasks() -> Iterator[Row]:
 
 def few_answers() -> Iterator[Row]:
     """Show what is kept where a third of the models was added by a few answers each."""
-    (found,) = _unseen("models").values()
-    yield ("answers of each new model", "quality", "kept of training on all answers", "over the other models alone")
-    yield ("none", _spanned(found["without"]), "", "")
-    for one in found["few"]:
-        yield (str(one["answers"]), _spanned(one["quality"]), _percent(_ends(one["kept"])), _signed(_ends(one["gain"])))
-    yield ("all", _spanned(found["all"]), "", "")
-    yield ("the best single model", _spanned(found["single"]), "", "")
+    new = "answers of each new model"
+    yield ("selector", new, "quality", "kept of training on all answers", "over the other models alone")
+    for name, found in _unseen("models").items():
+        yield (f"`{name}`", "none", _spanned(found["without"]), "", "")
+        for one in found["few"]:
+            estimates = (_spanned(one["quality"]), _percent(_ends(one["kept"])), _signed(_ends(one["gain"])))
+            yield (f"`{name}`", str(one["answers"]), *estimates)
+        yield (f"`{name}`", "all", _spanned(found["all"]), "", "")
+    yield ("the best single model", "", _spanned(found["single"]), "", "")
 
 
 def rewording() -> Iterator[Row]:
     """Show how often picks change where questions are reworded."""
-    yield ("selector", "picks", "change by rewording", "not the default", "gain over the default")
-    for one in _unseen("words"):
-        shares = (_percent(_ends(one[key])) for key in ("flips", "leaves"))
-        yield (f"`{one['name']}`", one["way"], *shares, _signed(_ends(one["gain"])))
+    yield ("questions", "selector", "picks", "change by rewording", "not the default", "gain over the default")
+    for questions, found in _unseen("words").items():
+        for one in found:
+            shares = (_percent(_ends(one[key])) for key in ("flips", "leaves"))
+            yield (questions, f"`{one['name']}`", one["way"], *shares, _signed(_ends(one["gain"])))
 
 
 def many_models() -> Iterator[Row]:
     """Show picks among many models that differ little, and what they take."""
-    yield ("models", "gain over the best single model", "a pick, µs", "of 500 at once, µs")
-    for name, one in _unseen("many").items():
-        times = (f"{one['microseconds'][key]:.0f}" for key in ("one", "of 500"))
-        yield (name, _signed(_ends(one["gain"])), *times)
+    yield ("models", "selector", "gain over the best single model", "a pick, µs", "of 500 at once, µs")
+    for name, of_algorithms in _unseen("many").items():
+        for algorithm, one in of_algorithms.items():
+            times = (f"{one['microseconds'][key]:.0f}" for key in ("one", "of 500"))
+            yield (name, f"`{algorithm}`", _signed(_ends(one["gain"])), *times)
 
 
 def _ends(estimate: Any) -> list[float]:
@@ -589,8 +622,7 @@ def _ends(estimate: Any) -> list[float]:
 
 
 def _spanned(estimate: Any) -> str:
-    value, low, high = _ends(estimate)
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    return _shares(_ends(estimate))
 
 
 TABLES: dict[str, Callable[[], Iterator[Row]]] = {
@@ -631,6 +663,8 @@ TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     "promises": promises,
     "predictions": predictions,
     "reliability": reliability,
+    "corrections": corrections,
+    "enough": enough,
     "unseen-tasks": unseen_tasks,
     "few-answers": few_answers,
     "rewording": rewording,

@@ -7,6 +7,7 @@ public records, see benchmarks/README.md. All is as ``modelpick evaluate`` measu
 import argparse
 import json
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ from modelpick.converter.evaluation.few import few_answers
 from modelpick.converter.evaluation.leave_out import leave_out
 from modelpick.converter.evaluation.policies import quality_of
 from modelpick.converter.evaluation.retraining import Recipe
-from modelpick.converter.evaluation.rewording import Pairs, flips
+from modelpick.converter.evaluation.rewording import Flips, Pairs, flips
 from modelpick.converter.formats.outcomes import Benchmark
 from modelpick.converter.statistics.bootstrap import estimated_mean, resampled, with_known
 from modelpick.converter.statistics.folds import splits
@@ -33,14 +34,18 @@ from modelpick.runtime import Selector
 from modelpick.runtime.decision.outcomes import COST, QUALITY
 from modelpick.runtime.text import Encoder
 
+from .predictions import corrected, reached
+
 # The settings are not tuned, so that no question that is picked for has a part in them.
 RECIPES = {
     "kernel_ridge": Recipe(trainer("kernel_ridge"), Settings(), one_hot=True),
     "knn, queries": Recipe(trainer("knn", semantics="queries"), Settings(k=50), one_hot=True),
 }
 ANSWERS = (10, 50, 200)
-# Questions that are reworded.
-REWORDED = 200
+# Qualities to ask for.
+ENOUGH = (0.5, 0.6, 0.7, 0.8, 0.9)
+# Questions that are reworded by rules; files of RouterDC's records.
+REWORDED, PARTS_OF_SETS = 200, ("train", "test")
 # Limits of tokens; queries that are timed one by one, and turns.
 LIMITS, TIMED, TURNS = (100, 400, 1_600, 6_400), 200, 7
 
@@ -64,6 +69,9 @@ def measure_calibration(data: Path) -> dict[str, Any]:
         found[name] = {
             "five folds": calibration(name, predicted, records.quality, records.categories),
             "shifted": calibration(name, of_shifted, shifted.quality, shifted.categories),
+            "corrected": corrected(predicted, records, of_shifted, shifted),
+            "at_least": {str(enough): reached(enough, predicted, records) for enough in ENOUGH},
+            "at_least, shifted": {str(enough): reached(enough, of_shifted, shifted) for enough in ENOUGH},
         }
     return found
 
@@ -91,11 +99,23 @@ def measure_tasks(data: Path) -> dict[str, Any]:
 
 def measure_models(data: Path) -> dict[str, Any]:
     """Hold a third of nine models out, and add them by a few answers each."""
-    return {"kernel_ridge": few_answers(RECIPES["kernel_ridge"], routing(data), ANSWERS)}
+    records = routing(data)
+    return {name: few_answers(recipe, records, ANSWERS) for name, recipe in RECIPES.items()}
 
 
-def measure_words(data: Path) -> list[Any]:
-    """Reword questions by rules: a polite sentence before them, lower case, two typing errors."""
+def measure_words(data: Path) -> dict[str, list[Any]]:
+    """Reword questions of nine models by rules; for questions of GSM8K, take the words of a language model."""
+    with tempfile.TemporaryDirectory() as folder:
+        make_encoder(data.parent / "encoder/minilm-l6-v2", Path(folder) / "encoder.onnx")
+        encoder = Encoder.load(Path(folder) / "encoder.onnx")
+        ways = {"LLMRouter, by rules": _by_rules, "GSM8K, by a language model": _by_a_model}
+        found = {name: list(way(data, encoder, Path(folder))) for name, way in ways.items()}
+        encoder.close()
+    return {name: measured for name, measured in found.items() if measured}
+
+
+def _by_rules(data: Path, encoder: Encoder, folder: Path) -> Sequence[Flips]:
+    """Put a polite sentence before questions, write them in lower case, and make two typing errors."""
     records, asked = routing(data), routing(data, "llmrouter_test500")
     drawn, some = random.Random(0), np.random.default_rng(0).permutation(len(asked.queries))[:REWORDED]
     texts = [asked.queries[place] for place in some]
@@ -104,21 +124,36 @@ def measure_words(data: Path) -> list[Any]:
         "in lower case": [text.lower() for text in texts],
         "mistyped": [_mistyped(text, drawn) for text in texts],
     }
-    with tempfile.TemporaryDirectory() as folder:
-        make_encoder(data.parent / "encoder/minilm-l6-v2", Path(folder) / "encoder.onnx")
-        encoder = Encoder.load(Path(folder) / "encoder.onnx")
-        first = encoder.embed(texts).astype(np.float64)
-        second = np.concatenate([encoder.embed(reworded).astype(np.float64) for reworded in ways.values()])
-        encoder.close()
-        categories = [asked.categories[place] for place in some] * len(ways)
-        pairs = Pairs(np.tile(first, (len(ways), 1)), second, categories)
-        artifacts = {}
-        for name, recipe in RECIPES.items():
-            assert recipe.row.fit is not None
-            training = training_data(records, recipe.settings, one_hot=recipe.one_hot)
-            artifacts[name] = Path(folder) / f"{name}.onnx"
-            artifacts[name].write_bytes(to_artifact(recipe.row.fit(training)))
-        return list(flips(artifacts, pairs, asked))
+    first = encoder.embed(texts).astype(np.float64)
+    second = np.concatenate([encoder.embed(reworded).astype(np.float64) for reworded in ways.values()])
+    categories = [asked.categories[place] for place in some] * len(ways)
+    return flips(_artifacts(records, folder), Pairs(np.tile(first, (len(ways), 1)), second, categories), asked)
+
+
+def _by_a_model(data: Path, encoder: Encoder, folder: Path) -> Sequence[Flips]:
+    """Pair RouterDC's test questions of GSM8K, which stand in its order, with their rewordings, if they are there."""
+    file = data / "rephrase_gsm8k.jsonl"
+    if not file.exists():
+        print(f"{file}: left out, as it is not there: see benchmarks/README.md", file=sys.stderr)
+        return []
+    embeddings = data / "embeddings_public.npz"
+    learned, test = (read_records(data / f"routerdc_{part}.jsonl.gz", embeddings=embeddings) for part in PARTS_OF_SETS)
+    of_set = np.array(values_of(data / "routerdc_test.jsonl.gz", "set", test)) == "gsm8k"
+    asked = test.of(np.flatnonzero(of_set))
+    lines = [json.loads(line)["text"] for line in file.read_text().splitlines()]
+    reworded = [text.removeprefix("Question: ").partition("\nAnswer:")[0] for text in lines]
+    first, second = (encoder.embed(texts).astype(np.float64) for texts in (asked.queries, reworded))
+    return flips(_artifacts(learned, folder), Pairs(first, second, asked.categories), asked)
+
+
+def _artifacts(records: Benchmark, folder: Path) -> dict[str, Path]:
+    artifacts = {}
+    for name, recipe in RECIPES.items():
+        assert recipe.row.fit is not None
+        training = training_data(records, recipe.settings, one_hot=recipe.one_hot)
+        artifacts[name] = folder / f"{name}.onnx"
+        artifacts[name].write_bytes(to_artifact(recipe.row.fit(training)))
+    return artifacts
 
 
 def measure_many(data: Path) -> dict[str, Any]:
@@ -129,25 +164,22 @@ def measure_many(data: Path) -> dict[str, Any]:
     """
     learned, asked = routing(data), routing(data, "llmrouter_test500")
     best = learned.model_names[int(learned.quality.mean(axis=0).argmax())]
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, limits, twins in (("9", (), 0), ("9 and an equal one", (), 1), ("36 and 4 equal ones", LIMITS, 4)):
-        training = training_data(_many(learned, limits, twins, best), Settings(), one_hot=True)
-        held_out = _many(asked, limits, twins, best)
-        row = trainer("kernel_ridge")
-        assert row.fit is not None
-        with Selector.load(to_artifact(row.fit(training))) as selector:
-            features = selector.features.build_batch(required_embeddings(asked), asked.categories)
-            single = held_out.quality[:, held_out.model_names.index(best if not limits else f"{best}@{limits[-1]}")]
-            gained = quality_of(selector.select_batch(features), held_out) - single
-            (sums,) = resampled([with_known({"gain": gained})], 0)
-            found[name] = {
-                "models": len(selector.model_names),
-                "gain": estimated_mean(sums, "gain"),
-                "microseconds": {
-                    "one": _microseconds(partial(_one_by_one, selector, features[:TIMED]), TIMED),
-                    "of 500": _microseconds(partial(selector.select_batch, features), len(features)),
-                },
-            }
+        records, held_out = (_many(each, limits, twins, best) for each in (learned, asked))
+        single = held_out.quality[:, held_out.model_names.index(f"{best}@{limits[-1]}" if limits else best)]
+        for algorithm, recipe in RECIPES.items():
+            with recipe.trained(records) as selector:
+                features = selector.features.build_batch(required_embeddings(asked), asked.categories)
+                gained = quality_of(selector.select_batch(features), held_out) - single
+                (sums,) = resampled([with_known({"gain": gained})], 0)
+                found.setdefault(name, {})[algorithm] = {
+                    "gain": estimated_mean(sums, "gain"),
+                    "microseconds": {
+                        "one": _microseconds(partial(_one_by_one, selector, features[:TIMED]), TIMED),
+                        "of 500": _microseconds(partial(selector.select_batch, features), len(features)),
+                    },
+                }
     return found
 
 
