@@ -149,19 +149,26 @@ def shared_ridge(mapped: Matrix, targets: Matrix, weights: Matrix, ridge: float,
     ndarray of float64, shape (n_landmarks, t, n_models)
         ``u + v_m``.
     """
-    width, n_models = mapped.shape[1], weights.shape[1]
-    normal, right, parts = np.eye(width) / shared, np.zeros((width, len(targets))), []
-    for model in range(n_models):
-        known = np.flatnonzero(weights[:, model] > 0)
-        scales = np.sqrt(weights[known, model])[:, None]
-        rows, values = scales * mapped[known], scales * targets[:, known, model].T
+    width, n_targets = mapped.shape[1], len(targets)
+    normal, right, parts = np.eye(width) / shared, np.zeros((width, n_targets)), []
+    numbers = row_groups(weights.T)
+    for number in range(numbers.max() + 1):  # models of the same answers and weights take one solve
+        models = np.flatnonzero(numbers == number)
+        known = np.flatnonzero(weights[:, models[0]] > 0)
+        scales = np.sqrt(weights[known, models[0]])[:, None]
+        answers = np.moveaxis(targets[:, known][:, :, models], 1, 0).reshape(len(known), n_targets * len(models))
+        rows, values = scales * mapped[known], scales * answers
         if len(rows) > width:  # as many equations say the same
             rows, values = np.hsplit(np.linalg.qr(np.hstack([rows, values]), mode="r")[:width], [width])
         gram = (1 - shared) * rows @ rows.T + max(ridge, LEAST_RIDGE) * np.eye(len(rows))
         solved = np.linalg.solve(gram, np.hstack([rows, values]))
-        normal += rows.T @ solved[:, :width]
-        right += rows.T @ solved[:, width:]
-        parts.append((rows, solved))
+        of_rows, of_models = solved[:, :width], solved[:, width:].reshape(len(rows), n_targets, len(models))
+        normal += len(models) * rows.T @ of_rows
+        right += rows.T @ of_models.sum(axis=2)
+        parts.append((models, rows, of_rows, of_models))
     common = np.linalg.solve(normal, right)
-    own = [(1 - shared) * rows.T @ (solved[:, width:] - solved[:, :width] @ common) for rows, solved in parts]
-    return np.stack([common + part for part in own], axis=2)
+    found = np.empty((width, n_targets, weights.shape[1]))
+    for models, rows, of_rows, of_models in parts:
+        own = np.tensordot(rows.T, of_models - (of_rows @ common)[:, :, None], axes=1)
+        found[:, :, models] = common[:, :, None] + (1 - shared) * own
+    return found
