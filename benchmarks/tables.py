@@ -503,6 +503,17 @@ def logs() -> Iterator[Row]:
             yield (name, policy.removeprefix("selector ").replace("selector", "default"), *cells)
 
 
+def confounded() -> Iterator[Row]:
+    """Show how often logs without propensities are said to depend on their questions."""
+    results = json.loads((ROOT / "benchmarks/results/confounded.json").read_text())
+    policies = results["policies"]
+    answers = next(iter(policies.values()))["found"]
+    yield ("policy of the log", "looks at the question", *(f"{int(number):,} answers" for number in answers))
+    for name, one in policies.items():
+        found = (f"{count} of {results['logs']}" for count in one["found"].values())
+        yield (name, "yes" if one["looks"] else "no", *found)
+
+
 def complete() -> Iterator[Row]:
     """Show what complete records take, beside a commit without estimates from logs."""
     results = json.loads((ROOT / "benchmarks/results/complete.json").read_text())
@@ -670,6 +681,7 @@ TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     "rewording": rewording,
     "many-models": many_models,
     "logs": logs,
+    "confounded": confounded,
     "complete": complete,
 }
 

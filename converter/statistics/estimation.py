@@ -8,16 +8,14 @@ Robust Policy Evaluation and Learning, ICML 2011; cross-fitting: V. Chernozhukov
 learning, 2018.
 """
 
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from modelpick.runtime.decision.outcomes import QUALITY
-
 from ..formats.outcomes import Benchmark, Matrix
 from .bootstrap import WANTED
+from .dependence import depends
 from .folds import folds
 from .landmarks import Landmarks, landmarks, regressed
 from .offers import offered
@@ -38,9 +36,6 @@ CLIPPED = 0.02
 # Standard errors by which the answers of a policy's picks may stand for fewer than all picks, and the share of picks
 # that the log's policy may never make: they are predicted without a correction.
 MOST_ERRORS, TOLERATED = 4.0, 0.05
-# A choice that does not look at the questions is said to depend on them with this probability; two tests share it.
-MISTAKEN = 0.05
-SURELY = NormalDist().inv_cdf(1 - MISTAKEN / 2)
 Mask = npt.NDArray[np.bool_]
 
 
@@ -78,12 +73,11 @@ def estimated(benchmark: Benchmark, seed: int = 0, features: Matrix | None = Non
     fold = folds(features, seed) if len(np.unique(features, axis=0)) > 1 else np.arange(len(features)) % 2
     mapped = Landmarks(landmarks(features, LANDMARKS, seed), GAMMA).mapped(features)
     there = recorded | offered(benchmark)
-    picked, unknown = np.where(there, recorded, np.nan)[:, None], np.full(recorded.shape, np.nan)
+    picked, unknown = np.where(there, recorded, np.nan), np.full(recorded.shape, np.nan)
     unlogged = recorded & np.isnan(benchmark.propensity) & ~recorded.all(axis=1, keepdims=True)
     propensity = np.where(np.isnan(benchmark.propensity), 1.0, benchmark.propensity)
     if unlogged.any():
-        guessed = _predicted(mapped, fold, picked, unknown)
-        chances = np.clip(guessed[:, 0], CLIPPED, 1.0) * there
+        chances = np.clip(_predicted(mapped, fold, picked[:, None], unknown)[:, 0], CLIPPED, 1.0) * there
         chances = np.clip(chances * recorded.sum() / len(recorded) / chances.sum(axis=1, keepdims=True), CLIPPED, 1.0)
         propensity = np.where(unlogged, chances, propensity)
     weights = np.where(recorded, 1.0 / propensity, 0.0)
@@ -91,27 +85,13 @@ def estimated(benchmark: Benchmark, seed: int = 0, features: Matrix | None = Non
     predicted = _predicted(mapped, fold, kinds, propensity)
     corrected = np.where(there[:, None], doubly_robust(kinds, weights[:, None], predicted), np.nan)
     complete = benchmark._replace(recorded=corrected[:, :-1], failures=corrected[:, -1])
-    estimator, lacked = GUESSED if unlogged.any() else GIVEN, np.flatnonzero(unlogged.any(axis=1))
-    if len(lacked) >= WANTED:
-        common = predicted[:, QUALITY].mean(axis=1, keepdims=True)
-        difficulty = (common - common.mean()) / (common.std() or 1.0)
-        by_difficulty = _predicted(difficulty, fold, picked, unknown)
-        if any(_depends(picked, found, fold, lacked) for found in (guessed, by_difficulty)):
+    estimator, lacked = GUESSED if unlogged.any() else GIVEN, unlogged.any(axis=1)
+    if lacked.sum() >= WANTED:
+        # How hard a question seems shows a choice by difficulty in fewer answers than its embedding does.
+        difficulty = _predicted(mapped, fold, _excess(benchmark.quality)[:, None, None], unknown[:, :1])[:, 0]
+        if depends(picked[lacked], (mapped[lacked], difficulty[lacked]), seed):
             estimator = ASSUMED
     return Estimation(complete, weights, predicted[:, :-1], estimator)
-
-
-def _depends(picked: Matrix, predicted: Matrix, fold: npt.NDArray[np.int64], questions: npt.NDArray[np.intp]) -> bool:
-    """Whether which model answered questions is surely predicted better from others than by the models' shares.
-
-    Where a choice does not look at the question, its deviations from the shares and the deviations of any prediction
-    have no covariance. The predictions are made from embeddings, and from how hard a question seems by them, which
-    shows a choice by difficulty in fewer answers. A log never shows that nothing else decided. Source of tests by what
-    others predict of a choice: D. Lopez-Paz, M. Oquab, Revisiting Classifier Two-Sample Tests, ICLR 2017.
-    """
-    shares = np.stack([np.nanmean(picked[fold != number], axis=0) for number in range(int(fold.max()) + 1)])[fold]
-    products = np.nansum((picked - shares) * (predicted - shares), axis=(1, 2))[questions]
-    return bool(products.mean() * np.sqrt(len(products)) > SURELY * products.std())
 
 
 def doubly_robust(values: Matrix, weights: Matrix, predicted: Matrix) -> Matrix:
@@ -196,6 +176,17 @@ def _directions(embeddings: Matrix | None, n: int) -> Matrix:
         return np.ones((n, 1))
     norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
     return np.asarray(embeddings / np.where(norms > 0, norms, 1.0))
+
+
+def _excess(quality: Matrix) -> Matrix:
+    """Return by how much the answers to each question exceed the means of their models, (n_queries,); NaN without one.
+
+    Means over questions tell nothing of the model that answered: that of any model's answers is 0.
+    """
+    known = ~np.isnan(quality)
+    counts = np.maximum(known.sum(axis=0), 1)
+    excess = np.where(known, quality - np.where(known, quality, 0.0).sum(axis=0) / counts, 0.0)
+    return np.where(known.any(axis=1), excess.sum(axis=1) / np.maximum(known.sum(axis=1), 1), np.nan)
 
 
 def _predicted(mapped: Matrix, fold: npt.NDArray[np.int64], outcomes: Matrix, propensity: Matrix) -> Matrix:
