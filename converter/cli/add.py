@@ -29,9 +29,9 @@ def add(
 ) -> None:
     """Add language models to a trained selector.
 
-    Some dozens of records of their answers do for kernel ridge, and not for KNN. All models of the records are added
-    that the selector does not know. The others are predicted as before. Operating points, for --keep, are left out:
-    they were measured without the new models. Train again for them.
+    Some dozens of records of their answers do for a start. All models of the records are added that the selector does
+    not know. The others are predicted as before, by KNN nearly so. Operating points, for --keep, are left out: they
+    were measured without the new models. Train again for them.
     """
     check_distinct(output, [data, *reading.files])
     records = load_records(data, reading, adds=True)

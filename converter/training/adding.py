@@ -5,10 +5,12 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec import Struct
 
 from modelpick.runtime import DocumentError
 from modelpick.runtime.features import CATEGORIES
 
+from ..algorithms.row import Semantics
 from ..files.io import read_bytes
 from ..formats.outcomes import Benchmark, Settings
 from ..formats.questions import TRAINING_QUESTIONS, digests, from_field, written
@@ -21,11 +23,18 @@ from .train import training_data
 _OUTDATED = ("operating_points",)
 
 
+class _Trained(Struct):
+    """What tells by which semantics a selector was trained: of KNN, only files by queries name a default."""
+
+    algorithm: str
+    default: str | None = None
+
+
 def add_models(source: str | Path | bytes, records: Benchmark) -> dict[str, object]:
     """Add the models of records that a trained kernel ridge or KNN selector does not know.
 
-    Its other models pick and predict as before. What its training measured, the operating points, is left out: train
-    again for them, once the new models have as many records as the others.
+    Its other models predict as before, by KNN nearly so. What its training measured, the operating points, is left out:
+    train again for them, once the new models have as many records as the others.
 
     Parameters
     ----------
@@ -45,7 +54,8 @@ def add_models(source: str | Path | bytes, records: Benchmark) -> dict[str, obje
         no new model, or not all kinds of outcomes that the file predicts; or when a query has no embedding.
     """
     name, data = read_bytes(source, DocumentError)
-    estimator = load_estimator(data if isinstance(source, bytes) else source)
+    semantics = _semantics(data)
+    estimator = load_estimator(data if isinstance(source, bytes) else source, semantics=semantics)
     row = estimator.row
     if row.add is None:
         raise DocumentError(f"{name}: expected kernel_ridge or knn, got {row.algorithm} {row.semantics}")
@@ -63,7 +73,7 @@ def add_models(source: str | Path | bytes, records: Benchmark) -> dict[str, obje
     training = training_data(records._replace(encoder=None), Settings(), one_hot=wanted > width)
     for place, model in enumerate(new):
         if place:
-            estimator = load_estimator(msgspec.json.encode(fields))
+            estimator = load_estimator(msgspec.json.encode(fields), semantics=semantics)
         part = training.only(records.model_names.index(model))
         try:
             fields = row.add(estimator, fields, part)
@@ -73,3 +83,12 @@ def add_models(source: str | Path | bytes, records: Benchmark) -> dict[str, obje
             both = np.concatenate([from_field(fields[TRAINING_QUESTIONS]), digests(part.benchmark.queries)])
             fields[TRAINING_QUESTIONS] = written(both)
     return fields
+
+
+def _semantics(data: bytes) -> str:
+    """Return by which semantics a JSON model was trained; loading says what is wrong with it."""
+    try:
+        trained = msgspec.json.decode(data, type=_Trained)
+    except (msgspec.DecodeError, RecursionError):
+        return Semantics.native
+    return Semantics.queries if trained.algorithm == "knn" and trained.default else Semantics.native

@@ -62,6 +62,7 @@ class KNNOutcomesForm(KNNForm):
     seconds: list[float | None] | UnsetType | None = UNSET
     evidence: Annotated[float, Meta(ge=0)] | UnsetType | None = UNSET
     default: Name | UnsetType | None = UNSET
+    added: list[Name] | UnsetType | None = UNSET
     operating_points: OperatingPoints | UnsetType | None = UNSET
 
 

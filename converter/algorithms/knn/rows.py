@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from modelpick.runtime import DocumentError, Objective
-from modelpick.runtime.decision.outcomes import PLACES, PRICES, QUALITY
+from modelpick.runtime.decision.outcomes import PLACES, PRICES, QUALITY, SECONDS
 from modelpick.runtime.decision.shrinkage import model_means
 from modelpick.runtime.schema import Entry, Output
 
+from ...formats.distinct import row_groups
 from ...formats.outcomes import NANOSECONDS, Indices, Settings, Training
 from ...graphs import neighbours as graph_of
 from ..base import Matrix
@@ -21,6 +22,7 @@ from ..outcomes import describe_outcomes, known_outcomes
 from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Option, Probes, Row, Trial, WholeGraph, fixed
 from .estimators import DEFAULT_QUALITY, VOTINGS, KNNModelSelector, OutcomeModelSelector
 from .expectations import found_neighbours, hold_neighbours
+from .filling import expected_outcomes
 from .forms import KNNForm, KNNForm2, KNNOutcomesForm, load_outcomes, load_rows, load_rows_2
 from .graph import OUTPUTS, add_queries, add_rows
 from .neighbours import ExactNeighbors, distances_between
@@ -196,15 +198,62 @@ def _add(estimator: ExactNeighbors, fields: dict[str, Any], training: Training) 
     """
     if not fields.get("embeddings"):
         raise DocumentError("expected a file with $.embeddings: train it again")
-    n, more = len(fields["embeddings"]), _write_queries(_fit_queries(training), training)
-    held = {"embeddings": [], "labels": [], "qualities": [DEFAULT_QUALITY] * n}
-    held |= {name: [] for name in ("latencies", *(kind.given for kind in PRICES)) if fields.get(name)}
-    if "latencies" in held and np.isnan(training.benchmark.seconds).all():
-        more["latencies"] = [round(np.mean(fields["latencies"]))] * len(more["labels"])
+    more = _write_queries(_fit_queries(training), training)
     for kind in PRICES:
-        if kind.given in held and kind.given not in more:
+        if fields.get(kind.given) and kind.given not in more:
             (name,) = training.benchmark.model_names
             raise DocumentError(f"expected the {kind.noun} of answers of {name}, which the file predicts")
+    if fields.get("latencies") and np.isnan(training.benchmark.seconds).all():
+        more["latencies"] = [_usual(fields)] * len(more["labels"])
+    return _extended(fields, more)
+
+
+def _add_expected(estimator: OutcomeModelSelector, fields: dict[str, Any], training: Training) -> dict[str, Any]:
+    """Return the fields of a file with a row of one more model for each question.
+
+    Where the model did not answer, the row has the expected outcomes, see
+    `modelpick.converter.algorithms.knn.filling`. The field ``added`` names the models of such rows. A file of one
+    recorded model tells no variances, and gets the recorded answers alone.
+
+    Raises
+    ------
+    DocumentError
+        As `_add` does.
+    """
+    more, added = _add(estimator, fields, training), fields.get("added") or []
+    learned = np.flatnonzero([name not in added for name in estimator.classes_])
+    if len(learned) < 2:
+        return more
+    answers = training.benchmark.outcomes()[:, : estimator.outcomes_.shape[1], 0]
+    places = row_groups(np.concatenate([estimator.embeddings_, training.features]))[estimator.n_samples_fit_ :]
+    expected = expected_outcomes(estimator, learned, training.features, places, answers)
+    left = np.setdiff1d(np.flatnonzero(~np.isnan(expected[:, QUALITY])), places)
+    prices = {
+        kind.given: [None if np.isnan(value) else value for value in expected[left, PLACES[kind.name]].tolist()]
+        for kind in PRICES
+        if fields.get(kind.given)
+    }
+    seconds = expected[left, SECONDS]
+    usual = np.where(np.isnan(seconds), _usual(fields), np.rint(seconds * NANOSECONDS))
+    rows = {
+        "embeddings": [fields["embeddings"][row] for row in estimator.first_row_[left]],
+        "labels": training.benchmark.model_names * len(left),
+        "qualities": expected[left, QUALITY].tolist(),
+        "latencies": usual.astype(np.int64).tolist(),
+        **prices,
+    }
+    return _extended(more, rows) | {"added": [*added, *training.benchmark.model_names]}
+
+
+def _usual(fields: dict[str, Any]) -> int:
+    """Return the mean latency in nanoseconds of a file's rows; 0 where it has none."""
+    return round(np.mean(fields.get("latencies") or 0))
+
+
+def _extended(fields: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a file with more rows, of columns of which the file may lack some."""
+    held = {"embeddings": [], "labels": [], "qualities": [DEFAULT_QUALITY] * len(fields["embeddings"])}
+    held |= {name: [] for name in ("latencies", *(kind.given for kind in PRICES)) if fields.get(name)}
     added = {name: (fields.get(name) or without) + more[name] for name, without in held.items()}
     names = {"model_names": sorted(dict.fromkeys(added["labels"]))} if "model_names" in fields else {}
     return fields | added | names | {"num_samples": len(added["labels"])}
@@ -298,7 +347,7 @@ _QUERIES = Row(
     distances=lambda estimator: distances_between(estimator, np.arange(estimator.n_samples_fit_)),
     fit=_fit_queries,
     write=_write_queries,
-    add=_add,
+    add=_add_expected,
     grid=_grid_queries,
     shared_trials=_trials_of_queries,
     settings=frozenset({"k", "evidence"}),
