@@ -11,6 +11,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from modelpick.runtime.search.distances import directions
 
 from ...formats.decoding import Vector
+from ...formats.distinct import row_groups, taken
+from ...formats.outcomes import Indices
 from ..base import Matrix, checked_features
 from ..choices import ChoiceSelector
 
@@ -82,6 +84,17 @@ class OneVsRestModelSelector(ChoiceSelector, ClassifierMixin, BaseEstimator):
         return np.column_stack([queries @ self.coef_.T + self.intercept_, *of_machines])
 
 
+class TrainedPairs(NamedTuple):
+    """An SVC of the models that label queries, with the parameters of scikit-learn's SVC."""
+
+    labels: Indices
+    """The models, ascending."""
+    support_vectors_: Matrix
+    dual_coef_: Matrix
+    intercept_: Vector
+    n_support_: Indices
+
+
 class OneVsOneModelSelector(ChoiceSelector, ClassifierMixin, BaseEstimator):
     """Picks the model that wins the most comparisons of pairs of models, as scikit-learn's SVC does.
 
@@ -100,8 +113,12 @@ class OneVsOneModelSelector(ChoiceSelector, ClassifierMixin, BaseEstimator):
         As in SVC: the support vectors, shape (s, d), one model after another; their number for each model, (n_models,);
         coefficients, (n_models - 1, s); and intercepts, (n_pairs,). For two models, coefficients and intercept have the
         opposite sign.
-    pair_coef_ : ndarray of float64, shape (n_pairs, s)
-        Coefficients of each machine for all support vectors.
+    row_groups_ : ndarray of int64, shape (s,)
+        Number of each support vector among the distinct ones: a query may support several models.
+    vectors_ : ndarray of float64, shape (n_distinct, d)
+        Distinct support vectors.
+    pair_coef_ : ndarray of float64, shape (n_pairs, n_distinct)
+        Coefficients of each machine for all distinct support vectors.
     pair_intercept_ : ndarray of float64, shape (n_pairs,)
     """
 
@@ -124,13 +141,14 @@ class OneVsOneModelSelector(ChoiceSelector, ClassifierMixin, BaseEstimator):
         self.set_choices(model_names)
         sign = -1.0 if len(model_names) == 2 else 1.0
         first, second = self.pairs
-        owner, coefs = np.repeat(np.arange(len(model_names)), n_support), sign * dual_coef
-        self.pair_coef_ = np.array(
-            [
-                np.where(owner == i, coefs[j - 1], 0.0) + np.where(owner == j, coefs[i], 0.0)
-                for i, j in zip(first, second, strict=True)
-            ]
-        ).reshape(len(first), len(owner))
+        self.row_groups_ = row_groups(support_vectors)
+        _, places = np.unique(self.row_groups_, return_index=True)
+        self.vectors_ = taken(support_vectors, places)
+        of_models = np.split(np.arange(len(support_vectors)), self.n_support_.cumsum()[:-1])
+        self.pair_coef_ = np.zeros((len(first), len(places)))
+        for machine, i, j in zip(self.pair_coef_, first, second, strict=True):
+            for own, other in ((i, j - 1), (j, i)):
+                np.add.at(machine, self.row_groups_[of_models[own]], sign * dual_coef[other, of_models[own]])
         self.pair_intercept_ = sign * intercept
         return self
 
@@ -142,7 +160,7 @@ class OneVsOneModelSelector(ChoiceSelector, ClassifierMixin, BaseEstimator):
 
     def pair_scores(self, X: npt.ArrayLike) -> Matrix:
         """Scores of the comparisons, positive where the first of two models wins, shape (b, n_pairs)."""
-        queries, vectors = checked_features(self, X), self.support_vectors_
+        queries, vectors = checked_features(self, X), self.vectors_
         kernels = queries @ vectors.T if self.kernel == "linear" else gaussian(queries, vectors, self.gamma)
         scores: Matrix = kernels @ self.pair_coef_.T + self.pair_intercept_
         return scores

@@ -8,13 +8,18 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
-from sklearn.svm import SVC
 
 from ...files.io import Contents
 from ...formats.decoding import INT64, Count, IgnoredSize, Name, Size, check_length, check_size, decode, refuse, vector
 from ...formats.reader import Reader
 from ...formats.source import Source
-from .estimators import KernelClassifier, LinearClassifier, OneVsOneModelSelector, OneVsRestModelSelector
+from .estimators import (
+    KernelClassifier,
+    LinearClassifier,
+    OneVsOneModelSelector,
+    OneVsRestModelSelector,
+    TrainedPairs,
+)
 
 # Kernels by their names in files; the original's training code writes scikit-learn's names.
 Kernel = Literal["rbf", "linear"]
@@ -250,6 +255,6 @@ def _fit(
     estimator.fit(support_vectors, dual_coef, intercept, parameters.n_support, names)
 
 
-def svc_parameters(svc: SVC | OneVsOneModelSelector) -> dict[str, Any]:
+def svc_parameters(svc: TrainedPairs | OneVsOneModelSelector) -> dict[str, Any]:
     """Return the fields of `Parameters`."""
     return {name: getattr(svc, f"{name}_").tolist() for name in PARAMETERS}

@@ -193,9 +193,9 @@ def add_one_vs_one(graph: Graph, estimator: OneVsOneModelSelector, features: str
     it.
 
     For a linear kernel, the machine of a pair is one vector, the weighted sum of its support vectors, which onnxruntime
-    adds up once when it opens the graph. Gaussian kernels are first computed from products in float32, whose errors are
-    bounded, see `_pair_error`. The ``candidate`` is ``certain`` if it wins whichever way the open comparisons go; the
-    caller refines the other queries in float64.
+    adds up once when it opens the graph. Support vectors that several models share are stored once. Gaussian kernels
+    are first computed from products in float32, whose errors are bounded, see `_pair_error`. The ``candidate`` is
+    ``certain`` if it wins whichever way the open comparisons go; the caller refines the other queries in float64.
     """
     coefficients = graph.constant("pair_coef", estimator.pair_coef_)
     intercepts = graph.constant("pair_intercept", estimator.pair_intercept_)
@@ -215,9 +215,7 @@ def add_one_vs_one(graph: Graph, estimator: OneVsOneModelSelector, features: str
             kernel = without_vanished(graph, by_differences(graph, features, _stored(graph, estimator)))
             machines = coefficients
         else:
-            vectors = graph.node(
-                "Cast", graph.stored_exactly(Stored.SUPPORT_VECTORS, estimator.support_vectors_), to=DOUBLE
-            )
+            vectors = graph.node("Cast", graph.stored_exactly(Stored.SUPPORT_VECTORS, estimator.vectors_), to=DOUBLE)
             kernel, machines = features, graph.node("MatMul", coefficients, vectors)
         exact = pairs = graph.node("Gemm", kernel, machines, intercepts, transB=1)
         error = graph.constant(Table.NO_ERROR, np.array(0.0))
@@ -232,13 +230,13 @@ def expands_pairs(estimator: OneVsOneModelSelector) -> bool:
     from the support vectors that cancellation could be worse has kernels of zero.
     """
     with np.errstate(over="ignore"):
-        longest = np.linalg.norm(estimator.support_vectors_, axis=1).max()
+        longest = np.linalg.norm(estimator.vectors_, axis=1).max()
         is_flat = estimator.gamma * longest**2 <= STEEP and longest <= LONGEST
     return bool(is_flat and estimator.kernel == "rbf" and estimator.gamma >= FLATTEST)
 
 
 def _stored(graph: Graph, estimator: OneVsOneModelSelector) -> SupportVectors:
-    vectors = estimator.support_vectors_
+    vectors = estimator.vectors_
     return stored_support_vectors(graph, vectors, np.full(len(vectors), estimator.gamma))
 
 
@@ -249,8 +247,8 @@ def _pair_error(graph: Graph, estimator: OneVsOneModelSelector, kernel: str, squ
     constant``, including their sums in float64; it grows with the query, which is not scaled. A query that overflows
     float32 has an infinite bound.
     """
-    count, width = estimator.support_vectors_.shape
-    longest = float(np.linalg.norm(estimator.support_vectors_, axis=1).max())
+    count, width = estimator.vectors_.shape
+    longest = float(np.linalg.norm(estimator.vectors_, axis=1).max())
     relative, absolute = roundings(width)
     in_float64 = 4.0 * (width + 8) * 2.0**-53
     raised = estimator.gamma * (1.0 + BOUND_SLACK)

@@ -41,7 +41,7 @@ from .graph import (
     one_vs_rest_outputs,
     shared_support_vectors,
 )
-from .training import fit_one_vs_one, fit_one_vs_rest, of_all_models, trained_svc
+from .training import fit_one_vs_one, fit_one_vs_rest, of_all_models, trained_pairs
 
 # Penalties, and widths of the kernel, that tuning tries.
 PENALTIES, GAMMAS = (0.25, 1.0, 4.0), (0.5, 1.0, 2.0)
@@ -65,9 +65,10 @@ def _probes_one_vs_rest(estimator: OneVsRestModelSelector) -> Probes:
 
 
 def _describe_one_vs_one(estimator: OneVsOneModelSelector) -> dict[str, Any]:
-    count, width = estimator.support_vectors_.shape
+    count, width = estimator.vectors_.shape
     widths = 1 if estimator.kernel == "linear" or expands_pairs(estimator) else count
-    return describe_choices(estimator, count, "comparisons won, then model", width * widths + count)
+    vectors = len(estimator.support_vectors_)
+    return describe_choices(estimator, vectors, "comparisons won, then model", width * widths + count)
 
 
 def _probes_one_vs_one(estimator: OneVsOneModelSelector) -> Probes:
@@ -109,7 +110,7 @@ def _roundings(estimator: OneVsOneModelSelector, queries: Matrix) -> Matrix:
     """Return the possible error of comparisons, (b, n_pairs): a share of the magnitudes that they add up."""
     largest = np.ones(len(queries))
     if estimator.kernel == "linear":
-        largest = np.abs(queries @ estimator.support_vectors_.T).max(axis=1)
+        largest = np.abs(queries @ estimator.vectors_.T).max(axis=1)
     added_up: Matrix = np.maximum(1.0, np.abs(estimator.pair_coef_).sum(axis=1) * largest[:, None])
     return TOLERANCE * added_up
 
@@ -136,13 +137,13 @@ def _write_one_vs_rest(estimator: OneVsRestModelSelector, training: Training) ->
         "C": settings.C,
         "n_classes": len(names),
     }
-    labels, svc = trained_svc(training)
-    if svc is None:
+    pairs = trained_pairs(training)
+    if len(pairs.labels) < 2:
         return fields
-    fields |= svc_parameters(svc) | {"classes": labels.tolist()}
-    if len(labels) < len(names):
+    fields |= svc_parameters(pairs) | {"classes": pairs.labels.tolist()}
+    if len(pairs.labels) < len(names):
         # Today's router expects all models, and prefers these parameters to the others.
-        fields["svc"] = svc_parameters(of_all_models(training, labels, svc))
+        fields["svc"] = svc_parameters(of_all_models(training, pairs))
     return fields
 
 
@@ -188,7 +189,7 @@ _one_vs_one = partial(
     outputs=ONE_VS_ONE,
     graph=add_one_vs_one,
     describe=_describe_one_vs_one,
-    stored_rows=lambda estimator: list(range(len(estimator.support_vectors_))),
+    stored_rows=lambda estimator: estimator.row_groups_.tolist(),
     probes=_probes_one_vs_one,
     expect=_expect,
     hold=_hold,

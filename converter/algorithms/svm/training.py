@@ -3,6 +3,7 @@
 from itertools import combinations, permutations
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.svm import SVC, LinearSVC
 
 from modelpick.runtime.search.distances import directions
@@ -10,7 +11,16 @@ from modelpick.runtime.search.distances import directions
 from ...formats.decoding import Vector
 from ...formats.outcomes import Indices, Settings, Training
 from ..base import Matrix
-from .estimators import KernelClassifier, LinearClassifier, OneVsOneModelSelector, OneVsRestModelSelector
+from .estimators import (
+    KernelClassifier,
+    LinearClassifier,
+    OneVsOneModelSelector,
+    OneVsRestModelSelector,
+    TrainedPairs,
+)
+
+# Most queries whose kernels are computed at once.
+KEPT = 4_000
 
 
 def fit_one_vs_rest(training: Training) -> OneVsRestModelSelector:
@@ -54,32 +64,73 @@ def _constant(advantages: Vector) -> float:
     return 1.0 if (advantages > 0).any() else -1.0
 
 
-def trained_svc(training: Training) -> tuple[Indices, SVC | None]:
-    """Train an SVC that labels queries with models; returns the labels, and the SVC, or None for a single label."""
-    examples, settings = training.examples(), training.settings
-    labels = np.unique(examples.models)
+def trained_pairs(training: Training) -> TrainedPairs:
+    """Train an SVC that labels queries with models, pair by pair; a single label has a support vector for its name.
+
+    SVC does the same, and computes the kernel of two examples again for each pair of their labels. Among many models, a
+    query is an example of many. Here the kernels of at most `KEPT` queries are computed once.
+    """
+    (queries, models, weights), settings = training.examples(), training.settings
+    labels, counts = np.unique(models, return_counts=True)
     if len(labels) < 2:
-        return labels, None
-    svc = SVC(C=settings.C, gamma=settings.gamma, kernel=settings.kernel)
-    return labels, svc.fit(training.features[examples.queries], examples.models, examples.weights)
+        return TrainedPairs(labels, training.features[:1], np.zeros((0, 1)), np.zeros(0), np.ones(1, np.int64))
+    by_label = np.argsort(models, kind="stable")
+    queries, weights, places = queries[by_label], weights[by_label], np.split(np.arange(len(models)), counts.cumsum())
+    kernels = _Kernels(training.features, settings, 2 * int(counts.max()))
+    coefs, intercepts = np.zeros((len(labels) - 1, len(models))), []
+    for a, b in combinations(range(len(labels)), 2):
+        of_pair = np.concatenate([places[a], places[b]])
+        fitted = kernels.fitted(queries[of_pair], np.arange(len(of_pair)) >= len(places[a]), weights[of_pair])
+        of_examples = np.zeros(len(of_pair))
+        of_examples[fitted.support_] = fitted.dual_coef_[0]
+        coefs[b - 1, places[a]], coefs[a, places[b]] = np.split(of_examples, [len(places[a])])
+        intercepts.append(fitted.intercept_[0])
+    support = np.flatnonzero(coefs.any(axis=0))
+    # scikit-learn reverses the sign of a single comparison.
+    sign = 1.0 if len(labels) == 2 else -1.0
+    n_support = np.diff(np.searchsorted(support, [0, *counts.cumsum()]))
+    vectors = training.features[queries[support]]
+    return TrainedPairs(labels, vectors, sign * coefs[:, support], sign * np.array(intercepts), n_support)
 
 
-def of_all_models(training: Training, labels: Indices, svc: SVC | None) -> OneVsOneModelSelector:
+class _Kernels:
+    """Kernels of queries, from which SVCs of two labels are fitted."""
+
+    def __init__(self, features: Matrix, settings: Settings, most: int) -> None:
+        """Compute the kernels of all queries, if they are few; ``most`` is the largest number of examples of a fit."""
+        self._features, self._settings = features, settings
+        self._kernels = None
+        if len(features) <= KEPT:
+            products = features @ features.T
+            squares: Vector = products.diagonal()
+            # As libsvm expands them.
+            gaussian = np.exp(-settings.gamma * (squares[:, None] + squares - 2.0 * products))
+            self._kernels = products if settings.kernel == "linear" else gaussian
+            # Fits share their memory: to get as much from the system takes longer than to fill it.
+            self._memory = np.empty(most**2)
+
+    def fitted(self, queries: Indices, labels: npt.NDArray[np.bool_], weights: Vector) -> SVC:
+        """Fit an SVC to queries, labels and weights, (n,) each."""
+        C, gamma, n = self._settings.C, self._settings.gamma, len(queries)
+        if self._kernels is None:
+            return SVC(C=C, gamma=gamma, kernel=self._settings.kernel).fit(self._features[queries], labels, weights)
+        among = self._memory[: n * n].reshape(n, n)
+        for query, row in zip(queries, among, strict=True):
+            self._kernels[query].take(queries, out=row, mode="clip")  # any other mode copies once more
+        return SVC(C=C, kernel="precomputed").fit(among, labels, weights)
+
+
+def of_all_models(training: Training, pairs: TrainedPairs) -> OneVsOneModelSelector:
     """Return the estimator of all models of the records; models that are labels always win against the others.
 
-    Parameters
-    ----------
-    labels, svc
-        See `trained_svc`. Models that label no query have no support vectors.
+    Models that label no query have no support vectors.
     """
     names, settings = training.benchmark.model_names, training.settings
     m = len(names)
-    vectors, coefs, intercepts, counts = training.features[:1], np.zeros((0, 1)), np.zeros(0), np.ones(1, np.int64)
-    if svc is not None:
-        # scikit-learn reverses the sign of a single comparison, and so do files of two models.
-        sign = -1.0 if len(labels) == 2 else 1.0
-        vectors, counts = svc.support_vectors_, svc.n_support_
-        coefs, intercepts = sign * svc.dual_coef_, sign * svc.intercept_
+    labels, vectors, coefs, intercepts, counts = pairs
+    # Files of two models reverse the sign, too.
+    sign = -1.0 if len(labels) == 2 else 1.0
+    coefs, intercepts = sign * coefs, sign * intercepts
     owners = np.repeat(labels, counts)
     dual_coef = np.zeros((m - 1, len(vectors)))
     for (a, own), (b, other) in permutations(enumerate(labels), 2):
@@ -95,4 +146,4 @@ def of_all_models(training: Training, labels: Indices, svc: SVC | None) -> OneVs
 
 def fit_one_vs_one(training: Training) -> OneVsOneModelSelector:
     """Train an SVC, and return the estimator of all models of the records."""
-    return of_all_models(training, *trained_svc(training))
+    return of_all_models(training, trained_pairs(training))
