@@ -43,6 +43,8 @@ NARROW = 24
 LONG = 10.0
 # What a cell of numbers starts with: a number, also one with its interval or unit, or the dash of an unknown one.
 NUMBER = re.compile(r"[-+]?\d|—")
+# A space at which lines are not wrapped.
+NO_BREAK = "\u00a0"
 # Mark -> its colour.
 MARKS = {"✓": "green", "✗": "red", "?": "yellow"}
 
@@ -69,7 +71,9 @@ def say(line: str) -> None:
     target, text = console(), one_line(line)
     if target.width != WIDE:
         indent = "  " if text[:1] in MARKS else ""
+        text = text.replace(" %", f"{NO_BREAK}%")
         text = fill(text, target.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        text = text.replace(NO_BREAK, " ")
     target.print(_marked(text), soft_wrap=True)
 
 

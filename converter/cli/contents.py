@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from rich.table import Table
 
@@ -16,14 +17,16 @@ from modelpick.runtime.artifact.seal import read_sealed
 from modelpick.runtime.decision.operating_points import Estimate, OperatingPoint, cheapest
 from modelpick.runtime.decision.outcomes import PRICES
 from modelpick.runtime.features import CATEGORIES
-from modelpick.runtime.loading import read_either
+from modelpick.runtime.loading import Contents, read_either
+from modelpick.runtime.schema import Table as Stored
 
 from ..artifact.restore import restore as restore_file
 from ..artifact.restore import to_json
 from ..files.io import check_distinct
-from ..formats.words import listed
+from ..formats.words import MOST_MODELS, listed
 from ..statistics.bootstrap import UNKNOWN, in_percent, whole
 from ..statistics.bootstrap import Estimate as Interval
+from ..statistics.equals import equals
 from .console import emit, plain, say, show, wrote
 from .names import STDOUT, to_write
 from .options import Artifact, AsJson
@@ -38,11 +41,11 @@ ALGORITHMS = {
 }
 RULES = {"native": "the original's", "queries": "our own", "trainer": "the original trainer's"}
 OURS = ("kernel_ridge",)
+# Tables that predictions are made of, whose last axis is that of the models.
+PREDICTING = (Stored.DUAL_COEF, Stored.MEAN_OUTCOMES, Stored.OUTCOMES)
 KEEPS = (1.0, 0.95, 0.9)
 # Digits of a hash that tell files apart for a reader.
 SHOWN = 12
-# Most models that are named; the others are counted.
-MOST_MODELS = 12
 
 
 def restore(
@@ -80,14 +83,14 @@ def inspect(
             table.add_row(key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
         show(table)
     else:
-        _show(artifact, metadata, len(data))
+        _show(artifact, found, len(data))
 
 
-def _show(artifact: Path, metadata: Metadata | EncoderMetadata, size: int) -> None:
-    what, facts = (
-        ("an encoder of texts", _of_encoder(metadata))
-        if isinstance(metadata, EncoderMetadata)
-        else ("a selector", _of_selector(metadata))
+def _show(artifact: Path, found: Contents | EncoderMetadata, size: int) -> None:
+    what, facts, metadata = (
+        ("an encoder of texts", _of_encoder(found), found)
+        if isinstance(found, EncoderMetadata)
+        else ("a selector", _of_selector(found.metadata), found.metadata)
     )
     written = datetime.fromtimestamp(artifact.stat().st_mtime).astimezone()
     say(f"{artifact}: {what}, {size / 1e6:,.2f} MB, written {written:%Y-%m-%d %H:%M %Z}")
@@ -97,8 +100,11 @@ def _show(artifact: Path, metadata: Metadata | EncoderMetadata, size: int) -> No
         table.add_row(name, value)
     table.add_row("made by", ", ".join(f"{tool} {version}" for tool, version in metadata.raw.get("tools", {}).items()))
     show(table)
-    if isinstance(metadata, Metadata) and metadata.points:
-        _show_points(metadata)
+    if isinstance(found, Contents):
+        for first, others in _equals(found).items():
+            say(f"{listed(others, MOST_MODELS)}: the same predictions as {first}, but for roundings")
+        if found.metadata.points:
+            _show_points(found.metadata)
 
 
 def _of_encoder(metadata: EncoderMetadata) -> Iterator[tuple[str, str]]:
@@ -129,6 +135,16 @@ def _of_selector(metadata: Metadata) -> Iterator[tuple[str, str]]:
         yield "rows", f"{metadata.rows:,}"
     source = metadata.source_sha256
     yield "made of", f"a JSON model of SHA-256 {source[:SHOWN]}" if source else "an estimator in Python"
+
+
+def _equals(found: Contents) -> dict[str, list[str]]:
+    """Return models of equal predictions for all questions, but for roundings: the first, and the others."""
+    names = found.metadata.model_names
+    held = [found.tables[name].reshape(-1, len(names)) for name in PREDICTING if name in found.tables]
+    if not held:
+        return {}
+    known = {name: column for name, column in zip(names, np.vstack(held).T, strict=True) if not np.isnan(column).all()}
+    return equals({name: column.tobytes() for name, column in known.items()})
 
 
 def _request(metadata: Metadata) -> str:

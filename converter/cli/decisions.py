@@ -12,7 +12,7 @@ from modelpick.runtime import DocumentError, ModelpickError
 from ..files.io import check_distinct
 from ..files.parquet import SUFFIX
 from ..files.rows import read_rows, write_rows
-from ..formats.words import listed
+from ..formats.words import MOST_MODELS, listed
 from ..statistics.bootstrap import in_percent
 from ..statistics.equals import alike
 from ..training.logs import Understood, join, understand
@@ -22,8 +22,6 @@ from .names import to_read, to_write
 from .options import AsJson, Categories, Prices
 
 MOST_SHOWN = 20
-# Most models that are named; the others are counted.
-MOST_MODELS = 12
 
 
 def records(
@@ -145,6 +143,6 @@ def _show(found: Understood, name: str) -> None:
     for first, same in found.equal_models.items():
         say(f"{alike(first, same)}: nothing tells them apart")
     for text in found.can:
-        emit(f"can {text}")
+        say(f"can {text}")
     for text in found.cannot:
-        emit(f"cannot {text}")
+        say(f"cannot {text}")

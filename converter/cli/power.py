@@ -1,5 +1,6 @@
 """The command that computes how many questions of a log show a gain: power."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -7,9 +8,10 @@ import typer
 
 from modelpick.runtime import Objective
 
-from ..evaluation.power import EXPLORES, needed_questions
+from ..evaluation.power import EXPLORES, Needed, needed_questions
 from ..evaluation.simulation import HARD, UNIFORM
-from .console import emit
+from ..statistics.bootstrap import UNKNOWN
+from .console import emit, plain, say, show
 from .names import artifacts_in
 from .options import WEIGHTS, Artifacts, AsJson, Data, RecordOptions, Seed, expanded
 from .records import load_records
@@ -58,5 +60,22 @@ def power(
         objective=objective,
         keeps=keep or [],
     )
+    if as_json:
+        for one in found:
+            emit(msgspec.json.encode(one).decode())
+    else:
+        _show(found)
+
+
+def _show(found: Sequence[Needed]) -> None:
+    """Print the number of questions of each policy by its exploration, and why some have none."""
+    say(f"Questions of a log that show a gain of {found[0].gain:g} over always calling {found[0].baseline}:")
+    by_policy: dict[str, list[Needed]] = {}
     for one in found:
-        emit(msgspec.json.encode(one).decode() if as_json else str(one))
+        by_policy.setdefault(one.policy, []).append(one)
+    table = plain("exploration", *by_policy)
+    for rows in zip(*by_policy.values(), strict=True):
+        table.add_row(f"{100 * rows[0].explore:.3g} %", *(one.about for one in rows))
+    show(table)
+    for policy, reason in dict.fromkeys((one.policy, one.reason) for one in found if one.reason):
+        say(f"{UNKNOWN} {policy}: {reason}")

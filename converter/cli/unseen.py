@@ -14,7 +14,7 @@ from ..evaluation.few import few_answers
 from ..evaluation.leave_out import FAR, leave_out
 from ..evaluation.retraining import recipe_of
 from ..formats.outcomes import Benchmark
-from ..statistics.bootstrap import percent, signed, written
+from ..statistics.bootstrap import in_percent, percent, signed, written
 from ..training.records import values_of
 from .console import emit, progress, show
 from .select import options_named
@@ -107,6 +107,6 @@ def show_left_out(
         columns = (field, "questions", "default", "its quality", "gain", "far", f"gain, far={far:g}")
         table = Table(*columns, title=f"{name}, trained without each {field}: gain over its default model")
         for one in parts:
-            gains = (signed(one.gain), f"{one.far:.1%}", signed(one.gain_with_far))
+            gains = (signed(one.gain), in_percent(one.far), signed(one.gain_with_far))
             table.add_row(one.group, f"{one.queries:,}", one.default, written(one.quality, ".3f"), *gains)
         show(table)

@@ -13,7 +13,7 @@ from modelpick.runtime import Objective
 from modelpick.runtime.decision.objective import utilities
 
 from ..formats.outcomes import Benchmark, Matrix
-from ..statistics.bootstrap import CONFIDENCE, FEWEST, WANTED
+from ..statistics.bootstrap import CONFIDENCE, FEWEST, UNKNOWN, WANTED
 from ..statistics.estimation import Estimation, carried, estimated
 from .evaluate import known_roles
 from .policies import Policy, Request, chosen, routed
@@ -44,15 +44,10 @@ class Needed(Struct, frozen=True):
     reason: str = ""
     """Why there is no number."""
 
-    def __str__(self) -> str:
-        compared, how = (
-            f"{self.policy} over always calling {self.baseline}",
-            f"with {100 * self.explore:.3g} % exploration",
-        )
-        if self.questions is None:
-            return f"{compared}: a gain of {self.gain:g} is not seen {how}: {self.reason}"
-        about = float(f"{self.questions:.2g}")
-        return f"{compared}: to see a gain of {self.gain:g} {how} takes about {about:,.0f} questions"
+    @property
+    def about(self) -> str:
+        """The number of questions in two digits, as far as it is known; a dash where there is none."""
+        return UNKNOWN if self.questions is None else f"{float(f'{self.questions:.2g}'):,.0f}"
 
 
 def needed_questions(

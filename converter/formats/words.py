@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+# Most models that are named; the others are counted.
+MOST_MODELS = 12
+
 
 def listed(names: Sequence[str], most: int | None = None) -> str:
     """Join names by commas and "and"; of more than ``most``, the others are counted: ``a, b and 3 more``."""

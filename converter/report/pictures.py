@@ -17,7 +17,7 @@ from .tables import Table
 
 WIDTH, NARROW = 720.0, 360.0
 """Widths of pictures on a page and on a telephone."""
-CHARACTER, LINE, GAP = 6.8, 15.0, 6.0
+CHARACTER, LINE, GAP = 7.7, 15.0, 6.0
 """Approximate width of a character, height of a line, and the distance of names from what they name."""
 OTHERS = "other models"
 """Models without a colour of their own, which are drawn as one."""

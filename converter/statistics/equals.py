@@ -5,7 +5,7 @@ from collections.abc import Hashable, Mapping
 import numpy as np
 
 from ..formats.outcomes import Benchmark
-from ..formats.words import listed
+from ..formats.words import MOST_MODELS, listed
 from .bootstrap import WANTED
 
 
@@ -32,4 +32,5 @@ def equal_models(benchmark: Benchmark) -> dict[str, list[str]]:
 def alike(first: str, others: list[str], and_nobody: str = "") -> str:
     """Say that models have equal records; ", and nobody calls" is continued by "it" or "them"."""
     have, them = ("have", "them") if len(others) > 1 else ("has", "it")
-    return f"{listed(others)} {have} the same records as {first}{f'{and_nobody} {them}' if and_nobody else ''}"
+    nobody = f"{and_nobody} {them}" if and_nobody else ""
+    return f"{listed(others, MOST_MODELS)} {have} the same records as {first}{nobody}"

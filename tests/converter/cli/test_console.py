@@ -115,6 +115,15 @@ def test_lines_are_wrapped_on_narrow_terminals_alone(capsys, monkeypatch):
     assert capsys.readouterr().out == "word " * 90 + "\n"
 
 
+def test_a_number_and_its_percent_sign_stay_on_one_line(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    say("a model (30.6 %), another (26.2 %)")
+    assert capsys.readouterr().out.splitlines() == ["a model (30.6 %),", "another (26.2 %)"]
+    monkeypatch.setenv("COLUMNS", "15")
+    say("a model (30.6 %)")
+    assert capsys.readouterr().out.splitlines() == ["a model", "(30.6 %)"]
+
+
 def test_a_long_step_gets_one_line_in_a_log(capsys, monkeypatch):
     monkeypatch.setattr(console, "LONG", 0.0)
     with progress("Embedding", "queries") as done:

@@ -5,14 +5,16 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from modelpick.converter import fit, read_records
+from modelpick.converter.training.train import train, trainer, training_data
 from modelpick.runtime import Selector
 from support import command
 from support.artifacts import converted
 from support.narrow import KMEANS, SMALL
-from support.recorded import routed
+from support.recorded import encoded, record, routed
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -40,6 +42,25 @@ def test_inspect_shows_names_as_they_are(modelpick, name):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count(json.dumps([name, "b"], ensure_ascii=False)) == 2
     assert f"2: {name} and b" in modelpick("inspect", "model.onnx").stdout
+
+
+@pytest.mark.parametrize(("algorithm", "semantics"), [("kernel_ridge", "native"), ("knn", "queries")])
+def test_names_models_of_equal_predictions(modelpick, algorithm, semantics):
+    quality = np.random.default_rng(0).random((60, 4))
+    quality[:, 3] = quality[:, 1]
+    lines = [
+        record(query=f"q{i}", model_name=name, performance=value, embedding=[float(i), float(i % 7), 1.0])
+        for i, of_models in enumerate(quality.tolist())
+        for name, value in zip("abcd", of_models, strict=True)
+    ]
+    training = training_data(read_records(encoded(*lines)), one_hot=False)
+    document = json.dumps(train(training, trainer(algorithm, semantics=semantics))).encode()
+    Path("model.onnx").write_bytes(converted(document, semantics=semantics))
+    lines = modelpick("inspect", "model.onnx").stdout.splitlines()
+    assert [line for line in lines if "same" in line] == ["d: the same predictions as b, but for roundings"]
+    with Selector.load("model.onnx") as selector:
+        predicted = selector.predict_outcomes(np.random.default_rng(1).normal(size=(50, 3)))
+    np.testing.assert_allclose(predicted[..., 1], predicted[..., 3], atol=1e-12)
 
 
 def test_shows_a_card(modelpick, monkeypatch):

@@ -1,6 +1,7 @@
 """How many questions of a log show a gain: logs of this length show it as often as is said."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -55,11 +56,11 @@ def test_the_command_says_it(of_world, tmp_path):
     records = tmp_path / "complete.jsonl"
     records.write_bytes(encoded(*(one | {"decision_id": None} for one in to_records(FEW, "", propensities=False))))
     done = modelpick("power", of_world, "--data", records, "--gain", "0.05", "--explore", "0.05", "--explore", "0")
-    seen, not_seen = done.stdout.splitlines()
-    assert seen.startswith("a over always calling strong: to see a gain of 0.05 with 5 % exploration takes about ")
-    assert not_seen == (
-        "a over always calling strong: a gain of 0.05 is not seen with 0 % exploration: the log would hold no answer "
-        "of strong to questions for which they differ: explore more"
-    )
+    title, header, seen, not_seen, reason = done.stdout.splitlines()
+    assert title == "Questions of a log that show a gain of 0.05 over always calling strong:"
+    assert header.split() == ["exploration", "a"]
+    assert re.fullmatch(r" +5 % +\d+,\d00", seen)
+    assert not_seen.split() == ["0", "%", "—"]
+    assert reason == ("— a: the log would hold no answer of strong to questions for which they differ: explore more")
     found = modelpick("power", of_world, "--data", records, "--explore", "0.05", "--json").stdout
     assert json.loads(found)["questions"] > 1000

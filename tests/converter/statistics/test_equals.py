@@ -37,6 +37,7 @@ def test_an_evaluation_says_whether_artifacts_call_them():
     ]
     assert evaluate_policies([policy(others, benchmark)], benchmark).alike() == ["d has the same records as b"]
     assert alike("a", ["b", "c", "d"]) == "b, c and d have the same records as a"
+    assert alike("a", [f"m{i}" for i in range(40)]).endswith("m10, m11 and 28 more have the same records as a")
 
 
 def test_of_many_models_those_that_artifacts_call_are_shown():
