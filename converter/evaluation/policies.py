@@ -17,6 +17,7 @@ from modelpick.runtime.decision.shrinkage import model_means
 from modelpick.runtime.text.categories import CategoryPredictor
 
 from ..formats.outcomes import Benchmark, Matrix
+from ..statistics.equals import first_highest
 from ..training.records import fitting_embeddings
 from .drift import Drift, drift
 
@@ -249,4 +250,4 @@ def roles(benchmark: Benchmark, objective: Objective) -> dict[str, str]:
         "best": model_means(benchmark.utilities(objective)),
     }
     names = benchmark.model_names
-    return {role: names[int(np.nanargmax(values))] for role, values in means.items() if not np.isnan(values).all()}
+    return {role: names[first_highest(values)] for role, values in means.items() if not np.isnan(values).all()}

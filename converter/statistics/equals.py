@@ -4,9 +4,13 @@ from collections.abc import Hashable, Mapping
 
 import numpy as np
 
+from ..formats.decoding import Vector
 from ..formats.outcomes import Benchmark
 from ..formats.words import MOST_MODELS, listed
 from .bootstrap import WANTED
+
+# Share of a mean that its roundings are below.
+ROUNDING = 1e-12
 
 
 def equals(records: Mapping[str, Hashable]) -> dict[str, list[str]]:
@@ -27,6 +31,12 @@ def equal_models(benchmark: Benchmark) -> dict[str, list[str]]:
             if answered[model] >= WANTED
         }
     )
+
+
+def first_highest(means: Vector) -> int:
+    """Return the first model of the highest mean, (n_models,): among equal models, roundings do not choose."""
+    highest = float(np.nanmax(means))
+    return int(np.flatnonzero(means >= highest - ROUNDING * abs(highest))[0])
 
 
 def alike(first: str, others: list[str], and_nobody: str = "") -> str:

@@ -17,6 +17,7 @@ from modelpick.runtime.schema import Entry, Output
 from ...formats.distinct import row_groups
 from ...formats.outcomes import NANOSECONDS, Indices, Settings, Training
 from ...graphs import neighbours as graph_of
+from ...statistics.equals import first_highest
 from ..base import Matrix
 from ..outcomes import describe_outcomes, known_outcomes
 from ..row import TOLERANCE, Answer, Expected, Explanation, Held, Option, Probes, Row, Trial, WholeGraph, fixed
@@ -170,7 +171,7 @@ def _write_rows(estimator: ExactNeighbors, training: Training) -> dict[str, Any]
 def _fit_queries(training: Training) -> OutcomeModelSelector:
     benchmark, settings, records = training.benchmark, training.settings, _Records.of(training)
     outcomes = benchmark.outcomes()[records.queries, :, records.models]
-    default = benchmark.model_names[int(model_means(benchmark.quality).argmax())]
+    default = benchmark.model_names[first_highest(model_means(benchmark.quality))]
     estimator = OutcomeModelSelector(settings.k, evidence=settings.evidence)
     return estimator.fit(training.features[records.queries], records.labels(training), outcomes, default)
 

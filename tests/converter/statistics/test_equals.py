@@ -3,8 +3,10 @@
 import numpy as np
 
 from modelpick.converter.evaluation.evaluate import MANY, SELDOM, evaluate_policies
+from modelpick.converter.evaluation.policies import roles
 from modelpick.converter.statistics.bootstrap import WANTED
 from modelpick.converter.statistics.equals import alike, equal_models
+from modelpick.runtime import Objective
 from support.policies import policy, recorded
 
 
@@ -38,6 +40,14 @@ def test_an_evaluation_says_whether_artifacts_call_them():
     assert evaluate_policies([policy(others, benchmark)], benchmark).alike() == ["d has the same records as b"]
     assert alike("a", ["b", "c", "d"]) == "b, c and d have the same records as a"
     assert alike("a", [f"m{i}" for i in range(40)]).endswith("m10, m11 and 28 more have the same records as a")
+
+
+def test_of_equal_models_the_first_is_the_best():
+    for seed in range(20):
+        benchmark = drawn(401, 26, seed)
+        benchmark.recorded[:, 0, [1, 3]] += 1.0
+        benchmark.recorded[:, 1, [1, 3]] *= 0.1
+        assert roles(benchmark, Objective()) == dict.fromkeys(("strongest", "cheapest", "best"), "b")
 
 
 def test_of_many_models_those_that_artifacts_call_are_shown():
