@@ -10,6 +10,7 @@ from prometheus_client import Counter, Histogram
 from modelpick.runtime import ArtifactError, FeatureError, Objective
 from modelpick.runtime.decision.operating_points import cheapest
 from modelpick.runtime.decision.outcomes import OUTCOMES
+from modelpick.runtime.errors import some_of
 from modelpick.runtime.events import Event, Refusal, Swap
 from modelpick.runtime.request import Given
 from modelpick.runtime.serving.text_store import TextStore
@@ -189,7 +190,10 @@ def _named(error: FeatureError) -> FeatureError:
 
 def _none_can(excluded: Mapping[str, str]) -> RefusedError:
     too_long = all(reason.startswith("holds ") for reason in excluded.values())
-    reasons = "; ".join(f"{name} {reason}" for name, reason in excluded.items())
+    alike: dict[str, list[str]] = {}
+    for name, reason in excluded.items():
+        alike.setdefault(reason, []).append(name)
+    reasons = "; ".join(f"{some_of(names)}{':' if len(names) > 1 else ''} {reason}" for reason, names in alike.items())
     code = "context_length_exceeded" if too_long else "no_model_can_serve"
     return RefusedError(400, f"no model can serve this request: {reasons}", param="messages", code=code)
 

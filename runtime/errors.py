@@ -1,8 +1,11 @@
 """The errors of modelpick: one family, one line each, naming the place and what was expected there."""
 
 import re
+from collections.abc import Sequence
 
 MOST_CHARACTERS = 2_000
+# Most models that an error names; the others are counted.
+MOST_NAMED = 12
 # Control characters of both sets, with which terminals are driven, and ends of lines and paragraphs.
 CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 # Marks, embeddings, overrides and isolates of direction, which change the order in which the text behind them is shown;
@@ -10,6 +13,12 @@ CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _MARKS = rf"{CONTROLS}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff\ufffe\uffff"
 # A first strong isolate that is closed turns nothing outside of it: names stand so in reports.
 _UNPRINTABLE = re.compile(rf"\u2068[^{_MARKS}]*(\u2069)|[{_MARKS}]")
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Join names by commas; of more than `MOST_NAMED`, the others are counted."""
+    shown, more = names[:MOST_NAMED], len(names) - MOST_NAMED
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
 
 
 def one_line(text: str) -> str:

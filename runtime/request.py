@@ -15,7 +15,7 @@ from .decision.objective import NOTHING_GIVEN, TIE, GivenOutcomes, Objective
 from .decision.operating_points import cheapest
 from .decision.outcomes import KINDS, PLACES, PRICES, Kind
 from .decision.voting import Weights
-from .errors import FeatureError
+from .errors import FeatureError, some_of
 from .events import NAME_LENGTH, Remembered, logger
 from .keywords import refuse_unknown
 from .queries import FEATURES, BatchFeatures, Features
@@ -248,7 +248,7 @@ class PreferenceChecks:
         return preferences._replace(evidence=errors)
 
     def _with_candidates(self, preferences: Preferences, candidates: object) -> Preferences:
-        expected = f"candidates: expected at least one of {', '.join(self._names)}"
+        expected = f"candidates: expected at least one of {some_of(self._names)}"
         if isinstance(candidates, str) or not isinstance(candidates, Iterable):
             raise FeatureError(expected)
         found = {candidate: self._index_of(candidate, "candidates") for candidate in candidates}
@@ -269,7 +269,7 @@ class PreferenceChecks:
             if self._unknown.is_new(model):
                 logger.warning("%s: the artifact does not know %s", name, repr(model[:NAME_LENGTH]))
         elif index is None:
-            raise FeatureError(f"{name}: expected some of {', '.join(self._names)}, got {model!r}")
+            raise FeatureError(f"{name}: expected some of {some_of(self._names)}, got {model!r}")
         return index
 
 

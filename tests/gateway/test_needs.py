@@ -61,8 +61,13 @@ def test_the_best_of_those_that_can_serve_is_picked(client, messages, more, best
     ("messages", "more", "code", "words"),
     [
         (said("code " * 4000), {}, "context_length_exceeded", "small holds 4000 tokens, about"),
-        (said("code", PICTURE), {"max_tokens": 4000}, "no_model_can_serve", "large takes no image"),
-        (said("code", {"type": "input_audio", "input_audio": {}}), {}, "no_model_can_serve", "takes no audio"),
+        (said("code", PICTURE), {"max_tokens": 4000}, "no_model_can_serve", "medium, large: takes no image"),
+        (
+            said("code", {"type": "input_audio", "input_audio": {}}),
+            {},
+            "no_model_can_serve",
+            "small, medium, large: takes no audio",
+        ),
     ],
 )
 def test_where_none_can_a_400_says_why(client, backends, messages, more, code, words):

@@ -139,6 +139,13 @@ def test_refuses_what_is_unknown(asked, message):
             selector.select_batch(QUERIES, **asked)
 
 
+def test_of_many_models_an_error_names_some():
+    names = [f"m{number}" for number in range(40)]
+    with loaded(knn(np.eye(40), names, k=1)) as selector, pytest.raises(FeatureError) as refused:
+        selector.select(np.ones(40), candidates=["gpt-9"])
+    assert str(refused.value) == f"candidates: expected some of {', '.join(names[:12])} and 28 more, got 'gpt-9'"
+
+
 NOT_WEIGHED = "quality_weight: expected an algorithm that takes it, knn native/1"
 
 
