@@ -19,6 +19,7 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 pytest.importorskip("jinja2")
 pytestmark = pytest.mark.filterwarnings("ignore::modelpick.converter.DocumentWarning")
 SCREENSHOTS = ROOT / "build/screenshots"
+WIDE = ["codegemma-7b@1600", "gemma-2-9b-it@1600", "mmgemma-7bmm@1600"]
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -36,7 +37,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
-    """The report of the sample models with a change of rules, and one of 40 models with hostile names."""
+    """Reports of the sample models with a change of rules, of 40 models with hostile names, and of wide letters."""
     folder = tmp_path_factory.mktemp("reports")
     for source in sorted((ROOT / "models").glob("*.json")):
         semantics = "queries" if source.stem == "knn" else "native"
@@ -44,11 +45,14 @@ def reports(tmp_path_factory):
     convert(ROOT / "models/knn.json", folder / "before/knn.onnx", samples=0)
     for name, seed in (("old", 0), ("new", 5)):
         (folder / f"{name}.onnx").write_bytes(converted(rows(160, seed=seed)))
+        (folder / f"wide-{name}.onnx").write_bytes(converted(rows(160, WIDE, seed)))
     (folder / "data.jsonl").write_text(records())
+    (folder / "wide.jsonl").write_text(records(names=WIDE))
     for name, paths, data in (
         ("shipped", ("shipped", "--against", "before"), DATA),
         ("one", ("shipped/knn.onnx", "--against", "before"), DATA),
         ("hostile", ("new.onnx", "--against", "old.onnx"), folder / "data.jsonl"),
+        ("wide", ("wide-new.onnx", "--against", "wide-old.onnx"), folder / "wide.jsonl"),
     ):
         paths = [path if path.startswith("-") else str(folder / path) for path in paths]
         done = CliRunner().invoke(app, ["report", *paths, "--data", str(data), "-o", str(folder / f"{name}.html")])
@@ -94,7 +98,7 @@ CUT = """[...document.querySelectorAll(".wide, h1, h2, p, li, td, th, figure")]
   }).map((one) => one.textContent))"""
 
 
-@pytest.mark.parametrize("name", ["shipped", "one", "hostile"])
+@pytest.mark.parametrize("name", ["shipped", "one", "hostile", "wide"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("screen", SCREENS)
 def test_nothing_is_cut(opened, name, screen, scheme):
