@@ -59,10 +59,13 @@ def console(*, stderr: bool = False) -> Console:
 def show(table: Table) -> None:
     """Print a table; columns without room go below, after those that tell rows apart once more, and long cells fold.
 
-    Columns of numbers are aligned at their right.
+    Columns of numbers are aligned at their right. A title that is wider than its table is a line above it.
     """
     target = console()
     for block in _blocks(_printable(table), target):
+        if block.title and target.measure(block).maximum < len(str(block.title)):
+            say(str(block.title))
+            block.title = None
         target.print(block)
 
 

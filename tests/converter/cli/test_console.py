@@ -115,6 +115,12 @@ def test_lines_are_wrapped_on_narrow_terminals_alone(capsys, monkeypatch):
     assert capsys.readouterr().out == "word " * 90 + "\n"
 
 
+def test_a_title_wider_than_its_table_is_a_line_above_it(capsys, monkeypatch):
+    table = Table("a", "b", title="what this table of two columns shows")
+    table.add_row("1", "2")
+    assert printed(capsys, monkeypatch, table, 80).splitlines()[0] == "what this table of two columns shows"
+
+
 def test_a_number_and_its_percent_sign_stay_on_one_line(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "20")
     say("a model (30.6 %), another (26.2 %)")
