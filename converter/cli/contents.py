@@ -102,7 +102,7 @@ def _show(artifact: Path, found: Contents | EncoderMetadata, size: int) -> None:
     show(table)
     if isinstance(found, Contents):
         for first, others in _equals(found).items():
-            say(f"{listed(others, MOST_MODELS)}: the same predictions as {first}, but for roundings")
+            say(f"{listed(others, MOST_MODELS)}: the same predictions as {first}, up to rounding")
         if found.metadata.points:
             _show_points(found.metadata)
 
@@ -138,7 +138,7 @@ def _of_selector(metadata: Metadata) -> Iterator[tuple[str, str]]:
 
 
 def _equals(found: Contents) -> dict[str, list[str]]:
-    """Return models of equal predictions for all questions, but for roundings: the first, and the others."""
+    """Return models whose predictions are equal up to rounding: the first, and the others."""
     names = found.metadata.model_names
     held = [found.tables[name].reshape(-1, len(names)) for name in PREDICTING if name in found.tables]
     if not held:

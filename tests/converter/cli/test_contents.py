@@ -57,7 +57,7 @@ def test_names_models_of_equal_predictions(modelpick, algorithm, semantics):
     document = json.dumps(train(training, trainer(algorithm, semantics=semantics))).encode()
     Path("model.onnx").write_bytes(converted(document, semantics=semantics))
     lines = modelpick("inspect", "model.onnx").stdout.splitlines()
-    assert [line for line in lines if "same" in line] == ["d: the same predictions as b, but for roundings"]
+    assert [line for line in lines if "same" in line] == ["d: the same predictions as b, up to rounding"]
     with Selector.load("model.onnx") as selector:
         predicted = selector.predict_outcomes(np.random.default_rng(1).normal(size=(50, 3)))
     np.testing.assert_allclose(predicted[..., 1], predicted[..., 3], atol=1e-12)
