@@ -38,16 +38,16 @@ docs: $(VENV)/installed-docs
 test-docs: $(VENV)/installed
 	$(BIN)/python -m pytest $(WORKERS) tests/test_docs.py
 
-# The wheel with the newest versions of what it needs, and the floor of coverage; the sdist with the oldest.
+# The wheel with the newest versions of what it needs, the sdist with the oldest: all tests, or those of TESTS.
 test-packages: $(VENV)/installed
 	rm -rf dist .venv-wheel .venv-sdist
 	$(BIN)/python -m build --no-isolation --outdir dist
 	$(PYTHON) -m venv --without-pip .venv-wheel
 	$(call pip-install,.venv-wheel) "$$(ls dist/*.whl)[converter,dev]"
-	.venv-wheel/bin/python -m pytest $(WORKERS) --cov
+	.venv-wheel/bin/python -m pytest $(WORKERS) $(TESTS)
 	$(PYTHON) -m venv --without-pip .venv-sdist
 	$(call pip-install,.venv-sdist) -c tests/oldest.txt "$$(ls dist/*.tar.gz)[converter,dev]"
-	.venv-sdist/bin/python -m pytest $(WORKERS)
+	.venv-sdist/bin/python -m pytest $(WORKERS) $(TESTS)
 
 # What would be released: the metadata of the wheel and the sdist, and the README's steps with each, outside the checkout.
 release-check: $(VENV)/installed
