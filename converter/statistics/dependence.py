@@ -15,7 +15,8 @@ import numpy.typing as npt
 Matrix = npt.NDArray[np.float64]
 Single = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.intp]
-# A choice that does not look at the questions is said to depend on them with at most this probability.
+# A choice that does not look at the questions is said to depend on them with at most this probability, where the views
+# tell nothing of the choice itself.
 MISTAKEN = 0.05
 # Orders that are drawn, of which some at once, and the most questions that are looked at: of more, these are drawn.
 ORDERS, AT_ONCE, MOST_QUESTIONS = 399, 21, 5_000

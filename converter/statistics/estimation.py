@@ -181,7 +181,7 @@ def _directions(embeddings: Matrix | None, n: int) -> Matrix:
 def _excess(quality: Matrix) -> Matrix:
     """Return by how much the answers to each question exceed the means of their models, (n_queries,); NaN without one.
 
-    Means over questions tell nothing of the model that answered: that of any model's answers is 0.
+    Where a question has one answer, the mean over the answers of each model is 0: it tells nothing of the model.
     """
     known = ~np.isnan(quality)
     counts = np.maximum(known.sum(axis=0), 1)
